@@ -1,0 +1,229 @@
+"""Every setting, once: its name, default, rule, and the sentence that says when to change it."""
+
+import base64
+import binascii
+
+from collections.abc import Mapping
+from ipaddress import ip_address
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+from urllib.parse import urlsplit
+
+from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationError, field_validator, model_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from orderdesk_app.errors import ConfigurationError
+
+PUBLISHED_KEYS = frozenset({"changeme", "change-me", "secret", "dev-admin-master-key-change-in-production", "password"})
+ORDER_DESK_API = "https://app.orderdesk.me/api/v2"
+
+
+def is_loopback(host: str) -> bool:
+    """True for names and addresses that only this machine reaches."""
+    if host.strip("[]").rstrip(".").lower() == "localhost":
+        return True
+    try:
+        return ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        return False
+
+
+def _url(value: str) -> str:
+    try:
+        parts = urlsplit(value)
+        _ = parts.port  # raises for a port that is none
+    except ValueError as error:
+        raise ValueError("must be an address such as https://orders.example.com") from error
+    if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment or parts.username:
+        raise ValueError("must be an address such as https://orders.example.com")
+    return value.rstrip("/")
+
+
+def _api_url(value: str) -> str:
+    parts = urlsplit(_url(value))
+    if parts.scheme != "https" and not is_loopback(parts.hostname or ""):
+        raise ValueError("must begin with https:// (http:// is for this machine alone)")
+    return value.rstrip("/")
+
+
+def _proxies(value: Any) -> Any:
+    if isinstance(value, str) and value.strip().lower() in ("true", "yes", "on"):
+        return 1
+    if isinstance(value, str) and value.strip().lower() in ("false", "no", "off", ""):
+        return 0
+    return value
+
+
+def decode_key(text: str) -> bytes:
+    """The bytes of a base64 or base64url key, padded or not. Raises ValueError below 32 bytes."""
+    plain = text.strip().replace("-", "+").replace("_", "/").rstrip("=")
+    try:
+        key = base64.b64decode(plain + "=" * (-len(plain) % 4), validate=True)
+    except (binascii.Error, ValueError) as error:
+        raise ValueError("must be base64") from error
+    if len(key) < 32:
+        raise ValueError(f"must be at least 32 bytes, and decodes to {len(key)}")
+    return key
+
+
+def _kms_key(value: SecretStr) -> SecretStr:
+    if value.get_secret_value():
+        decode_key(value.get_secret_value())
+    return value
+
+
+Url = Annotated[str, AfterValidator(_url)]
+ApiUrl = Annotated[str, AfterValidator(_api_url)]
+
+
+def Setting(default: Any, words: str, *, example: str = "", **rules: Any) -> Any:  # noqa: N802  reads as a declaration
+    """One setting: its default, when to change it, and an example for the error text and `.env.example`."""
+    return Field(default=default, description=words, json_schema_extra={"example": example}, validate_default=True, **rules)
+
+
+class Settings(BaseSettings):
+    """Read once by wiring from the environment and `.env`; nothing else reads the environment."""
+
+    model_config = SettingsConfigDict(env_file=".env", env_file_encoding="utf-8", extra="ignore", case_sensitive=False, hide_input_in_errors=True, frozen=True, env_ignore_empty=True)
+
+    app_env: Literal["development", "production"] = Setting("development", "`production` on any machine that others can reach: development prints a sign-in link.", example="production")
+    host: str = Setting("127.0.0.1", "The address to listen on; `0.0.0.0` in a container.", example="0.0.0.0")  # noqa: S104  an example, not a default
+    port: int = Setting(8080, "The one port that serves everything.", example="8080", ge=1, le=65535)
+    public_url: Url = Setting("http://localhost:8080", "The address that people and clients use, as they type it. Host and Origin are checked against it.", example="https://orders.example.com")
+    database_url: SecretStr = Setting(SecretStr("sqlite:///data/app.db"), "Postgres (`postgresql://user:pass@host/db?sslmode=require`) as soon as there is more than one process or host.", example="postgresql://user:password@db.example.com/orderdesk?sslmode=require")
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Setting("INFO", "`DEBUG` while looking for a fault.", example="INFO")
+    trust_proxy: Annotated[int, BeforeValidator(_proxies)] = Setting(0, "`true` behind exactly one reverse proxy (the last address of X-Forwarded-For is the caller's); a number behind so many.", example="true", ge=0, le=10)
+    workers: int = Setting(1, "More processes for more load; more than 1 needs Postgres, and with the web UI the shared web state of a later release.", example="1", ge=1, le=64)
+    mcp_kms_key: Annotated[SecretStr, AfterValidator(_kms_key)] = Setting(SecretStr(""), "The key that wraps all others: base64, at least 32 bytes decoded. Made in `data/` in development; required in production.", example="<output of: openssl rand -base64 32>")
+
+    admin_master_key: SecretStr = Setting(SecretStr(""), "Master key of the first admin account, used by the first start alone: 64 URL-safe characters.", example="<64 characters>")
+    orderdesk_mcp_key: SecretStr = Setting(SecretStr(""), "The key with which `orderdesk stdio` signs in.", example="<a master or access key>")
+    allow_query_token: bool = Setting(True, "`false` refuses master keys in `?token=` of `/mcp`; do so when every client can send a header.", example="false")
+    enable_webui: bool = Setting(True, "`false` serves only `/mcp`, health and metrics.", example="true")
+    jwt_secret_key: SecretStr = Setting(SecretStr(""), "Signs session cookies; derived from the keyring when empty.", example="<output of: openssl rand -base64 48>")
+    csrf_secret_key: SecretStr = Setting(SecretStr(""), "Signs form tokens; derived from the keyring when empty.", example="<output of: openssl rand -base64 48>")
+    session_timeout: int = Setting(86400, "Seconds until a session ends, whatever happens; an idle one ends after a quarter of it.", example="86400", ge=60, le=31_536_000)
+    session_cookie_secure: bool | None = Setting(None, "Whether the cookie needs HTTPS; by default true when PUBLIC_URL is https.", example="true")
+    session_cookie_samesite: Literal["Lax", "Strict"] = Setting("Lax", "`Strict` when nobody arrives by a link from another site.", example="Lax")
+    rate_limit_rpm: int = Setting(120, "Tool calls a minute for each tenant (a burst of twice that; a read counts 1, a write 2).", example="120", ge=1, le=1_000_000)
+    webui_rate_limit_login: int = Setting(5, "Sign-in tries a minute for each address.", example="5", ge=1, le=10_000)
+    webui_rate_limit_api_console: int = Setting(30, "Console calls a minute for each person.", example="30", ge=1, le=100_000)
+
+    cache_backend: Literal["memory", "sqlite"] = Setting("memory", "`sqlite` keeps answers over a restart, sealed.", example="memory")
+    cache_ttl_orders: int = Setting(15, "Seconds that orders may come from the cache; 0 turns it off.", example="15", ge=0, le=86_400)
+    cache_ttl_products: int = Setting(60, "Seconds that products may come from the cache.", example="60", ge=0, le=86_400)
+    cache_ttl_store_settings: int = Setting(300, "Seconds that a store's folders and settings may come from the cache.", example="300", ge=0, le=86_400)
+
+    orderdesk_api_url: ApiUrl = Setting(ORDER_DESK_API, "Another Order Desk, for tests.", example=ORDER_DESK_API)
+    http_timeout: float = Setting(30.0, "Seconds for one answer of Order Desk, and for waiting in line before it.", example="30", gt=0, le=600)
+    http_max_retries: int = Setting(3, "How often a harmless request is repeated.", example="3", ge=0, le=10)
+    mutation_max_retries: int = Setting(5, "How often fetch, merge, write is repeated when the answer differs from what was meant or a write was provably not done.", example="5", ge=0, le=20)
+
+    enable_metrics: bool = Setting(True, "`false` hides `/metrics`.", example="true")
+    metrics_token: SecretStr = Setting(SecretStr(""), "Bearer token of `/metrics`; without it production answers 404 there.", example="<output of: openssl rand -hex 32>")
+    enable_detailed_health: bool = Setting(True, "`false` hides `/health/detailed` from admins too.", example="true")
+    enable_audit_log: bool = Setting(True, "`false` keeps no record of calls. The journal of writes stays.", example="true")
+
+    orderdesk_test_enabled: bool = Setting(False, "`true` lets the opt-in tests talk to a real store.", example="false")
+    orderdesk_test_store_id: str = Setting("", "The store of those tests.", example="12345")
+    orderdesk_test_api_key: SecretStr = Setting(SecretStr(""), "Its key.", example="<key>")
+
+    @field_validator("log_level", "app_env", mode="before")
+    @classmethod
+    def _any_case(cls, value: Any, info: Any) -> Any:
+        if not isinstance(value, str):
+            return value
+        return value.upper() if info.field_name == "log_level" else value.lower()
+
+    @field_validator("session_cookie_samesite", mode="before")
+    @classmethod
+    def _capital(cls, value: Any) -> Any:
+        return value.capitalize() if isinstance(value, str) else value
+
+    @field_validator("database_url")
+    @classmethod
+    def _database(cls, value: SecretStr) -> SecretStr:
+        if not value.get_secret_value().startswith(("sqlite:///", "postgres://", "postgresql://")):
+            raise ValueError("must begin with sqlite:///, postgres:// or postgresql://")
+        return value
+
+    @field_validator("admin_master_key")
+    @classmethod
+    def _admin_key(cls, value: SecretStr) -> SecretStr:
+        text = value.get_secret_value()
+        if not text:
+            return value
+        if text.lower() in PUBLISHED_KEYS or len(text) < 32:
+            raise ValueError("must be a secret of your own, 32 characters and more (64 URL-safe ones are best)")
+        if len(text) > 256 or not text.isascii() or any(c.isspace() for c in text):
+            raise ValueError("must be 32 to 256 characters without spaces")
+        return value
+
+    @model_validator(mode="after")
+    def _production_floor(self) -> Self:
+        public = urlsplit(self.public_url)
+        local = is_loopback(public.hostname or "")
+        if self.app_env == "development":
+            if not is_loopback(self.host):
+                raise ValueError("HOST: development listens on this machine alone. Set APP_ENV=production, or HOST=127.0.0.1")
+            if not local:
+                raise ValueError("PUBLIC_URL: development is for this machine alone. Set APP_ENV=production, or PUBLIC_URL=http://localhost:8080")
+            return self
+        if not self.mcp_kms_key.get_secret_value():
+            raise ValueError("MCP_KMS_KEY: production needs a key of its own. Example: MCP_KMS_KEY=$(openssl rand -base64 32)")
+        if len(set(decode_key(self.mcp_kms_key.get_secret_value()))) < 8:
+            raise ValueError("MCP_KMS_KEY: this is a published or development key. Example: MCP_KMS_KEY=$(openssl rand -base64 32)")
+        for name in ("jwt_secret_key", "csrf_secret_key", "metrics_token"):
+            text = getattr(self, name).get_secret_value()
+            if text and (len(text) < 32 or text.lower() in PUBLISHED_KEYS or len(set(text)) < 8):
+                raise ValueError(f"{name.upper()}: this is a development secret. Leave it empty, or use 32 random characters and more")
+        if not self.cookie_secure and not local:
+            raise ValueError("SESSION_COOKIE_SECURE: production needs secure cookies. Set PUBLIC_URL to the https:// address, or SESSION_COOKIE_SECURE=true")
+        return self
+
+    @model_validator(mode="after")
+    def _workers_share(self) -> Self:
+        if self.workers > 1 and self.database_url.get_secret_value().startswith("sqlite"):
+            raise ValueError("WORKERS: more than one needs Postgres. Set DATABASE_URL=postgresql://…, or WORKERS=1")
+        if self.workers > 1 and self.enable_webui:
+            raise ValueError("WORKERS: more than one needs ENABLE_WEBUI=false in this release")
+        return self
+
+    @property
+    def is_production(self) -> bool:
+        return self.app_env == "production"
+
+    @property
+    def cookie_secure(self) -> bool:
+        if self.session_cookie_secure is not None:
+            return self.session_cookie_secure
+        return self.public_url.startswith("https://")
+
+    @property
+    def data_dir(self) -> Path:
+        """Where keys and embedded engines keep their files: beside the SQLite file, else `data/`."""
+        url = self.database_url.get_secret_value()
+        if url.startswith("sqlite:///"):
+            path = url.removeprefix("sqlite:///").split("?")[0]
+            return Path(path).parent if path not in ("", ":memory:") else Path("data")
+        return Path("data")
+
+
+def load_settings(environment: Mapping[str, str] | None = None, env_file: Path | None = Path(".env")) -> Settings:
+    """Settings from the environment and `.env`. Raises ConfigurationError naming variable, rule and example."""
+    try:
+        if environment is None:
+            return Settings(_env_file=env_file)  # type: ignore[call-arg]  # pydantic-settings' own argument
+        return Settings.model_validate({k.lower(): v for k, v in environment.items() if k.lower() in Settings.model_fields and v != ""})
+    except ValidationError as error:
+        raise ConfigurationError("\n".join(_sentence(line) for line in error.errors(include_url=False, include_input=False))) from None
+
+
+def _sentence(line: Any) -> str:
+    words = str(line["msg"]).removeprefix("Value error, ")
+    if not line["loc"]:
+        return words  # a rule over several settings names them itself
+    name = str(line["loc"][0])
+    extra = Settings.model_fields[name].json_schema_extra
+    example = extra.get("example", "") if isinstance(extra, dict) else ""
+    return f"{name.upper()}: {words[:1].lower()}{words[1:]}. Example: {name.upper()}={example}"

@@ -1,0 +1,131 @@
+"""The values that every floor speaks of: ids, secrets, who acts, and the request they act in."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from enum import StrEnum
+from secrets import token_bytes
+from time import time
+from typing import NewType
+
+TenantId = NewType("TenantId", str)
+StoreRowId = NewType("StoreRowId", str)  # our own id of a connected store
+StoreId = NewType("StoreId", str)  # Order Desk's id of a store, digits
+OrderId = NewType("OrderId", str)  # Order Desk's internal order id, digits
+Sealed = NewType("Sealed", bytes)  # what security.sealing made; a database column holds nothing else of a secret
+
+
+class Secret:
+    """A text that opens doors. It prints as ***; `reveal()` is the one way to its text."""
+
+    __slots__ = ("_text",)
+
+    def __init__(self, text: str) -> None:
+        self._text = text
+
+    def reveal(self) -> str:
+        return self._text
+
+    def __repr__(self) -> str:
+        return "***"
+
+    __str__ = __repr__
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Secret) and other._text == self._text
+
+    def __hash__(self) -> int:
+        return hash(self._text)
+
+    def __bool__(self) -> bool:
+        return bool(self._text)
+
+    def __reduce__(self) -> tuple[object, ...]:
+        raise TypeError("a Secret is never pickled")
+
+
+class Role(StrEnum):
+    ADMIN = "admin"
+    MEMBER = "member"
+
+
+class Scope(StrEnum):
+    """What a credential may do; a tool names the one that it needs."""
+
+    STORES_READ = "stores:read"
+    STORES_WRITE = "stores:write"
+    ORDERS_READ = "orders:read"
+    ORDERS_WRITE = "orders:write"
+    PRODUCTS_READ = "products:read"
+
+
+ALL_SCOPES = frozenset(Scope)
+
+
+class Via(StrEnum):
+    """The door an actor came through."""
+
+    MCP = "mcp"
+    STDIO = "stdio"
+    CONSOLE = "console"
+    WEB = "web"
+    SYSTEM = "system"
+
+
+@dataclass(frozen=True, slots=True)
+class Actor:
+    """Who acts: a tenant through one credential or session, by one door. Services take it first and authorise by it."""
+
+    tenant_id: TenantId
+    role: Role = Role.MEMBER
+    scopes: frozenset[Scope] = ALL_SCOPES
+    via: Via = Via.SYSTEM
+    credential_id: str | None = None  # row of `credentials`, for keys
+    session_id: str | None = None  # row of `sessions`, for people
+    client_name: str = ""
+    client_version: str = ""
+    address: str = ""  # of the caller; goes into the audit row, never into a log
+
+    @property
+    def is_admin(self) -> bool:
+        return self.role is Role.ADMIN
+
+
+@dataclass(frozen=True, slots=True)
+class RequestContext:
+    """One request from outside; its id stands in logs, audit rows, answers and error references."""
+
+    request_id: str = field(default_factory=lambda: new_id())
+
+
+_request: ContextVar[RequestContext | None] = ContextVar("orderdesk_request", default=None)
+
+
+def current_request() -> RequestContext:
+    """The request being served, or a fresh one (start-up, background work)."""
+    return _request.get() or RequestContext()
+
+
+@contextmanager
+def serving(request: RequestContext) -> Iterator[RequestContext]:
+    token = _request.set(request)
+    try:
+        yield request
+    finally:
+        _request.reset(token)
+
+
+_CROCKFORD = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
+
+
+def new_id() -> str:
+    """A ULID (github.com/ulid/spec): 26 characters, sorts by time, safe in addresses."""
+    number = (int(time() * 1000) << 80) | int.from_bytes(token_bytes(10))
+    return "".join(_CROCKFORD[(number >> shift) & 31] for shift in range(125, -1, -5))
+
+
+def now() -> datetime:
+    """The time, always aware and UTC."""
+    return datetime.now(UTC)
