@@ -1,0 +1,45 @@
+"""A connected store as services hand it on: its row without secrets, and, opened, what a request to it needs."""
+
+from dataclasses import dataclass
+
+from orderdesk_app.context import Sealed, StoreId, StoreRowId, TenantId
+from orderdesk_app.orderdesk.access import StoreAccess
+
+
+@dataclass(frozen=True, slots=True)
+class StoreRecord:
+    """One row of `stores`, still sealed. `folders` are (id, name) in Order Desk's order; the first is the default folder."""
+
+    id: StoreRowId
+    tenant_id: TenantId
+    store_id: StoreId
+    name: str
+    label: str
+    api_url: str
+    api_key: Sealed
+    folders: tuple[tuple[str, str], ...]
+    timezone: str
+    is_sandbox: bool
+
+    @property
+    def key(self) -> str:
+        """Names the bucket, the locks and the cache tag of this Order Desk store, whichever tenant has it."""
+        return f"{self.api_url}|{self.store_id}"
+
+    def folder_name(self, folder_id: object) -> str | None:
+        """The name of a folder by its id (Order Desk writes ids as numbers in orders, as text in settings)."""
+        wanted = str(folder_id)
+        return next((name for id_, name in self.folders if id_ == wanted), None)
+
+    def folder_id(self, name: str) -> str | None:
+        """The id of the folder of that name, compared after trimming and case folding."""
+        wanted = name.strip().casefold()
+        return next((id_ for id_, known in self.folders if known.strip().casefold() == wanted), None)
+
+
+@dataclass(frozen=True, slots=True)
+class OpenStore:
+    """A store whose key has been opened for the length of one call."""
+
+    record: StoreRecord
+    access: StoreAccess
