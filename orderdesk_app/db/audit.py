@@ -1,0 +1,37 @@
+"""The audit trail: who did what, through what, and how it ended."""
+
+from datetime import datetime
+
+from sqlalchemy import Index, LargeBinary, String
+from sqlmodel import Field
+
+from orderdesk_app.context import Sealed, TenantId, new_id, now
+from orderdesk_app.db.rows import Row
+
+
+class AuditEntry(Row, table=True):
+    """It outlives what it speaks of, so nothing here is a foreign key; a failed sign-in has no tenant."""
+
+    __tablename__ = "audit_entries"
+    __table_args__ = (Index(None, "tenant_id", "at"), Index(None, "at"))
+
+    id: str = Field(default_factory=new_id, primary_key=True)
+    at: datetime = Field(default_factory=now)
+    tenant_id: TenantId | None = Field(default=None, sa_type=String)
+    role: str = ""
+    via: str
+    credential_id: str | None = None
+    session_id: str | None = None
+    client_name: str = ""
+    client_version: str = ""
+    address: str = ""
+    action: str
+    tool: str | None = None
+    store_row_id: str | None = None
+    arguments: Sealed | None = Field(default=None, sa_type=LargeBinary)
+    outcome: str  # "ok" or the error's code
+    duration_ms: float = 0.0
+    cached: bool = False
+    upstream_requests: int = 0
+    request_id: str = ""
+    change_id: str | None = None

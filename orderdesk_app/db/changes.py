@@ -1,0 +1,33 @@
+"""The journal: every write to an order, with the order before and after, sealed; gone with its store."""
+
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import JSON, Index, LargeBinary, String
+from sqlmodel import Field
+
+from orderdesk_app.context import OrderId, Sealed, StoreRowId, TenantId, new_id, now
+from orderdesk_app.db.rows import Row
+
+
+class Change(Row, table=True):
+    __tablename__ = "changes"
+    __table_args__ = (Index(None, "tenant_id", "at"), Index(None, "store_row_id", "order_id", "state"))
+
+    id: str = Field(default_factory=new_id, primary_key=True)
+    at: datetime = Field(default_factory=now)
+    tenant_id: TenantId = Field(sa_type=String, foreign_key="tenants.id")
+    store_row_id: StoreRowId = Field(sa_type=String, foreign_key="stores.id", ondelete="CASCADE")
+    order_id: OrderId = Field(sa_type=String)
+    action: str
+    state: str = "open"  # "open", "done", "not_done" or "unknown"
+    before: Sealed | None = Field(default=None, sa_type=LargeBinary)
+    meant: Sealed | None = Field(default=None, sa_type=LargeBinary)
+    after: Sealed | None = Field(default=None, sa_type=LargeBinary)
+    paths: list[Any] = Field(default_factory=list, sa_type=JSON)
+    via: str = ""
+    credential_id: str | None = None
+    session_id: str | None = None
+    client_name: str = ""
+    request_id: str = ""
+    closed_at: datetime | None = None

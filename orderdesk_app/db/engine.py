@@ -1,0 +1,201 @@
+"""The way to the database, SQLite or Postgres: short reads, one transaction for a write, one statement at once.
+
+SQLite has one writer at a time: ours wait in line in order of arrival (a lock of this process), then BEGIN IMMEDIATE waits for other
+processes (`orderdesk stdio` runs beside the server). WAL with synchronous=NORMAL keeps a committed row when the process is killed.
+"""
+
+import asyncio
+import os
+import re
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import aiosqlite
+import psycopg
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
+from sqlalchemy import URL, event, text
+from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+from sqlmodel.ext.asyncio.session import AsyncSession
+
+from orderdesk_app.errors import ConfigurationError
+
+BUSY_SECONDS = 15
+_AFTER_COMMIT = "after_commit"
+_EXAMPLES = "Example: DATABASE_URL=sqlite:///data/app.db, or DATABASE_URL=postgresql://user:password@db.example.com/orderdesk?sslmode=require"
+
+Statement = str  # SQL with :names
+
+
+def sqlite_path(url: str) -> Path:
+    """The file of a `sqlite:///` address, its folder made and the file readable by its owner alone. Raises ConfigurationError."""
+    name = url.removeprefix("sqlite:///")
+    if not name or name.startswith((":memory:", "file:")) or "?" in name:
+        raise ConfigurationError(f"DATABASE_URL: sqlite:/// is followed by the path of a file, and nothing else. {_EXAMPLES}")
+    path = Path(name)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
+    except OSError as error:
+        raise ConfigurationError(f"DATABASE_URL: the file {path} cannot be opened for writing ({error.strerror}). {_EXAMPLES}") from error
+    return path
+
+
+def postgres_conninfo(url: str) -> str:
+    """The address as libpq reads it (every form it knows), with our name and a time limit for connecting. Raises ConfigurationError."""
+    try:
+        known = conninfo_to_dict(url)
+        defaults: dict[str, str | int | None] = {"connect_timeout": 10, "application_name": "orderdesk"}
+        return make_conninfo(url, **{name: value for name, value in defaults.items() if name not in known})
+    except psycopg.Error:
+        # The driver's words may quote the address, password and all: neither they nor their cause are shown.
+        raise ConfigurationError(f"DATABASE_URL: this is no address that Postgres' libpq understands. {_EXAMPLES}") from None
+
+
+def is_sqlite_url(url: str) -> bool:
+    if url.startswith("sqlite:///"):
+        return True
+    if url.startswith(("postgres://", "postgresql://")):
+        return False
+    raise ConfigurationError(f"DATABASE_URL: must begin with sqlite:///, postgres:// or postgresql://. {_EXAMPLES}")
+
+
+class Database:
+    """One per process and address. Nothing connects before the first use; `close()` at the end."""
+
+    def __init__(self, url: str) -> None:
+        self.is_sqlite = is_sqlite_url(url)
+        self._line = asyncio.Lock()
+        self._writer: asyncio.Task[Any] | None = None
+        self._single: aiosqlite.Connection | None = None
+        if self.is_sqlite:
+            self.path = sqlite_path(url)
+            self._reading = _sqlite_engine(self.path, reads_only=True)
+            self._writing = _sqlite_engine(self.path, reads_only=False)
+        else:
+            self.conninfo = postgres_conninfo(url)
+            self._writing = _postgres_engine(self.conninfo)
+            self._reading = self._writing.execution_options(isolation_level="AUTOCOMMIT")
+
+    def __repr__(self) -> str:
+        return f"Database({'sqlite' if self.is_sqlite else 'postgres'})"
+
+    @asynccontextmanager
+    async def read(self) -> AsyncIterator[AsyncSession]:
+        """A session for short questions: each statement sees what is committed when it runs; what it changes is not kept."""
+        async with AsyncSession(self._reading, expire_on_commit=False, autoflush=False) as session:
+            yield session
+
+    @asynccontextmanager
+    async def write(self) -> AsyncIterator[AsyncSession]:
+        """One transaction: committed at the end of the block, rolled back when the block raises."""
+        if not self.is_sqlite:
+            async with self._transaction() as session:
+                yield session
+            return
+        async with self._in_line(), self._transaction() as session:
+            yield session
+
+    @asynccontextmanager
+    async def _transaction(self) -> AsyncIterator[AsyncSession]:
+        async with AsyncSession(self._writing, expire_on_commit=False) as session:
+            yield session
+            try:
+                await session.commit()
+            finally:
+                # Also after a commit that was cancelled or lost its connection: it may have happened.
+                for call in session.info.pop(_AFTER_COMMIT, ()):
+                    call()
+
+    @asynccontextmanager
+    async def _in_line(self) -> AsyncIterator[None]:
+        if self._writer is asyncio.current_task() and self._line.locked():
+            raise RuntimeError("a write inside a write would wait for itself: pass the session on")
+        async with self._line:
+            self._writer = asyncio.current_task()
+            try:
+                yield
+            finally:
+                self._writer = None
+
+    async def at_once(self, statement: Statement, parameters: Mapping[str, Any]) -> Sequence[tuple[Any, ...]]:
+        """One statement with :names, committed by itself; its rows. The short way for leases and buckets, a fraction of a session's time."""
+        if not self.is_sqlite:
+            async with self._reading.connect() as connection:
+                result = await connection.exec_driver_sql(_percent_names(statement), dict(parameters))
+                return [tuple(row) for row in result] if result.returns_rows else []
+        async with self._in_line():
+            if self._single is None:
+                self._single = await open_sqlite(self.path)
+            return [tuple(row) for row in await self._single.execute_fetchall(statement, dict(parameters))]
+
+    async def ping(self) -> None:
+        """Reads a table; raises whatever the engine raises when that fails, after 5 seconds at the latest."""
+        async with asyncio.timeout(5), self.read() as session:
+            await session.execute(text("SELECT 1 FROM tenants LIMIT 1"))
+
+    async def close(self) -> None:
+        if self._single is not None:
+            await self._single.close()
+            self._single = None
+        if self._reading.sync_engine.pool is not self._writing.sync_engine.pool:
+            await self._reading.dispose()
+        await self._writing.dispose()
+
+
+def after_commit(session: AsyncSession, call: Callable[[], None]) -> None:
+    """Has `call` run right after the commit of this write, before anybody else of this process goes on; never when it is rolled back."""
+    session.info.setdefault(_AFTER_COMMIT, []).append(call)
+
+
+async def open_sqlite(path: Path) -> aiosqlite.Connection:
+    """A connection of one's own, outside of the pools: every statement is its own transaction."""
+    connection = aiosqlite.connect(path, isolation_level=None, timeout=BUSY_SECONDS)
+    connection._thread.daemon = True  # a forgotten connection must not keep the process alive
+    await connection
+    for pragma in _PRAGMAS:
+        await connection.execute_fetchall(pragma)
+    return connection
+
+
+_PRAGMAS = ("PRAGMA journal_mode=WAL", "PRAGMA synchronous=NORMAL", "PRAGMA foreign_keys=ON")
+
+
+def _sqlite_engine(path: Path, *, reads_only: bool) -> AsyncEngine:
+    url = URL.create("sqlite+aiosqlite", database=str(path))
+    # The driver begins nothing by itself: a read needs no BEGIN and no ROLLBACK (two trips to the thread less), a write says BEGIN IMMEDIATE.
+    by_hand = {"timeout": BUSY_SECONDS, "isolation_level": None}
+    if reads_only:
+        engine = create_async_engine(url, connect_args=by_hand, isolation_level="AUTOCOMMIT", skip_autocommit_rollback=True, pool_size=8, max_overflow=8)
+    else:
+        engine = create_async_engine(url, connect_args=by_hand, pool_size=1, max_overflow=0)
+
+    @event.listens_for(engine.sync_engine, "connect")
+    def prepare(connection: Any, _record: Any) -> None:
+        cursor = connection.cursor()
+        for pragma in (*_PRAGMAS, "PRAGMA query_only=ON") if reads_only else _PRAGMAS:
+            cursor.execute(pragma)
+        cursor.close()
+
+    if not reads_only:
+
+        @event.listens_for(engine.sync_engine, "begin")
+        def begin(connection: Any) -> None:
+            connection.exec_driver_sql("BEGIN IMMEDIATE")
+
+    return engine
+
+
+def _postgres_engine(conninfo: str) -> AsyncEngine:
+    async def connect() -> psycopg.AsyncConnection[Any]:
+        return await psycopg.AsyncConnection.connect(conninfo)
+
+    return create_async_engine("postgresql+psycopg://", async_creator=connect, pool_size=10, max_overflow=10, pool_pre_ping=True, skip_autocommit_rollback=True)
+
+
+@lru_cache(maxsize=64)
+def _percent_names(statement: Statement) -> str:
+    """:name as the Postgres driver writes it; casts (::) stay."""
+    return re.sub(r"(?<!:):([a-z_]+)", r"%(\1)s", statement.replace("%", "%%"))

@@ -1,0 +1,47 @@
+"""Wrapped keys: the digest key and each tenant's data key, unreadable without MCP_KMS_KEY."""
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from sqlalchemy import LargeBinary, String
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlmodel import Field, col, select
+
+from orderdesk_app.context import TenantId, now
+from orderdesk_app.db.engine import Database
+from orderdesk_app.db.rows import Row
+
+
+class MasterKeyMetadata(Row, table=True):
+    __tablename__ = "master_key_metadata"
+
+    id: str = Field(primary_key=True)  # "digest", or "tenant:" and the tenant's id: two processes cannot both make one
+    purpose: str
+    tenant_id: TenantId | None = Field(default=None, sa_type=String, foreign_key="tenants.id", ondelete="CASCADE")
+    salt: bytes = Field(sa_type=LargeBinary)
+    wrapped: bytes = Field(sa_type=LargeBinary)
+    key_id: str  # which MCP_KMS_KEY wrapped it
+    created_at: datetime = Field(default_factory=now)
+
+
+class KeyRows:
+    """security/keyring.py's rows, in the database."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def find(self, row_id: str) -> MasterKeyMetadata | None:
+        async with self._database.read() as session:
+            return (await session.exec(select(MasterKeyMetadata).where(col(MasterKeyMetadata.id) == row_id))).one_or_none()
+
+    async def add(self, *, row_id: str, purpose: str, tenant_id: TenantId | None, salt: bytes, wrapped: bytes, key_id: str) -> MasterKeyMetadata:
+        """The row as it now stands: ours, or the one that another process made first."""
+        insert = sqlite.insert if self._database.is_sqlite else postgresql.insert
+        values = {"id": row_id, "purpose": purpose, "tenant_id": tenant_id, "salt": salt, "wrapped": wrapped, "key_id": key_id, "created_at": now()}
+        async with self._database.write() as session:
+            await session.execute(insert(MasterKeyMetadata).values(values).on_conflict_do_nothing(index_elements=["id"]))
+            return (await session.exec(select(MasterKeyMetadata).where(col(MasterKeyMetadata.id) == row_id))).one()
+
+    async def all(self) -> Sequence[MasterKeyMetadata]:
+        async with self._database.read() as session:
+            return (await session.exec(select(MasterKeyMetadata))).all()

@@ -1,0 +1,26 @@
+"""Master keys and access keys: the digest that finds them, never the key."""
+
+from datetime import datetime
+
+from sqlalchemy import JSON, LargeBinary, String
+from sqlmodel import Field
+
+from orderdesk_app.context import TenantId, new_id, now
+from orderdesk_app.db.rows import Row
+
+
+class Credential(Row, table=True):
+    __tablename__ = "credentials"
+
+    id: str = Field(default_factory=new_id, primary_key=True)
+    tenant_id: TenantId = Field(sa_type=String, foreign_key="tenants.id", index=True)
+    kind: str  # "master" or "access"
+    name: str
+    digest: bytes = Field(sa_type=LargeBinary, unique=True)
+    bcrypt: bytes | None = Field(default=None, sa_type=LargeBinary)
+    hint: str  # the last four characters, for people to tell keys apart
+    scopes: list[str] = Field(default_factory=list, sa_type=JSON)
+    active_store_id: str | None = Field(default=None, foreign_key="stores.id", ondelete="SET NULL")
+    created_at: datetime = Field(default_factory=now)
+    last_used_at: datetime | None = None
+    revoked_at: datetime | None = None

@@ -1,0 +1,52 @@
+"""Locks that outlive no one: a name held for some seconds by one holder, whichever process it is in."""
+
+import random
+import time
+from collections.abc import Callable
+
+from sqlmodel import Field
+
+from orderdesk_app.db.clock import clock_sql
+from orderdesk_app.db.engine import Database
+from orderdesk_app.db.rows import Row
+
+
+class Lease(Row, table=True):
+    __tablename__ = "leases"
+
+    name: str = Field(primary_key=True)
+    holder: str
+    expires_at: float = Field(index=True)  # seconds since 1970
+
+
+class Leases:
+    """Each question is one statement; a lease that ran out is free for the next who asks."""
+
+    def __init__(self, database: Database, clock: Callable[[], float] | None = None) -> None:
+        self._database = database
+        self._clock = clock or time.time
+        now = clock_sql(database, injected=clock is not None)
+        self._acquire = (
+            f"INSERT INTO leases (name, holder, expires_at) VALUES (:name, :holder, {now} + :seconds) "  # noqa: S608  no text from outside
+            f"ON CONFLICT (name) DO UPDATE SET holder = excluded.holder, expires_at = excluded.expires_at "
+            f"WHERE leases.expires_at <= {now} OR leases.holder = excluded.holder RETURNING name"
+        )
+        # A lease that ran out but is still ours was taken by nobody in between: it may go on.
+        self._renew = f"UPDATE leases SET expires_at = {now} + :seconds WHERE name = :name AND holder = :holder RETURNING name"  # noqa: S608
+        self._sweep = f"DELETE FROM leases WHERE expires_at < {now} - 60"  # noqa: S608
+
+    async def acquire(self, name: str, holder: str, seconds: float) -> bool:
+        """True: `holder` has it for `seconds` (also when it had it before). False: somebody else has it."""
+        if random.random() < 0.01:  # noqa: S311  now and then, so that leases of the dead do not pile up
+            await self._ask(self._sweep)
+        return await self._ask(self._acquire, name=name, holder=holder, seconds=seconds)
+
+    async def renew(self, name: str, holder: str, seconds: float) -> bool:
+        """True: still held, for `seconds` more. False: lost to somebody else."""
+        return await self._ask(self._renew, name=name, holder=holder, seconds=seconds)
+
+    async def release(self, name: str, holder: str) -> None:
+        await self._ask("DELETE FROM leases WHERE name = :name AND holder = :holder RETURNING name", name=name, holder=holder)
+
+    async def _ask(self, statement: str, **parameters: object) -> bool:
+        return bool(await self._database.at_once(statement, parameters | {"now": self._clock()}))

@@ -1,0 +1,23 @@
+"""The one door to a tenant's rows: every question about them begins with `owned(actor, Table)`."""
+
+from typing import Any, Protocol, TypeVar, cast
+
+from sqlmodel import col, select
+from sqlmodel.sql.expression import SelectOfScalar
+
+from orderdesk_app.context import Actor
+
+
+class Owned(Protocol):
+    """A table whose rows belong to one tenant."""
+
+    @property
+    def tenant_id(self) -> str | None: ...
+
+
+T = TypeVar("T", bound=Owned)
+
+
+def owned(actor: Actor, table: type[T]) -> SelectOfScalar[T]:
+    """A select of the actor's own rows; narrow it with `.where(…)`. A neighbour's row is simply not there."""
+    return select(table).where(col(cast(Any, table).tenant_id) == actor.tenant_id)

@@ -1,0 +1,7 @@
+"""All tables together, so that every foreign key finds its table; migrations compare with `METADATA`."""
+
+from orderdesk_app.db import audit, buckets, changes, console, keyring, keys, leases, sandbox, sessions, signals, signin, stores, tenants
+from orderdesk_app.db.rows import Row
+
+TABLES = (audit, buckets, changes, console, keyring, keys, leases, sandbox, sessions, signals, signin, stores, tenants)
+METADATA = Row.metadata

@@ -1,0 +1,140 @@
+"""News between processes: what changed, so that caches empty at once here and within a second elsewhere."""
+
+import asyncio
+import contextlib
+import time
+from collections.abc import Callable
+from datetime import datetime, timedelta
+
+import aiosqlite
+import psycopg
+from sqlalchemy import text
+from sqlmodel import Field, col, delete
+from sqlmodel.ext.asyncio.session import AsyncSession
+
+from orderdesk_app.context import new_id, now
+from orderdesk_app.db.engine import Database, after_commit, open_sqlite
+from orderdesk_app.db.rows import Row
+
+EVERYTHING = "*"
+CHANNEL = "orderdesk_signals"
+POLL_SECONDS = 0.15
+KEPT_SECONDS = 60.0
+_RECONNECT_SECONDS = 0.5
+_HEARTBEAT_SECONDS = 5.0
+
+Callback = Callable[[str], None]
+
+
+class Signal(Row, table=True):
+    """SQLite's way: other processes see by PRAGMA data_version that something was written, and read what."""
+
+    __tablename__ = "signals"
+    __table_args__ = {"sqlite_autoincrement": True}  # noqa: RUF012  read once by SQLAlchemy. Numbers are never used again
+
+    id: int | None = Field(default=None, primary_key=True)
+    topic: str
+    origin: str = ""
+    at: datetime = Field(default_factory=now, index=True)
+
+
+class Signals:
+    """Topics are small texts: "tenant:<id>", "store:<StoreAccess.key>"; EVERYTHING after news may have been lost."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._origin = new_id()
+        self._callbacks: list[Callback] = []
+        self._listener: asyncio.Task[None] | None = None
+        self._ready = asyncio.Event()
+
+    def subscribe(self, callback: Callback) -> None:
+        """`callback(topic)` runs in the event loop, so it does not wait for anything."""
+        self._callbacks.append(callback)
+
+    async def publish(self, session: AsyncSession, topic: str) -> None:
+        """Inside the writer's transaction: heard when that commits, by this process before `write()` ends. Nothing is heard of a rollback."""
+        if self._database.is_sqlite:
+            moment = now()
+            session.add(Signal(topic=topic, origin=self._origin, at=moment))
+            await session.exec(delete(Signal).where(col(Signal.at) < moment - timedelta(seconds=KEPT_SECONDS)))
+        else:
+            await session.execute(text("SELECT pg_notify(:channel, :payload)"), {"channel": CHANNEL, "payload": f"{self._origin} {topic}"})
+        after_commit(session, lambda: self._tell(topic))
+
+    async def start(self) -> None:
+        """Listens from now on; returns once it does (or, where the database is away, after a second: the listener keeps trying)."""
+        if self._listener is None:
+            self._ready.clear()
+            self._listener = asyncio.create_task(self._listen(), name="signals")
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._ready.wait(), timeout=1)
+
+    async def stop(self) -> None:
+        if self._listener is not None:
+            self._listener.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._listener
+            self._listener = None
+
+    def _tell(self, topic: str) -> None:
+        for callback in self._callbacks:
+            callback(topic)
+
+    async def _listen(self) -> None:
+        watch = self._watch_sqlite if self._database.is_sqlite else self._watch_postgres
+        while True:
+            try:
+                await watch()
+            except (OSError, psycopg.Error, aiosqlite.Error, TimeoutError):
+                self._tell(EVERYTHING)
+            await asyncio.sleep(_RECONNECT_SECONDS)
+
+    async def _watch_sqlite(self) -> None:
+        connection = await open_sqlite(self._database.path)
+        try:
+            last = await _number(connection, "SELECT coalesce(max(id), 0) FROM signals")
+            version = await _number(connection, "PRAGMA data_version")
+            self._begin()
+            looked = time.monotonic()
+            while True:
+                await asyncio.sleep(POLL_SECONDS)
+                current = await _number(connection, "PRAGMA data_version")
+                has_slept = time.monotonic() - looked > KEPT_SECONDS / 2  # the machine stood still: rows may be gone already
+                looked = time.monotonic()
+                if has_slept:
+                    self._tell(EVERYTHING)
+                if current == version and not has_slept:
+                    continue
+                version = current
+                for number, topic, origin in await connection.execute_fetchall("SELECT id, topic, origin FROM signals WHERE id > ? ORDER BY id", (last,)):
+                    last = number
+                    if origin != self._origin:
+                        self._tell(topic)
+        finally:
+            await connection.close()
+
+    async def _watch_postgres(self) -> None:
+        connection = await psycopg.AsyncConnection.connect(self._database.conninfo, autocommit=True)
+        async with connection:
+            await connection.execute(f"LISTEN {CHANNEL}")
+            self._begin()
+            while True:
+                async for notice in connection.notifies(timeout=_HEARTBEAT_SECONDS):
+                    origin, _, topic = notice.payload.partition(" ")
+                    if origin != self._origin:
+                        self._tell(topic)
+                # A line that died silently is found by asking.
+                async with asyncio.timeout(_HEARTBEAT_SECONDS):
+                    await connection.execute("SELECT 1")
+
+    def _begin(self) -> None:
+        """Listening (again): whatever was said before is lost."""
+        if self._ready.is_set():
+            self._tell(EVERYTHING)
+        self._ready.set()
+
+
+async def _number(connection: aiosqlite.Connection, statement: str) -> int:
+    [(number,)] = await connection.execute_fetchall(statement)
+    return int(number)
