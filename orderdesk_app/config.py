@@ -89,7 +89,7 @@ class Settings(BaseSettings):
     app_env: Literal["development", "production"] = Setting("development", "`production` on any machine that others can reach: development prints a sign-in link.", example="production")
     host: str = Setting("127.0.0.1", "The address to listen on; `0.0.0.0` in a container.", example="0.0.0.0")  # noqa: S104  an example, not a default
     port: int = Setting(8080, "The one port that serves everything.", example="8080", ge=1, le=65535)
-    public_url: Url = Setting("http://localhost:8080", "The address that people and clients use, as they type it. Host and Origin are checked against it.", example="https://orders.example.com")
+    public_url: Url = Setting("http://localhost:8080", "(follows PORT when unset) The address that people and clients use, as they type it. Host and Origin are checked against it.", example="https://orders.example.com")
     database_url: SecretStr = Setting(SecretStr("sqlite:///data/app.db"), "Postgres (`postgresql://user:pass@host/db?sslmode=require`) as soon as there is more than one process or host.", example="postgresql://user:password@db.example.com/orderdesk?sslmode=require")
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Setting("INFO", "`DEBUG` while looking for a fault.", example="INFO")
     trust_proxy: Annotated[int, BeforeValidator(_proxies)] = Setting(0, "`true` behind exactly one reverse proxy (the last address of X-Forwarded-For is the caller's); a number behind so many.", example="true", ge=0, le=10)
@@ -127,6 +127,13 @@ class Settings(BaseSettings):
     orderdesk_test_enabled: bool = Setting(False, "`true` lets the opt-in tests talk to a real store.", example="false")
     orderdesk_test_store_id: str = Setting("", "The store of those tests.", example="12345")
     orderdesk_test_api_key: SecretStr = Setting(SecretStr(""), "Its key.", example="<key>")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _public_url_follows_port(cls, given: Any) -> Any:
+        if isinstance(given, dict) and given.get("port") and not given.get("public_url"):
+            return {**given, "public_url": f"http://localhost:{given['port']}"}
+        return given
 
     @field_validator("log_level", "app_env", mode="before")
     @classmethod

@@ -1,0 +1,1 @@
+"""The agents' door: `/mcp` over HTTP and the same catalogue over stdio. What a tool does stands in tools/."""

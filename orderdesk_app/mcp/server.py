@@ -1,0 +1,164 @@
+"""The protocol server: lists the catalogue for a credential and hands calls to the runner. One instance serves HTTP and stdio alike."""
+
+from collections import OrderedDict
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from typing import Any, Protocol
+
+import mcp_types as types
+from mcp.server.caching import CacheHint
+from mcp.server.context import CallNext, HandlerResult, ServerRequestContext
+from mcp.server.lowlevel import Server
+
+from orderdesk_app import __version__
+from orderdesk_app.errors import OrderDeskAgentsError
+from orderdesk_app.mcp.text import lines_of
+from orderdesk_app.observability import MCP_REQUESTS
+from orderdesk_app.services.access import Principal
+from orderdesk_app.tools.catalogue import Tool, every_tool, find_tool
+from orderdesk_app.tools.runner import Outcome, Runner
+
+CLIENT_INFO = "io.modelcontextprotocol/clientInfo"
+INSTRUCTIONS = (
+    "Read and change the orders of Order Desk stores. Find orders with orders_list, read one with orders_get, change it with orders_update "
+    "(send only what changes; pass expected_date_updated to be refused when somebody else changed it meanwhile). Ids are Order Desk's own."
+)
+_METHODS = frozenset(
+    {
+        "initialize", "ping", "server/discover", "tools/list", "tools/call", "prompts/list", "prompts/get", "resources/list",
+        "resources/templates/list", "resources/read", "notifications/initialized", "notifications/cancelled",
+    }
+)  # fmt: skip
+_REVISIONS = frozenset({"2024-11-05", "2025-03-26", "2025-06-18", "2025-11-25", "2026-07-28"})
+_MOST_CLIENTS = 10_000
+
+
+class Caller(Protocol):
+    """Who calls, as the transport knows it."""
+
+    @property
+    def principal(self) -> Principal | None: ...
+
+    def sign_in(self, principal: Principal) -> None: ...
+
+    @property
+    def may_sign_in(self) -> bool: ...
+
+
+WhoCalls = Callable[[ServerRequestContext[Any, Any]], Caller]
+
+
+class AgentDoor:
+    """Handlers of the protocol server. `who_calls` reads the caller off a request."""
+
+    def __init__(self, runner: Runner, who_calls: WhoCalls) -> None:
+        self._runner, self._who_calls = runner, who_calls
+        self._clients: OrderedDict[str, tuple[str, str]] = OrderedDict()  # what each credential's last `initialize` called itself
+        self._listed = {entry.name: listing(entry) for entry in every_tool()}
+
+    def server(self) -> Server[Any]:
+        """A protocol server with these handlers."""
+        server: Server[Any] = Server(
+            "orderdesk-agents",
+            version=__version__,
+            title="Order Desk agents",
+            instructions=INSTRUCTIONS,
+            cache_hints={"tools/list": CacheHint(60_000, "private"), "server/discover": CacheHint(300_000, "public")},
+            get_tool_input_schema=self._input_schema,
+            on_list_tools=self._list_tools,
+            on_call_tool=self._call_tool,
+            on_list_prompts=self._list_prompts,
+            on_list_resources=self._list_resources,
+            on_list_resource_templates=self._list_templates,
+        )
+        server.middleware[:] = [self._watch]  # in place of the SDK's tracing, which nobody collects here
+        return server
+
+    async def _watch(self, ctx: ServerRequestContext[Any, Any], call_next: CallNext) -> HandlerResult:
+        method = ctx.method if ctx.method in _METHODS else "other"
+        MCP_REQUESTS.labels(method, ctx.protocol_version if ctx.protocol_version in _REVISIONS else "other").inc()
+        if ctx.method == "initialize":
+            self._remember_client(ctx)
+        return await call_next(ctx)
+
+    def _remember_client(self, ctx: ServerRequestContext[Any, Any]) -> None:
+        principal = self._who_calls(ctx).principal
+        info = (ctx.params or {}).get("clientInfo")
+        if isinstance(info, Mapping):
+            key = principal.actor.credential_id or "" if principal else ""
+            self._clients[key] = (str(info.get("name", ""))[:80], str(info.get("version", ""))[:40])
+            self._clients.move_to_end(key)
+            if len(self._clients) > _MOST_CLIENTS:
+                self._clients.popitem(last=False)
+
+    def _input_schema(self, name: str) -> Mapping[str, Any] | None:
+        try:
+            return find_tool(name).input_schema
+        except OrderDeskAgentsError:
+            return None
+
+    async def _list_tools(self, ctx: ServerRequestContext[Any, Any], params: types.PaginatedRequestParams | None) -> types.ListToolsResult:
+        principal = self._who_calls(ctx).principal
+        shown = [entry for entry in every_tool() if principal is None or entry.scope in principal.actor.scopes]
+        return types.ListToolsResult(tools=[self._listed[entry.name] for entry in shown])
+
+    async def _list_prompts(self, ctx: ServerRequestContext[Any, Any], params: types.PaginatedRequestParams | None) -> types.ListPromptsResult:
+        return types.ListPromptsResult(prompts=[])
+
+    async def _list_resources(self, ctx: ServerRequestContext[Any, Any], params: types.PaginatedRequestParams | None) -> types.ListResourcesResult:
+        return types.ListResourcesResult(resources=[])
+
+    async def _list_templates(self, ctx: ServerRequestContext[Any, Any], params: types.PaginatedRequestParams | None) -> types.ListResourceTemplatesResult:
+        return types.ListResourceTemplatesResult(resource_templates=[])
+
+    async def _call_tool(self, ctx: ServerRequestContext[Any, Any], params: types.CallToolRequestParams) -> types.CallToolResult:
+        caller = self._who_calls(ctx)
+        principal = self._named(ctx, caller.principal)
+
+        async def report(progress: float, total: float, message: str) -> None:
+            await ctx.session.report_progress(progress, total, message)
+
+        outcome = await self._runner.run(principal, params.name, params.arguments, report=report, sign_in=caller.sign_in if caller.may_sign_in else None)
+        return answer(outcome)
+
+    def _named(self, ctx: ServerRequestContext[Any, Any], principal: Principal | None) -> Principal | None:
+        if principal is None:
+            return None
+        info = (ctx.meta or {}).get(CLIENT_INFO)
+        if isinstance(info, Mapping):
+            name, version = str(info.get("name", ""))[:80], str(info.get("version", ""))[:40]
+        else:
+            name, version = self._clients.get(principal.actor.credential_id or "", ("", ""))
+        return replace(principal, actor=replace(principal.actor, client_name=name or principal.actor.client_name, client_version=version))
+
+
+def listing(entry: Tool) -> types.Tool:
+    """A tool as `tools/list` shows it."""
+    return types.Tool(
+        name=entry.name,
+        title=entry.title,
+        description=entry.description,
+        input_schema=entry.input_schema,
+        output_schema=entry.output_schema,
+        annotations=types.ToolAnnotations(
+            title=entry.title,
+            read_only_hint=entry.reads,
+            destructive_hint=entry.destructive,
+            idempotent_hint=entry.idempotent,
+            open_world_hint=entry.open_world,
+        ),
+    )
+
+
+def answer(outcome: Outcome) -> types.CallToolResult:
+    """An outcome as a result: text for models, structure for programs; an error says code, next step and what became of a write."""
+    error = outcome.error
+    if error is None:
+        result = outcome.result or {}
+        return types.CallToolResult(content=[types.TextContent(type="text", text=lines_of(result))], structured_content=result)
+    about = {"code": error.code, "field": error.field, "retry_after": error.retry_after, "outcome": error.outcome, **error.details}
+    return types.CallToolResult(
+        content=[types.TextContent(type="text", text=f"{error.code}: {error.message}")],
+        is_error=True,
+        _meta={"orderdesk/error": about},
+    )

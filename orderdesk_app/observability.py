@@ -1,0 +1,149 @@
+"""What operators see: one JSON log that can hold no personal data, and the metrics of `/metrics`.
+
+A log line may carry only the fields named in LOG_FIELDS; anything else is dropped before it is written, so that a careless call
+cannot leak. Lines of libraries keep their template without its arguments, and exceptions keep type and place without their text.
+"""
+
+import logging
+import re
+import sys
+import traceback
+from collections.abc import Iterable, MutableMapping
+from typing import Any, TextIO
+
+import structlog
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client.core import Metric
+
+from orderdesk_app import __version__
+from orderdesk_app.context import current_request
+
+# ------------------------------------------------------------------ metrics: one line each; labels are bounded and never name a tenant, store or person
+
+REGISTRY = CollectorRegistry()
+_FAST = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
+
+
+def _counter(name: str, words: str, *labels: str) -> Counter:
+    return Counter(f"orderdesk_{name}", words, labels, registry=REGISTRY)
+
+
+def _gauge(name: str, words: str, *labels: str) -> Gauge:
+    return Gauge(f"orderdesk_{name}", words, labels, registry=REGISTRY)
+
+
+def _seconds(name: str, words: str, *labels: str) -> Histogram:
+    return Histogram(f"orderdesk_{name}_seconds", words, labels, buckets=_FAST, registry=REGISTRY)
+
+
+BUILD = _gauge("build_info", "The running version; always 1.", "version")
+HTTP_REQUESTS = _counter("http_requests", "HTTP requests answered.", "route", "status")
+HTTP_SECONDS = _seconds("http_request", "Time from an HTTP request to the end of its answer.", "route")
+MCP_REQUESTS = _counter("mcp_requests", "Requests at /mcp by JSON-RPC method and protocol revision.", "method", "revision")
+MCP_REFUSED = _counter("mcp_refused", "Requests at /mcp refused before the protocol.", "reason")
+TOOL_CALLS = _counter("tool_calls", "Tool calls by outcome (ok or the error code) and door.", "tool", "outcome", "via")
+TOOL_SECONDS = _seconds("tool_call", "Time inside the runner.", "tool")
+TOOLS_RUNNING = _gauge("tool_calls_running", "Tool calls in progress.")
+UPSTREAM_REQUESTS = _counter("upstream_requests", "Requests sent to Order Desk.", "method", "outcome")
+UPSTREAM_SECONDS = _seconds("upstream_request", "Time that Order Desk took to answer.", "method")
+CACHE_READS = _counter("cache_reads", "Reads that the cache answered (hit) or did not (miss).", "kind", "outcome")
+WRITES = _counter("writes", "Order changes by what became of them.", "action", "outcome")
+RECONCILED = _counter("reconciliations", "Lost answers settled by reading the order again.", "verdict")
+SIGN_INS = _counter("sign_ins", "Sign-in attempts.", "way", "outcome")
+CREDENTIALS_REFUSED = _counter("credentials_refused", "Requests with no or a bad key.", "door")
+RATE_LIMITED = _counter("rate_limited", "Calls refused because a limit was reached.", "limit")
+AUDIT_ROWS = _counter("audit_rows", "Audit rows committed.", "kind")
+AUDIT_WAITING = _gauge("audit_waiting", "Audit rows of reads that wait for their flush.")
+STORE_CHANGES = _counter("store_changes", "Stores connected, edited and removed.", "action")
+KEY_CHANGES = _counter("key_changes", "Keys made, revoked and rotated.", "action")
+SIGNALS = _counter("change_signals", "Changes heard from this and other processes.", "topic")
+ERRORS = _counter("unexpected_errors", "Faults of ours that a user met.", "where")
+WEB_EVENTS = _counter("web_events", "Events of the web app by what the guard said.", "outcome")
+BUILD.labels(__version__).set(1)
+
+
+def metrics_text() -> bytes:
+    """The exposition of every family above, in the Prometheus text format."""
+    return generate_latest(REGISTRY)
+
+
+def metric_families() -> list[Metric]:
+    """Every family with its words, for the table in the README."""
+    return list(REGISTRY.collect())
+
+
+# ------------------------------------------------------------------ the log
+
+LOG_FIELDS = frozenset(
+    {
+        "event", "level", "timestamp", "logger", "request_id", "route", "method", "status", "seconds", "tool", "outcome", "code", "via", "version", "revision",
+        "error", "place", "port", "pid", "workers", "engine", "reason", "attempt", "count", "tenant_id", "reference", "setting",
+    }
+)  # fmt: skip
+
+_EMAIL = re.compile(r"[^\s@'\"<>]+@[^\s@'\"<>]+")
+_LONG = re.compile(r"[A-Za-z0-9_\-+/=.]{24,}")
+_ADDRESS = re.compile(r"\b\d{1,3}(?:\.\d{1,3}){3}\b|\b(?:[0-9a-fA-F]{1,4}:){2,}[0-9a-fA-F:]+\b")
+_QUOTED = re.compile(r"'[^']*'|\"[^\"]*\"")
+_DIGITS = re.compile(r"\+?\d[\d ()\-]{6,}\d")
+
+Event = MutableMapping[str, Any]
+
+
+def place_of(error: BaseException) -> str:
+    """Where an exception arose: the innermost frames as `file:line function`, without its text."""
+    frames = traceback.extract_tb(error.__traceback__)[-4:]
+    return " < ".join(f"{frame.filename.rsplit('/', 1)[-1]}:{frame.lineno} {frame.name}" for frame in reversed(frames))
+
+
+def _only_known_fields(_: Any, __: str, event: Event) -> Event:
+    record = event.get("_record")
+    if isinstance(record, logging.LogRecord) and event.get("_from_structlog") is False:
+        text = record.msg if isinstance(record.msg, str) else type(record.msg).__name__
+        for pattern in (_EMAIL, _QUOTED, _ADDRESS, _LONG, _DIGITS):
+            text = pattern.sub("…", text)
+        event["event"] = text[:200]
+    error = event.pop("exc_info", None)
+    if error is True:
+        error = sys.exc_info()
+    if isinstance(error, tuple):
+        error = error[1]
+    if isinstance(error, BaseException):
+        event["error"] = type(error).__name__
+        event["place"] = place_of(error)
+    event.setdefault("request_id", current_request().request_id)
+    for name in [n for n in event if n not in LOG_FIELDS and not n.startswith("_")]:
+        del event[name]
+    return event
+
+
+def configure_logging(level: str, stream: TextIO | None = None) -> None:
+    """One JSON object a line on stderr, for our own lines and those of libraries (warnings and worse)."""
+    shared: Iterable[Any] = (structlog.stdlib.add_log_level, structlog.stdlib.add_logger_name, structlog.processors.TimeStamper(fmt="iso", utc=True))
+    structlog.configure(
+        processors=[structlog.stdlib.filter_by_level, *shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
+        wrapper_class=structlog.stdlib.BoundLogger,
+        logger_factory=structlog.stdlib.LoggerFactory(),
+        cache_logger_on_first_use=False,
+    )
+    handler = logging.StreamHandler(stream or sys.stderr)
+    handler.setFormatter(
+        structlog.stdlib.ProcessorFormatter(
+            foreign_pre_chain=list(shared),
+            processors=[_only_known_fields, structlog.stdlib.ProcessorFormatter.remove_processors_meta, structlog.processors.JSONRenderer()],
+        )
+    )
+    root = logging.getLogger()
+    root.handlers[:] = [handler]
+    root.setLevel(logging.WARNING)
+    logging.getLogger("orderdesk_app").setLevel(level)
+    for name in list(logging.root.manager.loggerDict):
+        if not name.startswith("orderdesk_app"):
+            logger = logging.getLogger(name)
+            logger.handlers[:] = []
+            logger.propagate = True
+
+
+def log(name: str) -> Any:
+    """A logger of ours: `log(__name__).info("what happened", tool=…, seconds=…)`."""
+    return structlog.stdlib.get_logger(name)

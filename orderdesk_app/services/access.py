@@ -1,0 +1,158 @@
+"""Who a key belongs to and which stores they have, answered from the process so that a cached read asks no database."""
+
+import time
+from collections import OrderedDict
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, replace
+from hashlib import sha256
+from typing import Generic, Protocol, TypeVar
+
+from orderdesk_app.context import ALL_SCOPES, Actor, Role, Scope, StoreId, StoreRowId, TenantId, Via
+from orderdesk_app.db.engine import Database
+from orderdesk_app.db.owned import owned
+from orderdesk_app.db.signals import Signals
+from orderdesk_app.db.stores import Store
+from orderdesk_app.db.tenants import Tenant
+from orderdesk_app.errors import AuthFailed
+from orderdesk_app.observability import SIGNALS
+from orderdesk_app.services.open_store import StoreRecord
+
+_MOST = 20_000
+_KEY_SECONDS = 300  # then a master key is verified anew
+_ACCOUNT_SECONDS = 300
+
+
+@dataclass(frozen=True, slots=True)
+class FoundKey:
+    """A key that was found by its digest and, for a master key, verified."""
+
+    credential_id: str
+    tenant_id: TenantId
+    kind: str
+    name: str
+    scopes: frozenset[Scope]
+    active_store_id: StoreRowId | None
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """A tenant and its stores as one value, replaced whole when anything in it changes."""
+
+    tenant_id: TenantId
+    name: str
+    role: Role
+    stores: tuple[StoreRecord, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Principal:
+    """An actor with what every call needs to know of its account."""
+
+    actor: Actor
+    account: Account
+    credential_name: str = ""
+    active_store_id: StoreRowId | None = None
+
+
+T = TypeVar("T")
+
+
+class _Remembered(Generic[T]):
+    """A bounded map that never keeps what was read before a change was heard."""
+
+    def __init__(self, *, seconds: float, clock: Callable[[], float] = time.monotonic) -> None:
+        self._values: OrderedDict[str, tuple[float, T]] = OrderedDict()
+        self._changes = 0
+        self._seconds, self._clock = seconds, clock
+
+    def get(self, key: str) -> T | None:
+        until, value = self._values.get(key, (0.0, None))
+        return value if until > self._clock() else None
+
+    async def load(self, key: str, read: Callable[[], Awaitable[T | None]]) -> T | None:
+        seen = self._changes
+        value = await read()
+        if value is not None and seen == self._changes:
+            self._values[key] = (self._clock() + self._seconds, value)
+            self._values.move_to_end(key)
+            if len(self._values) > _MOST:
+                self._values.popitem(last=False)
+        return value
+
+    def forget(self, doomed: Callable[[str, T], bool]) -> None:
+        self._changes += 1
+        for key in [key for key, (_, value) in self._values.items() if doomed(key, value)]:
+            del self._values[key]
+
+
+class FindsKeys(Protocol):
+    """services.keys, as far as access needs it."""
+
+    async def find(self, token: str) -> FoundKey | None: ...
+
+
+class Access:
+    """The process' memory of keys and accounts; a change empties it at once here and within a second elsewhere."""
+
+    def __init__(self, database: Database, keys: FindsKeys, signals: Signals) -> None:
+        self._database, self._keys = database, keys
+        self._found: _Remembered[FoundKey] = _Remembered(seconds=_KEY_SECONDS)
+        self._accounts: _Remembered[Account] = _Remembered(seconds=_ACCOUNT_SECONDS)
+        signals.subscribe(self._hear)
+
+    async def by_token(self, token: str, *, via: Via = Via.MCP, kind: str | None = None) -> Principal:
+        """The principal of a bearer key (of that kind: "master" or "access"). Raises AuthFailed for an unknown, revoked or malformed one."""
+        name = sha256(token.encode()).hexdigest()  # the key itself is not kept
+        found = self._found.get(name) or await self._found.load(name, lambda: self._keys.find(token))
+        if found is None or kind not in (None, found.kind):
+            raise AuthFailed("This key is not known here. Make a new one under Settings, and send it as Authorization: Bearer.")
+        account = await self.account(found.tenant_id)
+        actor = Actor(tenant_id=account.tenant_id, role=account.role, scopes=found.scopes, via=via, credential_id=found.credential_id)
+        return Principal(actor=actor, account=account, credential_name=found.name, active_store_id=found.active_store_id)
+
+    async def of_actor(self, actor: Actor, *, active_store_id: StoreRowId | None = None) -> Principal:
+        """The principal of somebody who is signed in to the web app."""
+        account = await self.account(actor.tenant_id)
+        return Principal(actor=replace(actor, role=account.role), account=account, active_store_id=active_store_id)
+
+    async def account(self, tenant_id: TenantId) -> Account:
+        """The tenant with its stores. Raises AuthFailed when it is gone or disabled."""
+        found = self._accounts.get(tenant_id) or await self._accounts.load(tenant_id, lambda: self._read_account(tenant_id))
+        if found is None:
+            raise AuthFailed("This account no longer exists.")
+        return found
+
+    async def _read_account(self, tenant_id: TenantId) -> Account | None:
+        actor = Actor(tenant_id=tenant_id, scopes=ALL_SCOPES)
+        async with self._database.read() as session:
+            tenant = await session.get(Tenant, tenant_id)
+            if tenant is None or tenant.disabled_at is not None:
+                return None
+            rows = (await session.exec(owned(actor, Store).order_by(Store.created_at, Store.id))).all()  # type: ignore[arg-type]
+            return Account(tenant_id=tenant_id, name=tenant.name, role=Role(tenant.role), stores=tuple(store_record(row) for row in rows))
+
+    def _hear(self, topic: str) -> None:
+        kind, _, rest = topic.partition(":")
+        SIGNALS.labels(kind if kind in ("tenant", "store") else "other").inc()
+        if topic == "*":
+            self._found.forget(lambda _, __: True)
+            self._accounts.forget(lambda _, __: True)
+        elif kind == "tenant":
+            self._found.forget(lambda _, found: found.tenant_id == rest)
+            self._accounts.forget(lambda key, _: key == rest)
+
+
+def store_record(row: Store) -> StoreRecord:
+    """A row of `stores` as services hand it on."""
+    return StoreRecord(
+        id=StoreRowId(row.id),
+        tenant_id=TenantId(row.tenant_id),
+        store_id=StoreId(row.store_id),
+        name=row.name,
+        label=row.label,
+        api_url=row.api_url,
+        api_key=row.api_key,
+        folders=tuple((str(id_), str(name)) for id_, name in row.folders),
+        timezone=row.timezone,
+        is_sandbox=row.is_sandbox,
+    )

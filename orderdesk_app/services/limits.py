@@ -1,0 +1,51 @@
+"""How much one tenant, address or person may ask in a minute: leaky buckets in the process."""
+
+import time
+from collections import OrderedDict
+from collections.abc import Callable
+
+from orderdesk_app.errors import RateLimited
+from orderdesk_app.observability import RATE_LIMITED
+
+_MOST_KEYS = 100_000
+
+
+class Limit:
+    """A bucket a key: `burst` tokens, `per_minute` more each minute. Keys that stand full are forgotten first."""
+
+    def __init__(self, name: str, *, per_minute: float, burst: float, words: str, clock: Callable[[], float] = time.monotonic) -> None:
+        self._name, self._rate, self._burst, self._words, self._clock = name, per_minute / 60, burst, words, clock
+        self._buckets: OrderedDict[str, tuple[float, float]] = OrderedDict()
+
+    def spend(self, key: str, cost: float = 1) -> None:
+        """Take `cost` tokens. Raises RateLimited with `retry_after` seconds; a refused call costs nothing."""
+        now = self._clock()
+        tokens, then = self._buckets.get(key, (self._burst, now))
+        tokens = min(self._burst, tokens + (now - then) * self._rate)
+        if tokens < cost:
+            RATE_LIMITED.labels(self._name).inc()
+            wait = (cost - tokens) / self._rate
+            raise RateLimited(f"{self._words} Try again in {max(1, round(wait))} s.", retry_after=round(wait, 1) or 0.1, outcome="not_done")
+        self._buckets[key] = (tokens - cost, now)
+        self._buckets.move_to_end(key)
+        if len(self._buckets) > _MOST_KEYS:
+            self._buckets.popitem(last=False)
+
+    def check(self, key: str) -> None:
+        """One token, for callers that count tries."""
+        self.spend(key)
+
+    def give_back(self, key: str, cost: float = 1) -> None:
+        """A try that should not have counted."""
+        if key in self._buckets:
+            tokens, then = self._buckets[key]
+            self._buckets[key] = (min(self._burst, tokens + cost), then)
+
+
+class Limits:
+    """Every limit of the product, by name."""
+
+    def __init__(self, *, rpm: int, login: int, console: int, clock: Callable[[], float] = time.monotonic) -> None:
+        self.tools = Limit("tools", per_minute=rpm, burst=rpm * 2, words=f"This account may make {rpm} calls a minute.", clock=clock)
+        self.sign_in = Limit("sign_in", per_minute=login, burst=login, words="Too many sign-in tries from this address.", clock=clock)
+        self.console = Limit("console", per_minute=console, burst=console, words=f"The console runs {console} calls a minute.", clock=clock)

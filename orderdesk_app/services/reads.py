@@ -1,0 +1,105 @@
+"""Reads of Order Desk through the cache: identical ones share a request, and nothing is kept that a write may have changed."""
+
+from collections import OrderedDict
+from collections.abc import Awaitable, Callable
+from typing import Any, Protocol
+
+from orderdesk_app.cache.flight import SingleFlight
+from orderdesk_app.cache.store import Cache
+from orderdesk_app.context import Sealed
+from orderdesk_app.db.signals import Signals
+from orderdesk_app.observability import CACHE_READS
+from orderdesk_app.orderdesk import json_text
+from orderdesk_app.services.open_store import StoreRecord
+
+_MOST_PARSED = 2_000
+
+
+class SealsCache(Protocol):
+    """security.sealing, as far as the cache needs it."""
+
+    async def seal_for(self, tenant_id: str, table: str, column: str, row_id: str, value: bytes) -> Sealed: ...
+
+    async def open_for(self, tenant_id: str, table: str, column: str, row_id: str, sealed: Sealed) -> bytes: ...
+
+
+class Reads:
+    """The way to every cached fact about a store. Values are JSON; callers do not change what they get."""
+
+    def __init__(self, cache: Cache, signals: Signals, sealer: SealsCache, *, seal: bool) -> None:
+        self._cache, self._sealer, self._seal = cache, sealer, seal
+        self._flight = SingleFlight()
+        self._parsed: OrderedDict[str, tuple[bytes, Any]] = OrderedDict()  # what a cached text says, so that it is read once
+        self._writes: dict[str, int] = {}  # how often each store was written, as this process heard
+        self._heard_all = 0
+        self._pending: set[str] = set()
+        signals.subscribe(self._hear)
+
+    async def get(self, store: StoreRecord, kind: str, parameters: str, seconds: float, fetch: Callable[[], Awaitable[Any]]) -> tuple[Any, bool]:
+        """What `fetch` tells, and whether the cache told it. `parameters` names every parameter of the read; 0 seconds reads afresh (and still shares)."""
+        key = f"{store.tenant_id}|{store.id}|{store.key}|{kind}|{parameters}"
+        if seconds > 0:
+            await self._drop_pending()
+            kept = await self._kept(store, key)
+            if kept is not None:
+                CACHE_READS.labels(kind, "hit").inc()
+                return kept[0], True
+        CACHE_READS.labels(kind, "miss").inc()
+        seen = self._state(store.key)
+
+        async def read_and_keep() -> Any:
+            value = await fetch()
+            if seconds > 0 and seen == self._state(store.key):
+                await self._keep(store, key, value, seconds)
+                if seen != self._state(store.key):  # a write ended while we kept it
+                    await self._cache.drop(store.key)
+            return value
+
+        # The state is part of the name: a read that begins after a write never shares one that began before it.
+        return await self._flight.do(f"{seen}|{key}", read_and_keep), False
+
+    async def drop(self, store_key: str) -> None:
+        """Forget everything about this Order Desk store, for every tenant that has it."""
+        self._hear(f"store:{store_key}")
+        await self._drop_pending()
+
+    async def _drop_pending(self) -> None:
+        while self._pending:
+            await self._cache.drop(self._pending.pop())
+
+    def _hear(self, topic: str) -> None:
+        if topic == "*":
+            self._heard_all += 1
+            self._pending.update(self._writes)
+        elif topic.startswith("store:"):
+            store_key = topic.removeprefix("store:")
+            self._writes[store_key] = self._writes.get(store_key, 0) + 1
+            self._pending.add(store_key)
+
+    def _state(self, store_key: str) -> tuple[int, int]:
+        return self._writes.get(store_key, 0), self._heard_all
+
+    async def _kept(self, store: StoreRecord, key: str) -> tuple[Any] | None:
+        raw = await self._cache.get(key)
+        if raw is None:
+            return None
+        remembered = self._parsed.get(key)
+        if remembered is not None and remembered[0] == raw:
+            return (remembered[1],)
+        text = await self._sealer.open_for(store.tenant_id, "cache", "value", key, Sealed(raw)) if self._seal else raw
+        value = json_text.loads(text)
+        self._remember(key, raw, value)
+        return (value,)
+
+    async def _keep(self, store: StoreRecord, key: str, value: Any, seconds: float) -> None:
+        text = json_text.dumps(value)
+        raw: bytes = await self._sealer.seal_for(store.tenant_id, "cache", "value", key, text) if self._seal else text
+        self._writes.setdefault(store.key, 0)
+        await self._cache.put(key, raw, seconds, (store.key,))
+        self._remember(key, raw, value)
+
+    def _remember(self, key: str, raw: bytes, value: Any) -> None:
+        self._parsed[key] = (raw, value)
+        self._parsed.move_to_end(key)
+        if len(self._parsed) > _MOST_PARSED:
+            self._parsed.popitem(last=False)

@@ -1,0 +1,98 @@
+"""What tools take: the base of every argument model, the ids, and one sentence for each kind of mistake."""
+
+from collections.abc import Mapping
+from difflib import get_close_matches
+from typing import Annotated, Any
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, WithJsonSchema
+
+from orderdesk_app.errors import ValidationFailed
+
+SECRET = {"x-secret": True}  # json_schema_extra of an argument that opens doors: never logged, never kept, posted by plain forms
+
+
+class Arguments(BaseModel):
+    """The base: unknown names are refused, text is trimmed."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, str_strip_whitespace=True)
+
+    @classmethod
+    def secret_names(cls) -> frozenset[str]:
+        """The arguments marked SECRET."""
+        return frozenset(name for name, field in cls.model_fields.items() if isinstance(field.json_schema_extra, dict) and field.json_schema_extra.get("x-secret"))
+
+
+def _digits(value: Any) -> Any:
+    if isinstance(value, bool) or value is None:
+        raise ValueError("must be an id of digits")
+    text = str(value).strip() if isinstance(value, (int, str)) else ""
+    if not text.isascii() or not text.isdigit() or len(text) > 20:
+        raise ValueError("must be an id of digits")
+    return text
+
+
+def _text(value: Any) -> Any:
+    """Ids of other systems are text; models often send them as numbers."""
+    return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
+
+
+_DIGITS_SCHEMA = WithJsonSchema({"type": "string", "pattern": "^[0-9]{1,20}$"})
+
+DigitsId = Annotated[str, BeforeValidator(_digits), _DIGITS_SCHEMA]
+TextId = Annotated[str, BeforeValidator(_text), WithJsonSchema({"type": "string"})]
+
+StoreIdentifier = Annotated[
+    str | None,
+    BeforeValidator(_text),
+    Field(description="Which store: its id, name or label. Leave it out when one store is active or only one is connected.", max_length=200, examples=["10001"]),
+]
+
+
+def parse(model: type[Arguments], given: Any) -> Arguments:
+    """The arguments as their model. Raises ValidationFailed that names the first argument at fault, the rule and the next step."""
+    if given is None:
+        given = {}
+    if not isinstance(given, Mapping):
+        raise ValidationFailed("Arguments must be an object of names and values.")
+    given = {name: value for name, value in given.items() if value is not None}  # an explicit null means: left out
+    try:
+        return model.model_validate(given)
+    except ValidationError as error:
+        raise _sentence(model, error) from None
+
+
+def _sentence(model: type[Arguments], error: ValidationError) -> ValidationFailed:
+    lines = error.errors(include_url=False, include_context=True, include_input=False)
+    line = min(lines, key=lambda entry: entry["type"] != "extra_forbidden")  # a misspelt name explains a missing one
+    field = ".".join(str(part) for part in line["loc"]) or None
+    kind, context = line["type"], line.get("ctx", {})
+    if kind == "extra_forbidden":
+        known = list(model.model_fields)
+        near = get_close_matches(str(line["loc"][-1]), known, 1)
+        hint = f" Did you mean {near[0]}?" if near else f" It takes: {', '.join(known) or 'no arguments'}."
+        return ValidationFailed(f"{field} is not an argument of this tool.{hint}", field=field)
+    if kind == "missing":
+        described = model.model_fields[str(line["loc"][0])].description or ""
+        return ValidationFailed(f"{field} is required: {described}", field=field)
+    rules = {
+        "greater_than_equal": "must be {ge} or more",
+        "less_than_equal": "must be {le} or less",
+        "string_too_long": "must be at most {max_length} characters",
+        "string_too_short": "must not be empty",
+        "too_long": "must hold at most {max_length} entries",
+        "too_short": "must not be empty",
+        "literal_error": "must be one of {expected}",
+        "enum": "must be one of {expected}",
+        "string_type": "must be text",
+        "int_type": "must be a whole number",
+        "int_parsing": "must be a whole number",
+        "int_from_float": "must be a whole number",
+        "bool_parsing": "must be true or false",
+        "bool_type": "must be true or false",
+        "dict_type": "must be an object",
+        "list_type": "must be a list",
+        "value_error": "{error}",
+        "string_pattern_mismatch": "has characters that it may not have",
+    }
+    rule = rules.get(kind, "has a value of the wrong kind").format_map({**context})
+    return ValidationFailed(f"{field} {rule}.", field=field)

@@ -1,0 +1,144 @@
+"""One tool, one value: its name, words, schemas, scope and example; asked by MCP, the console, the guide, the README and the tests."""
+
+import sys
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, TypeVar, cast, get_type_hints
+
+from orderdesk_app.context import Actor, Scope
+from orderdesk_app.errors import UnknownTool
+from orderdesk_app.orderdesk.patience import Patience
+from orderdesk_app.services.access import Principal
+from orderdesk_app.services.open_store import OpenStore
+from orderdesk_app.tools.arguments import Arguments
+from orderdesk_app.tools.schema import Schema, schema_of
+from orderdesk_app.tools.toolbox import Toolbox
+
+
+@dataclass(slots=True)
+class ToolCall:
+    """What a tool gets beside its arguments: who asks, the services, and the store when the tool works on one."""
+
+    toolbox: Toolbox
+    patience: Patience
+    given_principal: Principal | None  # None while nobody has signed in (stdio)
+    opened: OpenStore | None = None
+    report: Callable[[float, float, str], Awaitable[None]] | None = None  # progress, where the client asked for it
+    sign_in: Callable[[Principal], None] | None = None  # what the door does with a principal that signs in; None over HTTP
+
+    @property
+    def principal(self) -> Principal:
+        assert self.given_principal is not None, "the runner lets only tools that work signed out run without a principal"
+        return self.given_principal
+
+    @property
+    def actor(self) -> Actor:
+        return self.principal.actor
+
+    @property
+    def store(self) -> OpenStore:
+        assert self.opened is not None, "the runner opens a store for every tool that takes store_identifier"
+        return self.opened
+
+
+ArgumentsT = TypeVar("ArgumentsT", bound=Arguments)
+ResultT = TypeVar("ResultT")
+ToolFunction = Callable[[ToolCall, Any], Awaitable[Any]]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Tool:
+    """A tool as data. `weight` is its cost at the rate limit; `takes_store` makes the runner resolve `store_identifier`."""
+
+    name: str
+    toolset: str
+    title: str
+    description: str
+    scope: Scope
+    reads: bool
+    destructive: bool
+    idempotent: bool
+    open_world: bool
+    arguments: type[Arguments]
+    run: ToolFunction
+    example: Arguments
+    input_schema: Schema
+    output_schema: Schema
+    secrets: frozenset[str]
+    takes_store: bool
+    works_signed_out: bool
+
+    @property
+    def weight(self) -> int:
+        return 1 if self.reads else 2
+
+    @property
+    def annotations(self) -> Mapping[str, Any]:
+        return {
+            "title": self.title,
+            "readOnlyHint": self.reads,
+            "destructiveHint": self.destructive,
+            "idempotentHint": self.idempotent,
+            "openWorldHint": self.open_world,
+        }
+
+
+_CATALOGUE: dict[str, Tool] = {}
+
+
+def tool(
+    *,
+    title: str,
+    scope: Scope,
+    reads: bool,
+    example: Arguments,
+    destructive: bool = False,
+    idempotent: bool = True,
+    open_world: bool = True,
+    works_signed_out: bool = False,
+) -> Callable[[Callable[[ToolCall, ArgumentsT], Awaitable[ResultT]]], Callable[[ToolCall, ArgumentsT], Awaitable[ResultT]]]:
+    """Make a function a tool: its name is the tool's, its docstring the description, its annotations the schemas."""
+
+    def decorate(function: Callable[[ToolCall, ArgumentsT], Awaitable[ResultT]]) -> Callable[[ToolCall, ArgumentsT], Awaitable[ResultT]]:
+        hints = get_type_hints(function, vars(sys.modules[function.__module__]))
+        arguments = cast(type[Arguments], hints["arguments"])
+        _CATALOGUE[function.__name__] = Tool(
+            name=function.__name__,
+            toolset=function.__module__.rsplit(".", 1)[-1],
+            title=title,
+            description=" ".join((function.__doc__ or "").split()),
+            scope=scope,
+            reads=reads,
+            destructive=destructive,
+            idempotent=idempotent,
+            open_world=open_world,
+            arguments=arguments,
+            run=cast(ToolFunction, function),
+            example=example,
+            input_schema={**schema_of(arguments), "additionalProperties": False},
+            output_schema=schema_of(hints["return"]),
+            secrets=arguments.secret_names(),
+            takes_store="store_identifier" in arguments.model_fields,
+            works_signed_out=works_signed_out,
+        )
+        return function
+
+    return decorate
+
+
+def every_tool() -> list[Tool]:
+    """All tools in a fixed order: by toolset, then as written."""
+    return list(_CATALOGUE.values())
+
+
+def tools_for(scopes: frozenset[Scope]) -> list[Tool]:
+    """The tools that a credential with these scopes may call."""
+    return [entry for entry in _CATALOGUE.values() if entry.scope in scopes]
+
+
+def find_tool(name: str) -> Tool:
+    """Raises UnknownTool with the nearest names."""
+    found = _CATALOGUE.get(name)
+    if found is None:
+        raise UnknownTool(f"There is no tool of that name. The tools are: {', '.join(_CATALOGUE)}.", field="name")
+    return found

@@ -1,0 +1,151 @@
+"""The only way to run a tool, for agent, console and tests alike:
+scope, arguments, rate limit, store, call, audit and metrics, error mapping, in this order."""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from orderdesk_app.context import current_request
+from orderdesk_app.errors import AuthFailed, OrderDeskAgentsError, PermissionDenied, Unexpected
+from orderdesk_app.observability import ERRORS, TOOL_CALLS, TOOL_SECONDS, TOOLS_RUNNING, log
+from orderdesk_app.orderdesk.patience import Patience
+from orderdesk_app.services.access import Principal
+from orderdesk_app.services.audit import Audit, Entry
+from orderdesk_app.services.limits import Limits
+from orderdesk_app.tools.arguments import Arguments, parse
+from orderdesk_app.tools.catalogue import Tool, ToolCall, find_tool
+from orderdesk_app.tools.toolbox import Toolbox
+
+_LOG = log(__name__)
+SIGN_IN_FIRST = "Not signed in. Call tenant_use_master_key with your master key first, or start with ORDERDESK_MCP_KEY set."
+Report = Callable[[float, float, str], Awaitable[None]]
+
+
+@dataclass(slots=True)
+class Outcome:
+    """What became of a call: a result or an error, never both."""
+
+    tool: Tool | None
+    result: dict[str, Any] | None = None
+    error: OrderDeskAgentsError | None = None
+    duration_ms: float = 0.0
+    arguments: dict[str, Any] = field(default_factory=dict)  # as given, secrets removed
+
+    @property
+    def is_ok(self) -> bool:
+        return self.error is None
+
+    @property
+    def is_cached(self) -> bool:
+        return bool(self.result and self.result.get("cached"))
+
+
+class Runner:
+    """Runs tools for a principal; raises nothing but cancellation."""
+
+    def __init__(self, toolbox: Toolbox, limits: Limits, audit: Audit, *, patience_seconds: float) -> None:
+        self._toolbox, self._limits, self._audit, self._patience_seconds = toolbox, limits, audit, patience_seconds
+        self._unfinished: set[asyncio.Task[Outcome]] = set()
+
+    async def run(self, principal: Principal | None, name: str, given: Any, *, report: Report | None = None, sign_in: Callable[[Principal], None] | None = None) -> Outcome:
+        """`principal` None: nobody has signed in yet (stdio). `sign_in` is what a door does with a principal that signs in."""
+        try:
+            tool = find_tool(name)
+        except OrderDeskAgentsError as error:
+            outcome = Outcome(None, error=error)
+            TOOL_CALLS.labels("unknown", error.code, str(principal.actor.via) if principal else "stdio").inc()
+            if principal is not None:
+                await self._audit.note(Entry(actor=principal.actor, action="tool", tool=name[:80], outcome=error.code))
+            return outcome
+        if tool.reads:
+            return await self._run(principal, tool, given, report, sign_in)
+        # A write goes on to its end, audit row included, when the caller hangs up.
+        task = asyncio.create_task(self._run(principal, tool, given, report, sign_in))
+        self._unfinished.add(task)
+        task.add_done_callback(self._unfinished.discard)
+        return await asyncio.shield(task)
+
+    async def finish(self) -> None:
+        """Wait for writes whose caller has gone; for shutdown."""
+        if self._unfinished:
+            await asyncio.wait(self._unfinished, timeout=self._patience_seconds)
+
+    async def _run(self, principal: Principal | None, tool: Tool, given: Any, report: Report | None, sign_in: Callable[[Principal], None] | None) -> Outcome:
+        started = time.perf_counter()
+        outcome = Outcome(tool, arguments=_without_secrets(tool, given))
+        patience = Patience(self._patience_seconds)
+        call: ToolCall | None = None
+        TOOLS_RUNNING.inc()
+        try:
+            call = self._prepare(principal, tool, patience, report, sign_in)
+            arguments = parse(tool.arguments, given)
+            if principal is not None:
+                self._limits.tools.spend(principal.actor.tenant_id, tool.weight)
+            if tool.takes_store:
+                call.opened = await self._toolbox.stores.open(call.principal, getattr(arguments, "store_identifier", None))
+            outcome.result = await tool.run(call, arguments)
+        except OrderDeskAgentsError as error:
+            outcome.error = error
+        except Exception as error:
+            reference = current_request().request_id
+            _LOG.error("a tool failed", exc_info=error, tool=tool.name)
+            ERRORS.labels("tool").inc()
+            outcome.error = Unexpected(
+                f"Something went wrong on our side. Try again; if it stays, tell your administrator this reference: {reference}.",
+                outcome="not_done" if tool.reads else "unknown",
+            )
+        finally:
+            TOOLS_RUNNING.dec()
+        seconds = time.perf_counter() - started
+        outcome.duration_ms = seconds * 1000
+        code = outcome.error.code if outcome.error else "ok"
+        via = str(principal.actor.via) if principal else "stdio"
+        TOOL_CALLS.labels(tool.name, code, via).inc()
+        TOOL_SECONDS.labels(tool.name).observe(seconds)
+        if call is not None and call.given_principal is not None:
+            await self._remember(call, tool, outcome, code, patience)
+        return outcome
+
+    def _prepare(self, principal: Principal | None, tool: Tool, patience: Patience, report: Report | None, sign_in: Callable[[Principal], None] | None) -> ToolCall:
+        if principal is None and not tool.works_signed_out:
+            raise AuthFailed(SIGN_IN_FIRST)
+        if principal is not None and tool.scope not in principal.actor.scopes:
+            raise PermissionDenied(f"This key may not do that: it lacks the permission {tool.scope}. Make a key with it under Settings.")
+        return ToolCall(toolbox=self._toolbox, patience=patience, given_principal=principal, report=report, sign_in=sign_in)
+
+    async def _remember(self, call: ToolCall, tool: Tool, outcome: Outcome, code: str, patience: Patience) -> None:
+        change_id = outcome.result.get("change_id") if outcome.result else None
+        if outcome.error is not None:
+            change_id = outcome.error.details.get("change_id")
+        entry = Entry(
+            actor=call.actor,
+            action="tool",
+            tool=tool.name,
+            outcome=code,
+            store_row_id=call.opened.record.id if call.opened else None,
+            arguments=outcome.arguments,
+            duration_ms=outcome.duration_ms,
+            cached=outcome.is_cached,
+            upstream_requests=patience.requests,
+            change_id=str(change_id) if change_id else None,
+        )
+        if tool.reads:
+            await self._audit.note(entry)
+            return
+        try:
+            await self._audit.record(entry)
+        except Exception as error:  # the change itself is in the journal; saying now that it failed would be false
+            _LOG.error("an audit row waits for the database", exc_info=error, tool=tool.name)
+            await self._audit.note(entry)
+
+
+def _without_secrets(tool: Tool, given: Any) -> dict[str, Any]:
+    """Arguments as they may be kept: secrets as ***, and of names that the tool does not have only the names."""
+    if isinstance(given, Arguments):
+        given = given.model_dump(exclude_none=True)
+    if not isinstance(given, Mapping):
+        return {}
+    known = tool.arguments.model_fields
+    return {str(name)[:80]: ("***" if name in tool.secrets or name not in known else value) for name, value in given.items()}
