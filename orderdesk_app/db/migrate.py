@@ -1,0 +1,92 @@
+"""Brings a database to the schema of this release; several processes may start at once, one migrates and the others wait."""
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import psycopg
+from alembic.config import Config
+from alembic.util import CommandError
+from sqlalchemy import URL, Connection, NullPool, create_engine, event, text
+from sqlalchemy.exc import DatabaseError, OperationalError
+
+import orderdesk_app
+from alembic import command
+from orderdesk_app.db.engine import is_sqlite_url, postgres_conninfo, sqlite_path
+from orderdesk_app.errors import ConfigurationError
+
+SCRIPTS = Path(orderdesk_app.__file__).resolve().parent.parent / "alembic"
+_LOCK = 6_021_947  # any number, the same for all of ours
+_WAIT_SECONDS = 60.0
+
+
+def upgrade(url: str) -> None:
+    """Migrates to the newest schema, in one transaction: all of it or nothing. Blocks; at the start or in a thread.
+
+    Raises ConfigurationError where the database cannot be reached, or was made by a newer release.
+    """
+    config = Config()
+    config.set_main_option("script_location", str(SCRIPTS).replace("%", "%%"))
+    config.set_main_option("path_separator", "os")
+    try:
+        with exclusive(url) as connection:
+            config.attributes["connection"] = connection
+            command.upgrade(config, "head")
+    except CommandError as error:
+        if not SCRIPTS.is_dir():
+            raise ConfigurationError(f"The migrations are missing: the folder {SCRIPTS} belongs beside the package. Install from the project folder.") from None
+        raise ConfigurationError("DATABASE_URL: this database was migrated by a newer release. Start that release, or restore an older backup.") from error
+    except DatabaseError as error:
+        if type(error) not in (OperationalError, DatabaseError):
+            raise  # a fault of a migration, not of the address
+        # Without its cause: the driver's words may quote parts of the address.
+        raise ConfigurationError(
+            "DATABASE_URL: the database cannot be reached, is none, or refused us. Check path or host, port, name, user and password. "
+            "Example: DATABASE_URL=postgresql://user:password@db.example.com/orderdesk?sslmode=require"
+        ) from None
+
+
+@contextmanager
+def exclusive(url: str) -> Iterator[Connection]:
+    """A connection with a transaction that no other migration can enter; commits at the end."""
+    if is_sqlite_url(url):
+        engine = _sqlite(sqlite_path(url))
+        lock = None
+    else:
+        conninfo = postgres_conninfo(url)
+        engine = create_engine("postgresql+psycopg://", creator=lambda: psycopg.connect(conninfo), poolclass=NullPool)
+        lock = text(f"SELECT pg_advisory_xact_lock({_LOCK})")
+    try:
+        with engine.begin() as connection:
+            if lock is not None:
+                connection.execute(lock)
+            yield connection
+    finally:
+        engine.dispose()
+
+
+def _sqlite(path: Path) -> Any:
+    engine = create_engine(URL.create("sqlite", database=str(path)), connect_args={"timeout": _WAIT_SECONDS, "isolation_level": None}, poolclass=NullPool)
+
+    @event.listens_for(engine, "connect")
+    def prepare(connection: Any, _record: Any) -> None:
+        # Foreign keys stay off here: a changed table is copied and the old one dropped, which must not take its children along.
+        deadline = time.monotonic() + _WAIT_SECONDS
+        while True:
+            try:
+                connection.execute("PRAGMA journal_mode=WAL")
+                return
+            except connection_error:  # turning WAL on does not wait for others by itself
+                if time.monotonic() > deadline:
+                    raise
+                time.sleep(0.05)
+
+    @event.listens_for(engine, "begin")
+    def begin(connection: Connection) -> None:
+        connection.exec_driver_sql("BEGIN IMMEDIATE")
+
+    connection_error = engine.dialect.loaded_dbapi.OperationalError
+    return engine
+

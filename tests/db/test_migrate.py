@@ -1,0 +1,84 @@
+"""A database is brought to the schema of this release, whole, once, from wherever the program is started."""
+
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import psycopg
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+from sqlalchemy import text
+
+from orderdesk_app.db.migrate import exclusive, upgrade
+from orderdesk_app.db.schema import METADATA
+from orderdesk_app.errors import ConfigurationError
+
+
+@pytest.fixture(params=["sqlite", "postgres"])
+def empty_url(request: pytest.FixtureRequest, data_dir: Path) -> str:
+    return f"sqlite:///{data_dir / 'new.db'}" if request.param == "sqlite" else str(request.getfixturevalue("empty_postgres_url"))
+
+
+def test_the_migrated_schema_is_what_the_tables_say(empty_url):
+    upgrade(empty_url)
+
+    with exclusive(empty_url) as connection:
+        differences = compare_metadata(MigrationContext.configure(connection, opts={"compare_type": True}), METADATA)
+
+    assert differences == []
+
+
+def test_a_second_start_changes_nothing(empty_url):
+    upgrade(empty_url)
+    with exclusive(empty_url) as connection:
+        connection.execute(text("INSERT INTO buckets (key, tokens, updated_at) VALUES ('a', 1, 1)"))
+
+    upgrade(empty_url)
+
+    with exclusive(empty_url) as connection:
+        assert connection.execute(text("SELECT count(*) FROM buckets")).scalar() == 1
+
+
+def test_processes_that_start_at_once_agree(empty_url, tmp_path):
+    code = "import sys; from orderdesk_app.db.migrate import upgrade; upgrade(sys.argv[1])"
+
+    def start(_number):
+        return subprocess.run([sys.executable, "-c", code, empty_url], cwd=tmp_path, capture_output=True, text=True, check=False)
+
+    with ThreadPoolExecutor(4) as pool:
+        started = list(pool.map(start, range(4)))
+
+    assert [(one.returncode, one.stderr) for one in started] == [(0, "")] * 4
+
+
+def test_a_database_of_a_newer_release_stops_the_start(empty_url):
+    upgrade(empty_url)
+    with exclusive(empty_url) as connection:
+        connection.execute(text("UPDATE alembic_version SET version_num = '9999'"))
+
+    with pytest.raises(ConfigurationError, match="newer release"):
+        upgrade(empty_url)
+
+
+def test_an_unreachable_database_is_told_without_its_password(tmp_path):
+    with pytest.raises(ConfigurationError, match="DATABASE_URL") as caught:
+        upgrade(f"postgresql://someone:pa%24%24word-of-mine@/app?host={tmp_path}&connect_timeout=2")
+
+    assert "word-of-mine" not in repr(caught.value) + repr(caught.value.__cause__)
+
+
+def test_a_file_that_is_no_database_is_told(tmp_path):
+    (tmp_path / "app.db").write_bytes(b"a shopping list, and long enough to be looked at" * 100)
+
+    with pytest.raises(ConfigurationError, match="DATABASE_URL"):
+        upgrade(f"sqlite:///{tmp_path / 'app.db'}")
+
+
+def test_the_servers_own_words_are_not_shown(postgres):
+    with pytest.raises(ConfigurationError) as caught:
+        upgrade(postgres.url("there_is_no_such_database"))
+
+    assert "there_is_no_such_database" not in str(caught.value)
+    assert not isinstance(caught.value.__cause__, psycopg.Error)
