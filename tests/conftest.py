@@ -87,7 +87,9 @@ class Postgres:
         with (self.folder / "run.log").open("ab") as log:
             command = [self._bin / program, *arguments]
             identity = {"user": self._user, "group": pwd.getpwnam(self._user).pw_gid, "extra_groups": []} if self._user else {}
-            done = subprocess.run(command, cwd=self.folder, env=environment, stdin=subprocess.DEVNULL, stdout=log, stderr=log, timeout=120, check=False, **identity)
+            done = subprocess.run(
+                command, cwd=self.folder, env=environment, stdin=subprocess.DEVNULL, stdout=log, stderr=log, timeout=120, check=False, **identity
+            )
         if done.returncode:
             words = "\n".join(path.read_text(errors="replace")[-4000:] for path in (self.folder / "run.log", self.folder / "server.log") if path.exists())
             raise RuntimeError(f"{program} of the tests' Postgres failed:\n{words}")

@@ -89,4 +89,3 @@ def _sqlite(path: Path) -> Any:
 
     connection_error = engine.dialect.loaded_dbapi.OperationalError
     return engine
-
