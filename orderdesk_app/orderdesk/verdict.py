@@ -1,0 +1,257 @@
+"""What became of a write: the order before, the order as meant and the order found tell whether it was done.
+
+Order Desk rewrites what it is given (numbers as text, `[]` for `{}`, trimmed and recapitalised words, recomputed totals;
+docs/orderdesk-api.md sections 5 to 7), so what is found is compared with a tolerance; but where the tolerance cannot tell the old value
+from the new one, the exact value decides.
+"""
+
+import re
+import unicodedata
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from decimal import Decimal, InvalidOperation
+from typing import Any, Literal
+
+Order = Mapping[str, Any]
+Ruling = Literal["done", "not_done", "partly", "changed_by_other"]
+State = Literal["arrived", "absent", "other"]
+
+ADDRESSES = ("shipping", "customer", "return_address")
+FREE_MAPS = ("checkout_data", "order_metadata")
+ITEM_MAPS = ("variation_list", "metadata")
+# Order Desk computes these itself, or takes them by another road: they say nothing about whether a write was done.
+COMPUTED = frozenset({
+    "id", "quantity_total", "weight_total", "product_total", "discount_total", "order_total", "refund_total", "email_count", "date_added", "date_updated",
+    "cc_number", "cc_number_masked", "cc_exp", "order_shipments", "order_history",
+})  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """One thing that a write means to change: its dotted path, the keys that lead to it, and its value before and after."""
+
+    path: str
+    steps: tuple[str, ...]
+    before: Any
+    meant: Any
+    kind: Literal["value", "new_item", "notes"] = "value"
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """`done`: all is as meant. `not_done`: all is as before. `partly`: some is as meant. `changed_by_other`: neither the old nor the new stands there."""
+
+    ruling: Ruling
+    arrived: tuple[str, ...]  # paths that are as meant
+    absent: tuple[str, ...]  # paths that are as before
+    other: tuple[str, ...]  # paths that are neither
+
+    @property
+    def differing(self) -> tuple[str, ...]:
+        return self.absent + self.other
+
+
+def judge(before: Order, meant: Order, found: Order) -> Verdict:
+    """Compare what was found with what was before and what was meant. A write that meant to change nothing is done."""
+    states: dict[State, list[str]] = {"arrived": [], "absent": [], "other": []}
+    taken: set[int] = set()
+    for difference in differences(before, meant):
+        states[_state(difference, before, found, taken)].append(difference.path)
+    arrived, absent, other = (tuple(states[name]) for name in ("arrived", "absent", "other"))
+    ruling: Ruling = "done"
+    if arrived and (absent or other):
+        ruling = "partly"
+    elif other:
+        ruling = "changed_by_other"
+    elif absent:
+        ruling = "not_done"
+    return Verdict(ruling, arrived, absent, other)
+
+
+def differences(before: Order, meant: Order) -> list[Difference]:
+    """What the step from one order to the other changes, as dotted paths: `shipping.city`, `order_items[id=123].quantity`, `order_items[+1]`, `order_notes`."""
+    found: list[Difference] = []
+    for key in meant:
+        if key in COMPUTED:
+            continue
+        old, new = before.get(key), meant[key]
+        if key in ADDRESSES or key in FREE_MAPS:
+            found += _map_differences(key, (key,), old, new)
+        elif key == "order_items":
+            found += _item_differences(as_list(old), as_list(new))
+        elif key == "order_notes":
+            if note_keys(old) != note_keys(new):
+                found.append(Difference(key, (key,), as_list(old), as_list(new), "notes"))
+        elif not is_same(old, new):
+            found.append(Difference(key, (key,), old, new))
+    return found
+
+
+def as_map(value: Any) -> dict[str, Any]:
+    """A map as a map: Order Desk writes an empty one as `[]`, or `""`."""
+    return dict(value) if isinstance(value, Mapping) else {}
+
+
+def as_list(value: Any) -> list[Any]:
+    """A list as a list; an empty one may be written as `""` or left out."""
+    return list(value) if isinstance(value, Sequence) and not isinstance(value, str | bytes) else []
+
+
+def note_key(note: Any) -> str:
+    """What makes two notes the same: their content after trimming and case folding."""
+    content = note.get("content") if isinstance(note, Mapping) else note
+    return content.strip().casefold() if isinstance(content, str) else ""
+
+
+def note_keys(notes: Any) -> set[str]:
+    return {note_key(note) for note in as_list(notes)}
+
+
+def decimal_of(value: Any) -> Decimal | None:
+    """The finite number that a JSON number or a plain numeric text stands for, else None. A leading zero makes a text a name (postal code 02134)."""
+    if isinstance(value, bool):
+        return None
+    if isinstance(value, str) and not re.fullmatch(r"\s*[+-]?(0|[1-9]\d*)(\.\d+)?\s*", value, re.ASCII):
+        return None
+    try:
+        number = Decimal(repr(value) if isinstance(value, float) else value) if isinstance(value, str | int | float | Decimal) else None
+    except (InvalidOperation, ValueError):
+        return None
+    return number if number is not None and number.is_finite() else None
+
+
+def is_blank(value: Any) -> bool:
+    return value is None or (isinstance(value, str | list | tuple | dict) and len(value) == 0)
+
+
+def is_same(one: Any, other: Any) -> bool:
+    """True for the same value in another JSON form: 5 and "5.0", [] and {}, null and "". Two texts must be equal to the letter."""
+    if is_blank(one) or is_blank(other):
+        return is_blank(one) and is_blank(other)
+    if isinstance(one, bool) or isinstance(other, bool):
+        return one is other
+    if isinstance(one, int | float | Decimal) or isinstance(other, int | float | Decimal):
+        number = decimal_of(one)
+        return number is not None and number == decimal_of(other)
+    if isinstance(one, Mapping) and isinstance(other, Mapping):
+        return all(is_same(one.get(key), other.get(key)) for key in {*one, *other})
+    if isinstance(one, list | tuple) and isinstance(other, list | tuple):
+        return len(one) == len(other) and all(is_same(a, b) for a, b in zip(one, other, strict=True))
+    return bool(one == other)
+
+
+def is_alike(one: Any, other: Any, name: str = "") -> bool:
+    """True if Order Desk may have made one value of the other: trimmed, recapitalised, a phone number reformatted, a yes written as 1."""
+    if is_same(one, other):
+        return True
+    if isinstance(one, Mapping) and isinstance(other, Mapping):
+        return all(is_alike(one.get(key), other.get(key), str(key)) for key in {*one, *other})
+    if isinstance(one, list | tuple) and isinstance(other, list | tuple):
+        return len(one) == len(other) and all(is_alike(a, b, name) for a, b in zip(one, other, strict=True))
+    if isinstance(one, bool) or isinstance(other, bool):
+        return _truth(one) is not None and _truth(one) == _truth(other)
+    if name == "amount":  # discounts are sums written as text
+        return decimal_of(one) is not None and decimal_of(one) == decimal_of(other)
+    if isinstance(one, str) and isinstance(other, str):
+        if name == "phone" and _digits(one) and _digits(one) == _digits(other):
+            return True
+        return _squash(one) == _squash(other)
+    if is_blank(one) or is_blank(other):  # a blank number is 0
+        return all(is_blank(value) or decimal_of(value) == 0 for value in (one, other))
+    return False
+
+
+def _map_differences(path: str, steps: tuple[str, ...], old: Any, new: Any) -> list[Difference]:
+    before, meant = as_map(old), as_map(new)
+    keys = [*meant, *(key for key in before if key not in meant)]
+    return [
+        Difference(f"{path}.{key}", (*steps, key), before.get(key), meant.get(key)) for key in keys if not is_same(before.get(key), meant.get(key))
+    ]  # fmt: skip
+
+
+def _item_differences(before: list[Any], meant: list[Any]) -> list[Difference]:
+    known = {str(item["id"]): item for item in before if isinstance(item, Mapping) and not is_blank(item.get("id"))}
+    found: list[Difference] = []
+    added = 0
+    for item in meant:
+        if not isinstance(item, Mapping):
+            continue
+        item_id = str(item.get("id") or "")
+        if item_id not in known:
+            added += 1
+            found.append(Difference(f"order_items[+{added}]", ("order_items",), None, dict(item), "new_item"))
+            continue
+        old = known[item_id]
+        for key in item:
+            path, steps = f"order_items[id={item_id}].{key}", ("order_items", item_id, key)
+            if key == "id":
+                continue
+            if key in ITEM_MAPS:
+                found += _map_differences(path, steps, old.get(key), item[key])
+            elif not is_same(old.get(key), item[key]):
+                found.append(Difference(path, steps, old.get(key), item[key]))
+    return found
+
+
+def _state(difference: Difference, before: Order, found: Order, taken: set[int]) -> State:
+    if difference.kind == "new_item":
+        return _new_item_state(difference.meant, before, found, taken)
+    if difference.kind == "notes":
+        return _notes_state(difference, found)
+    value = _look_up(found, difference.steps)
+    name = difference.steps[-1]
+    # Exact values first: a change of capitals alone would otherwise look done before it is.
+    if is_same(value, difference.meant):
+        return "arrived"
+    if is_same(value, difference.before):
+        return "absent"
+    return "arrived" if is_alike(value, difference.meant, name) else "other"
+
+
+def _new_item_state(meant: Mapping[str, Any], before: Order, found: Order, taken: set[int]) -> State:
+    known = {str(item.get("id")) for item in as_list(before.get("order_items")) if isinstance(item, Mapping)}
+    for index, item in enumerate(as_list(found.get("order_items"))):
+        if index in taken or not isinstance(item, Mapping) or str(item.get("id")) in known:
+            continue
+        if all(is_alike(value, item.get(key), key) for key, value in meant.items() if key != "id"):
+            taken.add(index)  # two equal new items need two rows
+            return "arrived"
+    return "absent"
+
+
+def _notes_state(difference: Difference, found: Order) -> State:
+    before, meant, there = note_keys(difference.before), note_keys(difference.meant), note_keys(found.get("order_notes"))
+    loose_before, loose_there = {_squash(key) for key in before}, {_squash(key) for key in there}
+
+    def stands(key: str) -> bool:
+        return key in there or (_squash(key) in loose_there and _squash(key) not in loose_before)
+
+    added, removed = meant - before, before - meant
+    if all(stands(key) for key in added) and not any(stands(key) for key in removed):
+        return "arrived"
+    if not any(stands(key) for key in added) and all(stands(key) for key in removed):
+        return "absent"
+    return "other"
+
+
+def _look_up(order: Order, steps: tuple[str, ...]) -> Any:
+    value: Any = order
+    for step in steps:
+        if isinstance(value, Mapping):
+            value = value.get(step)
+        else:  # a list of items, and the step is an item's id
+            value = next((item for item in as_list(value) if isinstance(item, Mapping) and str(item.get("id")) == step), None)
+    return value
+
+
+def _truth(value: Any) -> bool | None:
+    word = str(value).strip().lower() if value is not None else ""
+    return {"1": True, "true": True, "yes": True, "0": False, "false": False, "no": False, "": False}.get(word)
+
+
+def _squash(text: str) -> str:
+    return " ".join(unicodedata.normalize("NFC", text).split()).casefold()
+
+
+def _digits(text: str) -> str:
+    return "".join(letter for letter in text if letter.isdigit())
