@@ -1,0 +1,123 @@
+"""Reads Order Desk's answers: the envelope, what went wrong, its own sentence, its counts and maps. Pure."""
+
+import re
+from dataclasses import dataclass
+from typing import Any
+
+from orderdesk_app.context import Secret
+from orderdesk_app.orderdesk import json_text
+from orderdesk_app.orderdesk.retry import Fault
+
+LONGEST_SENTENCE = 200
+LONG_ENOUGH_TO_SEARCH = 8  # a shorter key could be part of any word
+
+_TAGS = re.compile(r"<[^>]{0,200}>")
+_UNSEEN = re.compile(r"[\x00-\x1f\x7f-\x9f\u00ad\u061c\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb\U000e0000-\U000e0fff\ud800-\udfff]")
+_KEY_WORDS = re.compile(r"api[ _-]?key|store[ _-]?id|credential|unauthori[sz]ed|not authori[sz]ed|authenticat|access denied|forbidden", re.IGNORECASE)
+_NO_SUCH = re.compile(
+    r"\b(?:order|item)\b.{0,40}\b(?:not (?:be )?found|not exist|does ?n.t exist)|\bno such (?:order|inventory item|item)\b|^\W*not found\W*$", re.IGNORECASE
+)
+_DIGITS = re.compile(r"\d{1,18}", re.ASCII)
+
+
+@dataclass(frozen=True, slots=True)
+class TestAnswer:
+    """What Order Desk said to `GET /test`; the time is in its own form, UTC."""
+
+    __test__ = False  # no test, whatever pytest thinks of the name
+
+    message: str
+    current_date_time: str
+    execution_time: str
+
+
+@dataclass(frozen=True, slots=True)
+class OrderPage:
+    """Complete orders in the order asked for; `total` is the count over all pages, None where Order Desk does not say."""
+
+    orders: list[dict[str, Any]]
+    total: int | None
+    limit: int
+    offset: int
+
+
+@dataclass(frozen=True, slots=True)
+class InventoryPage:
+    """`limit` and `offset` are None where Order Desk does not say that it minded them: it may have sent everything."""
+
+    items: list[dict[str, Any]]
+    total: int | None
+    limit: int | None
+    offset: int | None
+
+
+def envelope(body: bytes) -> dict[str, Any] | None:
+    """The answer's JSON object; None for HTML, broken JSON, and everything else that is none."""
+    try:
+        value = json_text.loads(body)
+    except ValueError:
+        return None
+    return value if isinstance(value, dict) else None
+
+
+def fault(status: int, answer: dict[str, Any] | None, *, names_a_thing: bool) -> Fault | None:
+    """What went wrong, None for a success. An error in a 200 is an error; so is a page of HTML that calls itself a success.
+
+    `names_a_thing`: the path ends in the id of one order or item, so that "not found" means that one.
+    """
+    if status == 429:
+        return Fault.RATE_LIMITED
+    if status in (401, 403):
+        return Fault.KEY_REFUSED
+    if status == 404 and names_a_thing:
+        return Fault.NOT_FOUND
+    if 300 <= status < 400:
+        return Fault.REDIRECTED
+    if status in (408, 425) or status >= 500:
+        return Fault.SERVER_ERROR
+    if answer is None:
+        return Fault.SAID_NO if status >= 400 else Fault.UNREADABLE
+    if status < 400 and str(answer.get("status", "success")).strip().lower() == "success":
+        return None
+    if names_a_thing and _NO_SUCH.search(_words(answer)):
+        return Fault.NOT_FOUND
+    if _KEY_WORDS.search(_words(answer)):
+        return Fault.KEY_REFUSED
+    return Fault.SAID_NO
+
+
+def sentence(answer: dict[str, Any] | None, key: Secret) -> str:
+    """Order Desk's own words, fit to be quoted: one line without markup, unseen characters or the key, at most 200 characters."""
+    words = _words(answer)
+    if len(key.reveal()) >= LONG_ENOUGH_TO_SEARCH:
+        words = words.replace(key.reveal(), "***")
+    words = " ".join(_UNSEEN.sub(" ", _TAGS.sub(" ", words)).split())
+    return words if len(words) <= LONGEST_SENTENCE else words[: LONGEST_SENTENCE - 1].rstrip() + "…"
+
+
+def count(value: Any) -> int | None:
+    """A count that may come as a number or as a text (`"5"`); None for anything else."""
+    if isinstance(value, str) and _DIGITS.fullmatch(value):
+        return int(value)
+    return value if type(value) is int and value >= 0 else None
+
+
+def as_map(value: Any) -> dict[str, Any]:
+    """A map; PHP writes an empty one as `[]`, and a list that should have been one is counted through."""
+    if isinstance(value, dict):
+        return value
+    if isinstance(value, list):
+        return {str(position): item for position, item in enumerate(value)}
+    return {}
+
+
+def rows(value: Any) -> list[dict[str, Any]] | None:
+    """A list of objects; None where it is none."""
+    if isinstance(value, list) and all(isinstance(row, dict) for row in value):
+        return value
+    return None
+
+
+def _words(answer: dict[str, Any] | None) -> str:
+    message = answer.get("message") if answer else None
+    return message[:2000] if isinstance(message, str) else ""

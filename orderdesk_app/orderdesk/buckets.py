@@ -1,0 +1,92 @@
+"""Order Desk's request bucket, mirrored: 20 tokens for each store and 3 more a second, and the line in front of it."""
+
+import asyncio
+import math
+import time
+from collections.abc import Awaitable, Callable
+from typing import Protocol
+
+from orderdesk_app.errors import RateLimited
+from orderdesk_app.orderdesk.lines import Lines
+from orderdesk_app.orderdesk.patience import Patience
+
+CAPACITY = 20.0  # docs/orderdesk-api.md section 10
+PER_SECOND = 3.0
+ALMOST_ONE = 1 - 1e-6  # sums of floats; without it a wait could shrink for ever and never end
+
+_MANY = 10_000
+
+
+class TokenBuckets(Protocol):
+    """One bucket for each StoreAccess.key, shared by all who talk to that store. None of these waits."""
+
+    async def take(self, key: str) -> float:
+        """0.0: one token is taken. Else the seconds until one may be there, and nothing is taken."""
+
+    async def correct(self, key: str, remaining: int) -> None:
+        """Order Desk said (X-Tokens-Remaining) that so many are left. It may lower our count and never raises it: requests are under way."""
+
+    async def drain(self, key: str, seconds: float) -> None:
+        """Order Desk refused a request: no token for so many seconds."""
+
+
+class MemoryBuckets:
+    """Buckets of this process alone."""
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._buckets: dict[str, tuple[float, float]] = {}  # tokens, and when they were counted
+
+    async def take(self, key: str) -> float:
+        tokens = self._tokens(key)
+        if tokens < ALMOST_ONE:
+            return (1 - tokens) / PER_SECOND
+        self._put(key, tokens - 1)
+        return 0.0
+
+    async def correct(self, key: str, remaining: int) -> None:
+        self._put(key, min(self._tokens(key), float(max(0, remaining))))
+
+    async def drain(self, key: str, seconds: float) -> None:
+        self._put(key, min(self._tokens(key), 1 - PER_SECOND * seconds))  # below zero: a debt that time pays
+
+    def _tokens(self, key: str) -> float:
+        tokens, at = self._buckets.get(key, (CAPACITY, 0.0))
+        return min(CAPACITY, tokens + (self._clock() - at) * PER_SECOND)
+
+    def _put(self, key: str, tokens: float) -> None:
+        if len(self._buckets) >= _MANY and key not in self._buckets:
+            self._buckets = {name: kept for name, kept in self._buckets.items() if self._tokens(name) < CAPACITY}  # a full one is as good as none
+        self._buckets[key] = (tokens, self._clock())
+
+
+class BucketLine:
+    """The line in front of the buckets: for each store in order of arrival, holding nothing while it waits."""
+
+    def __init__(self, buckets: TokenBuckets, sleep: Callable[[float], Awaitable[object]] = asyncio.sleep) -> None:
+        self._buckets = buckets
+        self._sleep = sleep
+        self._lines = Lines()
+
+    async def token(self, key: str, patience: Patience, *, first: bool = False) -> None:
+        """One token, or RateLimited with `retry_after` once the patience cannot last. `first` goes ahead: sent back by a 429."""
+        with patience.waiting():
+            ahead = self._lines.behind(key) + 1
+            if not await self._lines.enter(key, patience.remaining(), first=first):
+                raise _used_up(ahead / PER_SECOND)
+            try:
+                while wait := await self._buckets.take(key):
+                    if wait > patience.remaining():
+                        raise _used_up(wait)
+                    await self._sleep(wait)
+            finally:
+                self._lines.leave(key)
+
+
+def _used_up(seconds: float) -> RateLimited:
+    whole = max(1, math.ceil(seconds))
+    return RateLimited(
+        f"Order Desk's request limit for this store is used up (20 requests, then 3 a second). Nothing was sent. Try again in {whole} s.",
+        retry_after=whole,
+        outcome="not_done",
+    )

@@ -1,0 +1,152 @@
+"""One writer per order at a time, in this process and in all that share the leases."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager, suppress
+from typing import Protocol
+
+from orderdesk_app.context import OrderId, new_id
+from orderdesk_app.errors import RateLimited
+from orderdesk_app.orderdesk.access import StoreAccess
+from orderdesk_app.orderdesk.lines import Lines
+from orderdesk_app.orderdesk.patience import Patience
+
+LEASE_SECONDS = 15.0  # how long others wait for a process that died with a lock in its hand
+POLL_SECONDS = 0.03  # how late a lock is noticed that another process gave back
+
+
+class Leases(Protocol):
+    """A name is held by one holder until it is released or its seconds are over. None of these waits."""
+
+    async def acquire(self, name: str, holder: str, seconds: float) -> bool:
+        """True: the name was free, over, or this holder's already, and is the holder's now."""
+
+    async def renew(self, name: str, holder: str, seconds: float) -> bool:
+        """True: still the holder's, for so many seconds from now. False: it is not, and stays as it is."""
+
+    async def release(self, name: str, holder: str) -> None:
+        """Free, if it was the holder's."""
+
+
+class MemoryLeases:
+    """Leases of this process alone."""
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._held: dict[str, tuple[str, float]] = {}
+
+    async def acquire(self, name: str, holder: str, seconds: float) -> bool:
+        owner, until = self._held.get(name, (holder, 0.0))
+        if owner != holder and until > self._clock():
+            return False
+        self._held[name] = (holder, self._clock() + seconds)
+        return True
+
+    async def renew(self, name: str, holder: str, seconds: float) -> bool:
+        owner, until = self._held.get(name, ("", 0.0))
+        if owner != holder or until <= self._clock():
+            return False
+        self._held[name] = (holder, self._clock() + seconds)
+        return True
+
+    async def release(self, name: str, holder: str) -> None:
+        if self._held.get(name, ("", 0.0))[0] == holder:
+            del self._held[name]
+
+
+class Lock:
+    """What the holder holds. Ask `still_held` right before writing: a process that stood still may have lost it."""
+
+    def __init__(self, until: float, clock: Callable[[], float]) -> None:
+        self._until = until
+        self._clock = clock
+
+    def still_held(self) -> bool:
+        return self._clock() < self._until
+
+    def _renewed(self, until: float) -> None:
+        self._until = until
+
+    def _lost(self) -> None:
+        self._until = float("-inf")
+
+
+class OrderLocks:
+    """Locks by store and order: in order of arrival within the process, and one lease between processes."""
+
+    def __init__(
+        self,
+        leases: Leases,
+        *,
+        sleep: Callable[[float], Awaitable[object]] = asyncio.sleep,
+        clock: Callable[[], float] = time.monotonic,
+        lease_seconds: float = LEASE_SECONDS,
+        poll_seconds: float = POLL_SECONDS,
+    ) -> None:
+        self._leases = leases
+        self._sleep = sleep
+        self._clock = clock
+        self._seconds = lease_seconds
+        self._poll = poll_seconds
+        self._lines = Lines()
+        self._releases: set[asyncio.Task[None]] = set()
+
+    @asynccontextmanager
+    async def holding(self, store: StoreAccess, order_id: OrderId, patience: Patience) -> AsyncIterator[Lock]:
+        """The order is ours inside. Raises RateLimited with outcome "not_done" once the patience is spent."""
+        name = f"order|{store.key}|{order_id}"
+        holder = new_id()
+        with patience.waiting():
+            if not await self._lines.enter(name, patience.remaining()):
+                raise _busy()
+        heartbeat: asyncio.Task[None] | None = None
+        try:
+            with patience.waiting():
+                lock = await self._leased(name, holder, patience)
+            heartbeat = asyncio.create_task(self._renew(name, holder, lock))
+            yield lock
+        finally:
+            # In a task of its own: a second cancellation must not leave the order locked until the lease is over.
+            release = asyncio.create_task(self._give_back(name, holder, heartbeat))
+            self._releases.add(release)
+            release.add_done_callback(self._releases.discard)
+            await asyncio.shield(release)
+
+    async def _leased(self, name: str, holder: str, patience: Patience) -> Lock:
+        while True:
+            asked_at = self._clock()  # before the question: the lease cannot be over sooner than we think
+            if await self._leases.acquire(name, holder, self._seconds):
+                return Lock(asked_at + self._seconds, self._clock)
+            left = patience.remaining()
+            if left <= 0:
+                raise _busy()
+            await self._sleep(min(self._poll, left))
+
+    async def _renew(self, name: str, holder: str, lock: Lock) -> None:
+        while True:
+            await self._sleep(self._seconds / 3)
+            asked_at = self._clock()
+            with suppress(Exception):  # a database that hiccups: the lock is ours until its seconds are over, and the next beat may work
+                if not await self._leases.renew(name, holder, self._seconds):
+                    lock._lost()
+                    return
+                lock._renewed(asked_at + self._seconds)
+
+    async def _give_back(self, name: str, holder: str, heartbeat: asyncio.Task[None] | None) -> None:
+        try:
+            if heartbeat is not None:
+                heartbeat.cancel()
+                await asyncio.wait([heartbeat])
+            with suppress(Exception):  # the write is done, and the lease ends by itself: no reason to call it a failure
+                await self._leases.release(name, holder)
+        finally:
+            self._lines.leave(name)
+
+
+def _busy() -> RateLimited:
+    return RateLimited(
+        "Other changes to this order are still under way. Nothing was written. Try again in a few seconds.",
+        retry_after=2,
+        outcome="not_done",
+    )

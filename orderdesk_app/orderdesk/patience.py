@@ -1,0 +1,40 @@
+"""How long one call may stand in line: for the store's bucket, the order's lock and between repeats, together."""
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+
+class Patience:
+    """Seconds of waiting, spent only while the call waits: a slow answer of Order Desk does not shorten them.
+
+    One call has one Patience, also where it makes several requests. `requests` counts those that were sent.
+    """
+
+    __slots__ = ("_clock", "_since", "_spent", "_waiting", "requests", "seconds")
+
+    def __init__(self, seconds: float, clock: Callable[[], float] = time.monotonic) -> None:
+        self.seconds = seconds
+        self.requests = 0
+        self._clock = clock
+        self._spent = 0.0
+        self._waiting = 0
+        self._since = 0.0
+
+    def remaining(self) -> float:
+        """Seconds left, never below 0."""
+        spent = self._spent + (self._clock() - self._since if self._waiting else 0.0)
+        return max(0.0, self.seconds - spent)
+
+    @contextmanager
+    def waiting(self) -> Iterator[None]:
+        """The time inside counts; parallel waits of one call count once."""
+        if not self._waiting:
+            self._since = self._clock()
+        self._waiting += 1
+        try:
+            yield
+        finally:
+            self._waiting -= 1
+            if not self._waiting:
+                self._spent += self._clock() - self._since

@@ -1,0 +1,71 @@
+"""Whether a request is sent again, and after how long. Pure: no clock, no socket."""
+
+import re
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from enum import StrEnum
+
+FIRST_DELAY = 0.25
+LONGEST_DELAY = 8.0
+ONE_TOKEN = 1 / 3  # seconds in which Order Desk's bucket gets one token (docs/orderdesk-api.md section 10)
+
+_SECONDS = re.compile(r"\d{1,9}(?:\.\d{1,9})?", re.ASCII)
+
+
+class Fault(StrEnum):
+    """What went wrong with one request; the values are the labels of its metric."""
+
+    RATE_LIMITED = "rate_limited"  # 429: refused unprocessed
+    NOT_SENT = "not_sent"  # no connection: Order Desk never saw it
+    TIMED_OUT = "timed_out"  # sent, no whole answer in time
+    BROKEN_OFF = "broken_off"  # sent, the connection ended before the whole answer
+    SERVER_ERROR = "server_error"  # 5xx
+    UNREADABLE = "unreadable"  # an answer, but not one of Order Desk's
+    KEY_REFUSED = "key_refused"
+    NOT_FOUND = "not_found"
+    REDIRECTED = "redirected"
+    SAID_NO = "said_no"  # 4xx, or status "error" in a 200
+
+    @property
+    def proves_nothing_done(self) -> bool:
+        """True where Order Desk cannot have acted on the request."""
+        return self in (Fault.RATE_LIMITED, Fault.NOT_SENT, Fault.KEY_REFUSED)
+
+
+_PASSING = frozenset({Fault.TIMED_OUT, Fault.BROKEN_OFF, Fault.SERVER_ERROR, Fault.UNREADABLE})
+
+
+def is_harmless(method: str, fault: Fault) -> bool:
+    """Whether the request may be sent again. A write only if it was never looked at: even a DELETE would turn into NotFound."""
+    if fault in (Fault.RATE_LIMITED, Fault.NOT_SENT):
+        return True
+    return method == "GET" and fault in _PASSING
+
+
+def delay(attempt: int, fault: Fault, asked: float | None, chance: float) -> float:
+    """Seconds to wait before repeat number `attempt` (from 1): what Order Desk asked for, else full jitter over a doubling span.
+
+    `chance` is from 0 to 1 (aws.amazon.com/builders-library: timeouts, retries and backoff with jitter).
+    """
+    if asked is not None:
+        return asked
+    span = min(LONGEST_DELAY, FIRST_DELAY * 2.0 ** (attempt - 1))
+    return chance * span + (ONE_TOKEN if fault is Fault.RATE_LIMITED else 0.0)
+
+
+def asked_wait(headers: Mapping[str, str], now: datetime) -> float | None:
+    """Seconds that X-Retry-After, else Retry-After (seconds or an HTTP date, RFC 9110 section 10.2.3) asks for; None without a usable one."""
+    for name in ("X-Retry-After", "Retry-After"):
+        text = (headers.get(name) or "").strip()
+        if _SECONDS.fullmatch(text):
+            return float(text)
+        if text:
+            try:
+                until = parsedate_to_datetime(text)
+            except ValueError:
+                continue
+            if until.tzinfo is None:
+                until = until.replace(tzinfo=UTC)
+            return max(0.0, (until - now).total_seconds())
+    return None

@@ -1,0 +1,56 @@
+"""What we keep of `GET /store`: never a secret, and Order Desk's settings hold several (docs/orderdesk-api.md section 6.9)."""
+
+import re
+from typing import Any
+
+from orderdesk_app.context import Secret
+from orderdesk_app.orderdesk.answers import LONG_ENOUGH_TO_SEARCH, as_map
+
+_WORDS = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|[^A-Za-z0-9]+")
+_SECRET_PARTS = ("password", "passwd", "passphrase", "secret", "token", "apikey", "credential", "privatekey", "smtp", "signature", "oauth", "bearer")
+_SECRET_WORDS = frozenset({"key", "keys", "pass", "pwd", "auth", "pin", "hash", "salt"})
+_SIGNED_IN_ADDRESS = re.compile(r"//[^/@\s]*:[^/@\s]*@")
+
+
+def view(store: dict[str, Any], key: Secret) -> dict[str, Any]:
+    """`{"id", "name", "timezone", "locale", "folders": [[id, name], …], "settings"}`: ids as texts, folders in Order Desk's order."""
+    settings = without_secrets(as_map(store.get("settings")), key)
+    return {
+        "id": str(store.get("id", "")),
+        "name": _text(store.get("name")),
+        "timezone": _text(settings.get("timezone")),
+        "locale": _text(settings.get("locale_code")),
+        "folders": folders(store.get("folders")),
+        "settings": settings,
+    }
+
+
+def folders(value: Any) -> list[list[str]]:
+    """`[[id, name], …]`, the first of them where new orders go."""
+    return [[str(folder_id), _text(name)] for folder_id, name in as_map(value).items()]
+
+
+def without_secrets(value: Any, key: Secret) -> Any:
+    """The same settings without what opens doors: by name, by being the store's key, or as an address with a password in it."""
+    if isinstance(value, dict):
+        return {name: without_secrets(item, key) for name, item in value.items() if not _names_a_secret(name) and not _is_a_secret(item, key)}
+    if isinstance(value, list):
+        return [without_secrets(item, key) for item in value if not _is_a_secret(item, key)]
+    return value
+
+
+def _names_a_secret(name: str) -> bool:
+    words = [word.lower() for word in _WORDS.split(name) if word]
+    joined = "".join(words)
+    return any(part in joined for part in _SECRET_PARTS) or not _SECRET_WORDS.isdisjoint(words)
+
+
+def _is_a_secret(item: Any, key: Secret) -> bool:
+    if not isinstance(item, str) or not item:
+        return False
+    opens = key.reveal()
+    return (item == opens if len(opens) < LONG_ENOUGH_TO_SEARCH else opens in item) or bool(_SIGNED_IN_ADDRESS.search(item))
+
+
+def _text(value: Any) -> str:
+    return value if isinstance(value, str) else "" if value is None else str(value)
