@@ -1,0 +1,1 @@
+"""The sandbox: an Order Desk twin (docs/orderdesk-api.md section 16), in process and as a server for tests. Nothing of tenants lives here."""
