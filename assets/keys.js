@@ -1,0 +1,168 @@
+// Keyboard, dialogs, copying and small comforts. Works on every page, with and without the framework; no inline code anywhere.
+(() => {
+  "use strict";
+  const one = (selector, from = document) => from.querySelector(selector);
+  const all = (selector, from = document) => [...from.querySelectorAll(selector)];
+
+  // The theme that the web app remembers, for pages that it does not draw.
+  if (!document.documentElement.classList.contains("light") && !document.documentElement.classList.contains("dark")) {
+    let saved = null;
+    try { saved = localStorage.getItem("theme"); } catch { /* storage may be refused */ }
+    if (saved === "light" || saved === "dark") document.documentElement.classList.add(saved);
+  }
+
+  const open = (id) => {
+    const dialog = document.getElementById(id);
+    if (dialog && !dialog.open) {
+      all("dialog[open]").forEach((other) => other.close());
+      dialog.showModal();
+    }
+    return dialog;
+  };
+
+  const copy = async (button) => {
+    const source = document.getElementById(button.dataset.copies);
+    if (!source) return;
+    const text = "value" in source ? source.value : source.textContent;
+    let done = true;
+    try {
+      await navigator.clipboard.writeText(text);
+    } catch {  // no clipboard without https: select the text, so that Ctrl C does it
+      done = false;
+      const range = document.createRange();
+      range.selectNodeContents(source);
+      getSelection().removeAllRanges();
+      getSelection().addRange(range);
+    }
+    const words = one("[data-copy-words]", button) || button;
+    const before = button.dataset.before || words.textContent;
+    button.dataset.before = before;
+    words.textContent = done ? "Copied" : "Press Ctrl C";
+    setTimeout(() => { words.textContent = before; }, 2000);
+  };
+
+  document.addEventListener("click", (event) => {
+    const target = event.target instanceof Element ? event.target : null;
+    if (!target) return;
+    const opener = target.closest("[data-opens]");
+    if (opener) { event.preventDefault(); openWith(opener.dataset.opens); return; }
+    if (target.closest("[data-closes]")) { target.closest("dialog")?.close(); return; }
+    const copier = target.closest("[data-copies]");
+    if (copier) { copy(copier); return; }
+    const shower = target.closest("[data-shows]");
+    if (shower) {
+      const input = document.getElementById(shower.dataset.shows);
+      const hidden = input.type === "password";
+      input.type = hidden ? "text" : "password";
+      shower.setAttribute("aria-pressed", String(hidden));
+      shower.textContent = hidden ? "Hide" : "Show";
+      return;
+    }
+    if (target instanceof HTMLDialogElement) { target.close(); return; }  // the backdrop belongs to the dialog
+    if (target.closest("dialog.drawer a, dialog.palette a")) target.closest("dialog").close();
+  });
+
+  // A form says that it works, and cannot be sent twice.
+  document.addEventListener("submit", (event) => {
+    const form = event.target;
+    if (!(form instanceof HTMLFormElement) || form.method !== "post") return;
+    all("input[data-trim]", form).forEach((input) => { input.value = input.value.trim(); });
+    const button = event.submitter || one("button[type=submit]", form);
+    if (button) setTimeout(() => { button.setAttribute("aria-busy", "true"); button.disabled = true; });
+  });
+  addEventListener("pageshow", (event) => {
+    if (event.persisted) location.reload();  // the back button shows nothing of an ended session
+    all("button[aria-busy=true]").forEach((button) => { button.removeAttribute("aria-busy"); button.disabled = false; });
+  });
+
+  // What was pasted with a line break or a space at its end is meant without.
+  document.addEventListener("paste", (event) => {
+    const input = event.target;
+    if (!(input instanceof HTMLInputElement) || !input.hasAttribute("data-trim")) return;
+    event.preventDefault();
+    input.setRangeText((event.clipboardData?.getData("text") || "").trim(), input.selectionStart, input.selectionEnd, "end");
+    input.dispatchEvent(new Event("input", { bubbles: true }));
+  });
+
+  // A typed confirmation frees its button.
+  document.addEventListener("input", (event) => {
+    const input = event.target;
+    if (!(input instanceof HTMLInputElement)) return;
+    if (input.dataset.confirms !== undefined) {
+      const button = one("button[type=submit]", input.form);
+      if (button) button.disabled = input.value.trim() !== input.dataset.confirms;
+    }
+    if (input.dataset.filters) filter(input);
+  });
+
+  const filter = (input) => {
+    const words = input.value.toLowerCase().split(/\s+/).filter(Boolean);
+    const list = document.getElementById(input.dataset.filters);
+    if (!list) return;
+    let shown = 0;
+    all("[data-words]", list).forEach((entry) => {
+      entry.hidden = !words.every((word) => entry.dataset.words.toLowerCase().includes(word));
+      if (!entry.hidden) shown += 1;
+    });
+    all("[data-group]", list).forEach((group) => { group.hidden = !one("[data-words]:not([hidden])", group); });
+    const none = one("[data-none]", list.parentElement);
+    if (none) none.hidden = shown > 0;
+    choose(0);
+  };
+
+  // The palette
+  const entries = () => all("#palette li:not([hidden]) a");
+  let chosen = 0;
+  const choose = (index) => {
+    const found = entries();
+    if (!found.length) return;
+    chosen = (index + found.length) % found.length;
+    all("#palette a").forEach((entry) => entry.classList.remove("chosen"));
+    found[chosen].classList.add("chosen");
+    found[chosen].scrollIntoView({ block: "nearest" });
+    one("#palette input")?.setAttribute("aria-activedescendant", found[chosen].id);
+  };
+  const openWith = (id) => {
+    const dialog = open(id);
+    if (dialog && id === "palette") {
+      const input = one("input", dialog);
+      input.value = "";
+      filter(input);
+      input.focus();
+    }
+  };
+
+  const typing = (element) => element instanceof HTMLElement && (element.isContentEditable || /^(INPUT|TEXTAREA|SELECT)$/.test(element.tagName));
+  let waitingForPlace = 0;
+  document.addEventListener("keydown", (event) => {
+    if ((event.ctrlKey || event.metaKey) && event.key.toLowerCase() === "k" && document.getElementById("palette")) { event.preventDefault(); openWith("palette"); return; }
+    const palette = document.getElementById("palette");
+    if (palette?.open) {
+      if (event.key === "ArrowDown" || event.key === "ArrowUp") { event.preventDefault(); choose(chosen + (event.key === "ArrowDown" ? 1 : -1)); }
+      if (event.key === "Enter") { event.preventDefault(); entries()[chosen]?.click(); }
+      return;
+    }
+    if (event.ctrlKey || event.metaKey || event.altKey || typing(event.target) || one("dialog[open]")) return;
+    if (Date.now() - waitingForPlace < 1000) {
+      waitingForPlace = 0;
+      const place = one(`.side a[data-key="${CSS.escape(event.key)}"]`);
+      if (place) { event.preventDefault(); place.click(); }
+      return;
+    }
+    if (event.key === "g") waitingForPlace = Date.now();
+    else if (event.key === "?") { event.preventDefault(); openWith("shortcuts"); }
+    else if (event.key === "/") {
+      event.preventDefault();
+      const search = one("main input[type=search]");
+      if (search) search.focus(); else openWith("palette");
+    }
+  });
+
+  // Pages that show what is going on ask again while somebody looks.
+  let touched = Date.now();
+  ["pointermove", "keydown", "scroll"].forEach((name) => addEventListener(name, () => { touched = Date.now(); }, { passive: true }));
+  setInterval(() => {
+    if (document.hidden || Date.now() - touched > 300000) return;
+    all("button[data-every]").forEach((button) => button.click());
+  }, 5000);
+})();

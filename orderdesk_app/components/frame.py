@@ -1,0 +1,160 @@
+"""What stands around every page: menu, top bar, drawer on phones, palette, shortcuts, notices."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import reflex as rx
+from reflex.style import color_mode, set_color_mode
+from reflex_components_core.core.banner import has_connection_errors
+
+from orderdesk_app.components.native import go, post_form
+from orderdesk_app.components.page import Page
+from orderdesk_app.components.pieces import icon
+
+
+@dataclass(frozen=True, slots=True)
+class Viewer:
+    """Who looks, as variables of the state that the pages hand in."""
+
+    name: rx.Var[str]
+    is_admin: rx.Var[bool]
+    form_token: rx.Var[str]
+    notices: Any
+    dismiss: Callable[..., Any]
+
+
+def frame(page: Page, menu: Sequence[Page], viewer: Viewer, content: rx.Component) -> rx.Component:
+    """The page in its frame, or alone when it is for people who are not signed in."""
+    if page.is_public:
+        return rx.el.div(rx.el.main(content, id="main"), class_name="alone")
+    return rx.el.div(
+        rx.el.a("Skip to content", href="#main", class_name="skip"),
+        rx.el.div(
+            rx.el.aside(_menu(menu, viewer, with_keys=True), class_name="side", aria_label="Sidebar"),
+            rx.el.div(
+                _top(page),
+                rx.el.main(content, id="main", class_name="content", tab_index=-1),
+                class_name="grow",
+            ),
+            class_name="frame",
+        ),
+        rx.el.dialog(_menu(menu, viewer, with_keys=False), id="drawer", class_name="drawer", aria_label="Menu"),
+        _palette(menu),
+        _shortcuts(menu),
+        _notices(viewer),
+        _offline(),
+    )
+
+
+def _menu(menu: Sequence[Page], viewer: Viewer, *, with_keys: bool) -> rx.Component:
+    def link(page: Page) -> rx.Component:
+        return go(
+            icon(page.icon),
+            page.title,
+            to=page.route,
+            class_name="menu-link",
+            aria_current=rx.cond(_is_here(page.route), "page", "false"),
+            custom_attrs={"data-key": page.key} if with_keys and page.key else {},
+        )
+
+    admin = [link(page) for page in menu if page.section == "admin"]
+    return rx.el.div(
+        go(rx.el.img(src="/logo.svg", alt="", width="24", height="24"), "Order Desk agents", to="/", class_name="brand"),
+        rx.el.nav(
+            *[link(page) for page in menu if page.section == "work"],
+            *([rx.cond(viewer.is_admin, rx.el.div(*admin))] if admin else []),
+            aria_label="Main",
+            class_name="stack",
+            style={"gap": "2px"},
+        ),
+        rx.el.div(
+            *[link(page) for page in menu if page.section == "foot"],
+            _colour_mode(),
+            rx.el.div(
+                rx.el.span(viewer.name, class_name="cut grow", title=viewer.name),
+                post_form(rx.el.button(icon("log-out"), "Sign out", type="submit", class_name="button small bare"), action="/sign-out", token=viewer.form_token),
+                class_name="row who",
+                style={"flexWrap": "nowrap"},
+            ),
+            class_name="menu-foot",
+        ),
+        class_name="menu",
+    )
+
+
+def _is_here(route: str) -> Any:
+    path = rx.State.router.url.path
+    return path == route if route == "/" else path.startswith(route)
+
+
+def _colour_mode() -> rx.Component:
+    def choice(mode: Any, name: str, words: str) -> rx.Component:
+        return rx.el.button(icon(name), type="button", on_click=set_color_mode(mode), aria_pressed=rx.cond(color_mode == mode, "true", "false"), aria_label=words, title=words)
+
+    return rx.el.div(choice("light", "sun", "Light"), choice("system", "monitor", "As the system"), choice("dark", "moon", "Dark"), class_name="segments", role="group", aria_label="Colours")
+
+
+def _top(page: Page) -> rx.Component:
+    return rx.el.header(
+        rx.el.button(icon("menu"), type="button", class_name="button bare square only-narrow", aria_label="Open menu", aria_haspopup="dialog", custom_attrs={"data-opens": "drawer"}),
+        rx.el.h1(page.title),
+        rx.el.button(
+            icon("search"),
+            rx.el.span("Go to…", class_name="grow"),
+            rx.el.kbd("Ctrl K"),
+            type="button",
+            class_name="find",
+            aria_label="Search and go to",
+            aria_haspopup="dialog",
+            custom_attrs={"data-opens": "palette"},
+        ),
+        *([page.actions()] if page.actions else []),
+        class_name="top",
+    )
+
+
+def _palette(menu: Sequence[Page]) -> rx.Component:
+    def entry(page: Page, number: int) -> rx.Component:
+        return rx.el.li(go(icon(page.icon), page.title, to=page.route, id=f"palette-{number}", role="option"), role="presentation", custom_attrs={"data-words": page.title})
+
+    return rx.el.dialog(
+        rx.el.input(type="text", placeholder="Go to a page…", aria_label="Go to a page", role="combobox", aria_expanded="true", aria_controls="palette-list", auto_complete="off", custom_attrs={"data-filters": "palette-list"}),
+        rx.el.ul(*[entry(page, number) for number, page in enumerate(menu)], id="palette-list", role="listbox", aria_label="Pages"),
+        rx.el.p("Nothing has that name.", class_name="none", hidden=True, custom_attrs={"data-none": "1"}),
+        id="palette",
+        class_name="palette",
+        aria_label="Go to",
+    )
+
+
+def _shortcuts(menu: Sequence[Page]) -> rx.Component:
+    rows = [("Ctrl K", "Go to anything"), ("/", "Search on this page"), ("?", "This list"), ("Esc", "Close the top thing"), *((f"g {page.key}", page.title) for page in menu if page.key)]
+    return rx.el.dialog(
+        rx.el.div(
+            rx.el.h2("Keyboard"),
+            rx.el.dl(*[part for keys, words in rows for part in (rx.el.dt(rx.el.kbd(keys)), rx.el.dd(words))], class_name="facts"),
+            rx.el.div(rx.el.button("Close", type="button", class_name="button", custom_attrs={"data-closes": "1"}), class_name="ends"),
+            class_name="body",
+        ),
+        id="shortcuts",
+        class_name="sheet",
+        aria_label="Keyboard",
+    )
+
+
+def _notices(viewer: Viewer) -> rx.Component:
+    def one(notice: Any) -> rx.Component:
+        return rx.el.div(
+            rx.match(notice["tone"], ("green", icon("circle-check")), ("red", icon("circle-alert")), icon("triangle-alert")),
+            rx.el.span(notice["text"], class_name="grow"),
+            rx.el.button(icon("x"), type="button", class_name="button bare small square", aria_label="Close this notice", on_click=viewer.dismiss(notice["id"])),
+            class_name=["notice", notice["tone"]],
+            key=notice["id"],
+        )
+
+    return rx.el.div(rx.foreach(viewer.notices, one), class_name="notices", role="status", aria_live="polite", aria_label="Notices")
+
+
+def _offline() -> rx.Component:
+    return rx.cond(has_connection_errors, rx.el.div("No connection to the server. Trying again…", class_name="callout amber offline", role="status"))

@@ -1,0 +1,29 @@
+"""Real HTML where the framework's own would keep it in the browser: a form that leaves, a script file."""
+
+from typing import Any
+
+import reflex as rx
+from reflex_components_core.el.elements.base import BaseHTML
+from reflex_components_core.react_router.dom import ReactRouterLink
+
+
+class NativeForm(BaseHTML):
+    """A form that the browser itself sends; rx.form and rx.el.form always call preventDefault."""
+
+    tag = "form"
+    action: rx.Var[str]
+    method: rx.Var[str]
+    auto_complete: rx.Var[str]
+
+
+def post_form(*children: Any, action: str | rx.Var[str], token: rx.Var[str] | None = None, **props: Any) -> rx.Component:
+    """A form for secrets and for what changes the session: POSTed plainly, with the form token of the session."""
+    proof = [] if token is None else [rx.el.input(type="hidden", name="form_token", value=token, read_only=True)]
+    form: rx.Component = NativeForm.create(*proof, *children, action=action, method="post", **props)
+    return form
+
+
+def go(*children: Any, to: str | rx.Var[str], **props: Any) -> rx.Component:
+    """A link to a page of ours, without loading everything anew."""
+    link: rx.Component = ReactRouterLink.create(*children, to=to, **props)
+    return link

@@ -1,0 +1,25 @@
+"""What a page says of itself; menu, guard and tests ask it."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import reflex as rx
+
+Section = Literal["work", "admin", "foot", "none"]
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """One address. `draw` gives the content below the top bar, `actions` the primary action at its right end."""
+
+    route: str
+    title: str
+    icon: str
+    draw: Callable[[], rx.Component]
+    order: int = 100  # place in the menu
+    section: Section = "work"
+    key: str = ""  # `g` and then this key goes there
+    on_load: Any = None
+    actions: Callable[[], rx.Component] | None = None
+    is_public: bool = False  # drawn alone, without frame, for people who are not signed in

@@ -1,0 +1,98 @@
+"""The small parts that every page is drawn of: badges, callouts, fields, empty places, copy buttons."""
+
+from typing import Any
+
+import reflex as rx
+
+from orderdesk_app.components.theme import Tone
+
+Text = str | rx.Var[str]
+
+
+def icon(name: str) -> rx.Component:
+    return rx.icon(name, aria_hidden="true", size=16)
+
+
+def badge(text: Any, tone: Text = "gray") -> rx.Component:
+    """`tone` says it to the eye, the text says it to everybody."""
+    return rx.el.span(text, class_name=["badge", tone])
+
+
+def callout(*children: Any, tone: Tone = "red", role: str = "alert") -> rx.Component:
+    names = {"red": "circle-alert", "amber": "triangle-alert", "green": "circle-check", "blue": "info"}
+    return rx.el.div(icon(names.get(tone, "info")), rx.el.div(*children, class_name="grow"), role=role, class_name=f"callout {tone}")
+
+
+def panel(*children: Any, title: str = "", aside: rx.Component | None = None, **props: Any) -> rx.Component:
+    head = [rx.el.div(rx.el.h2(title), *([aside] if aside else []), class_name="row apart")] if title else []
+    props["class_name"] = f"panel {props.get('class_name', '')}".strip()
+    return rx.el.section(*head, *children, **props)
+
+
+def field(label: Text, name: str, control: rx.Component, *, help_text: Any = "", error: rx.Var[str] | None = None, required: bool = False) -> rx.Component:
+    """Label, control, help, and the error that stands where the mistake is. The control has `id=name`."""
+    return rx.el.div(
+        rx.el.label(label, *([rx.el.span(" (required)", class_name="dim small")] if required else []), html_for=name),
+        control,
+        *([rx.el.span(help_text, class_name="help", id=f"{name}-help")] if help_text else []),
+        *([rx.cond(error != "", rx.el.span(error, class_name="wrong", id=f"{name}-wrong", role="alert"))] if error is not None else []),
+        class_name="field",
+    )
+
+
+def text_input(name: str, *, error: rx.Var[str] | None = None, **props: Any) -> rx.Component:
+    props.setdefault("id", name)
+    if error is not None:
+        props["aria_invalid"] = rx.cond(error != "", "true", "false")
+        props["aria_describedby"] = f"{name}-wrong"
+    return rx.el.input(name=name, class_name="input", **props)
+
+
+def secret_input(name: str, *, error: rx.Var[str] | None = None, **props: Any) -> rx.Component:
+    """For what opens doors: hidden, shown on demand, trimmed when pasted; its value is never a state variable."""
+    given = {"spell_check": False, "auto_capitalize": "off", "auto_complete": "off", **props}
+    return rx.el.div(
+        text_input(name, error=error, type="password", custom_attrs={"data-trim": "1"}, **given),
+        rx.el.button("Show", type="button", class_name="button", aria_label="Show or hide the key", aria_pressed="false", custom_attrs={"data-shows": props.get("id", name)}),
+        class_name="withbutton",
+    )
+
+
+def copy_button(target: str, label: str = "Copy", small: bool = True) -> rx.Component:
+    """Copies the text of the element with that id."""
+    return rx.el.button(icon("copy"), rx.el.span(label, custom_attrs={"data-copy-words": "1"}), type="button", class_name="button small" if small else "button", custom_attrs={"data-copies": target})
+
+
+def opens(dialog: Text, *children: Any, **props: Any) -> rx.Component:
+    """A button that opens the dialog of that id."""
+    return rx.el.button(*children, type="button", custom_attrs={"data-opens": dialog, **props.pop("custom_attrs", {})}, aria_haspopup="dialog", **props)
+
+
+def closes(label: str = "Cancel") -> rx.Component:
+    return rx.el.button(label, type="button", class_name="button", custom_attrs={"data-closes": "1"})
+
+
+def dialog(identity: Text, title: Any, *children: Any, **props: Any) -> rx.Component:
+    """A native dialog: focus stays in it, Esc closes it, focus returns to what opened it."""
+    return rx.el.dialog(
+        rx.el.div(rx.el.h2(title), *children, class_name="body"),
+        id=identity,
+        class_name="sheet",
+        aria_label=title,
+        **props,
+    )
+
+
+def empty(name: str, title: str, words: str, *actions: rx.Component) -> rx.Component:
+    """What will stand here, why it is worth it, one button."""
+    return rx.el.div(icon(name), rx.el.h2(title), rx.el.p(words), *actions, class_name="empty")
+
+
+def bones(*widths: str) -> rx.Component:
+    """A skeleton of lines, in the shape of what comes."""
+    return rx.el.div(*[rx.el.div(".", class_name="bone", width=width, aria_hidden="true") for width in widths], class_name="stack tight", role="status", aria_label="Loading")
+
+
+def ago(words: Any, exact: Any) -> rx.Component:
+    """A time, relative; the exact one on hover and for who cannot see the hover."""
+    return rx.el.time(words, title=exact, class_name="dim small")

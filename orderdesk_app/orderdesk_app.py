@@ -1,0 +1,52 @@
+"""The Reflex app: every page of `pages/` in its frame, behind the guard."""
+
+import importlib
+import pkgutil
+
+import reflex as rx
+from reflex_components_core.base.error_boundary import ErrorBoundary
+
+from orderdesk_app import pages
+from orderdesk_app.components.frame import Viewer, frame
+from orderdesk_app.components.page import Page
+from orderdesk_app.observability import ERRORS, log
+from orderdesk_app.states.guard import Guard
+from orderdesk_app.states.person import Notices, Person
+
+_LOG = log(__name__)
+
+
+def every_page() -> list[Page]:
+    """The pages, in the order of the menu."""
+    found = [importlib.import_module(f"{pages.__name__}.{module.name}").PAGE for module in pkgutil.iter_modules(pages.__path__)]
+    return sorted(found, key=lambda page: (page.order, page.route))
+
+
+def report_backend(exception: Exception) -> None:
+    # Handlers answer for themselves (states/person.py: act). What arrives here is the framework's, and a toast of its would need eval.
+    ERRORS.labels("web").inc()
+    _LOG.error("an event failed", exc_info=exception)
+
+
+def report_frontend(exception: Exception) -> None:
+    ERRORS.labels("browser").inc()
+    _LOG.warning("a browser reported an error", size=len(str(exception)))  # its text comes from outside and may hold anything
+
+
+app = rx.App(
+    html_lang="en",
+    stylesheets=["/look.css"],
+    head_components=[rx.el.script(src="/keys.js", custom_attrs={"defer": True}), rx.el.link(rel="icon", type="image/svg+xml", href="/logo.svg")],
+    backend_exception_handler=report_backend,
+    frontend_exception_handler=report_frontend,
+    toaster=None,
+    app_wraps={(55, "ErrorBoundary"): lambda _: ErrorBoundary.create()},
+)
+app.add_middleware(Guard(), index=0)
+
+_PAGES = every_page()
+_MENU = [page for page in _PAGES if page.section != "none"]
+_VIEWER = Viewer(name=Person.name, is_admin=Person.is_admin, form_token=Person.form_token, notices=Person.notices, dismiss=Notices.dismiss)
+
+for _page in _PAGES:
+    app.add_page(frame(_page, _MENU, _VIEWER, _page.draw()), route=_page.route, title=f"{_page.title} · Order Desk agents", description="AI assistants and people work on Order Desk orders.", on_load=_page.on_load)

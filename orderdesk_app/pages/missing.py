@@ -1,0 +1,17 @@
+"""The address that leads nowhere."""
+
+import reflex as rx
+
+from orderdesk_app.components.page import Page
+
+
+def missing() -> rx.Component:
+    return rx.el.div(
+        rx.el.h1("There is no such page"),
+        rx.el.p("The address may be mistyped, or what stood here is gone.", class_name="dim"),
+        rx.el.div(rx.el.a("Home", href="/", class_name="button primary"), class_name="row"),
+        class_name="panel stack",
+    )
+
+
+PAGE = Page(route="404", title="There is no such page", icon="circle-help", draw=missing, section="none", is_public=True)

@@ -1,0 +1,41 @@
+"""Sign in with a key: one card. A link from the server's start signs in at /sign-in/link (routes/sign_in.py)."""
+
+import reflex as rx
+
+from orderdesk_app.components.native import post_form
+from orderdesk_app.components.page import Page
+from orderdesk_app.components.pieces import callout, field, secret_input
+
+WORDS = {
+    "unknown": "That key is not known here. Check that you copied all 64 characters.",
+    "many": "Too many tries from this address. Wait a minute, then try again.",
+    "origin": "This form came from another address than this server's own. Open the sign-in page by the address in PUBLIC_URL.",
+    "ended": "Your session has ended. Sign in again.",
+}
+
+
+def sign_in() -> rx.Component:
+    error = rx.State.router.url.query_parameters["error"]
+    words = rx.match(error, *WORDS.items(), "")
+    return rx.fragment(
+        rx.el.div(
+            rx.el.div(rx.el.img(src="/logo.svg", alt="", width="32", height="32"), rx.el.h1("Sign in to Order Desk agents"), class_name="row"),
+            post_form(
+                rx.cond(rx.State.router.url.query_parameters["out"] == "1", callout("You are signed out.", tone="green", role="status")),
+                field("Key", "key", secret_input("key", error=words, required=True, auto_focus=True, max_length=512, placeholder="Master key, 64 characters"), error=words),
+                rx.el.button("Sign in", type="submit", class_name="button primary full"),
+                action="/sign-in",
+                class_name="form",
+            ),
+            rx.el.p(
+                "No key at hand? In development the server prints a one-time link when it starts; an administrator makes one with ",
+                rx.el.code("orderdesk signin-link"),
+                ".",
+                class_name="dim small",
+            ),
+            class_name="panel stack",
+        ),
+    )
+
+
+PAGE = Page(route="/sign-in", title="Sign in", icon="key-round", draw=sign_in, section="none", is_public=True)

@@ -1,0 +1,27 @@
+"""Built pages: nobody who is not signed in loads one, and none needs a slash at its end."""
+
+from collections.abc import Awaitable, Callable, Mapping
+
+from starlette.requests import HTTPConnection
+from starlette.responses import RedirectResponse
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+PUBLIC = frozenset({"/sign-in"})
+
+
+class PageGate:
+    """In front of Reflex: 303 to the sign-in page without a session; else the built file, without Starlette's absolute 307."""
+
+    def __init__(self, app: ASGIApp, *, pages: Mapping[str, str], is_signed_in: Callable[[HTTPConnection], Awaitable[bool]]) -> None:
+        self._app, self._pages, self._is_signed_in = app, pages, is_signed_in
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http" and scope["method"] in ("GET", "HEAD"):
+            address = scope["path"].rstrip("/") or "/"
+            built = self._pages.get(address)
+            if built is not None:
+                if address not in PUBLIC and not await self._is_signed_in(HTTPConnection(scope)):
+                    await RedirectResponse("/sign-in", 303)(scope, receive, send)
+                    return
+                scope = {**scope, "path": built, "raw_path": built.encode()}
+        await self._app(scope, receive, send)

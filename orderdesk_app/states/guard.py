@@ -1,0 +1,85 @@
+"""Default-deny for every event that a browser can send: each handler is callable from outside, whatever the page shows.
+
+Proof and attack: docs/reflex.md section 3. The session's row is asked for on every event, so a sign-out ends open tabs at once.
+"""
+
+from http.cookies import CookieError, SimpleCookie
+from typing import Any, Final
+
+import reflex as rx
+from reflex.event import Event
+from reflex.middleware import Middleware
+from reflex.state import BaseState, State, StateUpdate
+from reflex_base.registry import RegistrationContext
+
+from orderdesk_app import wiring
+from orderdesk_app.context import Role
+from orderdesk_app.services.sessions import COOKIE, WebUser
+from orderdesk_app.states.person import ROLES, Person
+
+_STATE: Final = "reflex___state____state"
+HYDRATE: Final = frozenset({f"{_STATE}.hydrate", f"{_STATE}.hydrate_and_load"})
+
+# The framework's own handlers that a page needs before anybody has signed in; by exact name, because the framework has others.
+FRAMEWORK: Final = HYDRATE | {
+    f"{_STATE}.set_is_hydrated",
+    f"{_STATE}.reflex___state____on_load_internal_state.on_load_internal",
+    f"{_STATE}.reflex___state____on_load_internal_state.set_is_hydrated",
+    f"{_STATE}.reflex___state____update_vars_internal_state.update_vars_internal",
+    f"{_STATE}.reflex___state____frontend_event_exception_state.handle_frontend_exception",
+}
+SIGN_IN: Final = "/sign-in"
+
+
+class Guard(Middleware):
+    """Runs before every handler, on_load and chained ones included, under the state's lock."""
+
+    async def preprocess(self, app: Any, state: BaseState, event: Event) -> StateUpdate | None:
+        """None lets the handler run; an update stands in its place."""
+        root = state._get_root_state()
+        user = await wiring.current().sessions.resume(session_cookie(root.router.headers.cookie))
+        person = await self._bind(root, user)
+        if event.name in HYDRATE:
+            person.notices = []  # a page that is loaded anew tells nothing old
+        if event.name in FRAMEWORK:
+            return None
+        registered = RegistrationContext.get().event_handlers.get(event.name)
+        # <State>.setvar runs set_<name> handlers past their own marks.
+        if registered is None or event.name.endswith(".setvar"):
+            return _nothing()
+        if user is None:
+            return StateUpdate(delta={}, events=Event.from_event_type(rx.redirect(SIGN_IN)))
+        roles: frozenset[Role] | None = getattr(registered.handler.fn, ROLES, None)
+        if roles is not None and user.actor.role not in roles:
+            return _nothing()
+        return None
+
+    async def _bind(self, root: BaseState, user: WebUser | None) -> Person:
+        """The states belong to the tab, not to the person: wipe them when another session holds the tab."""
+        person = await root.get_state(Person)
+        session = user.session_id if user else ""
+        if person._session != session:
+            (await root.get_state(State)).reset()
+            person._session = session
+        actor = user.actor if user else None
+        if person._actor != actor:
+            person._actor = actor
+        name, is_admin = (user.name, user.actor.is_admin) if user else ("", False)
+        if (person.name, person.is_admin) != (name, is_admin):  # an assignment is sent to the browser, so only when it changes
+            person.name, person.is_admin = name, is_admin
+        if bool(person.form_token) != (user is not None):
+            person.form_token = wiring.current().form_tokens.issue(session) if user else ""
+        return person
+
+
+def session_cookie(header: str) -> str | None:
+    """Our cookie's value in a Cookie header."""
+    try:
+        morsel = SimpleCookie(header or "").get(COOKIE)
+    except CookieError:
+        return None
+    return morsel.value if morsel else None
+
+
+def _nothing() -> StateUpdate:
+    return StateUpdate(delta={}, events=[])

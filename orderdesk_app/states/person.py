@@ -1,0 +1,117 @@
+"""Who looks at the screen and what we have told them: the base of every state."""
+
+import functools
+import inspect
+from collections.abc import AsyncGenerator, Callable, Coroutine
+from typing import Any, TypedDict, TypeVar, cast
+
+import reflex as rx
+
+from orderdesk_app.context import Actor, RequestContext, Role, new_id, serving
+from orderdesk_app.errors import AuthFailed, OrderDeskAgentsError
+from orderdesk_app.observability import ERRORS, log
+
+_LOG = log(__name__)
+_MOST_NOTICES = 3
+ROLES = "__orderdesk_roles__"
+ACT = "__orderdesk_act__"
+
+
+class Notice(TypedDict):
+    """One sentence at the bottom right. Green ones leave by themselves, others stay until they are closed."""
+
+    id: str
+    text: str
+    tone: str
+
+
+class Person(rx.State):
+    """Set by the guard before every event, for nobody else to set. Others inherit it, so each handler knows who acts."""
+
+    name: str = ""
+    is_admin: bool = False
+    form_token: str = ""  # proves that a form of ours was sent by this session; not the session's secret
+    notices: list[Notice] = []
+    problem: str = ""  # what a form that came back says
+    problem_field: str = ""
+
+    _session: str = ""  # the session that this tree of states belongs to
+    _actor: Actor | None = None
+
+    def who(self) -> Actor:
+        """The actor of this event. Raises AuthFailed when nobody is signed in."""
+        if self._actor is None:
+            raise AuthFailed("Your session has ended. Sign in again.")
+        return self._actor
+
+    def tell(self, text: str, tone: str = "green") -> None:
+        """Say what was done, or what went wrong."""
+        self.notices = [*self.notices, Notice(id=new_id(), text=text, tone=tone)][-_MOST_NOTICES:]
+
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+def requires(role: Role) -> Callable[[F], F]:
+    """Marks a handler for that role alone; the guard refuses all others, and services authorise again."""
+
+    def mark(handler: F) -> F:
+        setattr(handler, ROLES, frozenset({role}))
+        return handler
+
+    return mark
+
+
+def act(handler: F) -> F:
+    """Every handler stands below this: an error becomes a notice with a next step, never a stack trace. Stand it below @rx.event."""
+
+    async def refuse(state: Person, error: Exception) -> None:
+        if isinstance(error, OrderDeskAgentsError):
+            text = error.message
+        else:
+            request = new_id()
+            _LOG.error("a handler failed", exc_info=error, handler=handler.__qualname__, reference=request)
+            ERRORS.labels("web").inc()
+            text = f"Something went wrong on our side. Try again; if it stays, tell your administrator this reference: {request}."
+        if isinstance(state, rx.state.StateProxy):
+            async with state:
+                state.tell(text, "red")
+        else:
+            state.tell(text, "red")
+
+    wrapped: Callable[..., Any]
+    if inspect.isasyncgenfunction(handler):
+
+        @functools.wraps(handler)
+        async def stream(self: Person, *args: Any, **kwargs: Any) -> AsyncGenerator[Any, None]:
+            with serving(RequestContext()):
+                try:
+                    async for event in cast(AsyncGenerator[Any, None], handler(self, *args, **kwargs)):
+                        yield event
+                except Exception as error:
+                    await refuse(self, error)
+
+        wrapped = stream
+    else:
+
+        @functools.wraps(handler)
+        async def run(self: Person, *args: Any, **kwargs: Any) -> Any:
+            with serving(RequestContext()):
+                try:
+                    return await cast(Coroutine[Any, Any, Any], handler(self, *args, **kwargs))
+                except Exception as error:
+                    await refuse(self, error)
+                    return None
+
+        wrapped = run
+    setattr(wrapped, ACT, True)
+    return cast(F, wrapped)
+
+
+class Notices(Person):
+    """What a person may do with notices."""
+
+    @rx.event
+    @act
+    async def dismiss(self, notice_id: str) -> None:
+        self.notices = [notice for notice in self.notices if notice["id"] != notice_id]
