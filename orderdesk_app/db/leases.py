@@ -31,8 +31,7 @@ class Leases:
             f"ON CONFLICT (name) DO UPDATE SET holder = excluded.holder, expires_at = excluded.expires_at "
             f"WHERE leases.expires_at <= {now} OR leases.holder = excluded.holder RETURNING name"
         )
-        # A lease that ran out but is still ours was taken by nobody in between: it may go on.
-        self._renew = f"UPDATE leases SET expires_at = {now} + :seconds WHERE name = :name AND holder = :holder RETURNING name"  # noqa: S608
+        self._renew = f"UPDATE leases SET expires_at = {now} + :seconds WHERE name = :name AND holder = :holder AND expires_at > {now} RETURNING name"  # noqa: S608
         self._sweep = f"DELETE FROM leases WHERE expires_at < {now} - 60"  # noqa: S608
 
     async def acquire(self, name: str, holder: str, seconds: float) -> bool:
@@ -42,7 +41,7 @@ class Leases:
         return await self._ask(self._acquire, name=name, holder=holder, seconds=seconds)
 
     async def renew(self, name: str, holder: str, seconds: float) -> bool:
-        """True: still held, for `seconds` more. False: lost to somebody else."""
+        """True: still held, for `seconds` more. False: it ran out, or somebody else has it."""
         return await self._ask(self._renew, name=name, holder=holder, seconds=seconds)
 
     async def release(self, name: str, holder: str) -> None:
