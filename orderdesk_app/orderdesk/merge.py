@@ -147,6 +147,20 @@ def plan_create(order_data: Any, *, at: datetime, folders: Folders = (), author:
     return Plan(body, body, tuple(difference.path for difference in differences({}, body)), None)
 
 
+def remaining(changes: Mapping[str, Any], arrived: Iterable[str]) -> dict[str, Any]:
+    """The changes without the new items that arrived (`order_items[+2]`): merging them again would add them twice. All else merges twice harmlessly."""
+    there = set(arrived)
+    kept: list[Any] = []
+    number = 0
+    for entry in as_list(changes.get("order_items")):
+        if isinstance(entry, Mapping) and entry.get("id") is None:
+            number += 1
+            if f"order_items[+{number}]" in there:
+                continue
+        kept.append(entry)
+    return {**changes, "order_items": kept} if "order_items" in changes else dict(changes)
+
+
 def wanted_folder(changes: Any) -> tuple[str, str] | None:
     """The folder that `changes` ask for, as (`folder_id` or `folder_name`, value), or None. Raises ValidationFailed for both at once or a wrong type."""
     given = {name: changes[name] for name in FOLDER if name in changes} if isinstance(changes, Mapping) else {}
@@ -470,9 +484,11 @@ def _scalar(value: Any, path: str) -> Any:
         return value
     if isinstance(value, str):
         return _text(value, path)
+    if isinstance(value, int) and abs(value) < 10**18:
+        return value  # the shop's own ids are long
     number = _ordinary(value)
     if number is None:
-        raise ValidationFailed(f"{path}: must be an ordinary number.", field=path)
+        raise ValidationFailed(f"{path}: must be an ordinary number; send it as text to keep it as it is.", field=path)
     return _as_number(number)
 
 

@@ -12,6 +12,10 @@ from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
 from typing import Any, Literal
 
+import httpx
+
+from orderdesk_app.errors import OrderDeskAgentsError, UpstreamFailed, UpstreamUnreachable
+
 Order = Mapping[str, Any]
 Ruling = Literal["done", "not_done", "partly", "changed_by_other"]
 State = Literal["arrived", "absent", "other"]
@@ -66,6 +70,16 @@ def judge(before: Order, meant: Order, found: Order) -> Verdict:
     elif absent:
         ruling = "not_done"
     return Verdict(ruling, arrived, absent, other)
+
+
+def is_refusal(error: OrderDeskAgentsError) -> bool:
+    """True if Order Desk answered, readably, that it will not: repeating the same request is of no use."""
+    return isinstance(error, UpstreamFailed) and not isinstance(error, UpstreamUnreachable)
+
+
+def may_still_happen(error: OrderDeskAgentsError) -> bool:
+    """True if Order Desk may still be at work on the request: nobody has heard its end, so that reading proves no failure yet."""
+    return isinstance(error.__cause__, TimeoutError | httpx.TimeoutException) or error.details.get("upstream_status") in (408, 504)
 
 
 def differences(before: Order, meant: Order) -> list[Difference]:
