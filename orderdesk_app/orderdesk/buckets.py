@@ -68,11 +68,15 @@ class BucketLine:
         self._sleep = sleep
         self._lines = Lines()
 
-    async def token(self, key: str, patience: Patience, *, first: bool = False) -> None:
-        """One token, or RateLimited with `retry_after` once the patience cannot last. `first` goes ahead: sent back by a 429."""
+    def ticket(self) -> int:
+        """A place in the order of arrival, for the whole of a request with its repeats."""
+        return self._lines.ticket()
+
+    async def token(self, key: str, patience: Patience, ticket: int) -> None:
+        """One token, or RateLimited with `retry_after` once the patience cannot last."""
         with patience.waiting():
             ahead = self._lines.behind(key) + 1
-            if not await self._lines.enter(key, patience.remaining(), first=first):
+            if not await self._lines.enter(key, patience.remaining(), ticket):
                 raise _used_up(ahead / PER_SECOND)
             try:
                 while wait := await self._buckets.take(key):

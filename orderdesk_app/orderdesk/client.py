@@ -7,6 +7,7 @@ import random as chance
 import re
 import time
 from collections.abc import Awaitable, Callable, Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from http.cookiejar import CookieJar, DefaultCookiePolicy
 from typing import Any
@@ -192,16 +193,18 @@ class OrderDeskClient:
         url = f"{store.api_url}{path}{query}"
         headers = _headers(store, has_body=body is not None)
         content = None if body is None else _body(body)
+        ticket = self._line.ticket()
         begun: float | None = None
         for attempt in itertools.count(1):
-            await self._line.token(store.key, patience, first=attempt > 1)
+            await self._line.token(store.key, patience, ticket)
             begun = self._clock() if begun is None else begun
             reply = await self._try(httpx.Request(method, url, headers=headers, content=content, extensions=self._extensions), store, patience, thing)
             if reply.fault is None:
                 return reply.answer or {}
             wait = delay(attempt, reply.fault, reply.asked, self._random())
             if reply.fault is Fault.RATE_LIMITED:
-                await self._buckets.drain(store.key, wait)  # and so the wait is in the line, where all others of this store wait too
+                with suppress(Exception):  # a bucket that cannot be told is found empty by the next 429
+                    await self._buckets.drain(store.key, wait)  # and so the wait is in the line, where all others of this store wait too
             if attempt > self._max_retries or not is_harmless(method, reply.fault) or self._too_late(reply.fault, begun, wait, patience):
                 said = answers.sentence(reply.answer, store.api_key)
                 asked = wait if reply.fault is Fault.RATE_LIMITED else reply.asked
@@ -225,7 +228,8 @@ class OrderDeskClient:
         try:
             reply, remaining = await self._exchange(request, thing)
             if remaining is not None:
-                await self._buckets.correct(store.key, remaining)
+                with suppress(Exception):  # the answer is there, of a write perhaps: no trouble of the bucket may hide it
+                    await self._buckets.correct(store.key, remaining)
         finally:
             if self._observe is not None:
                 self._observe(request.method, reply.fault.value if reply.fault else "ok", self._clock() - started)

@@ -1,20 +1,24 @@
 """Waiting lines within this process: one turn per name at a time, first come, first served."""
 
 import asyncio
+import itertools
 from collections import deque
+from contextlib import suppress
 
 
 class Lines:
-    """A name in the table has somebody at its head; the deque holds those behind. A line without people takes no memory."""
+    """A name in the table has somebody at its head; the deque holds those behind, by ticket. A line without people takes no memory."""
 
     def __init__(self) -> None:
-        self._lines: dict[str, deque[asyncio.Future[None]]] = {}
+        self._lines: dict[str, deque[tuple[int, asyncio.Future[None]]]] = {}
+        self._tickets = itertools.count(1)
 
-    async def enter(self, name: str, seconds: float, *, first: bool = False) -> bool:
-        """Wait for the turn; True once it has come (then `leave` must follow), False when `seconds` ran out.
+    def ticket(self) -> int:
+        """A place in the order of arrival. Who was sent back keeps his ticket, and with it his place ahead of those who came later."""
+        return next(self._tickets)
 
-        `first` stands ahead of all others: for somebody who had his turn already and was sent back.
-        """
+    async def enter(self, name: str, seconds: float, ticket: int) -> bool:
+        """Wait for the turn; True once it has come (then `leave` must follow), False when `seconds` ran out."""
         line = self._lines.get(name)
         if line is None:
             self._lines[name] = deque()
@@ -22,21 +26,21 @@ class Lines:
         if seconds <= 0:
             return False
         turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        if first:
-            line.appendleft(turn)
-        else:
-            line.append(turn)
+        place = (ticket, turn)
+        line.insert(next((at for at, (other, _) in enumerate(line) if other > ticket), len(line)), place)
         try:
             async with asyncio.timeout(seconds):
                 await turn
-        except TimeoutError:
-            line.remove(turn)
-            return False
-        except asyncio.CancelledError:
-            if turn.done() and not turn.cancelled():
-                self.leave(name)  # the turn came in the same moment: hand it on, or the line stands still for ever
-            else:
-                line.remove(turn)
+        except (TimeoutError, asyncio.CancelledError) as end:
+            if turn.done() and not turn.cancelled():  # the turn came in the very same moment
+                if isinstance(end, TimeoutError):
+                    return True
+                self.leave(name)  # hand it on, or the line stands still for ever
+                raise
+            with suppress(ValueError):  # whoever left may have passed over us already
+                line.remove(place)
+            if isinstance(end, TimeoutError):
+                return False
             raise
         return True
 
@@ -44,7 +48,7 @@ class Lines:
         """The turn is over; the next in line has it."""
         line = self._lines[name]
         while line:
-            turn = line.popleft()
+            _, turn = line.popleft()
             if not turn.done():
                 turn.set_result(None)
                 return

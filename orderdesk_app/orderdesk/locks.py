@@ -14,6 +14,7 @@ from orderdesk_app.orderdesk.patience import Patience
 
 LEASE_SECONDS = 15.0  # how long others wait for a process that died with a lock in its hand
 POLL_SECONDS = 0.03  # how late a lock is noticed that another process gave back
+IN_A_ROW = 4  # so many turns one process takes while its own line lasts, before it lets others have a try
 
 
 class Leases(Protocol):
@@ -23,7 +24,7 @@ class Leases(Protocol):
         """True: the name was free, over, or this holder's already, and is the holder's now."""
 
     async def renew(self, name: str, holder: str, seconds: float) -> bool:
-        """True: still the holder's, for so many seconds from now. False: it is not, and stays as it is."""
+        """True: still the holder's (nobody took it in between), for so many seconds from now. False: it is another's, or nobody's."""
 
     async def release(self, name: str, holder: str) -> None:
         """Free, if it was the holder's."""
@@ -44,10 +45,10 @@ class MemoryLeases:
         return True
 
     async def renew(self, name: str, holder: str, seconds: float) -> bool:
-        owner, until = self._held.get(name, ("", 0.0))
-        if owner != holder or until <= self._clock():
+        owner, _ = self._held.get(name, ("", 0.0))
+        if owner != holder:
             return False
-        self._held[name] = (holder, self._clock() + seconds)
+        self._held[name] = (holder, self._clock() + seconds)  # over, but nobody took it in between: it goes on
         return True
 
     async def release(self, name: str, holder: str) -> None:
@@ -90,15 +91,16 @@ class OrderLocks:
         self._seconds = lease_seconds
         self._poll = poll_seconds
         self._lines = Lines()
+        self._in_a_row: dict[str, int] = {}  # turns that went from hand to hand within this process
         self._releases: set[asyncio.Task[None]] = set()
 
     @asynccontextmanager
     async def holding(self, store: StoreAccess, order_id: OrderId, patience: Patience) -> AsyncIterator[Lock]:
         """The order is ours inside. Raises RateLimited with outcome "not_done" once the patience is spent."""
-        name = f"order|{store.key}|{order_id}"
+        name = f"order|{store.key}|{order_id.lstrip('0')}"  # 0123 is 123
         holder = new_id()
         with patience.waiting():
-            if not await self._lines.enter(name, patience.remaining()):
+            if not await self._lines.enter(name, patience.remaining(), self._lines.ticket()):
                 raise _busy()
         heartbeat: asyncio.Task[None] | None = None
         try:
@@ -114,6 +116,9 @@ class OrderLocks:
             await asyncio.shield(release)
 
     async def _leased(self, name: str, holder: str, patience: Patience) -> Lock:
+        if self._in_a_row.get(name, 0) >= IN_A_ROW:
+            self._in_a_row[name] = 0
+            await self._sleep(self._poll * 1.5)  # longer than the others' poll: else a busy process would starve them
         while True:
             asked_at = self._clock()  # before the question: the lease cannot be over sooner than we think
             if await self._leases.acquire(name, holder, self._seconds):
@@ -141,6 +146,10 @@ class OrderLocks:
             with suppress(Exception):  # the write is done, and the lease ends by itself: no reason to call it a failure
                 await self._leases.release(name, holder)
         finally:
+            if self._lines.behind(name):
+                self._in_a_row[name] = self._in_a_row.get(name, 0) + 1
+            else:
+                self._in_a_row.pop(name, None)
             self._lines.leave(name)
 
 
