@@ -2,7 +2,6 @@
 
 import base64
 import binascii
-
 from collections.abc import Mapping
 from ipaddress import ip_address
 from pathlib import Path
@@ -84,28 +83,62 @@ def Setting(default: Any, words: str, *, example: str = "", **rules: Any) -> Any
 class Settings(BaseSettings):
     """Read once by wiring from the environment and `.env`; nothing else reads the environment."""
 
-    model_config = SettingsConfigDict(env_file=".env", env_file_encoding="utf-8", extra="ignore", case_sensitive=False, hide_input_in_errors=True, frozen=True, env_ignore_empty=True)
+    model_config = SettingsConfigDict(
+        env_file=".env", env_file_encoding="utf-8", extra="ignore", case_sensitive=False, hide_input_in_errors=True, frozen=True, env_ignore_empty=True
+    )
 
-    app_env: Literal["development", "production"] = Setting("development", "`production` on any machine that others can reach: development prints a sign-in link.", example="production")
+    app_env: Literal["development", "production"] = Setting(
+        "development", "`production` on any machine that others can reach: development prints a sign-in link.", example="production"
+    )
     host: str = Setting("127.0.0.1", "The address to listen on; `0.0.0.0` in a container.", example="0.0.0.0")  # noqa: S104  an example, not a default
     port: int = Setting(8080, "The one port that serves everything.", example="8080", ge=1, le=65535)
-    public_url: Url = Setting("http://localhost:8080", "(follows PORT when unset) The address that people and clients use, as they type it. Host and Origin are checked against it.", example="https://orders.example.com")
-    database_url: SecretStr = Setting(SecretStr("sqlite:///data/app.db"), "Postgres (`postgresql://user:pass@host/db?sslmode=require`) as soon as there is more than one process or host.", example="postgresql://user:password@db.example.com/orderdesk?sslmode=require")
+    public_url: Url = Setting(
+        "http://localhost:8080",
+        "(follows PORT when unset) The address that people and clients use, as they type it. Host and Origin are checked against it.",
+        example="https://orders.example.com",
+    )
+    database_url: SecretStr = Setting(
+        SecretStr("sqlite:///data/app.db"),
+        "Postgres (`postgresql://user:pass@host/db?sslmode=require`) as soon as there is more than one process or host.",
+        example="postgresql://user:password@db.example.com/orderdesk?sslmode=require",
+    )
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Setting("INFO", "`DEBUG` while looking for a fault.", example="INFO")
-    trust_proxy: Annotated[int, BeforeValidator(_proxies)] = Setting(0, "`true` behind exactly one reverse proxy (the last address of X-Forwarded-For is the caller's); a number behind so many.", example="true", ge=0, le=10)
-    workers: int = Setting(1, "More processes for more load; more than 1 needs Postgres, and with the web UI the shared web state of a later release.", example="1", ge=1, le=64)
-    mcp_kms_key: Annotated[SecretStr, AfterValidator(_kms_key)] = Setting(SecretStr(""), "The key that wraps all others: base64, at least 32 bytes decoded. Made in `data/` in development; required in production.", example="<output of: openssl rand -base64 32>")
+    trust_proxy: Annotated[int, BeforeValidator(_proxies)] = Setting(
+        0,
+        "`true` behind exactly one reverse proxy (the last address of X-Forwarded-For is the caller's); a number behind so many.",
+        example="true",
+        ge=0,
+        le=10,
+    )
+    workers: int = Setting(
+        1, "More processes for more load; more than 1 needs Postgres, and with the web UI the shared web state of a later release.", example="1", ge=1, le=64
+    )
+    mcp_kms_key: Annotated[SecretStr, AfterValidator(_kms_key)] = Setting(
+        SecretStr(""),
+        "The key that wraps all others: base64, at least 32 bytes decoded. Made in `data/` in development; required in production.",
+        example="<output of: openssl rand -base64 32>",
+    )
 
-    admin_master_key: SecretStr = Setting(SecretStr(""), "Master key of the first admin account, used by the first start alone: 64 URL-safe characters.", example="<64 characters>")
+    admin_master_key: SecretStr = Setting(
+        SecretStr(""), "Master key of the first admin account, used by the first start alone: 64 URL-safe characters.", example="<64 characters>"
+    )
     orderdesk_mcp_key: SecretStr = Setting(SecretStr(""), "The key with which `orderdesk stdio` signs in.", example="<a master or access key>")
     allow_query_token: bool = Setting(True, "`false` refuses master keys in `?token=` of `/mcp`; do so when every client can send a header.", example="false")
     enable_webui: bool = Setting(True, "`false` serves only `/mcp`, health and metrics.", example="true")
-    jwt_secret_key: SecretStr = Setting(SecretStr(""), "Signs session cookies; derived from the keyring when empty.", example="<output of: openssl rand -base64 48>")
-    csrf_secret_key: SecretStr = Setting(SecretStr(""), "Signs form tokens; derived from the keyring when empty.", example="<output of: openssl rand -base64 48>")
-    session_timeout: int = Setting(86400, "Seconds until a session ends, whatever happens; an idle one ends after a quarter of it.", example="86400", ge=60, le=31_536_000)
+    jwt_secret_key: SecretStr = Setting(
+        SecretStr(""), "Signs session cookies; derived from the keyring when empty.", example="<output of: openssl rand -base64 48>"
+    )
+    csrf_secret_key: SecretStr = Setting(
+        SecretStr(""), "Signs form tokens; derived from the keyring when empty.", example="<output of: openssl rand -base64 48>"
+    )
+    session_timeout: int = Setting(
+        86400, "Seconds until a session ends, whatever happens; an idle one ends after a quarter of it.", example="86400", ge=60, le=31_536_000
+    )
     session_cookie_secure: bool | None = Setting(None, "Whether the cookie needs HTTPS; by default true when PUBLIC_URL is https.", example="true")
     session_cookie_samesite: Literal["Lax", "Strict"] = Setting("Lax", "`Strict` when nobody arrives by a link from another site.", example="Lax")
-    rate_limit_rpm: int = Setting(120, "Tool calls a minute for each tenant (a burst of twice that; a read counts 1, a write 2).", example="120", ge=1, le=1_000_000)
+    rate_limit_rpm: int = Setting(
+        120, "Tool calls a minute for each tenant (a burst of twice that; a read counts 1, a write 2).", example="120", ge=1, le=1_000_000
+    )
     webui_rate_limit_login: int = Setting(5, "Sign-in tries a minute for each address.", example="5", ge=1, le=10_000)
     webui_rate_limit_api_console: int = Setting(30, "Console calls a minute for each person.", example="30", ge=1, le=100_000)
 
@@ -117,10 +150,14 @@ class Settings(BaseSettings):
     orderdesk_api_url: ApiUrl = Setting(ORDER_DESK_API, "Another Order Desk, for tests.", example=ORDER_DESK_API)
     http_timeout: float = Setting(30.0, "Seconds for one answer of Order Desk, and for waiting in line before it.", example="30", gt=0, le=600)
     http_max_retries: int = Setting(3, "How often a harmless request is repeated.", example="3", ge=0, le=10)
-    mutation_max_retries: int = Setting(5, "How often fetch, merge, write is repeated when the answer differs from what was meant or a write was provably not done.", example="5", ge=0, le=20)
+    mutation_max_retries: int = Setting(
+        5, "How often fetch, merge, write is repeated when the answer differs from what was meant or a write was provably not done.", example="5", ge=0, le=20
+    )
 
     enable_metrics: bool = Setting(True, "`false` hides `/metrics`.", example="true")
-    metrics_token: SecretStr = Setting(SecretStr(""), "Bearer token of `/metrics`; without it production answers 404 there.", example="<output of: openssl rand -hex 32>")
+    metrics_token: SecretStr = Setting(
+        SecretStr(""), "Bearer token of `/metrics`; without it production answers 404 there.", example="<output of: openssl rand -hex 32>"
+    )
     enable_detailed_health: bool = Setting(True, "`false` hides `/health/detailed` from admins too.", example="true")
     enable_audit_log: bool = Setting(True, "`false` keeps no record of calls. The journal of writes stays.", example="true")
 

@@ -13,6 +13,7 @@ from starlette.datastructures import Headers
 from starlette.responses import JSONResponse, Response
 from starlette.types import Message, Receive, Scope, Send
 
+from orderdesk_app.context import Secret
 from orderdesk_app.errors import AuthFailed, OrderDeskAgentsError
 from orderdesk_app.mcp.server import AgentDoor
 from orderdesk_app.observability import CREDENTIALS_REFUSED, MCP_REFUSED
@@ -27,10 +28,13 @@ PRINCIPAL = "orderdesk.principal"  # key of the ASGI scope
 class HttpCaller:
     """The caller of one HTTP request: its credential stays in force, whatever tools say."""
 
-    principal: Principal | None
+    found: Principal | None
     may_sign_in: bool = False
 
-    def sign_in(self, principal: Principal) -> None:
+    async def principal(self) -> Principal | None:
+        return self.found
+
+    def sign_in(self, key: Secret) -> None:
         raise AssertionError("over HTTP nobody signs in by a tool")
 
 
@@ -60,19 +64,21 @@ class McpEndpoint:
         # RFC 9110 5.5: white space around a field's value is not part of it, and the HTTP parser keeps what trails.
         scope["headers"] = [(name, value.strip(b" \t")) for name, value in scope["headers"]]
         headers = Headers(scope=scope)
-        token = self._take_token(scope, headers)
+        token, is_in_query = self._take_token(scope, headers)
         if scope["method"] == "OPTIONS":
             return await Response(status_code=204, headers={"Allow": "POST, OPTIONS"})(scope, receive, send)
         try:
             if token is None:
                 raise AuthFailed("This address needs a key: send it as Authorization: Bearer. Keys are made under Settings.")
-            principal = await self._access.by_token(token)
+            principal = await self._access.by_token(token, kind="master" if is_in_query else None)
         except AuthFailed as error:
             CREDENTIALS_REFUSED.labels("mcp").inc()
             return await self._refuse(error, had_token=token is not None)(scope, receive, send)
         if scope["method"] != "POST":
             MCP_REFUSED.labels("method").inc()
-            return await JSONResponse({"error": "method_not_allowed", "message": "Send JSON-RPC with POST."}, 405, {"Allow": "POST, OPTIONS"})(scope, receive, send)
+            return await JSONResponse({"error": "method_not_allowed", "message": "Send JSON-RPC with POST."}, 405, {"Allow": "POST, OPTIONS"})(
+                scope, receive, send
+            )
         body = await _whole_body(headers, receive)
         if body is None:
             MCP_REFUSED.labels("too_large").inc()
@@ -84,17 +90,17 @@ class McpEndpoint:
         manager = self._stream if _wants_progress(body) and "text/event-stream" in headers.get("accept", "") else self._json
         return await manager.handle_request(scope, _replay(body, receive), send)
 
-    def _take_token(self, scope: Scope, headers: Headers) -> str | None:
-        """The bearer token, else `?token=`, which is redacted in place before a log or a page could see it."""
+    def _take_token(self, scope: Scope, headers: Headers) -> tuple[str | None, bool]:
+        """The bearer token, else `?token=` (and True), which is redacted in place before a log or a page could see it."""
         scheme, _, given = headers.get("authorization", "").partition(" ")
         token = given.strip() if scheme.lower() == "bearer" and given.strip() else None
         if scope["query_string"]:
             pairs = parse_qsl(scope["query_string"].decode("latin-1"), keep_blank_values=True)
             in_query = next((value for name, value in pairs if name == "token"), None)
             scope["query_string"] = urlencode([(name, "REDACTED" if name == "token" else value) for name, value in pairs]).encode()
-            if token is None and self._allow_query_token:
-                token = in_query
-        return token
+            if token is None and self._allow_query_token and in_query:
+                return in_query, True
+        return token, False
 
     def _refuse(self, error: OrderDeskAgentsError, *, had_token: bool) -> Response:
         parts = ['realm="orderdesk"']

@@ -11,7 +11,8 @@ from mcp.server.context import CallNext, HandlerResult, ServerRequestContext
 from mcp.server.lowlevel import Server
 
 from orderdesk_app import __version__
-from orderdesk_app.errors import OrderDeskAgentsError
+from orderdesk_app.context import Secret
+from orderdesk_app.errors import AuthFailed, OrderDeskAgentsError
 from orderdesk_app.mcp.text import lines_of
 from orderdesk_app.observability import MCP_REQUESTS
 from orderdesk_app.services.access import Principal
@@ -36,10 +37,9 @@ _MOST_CLIENTS = 10_000
 class Caller(Protocol):
     """Who calls, as the transport knows it."""
 
-    @property
-    def principal(self) -> Principal | None: ...
+    async def principal(self) -> Principal | None: ...
 
-    def sign_in(self, principal: Principal) -> None: ...
+    def sign_in(self, key: Secret) -> None: ...
 
     @property
     def may_sign_in(self) -> bool: ...
@@ -78,11 +78,11 @@ class AgentDoor:
         method = ctx.method if ctx.method in _METHODS else "other"
         MCP_REQUESTS.labels(method, ctx.protocol_version if ctx.protocol_version in _REVISIONS else "other").inc()
         if ctx.method == "initialize":
-            self._remember_client(ctx)
+            await self._remember_client(ctx)
         return await call_next(ctx)
 
-    def _remember_client(self, ctx: ServerRequestContext[Any, Any]) -> None:
-        principal = self._who_calls(ctx).principal
+    async def _remember_client(self, ctx: ServerRequestContext[Any, Any]) -> None:
+        principal = await self._principal(self._who_calls(ctx))
         info = (ctx.params or {}).get("clientInfo")
         if isinstance(info, Mapping):
             key = principal.actor.credential_id or "" if principal else ""
@@ -98,7 +98,7 @@ class AgentDoor:
             return None
 
     async def _list_tools(self, ctx: ServerRequestContext[Any, Any], params: types.PaginatedRequestParams | None) -> types.ListToolsResult:
-        principal = self._who_calls(ctx).principal
+        principal = await self._principal(self._who_calls(ctx))
         shown = [entry for entry in every_tool() if principal is None or entry.scope in principal.actor.scopes]
         return types.ListToolsResult(tools=[self._listed[entry.name] for entry in shown])
 
@@ -113,13 +113,19 @@ class AgentDoor:
 
     async def _call_tool(self, ctx: ServerRequestContext[Any, Any], params: types.CallToolRequestParams) -> types.CallToolResult:
         caller = self._who_calls(ctx)
-        principal = self._named(ctx, caller.principal)
+        principal = self._named(ctx, await self._principal(caller))
 
         async def report(progress: float, total: float, message: str) -> None:
             await ctx.session.report_progress(progress, total, message)
 
         outcome = await self._runner.run(principal, params.name, params.arguments, report=report, sign_in=caller.sign_in if caller.may_sign_in else None)
         return answer(outcome)
+
+    async def _principal(self, caller: Caller) -> Principal | None:
+        try:
+            return await caller.principal()
+        except AuthFailed:
+            return None  # a key that was revoked during a stdio session: signed out, and told so by the runner
 
     def _named(self, ctx: ServerRequestContext[Any, Any], principal: Principal | None) -> Principal | None:
         if principal is None:

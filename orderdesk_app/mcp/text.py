@@ -6,7 +6,9 @@ from secrets import token_hex
 from typing import Any
 
 # Characters that change how text is shown or hide text: bidi controls, zero-width, tag characters, other controls.
-_HIDDEN = re.compile("[\u0000-\u0008\u000b\u000c\u000e-\u001f\u007f-\u009f\u00ad\u061c\u180e\u200b-\u200f\u202a-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb\U000e0000-\U000e0fff]")
+_HIDDEN = re.compile(
+    "[\u0000-\u0008\u000b\u000c\u000e-\u001f\u007f-\u009f\u00ad\u061c\u180e\u200b-\u200f\u202a-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb\U000e0000-\U000e0fff]"
+)
 _BREAKS = re.compile(r"\s*[\r\n\u2028\u2029\t]+\s*")
 
 

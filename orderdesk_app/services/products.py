@@ -81,7 +81,11 @@ class Products:
                 break
         looked = list(seen.values())[:MOST_SEARCHED]
         words = search.casefold().split()
-        matches = [row for row in looked if all(word in f"{row.get('name', '')} {row.get('code', '')} {row.get('manufacturer_sku') or ''}".casefold() for word in words)]
+        matches = [
+            row
+            for row in looked
+            if all(word in f"{row.get('name', '')} {row.get('code', '')} {row.get('manufacturer_sku') or ''}".casefold() for word in words)
+        ]
         shown = matches[offset : offset + limit]
         return ProductPage(shown, len(matches) if complete else None, offset + len(shown) < len(matches), cached, covered=len(looked), is_complete=complete)
 

@@ -1,6 +1,5 @@
 """Connecting stores, finding the one that a call means, and opening its key for the length of the call."""
 
-
 from secrets import randbelow
 from typing import Any, Protocol
 
@@ -23,6 +22,7 @@ from orderdesk_app.orderdesk.client import OrderDeskClient
 from orderdesk_app.orderdesk.patience import Patience
 from orderdesk_app.services.access import Access, Principal, store_record
 from orderdesk_app.services.open_store import OpenStore, StoreRecord
+from orderdesk_app.services.sandbox import SandboxKeys
 
 _MOST_STORES = 200
 
@@ -38,9 +38,20 @@ class SealsKeys(Protocol):
 class Stores:
     """The stores of an account. Every method takes who asks first and sees only their rows."""
 
-    def __init__(self, database: Database, signals: Signals, access: Access, sealer: SealsKeys, client: OrderDeskClient, *, api_url: str, sandbox_url: str) -> None:
+    def __init__(
+        self,
+        database: Database,
+        signals: Signals,
+        access: Access,
+        sealer: SealsKeys,
+        client: OrderDeskClient,
+        sandbox_keys: SandboxKeys,
+        *,
+        api_url: str,
+        sandbox_url: str,
+    ) -> None:
         self._database, self._signals, self._access, self._sealer, self._client = database, signals, access, sealer, client
-        self._api_url, self._sandbox_url = api_url, sandbox_url
+        self._sandbox_keys, self._api_url, self._sandbox_url = sandbox_keys, api_url, sandbox_url
 
     def resolve(self, principal: Principal, identifier: str) -> tuple[StoreRecord, str]:
         """The store that an id, name or label means, and which of the three matched. Raises NotFound, or ValidationFailed when it is ambiguous."""
@@ -92,11 +103,12 @@ class Stores:
     async def add_sandbox(self, actor: Actor, *, patience: Patience) -> StoreRecord:
         """A sandbox store of one's own: seeded orders, changes kept under it, nothing real."""
         _may_write(actor)
-        access = StoreAccess(api_url=self._sandbox_url, store_id=StoreId(f"9{randbelow(10**9):09}"), api_key=Secret(new_id()))
+        store_id = StoreId(f"9{randbelow(10**9):09}")
+        access = StoreAccess(api_url=self._sandbox_url, store_id=store_id, api_key=self._sandbox_keys.key_of(store_id))
         account = await self._access.account(actor.tenant_id)
         taken = {s.name.casefold() for s in account.stores}
         name = next(n for n in ("Sandbox store", *(f"Sandbox store {i}" for i in range(2, _MOST_STORES + 2))) if n.casefold() not in taken)
-        return await self._keep(actor, access, {"name": name, "settings": {"timezone": "America/New_York"}, "folders": []}, name=name, label=None, is_sandbox=True)
+        return await self._keep(actor, access, await self._ask(access, patience), name=name, label=None, is_sandbox=True)
 
     async def refresh(self, actor: Actor, record: StoreRecord, patience: Patience) -> StoreRecord:
         """Ask Order Desk again and keep its folders and settings: also the test of a connection."""
@@ -272,5 +284,3 @@ def _timezone(told: dict[str, Any]) -> str:
 def _settings(told: dict[str, Any]) -> dict[str, Any]:
     settings = told.get("settings")
     return settings if isinstance(settings, dict) else {}
-
-

@@ -19,7 +19,9 @@ class Arguments(BaseModel):
     @classmethod
     def secret_names(cls) -> frozenset[str]:
         """The arguments marked SECRET."""
-        return frozenset(name for name, field in cls.model_fields.items() if isinstance(field.json_schema_extra, dict) and field.json_schema_extra.get("x-secret"))
+        return frozenset(
+            name for name, field in cls.model_fields.items() if isinstance(field.json_schema_extra, dict) and field.json_schema_extra.get("x-secret")
+        )
 
 
 def _digits(value: Any) -> Any:
@@ -44,7 +46,9 @@ TextId = Annotated[str, BeforeValidator(_text), WithJsonSchema({"type": "string"
 StoreIdentifier = Annotated[
     str | None,
     BeforeValidator(_text),
-    Field(description="Which store: its id, name or label. Leave it out when one store is active or only one is connected.", max_length=200, examples=["10001"]),
+    Field(
+        description="Which store: its id, name or label. Leave it out when one store is active or only one is connected.", max_length=200, examples=["10001"]
+    ),
 ]
 
 

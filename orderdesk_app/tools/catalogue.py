@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeVar, cast, get_type_hints
 
-from orderdesk_app.context import Actor, Scope
+from orderdesk_app.context import Actor, Scope, Secret
 from orderdesk_app.errors import UnknownTool
 from orderdesk_app.orderdesk.patience import Patience
 from orderdesk_app.services.access import Principal
@@ -24,7 +24,7 @@ class ToolCall:
     given_principal: Principal | None  # None while nobody has signed in (stdio)
     opened: OpenStore | None = None
     report: Callable[[float, float, str], Awaitable[None]] | None = None  # progress, where the client asked for it
-    sign_in: Callable[[Principal], None] | None = None  # what the door does with a principal that signs in; None over HTTP
+    sign_in: Callable[[Secret], None] | None = None  # what the door does with a key that signs in; None over HTTP
 
     @property
     def principal(self) -> Principal:

@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from orderdesk_app.context import current_request
+from orderdesk_app.context import Secret, current_request
 from orderdesk_app.errors import AuthFailed, OrderDeskAgentsError, PermissionDenied, Unexpected
 from orderdesk_app.observability import ERRORS, TOOL_CALLS, TOOL_SECONDS, TOOLS_RUNNING, log
 from orderdesk_app.orderdesk.patience import Patience
@@ -49,8 +49,10 @@ class Runner:
         self._toolbox, self._limits, self._audit, self._patience_seconds = toolbox, limits, audit, patience_seconds
         self._unfinished: set[asyncio.Task[Outcome]] = set()
 
-    async def run(self, principal: Principal | None, name: str, given: Any, *, report: Report | None = None, sign_in: Callable[[Principal], None] | None = None) -> Outcome:
-        """`principal` None: nobody has signed in yet (stdio). `sign_in` is what a door does with a principal that signs in."""
+    async def run(
+        self, principal: Principal | None, name: str, given: Any, *, report: Report | None = None, sign_in: Callable[[Secret], None] | None = None
+    ) -> Outcome:
+        """`principal` None: nobody has signed in yet (stdio). `sign_in` is what a door does with a key that signs in."""
         try:
             tool = find_tool(name)
         except OrderDeskAgentsError as error:
@@ -72,7 +74,7 @@ class Runner:
         if self._unfinished:
             await asyncio.wait(self._unfinished, timeout=self._patience_seconds)
 
-    async def _run(self, principal: Principal | None, tool: Tool, given: Any, report: Report | None, sign_in: Callable[[Principal], None] | None) -> Outcome:
+    async def _run(self, principal: Principal | None, tool: Tool, given: Any, report: Report | None, sign_in: Callable[[Secret], None] | None) -> Outcome:
         started = time.perf_counter()
         outcome = Outcome(tool, arguments=_without_secrets(tool, given))
         patience = Patience(self._patience_seconds)
@@ -108,7 +110,9 @@ class Runner:
             await self._remember(call, tool, outcome, code, patience)
         return outcome
 
-    def _prepare(self, principal: Principal | None, tool: Tool, patience: Patience, report: Report | None, sign_in: Callable[[Principal], None] | None) -> ToolCall:
+    def _prepare(
+        self, principal: Principal | None, tool: Tool, patience: Patience, report: Report | None, sign_in: Callable[[Secret], None] | None
+    ) -> ToolCall:
         if principal is None and not tool.works_signed_out:
             raise AuthFailed(SIGN_IN_FIRST)
         if principal is not None and tool.scope not in principal.actor.scopes:

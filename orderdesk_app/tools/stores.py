@@ -1,8 +1,9 @@
 """Tools about connected stores: register, list, choose, find, remove."""
 
-from typing import Annotated, TypedDict
+from typing import Annotated
 
 from pydantic import Field
+from typing_extensions import TypedDict
 
 from orderdesk_app.context import Scope, Secret
 from orderdesk_app.services.access import Principal
@@ -47,8 +48,12 @@ class DeletedStore(TypedDict):
 
 class RegisterStore(Arguments):
     store_id: DigitsId = Field(description="Order Desk's store id, digits: Order Desk, Store Settings, API tab.", examples=["10001"])
-    api_key: str = Field(description="The API key from the same tab. It is tried at once and kept encrypted.", min_length=1, max_length=512, json_schema_extra=SECRET)
-    store_name: str | None = Field(default=None, description="What to call the store here. Order Desk's own name for it when left out.", max_length=120, examples=["Paper and Ink"])
+    api_key: str = Field(
+        description="The API key from the same tab. It is tried at once and kept encrypted.", min_length=1, max_length=512, json_schema_extra=SECRET
+    )
+    store_name: str | None = Field(
+        default=None, description="What to call the store here. Order Desk's own name for it when left out.", max_length=120, examples=["Paper and Ink"]
+    )
     label: str | None = Field(default=None, description="A short word to find it by, such as `eu` or `wholesale`.", max_length=60, examples=["eu"])
 
 
@@ -67,7 +72,13 @@ class DeleteStore(Arguments):
     store_id: DigitsId = Field(description="Order Desk's store id of the store to disconnect.", examples=["10001"])
 
 
-@tool(title="Connect a store", scope=Scope.STORES_WRITE, reads=False, idempotent=False, example=RegisterStore(store_id="10001", api_key="the-api-key-of-the-store", label="eu"))
+@tool(
+    title="Connect a store",
+    scope=Scope.STORES_WRITE,
+    reads=False,
+    idempotent=False,
+    example=RegisterStore(store_id="10001", api_key="the-api-key-of-the-store", label="eu"),
+)
 async def stores_register(call: ToolCall, arguments: RegisterStore) -> OneStore:
     """Connect an Order Desk store to this account. The key is tried at Order Desk before anything is stored; a refused one changes nothing."""
     record = await call.toolbox.stores.register(

@@ -1,17 +1,18 @@
 """Tools about the account itself: whose key is this?"""
 
-from typing import TypedDict
-
 from pydantic import Field
+from typing_extensions import TypedDict
 
-from orderdesk_app.context import Scope, Via
+from orderdesk_app.context import Scope, Secret, Via
 from orderdesk_app.errors import AuthFailed
 from orderdesk_app.tools.arguments import SECRET, Arguments
 from orderdesk_app.tools.catalogue import ToolCall, tool
 
 
 class UseMasterKey(Arguments):
-    master_key: str = Field(description="The account's master key, 64 characters, as it was shown once.", min_length=1, max_length=512, json_schema_extra=SECRET)
+    master_key: str = Field(
+        description="The account's master key, 64 characters, as it was shown once.", min_length=1, max_length=512, json_schema_extra=SECRET
+    )
 
 
 class TenantView(TypedDict):
@@ -25,7 +26,9 @@ class TenantWithStores(TypedDict):
     stores_count: int
 
 
-@tool(title="Use a master key", scope=Scope.STORES_READ, reads=True, open_world=False, works_signed_out=True, example=UseMasterKey(master_key="your-master-key"))
+@tool(
+    title="Use a master key", scope=Scope.STORES_READ, reads=True, open_world=False, works_signed_out=True, example=UseMasterKey(master_key="your-master-key")
+)
 async def tenant_use_master_key(call: ToolCall, arguments: UseMasterKey) -> TenantWithStores:
     """Check a master key and tell whose account it opens. Over stdio this signs the session in; over HTTP the request's own key stays in force."""
     actor = call.given_principal.actor if call.given_principal else None
@@ -37,7 +40,7 @@ async def tenant_use_master_key(call: ToolCall, arguments: UseMasterKey) -> Tena
         raise AuthFailed("That master key is not known here. Check that you copied all 64 characters.", field="master_key") from error
     call.toolbox.limits.sign_in.give_back(address)  # only wrong keys count
     if call.sign_in is not None:
-        call.sign_in(principal)
+        call.sign_in(Secret(arguments.master_key))
         call.given_principal = principal
     account = principal.account
     return {"tenant": {"id": account.tenant_id, "name": account.name, "role": str(account.role)}, "stores_count": len(account.stores)}

@@ -1,0 +1,26 @@
+"""`/metrics` in the Prometheus text format."""
+
+from hmac import compare_digest
+
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from orderdesk_app import wiring
+from orderdesk_app.observability import metrics_text
+
+
+async def metrics(request: Request) -> Response:
+    """Open in development; in production only for METRICS_TOKEN as bearer, and 404 without one set or sent."""
+    settings = wiring.current().settings
+    token = settings.metrics_token.get_secret_value()
+    if not settings.enable_metrics:
+        return JSONResponse({"error": "not_found"}, 404)
+    if settings.is_production or token:
+        given = request.headers.get("authorization", "")
+        if not token or not compare_digest(given.encode(), f"Bearer {token}".encode()):
+            return JSONResponse({"error": "not_found"}, 404)
+    return Response(metrics_text(), media_type="text/plain; version=0.0.4; charset=utf-8")
+
+
+ROUTES = [Route("/metrics", metrics, methods=["GET"])]

@@ -1,0 +1,106 @@
+"""The ASGI factory: one port for agents, people and operators. `/mcp`, health, metrics and plain routes are answered here; all else by Reflex."""
+
+from contextlib import AsyncExitStack
+from typing import Any
+
+from starlette.requests import HTTPConnection
+from starlette.responses import JSONResponse
+from starlette.routing import Match, Route, Router
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from orderdesk_app import wiring
+from orderdesk_app.config import Settings, load_settings
+from orderdesk_app.frontend import Frontend, allowed_origins
+from orderdesk_app.mcp.endpoint import McpEndpoint
+from orderdesk_app.observability import configure_logging
+from orderdesk_app.routes import all_routes, health, metrics
+from orderdesk_app.routes.front import Front
+from orderdesk_app.routes.headers import SecurityHeaders
+from orderdesk_app.routes.pages import PageGate
+from orderdesk_app.services.sessions import COOKIE
+
+
+def create_app(settings: Settings | None = None) -> ASGIApp:
+    """One app per process, ready for a server's lifespan. Raises ConfigurationError."""
+    settings = settings or load_settings()
+    configure_logging(settings.log_level)
+    routes: list[Any] = [*health.ROUTES, *metrics.ROUTES]
+    web: ASGIApp | None = None
+    hashes: tuple[str, ...] = ()
+    if settings.enable_webui:
+        # The web framework is loaded only where it is served; building its app twice in a process fails.
+        from orderdesk_app.orderdesk_app import app as reflex_app
+
+        frontend = Frontend()
+        hashes = frontend.script_hashes()
+        routes += all_routes()
+        web = PageGate(reflex_app(), pages=frontend.pages(), is_signed_in=_is_signed_in)
+    headed = SecurityHeaders(
+        App(settings, routes, web), script_hashes=hashes, origins=allowed_origins(settings), is_https=settings.public_url.startswith("https://")
+    )
+    return Front(
+        headed,
+        public_url=settings.public_url,
+        port=settings.port,
+        is_production=settings.is_production,
+        trusted_proxies=settings.trust_proxy,
+    )
+
+
+async def _is_signed_in(connection: HTTPConnection) -> bool:
+    return await wiring.current().sessions.resume(connection.cookies.get(COOKIE)) is not None
+
+
+class App:
+    """Opens the house with the server's lifespan and sends each request to its door."""
+
+    def __init__(self, settings: Settings, routes: list[Any], web: ASGIApp | None) -> None:
+        self._settings, self._web = settings, web
+        self._routes = Router(routes, redirect_slashes=False)
+        self._mcp: McpEndpoint | None = None
+        self._open = AsyncExitStack()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "lifespan":
+            return await self._live(scope, receive, send)
+        if scope["type"] == "http":
+            if scope["path"] == "/mcp":
+                assert self._mcp is not None, "requests come after lifespan.startup"
+                return await self._mcp(scope, receive, send)
+            if self._is_plain(scope):
+                return await self._routes(scope, receive, send)
+        if self._web is not None:
+            return await self._web(scope, receive, send)
+        if scope["type"] == "websocket":
+            await receive()
+            return await send({"type": "websocket.close", "code": 1008})
+        await JSONResponse({"error": "not_found", "message": "Nothing is served at this address."}, 404)(scope, receive, send)
+
+    def _is_plain(self, scope: Scope) -> bool:
+        return any(isinstance(route, Route) and route.matches(scope)[0] is not Match.NONE for route in self._routes.routes)
+
+    async def _start(self) -> None:
+        house = await self._open.enter_async_context(wiring.open_house(self._settings))
+        self._mcp = McpEndpoint(house.runner, house.access, allow_query_token=self._settings.allow_query_token)
+        await self._open.enter_async_context(self._mcp.running())
+
+    async def _live(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Our start before the web app's, our stop after its; both in the one task that the lifespan runs in."""
+
+        async def receive_and_start() -> Message:
+            message = await receive()
+            if message["type"] == "lifespan.startup":
+                await self._start()
+            return message
+
+        async def stop_and_send(message: Message) -> None:
+            if message["type"] in ("lifespan.shutdown.complete", "lifespan.shutdown.failed", "lifespan.startup.failed"):
+                await self._open.aclose()
+            await send(message)
+
+        if self._web is not None:
+            return await self._web(scope, receive_and_start, stop_and_send)
+        await receive_and_start()
+        await send({"type": "lifespan.startup.complete"})
+        await receive()
+        await stop_and_send({"type": "lifespan.shutdown.complete"})

@@ -1,0 +1,164 @@
+"""Orders and products as tools show them: ISO dates, plain numbers, no nulls, the fields asked for, and which words are a customer's."""
+
+from collections import OrderedDict
+from collections.abc import Iterable, Mapping, Sequence
+from decimal import Decimal
+from difflib import get_close_matches
+from typing import Any
+
+from orderdesk_app.errors import ValidationFailed
+from orderdesk_app.orderdesk.dates import to_iso
+from orderdesk_app.orderdesk.merge import ADDRESS_FIELDS, FREE_MAPS, READ_ONLY, WRITABLE
+from orderdesk_app.services.open_store import StoreRecord
+
+Shown = dict[str, Any]
+
+_DATES = frozenset({"date_added", "date_updated"})
+_FREE = frozenset({*FREE_MAPS, "metadata", "variation_list"})  # maps whose keys and words are somebody's own
+_ORDER_FIELDS = frozenset({*WRITABLE, *READ_ONLY, "folder", "order_shipments", "refund_total"}) - {"folder_name", "cc_number"}
+_PRODUCT_FIELDS = frozenset(
+    {
+        "id",
+        "name",
+        "code",
+        "price",
+        "cost",
+        "weight",
+        "stock",
+        "update_source",
+        "location",
+        "manufacturer_sku",
+        "metadata",
+        "variation_list",
+        "date_added",
+        "date_updated",
+    }
+)
+_MOST_SHOWN = 1_000
+
+
+class Showing:
+    """Turns what a service read into what a tool shows, once for each value that the cache keeps."""
+
+    def __init__(self) -> None:
+        self._shown: OrderedDict[int, tuple[object, Shown]] = OrderedDict()
+
+    def of(self, read: Mapping[str, Any]) -> Shown:
+        """The whole order or product; what is returned is not to be changed."""
+        known = self._shown.get(id(read))
+        if known is not None and known[0] is read:
+            return known[1]
+        shown: Shown = plain(read)
+        self._shown[id(read)] = (read, shown)
+        if len(self._shown) > _MOST_SHOWN:
+            self._shown.popitem(last=False)
+        return shown
+
+
+def plain(value: Any, *, key: str = "", is_free: bool = False) -> Any:
+    """A value as our JSON has it: Decimals as numbers with the same digits, dates in ISO 8601, nulls left out, [] for an empty map as {}."""
+    if isinstance(value, Decimal):
+        return int(value) if value == value.to_integral_value() else float(value)
+    if isinstance(value, Mapping):
+        return {name: plain(entry, key=name, is_free=is_free or name in _FREE) for name, entry in value.items() if entry is not None}
+    if isinstance(value, list):
+        if not value and key in _FREE:
+            return {}
+        return [plain(entry, is_free=is_free) for entry in value]
+    if key in _DATES and not is_free and isinstance(value, str):
+        return to_iso(value)
+    return value
+
+
+def summary(order: Mapping[str, Any], store: StoreRecord) -> Shown:
+    """An order as one row of a list."""
+    shipping, customer = _map(order.get("shipping")), _map(order.get("customer"))
+    return {
+        "id": str(order.get("id", "")),
+        "source_id": str(order.get("source_id") or ""),
+        "source_name": str(order.get("source_name") or ""),
+        "date_added": to_iso(str(order.get("date_added") or "")),
+        "date_updated": to_iso(str(order.get("date_updated") or "")),
+        "folder": store.folder_name(order.get("folder_id")) or str(order.get("folder_id") or ""),
+        "email": str(order.get("email") or ""),
+        "customer": _who(customer) or _who(shipping),
+        "city": str(shipping.get("city") or ""),
+        "country": str(shipping.get("country") or ""),
+        "order_total": plain(order.get("order_total", 0)),
+        "item_count": len(order.get("order_items") or []),
+    }
+
+
+def selected(shown: Shown, fields: Sequence[str] | None) -> Shown:
+    """The fields asked for, nested as they were, and always the id."""
+    if not fields:
+        return shown
+    tree: dict[str, Any] = {"id": {}}
+    for path in fields:
+        branch = tree
+        for part in path.split("."):
+            branch = branch.setdefault(part, {})
+    picked = _pick(shown, tree)
+    return picked if isinstance(picked, dict) else {}
+
+
+def check_fields(fields: Iterable[str] | None, *, of: str = "order") -> None:
+    """Raises ValidationFailed naming the first field that an order (or product) does not have."""
+    known = _ORDER_FIELDS if of == "order" else _PRODUCT_FIELDS
+    for path in fields or ():
+        first, _, rest = path.partition(".")
+        if first not in known:
+            raise ValidationFailed(f"fields: an {of} has no {first!r}.{_near(first, known)}".replace("an product", "a product"), field="fields")
+        second = rest.partition(".")[0]
+        if rest and first in ADDRESS_FIELDS and second not in ADDRESS_FIELDS[first]:
+            raise ValidationFailed(f"fields: {first} has no {second!r}.{_near(second, ADDRESS_FIELDS[first])}", field="fields")
+
+
+def untrusted_paths(shown: Mapping[str, Any], root: str) -> list[str]:
+    """Paths of the text that customers and shop systems wrote: notes, gift messages, free key/value maps."""
+    paths: list[str] = []
+    for index, note in enumerate(shown.get("order_notes") or ()):
+        if isinstance(note, Mapping) and note.get("content"):
+            paths.append(f"{root}.order_notes[{index}].content")
+    for name in FREE_MAPS:
+        paths.extend(_text_paths(shown.get(name), f"{root}.{name}"))
+    for index, item in enumerate(shown.get("order_items") or ()):
+        if isinstance(item, Mapping):
+            for name in ("variation_list", "metadata"):
+                paths.extend(_text_paths(item.get(name), f"{root}.order_items[{index}].{name}"))
+    return paths
+
+
+def _text_paths(value: Any, path: str) -> Iterable[str]:
+    if isinstance(value, Mapping):
+        for name, entry in value.items():
+            yield from _text_paths(entry, f"{path}.{name}")
+    elif isinstance(value, list):
+        for index, entry in enumerate(value):
+            yield from _text_paths(entry, f"{path}[{index}]")
+    elif isinstance(value, str) and value:
+        yield path
+
+
+def _pick(value: Any, tree: Mapping[str, Any]) -> Any:
+    if not tree:
+        return value
+    if isinstance(value, Mapping):
+        return {name: _pick(value[name], branch) for name, branch in tree.items() if name in value}
+    if isinstance(value, list):
+        return [_pick(entry, {**tree, "id": {}} if isinstance(entry, Mapping) and "id" in entry else tree) for entry in value]
+    return value
+
+
+def _near(name: str, known: Iterable[str]) -> str:
+    near = get_close_matches(name, list(known), 1)
+    return f" Did you mean {near[0]!r}?" if near else " Leave fields out to see them all."
+
+
+def _map(value: Any) -> Mapping[str, Any]:
+    return value if isinstance(value, Mapping) else {}
+
+
+def _who(address: Mapping[str, Any]) -> str:
+    name = " ".join(str(address.get(part) or "") for part in ("first_name", "last_name")).strip()
+    return name or str(address.get("company") or "")

@@ -1,0 +1,167 @@
+"""Names everything there is: reads the settings once, builds every service, and hands them to the doors.
+
+Read this after the README. Each line says what a thing is made of; twins (memory for sqlite, sandbox for Order Desk) are chosen here alone.
+"""
+
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from http.cookies import CookieError, SimpleCookie
+
+import httpx
+
+from orderdesk_app.cache.sqlite import SqliteCache
+from orderdesk_app.cache.store import Cache, MemoryCache
+from orderdesk_app.config import Settings
+from orderdesk_app.context import Actor
+from orderdesk_app.db.buckets import Buckets
+from orderdesk_app.db.engine import Database
+from orderdesk_app.db.keyring import KeyRows
+from orderdesk_app.db.leases import Leases
+from orderdesk_app.db.signals import Signals
+from orderdesk_app.demo.app import BASE, SANDBOX_URL, sandbox_app
+from orderdesk_app.errors import AuthFailed
+from orderdesk_app.observability import UPSTREAM_REQUESTS, UPSTREAM_SECONDS
+from orderdesk_app.orderdesk.client import OrderDeskClient, open_http
+from orderdesk_app.orderdesk.locks import OrderLocks
+from orderdesk_app.security.keyring import Keyring
+from orderdesk_app.security.sealing import Sealer
+from orderdesk_app.services.access import Access
+from orderdesk_app.services.activity import Activity
+from orderdesk_app.services.audit import Audit
+from orderdesk_app.services.console import ConsoleHistory
+from orderdesk_app.services.journal import Journal
+from orderdesk_app.services.keys import Keys
+from orderdesk_app.services.limits import Limits
+from orderdesk_app.services.orders import Orders
+from orderdesk_app.services.products import Products
+from orderdesk_app.services.reads import Reads
+from orderdesk_app.services.sandbox import DatabaseRows, SandboxKeys
+from orderdesk_app.services.sessions import COOKIE, FormTokens, Sessions
+from orderdesk_app.services.signin import SignIn
+from orderdesk_app.services.stores import Stores
+from orderdesk_app.services.tenants import Tenants
+from orderdesk_app.tools import catalogue
+from orderdesk_app.tools import orders as _orders  # noqa: F401  importing a tool module puts its tools into the catalogue
+from orderdesk_app.tools import products as _products  # noqa: F401
+from orderdesk_app.tools import stores as _stores  # noqa: F401
+from orderdesk_app.tools import tenants as _tenants  # noqa: F401
+from orderdesk_app.tools.runner import Runner
+from orderdesk_app.tools.toolbox import Toolbox
+
+SANDBOX_API = SANDBOX_URL + BASE
+
+
+@dataclass(frozen=True, slots=True)
+class House:
+    """Every service, built. The doors ask for what they need; nothing below them knows it."""
+
+    settings: Settings
+    database: Database
+    signals: Signals
+    keyring: Keyring
+    cache: Cache
+    access: Access
+    audit: Audit
+    activity: Activity
+    console: ConsoleHistory
+    form_tokens: FormTokens
+    keys: Keys
+    limits: Limits
+    orders: Orders
+    products: Products
+    runner: Runner
+    sessions: Sessions
+    sign_in: SignIn
+    stores: Stores
+    tenants: Tenants
+
+    async def who_is(self, authorization: str, cookie: str) -> Actor | None:
+        """The actor of a plain request: by bearer key, else by session cookie; None for nobody."""
+        scheme, _, token = authorization.partition(" ")
+        if scheme.lower() == "bearer" and token.strip():
+            try:
+                return (await self.access.by_token(token.strip())).actor
+            except AuthFailed:
+                return None
+        try:
+            morsel = SimpleCookie(cookie).get(COOKIE)
+        except CookieError:
+            return None
+        user = await self.sessions.resume(morsel.value) if morsel else None
+        return user.actor if user else None
+
+
+_current: House | None = None
+
+
+def current() -> House:
+    """The house of this process; for the doors alone (Reflex builds its states itself, so they cannot be given it)."""
+    assert _current is not None, "open_house() comes first"
+    return _current
+
+
+@asynccontextmanager
+async def open_house(settings: Settings, *, http: httpx.AsyncClient | None = None) -> AsyncIterator[House]:
+    """Build, start and, at the end, stop everything. `http` is a test's own way to Order Desk."""
+    global _current
+    async with AsyncExitStack() as closing:
+        house = await _build(settings, closing, http)
+        _current = house
+        try:
+            yield house
+        finally:
+            _current = None
+
+
+async def _build(settings: Settings, closing: AsyncExitStack, http: httpx.AsyncClient | None) -> House:
+    database = Database(settings.database_url.get_secret_value())
+    closing.push_async_callback(database.close)
+    signals = Signals(database)
+    keyring = await Keyring.open(KeyRows(database), kms_key=settings.mcp_kms_key.get_secret_value(), data_dir=settings.data_dir)
+    sealer = Sealer(keyring)
+    cache: Cache = SqliteCache(settings.data_dir / "cache.db", secret=keyring.purpose("cache")) if settings.cache_backend == "sqlite" else MemoryCache()
+    closing.push_async_callback(cache.close)
+    audit = Audit(database, sealer, enabled=settings.enable_audit_log)
+    limits = Limits(rpm=settings.rate_limit_rpm, login=settings.webui_rate_limit_login, console=settings.webui_rate_limit_api_console)
+
+    sandbox_keys = SandboxKeys(keyring.purpose("sandbox"))
+    sandbox = sandbox_app(sandbox_keys.account, DatabaseRows(database, sealer, sandbox_url=SANDBOX_API))
+    if http is None:
+        http = open_http(mounts={SANDBOX_URL: httpx.ASGITransport(sandbox)})
+        closing.push_async_callback(http.aclose)
+    client = OrderDeskClient(http, Buckets(database), timeout=settings.http_timeout, max_retries=settings.http_max_retries, observe=_observe)
+
+    tenants = Tenants(database, keyring)
+    keys = Keys(database, keyring, signals)
+    access = Access(database, keys, signals)
+    sessions = Sessions(database, keyring)
+    reads = Reads(cache, signals, sealer, seal=settings.cache_backend != "memory")
+    stores = Stores(database, signals, access, sealer, client, sandbox_keys, api_url=settings.orderdesk_api_url, sandbox_url=SANDBOX_API)
+    orders = Orders(client, OrderLocks(Leases(database)), Journal(database, sealer, signals), reads)
+    products = Products(client, reads, cache_seconds=settings.cache_ttl_products)
+    runner = Runner(
+        Toolbox(access=access, stores=stores, orders=orders, products=products, limits=limits), limits, audit, patience_seconds=settings.http_timeout
+    )
+
+    await signals.start()
+    closing.push_async_callback(signals.stop)
+    await audit.start()
+    closing.push_async_callback(audit.stop)
+    closing.push_async_callback(runner.finish)
+    return House(
+        settings=settings, database=database, signals=signals, keyring=keyring, cache=cache, access=access, audit=audit,
+        activity=Activity(database, sealer, audit), console=ConsoleHistory(database, sealer), form_tokens=FormTokens(keyring),
+        keys=keys, limits=limits, orders=orders, products=products, runner=runner, sessions=sessions,
+        sign_in=SignIn(database, keys, sessions), stores=stores, tenants=tenants,
+    )  # fmt: skip
+
+
+def _observe(method: str, outcome: str, seconds: float) -> None:
+    UPSTREAM_REQUESTS.labels(method, outcome).inc()
+    UPSTREAM_SECONDS.labels(method).observe(seconds)
+
+
+def tools() -> list[catalogue.Tool]:
+    """The whole catalogue, for the command line and the documents."""
+    return catalogue.every_tool()
