@@ -1,0 +1,1 @@
+"""Keys, seals, digests and signatures. Nothing here knows a table or a use-case: rows come through Protocols."""

@@ -1,0 +1,82 @@
+"""The keys of this installation: one root for digests and signatures, and a data key for each tenant, all wrapped by the KMS key."""
+
+import asyncio
+import secrets
+from collections import OrderedDict
+from pathlib import Path
+from typing import Protocol
+
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+from orderdesk_app.context import TenantId
+from orderdesk_app.security.kms import KmsKey, derive, load_kms_key
+
+ROOT = "digest"
+_MOST_TENANTS = 50_000
+
+
+class WrappedKey(Protocol):
+    """A row of `master_key_metadata`, as far as the keyring reads it."""
+
+    id: str
+    salt: bytes
+    wrapped: bytes
+
+
+class WrappedKeys(Protocol):
+    """Where wrapped keys stand (db/keyring.py)."""
+
+    async def find(self, row_id: str) -> WrappedKey | None: ...
+
+    async def add(self, *, row_id: str, purpose: str, tenant_id: TenantId | None, salt: bytes, wrapped: bytes, key_id: str) -> WrappedKey:
+        """The row as it now stands: this one, or the one that somebody else added first."""
+
+
+class Keyring:
+    """Open for as long as the process runs. Make one with `await Keyring.open(…)`."""
+
+    def __init__(self, rows: WrappedKeys, kms: KmsKey, root: bytes, salt: bytes) -> None:
+        self._rows, self._kms = rows, kms
+        self._root, self._salt = root, salt
+        self._tenants: OrderedDict[str, AESGCM] = OrderedDict()
+        self.digest_key = self.purpose("digest")
+
+    def __repr__(self) -> str:
+        return "Keyring(***)"
+
+    @classmethod
+    async def open(cls, rows: WrappedKeys, *, kms_key: str, data_dir: Path) -> "Keyring":
+        """The keyring of this database; the first start makes its root key. `kms_key` is MCP_KMS_KEY, empty in development.
+
+        Raises ConfigurationError naming MCP_KMS_KEY when the key is missing, or is not the one that this database was made with.
+        """
+        row = await rows.find(ROOT)
+        kms = await asyncio.to_thread(load_kms_key, kms_key, data_dir, may_make=row is None)
+        if row is None:
+            row = await _add(rows, kms, ROOT, ROOT, None)
+        return cls(rows, kms, kms.unwrap(row.wrapped, row_id=row.id), row.salt)
+
+    def purpose(self, name: str) -> bytes:
+        """A key of 32 bytes for that purpose alone: "jwt", "csrf", "links", "cache"."""
+        return derive(self._root, self._salt, f"root {name}")
+
+    async def tenant(self, tenant_id: TenantId | str) -> AESGCM:
+        """The cipher of that tenant's sealed values, made at the first question and kept for `held`."""
+        cipher = self.held(tenant_id)
+        if cipher is None:
+            row_id = f"tenant:{tenant_id}"
+            row = await self._rows.find(row_id) or await _add(self._rows, self._kms, row_id, "tenant", TenantId(tenant_id))
+            cipher = AESGCM(derive(self._kms.unwrap(row.wrapped, row_id=row.id), row.salt, "seal"))
+            self._tenants[tenant_id] = cipher
+            if len(self._tenants) > _MOST_TENANTS:
+                self._tenants.popitem(last=False)
+        return cipher
+
+    def held(self, tenant_id: TenantId | str) -> AESGCM | None:
+        """The same without waiting, when this process has asked for it before."""
+        return self._tenants.get(tenant_id)
+
+
+async def _add(rows: WrappedKeys, kms: KmsKey, row_id: str, purpose: str, tenant_id: TenantId | None) -> WrappedKey:
+    wrapped = kms.wrap(secrets.token_bytes(32), row_id=row_id)
+    return await rows.add(row_id=row_id, purpose=purpose, tenant_id=tenant_id, salt=secrets.token_bytes(32), wrapped=wrapped, key_id=kms.id)

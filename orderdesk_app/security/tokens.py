@@ -1,0 +1,32 @@
+"""New keys: random, and safe in a header, a file and an address."""
+
+import secrets
+
+from orderdesk_app.context import Secret
+
+ACCESS_PREFIX = "odk_"
+SHORTEST, LONGEST = 32, 256
+
+
+def new_master_key() -> Secret:
+    """64 URL-safe characters, 384 bits."""
+    return Secret(secrets.token_urlsafe(48))
+
+
+def new_access_key() -> Secret:
+    """`odk_` and 43 URL-safe characters, 256 bits; the prefix lets secret scanners find a key that leaked."""
+    return Secret(ACCESS_PREFIX + secrets.token_urlsafe(32))
+
+
+def new_link_secret() -> str:
+    return secrets.token_urlsafe(32)
+
+
+def could_be_key(text: str) -> bool:
+    """Whether the text has the shape of any key of ours: what has not is not looked up."""
+    return SHORTEST <= len(text) <= LONGEST and text.isascii() and text.isprintable() and " " not in text
+
+
+def hint(key: Secret) -> str:
+    """The last four characters, by which people tell keys apart."""
+    return key.reveal()[-4:]

@@ -1,0 +1,59 @@
+"""What a browser is given and gives back, signed: session cookies, sign-in links and form values."""
+
+from collections.abc import Callable
+from hashlib import sha256
+from time import time
+from typing import Any
+
+from itsdangerous import BadSignature, URLSafeSerializer
+from joserfc import jwt
+from joserfc.errors import JoseError
+from joserfc.jwk import OctKey
+
+_ALGORITHM = "HS256"
+_AUDIENCE = "orderdesk-web"
+_LONGEST = 4096
+
+
+class SessionCookies:
+    """JSON Web Tokens that name a session. HS256 is fixed when reading too: a token cannot choose how it is checked (RFC 8725, section 3.1)."""
+
+    def __init__(self, key: bytes, clock: Callable[[], float] = time) -> None:
+        self._key, self._clock = OctKey.import_key(key), clock
+
+    def sign(self, session_id: str, *, expires_at: float) -> str:
+        claims = {"sid": session_id, "aud": _AUDIENCE, "iat": int(self._clock()), "exp": int(expires_at)}
+        return jwt.encode({"alg": _ALGORITHM}, claims, self._key, algorithms=[_ALGORITHM])
+
+    def read(self, cookie: str | None) -> str | None:
+        """The session's id, or None for anything but an unexpired cookie of ours."""
+        if not cookie or len(cookie) > _LONGEST:
+            return None
+        try:
+            claims = jwt.decode(cookie, self._key, algorithms=[_ALGORITHM]).claims
+        except (JoseError, ValueError):
+            return None
+        expires, session_id = claims.get("exp"), claims.get("sid")
+        if claims.get("aud") != _AUDIENCE or not isinstance(expires, int) or expires <= self._clock():
+            return None
+        return session_id if isinstance(session_id, str) else None
+
+
+class SignedText:
+    """A small text that comes back unchanged or not at all; `purpose` keeps the signatures of one use from serving another."""
+
+    def __init__(self, key: bytes, purpose: str) -> None:
+        self._serializer: Any = URLSafeSerializer(key, salt=f"orderdesk {purpose}", signer_kwargs={"digest_method": sha256, "key_derivation": "hmac"})
+
+    def sign(self, text: str) -> str:
+        return str(self._serializer.dumps(text))
+
+    def read(self, signed: str) -> str | None:
+        """The text, or None when the signature is not ours."""
+        if not signed or len(signed) > _LONGEST:
+            return None
+        try:
+            text = self._serializer.loads(signed)
+        except BadSignature:
+            return None
+        return text if isinstance(text, str) else None
