@@ -120,6 +120,11 @@ class Database:
             finally:
                 self._writer = None
 
+    async def alone(self, session: AsyncSession, name: str) -> None:
+        """Inside a write: no other write that asks for this name goes on until ours has ended. (On SQLite no other write goes on anyway.)"""
+        if not self.is_sqlite:
+            await session.execute(text("SELECT pg_advisory_xact_lock(hashtextextended(:name, 0))"), {"name": name})
+
     async def at_once(self, statement: Statement, parameters: Mapping[str, Any]) -> Sequence[tuple[Any, ...]]:
         """One statement with :names, committed by itself; its rows. The short way for leases and buckets, a fraction of a session's time."""
         if not self.is_sqlite:

@@ -1,0 +1,238 @@
+"""The keys of an account: made and shown once, found by digest, revoked at once."""
+
+import time
+from collections import OrderedDict
+from collections.abc import Callable, Collection
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from sqlalchemy.exc import IntegrityError
+from sqlmodel import col, func, select, update
+from sqlmodel.ext.asyncio.session import AsyncSession
+
+from orderdesk_app.cache.flight import SingleFlight
+from orderdesk_app.context import ALL_SCOPES, Actor, Scope, Secret, StoreRowId, TenantId, Via, new_id, now
+from orderdesk_app.db.engine import Database
+from orderdesk_app.db.keys import Credential
+from orderdesk_app.db.owned import owned
+from orderdesk_app.db.sessions import Session
+from orderdesk_app.db.signals import EVERYTHING, Signals
+from orderdesk_app.db.signin import SignInLink
+from orderdesk_app.db.tenants import Tenant
+from orderdesk_app.errors import Conflict, NotFound, PermissionDenied, ValidationFailed
+from orderdesk_app.security.digests import digest
+from orderdesk_app.security.keyring import Keyring
+from orderdesk_app.security.passwords import Passwords
+from orderdesk_app.security.tokens import could_be_key, hint, new_access_key, new_master_key
+from orderdesk_app.services.access import FoundKey
+
+MASTER, ACCESS = "master", "access"
+MASTER_NAME = "Master key"
+VERIFIED_SECONDS = 600.0
+_MOST_VERIFIED = 10_000
+_MOST_KEYS = 100
+_LONGEST_NAME = 80
+_USED_SECONDS = 60
+
+
+@dataclass(frozen=True, slots=True)
+class KeyView:
+    """A key as people see it: never the key itself. `hint` is its last four characters."""
+
+    id: str
+    kind: str
+    name: str
+    hint: str
+    scopes: tuple[Scope, ...]
+    created_at: datetime
+    last_used_at: datetime | None
+    is_master: bool
+
+
+@dataclass(frozen=True, slots=True)
+class HashedKey:
+    """A master key ready to be stored. Hashing is slow: it is done before the transaction."""
+
+    digest: bytes
+    bcrypt: bytes
+    hint: str
+
+
+class Keys:
+    def __init__(
+        self, database: Database, keyring: Keyring, signals: Signals, passwords: Passwords | None = None, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._database, self._keyring, self._signals = database, keyring, signals
+        self._passwords = passwords or Passwords()
+        self._clock = clock
+        self._verified: OrderedDict[bytes, tuple[TenantId, float]] = OrderedDict()
+        self._flight = SingleFlight()
+        signals.subscribe(self._hear)
+
+    async def list(self, actor: Actor) -> list[KeyView]:
+        """The account's keys that work, the newest first."""
+        question = owned(actor, Credential).where(col(Credential.revoked_at).is_(None)).order_by(col(Credential.created_at).desc(), col(Credential.id).desc())
+        async with self._database.read() as session:
+            return [_view(row) for row in (await session.exec(question)).all()]
+
+    async def create(self, actor: Actor, name: str, scopes: Collection[Scope] = ALL_SCOPES) -> tuple[KeyView, Secret]:
+        """A new access key, shown once and never again."""
+        _only_people(actor)
+        name = name.strip()
+        if not 1 <= len(name) <= _LONGEST_NAME or not name.isprintable():
+            raise ValidationFailed(f"A key's name has 1 to {_LONGEST_NAME} characters on one line. Choose another.", field="name")
+        if not scopes:
+            raise ValidationFailed("A key needs at least one scope. Choose what it may do.", field="scopes")
+        if not set(scopes) <= actor.scopes:
+            raise PermissionDenied("A key cannot be allowed more than you are. Choose fewer scopes.", field="scopes")
+        key = new_access_key()
+        row = Credential(
+            tenant_id=actor.tenant_id,
+            kind=ACCESS,
+            name=name,
+            digest=self._digest(key.reveal()),
+            hint=hint(key),
+            scopes=sorted(scope.value for scope in scopes),
+        )
+        async with self._database.write() as session:
+            await self._database.alone(session, f"keys:{actor.tenant_id}")
+            working = owned(actor, Credential).where(col(Credential.revoked_at).is_(None)).subquery()
+            if (await session.exec(select(func.count()).select_from(working))).one() >= _MOST_KEYS:
+                raise Conflict(f"An account has at most {_MOST_KEYS} keys. Revoke one that is no longer used.")
+            session.add(row)
+        return _view(row), key
+
+    async def revoke(self, actor: Actor, key_id: str) -> KeyView:
+        """The access key stops working at once, here and in every other process within a second. Raises NotFound."""
+        _only_people(actor)
+        async with self._database.write() as session:
+            question = owned(actor, Credential).where(Credential.id == key_id, col(Credential.revoked_at).is_(None))
+            row = (await session.exec(question)).one_or_none()
+            if row is None:
+                raise NotFound("This account has no such key, or it was revoked before. Reload the list of keys.", field="key_id")
+            if row.kind == MASTER:
+                raise ValidationFailed("The master key cannot be revoked, as nobody could sign in. Rotate it instead.", field="key_id")
+            row.revoked_at = now()
+            session.add(row)
+            await self._signals.publish(session, f"tenant:{actor.tenant_id}")
+        return _view(row)
+
+    async def rotate_master(self, actor: Actor) -> Secret:
+        """A new master key in the place of the old one, shown once; other sessions of the account end, unused sign-in links too."""
+        _only_people(actor)
+        key = new_master_key()
+        hashed = await self.hashed(key)
+        moment = now()
+        async with self._database.write() as session:
+            await self._database.alone(session, f"keys:{actor.tenant_id}")
+            active: StoreRowId | None = None
+            question = owned(actor, Credential).where(Credential.kind == MASTER, col(Credential.revoked_at).is_(None))
+            for row in (await session.exec(question)).all():
+                active = StoreRowId(row.active_store_id) if row.active_store_id else active
+                row.revoked_at = moment
+                session.add(row)
+            await self.add_master(session, actor.tenant_id, hashed, active_store_id=active)
+            others = update(Session).where(
+                col(Session.tenant_id) == actor.tenant_id, col(Session.ended_at).is_(None), col(Session.id) != (actor.session_id or "")
+            )
+            await session.exec(others.values(ended_at=moment))
+            links = update(SignInLink).where(col(SignInLink.tenant_id) == actor.tenant_id, col(SignInLink.used_at).is_(None))
+            await session.exec(links.values(used_at=moment))
+            await self._signals.publish(session, f"tenant:{actor.tenant_id}")
+        return key
+
+    async def find(self, token: str) -> FoundKey | None:
+        """Whose key this is, by one row read; None for an unknown, revoked or malformed one, and for a disabled account.
+
+        A master key is also checked by bcrypt, the first time in this process and then every ten minutes; an unknown key never gets that far.
+        """
+        if not could_be_key(token):
+            return None
+        found = self._digest(token)
+        question = (
+            select(Credential)
+            .join(Tenant, col(Tenant.id) == col(Credential.tenant_id))
+            .where(Credential.digest == found, col(Credential.revoked_at).is_(None), col(Tenant.disabled_at).is_(None))
+        )
+        async with self._database.read() as session:
+            row = (await session.exec(question)).one_or_none()
+        if row is None:
+            return None
+        if row.kind == MASTER and not await self._is_verified(row, Secret(token)):
+            return None
+        await self._keyring.tenant(row.tenant_id)  # who acts next may seal without waiting
+        await self._note_use(row)
+        return FoundKey(
+            credential_id=row.id,
+            tenant_id=row.tenant_id,
+            kind=row.kind,
+            name=row.name,
+            scopes=ALL_SCOPES if row.kind == MASTER else frozenset(_scopes(row)),
+            active_store_id=StoreRowId(row.active_store_id) if row.active_store_id else None,
+        )
+
+    async def hashed(self, key: Secret) -> HashedKey:
+        return HashedKey(self._digest(key.reveal()), await self._passwords.hash(key), hint(key))
+
+    async def add_master(self, session: AsyncSession, tenant_id: TenantId, hashed: HashedKey, *, active_store_id: StoreRowId | None = None) -> None:
+        """Inside a write. Raises Conflict when another account has this very key."""
+        row = Credential(
+            id=new_id(),
+            tenant_id=tenant_id,
+            kind=MASTER,
+            name=MASTER_NAME,
+            digest=hashed.digest,
+            bcrypt=hashed.bcrypt,
+            hint=hashed.hint,
+            scopes=sorted(scope.value for scope in ALL_SCOPES),
+            active_store_id=active_store_id,
+        )
+        session.add(row)
+        try:
+            await session.flush()
+        except IntegrityError:
+            raise Conflict("This key is in use already. Choose another.", field="master_key") from None
+
+    def _digest(self, token: str) -> bytes:
+        return digest(self._keyring.digest_key, token)
+
+    async def _is_verified(self, row: Credential, key: Secret) -> bool:
+        _, until = self._verified.get(row.digest, (row.tenant_id, 0.0))
+        if until > self._clock():
+            return True
+        hashed = row.bcrypt or b""
+        # Many first calls at once with one key are one check.
+        if not hashed or not await self._flight.do(row.digest.hex(), lambda: self._passwords.is_hash_of(hashed, key)):
+            return False
+        self._verified[row.digest] = (row.tenant_id, self._clock() + VERIFIED_SECONDS)
+        if len(self._verified) > _MOST_VERIFIED:
+            self._verified.popitem(last=False)
+        return True
+
+    async def _note_use(self, row: Credential) -> None:
+        moment = now()
+        if row.last_used_at is None or moment - row.last_used_at > timedelta(seconds=_USED_SECONDS):
+            async with self._database.write() as session:
+                await session.exec(update(Credential).where(col(Credential.id) == row.id).values(last_used_at=moment))
+
+    def _hear(self, topic: str) -> None:
+        if topic == EVERYTHING:
+            self._verified.clear()
+        elif topic.startswith("tenant:"):
+            tenant_id = topic.removeprefix("tenant:")
+            for name in [name for name, (owner, _) in self._verified.items() if owner == tenant_id]:
+                del self._verified[name]
+
+
+def _only_people(actor: Actor) -> None:
+    """A key that leaked must not be able to make itself new ones."""
+    if actor.via not in (Via.WEB, Via.SYSTEM):
+        raise PermissionDenied("Keys are made, rotated and revoked by a person in the web app. Open Settings there.")
+
+
+def _scopes(row: Credential) -> tuple[Scope, ...]:
+    return tuple(scope for scope in Scope if scope.value in row.scopes)
+
+
+def _view(row: Credential) -> KeyView:
+    return KeyView(row.id, row.kind, row.name, row.hint, _scopes(row), row.created_at, row.last_used_at, row.kind == MASTER)

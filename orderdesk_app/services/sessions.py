@@ -1,0 +1,110 @@
+"""Signed-in people: a cookie names a row, and the row decides, at every single event."""
+
+import hmac
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from sqlmodel import col, select, update
+from sqlmodel.ext.asyncio.session import AsyncSession
+
+from orderdesk_app.context import Actor, Role, StoreRowId, TenantId, Via, new_id, now
+from orderdesk_app.db.engine import Database
+from orderdesk_app.db.sessions import Session
+from orderdesk_app.db.tenants import Tenant
+from orderdesk_app.errors import PermissionDenied
+from orderdesk_app.security.keyring import Keyring
+from orderdesk_app.security.web import SessionCookies, SignedText
+
+COOKIE = "orderdesk_session"
+_IDLE_SHARE = 4  # an idle session ends after a quarter of its time
+_SEEN_SHARE = 20  # how often, within the idle time, being seen is written down
+
+
+@dataclass(frozen=True, slots=True)
+class WebUser:
+    """Somebody who is signed in."""
+
+    actor: Actor
+    name: str
+    session_id: str
+    active_store_id: StoreRowId | None = None
+
+
+class Sessions:
+    def __init__(self, database: Database, keyring: Keyring, cookies: SessionCookies, *, timeout: int, clock: Callable[[], datetime] = now) -> None:
+        self._database, self._keyring, self._cookies, self._clock = database, keyring, cookies, clock
+        self._timeout = timedelta(seconds=timeout)
+        self._idle = self._timeout / _IDLE_SHARE
+
+    async def start(self, tenant_id: TenantId, *, credential_id: str | None, address: str, user_agent: str) -> str:
+        """A new session; returns the value of its cookie."""
+        async with self._database.write() as session:
+            return await self.begin(session, tenant_id, credential_id=credential_id, address=address, user_agent=user_agent)
+
+    async def begin(self, session: AsyncSession, tenant_id: TenantId, *, credential_id: str | None, address: str, user_agent: str) -> str:
+        """The same inside a write."""
+        moment = self._clock()
+        row = Session(
+            id=new_id(),
+            tenant_id=tenant_id,
+            credential_id=credential_id,
+            created_at=moment,
+            seen_at=moment,
+            expires_at=moment + self._timeout,
+            address=address[:64],
+            user_agent=user_agent[:200],
+        )
+        session.add(row)
+        await session.flush()
+        return self._cookies.sign(row.id, expires_at=row.expires_at.timestamp())
+
+    async def resume(self, cookie: str | None) -> WebUser | None:
+        """Who it is, or None: unknown cookie, ended, too old, idle for too long, or an account that is no more. Asks the row every time."""
+        session_id = self._cookies.read(cookie)
+        if session_id is None:
+            return None
+        question = select(Session, Tenant).join(Tenant, col(Tenant.id) == col(Session.tenant_id)).where(Session.id == session_id)
+        async with self._database.read() as session:
+            found = (await session.exec(question)).one_or_none()
+        if found is None:
+            return None
+        row, tenant = found
+        moment = self._clock()
+        if row.ended_at is not None or tenant.disabled_at is not None or moment >= row.expires_at or moment >= row.seen_at + self._idle:
+            return None
+        if moment - row.seen_at >= self._idle / _SEEN_SHARE:
+            async with self._database.write() as session:
+                await session.exec(update(Session).where(col(Session.id) == row.id).values(seen_at=moment))
+        await self._keyring.tenant(row.tenant_id)  # who acts next may seal without waiting
+        actor = Actor(tenant_id=row.tenant_id, role=Role(tenant.role), via=Via.WEB, credential_id=row.credential_id, session_id=row.id, address=row.address)
+        return WebUser(actor, tenant.name, row.id, StoreRowId(row.active_store_id) if row.active_store_id else None)
+
+    async def end(self, cookie: str | None) -> None:
+        """Sign-out: the row ends, and with it every tab and copy of the cookie."""
+        session_id = self._cookies.read(cookie)
+        if session_id is not None:
+            async with self._database.write() as session:
+                await session.exec(update(Session).where(col(Session.id) == session_id, col(Session.ended_at).is_(None)).values(ended_at=self._clock()))
+
+    async def end_all(self, tenant_id: TenantId, except_session: str | None = None) -> None:
+        """All sessions of the account end, but for that one."""
+        ending = update(Session).where(col(Session.tenant_id) == tenant_id, col(Session.ended_at).is_(None), col(Session.id) != (except_session or ""))
+        async with self._database.write() as session:
+            await session.exec(ending.values(ended_at=self._clock()))
+
+
+class FormTokens:
+    """A value in every form that changes something; it serves the session it was made for and no other."""
+
+    def __init__(self, key: bytes) -> None:
+        self._signed = SignedText(key, "form")
+
+    def issue(self, session_id: str) -> str:
+        return self._signed.sign(session_id)
+
+    def check(self, session_id: str, token: str) -> None:
+        """Raises PermissionDenied for a missing or foreign value."""
+        found = self._signed.read(token)
+        if found is None or not hmac.compare_digest(found.encode(), session_id.encode()):
+            raise PermissionDenied("This form is out of date. Reload the page and send it again.")

@@ -1,0 +1,150 @@
+"""Signing in: with the master key, or by a link that works once."""
+
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from typing import Protocol
+
+from sqlmodel import col, select, update
+from sqlmodel.ext.asyncio.session import AsyncSession
+
+from orderdesk_app.context import Actor, Secret, TenantId, Via, now
+from orderdesk_app.db.engine import Database
+from orderdesk_app.db.signin import SignInLink
+from orderdesk_app.db.tenants import Tenant
+from orderdesk_app.errors import AuthFailed, LinkExpired, LinkUsed, NotFound, SignInFailed
+from orderdesk_app.security.digests import digest
+from orderdesk_app.security.keyring import Keyring
+from orderdesk_app.security.tokens import new_link_secret
+from orderdesk_app.security.web import SignedText
+from orderdesk_app.services.access import FoundKey
+from orderdesk_app.services.audit import Entry
+from orderdesk_app.services.keys import MASTER, Keys
+from orderdesk_app.services.sessions import Sessions
+
+LINK_MINUTES = 15
+NOBODY = TenantId("")  # whoever failed to sign in
+
+
+class SignInLimit(Protocol):
+    """How many tries an address has (services/limits.py)."""
+
+    def check(self, key: str) -> None:
+        """Raises RateLimited."""
+
+
+class AuditTrail(Protocol):
+    """Where sign-ins are written down (services/audit.py)."""
+
+    async def record(self, entry: Entry) -> None: ...
+
+
+class SignIn:
+    def __init__(
+        self,
+        database: Database,
+        keyring: Keyring,
+        keys: Keys,
+        sessions: Sessions,
+        *,
+        limit: SignInLimit,
+        audit: AuditTrail | None = None,
+        clock: Callable[[], datetime] = now,
+    ) -> None:
+        self._database, self._keyring, self._keys, self._sessions = database, keyring, keys, sessions
+        self._limit, self._audit, self._clock = limit, audit, clock
+        self._links = SignedText(keyring.purpose("links"), "sign-in link")
+
+    async def with_key(self, key: Secret, *, address: str, user_agent: str) -> str:
+        """Signs in with a master key; returns the cookie's value. Raises SignInFailed, or RateLimited for the address."""
+        found = await self.check_key(key, address=address)
+        cookie = await self._sessions.start(found.tenant_id, credential_id=found.credential_id, address=address, user_agent=user_agent)
+        await self._write_down(found.tenant_id, "sign_in.key", address, credential_id=found.credential_id)
+        return cookie
+
+    async def check_key(self, key: Secret, *, address: str, via: Via = Via.WEB) -> FoundKey:
+        """Whose master key this is. A wrong one counts as a failed sign-in: against the address, and in the audit. Raises SignInFailed or RateLimited."""
+        self._limit.check(address)
+        found = await self._keys.find(key.reveal().strip())
+        if found is not None and found.kind == MASTER:
+            return found
+        await self._write_down(found.tenant_id if found else NOBODY, "sign_in.key", address, outcome=SignInFailed.code, via=via)
+        if found is not None:
+            raise SignInFailed("This is an access key, which is for agents. Sign in with the account's master key, or with a sign-in link.", field="master_key")
+        raise SignInFailed("This master key is not known here. Copy it again, whole, or sign in with a sign-in link.", field="master_key")
+
+    async def make_link(self, tenant_id: TenantId) -> Secret:
+        """The token of a new link for that account: good once, for 15 minutes."""
+        secret = new_link_secret()
+        moment = self._clock()
+        row = SignInLink(tenant_id=tenant_id, digest=self._digest(secret), created_at=moment, expires_at=moment + timedelta(minutes=LINK_MINUTES))
+        async with self._database.write() as session:
+            session.add(row)
+        return Secret(self._links.sign(secret))
+
+    async def look_at_link(self, token: str) -> str:
+        """The name of the account that the link signs in to; uses nothing up. Raises NotFound, LinkUsed or LinkExpired."""
+        async with self._database.read() as session:
+            _, tenant = await self._good_link(session, self._secret(token))
+        return tenant.name
+
+    async def use_link(self, token: str, *, address: str, user_agent: str) -> str:
+        """Uses the link up and signs in; returns the cookie's value. Of many at once one wins. Raises NotFound, LinkUsed, LinkExpired or RateLimited."""
+        self._limit.check(address)
+        try:
+            secret = self._secret(token)
+            async with self._database.write() as session:
+                tenant_id = await self._use_up(session, secret)
+                cookie = await self._sessions.begin(session, tenant_id, credential_id=None, address=address, user_agent=user_agent)
+        except (AuthFailed, NotFound) as error:
+            await self._write_down(NOBODY, "sign_in.link", address, outcome=error.code)
+            raise
+        await self._write_down(tenant_id, "sign_in.link", address)
+        return cookie
+
+    async def _use_up(self, session: AsyncSession, secret: str) -> TenantId:
+        moment = self._clock()
+        good = (col(SignInLink.digest) == self._digest(secret), col(SignInLink.used_at).is_(None), col(SignInLink.expires_at) > moment)
+        # One statement finds and marks: of two at once the second finds nothing.
+        used = await session.execute(update(SignInLink).where(*good).values(used_at=moment).returning(col(SignInLink.tenant_id)))
+        tenant_id = used.scalar_one_or_none()
+        if tenant_id is None:
+            await self._good_link(session, secret)
+            raise LinkUsed(_USED)
+        tenant = await session.get(Tenant, tenant_id)
+        if tenant is None or tenant.disabled_at is not None:
+            raise LinkExpired(_EXPIRED)
+        return TenantId(tenant_id)
+
+    async def _good_link(self, session: AsyncSession, secret: str) -> tuple[SignInLink, Tenant]:
+        question = select(SignInLink, Tenant).join(Tenant, col(Tenant.id) == col(SignInLink.tenant_id)).where(SignInLink.digest == self._digest(secret))
+        found = (await session.exec(question)).one_or_none()
+        if found is None:
+            raise NotFound(_UNKNOWN)
+        link, tenant = found
+        if link.used_at is not None:
+            raise LinkUsed(_USED)
+        if self._clock() >= link.expires_at or tenant.disabled_at is not None:
+            raise LinkExpired(_EXPIRED)
+        return link, tenant
+
+    def _secret(self, token: str) -> str:
+        secret = self._links.read(token)
+        if secret is None:
+            raise NotFound(_UNKNOWN)
+        return secret
+
+    def _digest(self, secret: str) -> bytes:
+        return digest(self._keyring.digest_key, secret)
+
+    async def _write_down(
+        self, tenant_id: TenantId, action: str, address: str, *, credential_id: str | None = None, outcome: str = "ok", via: Via = Via.WEB
+    ) -> None:
+        if self._audit is not None:
+            actor = Actor(tenant_id=tenant_id, via=via, credential_id=credential_id, address=address)
+            await self._audit.record(Entry(actor=actor, action=action, outcome=outcome))
+
+
+_NEW_ONE = "Ask for a new one: whoever runs this installation makes it with `orderdesk signin-link`."
+_UNKNOWN = f"This sign-in link is not known here. Copy it again, whole. {_NEW_ONE}"
+_USED = f"This sign-in link was used before; each works once. {_NEW_ONE}"
+_EXPIRED = f"This sign-in link is too old; each works for {LINK_MINUTES} minutes. {_NEW_ONE}"
