@@ -53,16 +53,28 @@ def clock() -> float:
     return asyncio.get_running_loop().time()
 
 
-Answer = httpx.Response | Exception | Callable[[httpx.Request], Awaitable[httpx.Response]]
+@dataclass(frozen=True)
+class Said:
+    """An answer that has not been read yet: bytes as they come over the wire."""
+
+    status: int
+    headers: dict[str, str]
+    content: bytes
+
+    def response(self) -> httpx.Response:
+        return httpx.Response(self.status, headers=self.headers, stream=httpx.ByteStream(self.content))
 
 
-def answer(body: Any, status: int = 200, **headers: str) -> httpx.Response:
+Answer = Said | Exception | Callable[[httpx.Request], Awaitable[httpx.Response]]
+
+
+def answer(body: Any, status: int = 200, **headers: str) -> Said:
     """An envelope, or a text that is none; `X_Retry_After="2"` becomes a header."""
     content = body if isinstance(body, bytes) else body.encode() if isinstance(body, str) else json.dumps({"status": "success"} | body).encode()
-    return httpx.Response(status, headers={name.replace("_", "-"): value for name, value in headers.items()}, content=content)
+    return Said(status, {name.replace("_", "-"): value for name, value in headers.items()}, content)
 
 
-def an_order(**fields: Any) -> httpx.Response:
+def an_order(**fields: Any) -> Said:
     return answer({"execution_time": "0.0208 seconds", "order": {"id": "100000001"} | fields})
 
 
@@ -80,8 +92,8 @@ class Upstream:
         said = self.script[min(len(self.requests), len(self.script)) - 1]
         if isinstance(said, Exception):
             raise said
-        if isinstance(said, httpx.Response):
-            return httpx.Response(said.status_code, headers=said.headers, content=said.content)
+        if isinstance(said, Said):
+            return said.response()
         return await said(request)
 
 
