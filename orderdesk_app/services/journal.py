@@ -1,0 +1,181 @@
+"""Every write to an order: opened before Order Desk hears of it, closed when its outcome is known, settled by the next read when it was not.
+
+The images of the order before, as meant and after are sealed. A row is left open while `closed_at` is empty: "open" means under way or cut off
+by a crash, "unknown" that Order Desk may still be at work on it.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any, Literal, Protocol
+
+from sqlalchemy import and_, or_, update
+from sqlmodel import col
+
+from orderdesk_app.context import Actor, OrderId, Sealed, current_request, new_id, now
+from orderdesk_app.db.changes import Change
+from orderdesk_app.db.engine import Database
+from orderdesk_app.db.owned import owned
+from orderdesk_app.db.signals import Signals
+from orderdesk_app.orderdesk import json_text
+from orderdesk_app.orderdesk.verdict import as_list, is_same, judge
+from orderdesk_app.services.open_store import StoreRecord
+
+Action = Literal["create", "update", "delete"]
+State = Literal["done", "not_done", "unknown"]
+Image = Mapping[str, Any]
+
+NOT_YET = OrderId("")  # a create has no order id until Order Desk gives one
+_MOST_LEFT_OPEN = 20
+_CREATES_LOOKED_FOR = timedelta(days=1)  # any order read may be the one that such a create made
+
+
+class SealsImages(Protocol):
+    """security.sealing, as far as the journal needs it."""
+
+    async def seal_for(self, tenant_id: str, table: str, column: str, row_id: str, value: bytes) -> Sealed: ...
+
+    async def open_for(self, tenant_id: str, table: str, column: str, row_id: str, sealed: Sealed) -> bytes: ...
+
+
+@dataclass(frozen=True, slots=True)
+class LeftOpen:
+    """A write whose outcome nobody has written down yet."""
+
+    id: str
+    at: datetime
+    action: str
+    is_under_way: bool  # Order Desk may still be at work on it: that nothing is seen of it proves nothing
+    before: Image | None
+    meant: Image | None
+
+
+class Journal:
+    """The rows of one tenant at a time; all of them are gone with their store."""
+
+    def __init__(self, database: Database, signals: Signals, sealer: SealsImages) -> None:
+        self._database, self._signals, self._sealer = database, signals, sealer
+
+    async def open(
+        self, actor: Actor, store: StoreRecord, order_id: OrderId, action: Action, *, before: Image | None, meant: Image | None, paths: Sequence[str]
+    ) -> str:
+        """Commit a row for a write that is about to begin; its id is the change id."""
+        row_id = new_id()
+        row = Change(
+            id=row_id,
+            tenant_id=actor.tenant_id,
+            store_row_id=store.id,
+            order_id=order_id,
+            action=action,
+            before=await self._seal(actor, row_id, "before", before),
+            meant=await self._seal(actor, row_id, "meant", meant),
+            paths=list(paths),
+            via=str(actor.via),
+            credential_id=actor.credential_id,
+            session_id=actor.session_id,
+            client_name=actor.client_name,
+            request_id=current_request().request_id,
+        )
+        async with self._database.write() as session:
+            session.add(row)
+        return row_id
+
+    async def renew(self, actor: Actor, change_id: str, *, before: Image, meant: Image) -> None:
+        """The order was read anew, and the write is tried again from there."""
+        values = {"before": await self._seal(actor, change_id, "before", before), "meant": await self._seal(actor, change_id, "meant", meant)}
+        async with self._database.write() as session:
+            await session.execute(update(Change).where(col(Change.id) == change_id, col(Change.tenant_id) == actor.tenant_id).values(**values))
+
+    async def close(
+        self,
+        actor: Actor,
+        store: StoreRecord,
+        change_id: str,
+        state: State,
+        *,
+        after: Image | None = None,
+        order_id: OrderId | None = None,
+        paths: Sequence[str] | None = None,
+        final: bool = True,
+    ) -> None:
+        """Write down what became of it, and tell every process that this store was written. Not `final`: the next read shall settle it."""
+        values: dict[str, Any] = {"state": state, "closed_at": now() if final else None}
+        if paths is not None:
+            values["paths"] = list(paths)
+        if after is not None:
+            values["after"] = await self._seal(actor, change_id, "after", after)
+        if order_id is not None:
+            values["order_id"] = order_id
+        async with self._database.write() as session:
+            await session.execute(update(Change).where(col(Change.id) == change_id, col(Change.tenant_id) == actor.tenant_id).values(**values))
+            await self._signals.publish(session, f"store:{store.key}")
+
+    async def left_open(self, actor: Actor, store: StoreRecord, order_id: OrderId) -> list[LeftOpen]:
+        """Writes of this order, and creates that may have made it, whose outcome is not written down; the oldest first. One indexed question."""
+        question = owned(actor, Change).where(
+            col(Change.store_row_id) == store.id,
+            or_(col(Change.order_id) == order_id, and_(col(Change.order_id) == NOT_YET, col(Change.at) > now() - _CREATES_LOOKED_FOR)),
+            col(Change.state).in_(("open", "unknown")),
+            col(Change.closed_at).is_(None),
+        )
+        async with self._database.read() as session:
+            rows = (await session.exec(question.order_by(col(Change.id)).limit(_MOST_LEFT_OPEN))).all()
+        return [
+            LeftOpen(row.id, row.at, row.action, row.state == "unknown", await self._unseal(row, "before"), await self._unseal(row, "meant")) for row in rows
+        ]
+
+    async def settle(self, actor: Actor, store: StoreRecord, order_id: OrderId, rows: Sequence[LeftOpen], found: Image | None, *, patience: float) -> None:
+        """Close what the order as found (None: it is gone) decides. Ask only while the order's lock is held: nobody is writing then.
+
+        `patience` is how long, in seconds, Order Desk may be at work on a request whose end nobody heard.
+        """
+        for row in rows:
+            state = settlement(row, found, is_late=now() - row.at > timedelta(seconds=2 * patience))
+            if state is not None:
+                await self.close(actor, store, row.id, state, after=found if state == "done" else None, order_id=order_id)
+
+    async def _seal(self, actor: Actor, row_id: str, column: str, image: Image | None) -> Sealed | None:
+        if image is None:
+            return None
+        return await self._sealer.seal_for(actor.tenant_id, "changes", column, row_id, json_text.dumps(dict(image)))
+
+    async def _unseal(self, row: Change, column: str) -> Image | None:
+        sealed: Sealed | None = getattr(row, column)
+        if sealed is None:
+            return None
+        image = json_text.loads(await self._sealer.open_for(row.tenant_id, "changes", column, row.id, sealed))
+        return image if isinstance(image, dict) else None
+
+
+def settlement(row: LeftOpen, found: Image | None, *, is_late: bool) -> State | None:
+    """What the order as found says about a write that was left open; None if it says nothing yet. Pure."""
+    not_done: State | None = None if row.is_under_way and not is_late else "not_done"
+    if row.action == "create":
+        return "done" if found is not None and row.meant is not None and is_that_order(row.meant, found) else None
+    if row.action == "delete":
+        return "done" if found is None else not_done
+    if found is None or row.before is None or row.meant is None:
+        return "unknown"  # gone since: nothing will ever tell
+    verdict = judge(row.before, row.meant, found)
+    if verdict.arrived and not verdict.absent:
+        return "done"  # what is neither old nor new was changed again since
+    if verdict.ruling == "not_done":
+        return not_done
+    return "done" if verdict.ruling == "done" else "unknown"
+
+
+def is_that_order(meant: Image, found: Image) -> bool:
+    """True if an order found is the one that a create meant: same source id, and same source name where one was given."""
+    if not meant.get("source_id") or not is_same(meant.get("source_id"), found.get("source_id")):
+        return False
+    return not meant.get("source_name") or is_same(meant.get("source_name"), found.get("source_name"))
+
+
+def may_settle(rows: Sequence[LeftOpen], order: Image) -> bool:
+    """True if this order, as read, may decide one of the rows."""
+    return any(row.action != "create" or (row.meant is not None and is_that_order(row.meant, order)) for row in rows)
+
+
+def newest(orders: Any, meant: Image) -> dict[str, Any] | None:
+    """Of the orders that Order Desk names, the latest one that is the order meant."""
+    return next((order for order in as_list(orders) if isinstance(order, dict) and is_that_order(meant, order)), None)

@@ -1,0 +1,617 @@
+"""Safe order changes: one writer at a time, a fresh read, a merge, one write, and proof of what became of it (docs/design.md decisions 7, 9, 10).
+
+Order Desk replaces whole orders and knows no versions. A write whose answer was lost is settled by reading; it is repeated only when reading
+proves that it was not done. When neither can be proven the caller hears OutcomeUnknown, and the journal row stays open for the next read.
+"""
+
+import asyncio
+import re
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from orderdesk_app.context import Actor, OrderId, now
+from orderdesk_app.errors import (
+    Conflict,
+    NotFound,
+    OrderDeskAgentsError,
+    OutcomeUnknown,
+    RateLimited,
+    StoreKeyRefused,
+    Unexpected,
+    UpstreamFailed,
+    UpstreamUnreachable,
+    ValidationFailed,
+)
+from orderdesk_app.observability import RECONCILED, WRITES, log
+from orderdesk_app.orderdesk import dates, merge
+from orderdesk_app.orderdesk.client import OrderDeskClient
+from orderdesk_app.orderdesk.locks import Lock, OrderLocks
+from orderdesk_app.orderdesk.merge import FolderMove, Plan, plan_create, plan_update
+from orderdesk_app.orderdesk.patience import Patience
+from orderdesk_app.orderdesk.verdict import is_refusal, is_same, judge, may_still_happen
+from orderdesk_app.services.journal import NOT_YET, Action, Journal, State, is_that_order, newest
+from orderdesk_app.services.open_store import OpenStore
+from orderdesk_app.services.reads import Reads
+
+_LOG = log(__name__)
+_PAUSES = (0.3, 1.0, 3.0)  # before reading again while Order Desk may still be at work
+_DUPLICATE = re.compile(r"duplicate|already (?:exists|been)", re.IGNORECASE)
+_ORDER_ID = re.compile(r"(?<!\d)\d{4,20}(?!\d)", re.ASCII)
+
+Order = dict[str, Any]
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """An order after its change: what is changed, as dotted paths, and the journal's id of it (None when nothing had to be written).
+
+    `differing` are paths that Order Desk wrote in another way than it was told to; a create may end like that.
+    """
+
+    order: Order
+    changed: tuple[str, ...]
+    change_id: str | None
+    differing: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Deleted:
+    order_id: OrderId
+    change_id: str
+
+
+class _Gone:
+    """Order Desk says that there is no such order (any more)."""
+
+
+GONE = _Gone()
+
+
+@dataclass(slots=True)
+class _Write:
+    """One write under way: who, where, what, and its journal row."""
+
+    actor: Actor
+    store: OpenStore
+    order_id: OrderId
+    action: Action
+    patience: Patience
+    change_id: str = ""
+    has_begun: bool = False  # from here on the caller may leave, and the write goes on to its end
+
+
+class OrderChanges:
+    """Creates, updates and deletes. `repeats` is MUTATION_MAX_RETRIES, `timeout` HTTP_TIMEOUT in seconds."""
+
+    def __init__(
+        self,
+        client: OrderDeskClient,
+        locks: OrderLocks,
+        journal: Journal,
+        reads: Reads,
+        *,
+        repeats: int,
+        timeout: float,
+        sleep: Callable[[float], Awaitable[object]] = asyncio.sleep,
+    ) -> None:
+        self._client, self._locks, self._journal, self._reads = client, locks, journal, reads
+        self._repeats, self._timeout, self._sleep = repeats, timeout, sleep
+        self._running: set[asyncio.Future[Any]] = set()
+
+    async def update(
+        self, actor: Actor, store: OpenStore, order_id: OrderId, changes: Any, *, expected_date_updated: str | None, patience: Patience
+    ) -> Written:
+        write = _Write(actor, store, order_id, "update", patience)
+        folders = await self._folders(store, changes, patience)
+        return await self._to_its_end(write, self._update(write, changes, expected_date_updated, folders))
+
+    async def create(self, actor: Actor, store: OpenStore, order_data: Any, *, patience: Patience) -> Written:
+        write = _Write(actor, store, NOT_YET, "create", patience)
+        plan = plan_create(order_data, at=now(), folders=await self._folders(store, order_data, patience))
+        is_ours = not is_same(as_given(order_data).get("source_id"), plan.body["source_id"])
+        if not is_ours:
+            await self._must_be_new(write, plan)
+        return await self._to_its_end(write, self._create(write, plan, is_ours=is_ours))
+
+    async def delete(self, actor: Actor, store: OpenStore, order_id: OrderId, *, patience: Patience) -> Deleted:
+        write = _Write(actor, store, order_id, "delete", patience)
+        return await self._to_its_end(write, self._delete(write))
+
+    async def settle(self, actor: Actor, store: OpenStore, order_id: OrderId) -> Order | None:
+        """Settle what earlier writes of this order left open, unless somebody is writing it just now: then they will. The order as read for that."""
+        try:
+            async with self._locks.holding(store.access, order_id, Patience(0)):
+                left = await self._journal.left_open(actor, store.record, order_id)
+                found = await self._read(store, order_id, Patience(self._timeout))
+                await self._journal.settle(actor, store.record, order_id, left, None if isinstance(found, _Gone) else found, patience=self._timeout)
+                return None if isinstance(found, _Gone) else found
+        except RateLimited:
+            return None
+
+    async def close(self) -> None:
+        """Wait for writes whose caller has gone."""
+        while self._running:
+            await asyncio.wait(self._running)
+
+    # ------------------------------------------------------------------ update
+
+    async def _update(self, write: _Write, changes: Any, expected: str | None, folders: merge.Folders) -> Written:
+        async with self._locks.holding(write.store.access, write.order_id, write.patience) as lock:
+            before = await self._fresh(write)
+            _must_be_version(before, expected)
+            plan = plan_update(before, changes, at=now(), folders=folders)
+            if not plan.changed:
+                return Written(before, (), None)
+            await self._begin(write, lock, before=before, meant=plan.meant, paths=plan.changed)
+            try:
+                order = await self._put(write, lock, before, as_given(changes), plan, folders) if plan.needs_put else before
+                if plan.folder is not None:
+                    if not lock.still_held():
+                        raise self._half_done(None, write, plan, plan.folder, "not_done")
+                    order = await self._move(write, plan, plan.folder, order)
+                await self._end(write, "done", after=order)
+                return Written(order, plan.changed, write.change_id)
+            except BaseException as error:
+                await self._note_failure(write, error)
+                raise
+
+    async def _put(self, write: _Write, lock: Lock, before: Order, changes: Mapping[str, Any], first: Plan, folders: merge.Folders) -> Order:
+        """PUT until the order is as meant. The order as it is then; raises what is known otherwise."""
+        plan = first
+        came_through: set[str] = set()
+        for attempt in range(self._repeats + 1):
+            if attempt:
+                came_through.update(path for path in first.changed if path not in plan.changed)
+            _must_be_held(lock, has_written=attempt > 0)
+            lost: OrderDeskAgentsError | None = None
+            found: Order
+            try:
+                found = await self._client.replace_order(write.store.access, write.order_id, plan.body, write.patience)
+            except OrderDeskAgentsError as error:
+                if error.outcome == "not_done" or isinstance(error, ValidationFailed):
+                    raise _after_part(error, write, first, came_through) from error
+                lost = error
+                found = await self._found_after(write, error, before, plan)
+            verdict = judge(before, plan.body, found)
+            if lost is not None:
+                RECONCILED.labels(verdict.ruling).inc()
+                if verdict.ruling == "changed_by_other":
+                    raise self._unknown(write, lost)
+                if verdict.arrived and not verdict.absent:
+                    return found  # it was written, and somebody changed parts of it since
+                if verdict.ruling == "not_done" and is_refusal(lost):
+                    raise _after_part(_as_not_done(lost), write, first, came_through) from lost
+                if verdict.ruling == "not_done" and may_still_happen(lost):
+                    raise self._unknown(write, lost)
+            if verdict.ruling == "done":
+                return found
+            if attempt == self._repeats:
+                raise _after_part(_differs(verdict.differing, lost), write, first, {*came_through, *verdict.arrived}, is_other=bool(verdict.other)) from lost
+            # Fetch, merge, write again. What was read to judge a lost answer is as fresh as can be.
+            changes = merge.remaining(changes, verdict.arrived)
+            fresh = found if lost is not None else await self._read_again(write, first, came_through)
+            try:
+                plan = plan_update(fresh, changes, at=now(), folders=folders)
+            except ValidationFailed as error:  # somebody took the item away, or filled the notes
+                raise _after_part(error, write, first, came_through) from error
+            if verdict.ruling == "not_done" and not is_same(fresh, before):
+                await self._journal.renew(write.actor, write.change_id, before=fresh, meant=plan.meant)
+            before = fresh
+            if not plan.needs_put:
+                return fresh
+        raise AssertionError("the last attempt returns or raises")
+
+    async def _found_after(self, write: _Write, lost: OrderDeskAgentsError, before: Order, plan: Plan) -> Order:
+        """The order as it is after a PUT without an answer; read again for a while where Order Desk may still be at work."""
+        found = await self._read_lost(write, lost)
+        for pause in _PAUSES if may_still_happen(lost) else ():
+            if isinstance(found, _Gone) or judge(before, plan.body, found).ruling != "not_done":
+                break
+            await self._sleep(min(pause, self._timeout))
+            found = await self._read_lost(write, lost)
+        if isinstance(found, _Gone):
+            raise NotFound(
+                f"Order {write.order_id} was deleted by somebody else while it was being changed. Nothing is left to change.",
+                field="order_id",
+                outcome="not_done",
+                details={"change_id": write.change_id},
+            ) from lost
+        return found
+
+    async def _read_again(self, write: _Write, first: Plan, came_through: set[str]) -> Order:
+        try:
+            found = await self._read(write.store, write.order_id, write.patience)
+        except OrderDeskAgentsError as error:
+            raise _after_part(_differs(tuple(path for path in first.changed if path not in came_through), error), write, first, came_through) from error
+        if isinstance(found, _Gone):
+            raise NotFound(f"Order {write.order_id} was deleted by somebody else while it was being changed.", field="order_id", outcome="not_done")
+        return found
+
+    async def _move(self, write: _Write, plan: Plan, move: FolderMove, order: Order) -> Order:
+        """Put the order into its new folder. Moving twice is as good as once, so a lost answer that is proven not done is repeated."""
+        for attempt in range(self._repeats + 1):
+            lost: OrderDeskAgentsError | None = None
+            rows: list[dict[str, Any]] = []
+            try:
+                rows = await self._client.move_orders(write.store.access, [write.order_id], write.patience, folder_id=move.folder_id)
+            except OrderDeskAgentsError as error:
+                lost = error
+                if error.outcome == "not_done" or isinstance(error, ValidationFailed):
+                    raise self._half_done(error, write, plan, move, "not_done") from error
+            said_moved = any(is_same(row.get("order_id"), write.order_id) and row.get("status") != "error" for row in rows)
+            found = await self._found_after_move(write, lost, move)
+            if lost is not None:
+                RECONCILED.labels("done" if found is not None and is_same(found.get("folder_id"), move.folder_id) else "not_done").inc()
+            if found is not None and (said_moved or is_same(found.get("folder_id"), move.folder_id)):
+                return found
+            if found is None and said_moved:
+                return {**order, "folder_id": plan.meant["folder_id"]}
+            if found is None or (lost is not None and may_still_happen(lost)):
+                raise self._half_done(lost, write, plan, move, "unknown") from lost
+            if attempt == self._repeats or (lost is not None and is_refusal(lost)):
+                raise self._half_done(lost, write, plan, move, "not_done") from lost
+        raise AssertionError("the last attempt returns or raises")
+
+    async def _found_after_move(self, write: _Write, lost: OrderDeskAgentsError | None, move: FolderMove) -> Order | None:
+        """The order after a move, None when it cannot be read."""
+        pauses = _PAUSES if lost is not None and may_still_happen(lost) else ()
+        found: Order | None = None
+        for pause in (0.0, *pauses):
+            if pause:
+                await self._sleep(min(pause, self._timeout))
+            try:
+                seen = await self._read(write.store, write.order_id, self._time_to_read(write))
+            except OrderDeskAgentsError:
+                continue
+            found = None if isinstance(seen, _Gone) else seen
+            if found is not None and is_same(found.get("folder_id"), move.folder_id):
+                break
+        return found
+
+    # ------------------------------------------------------------------ create
+
+    async def _must_be_new(self, write: _Write, plan: Plan) -> None:
+        """A source id of the caller's may be taken. Asked before, as after a lost answer nobody could tell the old order from the new one."""
+        found = newest(await self._by_source(write.store, plan.body, write.patience), plan.body)
+        if found is not None:
+            order_id = OrderId(str(found.get("id")))
+            left = await self._journal.left_open(write.actor, write.store.record, order_id)
+            await self._journal.settle(write.actor, write.store.record, order_id, left, found, patience=self._timeout)
+            raise _exists(order_id, plan.body)
+
+    async def _create(self, write: _Write, plan: Plan, *, is_ours: bool) -> Written:
+        await self._begin(write, None, before=None, meant=plan.meant, paths=plan.changed)
+        try:
+            order = await self._post(write, plan, is_ours=is_ours)
+            verdict = judge({}, plan.body, order)
+            await self._end(write, "done", after=order, order_id=OrderId(str(order.get("id"))))
+            return Written(order, tuple(path for path in plan.changed if path not in verdict.differing), write.change_id, verdict.differing)
+        except BaseException as error:
+            await self._note_failure(write, error)
+            raise
+
+    async def _post(self, write: _Write, plan: Plan, *, is_ours: bool) -> Order:
+        for attempt in range(self._repeats + 1):
+            try:
+                return await self._client.create_order(write.store.access, plan.body, write.patience)
+            except OrderDeskAgentsError as error:
+                if error.outcome == "not_done" or isinstance(error, ValidationFailed):
+                    if attempt == 0:
+                        raise
+                    raise _as_not_done(error) from error
+                lost = error
+            found = await self._found_after_post(write, plan, lost)
+            RECONCILED.labels("done" if found is not None else "not_done").inc()
+            if found is not None:
+                if is_ours or judge({}, plan.body, found).ruling == "done":
+                    return found
+                raise _exists(OrderId(str(found.get("id"))), plan.body) from lost
+            if is_refusal(lost):
+                raise _duplicate(lost) or _as_not_done(lost) from lost
+            if may_still_happen(lost):
+                raise self._unknown(write, lost, source_id=str(plan.body["source_id"]))
+            if attempt == self._repeats:
+                raise _as_not_done(lost) from lost
+        raise AssertionError("the last attempt returns or raises")
+
+    async def _found_after_post(self, write: _Write, plan: Plan, lost: OrderDeskAgentsError) -> Order | None:
+        """The order that a POST without an answer made, None if there is none. Raises OutcomeUnknown when that cannot be read."""
+        for pause in (0.0, *(_PAUSES if may_still_happen(lost) else ())):
+            if pause:
+                await self._sleep(min(pause, self._timeout))
+            try:
+                found = newest(await self._by_source(write.store, plan.body, self._time_to_read(write)), plan.body)
+            except OrderDeskAgentsError as error:
+                raise self._unknown(write, lost, source_id=str(plan.body["source_id"])) from error
+            if found is not None:
+                return found
+        return None
+
+    async def _by_source(self, store: OpenStore, body: Mapping[str, Any], patience: Patience) -> list[Order]:
+        page = await self._client.list_orders(store.access, {"source_id": str(body["source_id"]), "limit": "50"}, patience)
+        return [order for order in page.orders if is_that_order(body, order)]
+
+    # ------------------------------------------------------------------ delete
+
+    async def _delete(self, write: _Write) -> Deleted:
+        async with self._locks.holding(write.store.access, write.order_id, write.patience) as lock:
+            before = await self._fresh(write)
+            await self._begin(write, lock, before=before, meant=None, paths=())
+            try:
+                await self._remove(write, lock)
+                await self._end(write, "done")
+                return Deleted(write.order_id, write.change_id)
+            except BaseException as error:
+                await self._note_failure(write, error)
+                raise
+
+    async def _remove(self, write: _Write, lock: Lock) -> None:
+        """DELETE until the order is gone: what is gone is not deleted twice, so even a request that may still be at work is repeated."""
+        for attempt in range(self._repeats + 1):
+            _must_be_held(lock, has_written=attempt > 0)
+            try:
+                await self._client.delete_order(write.store.access, write.order_id, write.patience)
+                return
+            except OrderDeskAgentsError as error:
+                if attempt == 0 and isinstance(error, NotFound):
+                    raise NotFound(f"Order {write.order_id} was deleted by somebody else just now.", field="order_id", outcome="not_done") from error
+                if attempt > 0 and isinstance(error, NotFound):
+                    return
+                if error.outcome == "not_done" or isinstance(error, ValidationFailed):
+                    raise
+                lost = error
+            found = await self._read_lost(write, lost)
+            RECONCILED.labels("done" if isinstance(found, _Gone) else "not_done").inc()
+            if isinstance(found, _Gone):
+                return
+            if is_refusal(lost):
+                raise _as_not_done(lost) from lost
+            if attempt == self._repeats:
+                raise self._unknown(write, lost) if may_still_happen(lost) else _as_not_done(lost) from lost
+        raise AssertionError("the last attempt returns or raises")
+
+    # ------------------------------------------------------------------ what they share
+
+    async def _to_its_end(self, write: _Write, work: Awaitable[T]) -> T:
+        """Run a write so that a caller who leaves stops it before it begins, and not any more after."""
+        task = asyncio.ensure_future(work)
+        self._running.add(task)
+        task.add_done_callback(self._finished)
+        try:
+            return await asyncio.shield(task)
+        except asyncio.CancelledError:
+            if not write.has_begun:
+                task.cancel()
+            raise
+
+    def _finished(self, task: asyncio.Future[Any]) -> None:
+        self._running.discard(task)
+        if not task.cancelled():
+            task.exception()  # it may have no caller any more to hear it; the journal has it
+
+    async def _fresh(self, write: _Write) -> Order:
+        """The order as it is now; settles what earlier writes left open. Raises NotFound."""
+        question = asyncio.ensure_future(self._journal.left_open(write.actor, write.store.record, write.order_id))
+        try:
+            found = await self._read(write.store, write.order_id, write.patience)
+        except BaseException:
+            question.cancel()
+            await asyncio.gather(question, return_exceptions=True)
+            raise
+        gone = isinstance(found, _Gone)
+        await self._journal.settle(
+            write.actor, write.store.record, write.order_id, await question, None if isinstance(found, _Gone) else found, patience=self._timeout
+        )
+        if gone or isinstance(found, _Gone):
+            raise _no_such_order(write.store, write.order_id)
+        return found
+
+    async def _read(self, store: OpenStore, order_id: OrderId, patience: Patience) -> Order | _Gone:
+        try:
+            return await self._client.get_order(store.access, order_id, patience)
+        except NotFound:
+            return GONE
+
+    async def _read_lost(self, write: _Write, lost: OrderDeskAgentsError) -> Order | _Gone:
+        """Read to learn what became of a write. Raises OutcomeUnknown when even that cannot be read."""
+        try:
+            return await self._read(write.store, write.order_id, self._time_to_read(write))
+        except OrderDeskAgentsError as error:
+            raise self._unknown(write, lost) from error
+
+    def _time_to_read(self, write: _Write) -> Patience:
+        """Patience of its own: a write that waited long must still be able to learn its outcome."""
+        write.patience.requests += 1
+        return Patience(max(self._timeout, write.patience.remaining()))
+
+    async def _folders(self, store: OpenStore, changes: Any, patience: Patience) -> merge.Folders:
+        """The store's folders; asked for anew when the changes name one that we do not know."""
+        wanted = merge.wanted_folder(changes)
+        if wanted is None or merge.find_folder(wanted, store.record.folders) is not None:
+            return store.record.folders
+        return folders_of(await self._client.get_store(store.access, patience))
+
+    async def _begin(self, write: _Write, lock: Lock | None, *, before: Order | None, meant: Mapping[str, Any] | None, paths: Sequence[str]) -> None:
+        try:
+            write.change_id = await self._journal.open(write.actor, write.store.record, write.order_id, write.action, before=before, meant=meant, paths=paths)
+        except Exception as error:
+            _LOG.error("the journal could not be opened", exc_info=error)
+            raise Unexpected("Our journal could not be written, so nothing was changed. Try again in a minute.", outcome="not_done") from error
+        write.has_begun = True
+        if lock is not None and not lock.still_held():
+            await self._end(write, "not_done")
+            _must_be_held(lock, has_written=False)
+
+    async def _end(
+        self,
+        write: _Write,
+        state: State,
+        *,
+        after: Order | None = None,
+        order_id: OrderId | None = None,
+        paths: Sequence[str] | None = None,
+        final: bool = True,
+    ) -> None:
+        """Close the journal row and forget what was cached. What happened has happened: a database that fails here makes no failure of it."""
+        WRITES.labels(write.action, state).inc()
+        try:
+            await self._journal.close(write.actor, write.store.record, write.change_id, state, after=after, order_id=order_id, paths=paths, final=final)
+        except Exception as error:
+            _LOG.error("a journal row stays open for the next read", exc_info=error)
+        try:
+            await self._reads.drop(write.store.access.key)
+        except Exception as error:
+            _LOG.error("the cache could not be emptied", exc_info=error)
+
+    async def _note_failure(self, write: _Write, error: BaseException) -> None:
+        outcome = error.outcome if isinstance(error, OrderDeskAgentsError) else "unknown"
+        if isinstance(error, OrderDeskAgentsError):
+            error.details.setdefault("change_id", write.change_id)
+        if outcome == "not_done":
+            await self._end(write, "not_done")
+        elif outcome == "partly_done" and isinstance(error, OrderDeskAgentsError) and error.details.get("changed"):
+            await self._end(write, "done", paths=[str(path) for path in as_sequence(error.details["changed"])])
+        elif outcome == "partly_done":
+            await self._end(write, "unknown")
+        else:
+            await self._end(write, "unknown", final=False)
+
+    def _unknown(self, write: _Write, lost: OrderDeskAgentsError, *, source_id: str = "") -> OutcomeUnknown:
+        read = f"look for it with orders_list and source_id {source_id}" if source_id else f"read order {write.order_id} with orders_get"
+        again = f"; if it is not there, create it with that same source_id {source_id}" if source_id else " and repeat only what is missing"
+        details: dict[str, object] = {"change_id": write.change_id, "order_id": str(write.order_id)}
+        if source_id:
+            details = {"change_id": write.change_id, "source_id": source_id}
+        error = OutcomeUnknown(
+            f"{_reason(lost)} It is not known whether the change was made. Do not repeat it yet: first {read}{again}.",
+            outcome="unknown",
+            retry_after=lost.retry_after,
+            details=details,
+        )
+        error.__cause__ = lost
+        return error
+
+    def _half_done(self, lost: OrderDeskAgentsError | None, write: _Write, plan: Plan, move: FolderMove, folder_outcome: str) -> OrderDeskAgentsError:
+        """The fields stand, the folder does not (or nobody knows); without fields it is simply the folder's own outcome."""
+        cause = lost or UpstreamFailed("Order Desk answered without moving the order.")
+        fields = [path for path in plan.changed if path != "folder_id"]
+        if not fields:
+            return self._unknown(write, cause) if folder_outcome == "unknown" else _as_not_done(cause)
+        done = f"Half done: {', '.join(fields)} changed; "
+        details: dict[str, object] = {"change_id": write.change_id, "order_id": str(write.order_id), "changed": fields}
+        if folder_outcome == "unknown":
+            words = f"{done}it is not known whether the order was moved to folder {move.folder_name}. Read it with orders_get before you repeat the move alone."
+            return OutcomeUnknown(f"{_reason(cause)} {words}", outcome="unknown", details=details)
+        details["not_changed"] = ["folder_id"]
+        words = f"{done}the order was not moved to folder {move.folder_name}. Repeat the move alone: changes with only folder_id {move.folder_id}."
+        return _like(cause, f"{_reason(cause)} {words}", outcome_is_part=True, details=details)
+
+
+def folders_of(told: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:
+    """The folders of a store as Order Desk tells them: a map of id and name, or our own list of pairs."""
+    folders = told.get("folders") or {}
+    pairs = folders.items() if isinstance(folders, Mapping) else folders
+    return tuple((str(id_), str(name)) for id_, name in pairs)
+
+
+def as_sequence(value: object) -> Sequence[object]:
+    return value if isinstance(value, list | tuple) else ()
+
+
+def as_given(changes: Any) -> dict[str, Any]:
+    return dict(changes) if isinstance(changes, Mapping) else {}
+
+
+def _must_be_version(order: Mapping[str, Any], expected: str | None) -> None:
+    if not expected:
+        return
+    there = str(order.get("date_updated") or "")
+    dates.to_upstream(expected, "expected_date_updated")  # refuses what is no date
+    if not dates.is_same_moment(there, expected):
+        raise Conflict(
+            f"The order has changed since you read it: its date_updated is {dates.to_iso(there)}, not {dates.to_iso(expected)}. Nothing was written. "
+            "Read it again and decide anew.",
+            field="expected_date_updated",
+            outcome="not_done",
+            details={"expected_date_updated": dates.to_iso(expected), "date_updated": dates.to_iso(there)},
+        )
+
+
+def _must_be_held(lock: Lock, *, has_written: bool) -> None:
+    if not lock.still_held():
+        raise UpstreamUnreachable(
+            "This process stood still for so long that another may be writing the order. "
+            + ("Read the order before you go on." if has_written else "Nothing was written. Try again."),
+            retry_after=1,
+            outcome="unknown" if has_written else "not_done",
+        )
+
+
+def _no_such_order(store: OpenStore, order_id: OrderId) -> NotFound:
+    return NotFound(
+        f"Store {store.record.name} has no order {order_id}. Order ids are Order Desk's own; find one by the shop's number with orders_list and source_id.",
+        field="order_id",
+        outcome="not_done",
+    )
+
+
+def _exists(order_id: OrderId, body: Mapping[str, Any]) -> Conflict:
+    return Conflict(
+        f"Order {order_id} exists already with source_id {body['source_id']}. Nothing was created. Change that order with orders_update, or use another source_id.",
+        field="source_id",
+        outcome="not_done",
+        details={"order_id": str(order_id), "source_id": str(body["source_id"])},
+    )
+
+
+def _duplicate(lost: OrderDeskAgentsError) -> Conflict | None:
+    """Order Desk's own refusal of a duplicate, which names the order that exists (docs/orderdesk-api.md 7.1)."""
+    said = str(lost.details.get("upstream_message") or "")
+    if not _DUPLICATE.search(said):
+        return None
+    named = _ORDER_ID.findall(said)
+    words = f"Order {named[-1]} exists already, Order Desk says" if named else f"Order Desk says: “{said}”"
+    details: dict[str, object] = {"order_id": named[-1]} if named else {}
+    return Conflict(f"{words}. Nothing was created. Change that order with orders_update.", field="source_id", outcome="not_done", details=details)
+
+
+def _differs(paths: Sequence[str], lost: OrderDeskAgentsError | None) -> OrderDeskAgentsError:
+    why = f"{_reason(lost)} " if lost is not None else ""
+    words = f"{why}Order Desk did not write {', '.join(paths[:20])} as it was told to"
+    return _like(lost, f"{words}. Read the order before you try again.") if lost is not None else UpstreamFailed(f"{words}. Check these fields in Order Desk.")
+
+
+def _after_part(error: OrderDeskAgentsError, write: _Write, plan: Plan, came_through: set[str], *, is_other: bool = False) -> OrderDeskAgentsError:
+    """The error with the truth about the whole update: earlier attempts may have brought part of it through, or (`is_other`) something else."""
+    done = [path for path in plan.changed if path in came_through]
+    details: dict[str, object] = {**error.details, "change_id": write.change_id}
+    if not done:
+        return _like(error, error.message, outcome_is_part=is_other, details=details)
+    details |= {"changed": done, "not_changed": [path for path in plan.changed if path not in came_through]}
+    return _like(error, f"Partly done: {', '.join(done[:20])} changed. {error.message}", outcome_is_part=True, details=details)
+
+
+def _as_not_done(error: OrderDeskAgentsError) -> OrderDeskAgentsError:
+    """The same error, now that reading has proven that nothing was done."""
+    return _like(error, f"{_reason(error)} Reading proved that nothing was changed.", details=dict(error.details))
+
+
+def _like(error: OrderDeskAgentsError, message: str, *, outcome_is_part: bool = False, details: dict[str, object] | None = None) -> OrderDeskAgentsError:
+    kind: type[OrderDeskAgentsError] = UpstreamFailed
+    for known in (RateLimited, StoreKeyRefused, UpstreamUnreachable, NotFound, ValidationFailed):
+        if isinstance(error, known):
+            kind = known
+            break
+    return kind(
+        message, field=error.field, retry_after=error.retry_after, outcome="partly_done" if outcome_is_part else "not_done", details=details or error.details
+    )
+
+
+def _reason(error: OrderDeskAgentsError) -> str:
+    """What happened, without the advice that followed it: the advice is ours now."""
+    said = error.details.get("upstream_message")
+    if said and is_refusal(error):
+        return f"Order Desk refused: “{said}”."
+    return error.message.split(". ", 1)[0].rstrip(".") + "."

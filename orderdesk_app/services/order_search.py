@@ -1,0 +1,224 @@
+"""Which orders a list shows: our filters as Order Desk's parameters, `status` as the folder of that name, and `search`, which is ours alone."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any
+
+from orderdesk_app.context import OrderId
+from orderdesk_app.errors import NotFound, ValidationFailed
+from orderdesk_app.orderdesk.answers import OrderPage
+from orderdesk_app.orderdesk.dates import to_upstream
+from orderdesk_app.orderdesk.merge import ADDRESS_FIELDS, SUMS, TEXTS
+from orderdesk_app.orderdesk.verdict import as_map, decimal_of
+
+MOST_ROWS = 500  # of one page of Order Desk's
+ORDERED_BY = (
+    *TEXTS, *SUMS, "id", "quantity_total", "weight_total", "product_total", "discount_total", "order_total", "refund_total", "email_count", "folder_id",
+    "date_added", "date_updated", *(f"{part}_{name}" for part in ("shipping", "customer") for name in ADDRESS_FIELDS[part]),
+)  # fmt: skip
+_EQUAL = ("source_id", "source_name", "email", "customer_id")
+_WITHIN = tuple(f"{part}_{name}" for part in ("customer", "shipping") for name in ("first_name", "last_name", "company", "phone"))
+_DATES = {
+    "search_start_date": ("date_added", False),
+    "search_end_date": ("date_added", True),
+    "modified_start_date": ("date_updated", False),
+    "modified_end_date": ("date_updated", True),
+}
+
+Folders = Sequence[tuple[str, str]]
+Row = Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class OrderQuery:
+    """What orders_list asks for; None is not asked. Dates are ISO or Order Desk's form."""
+
+    limit: int = 50
+    offset: int = 0
+    folder_id: str | None = None
+    folder_name: str | None = None
+    status: str | None = None
+    search: str | None = None
+    source_id: str | None = None
+    source_name: str | None = None
+    search_start_date: str | None = None
+    search_end_date: str | None = None
+    modified_start_date: str | None = None
+    modified_end_date: str | None = None
+    email: str | None = None
+    customer_id: str | None = None
+    customer_first_name: str | None = None
+    customer_last_name: str | None = None
+    customer_company: str | None = None
+    customer_phone: str | None = None
+    shipping_first_name: str | None = None
+    shipping_last_name: str | None = None
+    shipping_company: str | None = None
+    shipping_phone: str | None = None
+    order_by: str | None = None
+    order: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Rows:
+    """A page of whole orders. `total` is None when nobody knows it; `matched_by` says for each order id what a search found it by."""
+
+    orders: list[dict[str, Any]]
+    total: int | None
+    has_more: bool
+    matched_by: dict[str, tuple[str, ...]]
+
+
+def upstream_parameters(query: OrderQuery, folders: Folders) -> dict[str, str]:
+    """The filters and the sorting as Order Desk's own parameters, without the page. Raises ValidationFailed."""
+    parameters = {name: text for name in (*_EQUAL, *_WITHIN) if (text := _text(getattr(query, name)))}
+    folder = _folder(query, folders)
+    if folder:
+        parameters["folder_id"] = folder
+    for name, (_, is_end) in _DATES.items():
+        if value := _text(getattr(query, name)):
+            parameters[name] = to_upstream(value, name, end_of_day=is_end)
+    if query.order_by:
+        if query.order_by not in ORDERED_BY:
+            raise ValidationFailed(f"order_by: orders cannot be sorted by that. Use one of {', '.join(ORDERED_BY)}.", field="order_by")
+        parameters["order_by"] = query.order_by
+    if query.order:
+        if query.order.strip().upper() not in ("ASC", "DESC"):
+            raise ValidationFailed("order: must be ASC or DESC.", field="order")
+        parameters["order"] = query.order.strip().upper()
+    return parameters
+
+
+def names_unknown_folder(query: OrderQuery, folders: Folders) -> bool:
+    """True if the store's folders should be asked for anew before the query is refused."""
+    name = _text(query.status) or _text(query.folder_name)
+    return bool(name) and _find(name, folders) is None
+
+
+def searched_fields(search: str) -> tuple[str, ...]:
+    """What a search text can be: at most four questions to Order Desk."""
+    if search.isascii() and search.isdigit():
+        return ("id", "source_id")
+    if "@" in search:
+        return ("email", "source_id")
+    return ("source_id", "email", "customer_last_name", "shipping_last_name")
+
+
+async def search_orders(
+    search: str,
+    parameters: Mapping[str, str],
+    *,
+    limit: int,
+    offset: int,
+    get: Callable[[OrderId], Awaitable[dict[str, Any]]],
+    listing: Callable[[Mapping[str, str]], Awaitable[OrderPage]],
+) -> Rows:
+    """Orders that the text finds by any of its fields, united, under all other filters. Raises ValidationFailed beyond the 500th row."""
+    wanted = offset + limit
+    if wanted > MOST_ROWS:
+        raise ValidationFailed(f"offset: a search reaches its first {MOST_ROWS} rows; narrow it with another filter.", field="offset")
+    pages = await together([_one_field(field, search, parameters, wanted, get, listing) for field in searched_fields(search)])
+    found: dict[str, dict[str, Any]] = {}
+    matched: dict[str, list[str]] = {}
+    is_complete = True
+    for field, (rows, is_whole) in zip(searched_fields(search), pages, strict=True):
+        is_complete = is_complete and is_whole
+        for order in rows:
+            order_id = str(order.get("id"))
+            found.setdefault(order_id, order)
+            matched.setdefault(order_id, []).append(field)
+    ordered = sorted(found.values(), key=lambda order: _sort_key(order, parameters.get("order_by", "date_added")), reverse=parameters.get("order") != "ASC")
+    shown = ordered[offset:wanted]
+    has_more = len(ordered) > wanted or (not is_complete and len(shown) == limit and wanted < MOST_ROWS)
+    return Rows(shown, len(ordered) if is_complete else None, has_more, {str(order.get("id")): tuple(matched[str(order.get("id"))]) for order in shown})
+
+
+async def together(questions: Sequence[Awaitable[Any]]) -> list[Any]:
+    """All answers, or the first error once the other questions have been given up."""
+    tasks = [asyncio.ensure_future(question) for question in questions]
+    try:
+        return list(await asyncio.gather(*tasks))
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
+def fits(order: Row, parameters: Mapping[str, str]) -> bool:
+    """Whether an order that was found another way passes the filters too."""
+    for name in _EQUAL:
+        if name in parameters and str(order.get(name) or "").strip().casefold() != parameters[name].casefold():
+            return False
+    for name in _WITHIN:
+        part, _, field = name.partition("_")
+        if name in parameters and parameters[name].casefold() not in str(as_map(order.get(part)).get(field) or "").casefold():
+            return False
+    if "folder_id" in parameters and str(order.get("folder_id")) not in parameters["folder_id"].split(","):
+        return False
+    for name, (field, is_end) in _DATES.items():
+        bound, moment = parameters.get(name), str(order.get(field) or "")
+        if bound and (moment > bound if is_end else moment < bound):  # Order Desk's form sorts as text
+            return False
+    return True
+
+
+async def _one_field(
+    field: str,
+    search: str,
+    parameters: Mapping[str, str],
+    wanted: int,
+    get: Callable[[OrderId], Awaitable[dict[str, Any]]],
+    listing: Callable[[Mapping[str, str]], Awaitable[OrderPage]],
+) -> tuple[list[dict[str, Any]], bool]:
+    """The orders that one field finds, and whether these are all of them."""
+    if field == "id":
+        try:
+            order = await get(OrderId(search))
+        except NotFound:
+            return [], True
+        return ([order] if fits(order, parameters) else []), True
+    page = await listing({**parameters, field: search, "limit": str(wanted), "offset": "0"})
+    is_whole = len(page.orders) >= page.total if page.total is not None else len(page.orders) < wanted
+    # A filter on the very field that is searched gave way to the search text above; it still applies.
+    return [order for order in page.orders if fits(order, {name: value for name, value in parameters.items() if name == field})], is_whole
+
+
+def _folder(query: OrderQuery, folders: Folders) -> str | None:
+    """The folder ids that the three ways of naming a folder agree on. `status` is the folder of that name: Order Desk has no other."""
+    ids = _text(query.folder_id)
+    if ids and not all(part.strip().isascii() and part.strip().isdigit() for part in ids.split(",")):
+        raise ValidationFailed("folder_id: must be the number of a folder, or several with commas between.", field="folder_id")
+    wanted = {part.strip() for part in ids.split(",")} if ids else None
+    for name in ("folder_name", "status"):
+        text = _text(getattr(query, name))
+        if not text:
+            continue
+        folder = _find(text, folders)
+        if folder is None:
+            known = ", ".join(known for _, known in folders) or "none known"
+            words = "this store has no such folder" if name == "folder_name" else "the status of an order is its folder, and this store has none of that name"
+            raise ValidationFailed(f"{name}: {words}. Its folders: {known}.", field=name)
+        if wanted is not None and folder not in wanted:
+            raise ValidationFailed(f"{name}: names another folder than the other filters do; an order is in one folder. Give only one.", field=name)
+        wanted = {folder}
+    return ",".join(sorted(wanted)) if wanted else None
+
+
+def _find(name: str, folders: Folders) -> str | None:
+    exact = next((id_ for id_, known in folders if known == name), None)
+    return exact or next((id_ for id_, known in folders if known.strip().casefold() == name.casefold()), None)
+
+
+def _text(value: str | None) -> str:
+    return value.strip() if value else ""
+
+
+def _sort_key(order: Row, name: str) -> tuple[int, Decimal, str, int]:
+    part, _, field = name.partition("_")
+    value = order.get(name, as_map(order.get(part)).get(field) if part in ("shipping", "customer") else None)
+    number = decimal_of(value)
+    order_id = str(order.get("id") or "")
+    last = int(order_id) if order_id.isascii() and order_id.isdigit() else 0
+    return (0, number, "", last) if number is not None else (1, Decimal(0), str(value or "").casefold(), last)

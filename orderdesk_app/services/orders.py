@@ -1,0 +1,121 @@
+"""The orders of a store: read through the cache, listed and searched, changed safely."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from orderdesk_app.context import Actor, OrderId, Scope
+from orderdesk_app.errors import NotFound, PermissionDenied
+from orderdesk_app.orderdesk import json_text
+from orderdesk_app.orderdesk.answers import OrderPage
+from orderdesk_app.orderdesk.client import OrderDeskClient
+from orderdesk_app.orderdesk.patience import Patience
+from orderdesk_app.services.journal import Journal, may_settle
+from orderdesk_app.services.open_store import OpenStore
+from orderdesk_app.services.order_changes import Deleted, OrderChanges, Written, folders_of
+from orderdesk_app.services.order_search import OrderQuery, Rows, names_unknown_folder, search_orders, together, upstream_parameters
+from orderdesk_app.services.reads import Reads
+
+
+@dataclass(frozen=True, slots=True)
+class Fetched:
+    """An order as Order Desk has it, and whether the cache told it. The order is shared: nobody changes it."""
+
+    order: dict[str, Any]
+    cached: bool
+
+
+@dataclass(frozen=True, slots=True)
+class OrderRows:
+    """A page of whole orders, shared as well. `total` is None when nobody knows it; `matched_by` names for each order id the fields a search found it by."""
+
+    orders: list[dict[str, Any]]
+    total: int | None
+    limit: int
+    offset: int
+    has_more: bool
+    cached: bool
+    matched_by: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+
+
+class Orders:
+    """What a person or an agent may ask about orders. Raises the errors of `errors.py`; a failed write says through `outcome` what became of it."""
+
+    def __init__(self, client: OrderDeskClient, reads: Reads, journal: Journal, changes: OrderChanges, *, cache_seconds: float) -> None:
+        self._client, self._reads, self._journal, self._changes, self._seconds = client, reads, journal, changes, cache_seconds
+
+    async def get(self, actor: Actor, store: OpenStore, order_id: OrderId, patience: Patience) -> Fetched:
+        """One whole order. Raises NotFound. A fresh read settles writes of this order whose outcome was not known."""
+        _need(actor, Scope.ORDERS_READ)
+
+        async def fetch() -> Any:
+            order, left = await together([self._client.get_order(store.access, order_id, patience), self._journal.left_open(actor, store.record, order_id)])
+            return (await self._changes.settle(actor, store, order_id) or order) if may_settle(left, order) else order
+
+        try:
+            order, cached = await self._reads.get(store.record, "order", order_id, self._seconds, fetch)
+        except NotFound as error:
+            if await self._journal.left_open(actor, store.record, order_id):
+                await self._changes.settle(actor, store, order_id)
+            words = "Order ids are Order Desk's own; find one by the shop's number with orders_list and source_id"
+            raise NotFound(f"Store {store.record.name} has no order {order_id}. {words}.", field="order_id") from error
+        return Fetched(order, cached)
+
+    async def list(self, actor: Actor, store: OpenStore, query: OrderQuery, patience: Patience) -> OrderRows:
+        """A page of orders. Raises ValidationFailed for a folder that the store does not have, a date that is none, an unknown sort field."""
+        _need(actor, Scope.ORDERS_READ)
+        folders = store.record.folders
+        if names_unknown_folder(query, folders):
+            folders = folders_of(await self._client.get_store(store.access, patience))
+        parameters = upstream_parameters(query, folders)
+        search = (query.search or "").strip()
+        name = json_text.dumps({**parameters, "limit": query.limit, "offset": query.offset, "?": search}).decode()
+
+        async def fetch() -> Any:
+            rows = await (self._search(store, search, parameters, query, patience) if search else self._page(store, parameters, query, patience))
+            return {"orders": rows.orders, "total": rows.total, "has_more": rows.has_more, "matched_by": rows.matched_by}
+
+        told, cached = await self._reads.get(store.record, "orders", name, self._seconds, fetch)
+        matched = {order_id: tuple(fields) for order_id, fields in told["matched_by"].items()}
+        return OrderRows(told["orders"], told["total"], query.limit, query.offset, told["has_more"], cached, matched)
+
+    async def create(self, actor: Actor, store: OpenStore, order_data: Any, patience: Patience) -> Written:
+        """A new order. Raises ValidationFailed, Conflict naming the order that exists, OutcomeUnknown naming the source id to look for."""
+        _need(actor, Scope.ORDERS_WRITE)
+        return await self._changes.create(actor, store, order_data, patience=patience)
+
+    async def update(
+        self, actor: Actor, store: OpenStore, order_id: OrderId, changes: Any, patience: Patience, *, expected_date_updated: str | None = None
+    ) -> Written:
+        """The order with `changes` merged in; two requests to Order Desk. Raises NotFound, ValidationFailed, Conflict with both versions, OutcomeUnknown."""
+        _need(actor, Scope.ORDERS_WRITE)
+        return await self._changes.update(actor, store, order_id, changes, expected_date_updated=expected_date_updated, patience=patience)
+
+    async def delete(self, actor: Actor, store: OpenStore, order_id: OrderId, patience: Patience) -> Deleted:
+        """The order is gone for good; the journal keeps its last image. Raises NotFound, OutcomeUnknown."""
+        _need(actor, Scope.ORDERS_WRITE)
+        return await self._changes.delete(actor, store, order_id, patience=patience)
+
+    async def close(self) -> None:
+        """Wait for writes whose caller has gone; for shutdown."""
+        await self._changes.close()
+
+    async def _page(self, store: OpenStore, parameters: Mapping[str, str], query: OrderQuery, patience: Patience) -> Rows:
+        page = await self._client.list_orders(store.access, {**parameters, "limit": str(query.limit), "offset": str(query.offset)}, patience)
+        shown = page.orders[: query.limit]
+        has_more = query.offset + len(shown) < page.total if page.total is not None else len(page.orders) >= query.limit
+        return Rows(shown, page.total, bool(shown) and has_more, {})
+
+    async def _search(self, store: OpenStore, search: str, parameters: Mapping[str, str], query: OrderQuery, patience: Patience) -> Rows:
+        async def get(order_id: OrderId) -> dict[str, Any]:
+            return await self._client.get_order(store.access, order_id, patience)
+
+        async def listing(asked: Mapping[str, str]) -> OrderPage:
+            return await self._client.list_orders(store.access, asked, patience)
+
+        return await search_orders(search, parameters, limit=query.limit, offset=query.offset, get=get, listing=listing)
+
+
+def _need(actor: Actor, scope: Scope) -> None:
+    if scope not in actor.scopes:
+        raise PermissionDenied(f"This key may not do that with orders. Make a key with the permission {scope} under Settings.")
