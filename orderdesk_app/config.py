@@ -257,7 +257,7 @@ def load_settings(environment: Mapping[str, str] | None = None, env_file: Path |
     """Settings from the environment and `.env`. Raises ConfigurationError naming variable, rule and example."""
     try:
         if environment is None:
-            return Settings(_env_file=env_file)  # type: ignore[call-arg]  # pydantic-settings' own argument
+            return Settings(_env_file=env_file)
         return Settings.model_validate({k.lower(): v for k, v in environment.items() if k.lower() in Settings.model_fields and v != ""})
     except ValidationError as error:
         raise ConfigurationError("\n".join(_sentence(line) for line in error.errors(include_url=False, include_input=False))) from None

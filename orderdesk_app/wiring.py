@@ -26,6 +26,7 @@ from orderdesk_app.orderdesk.client import OrderDeskClient, open_http
 from orderdesk_app.orderdesk.locks import OrderLocks
 from orderdesk_app.security.keyring import Keyring
 from orderdesk_app.security.sealing import Sealer
+from orderdesk_app.security.web import SessionCookies
 from orderdesk_app.services.access import Access
 from orderdesk_app.services.activity import Activity
 from orderdesk_app.services.audit import Audit
@@ -33,9 +34,11 @@ from orderdesk_app.services.console import ConsoleHistory
 from orderdesk_app.services.journal import Journal
 from orderdesk_app.services.keys import Keys
 from orderdesk_app.services.limits import Limits
+from orderdesk_app.services.order_changes import OrderChanges
 from orderdesk_app.services.orders import Orders
 from orderdesk_app.services.products import Products
 from orderdesk_app.services.reads import Reads
+from orderdesk_app.services.remarks import Remarks
 from orderdesk_app.services.sandbox import DatabaseRows, SandboxKeys
 from orderdesk_app.services.sessions import COOKIE, FormTokens, Sessions
 from orderdesk_app.services.signin import SignIn
@@ -70,6 +73,7 @@ class House:
     limits: Limits
     orders: Orders
     products: Products
+    remarks: Remarks
     runner: Runner
     sessions: Sessions
     sign_in: SignIn
@@ -132,28 +136,36 @@ async def _build(settings: Settings, closing: AsyncExitStack, http: httpx.AsyncC
         closing.push_async_callback(http.aclose)
     client = OrderDeskClient(http, Buckets(database), timeout=settings.http_timeout, max_retries=settings.http_max_retries, observe=_observe)
 
-    tenants = Tenants(database, keyring)
     keys = Keys(database, keyring, signals)
+    tenants = Tenants(database, keys)
     access = Access(database, keys, signals)
-    sessions = Sessions(database, keyring)
+    cookies = SessionCookies(settings.jwt_secret_key.get_secret_value().encode() or keyring.purpose("jwt"))
+    sessions = Sessions(database, keyring, cookies, timeout=settings.session_timeout)
+    sign_in = SignIn(database, keyring, keys, sessions, limit=limits.sign_in, audit=audit)
     reads = Reads(cache, signals, sealer, seal=settings.cache_backend != "memory")
     stores = Stores(database, signals, access, sealer, client, sandbox_keys, api_url=settings.orderdesk_api_url, sandbox_url=SANDBOX_API)
-    orders = Orders(client, OrderLocks(Leases(database)), Journal(database, sealer, signals), reads)
+    journal = Journal(database, signals, sealer)
+    changes = OrderChanges(client, OrderLocks(Leases(database)), journal, reads, repeats=settings.mutation_max_retries, timeout=settings.http_timeout)
+    orders = Orders(client, reads, journal, changes, cache_seconds=settings.cache_ttl_orders)
     products = Products(client, reads, cache_seconds=settings.cache_ttl_products)
     runner = Runner(
-        Toolbox(access=access, stores=stores, orders=orders, products=products, limits=limits), limits, audit, patience_seconds=settings.http_timeout
+        Toolbox(access=access, sign_in=sign_in, stores=stores, orders=orders, products=products, limits=limits),
+        limits,
+        audit,
+        patience_seconds=settings.http_timeout,
     )
 
     await signals.start()
     closing.push_async_callback(signals.stop)
     await audit.start()
     closing.push_async_callback(audit.stop)
+    closing.push_async_callback(orders.close)
     closing.push_async_callback(runner.finish)
     return House(
         settings=settings, database=database, signals=signals, keyring=keyring, cache=cache, access=access, audit=audit,
-        activity=Activity(database, sealer, audit), console=ConsoleHistory(database, sealer), form_tokens=FormTokens(keyring),
-        keys=keys, limits=limits, orders=orders, products=products, runner=runner, sessions=sessions,
-        sign_in=SignIn(database, keys, sessions), stores=stores, tenants=tenants,
+        activity=Activity(database, sealer, audit), console=ConsoleHistory(database, sealer), form_tokens=FormTokens(settings.csrf_secret_key.get_secret_value().encode() or keyring.purpose("csrf")),
+        keys=keys, limits=limits, orders=orders, products=products, remarks=Remarks(), runner=runner, sessions=sessions,
+        sign_in=sign_in, stores=stores, tenants=tenants,
     )  # fmt: skip
 
 

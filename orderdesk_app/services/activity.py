@@ -112,7 +112,7 @@ class Activity:
         await self._audit.flush()
         async with self._database.read() as session:
             rows = (await session.exec(owned(actor, AuditEntry).order_by(col(AuditEntry.at).desc(), col(AuditEntry.id).desc()).limit(count))).all()
-        return [await self._happening(row) for row in rows]
+        return [await self._happening(actor, row) for row in rows]
 
     async def first_steps(self, actor: Actor) -> FirstSteps:
         """For the checklist on Home."""
@@ -125,10 +125,10 @@ class Activity:
             ).first()
         return FirstSteps(key is not None, by_agent is not None, by_hand is not None)
 
-    async def _happening(self, row: AuditEntry) -> Happening:
+    async def _happening(self, actor: Actor, row: AuditEntry) -> Happening:
         arguments: dict[str, Any] = {}
         if row.arguments is not None:
-            arguments = json.loads(await self._sealer.open_for(row.tenant_id, "audit_entries", "arguments", row.id, row.arguments))
+            arguments = json.loads(await self._sealer.open_for(actor.tenant_id, "audit_entries", "arguments", row.id, row.arguments))
         return Happening(
             id=row.id, at=row.at, action=row.action, tool=row.tool, via=row.via, client=row.client_name, store_row_id=row.store_row_id, outcome=row.outcome,
             duration_ms=row.duration_ms, cached=row.cached, request_id=row.request_id, change_id=row.change_id, arguments=arguments,

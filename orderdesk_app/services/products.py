@@ -45,7 +45,7 @@ class Products:
         except NotFound as error:
             raise NotFound(f"Store {store.record.name} has no product {product_id}. Find ids with products_list.", field="product_id") from error
 
-    async def list(self, actor: Actor, store: OpenStore, *, search: str | None, code: str | None, limit: int, offset: int, patience: Patience) -> ProductPage:
+    async def page(self, actor: Actor, store: OpenStore, *, search: str | None, code: str | None, limit: int, offset: int, patience: Patience) -> ProductPage:
         """A page of the inventory. `code` is exact (Order Desk's own filter); `search` looks in names and codes of at most 2,000 rows."""
         _may_read(actor)
         if search:

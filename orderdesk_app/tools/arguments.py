@@ -5,10 +5,11 @@ from difflib import get_close_matches
 from typing import Annotated, Any
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, WithJsonSchema
+from pydantic.config import JsonDict
 
 from orderdesk_app.errors import ValidationFailed
 
-SECRET = {"x-secret": True}  # json_schema_extra of an argument that opens doors: never logged, never kept, posted by plain forms
+SECRET: JsonDict = {"x-secret": True}  # json_schema_extra of an argument that opens doors: never logged, never kept, posted by plain forms
 
 
 class Arguments(BaseModel):

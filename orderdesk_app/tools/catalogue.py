@@ -116,7 +116,7 @@ def tool(
             run=cast(ToolFunction, function),
             example=example,
             input_schema={**schema_of(arguments), "additionalProperties": False},
-            output_schema=schema_of(hints["return"]),
+            output_schema=schema_of(hints["return"], keeps_null=True),
             secrets=arguments.secret_names(),
             takes_store="store_identifier" in arguments.model_fields,
             works_signed_out=works_signed_out,

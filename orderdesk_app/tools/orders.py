@@ -7,7 +7,7 @@ from typing_extensions import TypedDict
 
 from orderdesk_app.context import OrderId, Scope
 from orderdesk_app.orderdesk.merge import READ_ONLY, WRITABLE
-from orderdesk_app.services.orders import OrderQuery
+from orderdesk_app.services.order_search import OrderQuery
 from orderdesk_app.tools.arguments import Arguments, DigitsId, StoreIdentifier, TextId
 from orderdesk_app.tools.catalogue import ToolCall, tool
 from orderdesk_app.tools.paging import Pagination, pagination

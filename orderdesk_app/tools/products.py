@@ -54,7 +54,7 @@ class GetProduct(Arguments):
 @tool(title="List products", scope=Scope.PRODUCTS_READ, reads=True, example=ListProducts(limit=5))
 async def products_list(call: ToolCall, arguments: ListProducts) -> ProductRows:
     """List the products in a store's inventory with prices and stock, or find some by words or SKU."""
-    page = await call.toolbox.products.list(
+    page = await call.toolbox.products.page(
         call.actor, call.store, search=arguments.search, code=arguments.code, limit=arguments.limit, offset=arguments.offset, patience=call.patience
     )
     result: ProductRows = {

@@ -4,7 +4,6 @@ from pydantic import Field
 from typing_extensions import TypedDict
 
 from orderdesk_app.context import Scope, Secret, Via
-from orderdesk_app.errors import AuthFailed
 from orderdesk_app.tools.arguments import SECRET, Arguments
 from orderdesk_app.tools.catalogue import ToolCall, tool
 
@@ -32,15 +31,12 @@ class TenantWithStores(TypedDict):
 async def tenant_use_master_key(call: ToolCall, arguments: UseMasterKey) -> TenantWithStores:
     """Check a master key and tell whose account it opens. Over stdio this signs the session in; over HTTP the request's own key stays in force."""
     actor = call.given_principal.actor if call.given_principal else None
-    address = actor.address if actor else "stdio"
-    call.toolbox.limits.sign_in.spend(address)
-    try:
-        principal = await call.toolbox.access.by_token(arguments.master_key, via=actor.via if actor else Via.STDIO, kind="master")
-    except AuthFailed as error:
-        raise AuthFailed("That master key is not known here. Check that you copied all 64 characters.", field="master_key") from error
-    call.toolbox.limits.sign_in.give_back(address)  # only wrong keys count
+    via, address = (actor.via, actor.address) if actor else (Via.STDIO, "")
+    key = Secret(arguments.master_key)
+    await call.toolbox.sign_in.check_key(key, address=address, via=via)
+    principal = await call.toolbox.access.by_token(key.reveal(), via=via)
     if call.sign_in is not None:
-        call.sign_in(Secret(arguments.master_key))
+        call.sign_in(key)
         call.given_principal = principal
     account = principal.account
     return {"tenant": {"id": account.tenant_id, "name": account.name, "role": str(account.role)}, "stores_count": len(account.stores)}

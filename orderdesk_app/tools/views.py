@@ -8,7 +8,8 @@ from typing import Any
 
 from orderdesk_app.errors import ValidationFailed
 from orderdesk_app.orderdesk.dates import to_iso
-from orderdesk_app.orderdesk.merge import ADDRESS_FIELDS, FREE_MAPS, READ_ONLY, WRITABLE
+from orderdesk_app.orderdesk.merge import ADDRESS_FIELDS, READ_ONLY, WRITABLE
+from orderdesk_app.orderdesk.verdict import FREE_MAPS
 from orderdesk_app.services.open_store import StoreRecord
 
 Shown = dict[str, Any]

@@ -1,0 +1,39 @@
+"""What a form that was refused says on the page it goes back to, kept for that session for a minute: never in the address, where anybody could write it."""
+
+import time
+from collections import OrderedDict
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from dataclasses import field as made_by
+
+_SECONDS = 60
+_MOST = 5_000
+
+
+@dataclass(frozen=True, slots=True)
+class Remark:
+    """A sentence, the field it is about, and what was typed into the other fields; never a secret."""
+
+    text: str
+    tone: str = "red"
+    field: str = ""
+    form: str = ""  # which form of the page
+    typed: Mapping[str, str] = made_by(default_factory=dict)
+
+
+class Remarks:
+    """One remark a session; the newest wins, and it is taken once."""
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._kept: OrderedDict[str, tuple[float, Remark]] = OrderedDict()
+        self._clock = clock
+
+    def leave(self, session_id: str, remark: Remark) -> None:
+        self._kept[session_id] = (self._clock() + _SECONDS, remark)
+        self._kept.move_to_end(session_id)
+        if len(self._kept) > _MOST:
+            self._kept.popitem(last=False)
+
+    def take(self, session_id: str) -> Remark | None:
+        until, remark = self._kept.pop(session_id, (0.0, None))
+        return remark if until > self._clock() else None
