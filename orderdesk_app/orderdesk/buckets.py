@@ -13,6 +13,7 @@ from orderdesk_app.orderdesk.patience import Patience
 CAPACITY = 20.0  # docs/orderdesk-api.md section 10
 PER_SECOND = 3.0
 ALMOST_ONE = 1 - 1e-6  # sums of floats; without it a wait could shrink for ever and never end
+A_LITTLE_LATER = 0.01  # seconds: Order Desk counts by another clock, and a request that comes too early is refused
 
 _MANY = 10_000
 
@@ -82,7 +83,7 @@ class BucketLine:
                 while wait := await self._buckets.take(key):
                     if wait > patience.remaining():
                         raise _used_up(wait)
-                    await self._sleep(wait)
+                    await self._sleep(wait + A_LITTLE_LATER)
             finally:
                 self._lines.leave(key)
 

@@ -18,8 +18,8 @@ async def test_twenty_tokens_are_there_at_once_and_then_three_a_second() -> None
         at.append(clock() - began)
 
     assert at[:20] == [0.0] * 20
-    assert at[22] == pytest.approx(1.0, abs=0.01)
-    assert at[25] == pytest.approx(2.0, abs=0.01)
+    assert at[22] == pytest.approx(1.0, abs=0.05)
+    assert at[25] == pytest.approx(2.0, abs=0.05)
 
 
 async def test_a_hundred_waiters_are_served_in_order_of_arrival() -> None:
@@ -42,7 +42,7 @@ async def test_patience_ends_the_wait_with_a_time_to_come_back_and_nothing_done(
 
     refused = [result for result in results if isinstance(result, RateLimited)]
     assert len(results) - len(refused) == 26  # 20 at once, 6 more in two seconds
-    assert clock() - began <= 2.01
+    assert clock() - began <= 2.05
     assert all(error.outcome == "not_done" and error.retry_after and error.retry_after >= 1 for error in refused)
 
 
@@ -103,7 +103,7 @@ async def test_somebody_cancelled_at_the_head_lets_the_next_one_in() -> None:
     head.cancel()
     await following
 
-    assert clock() - began == pytest.approx(3, abs=0.01)
+    assert clock() - began == pytest.approx(3, abs=0.05)
 
 
 async def test_two_waits_of_one_call_share_its_patience() -> None:

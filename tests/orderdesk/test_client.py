@@ -142,7 +142,7 @@ async def test_a_429_makes_everybody_of_that_store_wait_as_long_as_it_says(store
 
     await asyncio.gather(client.get_order(store, ORDER, patience()), client.get_order(store, ORDER, patience()))
 
-    assert [at - began for at in upstream.at] == pytest.approx([0, 5, 5.33], abs=0.01)
+    assert [at - began for at in upstream.at] == pytest.approx([0, 5, 5.33], abs=0.05)
 
 
 async def test_who_was_refused_goes_ahead_of_those_who_came_later(store: StoreAccess) -> None:
@@ -207,7 +207,7 @@ async def test_a_slow_answer_ends_at_the_timeout_to_the_second(store: StoreAcces
     with pytest.raises(UpstreamUnreachable):
         await client_of(Upstream([dribble]), timeout=7).get_order(store, ORDER, patience())
 
-    assert clock() - began == pytest.approx(7, abs=0.01)
+    assert clock() - began == pytest.approx(7, abs=0.05)
 
 
 async def test_without_retries_a_request_is_sent_once(store: StoreAccess) -> None:
@@ -273,7 +273,7 @@ async def test_order_desks_count_of_tokens_corrects_ours(store: StoreAccess) -> 
     for _ in range(3):
         await client.get_order(store, ORDER, patience())
 
-    assert upstream.at[1] - upstream.at[0] == pytest.approx(1 / 3, abs=0.01)
+    assert upstream.at[1] - upstream.at[0] == pytest.approx(1 / 3, abs=0.05)
 
 
 @pytest.mark.parametrize("header", ["many", "-3", "", "1e9"])
@@ -565,7 +565,7 @@ async def test_the_waiting_in_between_is_taken_from_the_patience(store: StoreAcc
 
     await client.get_order(store, ORDER, waiting)
 
-    assert waiting.remaining() == pytest.approx(1, abs=0.01)
+    assert waiting.remaining() == pytest.approx(1, abs=0.05)
 
 
 def test_on_the_wire_a_get_and_a_delete_are_bare_and_connections_are_kept(store: StoreAccess) -> None:
