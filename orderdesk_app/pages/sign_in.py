@@ -24,7 +24,7 @@ def sign_in() -> rx.Component:
                 rx.cond(rx.State.router.url.query_parameters["out"] == "1", callout("You are signed out.", tone="green", role="status")),
                 field("Key", "key", secret_input("key", error=words, required=True, auto_focus=True, max_length=512, placeholder="Master key, 64 characters"), error=words),
                 rx.el.button("Sign in", type="submit", class_name="button primary full"),
-                action="/sign-in",
+                action="/sign-in/key",
                 class_name="form",
             ),
             rx.el.p(

@@ -1,1 +1,10 @@
 """Plain HTTP: forms that carry secrets, health, metrics, and what stands around every page. No Reflex here."""
+
+from starlette.routing import Route
+
+from orderdesk_app.routes import keys, sign_in
+
+
+def all_routes() -> list[Route]:
+    """The forms of the web app, which are answered before Reflex sees them."""
+    return [*sign_in.ROUTES, *keys.ROUTES]

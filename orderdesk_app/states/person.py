@@ -7,6 +7,7 @@ from typing import Any, TypedDict, TypeVar, cast
 
 import reflex as rx
 
+from orderdesk_app import wiring
 from orderdesk_app.context import Actor, RequestContext, Role, new_id, serving
 from orderdesk_app.errors import AuthFailed, OrderDeskAgentsError
 from orderdesk_app.observability import ERRORS, log
@@ -32,8 +33,10 @@ class Person(rx.State):
     is_admin: bool = False
     form_token: str = ""  # proves that a form of ours was sent by this session; not the session's secret
     notices: list[Notice] = []
-    problem: str = ""  # what a form that came back says
+    problem: str = ""  # what a form that was refused says, at which field of which form, and what stood in it
+    problem_form: str = ""
     problem_field: str = ""
+    typed: dict[str, str] = {}
 
     _session: str = ""  # the session that this tree of states belongs to
     _actor: Actor | None = None
@@ -106,6 +109,20 @@ def act(handler: F) -> F:
         wrapped = run
     setattr(wrapped, ACT, True)
     return cast(F, wrapped)
+
+
+class Arrival(Person):
+    """Runs first on every page."""
+
+    @rx.event
+    @act
+    async def arrive(self) -> None:
+        remark = wiring.current().remarks.take(self._session)
+        if remark is not None and not remark.form:
+            self.tell(remark.text, remark.tone)
+        kept = remark if remark is not None and remark.form else None
+        self.problem, self.problem_form, self.problem_field = (kept.text, kept.form, kept.field) if kept else ("", "", "")
+        self.typed = dict(kept.typed) if kept else {}
 
 
 class Notices(Person):

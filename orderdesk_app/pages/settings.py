@@ -1,0 +1,127 @@
+"""Keys, what to paste into a client, and what runs here."""
+
+from typing import Any
+
+import reflex as rx
+
+from orderdesk_app.components.native import post_form
+from orderdesk_app.components.page import Page
+from orderdesk_app.components.pieces import ago, bones, callout, closes, copy_button, dialog, empty, field, icon, opens, panel, text_input
+from orderdesk_app.context import Scope
+from orderdesk_app.states.settings import SettingsState as S
+
+SCOPES = {
+    Scope.STORES_READ: "See stores",
+    Scope.STORES_WRITE: "Connect and disconnect stores",
+    Scope.ORDERS_READ: "Read orders",
+    Scope.ORDERS_WRITE: "Change orders",
+    Scope.PRODUCTS_READ: "Read products",
+}
+
+
+def settings() -> rx.Component:
+    return rx.el.div(_keys(), _connect(), _master(), _system(), _make_dialog(), class_name="stack wide")
+
+
+def _new_key() -> rx.Component:
+    return opens("make-key", icon("plus"), rx.el.span("New key"), class_name="button primary")
+
+
+def _keys() -> rx.Component:
+    table = rx.el.table(
+        rx.el.thead(rx.el.tr(*[rx.el.th(words, scope="col") for words in ("Name", "Ends with", "May", "Made", "Last used")], rx.el.th(rx.el.span("Revoke", class_name="sr"), scope="col"))),
+        rx.el.tbody(rx.foreach(S.keys, _key)),
+        class_name="table cards-narrow",
+    )
+    nothing = empty("key-round", "No access keys yet", "A key lets one assistant work for you. Give each its own: then you see who did what, and can stop one without the others.", _new_key())
+    return rx.el.section(
+        rx.el.header(rx.el.h2("Access keys")),
+        rx.cond(S.loaded, rx.cond(S.keys.length() > 0, rx.el.div(table, class_name="scroll"), nothing), rx.el.div(bones("100%", "100%", "60%"), padding="0 16px 16px")),
+        rx.foreach(S.keys, _revoke_dialog),
+        class_name="panel flush",
+    )
+
+
+def _key(key: Any) -> rx.Component:
+    def cell(label: str, *children: Any) -> rx.Component:
+        return rx.el.td(*children, custom_attrs={"data-label": label})
+
+    return rx.el.tr(
+        cell("Name", rx.el.span(key["name"], class_name="strong")),
+        cell("Ends with", rx.el.code(key["hint"])),
+        cell("May", rx.el.span(key["scopes"], class_name="dim small")),
+        cell("Made", ago(key["made"], key["made_exact"])),
+        cell("Last used", ago(key["used"], key["used_exact"])),
+        cell("", opens("revoke-" + key["id"], "Revoke", class_name="button small danger", aria_label="Revoke " + key["name"])),
+        key=key["id"],
+    )
+
+
+def _revoke_dialog(key: Any) -> rx.Component:
+    return dialog(
+        "revoke-" + key["id"],
+        "Revoke " + key["name"],
+        rx.el.p("Whoever uses this key is refused from then on. This cannot be undone; a new key is made in seconds."),
+        post_form(
+            rx.el.input(type="hidden", name="key_id", value=key["id"], read_only=True),
+            rx.el.div(closes(), rx.el.button("Revoke key", type="submit", class_name="button danger primary"), class_name="ends"),
+            action="/settings/keys/revoke",
+            token=S.form_token,
+        ),
+        key=key["id"],
+    )
+
+
+def _make_dialog() -> rx.Component:
+    wrong = rx.cond(S.problem_form == "key", S.problem, "")
+    boxes = [rx.el.label(rx.el.input(type="checkbox", name="scopes", value=str(scope), default_checked=True), words, class_name="check") for scope, words in SCOPES.items()]
+    return dialog(
+        "make-key",
+        "New key",
+        post_form(
+            field("Name", "name", text_input("name", error=wrong, required=True, max_length=80, placeholder="Claude on my laptop", auto_complete="off"), help_text="Who will use it. It stands beside everything that is done with this key.", error=wrong),
+            rx.el.fieldset(rx.el.legend("It may", class_name="strong"), *boxes, class_name="field", style={"border": "0", "padding": "0", "margin": "0"}),
+            rx.el.div(closes(), rx.el.button("Make key", type="submit", class_name="button primary"), class_name="ends"),
+            action="/settings/keys/create",
+            token=S.form_token,
+            class_name="form",
+        ),
+    )
+
+
+def _connect() -> rx.Component:
+    return panel(
+        rx.el.p("An assistant connects to this address and sends a key as ", rx.el.code("Authorization: Bearer"), ". A new key comes with the ready configuration for Claude Desktop.", class_name="dim"),
+        rx.el.div(rx.el.code(S.address, id="mcp-address", class_name="code grow"), copy_button("mcp-address"), class_name="row", margin_top="12px"),
+        title="Connect an assistant",
+    )
+
+
+def _master() -> rx.Component:
+    return panel(
+        rx.el.p("The master key signs in here and may do everything. It ends with ", rx.el.code("…", S.master_hint), ".", class_name="dim"),
+        rx.el.div(opens("rotate-master", icon("rotate-cw"), "Replace master key", class_name="button danger"), class_name="row", margin_top="12px"),
+        dialog(
+            "rotate-master",
+            "Replace the master key",
+            callout("The old master key stops working at once. Access keys stay as they are.", tone="amber", role="note"),
+            post_form(
+                field("Type “replace” to go on", "confirm-rotate", text_input("confirm", id="confirm-rotate", auto_complete="off", custom_attrs={"data-confirms": "replace"})),
+                rx.el.div(closes(), rx.el.button("Replace master key", type="submit", class_name="button danger primary", disabled=True), class_name="ends"),
+                action="/settings/keys/rotate-master",
+                token=S.form_token,
+                class_name="form",
+            ),
+        ),
+        title="Master key",
+    )
+
+
+def _system() -> rx.Component:
+    return rx.cond(
+        S.facts.length() > 0,
+        panel(rx.el.dl(rx.foreach(S.facts, lambda fact: rx.fragment(rx.el.dt(fact["name"]), rx.el.dd(fact["value"]))), class_name="facts"), title="System"),
+    )
+
+
+PAGE = Page(route="/settings", title="Settings", icon="settings", draw=settings, order=90, section="foot", key=",", on_load=S.load, actions=_new_key)

@@ -1,0 +1,135 @@
+"""What every form of ours passes: sent by our own page, small, by a session that is alive, with that session's form token."""
+
+from collections.abc import Awaitable, Callable, Mapping
+from functools import wraps
+from urllib.parse import parse_qsl, urlencode, urlsplit
+
+from starlette.requests import HTTPConnection, Request
+from starlette.responses import RedirectResponse, Response
+
+from orderdesk_app import wiring
+from orderdesk_app.context import current_request
+from orderdesk_app.errors import BodyTooLarge, OrderDeskAgentsError, PermissionDenied
+from orderdesk_app.observability import ERRORS, log
+from orderdesk_app.routes.front import ADDRESS
+from orderdesk_app.routes.plain import error_page
+from orderdesk_app.services.remarks import Remark
+from orderdesk_app.services.sessions import COOKIE, WebUser
+
+_LOG = log(__name__)
+_MOST_BYTES = 256 * 1024
+_MOST_FIELDS = 200
+Form = Mapping[str, str]
+Endpoint = Callable[[Request], Awaitable[Response]]
+SignedInEndpoint = Callable[[Request, WebUser, Form], Awaitable[Response]]
+
+
+def own_form(endpoint: Callable[[Request, Form], Awaitable[Response]]) -> Endpoint:
+    """For people who are not signed in yet: the form comes from our own page and is small."""
+
+    @wraps(endpoint)
+    async def checked(request: Request) -> Response:
+        try:
+            if not _is_from_us(request):
+                raise PermissionDenied("This form came from another address than this server's own. Open the page by the address in PUBLIC_URL and send it again.")
+            return await endpoint(request, await _read(request))
+        except OrderDeskAgentsError as error:
+            return error_page(error.status, "That was not done", error.message, href="/", label="Home", reference=current_request().request_id)
+        except Exception as error:
+            ERRORS.labels("web").inc()
+            _LOG.error("a form failed", exc_info=error, route=request.url.path)
+            return error_page(500, "Something went wrong on our side", "Try again; if it stays, tell your administrator the reference.", reference=current_request().request_id)
+
+    return checked
+
+
+def signed_in_form(endpoint: SignedInEndpoint) -> Endpoint:
+    """For everything else: a live session and its form token too."""
+
+    @own_form
+    @wraps(endpoint)
+    async def checked(request: Request, form: Form) -> Response:
+        user = await signed_in(request)
+        if user is None:
+            return back("/sign-in", error="ended")
+        wiring.current().form_tokens.check(user.session_id, form.get("form_token", ""))
+        return await endpoint(request, user, form)
+
+    return checked
+
+
+async def signed_in(connection: HTTPConnection) -> WebUser | None:
+    """Whose session the cookie names, the row asked for anew."""
+    return await wiring.current().sessions.resume(connection.cookies.get(COOKIE))
+
+
+def back(path: str, **query: str) -> RedirectResponse:
+    """303 to a page of ours, with codes that the page turns into sentences."""
+    given = {name: value for name, value in query.items() if value}
+    return RedirectResponse(f"{path}?{urlencode(given)}" if given else path, 303)
+
+
+def refuse(user: WebUser, path: str, error: OrderDeskAgentsError, *, form: str = "", typed: Mapping[str, str] | None = None) -> RedirectResponse:
+    """Back to the page, which says the error at its field and keeps what was typed."""
+    wiring.current().remarks.leave(user.session_id, Remark(error.message, field=error.field or "", form=form, typed=typed or {}))
+    return back(path)
+
+
+def done(user: WebUser, path: str, text: str) -> RedirectResponse:
+    """Back to the page, which says what was done."""
+    wiring.current().remarks.leave(user.session_id, Remark(text, tone="green"))
+    return back(path)
+
+
+def remember(response: Response, cookie: str) -> Response:
+    """Sets the session cookie: for scripts invisible, for other sites useless."""
+    settings = wiring.current().settings
+    response.set_cookie(
+        COOKIE,
+        cookie,
+        max_age=settings.session_timeout,
+        path="/",
+        httponly=True,
+        secure=settings.cookie_secure,
+        samesite="strict" if settings.session_cookie_samesite == "Strict" else "lax",
+    )
+    return response
+
+
+def forget(response: Response) -> Response:
+    settings = wiring.current().settings
+    response.delete_cookie(COOKIE, path="/", httponly=True, secure=settings.cookie_secure, samesite="lax")
+    return response
+
+
+def address_of(request: Request) -> str:
+    """The caller's address, as far as proxies are trusted (routes/front.py)."""
+    return str(request.scope.get(ADDRESS) or (request.client.host if request.client else ""))
+
+
+def user_agent(request: Request) -> str:
+    return request.headers.get("user-agent", "")[:200]
+
+
+def _is_from_us(request: Request) -> bool:
+    # Every browser sends Origin with a POST; front.py has already refused origins that are not PUBLIC_URL's.
+    origin = request.headers.get("origin", "")
+    return bool(origin) and urlsplit(origin).netloc == request.headers.get("host")
+
+
+async def _read(request: Request) -> Form:
+    if request.headers.get("content-type", "").split(";")[0].strip() != "application/x-www-form-urlencoded":
+        raise PermissionDenied("This address takes forms alone. Use the page that the form stands on.")
+    body = b""
+    async for chunk in request.stream():
+        body += chunk
+        if len(body) > _MOST_BYTES:
+            raise BodyTooLarge(f"This form is larger than {_MOST_BYTES // 1024} KiB.")
+    try:
+        pairs = parse_qsl(body.decode(), keep_blank_values=True, max_num_fields=_MOST_FIELDS)
+    except ValueError as error:
+        raise BodyTooLarge("This form could not be read.") from error
+    form: dict[str, str] = {}
+    for name, value in pairs:
+        form[name] = f"{form[name]},{value}" if name in form else value  # boxes of one name
+    return form

@@ -1,0 +1,77 @@
+"""Signing in with a key or a one-time link, and signing out. A link is used up by a POST alone: mail scanners open links."""
+
+from markupsafe import Markup
+from starlette.requests import Request
+from starlette.responses import RedirectResponse, Response
+from starlette.routing import Route
+
+from orderdesk_app import wiring
+from orderdesk_app.context import Secret
+from orderdesk_app.errors import AuthFailed, LinkExpired, LinkUsed, NotFound, RateLimited, ValidationFailed
+from orderdesk_app.routes.forms import Form, address_of, back, forget, own_form, remember, signed_in_form, user_agent
+from orderdesk_app.routes.plain import error_page, plain_page
+from orderdesk_app.services.sessions import COOKIE, WebUser
+
+_ASK = Markup(
+    "<p>This link signs you in as <strong>{name}</strong>. It works once.</p>"
+    '<form method="post" action="/sign-in/link"><input type="hidden" name="token" value="{token}">'
+    '<button type="submit" class="button primary full">Sign in as {name}</button></form>'
+)
+
+
+@own_form
+async def with_key(request: Request, form: Form) -> Response:
+    try:
+        cookie = await wiring.current().sign_in.with_key(Secret(form.get("key", "").strip()), address=address_of(request), user_agent=user_agent(request))
+    except RateLimited:
+        return back("/sign-in", error="many")
+    except (AuthFailed, NotFound, ValidationFailed):
+        return back("/sign-in", error="unknown")
+    return remember(back("/"), cookie)
+
+
+async def show_link(request: Request) -> Response:
+    token = request.query_params.get("token", "")
+    try:
+        name = await wiring.current().sign_in.look_at_link(token)
+    except (LinkExpired, LinkUsed, NotFound, AuthFailed) as error:
+        return _dead_link(error)
+    return plain_page("Sign in", _ASK.format(name=name, token=token))
+
+
+@own_form
+async def with_link(request: Request, form: Form) -> Response:
+    try:
+        cookie = await wiring.current().sign_in.use_link(form.get("token", ""), address=address_of(request), user_agent=user_agent(request))
+    except RateLimited:
+        return back("/sign-in", error="many")
+    except (LinkExpired, LinkUsed, NotFound, AuthFailed) as error:
+        return _dead_link(error)
+    return remember(back("/"), cookie)
+
+
+@signed_in_form
+async def sign_out(request: Request, user: WebUser, form: Form) -> Response:
+    await wiring.current().sessions.end(request.cookies.get(COOKIE))  # the row first: open tabs end at once
+    response = forget(back("/sign-in", out="1"))
+    response.headers["Clear-Site-Data"] = '"cache"'  # the back button shows nothing
+    return response
+
+
+async def old_address(request: Request) -> Response:
+    """`/webui` was the address of the older system."""
+    return RedirectResponse("/", 307)
+
+
+def _dead_link(error: LinkExpired | LinkUsed | NotFound | AuthFailed) -> Response:
+    return error_page(error.status, "This link no longer works", error.message, href="/sign-in", label="Sign in with a key")
+
+
+ROUTES = [
+    Route("/sign-in/key", with_key, methods=["POST"]),
+    Route("/sign-in/link", show_link, methods=["GET"]),
+    Route("/sign-in/link", with_link, methods=["POST"]),
+    Route("/sign-out", sign_out, methods=["POST"]),
+    Route("/webui", old_address, methods=["GET"]),
+    Route("/webui/{rest:path}", old_address, methods=["GET"]),
+]

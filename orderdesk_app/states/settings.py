@@ -1,0 +1,87 @@
+"""The account's keys as people may see them, and what runs here."""
+
+import platform
+from typing import TypedDict
+
+import reflex as rx
+
+from orderdesk_app import __version__, wiring
+from orderdesk_app.config import Settings
+from orderdesk_app.context import now
+from orderdesk_app.states.person import Person, act
+from orderdesk_app.states.times import ago, exact
+
+
+class KeyRow(TypedDict):
+    """A key without its secret."""
+
+    id: str
+    name: str
+    kind: str
+    hint: str
+    scopes: str
+    made: str
+    made_exact: str
+    used: str
+    used_exact: str
+
+
+class Fact(TypedDict):
+    name: str
+    value: str
+
+
+class SettingsState(Person):
+    """Read anew whenever the page is opened."""
+
+    loaded: bool = False
+    keys: list[KeyRow] = []
+    master_hint: str = ""
+    facts: list[Fact] = []
+    address: str = ""
+
+    @rx.event
+    @act
+    async def load(self) -> None:
+        house, moment = wiring.current(), now()
+        rows = []
+        for key in await house.keys.list(self.who()):
+            if key.kind == "master":
+                self.master_hint = key.hint
+                continue
+            rows.append(
+                KeyRow(
+                    id=key.id,
+                    name=key.name,
+                    kind=key.kind,
+                    hint=f"…{key.hint}",
+                    scopes=", ".join(sorted(key.scopes)),
+                    made=ago(key.created_at, moment),
+                    made_exact=exact(key.created_at),
+                    used=ago(key.last_used_at, moment) or "Never",
+                    used_exact=exact(key.last_used_at),
+                )
+            )
+        self.keys = rows
+        self.address = f"{house.settings.public_url}/mcp"
+        self.facts = _facts(house.settings) if self.who().is_admin else []
+        self.loaded = True
+
+
+def _facts(settings: Settings) -> list[Fact]:
+    """For admins: what runs, on what, with which limits; no secret among it."""
+    database = "SQLite" if settings.database_url.get_secret_value().startswith("sqlite") else "Postgres"
+    pairs = {
+        "Version": __version__,
+        "Python": platform.python_version(),
+        "Environment": settings.app_env,
+        "Address": settings.public_url,
+        "Database": database,
+        "Cache": f"{settings.cache_backend} (orders {settings.cache_ttl_orders} s, products {settings.cache_ttl_products} s)",
+        "Workers": str(settings.workers),
+        "Calls a minute": f"{settings.rate_limit_rpm} for each account",
+        "Session": f"{settings.session_timeout // 3600} h, {settings.session_timeout // 240} min when idle",
+        "Order Desk": settings.orderdesk_api_url,
+        "Audit": "on" if settings.enable_audit_log else "off",
+    }
+    return [Fact(name=name, value=value) for name, value in pairs.items()]
