@@ -7,14 +7,24 @@ import pwd
 import shutil
 import subprocess
 import tempfile
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import psycopg
 import pytest
 
+from orderdesk_app.context import Actor, Secret, Via
 from orderdesk_app.db.engine import Database
+from orderdesk_app.db.keyring import KeyRows
 from orderdesk_app.db.migrate import upgrade
+from orderdesk_app.db.schema import METADATA
+from orderdesk_app.db.signals import Signals
+from orderdesk_app.security.keyring import Keyring
+from orderdesk_app.security.passwords import Passwords
+from orderdesk_app.security.sealing import Sealer
+from orderdesk_app.services.keys import Keys
+from orderdesk_app.services.tenants import Tenants, TenantView
 
 UNPRIVILEGED = "nobody"  # Postgres refuses to run as root
 
@@ -160,3 +170,77 @@ async def database(database_url: str) -> AsyncIterator[Database]:
     database = Database(database_url)
     yield database
     await database.close()
+
+
+@pytest.fixture
+def everything_in() -> Callable[[Database], Awaitable[bytes]]:
+    """All bytes that a database keeps of its rows, to search for what must not stand there."""
+
+    async def read(database: Database) -> bytes:
+        if database.is_sqlite:
+            return b"".join(path.read_bytes() for path in sorted(database.path.parent.glob(f"{database.path.name}*")))
+        async with await psycopg.AsyncConnection.connect(database.conninfo) as connection, connection.cursor() as cursor:
+            found = []
+            for table in METADATA.tables:
+                async with cursor.copy(f"COPY {table} TO STDOUT (FORMAT binary)".encode()) as copy:
+                    found.extend([bytes(part) async for part in copy])
+            return b"".join(found)
+
+    return read
+
+
+@pytest.fixture
+async def keyring(database: Database, data_dir: Path) -> Keyring:
+    return await Keyring.open(KeyRows(database), kms_key="", data_dir=data_dir)
+
+
+@pytest.fixture
+def sealer(keyring: Keyring) -> Sealer:
+    return Sealer(keyring)
+
+
+@pytest.fixture
+def signals(database: Database) -> Signals:
+    """Heard in this process alone until a test starts it."""
+    return Signals(database)
+
+
+@pytest.fixture
+def keys(database: Database, keyring: Keyring, signals: Signals) -> Keys:
+    return Keys(database, keyring, signals, Passwords(rounds=4))  # the fewest that bcrypt knows: tests need no slowness
+
+
+@pytest.fixture
+def tenants(database: Database, keys: Keys) -> Tenants:
+    return Tenants(database, keys)
+
+
+@dataclass(frozen=True, slots=True)
+class Inhabitant:
+    """A tenant as a test meets it: signed in in a browser (`actor`), and with the master key."""
+
+    view: TenantView
+    actor: Actor
+    master_key: Secret
+
+
+async def _move_in(tenants: Tenants, keyring: Keyring, name: str) -> Inhabitant:
+    view, key = await tenants.make_tenant(name)
+    await keyring.tenant(view.id)
+    return Inhabitant(view, Actor(tenant_id=view.id, role=view.role, via=Via.WEB), key)
+
+
+@pytest.fixture
+async def tenant(tenants: Tenants, keyring: Keyring) -> Inhabitant:
+    return await _move_in(tenants, keyring, "Ada's Teas")
+
+
+@pytest.fixture
+async def neighbour(tenants: Tenants, keyring: Keyring) -> Inhabitant:
+    """There is always one, and nothing of theirs is ever seen."""
+    return await _move_in(tenants, keyring, "Bert's Bikes")
+
+
+@pytest.fixture
+def two_tenants(tenant: Inhabitant, neighbour: Inhabitant) -> tuple[Inhabitant, Inhabitant]:
+    return tenant, neighbour

@@ -123,7 +123,7 @@ class Database:
     async def alone(self, session: AsyncSession, name: str) -> None:
         """Inside a write: no other write that asks for this name goes on until ours has ended. (On SQLite no other write goes on anyway.)"""
         if not self.is_sqlite:
-            await session.execute(text("SELECT pg_advisory_xact_lock(hashtextextended(:name, 0))"), {"name": name})
+            await (await session.connection()).execute(text("SELECT pg_advisory_xact_lock(hashtextextended(:name, 0))"), {"name": name})
 
     async def at_once(self, statement: Statement, parameters: Mapping[str, Any]) -> Sequence[tuple[Any, ...]]:
         """One statement with :names, committed by itself; its rows. The short way for leases and buckets, a fraction of a session's time."""
@@ -138,8 +138,8 @@ class Database:
 
     async def ping(self) -> None:
         """Reads a table; raises whatever the engine raises when that fails, after 5 seconds at the latest."""
-        async with asyncio.timeout(5), self.read() as session:
-            await session.execute(text("SELECT 1 FROM tenants LIMIT 1"))
+        async with asyncio.timeout(5), self._reading.connect() as connection:
+            await connection.execute(text("SELECT 1 FROM tenants LIMIT 1"))
 
     async def close(self) -> None:
         if self._single is not None:

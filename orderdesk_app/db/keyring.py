@@ -39,7 +39,7 @@ class KeyRows:
         insert = sqlite.insert if self._database.is_sqlite else postgresql.insert
         values = {"id": row_id, "purpose": purpose, "tenant_id": tenant_id, "salt": salt, "wrapped": wrapped, "key_id": key_id, "created_at": now()}
         async with self._database.write() as session:
-            await session.execute(insert(MasterKeyMetadata).values(values).on_conflict_do_nothing(index_elements=["id"]))
+            await session.exec(insert(MasterKeyMetadata).values(values).on_conflict_do_nothing(index_elements=["id"]))
             return (await session.exec(select(MasterKeyMetadata).where(col(MasterKeyMetadata.id) == row_id))).one()
 
     async def all(self) -> Sequence[MasterKeyMetadata]:

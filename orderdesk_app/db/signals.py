@@ -59,7 +59,7 @@ class Signals:
             session.add(Signal(topic=topic, origin=self._origin, at=moment))
             await session.exec(delete(Signal).where(col(Signal.at) < moment - timedelta(seconds=KEPT_SECONDS)))
         else:
-            await session.execute(text("SELECT pg_notify(:channel, :payload)"), {"channel": CHANNEL, "payload": f"{self._origin} {topic}"})
+            await (await session.connection()).execute(text("SELECT pg_notify(:channel, :payload)"), {"channel": CHANNEL, "payload": f"{self._origin} {topic}"})
         after_commit(session, lambda: self._tell(topic))
 
     async def start(self) -> None:

@@ -105,7 +105,7 @@ class SignIn:
         moment = self._clock()
         good = (col(SignInLink.digest) == self._digest(secret), col(SignInLink.used_at).is_(None), col(SignInLink.expires_at) > moment)
         # One statement finds and marks: of two at once the second finds nothing.
-        used = await session.execute(update(SignInLink).where(*good).values(used_at=moment).returning(col(SignInLink.tenant_id)))
+        used = await session.exec(update(SignInLink).where(*good).values(used_at=moment).returning(col(SignInLink.tenant_id)))
         tenant_id = used.scalar_one_or_none()
         if tenant_id is None:
             await self._good_link(session, secret)
