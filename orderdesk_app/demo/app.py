@@ -29,7 +29,9 @@ from orderdesk_app.demo.switches import Switches
 BASE = "/api/v2"
 SANDBOX_URL = "http://sandbox.invalid"  # the host of in-process stores; their api_url is this with BASE
 METHODS = frozenset({"GET", "POST", "PUT", "DELETE"})
-HTML_502 = "<html>\r\n<head><title>502 Bad Gateway</title></head>\r\n<body>\r\n<center><h1>502 Bad Gateway</h1></center>\r\n<hr><center>nginx</center>\r\n</body>\r\n</html>\r\n"
+HTML_502 = (
+    "<html>\n<head><title>502 Bad Gateway</title></head>\n<body>\n<center><h1>502 Bad Gateway</h1></center>\n<hr><center>nginx</center>\n</body>\n</html>\n"
+)
 
 Accounts = Callable[[str], Awaitable[str | None]]  # the API key of a store id, None for an unknown store
 Clock = Callable[[], float]  # seconds since 1970: dates and buckets read it
@@ -76,6 +78,7 @@ class SandboxApp:
     def __init__(self, accounts: Accounts, rows: SandboxRows, switches: Switches, faults: Faults | None, clock: Clock, seed: Seed) -> None:
         self.accounts, self.rows, self.switches, self.faults, self.clock, self.seed = accounts, rows, switches, faults, clock, seed
         self.buckets: dict[str, Bucket] = {}
+        self._late: set[asyncio.Task[Response]] = set()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
@@ -161,9 +164,9 @@ class SandboxApp:
             return answer
         response = await self._answer(call, started, headers) if fault.effect == "done" else None
         if fault.kind == "slow":
-            await asyncio.sleep(fault.seconds)
             if fault.effect == "late":
-                return await self._answer(call, started, headers)
+                return await self._answer_late(call, fault.seconds, started, headers)
+            await asyncio.sleep(fault.seconds)
             return response or Response("<html><body><h1>504 Gateway Time-out</h1></body></html>", 504, media_type="text/html")
         if fault.kind == "dropped":
             raise Dropped("the sandbox dropped the connection, as it was told to")
@@ -171,6 +174,18 @@ class SandboxApp:
             whole = bytes(response.body) if response else b'{"status": "success", "order": {"id": "'
             return Response(whole[: max(1, len(whole) // 2)], 200, headers, "application/json")
         return _fault_response(fault, started, headers)
+
+    async def _answer_late(self, call: Call, seconds: float, started: float, headers: dict[str, str]) -> Response:
+        """The effect comes after the wait, even when the caller is gone by then."""
+
+        async def late() -> Response:
+            await asyncio.sleep(seconds)
+            return await self._answer(call, started, headers)
+
+        task = asyncio.create_task(late())
+        self._late.add(task)
+        task.add_done_callback(self._late.discard)
+        return await asyncio.shield(task)
 
 
 def edit(document: Body, patch: dict[str, Any], now: str) -> None:
@@ -343,8 +358,7 @@ class _Desk:
     async def _write_shipment(self, order_id: str, rest: list[str]) -> Reply:
         match self.call.method, rest:
             case "POST", []:
-                body = self._object()
-                await self._edit(order_id, lambda document: shipments.add(document, body, self.shelf.store_id, self.now, self.switches))
+                await self._ship(order_id, self._object())
                 return Reply({"message": "Shipment Added"}, self.switches.created_status)
             case "PUT", [shipment_id]:
                 body = self._object()
@@ -361,17 +375,20 @@ class _Desk:
             order_id = text(body.get("order_id"))
             result: Body = {"status": "success", "order_id": body.get("order_id"), "message": "Shipment Added"}
             try:
-                honoured = self.switches.batch_order_items_honoured
-                changed = await self.shelf.change(
-                    ORDER, order_id, lambda document, body=body: shipments.add(document, body, self.shelf.store_id, self.now, self.switches, with_items=honoured)  # type: ignore[misc]
-                )
-                if changed is None:
-                    raise self._not_found("Order")
-                result["shipment_id"] = changed[0]["id"]
+                result["shipment_id"] = await self._ship(order_id, body, with_items=self.switches.batch_order_items_honoured)
             except Refusal as refusal:
                 result |= {"status": "error", "message": refusal.message}
             results.append(result)
         return Reply({"message": f"{sum(result['status'] == 'success' for result in results)} Shipments Added", "results": results})
+
+    async def _ship(self, order_id: str, body: Body, *, with_items: bool = True) -> str:
+        """Add a shipment; returns its id."""
+        changed = await self.shelf.change(
+            ORDER, order_id, lambda document: shipments.add(document, body, self.shelf.store_id, self.now, self.switches, with_items=with_items)
+        )
+        if changed is None:
+            raise self._not_found("Order")
+        return str(changed[0]["id"])
 
     async def _move(self) -> Reply:
         body = self._object()

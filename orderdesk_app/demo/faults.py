@@ -57,11 +57,7 @@ class Fault:
 
     def means(self, method: str, path: str, store_id: str) -> bool:
         pattern = "/".join("[^/]+" if part == "*" else re.escape(part) for part in self.path.split("/"))
-        return (
-            self.method in ("*", method)
-            and self.store_id in ("*", store_id)
-            and (self.path == "*" or re.fullmatch(pattern, path) is not None)
-        )
+        return self.method in ("*", method) and self.store_id in ("*", store_id) and (self.path == "*" or re.fullmatch(pattern, path) is not None)
 
 
 @dataclass(slots=True)

@@ -7,7 +7,10 @@ from orderdesk_app.demo.refusal import Refusal
 from orderdesk_app.demo.switches import Switches
 from orderdesk_app.demo.totals import amount, number
 
-ORDERED = ("id", "name", "code", "price", "cost", "weight", "stock", "update_source", "location", "manufacturer_sku", "metadata", "variation_list", "date_added", "date_updated")
+ORDERED = (
+    "id", "name", "code", "price", "cost", "weight", "stock", "update_source", "location", "manufacturer_sku",
+    "metadata", "variation_list", "date_added", "date_updated",
+)  # fmt: skip
 TEXTS = ("name", "code", "update_source", "location")
 NUMBERS = ("price", "cost", "weight", "stock")
 

@@ -12,7 +12,6 @@ from orderdesk_app.demo.totals import amount, money, number, recompute
 Body = dict[str, Any]
 
 FOLDERS = {"21654": "New", "21655": "Prepared", "21658": "Shipped", "21656": "Closed", "21657": "Canceled"}  # in display order, as theirs, not by number
-DEFAULT_FOLDER = 21654
 
 ADDRESS = ("first_name", "last_name", "company", "address1", "address2", "city", "state", "postal_code", "country", "phone")
 SHIPPING_ADDRESS = ("first_name", "last_name", "company", "address1", "address2", "address3", "address4", "city", "state", "postal_code", "country", "phone")
@@ -35,6 +34,8 @@ def text(value: Any) -> str:
         return "1" if value else ""
     if isinstance(value, str):
         return value
+    if isinstance(value, float) and value.is_integer():
+        return str(int(value))
     return str(value) if isinstance(value, (int, float)) else ""
 
 
@@ -154,14 +155,16 @@ def address(sent: Any, keys: tuple[str, ...]) -> dict[str, str]:
 
 def _blank(order_id: str, now: str) -> Body:
     """An order with every key of section 6.1, in its order."""
-    return {
-        "id": order_id, "email": "", "shipping_method": "", "quantity_total": 0, "weight_total": 0, "product_total": 0, "shipping_total": 0, "handling_total": 0,
-        "tax_total": 0, "discount_total": 0, "order_total": 0, "cc_number_masked": "", "cc_exp": "", "processor_response": "", "payment_type": "",
-        "payment_status": "", "processor_balance": 0, "refund_total": 0, "customer_id": "", "email_count": "1", "ip_address": "", "tag_color": "", "tag_name": "",
-        "source_name": "", "source_id": "", "fulfillment_name": "", "fulfillment_id": "", "folder_id": DEFAULT_FOLDER, "date_added": now, "date_updated": now,
-        "shipping": {}, "customer": {}, "return_address": {}, "checkout_data": [], "order_metadata": [], "discount_list": [], "order_notes": [],
-        "order_items": [], "order_shipments": [],
-    }  # fmt: skip
+    return (
+        {"id": order_id, "email": "", "shipping_method": ""}
+        | dict.fromkeys(("quantity_total", "weight_total", "product_total", *MONEY, "discount_total", "order_total"), 0)
+        | dict.fromkeys(("cc_number_masked", "cc_exp", "processor_response", "payment_type", "payment_status"), "")
+        | {"processor_balance": 0, "refund_total": 0, "customer_id": "", "email_count": "1"}
+        | dict.fromkeys(("ip_address", "tag_color", "tag_name", "source_name", "source_id", "fulfillment_name", "fulfillment_id"), "")
+        | {"folder_id": 0, "date_added": now, "date_updated": now}
+        | {"shipping": {}, "customer": {}, "return_address": {}, "checkout_data": [], "order_metadata": []}
+        | {"discount_list": [], "order_notes": [], "order_items": [], "order_shipments": []}
+    )
 
 
 def _both_addresses(body: Body, switches: Switches) -> tuple[Body, Body]:

@@ -6,9 +6,11 @@
 import argparse
 import asyncio
 import json
+import socket
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Generator, Sequence
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import asdict
 from typing import Any
 
@@ -17,7 +19,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.types import Receive, Scope, Send
 
-from orderdesk_app.demo.app import SandboxApp, edit, sandbox_app
+from orderdesk_app.demo.app import BASE, SandboxApp, edit, sandbox_app
 from orderdesk_app.demo.dates import stamp
 from orderdesk_app.demo.faults import Dropped, Fault, Faults
 from orderdesk_app.demo.rows import ORDER, MemoryRows
@@ -41,7 +43,15 @@ class MovableClock:
 class StandaloneSandbox:
     """The sandbox app over memory, with a door for tests and dropped connections that are real."""
 
-    def __init__(self, stores: dict[str, str], *, orders: int = DEFAULT_ORDERS, inventory: int = DEFAULT_INVENTORY, control: bool = False, switches: Switches | None = None) -> None:
+    def __init__(
+        self,
+        stores: dict[str, str],
+        *,
+        orders: int = DEFAULT_ORDERS,
+        inventory: int = DEFAULT_INVENTORY,
+        control: bool = False,
+        switches: Switches | None = None,
+    ) -> None:
         self.stores, self.control, self.clock, self.rows = stores, control, MovableClock(), MemoryRows()
         self.first_switches = switches or Switches()
         self.faults = Faults()
@@ -151,11 +161,51 @@ def main(arguments: Sequence[str] | None = None) -> None:
         app = StandaloneSandbox(stores_of(chosen.store), orders=chosen.orders, inventory=chosen.inventory, control=chosen.control, switches=switches)
     except ValueError as error:
         parser.error(str(error))
-    config = uvicorn.Config(app, host=chosen.host, port=chosen.port, log_level="warning", access_log=False, lifespan="off", server_header=False, timeout_keep_alive=75)
-    socket = config.bind_socket()
-    sys.stdout.write(f"sandbox ready on http://{chosen.host}:{socket.getsockname()[1]}/api/v2\n")
+    config, door = _listening(app, chosen.host, chosen.port)
+    sys.stdout.write(f"sandbox ready on {_address(door)}\n")
     sys.stdout.flush()
-    asyncio.run(uvicorn.Server(config).serve(sockets=[socket]))
+    uvicorn.Server(config).run(sockets=[door])
+
+
+@asynccontextmanager
+async def serving(app: StandaloneSandbox) -> AsyncIterator[str]:
+    """Serve over a real socket in this event loop; gives the api_url. The test holds `app.faults`, `app.app.switches` and `app.clock` in its hand."""
+    config, door = _listening(app, "127.0.0.1", 0)
+    server = _Guest(config)
+    task = asyncio.create_task(server.serve(sockets=[door]))
+    await server.ready.wait()
+    try:
+        yield _address(door)
+    finally:
+        server.should_exit = server.force_exit = True
+        await task
+
+
+class _Guest(uvicorn.Server):
+    """A server in somebody else's process, whose signals are not its own."""
+
+    def __init__(self, config: uvicorn.Config) -> None:
+        super().__init__(config)
+        self.ready = asyncio.Event()
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        self.ready.set()
+
+    @contextmanager
+    def capture_signals(self) -> Generator[None, None, None]:
+        yield
+
+
+def _listening(app: StandaloneSandbox, host: str, port: int) -> tuple[uvicorn.Config, socket.socket]:
+    config = uvicorn.Config(app, host=host, port=port, log_config=None, access_log=False, lifespan="off", timeout_keep_alive=75)
+    door = socket.create_server((host, port), backlog=2048)
+    return config, door
+
+
+def _address(door: socket.socket) -> str:
+    host, port = door.getsockname()[:2]
+    return f"http://{host}:{port}{BASE}"
 
 
 if __name__ == "__main__":

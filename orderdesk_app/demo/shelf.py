@@ -47,7 +47,12 @@ class Shelf:
     async def views(self, kind: str) -> list[Body]:
         """All documents of a kind to read, never to change."""
         rows = await self.rows.all(self.store_id, kind)
-        seeded = [self._seeded(kind, object_id) for object_id in self.seed.ids(kind) if object_id not in rows]
+        seeded: list[Body | None] = []
+        for place, object_id in enumerate(self.seed.ids(kind)):
+            if object_id not in rows:
+                seeded.append(self._seeded(kind, object_id))
+            if place % 50 == 49:  # the first time all of them are made: others have their turn in between
+                await asyncio.sleep(0)
         return [document for document in [*seeded, *map(_parsed, rows.values())] if document is not None]
 
     async def change(self, kind: str, object_id: str, edit: Callable[[Body], T]) -> tuple[T, Body] | None:
@@ -77,7 +82,7 @@ class Shelf:
         raise Crowded
 
     async def create(self, kind: str, make: Callable[[str, list[Body]], Body]) -> Body:
-        """Make an object from its new id and all that there are. All creates of a kind pass through one counter row, so no duplicate slips between look and write."""
+        """Make an object from its new id and all that there are. Creates of a kind pass one counter row: no duplicate slips between look and write."""
         for turn in range(TRIES):
             counter = await self.rows.get(self.store_id, COUNTER, kind)
             last = json.loads(counter.body) if counter and counter.body else _FIRST_CREATED[kind]

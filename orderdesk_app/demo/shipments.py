@@ -1,7 +1,6 @@
 """Shipments of an order: single ones, batches, and what counts as the same one (sections 6.7 and 8). Pure."""
 
 import re
-from decimal import Decimal
 from typing import Any
 from urllib.parse import quote
 
@@ -88,6 +87,5 @@ def _tracking_url(tracking: str, carrier: str) -> str:
 def _contents(sent: Any) -> Any:
     """What a partial shipment holds; an empty text when it is the whole order."""
     lines = [line for line in sent if isinstance(line, dict)] if isinstance(sent, list) else []
-    return [
-        {key: text(line[key]) for key in ("id", "code") if key in line} | {"quantity": number(amount(line["quantity"]) if "quantity" in line else Decimal(1))} for line in lines
-    ] or ""
+    contents = [{key: text(line[key]) for key in ("id", "code") if key in line} | {"quantity": number(amount(line.get("quantity", 1)))} for line in lines]
+    return contents or ""

@@ -4,6 +4,7 @@ from decimal import ROUND_HALF_UP, Decimal, InvalidOperation
 from typing import Any
 
 CENT = Decimal("0.01")
+_FINEST = Decimal("0.00000001")
 _MOST = Decimal(10) ** 12  # beyond any column of theirs
 
 
@@ -17,12 +18,13 @@ def amount(value: Any) -> Decimal:
         found = Decimal(value if isinstance(value, (Decimal, int)) else str(value).strip())
     except InvalidOperation:
         return Decimal(0)
-    return found if found.is_finite() and abs(found) < _MOST and found.as_tuple().exponent >= -12 else Decimal(0)  # type: ignore[operator]  # finite: the exponent is a number
+    return found if found.is_finite() and abs(found) < _MOST else Decimal(0)
 
 
 def number(value: Decimal) -> int | float:
-    """As it stands in JSON: 10 and 21.17, never 10.0."""
-    return int(value) if value == value.to_integral_value() else float(value)
+    """As it stands in JSON: 10 and 21.17, never 10.0; eight places are kept."""
+    kept = value.quantize(_FINEST, rounding=ROUND_HALF_UP)
+    return int(kept) if kept == kept.to_integral_value() else float(kept)
 
 
 def money(value: Decimal) -> int | float:
