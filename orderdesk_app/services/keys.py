@@ -200,9 +200,11 @@ class Keys:
         _, until = self._verified.get(row.digest, (row.tenant_id, 0.0))
         if until > self._clock():
             return True
-        hashed = row.bcrypt or b""
         # Many first calls at once with one key are one check.
-        if not hashed or not await self._flight.do(row.digest.hex(), lambda: self._passwords.is_hash_of(hashed, key)):
+        return await self._flight.do(row.digest.hex(), lambda: self._verify(row, key))
+
+    async def _verify(self, row: Credential, key: Secret) -> bool:
+        if row.bcrypt is None or not await self._passwords.is_hash_of(row.bcrypt, key):
             return False
         self._verified[row.digest] = (row.tenant_id, self._clock() + VERIFIED_SECONDS)
         if len(self._verified) > _MOST_VERIFIED:

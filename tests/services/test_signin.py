@@ -155,7 +155,9 @@ async def test_a_link_works_for_fifteen_minutes(sign_in, clock, tenant):
         await sign_in.use_link(other, **BROWSER)
 
 
-@pytest.mark.parametrize("damage", [lambda t: t[:-1], lambda t: "A" + t, lambda t: "", lambda t: "x" * 50_000, lambda t: t.split(".")[0] + ".AAAA", lambda t: "\x00é"])
+@pytest.mark.parametrize(
+    "damage", [lambda t: t[:-1], lambda t: "A" + t, lambda t: "", lambda t: "x" * 50_000, lambda t: t.split(".")[0] + ".AAAA", lambda t: "\x00é"]
+)
 async def test_a_damaged_link_is_not_known(sign_in, tenant, damage):
     token = damage((await sign_in.make_link(tenant.view.id)).reveal())
 
