@@ -1,0 +1,157 @@
+"""Whether a write was done is told from the order before, as meant, and as found, however Order Desk writes its values."""
+
+import asyncio
+from decimal import Decimal
+from typing import Any
+
+import httpx
+import pytest
+
+from orderdesk_app.errors import RateLimited, UpstreamFailed, UpstreamUnreachable
+from orderdesk_app.orderdesk.verdict import differences, is_alike, is_refusal, is_same, judge, may_still_happen
+
+BEFORE: dict[str, Any] = {
+    "id": "1", "email": "ada@example.com", "shipping_total": 5, "order_total": 15, "date_updated": "2026-11-02 10:00:00", "folder_id": 21654,
+    "shipping": {"city": "austin", "phone": "5125550100", "postal_code": "02134"}, "order_metadata": [],
+    "order_notes": [{"content": "Ring twice"}], "order_items": [{"id": "11", "name": "Mug", "quantity": 1, "metadata": []}],
+}  # fmt: skip
+
+
+def with_(**changes: Any) -> dict[str, Any]:
+    order = {**BEFORE, **changes}
+    order["shipping"] = {**BEFORE["shipping"], **changes.get("shipping", {})}
+    return order
+
+
+MEANT = with_(
+    email="new@example.com",
+    shipping={"city": "Portland"},
+    order_notes=[{"content": "Ring twice"}, {"content": "Leave it"}],
+    order_items=[{"id": "11", "name": "Mug", "quantity": 2, "metadata": {"a": "b"}}, {"name": "Sticker", "price": Decimal("1.20")}],
+)
+
+
+def as_found(order: dict[str, Any], **changes: Any) -> dict[str, Any]:
+    """As Order Desk would tell it: ids for new items, totals and dates anew, numbers as they please."""
+    items = [{"id": f"9{number}", "quantity": 1, "delivery_type": "ship", **item} for number, item in enumerate(order["order_items"])]
+    return {**order, "order_items": items, "date_updated": "2026-11-22 12:00:00", "order_total": "99.10", "email_count": "4", **changes}
+
+
+def test_what_changed_is_named_by_dotted_paths() -> None:
+    paths = [difference.path for difference in differences(BEFORE, MEANT)]
+
+    assert paths == ["email", "shipping.city", "order_notes", "order_items[id=11].quantity", "order_items[id=11].metadata.a", "order_items[+1]"]
+
+
+def test_done_is_done_however_it_is_written() -> None:
+    found = as_found(MEANT, email="new@example.com ", shipping={**BEFORE["shipping"], "city": "PORTLAND"})
+    found["order_items"][0]["quantity"] = "2"
+    found["order_items"][1]["price"] = "1.2"
+
+    verdict = judge(BEFORE, MEANT, found)
+
+    assert (verdict.ruling, verdict.differing) == ("done", ())
+
+
+def test_an_untouched_order_is_not_done() -> None:
+    verdict = judge(BEFORE, MEANT, as_found(BEFORE))
+
+    assert (verdict.ruling, verdict.arrived, verdict.other) == ("not_done", (), ())
+
+
+def test_a_part_is_neither_done_nor_not_done() -> None:
+    verdict = judge(BEFORE, MEANT, as_found(MEANT, email="ada@example.com"))
+
+    assert (verdict.ruling, verdict.absent) == ("partly", ("email",))
+
+
+def test_somebody_elses_value_is_neither_old_nor_new() -> None:
+    verdict = judge(BEFORE, with_(email="new@example.com"), as_found(with_(email="third@example.com")))
+
+    assert (verdict.ruling, verdict.other) == ("changed_by_other", ("email",))
+
+
+def test_a_change_of_capitals_alone_is_seen() -> None:
+    meant = with_(shipping={"city": "Austin"})
+
+    assert judge(BEFORE, meant, as_found(BEFORE)).ruling == "not_done"
+    assert judge(BEFORE, meant, as_found(meant)).ruling == "done"
+
+
+def test_a_phone_number_in_another_shape_is_the_same_and_a_lost_zero_is_not() -> None:
+    phone, code = with_(shipping={"phone": "(512) 555-0199"}), with_(shipping={"postal_code": "01234"})
+
+    assert judge(BEFORE, phone, as_found(with_(shipping={"phone": "5125550199"}))).ruling == "done"
+    assert judge(BEFORE, code, as_found(with_(shipping={"postal_code": 1234}))).ruling == "changed_by_other"
+
+
+def test_two_equal_new_items_need_two_rows() -> None:
+    sticker = {"name": "Sticker", "price": 1}
+    meant = with_(order_items=[*BEFORE["order_items"], sticker, dict(sticker)])
+    once = as_found(with_(order_items=[*BEFORE["order_items"], sticker]))
+
+    verdict = judge(BEFORE, meant, once)
+
+    assert (verdict.ruling, verdict.arrived, verdict.absent) == ("partly", ("order_items[+1]",), ("order_items[+2]",))
+    assert judge(BEFORE, meant, as_found(meant)).ruling == "done"
+
+
+def test_an_item_that_was_there_before_is_no_new_item() -> None:
+    meant = with_(order_items=[*BEFORE["order_items"], {"name": "Mug", "quantity": 1}])
+
+    assert judge(BEFORE, meant, as_found(BEFORE)).ruling == "not_done"
+
+
+def test_cleared_notes_are_seen() -> None:
+    meant = with_(order_notes=[])
+
+    assert judge(BEFORE, meant, as_found(BEFORE)).ruling == "not_done"
+    assert judge(BEFORE, meant, as_found(meant)).ruling == "done"
+    assert judge(BEFORE, with_(order_notes=[{"content": "A"}, {"content": "B"}]), as_found(with_(order_notes=[{"content": "A"}]))).ruling == "changed_by_other"
+
+
+def test_a_cleared_number_may_come_back_as_nothing() -> None:
+    assert judge(BEFORE, with_(shipping_total=0), as_found(with_(shipping_total=""))).ruling == "done"
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "same"),
+    [
+        (5, "5.0", True), ("5", "5.0", False), (Decimal("1.20"), 1.2, True), ([], {}, True), (None, "", True), (0, "", False), (True, 1, False),
+        ("02134", 2134, False), ({"a": [1]}, {"a": ["1"], "b": None}, True), ("a", "A", False), ("abc", 1, False),
+    ],
+)  # fmt: skip
+def test_the_same_value_in_another_form(one: Any, other: Any, same: bool) -> None:
+    assert is_same(one, other) is same
+    assert is_same(other, one) is same
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "name", "alike"),
+    [
+        ("a  b ", "A b", "", True), (True, "1", "", True), (False, "", "", True), ("1.70", "1.7", "amount", True), ("1.70", "1.7", "", False),
+        ("Ä", "A\u0308", "", True), (5, "", "", False), ({"a": "X"}, {"a": "x"}, "", True), ([{"amount": "1.0"}], [{"amount": "1.00"}], "", True), ("a", 1, "", False),
+    ],
+)  # fmt: skip
+def test_what_order_desk_may_make_of_a_value(one: Any, other: Any, name: str, alike: bool) -> None:
+    assert is_alike(one, other, name) is alike
+
+
+def error_of(cause: BaseException | None, **details: object) -> UpstreamUnreachable:
+    error = UpstreamUnreachable("No answer.", outcome="unknown", details=details)
+    error.__cause__ = cause
+    return error
+
+
+def test_only_a_request_whose_end_nobody_heard_may_still_happen() -> None:
+    assert may_still_happen(error_of(asyncio.TimeoutError()))
+    assert may_still_happen(error_of(httpx.ReadTimeout("slow")))
+    assert may_still_happen(error_of(None, upstream_status=504))
+    assert not may_still_happen(error_of(httpx.RemoteProtocolError("gone")))
+    assert not may_still_happen(error_of(None, upstream_status=500))
+
+
+def test_a_readable_no_is_a_refusal_and_an_unreadable_answer_is_not() -> None:
+    assert is_refusal(UpstreamFailed("No.", outcome="unknown"))
+    assert not is_refusal(error_of(None))
+    assert not is_refusal(RateLimited("Wait."))
