@@ -6,9 +6,12 @@ import time
 from collections.abc import Awaitable, Callable
 from typing import Protocol
 
-from orderdesk_app.errors import RateLimited
+from orderdesk_app.errors import RateLimited, Unexpected
+from orderdesk_app.observability import log
 from orderdesk_app.orderdesk.lines import Lines
 from orderdesk_app.orderdesk.patience import Patience
+
+_LOG = log(__name__)
 
 CAPACITY = 20.0  # docs/orderdesk-api.md section 10
 PER_SECOND = 3.0
@@ -80,12 +83,19 @@ class BucketLine:
             if not await self._lines.enter(key, patience.remaining(), ticket):
                 raise _used_up(ahead / PER_SECOND)
             try:
-                while wait := await self._buckets.take(key):
+                while wait := await self._take(key):
                     if wait > patience.remaining():
                         raise _used_up(wait)
                     await self._sleep(wait + A_LITTLE_LATER)
             finally:
                 self._lines.leave(key)
+
+    async def _take(self, key: str) -> float:
+        try:
+            return await self._buckets.take(key)
+        except Exception as error:
+            _LOG.error("a store's bucket could not be asked", exc_info=error)
+            raise Unexpected("Our own records could not be reached, so nothing was sent to Order Desk. Try again in a minute.", outcome="not_done") from error
 
 
 def _used_up(seconds: float) -> RateLimited:

@@ -7,7 +7,6 @@ import random as chance
 import re
 import time
 from collections.abc import Awaitable, Callable, Iterable, Mapping
-from contextlib import suppress
 from dataclasses import dataclass
 from http.cookiejar import CookieJar, DefaultCookiePolicy
 from typing import Any
@@ -17,6 +16,7 @@ import httpx
 
 from orderdesk_app.context import OrderId, now
 from orderdesk_app.errors import UpstreamFailed, ValidationFailed
+from orderdesk_app.observability import log
 from orderdesk_app.orderdesk import answers, json_text, refusals, store_settings
 from orderdesk_app.orderdesk.access import StoreAccess
 from orderdesk_app.orderdesk.answers import InventoryPage, OrderPage, TestAnswer
@@ -25,7 +25,10 @@ from orderdesk_app.orderdesk.patience import Patience
 from orderdesk_app.orderdesk.retry import Fault, asked_wait, delay, is_harmless
 from orderdesk_app.orderdesk.user_agent import USER_AGENT
 
+_LOG = log(__name__)
+
 LARGEST_ANSWER = 32 * 1024 * 1024  # 500 complete orders are about 2 MB
+LARGE_ANSWER = 1024 * 1024  # from here on it is read in a thread, as the others' calls would feel it
 LONGEST_CONNECT = 10.0
 
 _ID = re.compile(r"[0-9]{1,20}")
@@ -203,8 +206,7 @@ class OrderDeskClient:
                 return reply.answer or {}
             wait = delay(attempt, reply.fault, reply.asked, self._random())
             if reply.fault is Fault.RATE_LIMITED:
-                with suppress(Exception):  # a bucket that cannot be told is found empty by the next 429
-                    await self._buckets.drain(store.key, wait)  # and so the wait is in the line, where all others of this store wait too
+                await self._tell_bucket(self._buckets.drain(store.key, wait))  # the wait is in the line, where all others of this store wait too
             if attempt > self._max_retries or not is_harmless(method, reply.fault) or self._too_late(reply.fault, begun, wait, patience):
                 said = answers.sentence(reply.answer, store.api_key)
                 asked = wait if reply.fault is Fault.RATE_LIMITED else reply.asked
@@ -228,12 +230,18 @@ class OrderDeskClient:
         try:
             reply, remaining = await self._exchange(request, thing)
             if remaining is not None:
-                with suppress(Exception):  # the answer is there, of a write perhaps: no trouble of the bucket may hide it
-                    await self._buckets.correct(store.key, remaining)
+                await self._tell_bucket(self._buckets.correct(store.key, remaining))
         finally:
             if self._observe is not None:
                 self._observe(request.method, reply.fault.value if reply.fault else "ok", self._clock() - started)
         return reply
+
+    @staticmethod
+    async def _tell_bucket(news: Awaitable[None]) -> None:
+        try:
+            await news
+        except Exception as error:  # the answer is there, of a write perhaps: no trouble of the bucket may hide it
+            _LOG.warning("a store's bucket could not be told", exc_info=error)
 
     async def _exchange(self, request: httpx.Request, thing: str | None) -> tuple[_Reply, int | None]:
         """The reply, and X-Tokens-Remaining where it stands in it."""
@@ -251,7 +259,7 @@ class OrderDeskClient:
         except (httpx.HTTPError, httpx.StreamError, httpx.InvalidURL, OSError) as error:
             return _Reply(Fault.UNREADABLE if isinstance(error, httpx.DecodingError) else Fault.BROKEN_OFF, cause=error), None
         status = response.status_code
-        answer = None if body is None else {} if status == 204 and request.method == "DELETE" else answers.envelope(body)
+        answer = {} if status == 204 and request.method == "DELETE" else await _envelope(body)
         fault = answers.fault(status, answer, names_a_thing=thing is not None)
         return _Reply(fault, status, answer, asked_wait(response.headers, now())), answers.count(response.headers.get("X-Tokens-Remaining", "").strip())
 
@@ -295,6 +303,12 @@ async def _read(response: httpx.Response) -> bytes | None:
             return None
         pieces.append(piece)
     return b"".join(pieces)
+
+
+async def _envelope(body: bytes | None) -> dict[str, Any] | None:
+    if body is None:
+        return None
+    return answers.envelope(body) if len(body) < LARGE_ANSWER else await asyncio.to_thread(answers.envelope, body)
 
 
 def _path_id(value: str, field: str) -> str:

@@ -3,14 +3,17 @@
 import asyncio
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from typing import Protocol
 
 from orderdesk_app.context import OrderId, new_id
 from orderdesk_app.errors import RateLimited
+from orderdesk_app.observability import log
 from orderdesk_app.orderdesk.access import StoreAccess
 from orderdesk_app.orderdesk.lines import Lines
 from orderdesk_app.orderdesk.patience import Patience
+
+_LOG = log(__name__)
 
 LEASE_SECONDS = 15.0  # how long others wait for a process that died with a lock in its hand
 POLL_SECONDS = 0.03  # how late a lock is noticed that another process gave back
@@ -66,10 +69,10 @@ class Lock:
     def still_held(self) -> bool:
         return self._clock() < self._until
 
-    def _renewed(self, until: float) -> None:
+    def renew(self, until: float) -> None:
         self._until = until
 
-    def _lost(self) -> None:
+    def lose(self) -> None:
         self._until = float("-inf")
 
 
@@ -132,19 +135,24 @@ class OrderLocks:
         while True:
             await self._sleep(self._seconds / 3)
             asked_at = self._clock()
-            with suppress(Exception):  # a database that hiccups: the lock is ours until its seconds are over, and the next beat may work
-                if not await self._leases.renew(name, holder, self._seconds):
-                    lock._lost()
-                    return
-                lock._renewed(asked_at + self._seconds)
+            try:
+                is_ours = await self._leases.renew(name, holder, self._seconds)
+            except Exception as error:  # a database that hiccups: the lock is ours until its seconds are over, and the next beat may work
+                _LOG.warning("a lock could not be renewed", exc_info=error)
+                continue
+            if not is_ours:
+                lock.lose()
+                return
+            lock.renew(asked_at + self._seconds)
 
     async def _give_back(self, name: str, holder: str, heartbeat: asyncio.Task[None] | None) -> None:
         try:
             if heartbeat is not None:
                 heartbeat.cancel()
                 await asyncio.wait([heartbeat])
-            with suppress(Exception):  # the write is done, and the lease ends by itself: no reason to call it a failure
-                await self._leases.release(name, holder)
+            await self._leases.release(name, holder)
+        except Exception as error:  # the write is done, and the lease ends by itself: no reason to call it a failure
+            _LOG.warning("a lock could not be given back", exc_info=error)
         finally:
             if self._lines.behind(name):
                 self._in_a_row[name] = self._in_a_row.get(name, 0) + 1

@@ -49,7 +49,7 @@ def delay(attempt: int, fault: Fault, asked: float | None, chance: float) -> flo
     `chance` is from 0 to 1 (aws.amazon.com/builders-library: timeouts, retries and backoff with jitter).
     """
     if asked is not None:
-        return asked
+        return max(asked, ONE_TOKEN) if fault is Fault.RATE_LIMITED else asked  # "0" is a third of a second, rounded down
     span = min(LONGEST_DELAY, FIRST_DELAY * 2.0 ** (attempt - 1))
     return chance * span + (ONE_TOKEN if fault is Fault.RATE_LIMITED else 0.0)
 

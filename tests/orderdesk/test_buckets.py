@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from orderdesk_app.errors import RateLimited
+from orderdesk_app.errors import RateLimited, Unexpected
 from orderdesk_app.orderdesk.buckets import BucketLine, MemoryBuckets
 from orderdesk_app.orderdesk.patience import Patience
 from tests.orderdesk.conftest import clock, patience
@@ -127,6 +127,20 @@ async def test_full_buckets_are_forgotten_when_there_are_very_many() -> None:
     await buckets.take("one more")
 
     assert len(buckets._buckets) == 1
+
+
+async def test_a_bucket_that_cannot_be_asked_sends_nothing_and_says_so() -> None:
+    class Away(MemoryBuckets):
+        async def take(self, key: str) -> float:
+            raise ConnectionError("password=hunter2")
+
+    line = BucketLine(Away(clock))
+
+    for _ in range(2):  # the line moves on
+        with pytest.raises(Unexpected, match="nothing was sent") as met:
+            await line.token("store", patience(), line.ticket())
+        assert met.value.outcome == "not_done"
+        assert "hunter2" not in met.value.message
 
 
 def test_a_patience_of_nothing_is_nothing() -> None:

@@ -468,7 +468,7 @@ async def test_orders_are_moved_by_number_to_one_folder(store: StoreAccess) -> N
     await client.move_orders(store, [OrderId("29491")], patience(), folder_name="Prepared")
     for both in ({"folder_id": "1", "folder_name": "x"}, {}):
         with pytest.raises(ValidationFailed):
-            await client.move_orders(store, [ORDER], patience(), **both)  # type: ignore[arg-type]
+            await client.move_orders(store, [ORDER], patience(), **both)
 
     bodies = [json_text.loads(request.content) for request in upstream.requests]
     assert bodies == [{"order_id_list": [29491], "destination_folder_id": 9384}, {"order_id_list": [29491], "destination_folder_name": "Prepared"}]
@@ -534,6 +534,17 @@ async def test_an_answer_without_measure_is_not_swallowed(packed: bool, store: S
 
     with pytest.raises(UpstreamUnreachable):
         await client_of(Upstream([said]), max_retries=0).get_order(store, ORDER, patience())
+
+
+def test_a_large_answer_is_read_without_holding_up_the_others(store: StoreAccess) -> None:
+    body = json_text.dumps({"status": "success", "orders": [{"id": str(number), "note": "x" * 2000, "order_total": Decimal("1.10")} for number in range(1000)]})
+
+    async def main() -> int:
+        http = httpx.AsyncClient(transport=httpx.MockTransport(lambda request: answer(body).response()))
+        client = OrderDeskClient(http, MemoryBuckets(), timeout=5, max_retries=0)
+        return len((await client.list_orders(store, {}, Patience(5))).orders)
+
+    assert asyncio.run(main()) == 1000
 
 
 async def test_a_packed_answer_is_unpacked(store: StoreAccess) -> None:

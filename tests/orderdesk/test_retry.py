@@ -45,6 +45,10 @@ def test_a_wait_asked_for_is_obeyed() -> None:
     assert delay(1, Fault.SERVER_ERROR, 7.0, 0.5) == 7.0
 
 
+def test_a_429_that_asks_for_no_wait_still_waits_for_one_token() -> None:
+    assert delay(1, Fault.RATE_LIMITED, 0.0, 0.0) == pytest.approx(1 / 3)
+
+
 def test_else_the_wait_is_full_jitter_over_a_doubling_span() -> None:
     longest = [delay(attempt, Fault.SERVER_ERROR, None, 1.0) for attempt in range(1, 9)]
 
