@@ -1,5 +1,5 @@
 # `make run` and `make test` are all there is to know; each makes what it needs, once.
-.PHONY: run dev test lint bench build clean
+.PHONY: run dev test lint bench build docs clean
 .DEFAULT_GOAL := run
 
 VENV := .venv
@@ -24,6 +24,9 @@ lint: $(VENV)/.test  ## style, types, and the floors' contract
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+docs: $(VENV)/.run  ## write the tables of README.md and .env.example anew
+	@$(BIN)/python -m orderdesk_app.documents
 
 bench: $(VENV)/.test  ## the figures of benchmarks/README.md on this machine
 	@$(BIN)/orderdesk build

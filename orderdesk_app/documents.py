@@ -1,0 +1,96 @@
+"""The tables of the README and `.env.example`, written from the code so that they tell the truth: `python -m orderdesk_app.documents` rewrites them."""
+
+import re
+import sys
+from pathlib import Path
+
+from pydantic import SecretStr
+from pydantic.fields import FieldInfo
+
+from orderdesk_app import wiring
+from orderdesk_app.config import Settings
+from orderdesk_app.observability import metric_families
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+def settings_table() -> str:
+    """Every setting: name, default, when to change it."""
+    rows = [f"| `{name.upper()}` | {_default(field)} | {field.description} |" for name, field in Settings.model_fields.items()]
+    return "\n".join(("| Setting | Default | When to change it |", "| --- | --- | --- |", *rows))
+
+
+def tools_table() -> str:
+    """Every tool: name, what it does, what it takes (required ones in bold)."""
+    rows = []
+    for tool in wiring.tools():
+        required = set(tool.input_schema.get("required", ()))
+        takes = ", ".join(f"**{name}**" if name in required else name for name in tool.input_schema.get("properties", {})) or "nothing"
+        kind = "reads" if tool.reads else "destroys" if tool.destructive else "writes"
+        rows.append(f"| `{tool.name}` | {tool.description} | {takes} | {kind}, `{tool.scope}` |")
+    return "\n".join(("| Tool | What it does | Arguments | Kind, permission |", "| --- | --- | --- | --- |", *rows))
+
+
+def metrics_table() -> str:
+    """Every metric family of ours."""
+    rows = [f"| `{family.name}` | {family.type} | {family.documentation} |" for family in sorted(metric_families(), key=lambda family: family.name)]
+    return "\n".join(("| Family | Type | What it counts |", "| --- | --- | --- |", *rows))
+
+
+def env_example() -> str:
+    """`.env.example`: each setting commented out at its default."""
+    lines = ["# Copy to .env and change what you need; every line shows its default. README.md says the same in a table.", ""]
+    for name, field in Settings.model_fields.items():
+        extra = field.json_schema_extra
+        example = str(extra.get("example", "")) if isinstance(extra, dict) else ""
+        value = _plain(field)
+        lines.append(f"# {(field.description or '').replace('`', '')}")
+        if not value and example:
+            lines.append(f"# Example: {name.upper()}={example}")
+        lines += [f"#{name.upper()}={value}", ""]
+    return "\n".join(lines)
+
+
+BLOCKS = {"settings": settings_table, "tools": tools_table, "metrics": metrics_table}
+
+
+def readme(text: str) -> str:
+    """The README with its generated blocks anew; each stands between `<!-- name -->` and `<!-- /name -->`."""
+    for name, make in BLOCKS.items():
+        pattern = re.compile(rf"(<!-- {name} -->\n).*?(<!-- /{name} -->)", re.S)
+        text = pattern.sub(lambda found, make=make: f"{found[1]}{make()}\n{found[2]}", text)  # type: ignore[misc]
+    return text
+
+
+def outdated(root: Path = ROOT) -> list[str]:
+    """The files that say something else than the code."""
+    page, example = root / "README.md", root / ".env.example"
+    old = [(page, readme(page.read_text(encoding="utf-8"))), (example, env_example())]
+    return [path.name for path, text in old if not path.exists() or path.read_text(encoding="utf-8") != text]
+
+
+def main() -> int:
+    page = ROOT / "README.md"
+    page.write_text(readme(page.read_text(encoding="utf-8")), encoding="utf-8")
+    (ROOT / ".env.example").write_text(env_example(), encoding="utf-8")
+    return 0
+
+
+def _plain(field: FieldInfo) -> str:
+    value = field.default
+    if isinstance(value, SecretStr):
+        value = value.get_secret_value()
+    if value is None:
+        return ""
+    if isinstance(value, bool):
+        return str(value).lower()
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def _default(field: FieldInfo) -> str:
+    text = _plain(field)
+    return f"`{text}`" if text else ""
+
+
+if __name__ == "__main__":
+    sys.exit(main())
