@@ -399,7 +399,7 @@ class _Desk:
         results: list[Body] = []
         for order_id in dict.fromkeys(text(one) for one in ids):
             changed = await self.shelf.change(ORDER, order_id, lambda document: orders.move(document, folder_id, name, self.now))
-            number = int(order_id) if order_id.isascii() and order_id.isdigit() else order_id
+            number = int(order_id) if order_id.isascii() and order_id.isdigit() and len(order_id) < 19 else order_id
             if changed is None:
                 results.append({"order_id": number, "message": "Order Not Found"})
             else:

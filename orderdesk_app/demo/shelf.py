@@ -12,7 +12,7 @@ from orderdesk_app.demo.rows import COUNTER, INVENTORY, ORDER, Change, Row, Sand
 from orderdesk_app.demo.seed import CREATED_INVENTORY, CREATED_ORDERS, Seed
 
 T = TypeVar("T")
-TRIES = 200
+TRIES = 60  # some two seconds
 _FIRST_CREATED = {ORDER: CREATED_ORDERS, INVENTORY: CREATED_INVENTORY}
 
 

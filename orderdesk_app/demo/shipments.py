@@ -81,7 +81,7 @@ def _shipment(body: Body, shipment_id: str, order_id: str, store_id: str, now: s
 
 def _tracking_url(tracking: str, carrier: str) -> str:
     address = _TRACKING.get(carrier.upper())
-    return address.format(quote(tracking)) if address and tracking.lower() != "n/a" else ""
+    return address.format(quote(tracking, errors="replace")) if address and tracking.lower() != "n/a" else ""
 
 
 def _contents(sent: Any) -> Any:

@@ -27,8 +27,34 @@ async def put(world, order_id, body):
 
 
 async def test_every_seeded_order_has_the_documented_keys_and_types(world):
-    numbers = ["quantity_total", "weight_total", "product_total", "shipping_total", "handling_total", "tax_total", "discount_total", "order_total", "processor_balance", "refund_total", "folder_id"]
-    texts = ["id", "source_id", "source_name", "email", "shipping_method", "cc_number_masked", "cc_exp", "payment_type", "payment_status", "customer_id", "email_count", "ip_address", "date_added"]
+    numbers = [
+        "quantity_total",
+        "weight_total",
+        "product_total",
+        "shipping_total",
+        "handling_total",
+        "tax_total",
+        "discount_total",
+        "order_total",
+        "processor_balance",
+        "refund_total",
+        "folder_id",
+    ]
+    texts = [
+        "id",
+        "source_id",
+        "source_name",
+        "email",
+        "shipping_method",
+        "cc_number_masked",
+        "cc_exp",
+        "payment_type",
+        "payment_status",
+        "customer_id",
+        "email_count",
+        "ip_address",
+        "date_added",
+    ]
     maps = ["checkout_data", "order_metadata"]
 
     for order in (await world.search(limit=500))["orders"]:
@@ -415,7 +441,7 @@ async def test_a_deleted_order_is_gone_for_good(world):
 
 @pytest.mark.parametrize("destination", [{"destination_folder_id": 21655}, {"destination_folder_id": "21655"}, {"destination_folder_name": "Prepared"}])
 async def test_orders_move_to_a_folder(world, destination):
-    status, body = await world.ask("POST", "/move-orders", {"order_id_list": [100000001, "100000500", 7], **destination})
+    status, body = await world.ask("POST", "/move-orders", {"order_id_list": [100000001, "100000500", 7, "9" * 5000], **destination})
 
     moved = (await world.search(source_id=(await world.order())["source_id"], get_order_history=1))["orders"][0]
     assert (status, body["message"]) == (200, "2 Orders Moved")

@@ -2,6 +2,7 @@
 
 import asyncio
 
+from orderdesk_app.demo import shelf
 from orderdesk_app.demo.rows import Change, MemoryRows, Row
 
 
@@ -39,6 +40,21 @@ async def test_stores_and_kinds_are_apart():
     assert await rows.all("1", "order") == {"5": Row(None, 1)}
     assert await rows.all("1", "inventory") == {}
     assert await rows.all("2", "order") == {}
+
+
+class StaleRows(MemoryRows):
+    """A store that is gone: nothing is ever written."""
+
+    async def write(self, store_id, changes):
+        return False
+
+
+async def test_a_write_that_never_succeeds_is_given_up(make_world, monkeypatch):
+    monkeypatch.setattr(shelf, "TRIES", 3)
+
+    status, body = await make_world(StaleRows()).ask("POST", "/orders/100000001/order-history", {"note": "x"})
+
+    assert (status, body["status"]) == (503, "error")
 
 
 async def test_two_workers_lose_no_write_of_each_other(make_world):

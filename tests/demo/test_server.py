@@ -110,6 +110,14 @@ async def test_without_control_the_door_is_a_wall():
     assert answer.status_code == 404
 
 
+async def test_answers_are_not_held_back(controlled):
+    http, url, _ = controlled
+
+    seconds = [(await http.get(f"{url}/test")).elapsed.total_seconds() for _ in range(10)]
+
+    assert min(seconds) < 0.03  # Nagle's wait would add 0.04 to each
+
+
 async def test_a_dropped_connection_gives_not_a_byte(controlled):
     _, url, control = controlled
     async with httpx.AsyncClient() as other:

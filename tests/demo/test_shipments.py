@@ -62,6 +62,12 @@ async def test_a_shipment_needs_a_tracking_number(world):
     assert (await world.ask("POST", PLACE, {"carrier_code": "UPS"}))[0] == 400
 
 
+async def test_half_a_character_in_a_tracking_number_breaks_nothing(world):
+    status, _ = await world.ask("POST", PLACE, content=b'{"tracking_number": "\\ud800", "carrier_code": "UPS"}')
+
+    assert (status, len(await shipments(world))) == (201, 1)
+
+
 async def test_an_update_replaces_every_field(world):
     await world.ask("POST", PLACE, UPS)
     (before,) = await shipments(world)
