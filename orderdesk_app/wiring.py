@@ -42,6 +42,7 @@ from orderdesk_app.services.remarks import Remarks
 from orderdesk_app.services.sandbox import DatabaseRows, SandboxKeys
 from orderdesk_app.services.sessions import COOKIE, FormTokens, Sessions
 from orderdesk_app.services.signin import SignIn
+from orderdesk_app.services.store_desk import StoreDesk
 from orderdesk_app.services.stores import Stores
 from orderdesk_app.services.tenants import Tenants
 from orderdesk_app.tools import catalogue
@@ -49,6 +50,7 @@ from orderdesk_app.tools import orders as _orders  # noqa: F401  importing a too
 from orderdesk_app.tools import products as _products  # noqa: F401
 from orderdesk_app.tools import stores as _stores  # noqa: F401
 from orderdesk_app.tools import tenants as _tenants  # noqa: F401
+from orderdesk_app.tools.console import Console
 from orderdesk_app.tools.runner import Runner
 from orderdesk_app.tools.toolbox import Toolbox
 
@@ -67,7 +69,7 @@ class House:
     access: Access
     audit: Audit
     activity: Activity
-    console: ConsoleHistory
+    console: Console
     form_tokens: FormTokens
     keys: Keys
     limits: Limits
@@ -77,6 +79,7 @@ class House:
     runner: Runner
     sessions: Sessions
     sign_in: SignIn
+    store_desk: StoreDesk
     stores: Stores
     tenants: Tenants
 
@@ -163,9 +166,9 @@ async def _build(settings: Settings, closing: AsyncExitStack, http: httpx.AsyncC
     closing.push_async_callback(runner.finish)
     return House(
         settings=settings, database=database, signals=signals, keyring=keyring, cache=cache, access=access, audit=audit,
-        activity=Activity(database, sealer, audit), console=ConsoleHistory(database, sealer), form_tokens=FormTokens(settings.csrf_secret_key.get_secret_value().encode() or keyring.purpose("csrf")),
+        activity=Activity(database, sealer, audit), console=Console(runner, access, ConsoleHistory(database, sealer), limits), form_tokens=FormTokens(settings.csrf_secret_key.get_secret_value().encode() or keyring.purpose("csrf")),
         keys=keys, limits=limits, orders=orders, products=products, remarks=Remarks(), runner=runner, sessions=sessions,
-        sign_in=sign_in, stores=stores, tenants=tenants,
+        sign_in=sign_in, store_desk=StoreDesk(stores, access, audit, patience_seconds=settings.http_timeout), stores=stores, tenants=tenants,
     )  # fmt: skip
 
 

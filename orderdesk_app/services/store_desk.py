@@ -1,0 +1,88 @@
+"""What a person does with stores in the web app: connect, try, rename, disconnect; each leaves its row in the audit."""
+
+import time
+from collections.abc import Awaitable
+from dataclasses import dataclass
+from typing import TypeVar
+
+from orderdesk_app.context import Actor, Secret
+from orderdesk_app.errors import NotFound, OrderDeskAgentsError, ValidationFailed
+from orderdesk_app.orderdesk.patience import Patience
+from orderdesk_app.services.access import Access
+from orderdesk_app.services.audit import Audit, Entry
+from orderdesk_app.services.open_store import StoreRecord
+from orderdesk_app.services.stores import Stores
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Tried:
+    """A connection that was tried just now, and how long Order Desk took."""
+
+    record: StoreRecord
+    milliseconds: float
+
+
+class StoreDesk:
+    """Stores at the hands of somebody who is signed in."""
+
+    def __init__(self, stores: Stores, access: Access, audit: Audit, *, patience_seconds: float) -> None:
+        self._stores, self._access, self._audit, self._patience_seconds = stores, access, audit, patience_seconds
+
+    async def list(self, actor: Actor) -> tuple[StoreRecord, ...]:
+        """The account's stores, the oldest first."""
+        return (await self._access.account(actor.tenant_id)).stores
+
+    async def connect(self, actor: Actor, store_id: str, api_key: Secret, *, name: str, label: str) -> StoreRecord:
+        """Tries the key at Order Desk and keeps it. Raises what Stores.register raises."""
+        registering = self._stores.register(actor, store_id, api_key, name=name or None, label=label or None, patience=self._patience())
+        return await self._written_down(actor, "store.connect", registering)
+
+    async def add_sandbox(self, actor: Actor) -> StoreRecord:
+        """A sandbox store of one's own."""
+        return await self._written_down(actor, "store.connect", self._stores.add_sandbox(actor, patience=self._patience()))
+
+    async def edit(self, actor: Actor, row_id: str, *, name: str, label: str, api_key: Secret | None) -> StoreRecord:
+        """Renames it; a new key is tried first."""
+        record = await self.find(actor, row_id)
+        editing = self._stores.edit(actor, record.id, name=name, label=label, api_key=api_key, patience=self._patience())
+        return await self._written_down(actor, "store.edit", editing, record)
+
+    async def disconnect(self, actor: Actor, row_id: str, *, typed_name: str) -> StoreRecord:
+        """Deletes its key and its journal here. Raises ValidationFailed unless its name was typed."""
+        record = await self.find(actor, row_id)
+        if typed_name.strip() != record.name:
+            raise ValidationFailed(f"Type the store's name, {record.name}, to disconnect it.", field="confirm")
+        principal = await self._access.of_actor(actor)
+        await self._written_down(actor, "store.disconnect", self._stores.delete(principal, record.id), record)
+        return record
+
+    async def test(self, actor: Actor, row_id: str) -> Tried:
+        """Asks Order Desk now, and keeps its folders and settings. Raises what Order Desk says."""
+        record = await self.find(actor, row_id)
+        started = time.perf_counter()
+        fresh = await self._written_down(actor, "store.test", self._stores.refresh(actor, record, self._patience()), record)
+        return Tried(fresh, (time.perf_counter() - started) * 1000)
+
+    async def find(self, actor: Actor, row_id: str) -> StoreRecord:
+        """One of the account's own stores. Raises NotFound."""
+        found = next((record for record in await self.list(actor) if record.id == row_id), None)
+        if found is None:
+            raise NotFound("That store is no longer connected. Reload the page.", field="store_id")
+        return found
+
+    def _patience(self) -> Patience:
+        return Patience(self._patience_seconds)
+
+    async def _written_down(self, actor: Actor, action: str, doing: Awaitable[T], record: StoreRecord | None = None) -> T:
+        started, outcome, row_id = time.perf_counter(), "ok", record.id if record else None
+        try:
+            done = await doing
+            row_id = done.id if isinstance(done, StoreRecord) else row_id
+            return done
+        except OrderDeskAgentsError as error:
+            outcome = error.code
+            raise
+        finally:
+            await self._audit.record(Entry(actor=actor, action=action, outcome=outcome, store_row_id=row_id, duration_ms=(time.perf_counter() - started) * 1000))

@@ -1,0 +1,100 @@
+"""A form from a tool's schema, and a tool's arguments from a sent form: the same for the console's page and its plain POST."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from orderdesk_app.tools.catalogue import Tool
+
+Kind = Literal["text", "integer", "number", "boolean", "choice", "json"]
+_KINDS: dict[str, Kind] = {"integer": "integer", "number": "number", "boolean": "boolean", "object": "json", "array": "json"}
+
+
+@dataclass(frozen=True, slots=True)
+class Field:
+    """One argument as a form field. `value` is what stands in it at first, `hint` an example."""
+
+    name: str
+    kind: Kind
+    words: str
+    required: bool
+    is_secret: bool
+    value: str
+    hint: str
+    options: tuple[str, ...] = ()
+    shape: str = ""  # "an object" or "a list", for json
+
+
+def fields_of(tool: Tool, values: Mapping[str, Any] | None = None) -> list[Field]:
+    """The tool's arguments in order, required ones first; filled with `values`, else with the tool's example."""
+    filled = dict(values) if values is not None else tool.example.model_dump(mode="json", exclude_unset=True)
+    required = set(tool.input_schema.get("required", []))
+    fields = [_field(name, schema, name in required, name in tool.secrets, filled.get(name)) for name, schema in tool.input_schema.get("properties", {}).items()]
+    return sorted(fields, key=lambda field: not field.required)
+
+
+def _field(name: str, schema: Mapping[str, Any], required: bool, is_secret: bool, value: Any) -> Field:
+    options = tuple(str(option) for option in schema.get("enum", ()))
+    kind: Kind = "choice" if options else _KINDS.get(str(schema.get("type", "")), "text" if "type" in schema else "json")
+    example = next(iter(schema.get("examples", ())), None)
+    default = schema.get("default")
+    hint = example if example is not None else default
+    shape = {"object": "an object", "array": "a list"}.get(str(schema.get("type", "")), "a value")
+    return Field(
+        name=name,
+        kind=kind,
+        words=str(schema.get("description", "")),
+        required=required,
+        is_secret=is_secret,
+        value="" if is_secret or value is None or value == "***" else _shown(kind, value),
+        hint="" if hint is None or is_secret else _shown(kind, hint),
+        options=options,
+        shape=shape,
+    )
+
+
+def _shown(kind: Kind, value: Any) -> str:
+    if kind == "json":
+        return json.dumps(value, indent=2, ensure_ascii=False)
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return str(value)
+
+
+def arguments_from(tool: Tool, form: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, str]]:
+    """(arguments, errors by field). Empty fields are left out; what they hold is judged by the runner, as for every caller."""
+    arguments: dict[str, Any] = {}
+    errors: dict[str, str] = {}
+    for field in fields_of(tool, {}):
+        text = form.get(field.name)
+        if not isinstance(text, str) or not text.strip():
+            if field.required:
+                errors[field.name] = "This is required."
+            continue
+        try:
+            arguments[field.name] = _value(field, text.strip())
+        except ValueError:
+            rules = {"integer": "a whole number", "number": "a number", "boolean": "true or false", "choice": f"one of {', '.join(field.options)}", "json": f"{field.shape} in JSON"}
+            errors[field.name] = f"This must be {rules.get(field.kind, 'text')}."
+    return arguments, errors
+
+
+def _value(field: Field, text: str) -> Any:
+    if field.kind == "integer":
+        return int(text)
+    if field.kind == "number":
+        return float(text)
+    if field.kind == "boolean":
+        return {"true": True, "false": False}[text] if text in ("true", "false") else _refuse()
+    if field.kind == "choice":
+        return text if text in field.options else _refuse()
+    if field.kind == "json":
+        value = json.loads(text)
+        fits = {"an object": dict, "a list": list}.get(field.shape, object)
+        return value if isinstance(value, fits) else _refuse()
+    return text
+
+
+def _refuse() -> Any:
+    raise ValueError
