@@ -30,6 +30,7 @@ _LOG = log(__name__)
 LARGEST_ANSWER = 32 * 1024 * 1024  # 500 complete orders are about 2 MB
 LARGE_ANSWER = 1024 * 1024  # from here on it is read in a thread, as the others' calls would feel it
 LONGEST_CONNECT = 10.0
+LONGEST_PARAMETER = 1000
 
 _ID = re.compile(r"[0-9]{1,20}")
 
@@ -192,8 +193,7 @@ class OrderDeskClient:
         thing: str | None = None,
     ) -> dict[str, Any]:
         """The envelope of a success, or the error of the last try."""
-        query = f"?{urlencode(parameters, quote_via=quote)}" if parameters else ""
-        url = f"{store.api_url}{path}{query}"
+        url = f"{store.api_url}{path}{_query(parameters)}"
         headers = _headers(store, has_body=body is not None)
         content = None if body is None else _body(body)
         ticket = self._line.ticket()
@@ -280,6 +280,13 @@ def _headers(store: StoreAccess, *, has_body: bool) -> dict[str, str]:
     if has_body:
         headers["Content-Type"] = "application/json"
     return headers
+
+
+def _query(parameters: Mapping[str, str] | None) -> str:
+    for name, value in (parameters or {}).items():
+        if len(value) > LONGEST_PARAMETER or any("\ud800" <= character <= "\udfff" for character in value):
+            raise ValidationFailed(f"{name} must be plain text of at most {LONGEST_PARAMETER} characters.", field=name)
+    return f"?{urlencode(parameters, quote_via=quote)}" if parameters else ""
 
 
 def _body(order: dict[str, Any]) -> bytes:

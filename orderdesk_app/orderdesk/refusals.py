@@ -22,7 +22,7 @@ def refusal(fault: Fault, *, method: str, status: int | None, said: str, thing: 
     `outcome` is "not_done" only where Order Desk cannot have acted; a write is "unknown" otherwise, and a read has none.
     `details` hold `upstream_status` and `upstream_message` where there are any.
     """
-    outcome: Outcome | None = "not_done" if fault.proves_nothing_done else "unknown"
+    outcome: Outcome | None = "not_done" if fault.proves_nothing_done or status in (401, 403) else "unknown"
     if method == "GET" and fault is not Fault.RATE_LIMITED:
         outcome = None
     details: dict[str, object] = {}

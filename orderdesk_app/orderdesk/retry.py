@@ -29,8 +29,8 @@ class Fault(StrEnum):
 
     @property
     def proves_nothing_done(self) -> bool:
-        """True where Order Desk cannot have acted on the request."""
-        return self in (Fault.RATE_LIMITED, Fault.NOT_SENT, Fault.KEY_REFUSED)
+        """True where Order Desk cannot have acted on the request. (A refused key proves it by its status, not by words in a 200.)"""
+        return self in (Fault.RATE_LIMITED, Fault.NOT_SENT)
 
 
 _PASSING = frozenset({Fault.TIMED_OUT, Fault.BROKEN_OFF, Fault.SERVER_ERROR, Fault.UNREADABLE})

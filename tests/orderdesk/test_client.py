@@ -52,6 +52,7 @@ FAULTS: dict[str, tuple[Answer, type[OrderDeskAgentsError], int, int, str]] = {
     "400": (answer(ERROR, 400), UpstreamFailed, 1, 1, "unknown"),
     "401": (answer(ERROR, 401), StoreKeyRefused, 1, 1, "not_done"),
     "403 as HTML": (answer("<html>no</html>", 403), StoreKeyRefused, 1, 1, "not_done"),
+    "a refused key in a 200": (answer({"status": "error", "message": "Invalid API Key"}), StoreKeyRefused, 1, 1, "unknown"),
     "404": (answer(ERROR, 404), NotFound, 1, 1, "unknown"),
     "not found in a 200": (answer({"status": "error", "message": "Order Not Found"}), NotFound, 1, 1, "unknown"),
     "a redirect": (answer("", 302, Location="https://elsewhere.example/"), UpstreamFailed, 1, 1, "unknown"),
@@ -98,7 +99,7 @@ async def test_a_write_is_never_blindly_repeated_and_says_what_is_known(name: st
 
     assert len(upstream.requests) == asked
     assert met.value.outcome == outcome
-    assert outcome != "unknown" or "read before you repeat" in met.value.message or error in (UpstreamFailed, NotFound)
+    assert outcome != "unknown" or "read before you repeat" in met.value.message or error in (UpstreamFailed, NotFound, StoreKeyRefused)
 
 
 @pytest.mark.parametrize("name", FAULTS)
@@ -422,6 +423,16 @@ async def test_a_page_without_counts_falls_back_on_what_was_asked(store: StoreAc
 
     assert (asked.total, asked.limit, asked.offset) == (None, 7, 3)
     assert (plain.total, plain.limit, plain.offset) == (None, 50, 0)
+
+
+@pytest.mark.parametrize("value", ["half a character \ud800", "x" * 1001])
+async def test_a_filter_that_cannot_be_sent_is_refused_by_name(value: str, store: StoreAccess) -> None:
+    upstream = Upstream()
+
+    with pytest.raises(ValidationFailed) as refused:
+        await client_of(upstream).list_orders(store, {"limit": "1", "email": value}, patience())
+
+    assert (refused.value.field, upstream.requests) == ("email", [])
 
 
 async def test_the_inventory_reads_its_odd_counts(store: StoreAccess) -> None:
