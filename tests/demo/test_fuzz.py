@@ -36,36 +36,9 @@ scalars = (
     | st.sampled_from(["\ud800", "UPS", "Closed", "100000001"])
 )
 anything = st.recursive(scalars, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3), max_leaves=6)
-fields = st.sampled_from(
-    [
-        "order_items",
-        "shipping",
-        "customer",
-        "order_notes",
-        "discount_list",
-        "checkout_data",
-        "tracking_number",
-        "carrier_code",
-        "order_id",
-        "order_id_list",
-        "id",
-    ]
-    + [
-        "destination_folder_id",
-        "note",
-        "name",
-        "code",
-        "price",
-        "quantity",
-        "stock",
-        "folder_id",
-        "date_added",
-        "source_id",
-        "cc_number",
-        "shipping_total",
-        "company",
-    ]
-)
+NAMES = """order_items shipping customer order_notes discount_list checkout_data tracking_number carrier_code order_id order_id_list id note name code price
+destination_folder_id destination_folder_name quantity stock folder_id date_added source_id cc_number shipping_total company"""
+fields = st.sampled_from(NAMES.split())
 shaped = st.recursive(
     st.dictionaries(fields, scalars, max_size=8),
     lambda inner: st.dictionaries(fields, inner | st.lists(inner | scalars, max_size=3) | scalars, max_size=8),
