@@ -14,6 +14,7 @@ from orderdesk_app.db.rows import Row
 CAPACITY, PER_SECOND = 20.0, 3.0  # docs/orderdesk-api.md section 7: 20 tokens, 3 more each second
 _REMEMBERED = 4096
 _SOON = 0.01
+_ALMOST_ONE = 0.999  # seconds since 1970 as floats are good to a millionth; what is taken early is missing later
 
 
 class Bucket(Row, table=True):
@@ -37,7 +38,7 @@ class Buckets:
         now = clock_sql(database, injected=clock is not None)
         level = f"{least}(:capacity, buckets.tokens + {greatest}(0.0, {now} - buckets.updated_at) * :per_second)"
         into = f"INSERT INTO buckets (key, tokens, updated_at) VALUES (:key, :tokens, {now}) ON CONFLICT (key) DO UPDATE SET updated_at = {now}, tokens ="  # noqa: S608
-        self._take = f"{into} {level} - 1.0 WHERE {level} >= 1.0 RETURNING tokens"
+        self._take = f"{into} {level} - 1.0 WHERE {level} >= {_ALMOST_ONE} RETURNING tokens"
         self._lower = f"{into} {least}({level}, excluded.tokens)"
         self._look = f"SELECT {level}, updated_at > {now} FROM buckets WHERE key = :key"  # noqa: S608
         self._heal = f"UPDATE buckets SET updated_at = {now} WHERE key = :key AND updated_at > {now}"  # noqa: S608

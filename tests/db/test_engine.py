@@ -1,0 +1,301 @@
+"""The way to the database: addresses, transactions, and many at once."""
+
+import asyncio
+import os
+import signal
+import sqlite3
+import stat
+import subprocess
+import sys
+from datetime import UTC, datetime, timedelta, timezone
+
+import pytest
+from sqlalchemy.exc import IntegrityError, OperationalError, StatementError
+from sqlmodel import col, func, select
+
+from orderdesk_app.context import TenantId
+from orderdesk_app.db.console import ConsoleCall
+from orderdesk_app.db.engine import Database, after_commit, postgres_conninfo
+from orderdesk_app.db.stores import Store
+from orderdesk_app.db.tenants import Tenant
+from orderdesk_app.errors import ConfigurationError
+
+
+async def names(database: Database) -> list[str]:
+    async with database.read() as session:
+        return list((await session.exec(select(Tenant.name).order_by(col(Tenant.name)))).all())
+
+
+async def test_a_write_is_kept_and_read(database):
+    async with database.write() as session:
+        session.add(Tenant(name="Ada"))
+
+    assert await names(database) == ["Ada"]
+
+
+async def test_a_block_that_raises_writes_nothing(database):
+    async def fail() -> None:
+        async with database.write() as session:
+            session.add(Tenant(name="Ada"))
+            await session.flush()
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        await fail()
+
+    assert await names(database) == []
+    async with database.write() as session:  # and the next one is free to go on
+        session.add(Tenant(name="Bert"))
+    assert await names(database) == ["Bert"]
+
+
+async def test_a_write_that_is_cancelled_writes_nothing_and_blocks_nobody(database):
+    inside = asyncio.Event()
+
+    async def write() -> None:
+        async with database.write() as session:
+            session.add(Tenant(name="Ada"))
+            await session.flush()
+            inside.set()
+            await asyncio.sleep(60)
+
+    task = asyncio.create_task(write())
+    await inside.wait()
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+
+    async with database.write() as session:
+        session.add(Tenant(name="Bert"))
+    assert await names(database) == ["Bert"]
+
+
+async def test_many_reads_and_writes_at_once_all_succeed(database):
+    async def write(number: int) -> None:
+        async with database.write() as session:
+            count = (await session.exec(select(func.count()).select_from(Tenant))).one()
+            session.add(Tenant(name=f"{count:03}-{number}"))
+
+    await asyncio.gather(*(write(number) for number in range(64)), *(names(database) for _ in range(64)))
+
+    assert len(await names(database)) == 64
+
+
+async def test_writes_to_sqlite_go_in_order_of_arrival(sqlite_url):
+    database = Database(sqlite_url)
+    order: list[int] = []
+
+    async def write(number: int) -> None:
+        async with database.write() as session:
+            session.add(Tenant(name=str(number)))
+            order.append(number)
+
+    await asyncio.gather(*(write(number) for number in range(20)))
+    await database.close()
+
+    assert order == list(range(20))
+
+
+async def test_a_write_inside_a_write_is_told_instead_of_waiting_for_ever(sqlite_url):
+    database = Database(sqlite_url)
+
+    async with database.write():
+        with pytest.raises(RuntimeError, match="inside"):
+            async with database.write():
+                pass
+        with pytest.raises(RuntimeError, match="inside"):
+            await database.at_once("DELETE FROM leases", {})
+
+    await database.close()
+
+
+async def test_a_read_does_not_write(sqlite_url):
+    database = Database(sqlite_url)
+
+    async def sneak() -> None:
+        async with database.read() as session:
+            session.add(Tenant(name="Ada"))
+            await session.flush()
+
+    with pytest.raises(OperationalError, match="readonly"):
+        await sneak()
+
+    await database.close()
+
+
+async def test_rows_of_nobody_are_refused(database):
+    with pytest.raises(IntegrityError):
+        async with database.write() as session:
+            session.add(Store(tenant_id=TenantId("nobody"), store_id="1", name="x", api_url="x", api_key=b"x"))
+
+
+async def test_two_connections_of_one_store_to_one_account_are_refused(database, tenant):
+    def connection() -> Store:
+        return Store(tenant_id=tenant.view.id, store_id="1", name="x", api_url="x", api_key=b"x")
+
+    with pytest.raises(IntegrityError):
+        async with database.write() as session:
+            session.add_all([connection(), connection()])
+
+
+async def test_times_come_back_aware_and_in_utc(database):
+    moment = datetime(2026, 3, 1, 23, 30, 0, 123456, tzinfo=timezone(timedelta(hours=-5)))
+    async with database.write() as session:
+        session.add(Tenant(name="Ada", created_at=moment))
+
+    async with database.read() as session:
+        found = (await session.exec(select(Tenant).where(col(Tenant.created_at) == moment))).one()
+
+    assert found.created_at == moment
+    assert found.created_at.tzinfo is UTC
+
+
+async def test_a_time_without_a_zone_is_refused(database):
+    with pytest.raises(StatementError):
+        async with database.write() as session:
+            session.add(Tenant(name="Ada", created_at=datetime(2026, 3, 1)))  # noqa: DTZ001
+
+
+async def test_lists_and_maps_come_back_as_they_were(database, tenant):
+    folders, settings = [["1", "Näu 🎁"], ["2", "Closed"]], {"deep": {"list": [1, 2.5, None, True]}}
+    async with database.write() as session:
+        session.add(Store(tenant_id=tenant.view.id, store_id="1", name="x", api_url="x", api_key=b"\x00\xff", folders=folders, settings=settings))
+
+    async with database.read() as session:
+        found = (await session.exec(select(Store))).one()
+
+    assert (found.folders, found.settings, found.api_key) == (folders, settings, b"\x00\xff")
+
+
+async def test_what_follows_a_commit_runs_before_the_writer_goes_on_and_never_after_a_rollback(database):
+    ran: list[str] = []
+
+    async def fail() -> None:
+        async with database.write() as session:
+            after_commit(session, lambda: ran.append("lost"))
+            raise ZeroDivisionError
+
+    async with database.write() as session:
+        session.add(Tenant(name="Ada"))
+        after_commit(session, lambda: ran.append("kept"))
+        assert ran == []
+    with pytest.raises(ZeroDivisionError):
+        await fail()
+
+    assert ran == ["kept"]
+
+
+async def test_one_statement_at_once(database):
+    await database.at_once("INSERT INTO buckets (key, tokens, updated_at) VALUES (:key, :tokens, 0)", {"key": "100% :sure", "tokens": 2.5})
+
+    rows = await database.at_once("UPDATE buckets SET tokens = tokens + 1 WHERE key = :key RETURNING tokens", {"key": "100% :sure"})
+
+    assert rows == [(3.5,)]
+
+
+async def test_ping_reads_and_a_missing_table_is_a_failure(database):
+    await database.ping()
+    await database.at_once("ALTER TABLE tenants RENAME TO lost", {})
+
+    with pytest.raises(Exception, match="tenants"):
+        await database.ping()
+
+
+async def test_committed_rows_survive_kill_minus_nine(database_url, database):
+    code = """
+import asyncio, os, signal, sys
+from orderdesk_app.db.engine import Database
+from orderdesk_app.db.tenants import Tenant
+async def main():
+    database = Database(sys.argv[1])
+    async with database.write() as session:
+        session.add(Tenant(name="Ada"))
+    os.kill(os.getpid(), signal.SIGKILL)
+asyncio.run(main())
+"""
+    done = await asyncio.to_thread(subprocess.run, [sys.executable, "-c", code, database_url], capture_output=True, check=False)
+
+    assert done.returncode == -signal.SIGKILL, done.stderr.decode()
+    assert await names(database) == ["Ada"]
+
+
+async def test_another_process_that_writes_is_waited_for(sqlite_url, data_dir):
+    database = Database(sqlite_url)
+    other = sqlite3.connect(data_dir / "app.db", isolation_level=None, check_same_thread=False)
+    other.execute("BEGIN IMMEDIATE")
+    other.execute("INSERT INTO buckets VALUES ('held', 1, 1)")
+    writing = asyncio.create_task(database.at_once("INSERT INTO buckets (key, tokens, updated_at) VALUES ('ours', 1, 1)", {}))
+    await asyncio.sleep(0.2)
+
+    assert not writing.done()
+    assert await names(database) == []  # reads go on meanwhile
+    other.execute("COMMIT")
+    await writing
+
+    assert {key for (key,) in await database.at_once("SELECT key FROM buckets", {})} == {"held", "ours"}
+    other.close()
+    await database.close()
+
+
+async def test_the_file_is_its_owners_alone(tmp_path):
+    Database(f"sqlite:///{tmp_path}/new/folder/app.db")
+
+    assert stat.S_IMODE(os.stat(tmp_path / "new" / "folder" / "app.db").st_mode) == 0o600
+    assert stat.S_IMODE(os.stat(tmp_path / "new" / "folder").st_mode) == 0o700
+
+
+@pytest.mark.parametrize(
+    "url", ["sqlite:///", "sqlite:///:memory:", "sqlite:///a.db?mode=ro", "mysql://x/y", "", "postgresql://h/db?nonsense=1", "postgresql://[::1"]
+)
+async def test_an_address_that_is_none_is_told_with_an_example(url):
+    with pytest.raises(ConfigurationError, match=r"DATABASE_URL: .*Example: DATABASE_URL="):
+        Database(url)
+
+
+async def test_no_password_stands_in_what_is_shown():
+    url = "postgresql://someone:hunter2%40home@db.example/app?nonsense=1"
+
+    with pytest.raises(ConfigurationError) as caught:
+        Database(url)
+
+    shown = repr(caught.value) + repr(caught.value.__cause__) + repr(Database("postgresql://someone:hunter2%40home@db.example/app"))
+    assert "hunter2" not in shown
+
+
+@pytest.mark.parametrize(
+    ("url", "parts"),
+    [
+        (
+            "postgres://u:p%40ss%2Fw@db.example:6432/app?sslmode=require",
+            ["user=u", "password=p@ss/w", "host=db.example", "port=6432", "dbname=app", "sslmode=require"],
+        ),
+        ("postgresql:///app?host=/run/postgresql", ["host=/run/postgresql", "dbname=app"]),
+        ("postgresql://u@%2Fvar%2Frun/app", ["host=/var/run", "user=u"]),
+        ("postgresql://one,two:5433/app?target_session_attrs=read-write", ["host=one,two", "target_session_attrs=read-write"]),
+        ("postgresql://[::1]/app?connect_timeout=3", ["host=::1", "connect_timeout=3"]),
+    ],
+)
+async def test_addresses_are_read_as_libpq_reads_them(url, parts):
+    told = postgres_conninfo(url)
+
+    assert [part for part in parts if part not in told] == []
+
+
+async def test_console_calls_of_one_tenant_are_found_by_time(database, tenant):
+    async with database.write() as session:
+        session.add(ConsoleCall(tenant_id=tenant.view.id, tool="orders_get", arguments=b"s", result=b"s", outcome="ok"))
+
+    async with database.read() as session:
+        assert (await session.exec(select(ConsoleCall))).one().tool == "orders_get"
+
+
+async def test_postgres_that_went_away_for_a_moment_is_found_again(postgres, postgres_url):
+    database = Database(postgres_url)
+    assert await names(database) == []
+    await database.at_once("SELECT 1", {})
+
+    await database.at_once("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()", {})
+
+    assert await names(database) == []
+    await asyncio.gather(*(names(database) for _ in range(5)))
+    await database.close()

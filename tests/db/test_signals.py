@@ -1,0 +1,158 @@
+"""News between processes: at once in one's own, within a second elsewhere, and "*" after it may have been missed."""
+
+import asyncio
+from collections.abc import AsyncIterator
+
+import psycopg
+import pytest
+
+from orderdesk_app.db.engine import Database
+from orderdesk_app.db.signals import EVERYTHING, Signals
+from orderdesk_app.db.tenants import Tenant
+
+
+class Ears:
+    def __init__(self) -> None:
+        self.heard: list[str] = []
+        self._news = asyncio.Event()
+
+    def __call__(self, topic: str) -> None:
+        self.heard.append(topic)
+        self._news.set()
+
+    async def next(self, topic: str, seconds: float = 1.0) -> None:
+        """Waits until the topic was heard; TimeoutError after so many seconds."""
+        async with asyncio.timeout(seconds):
+            while topic not in self.heard:
+                self._news.clear()
+                await self._news.wait()
+
+
+async def tell(database: Database, signals: Signals, topic: str) -> None:
+    async with database.write() as session:
+        await signals.publish(session, topic)
+
+
+@pytest.fixture
+def here():
+    return Ears()
+
+
+@pytest.fixture
+def there():
+    return Ears()
+
+
+@pytest.fixture
+async def elsewhere(database_url: str, there: Ears) -> AsyncIterator[Signals]:
+    """Another process, as far as the database can tell."""
+    database = Database(database_url)
+    signals = Signals(database)
+    signals.subscribe(there)
+    await signals.start()
+    yield signals
+    await signals.stop()
+    await database.close()
+
+
+async def test_ones_own_process_hears_before_the_write_ends(database, signals, here):
+    signals.subscribe(here)
+
+    async with database.write() as session:
+        await signals.publish(session, "tenant:1")
+        assert here.heard == []
+
+    assert here.heard == ["tenant:1"]
+
+
+async def test_others_hear_within_a_second_and_each_thing_once(database, signals, here, there, elsewhere):
+    signals.subscribe(here)
+    await signals.start()
+
+    await tell(database, signals, "tenant:1")
+    await tell(database, signals, "store:https://app.example|77")
+    await there.next("store:https://app.example|77")
+    await asyncio.sleep(0.3)
+
+    assert there.heard == ["tenant:1", "store:https://app.example|77"]
+    assert here.heard == there.heard
+    await signals.stop()
+
+
+async def test_nothing_is_heard_of_what_was_rolled_back(database, signals, here, there, elsewhere):
+    signals.subscribe(here)
+
+    async def fail() -> None:
+        async with database.write() as session:
+            await signals.publish(session, "tenant:1")
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        await fail()
+    await tell(database, signals, "tenant:2")
+    await there.next("tenant:2")
+
+    assert there.heard == ["tenant:2"]
+    assert here.heard == ["tenant:2"]
+
+
+async def test_writes_without_news_are_no_news(database, there, elsewhere):
+    async with database.write() as session:
+        session.add(Tenant(name="Ada"))
+    await asyncio.sleep(0.4)
+
+    assert there.heard == []
+
+
+async def test_what_was_said_before_one_listened_is_not_told(database_url, database, signals):
+    await tell(database, signals, "tenant:1")
+    late, ears = Signals(database), Ears()
+    late.subscribe(ears)
+
+    await late.start()
+    await asyncio.sleep(0.3)
+    await late.stop()
+
+    assert ears.heard == []
+
+
+async def test_after_a_lost_connection_everything_may_have_changed(postgres_url):
+    database, ears = Database(postgres_url), Ears()
+    signals = Signals(database)
+    signals.subscribe(ears)
+    await signals.start()
+    async with await psycopg.AsyncConnection.connect(database.conninfo, autocommit=True) as connection:
+        await connection.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()")
+
+    await ears.next(EVERYTHING, seconds=5)
+    await asyncio.sleep(1)
+    async with Database(postgres_url).write() as session:
+        await Signals(database).publish(session, "tenant:1")
+    await ears.next("tenant:1", seconds=3)
+
+    await signals.stop()
+    await database.close()
+
+
+async def test_stopping_twice_and_starting_again_works(database, signals, here):
+    signals.subscribe(here)
+    await signals.start()
+    await signals.stop()
+    await signals.stop()
+    await signals.start()
+
+    await tell(database, signals, "tenant:1")
+    await signals.stop()
+
+    assert "tenant:1" in here.heard
+
+
+async def test_old_news_is_cleared_away(sqlite_url):
+    database = Database(sqlite_url)
+    signals = Signals(database)
+    await database.at_once("INSERT INTO signals (topic, origin, at) VALUES ('old', 'x', '2020-01-01 00:00:00.000000')", {})
+
+    await tell(database, signals, "new")
+
+    assert await database.at_once("SELECT topic FROM signals", {}) == [("new",)]
+    await database.close()
