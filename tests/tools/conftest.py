@@ -1,0 +1,27 @@
+"""The worlds in which tools are tried: the same tests over the sandbox in this process and over the sandbox as a server."""
+
+from collections.abc import AsyncIterator
+
+import pytest
+
+from tests.worlds import World, open_world, sandbox_server, settings_for
+
+__all__ = ["sandbox_server"]
+
+
+@pytest.fixture(params=["in_process", "over_http"])
+async def world(request: pytest.FixtureRequest, sqlite_url: str) -> AsyncIterator[World]:
+    """Both forms, one after the other."""
+    server = None
+    if request.param == "over_http":
+        server = request.getfixturevalue("sandbox_server")
+        server.reset()
+    async with open_world(settings_for(sqlite_url, **({"ORDERDESK_API_URL": server.url} if server else {})), server) as world:
+        yield world
+
+
+@pytest.fixture
+async def small(sqlite_url: str) -> AsyncIterator[World]:
+    """One form is enough where Order Desk has no say."""
+    async with open_world(settings_for(sqlite_url), None) as world:
+        yield world

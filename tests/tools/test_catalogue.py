@@ -1,0 +1,180 @@
+"""Every tool as data: what it tells about itself is whole, readable by every model, and changes only on purpose.
+
+A changed schema is a changed contract: `SNAPSHOTS=write python -m pytest tests/tools/test_catalogue.py` writes it down anew, and the diff is read.
+"""
+
+import os
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import pytest
+
+from orderdesk_app import wiring
+from orderdesk_app.context import ALL_SCOPES, Scope
+from orderdesk_app.errors import UnknownTool
+from orderdesk_app.mcp.server import listing
+from orderdesk_app.tools.catalogue import Tool, every_tool, find_tool, tools_for
+from tests.worlds import pretty
+
+TOOLS = wiring.tools()
+SNAPSHOTS = Path(__file__).parent / "snapshots"
+THIRTEEN = {
+    "tenant_use_master_key": ["master_key*"],
+    "stores_register": ["store_id*", "api_key*", "store_name", "label"],
+    "stores_list": [],
+    "stores_use_store": ["identifier*"],
+    "stores_delete": ["store_id*"],
+    "stores_resolve": ["identifier*"],
+    "orders_list": [
+        "store_identifier", "limit", "offset", "folder_id", "folder_name", "status", "search", "source_id", "source_name", "search_start_date",
+        "search_end_date", "modified_start_date", "modified_end_date", "email", "customer_id", "customer_first_name", "customer_last_name",
+        "customer_company", "customer_phone", "shipping_first_name", "shipping_last_name", "shipping_company", "shipping_phone", "order_by", "order",
+        "fields", "view",
+    ],
+    "orders_get": ["order_id*", "store_identifier", "fields"],
+    "orders_create": ["order_data*", "store_identifier"],
+    "orders_update": ["order_id*", "changes*", "store_identifier", "expected_date_updated"],
+    "orders_delete": ["order_id*", "store_identifier"],
+    "products_list": ["store_identifier", "search", "code", "limit", "offset"],
+    "products_get": ["product_id*", "store_identifier"],
+}  # fmt: skip
+RESULTS = {
+    "tenant_use_master_key": {"tenant", "stores_count"},
+    "stores_register": {"store"},
+    "stores_list": {"stores", "count"},
+    "stores_use_store": {"store"},
+    "stores_delete": {"deleted", "store_id"},
+    "stores_resolve": {"store", "matched_by"},
+    "orders_list": {"orders", "pagination", "cached"},
+    "orders_get": {"order", "cached"},
+    "orders_create": {"order", "changed", "change_id"},
+    "orders_update": {"order", "changed", "change_id"},
+    "orders_delete": {"deleted", "order_id", "change_id"},
+    "products_list": {"products", "pagination"},
+    "products_get": {"product"},
+}
+
+each_tool = pytest.mark.parametrize("tool", TOOLS, ids=lambda tool: tool.name)
+
+
+def test_the_thirteen_tools_have_exactly_these_names_and_parameters() -> None:
+    told = {
+        tool.name: sorted(name + ("*" if name in tool.input_schema.get("required", ()) else "") for name in tool.input_schema.get("properties", {}))
+        for tool in TOOLS
+    }
+
+    assert told == {name: sorted(parameters) for name, parameters in THIRTEEN.items()}
+
+
+@each_tool
+def test_a_tool_says_what_it_is_in_words(tool: Tool) -> None:
+    assert tool.title
+    assert tool.title != tool.name
+    assert len(tool.description) > 30
+    assert tool.description.endswith(".")
+
+
+@each_tool
+def test_a_tool_has_all_four_annotations(tool: Tool) -> None:
+    shown = listing(tool).model_dump(by_alias=True, mode="json", exclude_none=True)
+
+    hints = {name: shown["annotations"][name] for name in ("readOnlyHint", "destructiveHint", "idempotentHint", "openWorldHint")}
+    assert all(isinstance(hint, bool) for hint in hints.values())
+    assert shown["title"] == shown["annotations"]["title"] == tool.title
+    assert not (hints["readOnlyHint"] and hints["destructiveHint"])
+
+
+@each_tool
+def test_every_argument_is_described(tool: Tool) -> None:
+    for name, schema in tool.input_schema.get("properties", {}).items():
+        assert len(schema.get("description", "")) > 5, f"{tool.name}.{name} has no words"
+        assert "type" in schema or "enum" in schema, f"{tool.name}.{name} has no type"
+    assert tool.input_schema["type"] == "object"
+    assert tool.input_schema["additionalProperties"] is False
+
+
+@each_tool
+def test_every_fact_of_a_result_is_typed(tool: Tool) -> None:
+    def walk(schema: Any, path: str) -> None:
+        assert "type" in schema, f"{path} has no type"
+        for name, part in schema.get("properties", {}).items():
+            walk(part, f"{path}.{name}")
+        if "items" in schema:
+            walk(schema["items"], f"{path}[]")
+
+    walk(tool.output_schema, tool.name)
+    assert RESULTS[tool.name] <= set(tool.output_schema["properties"])
+    assert RESULTS[tool.name] <= set(tool.output_schema["required"])
+
+
+@each_tool
+def test_schemas_are_plain_enough_for_every_model(tool: Tool) -> None:
+    def walk(node: Any, path: str, *, is_names: bool = False) -> None:
+        if isinstance(node, list):
+            for entry in node:
+                walk(entry, path)
+        if not isinstance(node, dict):
+            return
+        if not is_names:
+            noise = {"$ref", "$defs", "anyOf", "oneOf", "allOf", "title"} & set(node)
+            assert not noise, f"{path} has {noise}"
+            assert not ("default" in node and node["default"] is None), path
+        for key, value in node.items():
+            if key not in ("examples", "default", "enum", "const"):
+                walk(value, f"{path}.{key}", is_names=key == "properties")
+
+    walk(tool.input_schema, tool.name)
+    walk(tool.output_schema, tool.name)
+    jsonschema.Draft202012Validator.check_schema(tool.input_schema)
+    jsonschema.Draft202012Validator.check_schema(tool.output_schema)
+
+
+@each_tool
+def test_the_examples_are_valid(tool: Tool) -> None:
+    jsonschema.validate(tool.example.model_dump(mode="json", exclude_unset=True), tool.input_schema)
+    for name, schema in tool.input_schema.get("properties", {}).items():
+        for example in schema.get("examples", ()):
+            jsonschema.validate(example, schema)
+            assert name not in tool.secrets, f"{tool.name}.{name} is a secret and shows an example"
+
+
+@each_tool
+def test_a_tool_is_the_one_of_its_snapshot(tool: Tool) -> None:
+    now = pretty(listing(tool).model_dump(by_alias=True, mode="json", exclude_none=True))
+    kept = SNAPSHOTS / f"{tool.name}.json"
+
+    if os.environ.get("SNAPSHOTS") == "write":
+        SNAPSHOTS.mkdir(exist_ok=True)
+        kept.write_text(now, encoding="utf-8")
+
+    assert kept.exists(), f"write it down with: SNAPSHOTS=write python -m pytest {Path(__file__).name}"
+    assert kept.read_text(encoding="utf-8") == now, "the contract changed; if on purpose, write it down: SNAPSHOTS=write python -m pytest tests/tools/test_catalogue.py"
+
+
+def test_no_snapshot_is_left_of_a_tool_that_is_gone() -> None:
+    assert {path.stem for path in SNAPSHOTS.glob("*.json")} == {tool.name for tool in TOOLS}
+
+
+def test_what_opens_doors_is_marked_as_secret() -> None:
+    assert {(tool.name, name) for tool in TOOLS for name in tool.secrets} == {("tenant_use_master_key", "master_key"), ("stores_register", "api_key")}
+
+
+def test_the_list_of_all_tools_stays_small() -> None:
+    """An agent pays for it in every conversation: a token counts as 4 bytes of the JSON sent."""
+    sent = sum(len(listing(tool).model_dump_json(by_alias=True, exclude_none=True).encode()) for tool in TOOLS)
+
+    assert sent / 4 < 7_500
+
+
+def test_a_key_sees_the_tools_of_its_scopes() -> None:
+    assert {tool.name for tool in tools_for(frozenset({Scope.PRODUCTS_READ}))} == {"products_list", "products_get"}
+    assert tools_for(ALL_SCOPES) == every_tool()
+
+
+def test_an_unknown_tool_is_told_with_the_names_there_are() -> None:
+    with pytest.raises(UnknownTool) as error:
+        find_tool("orders_fetch")
+
+    assert "orders_get" in error.value.message
+    assert error.value.code == "VALIDATION_ERROR"
