@@ -54,6 +54,6 @@ class SignedText:
             return None
         try:
             text = self._serializer.loads(signed)
-        except BadSignature:
+        except (BadSignature, ValueError):
             return None
         return text if isinstance(text, str) else None
