@@ -2,6 +2,7 @@
 
 import base64
 import binascii
+import re
 from collections.abc import Mapping
 from ipaddress import ip_address
 from pathlib import Path
@@ -13,7 +14,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from orderdesk_app.errors import ConfigurationError
 
-PUBLISHED_KEYS = frozenset({"changeme", "change-me", "secret", "dev-admin-master-key-change-in-production", "password"})
+_SLUG = re.compile(r"[a-z]{2,}(?:[-_][a-z0-9]{2,}){3,}")
 ORDER_DESK_API = "https://app.orderdesk.me/api/v2"
 
 
@@ -63,6 +64,17 @@ def decode_key(text: str) -> bytes:
     if len(key) < 32:
         raise ValueError(f"must be at least 32 bytes, and decodes to {len(key)}")
     return key
+
+
+def is_published(secret: str) -> bool:
+    """Whether this is words instead of chance: what examples and development set-ups print ("dev-key-change-in-production"), plain or as base64."""
+    if _SLUG.search(secret) or len(set(secret)) < 8:
+        return True
+    try:
+        plain = base64.b64decode(secret.replace("-", "+").replace("_", "/") + "=" * (-len(secret) % 4), validate=True)
+    except (binascii.Error, ValueError):
+        return False
+    return len(plain) >= 16 and plain.isascii() and plain.decode().isprintable()
 
 
 def _kms_key(value: SecretStr) -> SecretStr:
@@ -197,7 +209,7 @@ class Settings(BaseSettings):
         text = value.get_secret_value()
         if not text:
             return value
-        if text.lower() in PUBLISHED_KEYS or len(text) < 32:
+        if is_published(text) or len(text) < 32:
             raise ValueError("must be a secret of your own, 32 characters and more (64 URL-safe ones are best)")
         if len(text) > 256 or not text.isascii() or any(c.isspace() for c in text):
             raise ValueError("must be 32 to 256 characters without spaces")
@@ -215,11 +227,12 @@ class Settings(BaseSettings):
             return self
         if not self.mcp_kms_key.get_secret_value():
             raise ValueError("MCP_KMS_KEY: production needs a key of its own. Example: MCP_KMS_KEY=$(openssl rand -base64 32)")
-        if len(set(decode_key(self.mcp_kms_key.get_secret_value()))) < 8:
+        key = self.mcp_kms_key.get_secret_value()
+        if is_published(key.strip()) or len(set(decode_key(key))) < 8:
             raise ValueError("MCP_KMS_KEY: this is a published or development key. Example: MCP_KMS_KEY=$(openssl rand -base64 32)")
         for name in ("jwt_secret_key", "csrf_secret_key", "metrics_token"):
             text = getattr(self, name).get_secret_value()
-            if text and (len(text) < 32 or text.lower() in PUBLISHED_KEYS or len(set(text)) < 8):
+            if text and (len(text) < 32 or is_published(text)):
                 raise ValueError(f"{name.upper()}: this is a development secret. Leave it empty, or use 32 random characters and more")
         if not self.cookie_secure and not local:
             raise ValueError("SESSION_COOKIE_SECURE: production needs secure cookies. Set PUBLIC_URL to the https:// address, or SESSION_COOKIE_SECURE=true")
