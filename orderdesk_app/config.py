@@ -14,7 +14,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from orderdesk_app.errors import ConfigurationError
 
-_SLUG = re.compile(r"[a-z]{2,}(?:[-_][a-z0-9]{2,}){3,}")
+_SLUG = re.compile(r"[a-z]{3,}(?:-[a-z0-9]{2,}){3,}")
 ORDER_DESK_API = "https://app.orderdesk.me/api/v2"
 
 
