@@ -17,12 +17,16 @@ from orderdesk_app.db.changes import Change
 from orderdesk_app.db.engine import Database
 from orderdesk_app.db.owned import owned
 from orderdesk_app.db.signals import Signals
+from orderdesk_app.errors import OrderDeskAgentsError
+from orderdesk_app.observability import log
 from orderdesk_app.orderdesk import json_text
 from orderdesk_app.orderdesk.verdict import as_list, is_same, judge
 from orderdesk_app.services.open_store import StoreRecord
 
+_LOG = log(__name__)
+
 Action = Literal["create", "update", "delete"]
-State = Literal["done", "not_done", "unknown"]
+State = Literal["done", "not_done", "unknown", "open"]
 Image = Mapping[str, Any]
 
 NOT_YET = OrderId("")  # a create has no order id until Order Desk gives one
@@ -84,7 +88,7 @@ class Journal:
         """The order was read anew, and the write is tried again from there."""
         values = {"before": await self._seal(actor, change_id, "before", before), "meant": await self._seal(actor, change_id, "meant", meant)}
         async with self._database.write() as session:
-            await session.execute(update(Change).where(col(Change.id) == change_id, col(Change.tenant_id) == actor.tenant_id).values(**values))
+            await session.exec(update(Change).where(col(Change.id) == change_id, col(Change.tenant_id) == actor.tenant_id).values(**values))
 
     async def close(
         self,
@@ -107,7 +111,7 @@ class Journal:
         if order_id is not None:
             values["order_id"] = order_id
         async with self._database.write() as session:
-            await session.execute(update(Change).where(col(Change.id) == change_id, col(Change.tenant_id) == actor.tenant_id).values(**values))
+            await session.exec(update(Change).where(col(Change.id) == change_id, col(Change.tenant_id) == actor.tenant_id).values(**values))
             await self._signals.publish(session, f"store:{store.key}")
 
     async def left_open(self, actor: Actor, store: StoreRecord, order_id: OrderId) -> list[LeftOpen]:
@@ -143,7 +147,11 @@ class Journal:
         sealed: Sealed | None = getattr(row, column)
         if sealed is None:
             return None
-        image = json_text.loads(await self._sealer.open_for(row.tenant_id, "changes", column, row.id, sealed))
+        try:
+            image = json_text.loads(await self._sealer.open_for(row.tenant_id, "changes", column, row.id, sealed))
+        except (OrderDeskAgentsError, ValueError) as error:  # a broken row must not keep people from their orders
+            _LOG.error("a journal image could not be opened", exc_info=error)
+            return None
         return image if isinstance(image, dict) else None
 
 

@@ -79,6 +79,7 @@ class _Write:
     action: Action
     patience: Patience
     change_id: str = ""
+    may_still_happen: bool = False  # Order Desk may be at work on it although we stopped waiting
     has_begun: bool = False  # from here on the caller may leave, and the write goes on to its end
 
 
@@ -476,9 +477,10 @@ class OrderChanges:
         elif outcome == "partly_done":
             await self._end(write, "unknown")
         else:
-            await self._end(write, "unknown", final=False)
+            await self._end(write, "unknown" if write.may_still_happen else "open", final=False)
 
     def _unknown(self, write: _Write, lost: OrderDeskAgentsError, *, source_id: str = "") -> OutcomeUnknown:
+        write.may_still_happen = may_still_happen(lost)
         read = f"look for it with orders_list and source_id {source_id}" if source_id else f"read order {write.order_id} with orders_get"
         again = f"; if it is not there, create it with that same source_id {source_id}" if source_id else " and repeat only what is missing"
         details: dict[str, object] = {"change_id": write.change_id, "order_id": str(write.order_id)}
@@ -502,6 +504,7 @@ class OrderChanges:
         done = f"Half done: {', '.join(fields)} changed; "
         details: dict[str, object] = {"change_id": write.change_id, "order_id": str(write.order_id), "changed": fields}
         if folder_outcome == "unknown":
+            write.may_still_happen = may_still_happen(cause)
             words = f"{done}it is not known whether the order was moved to folder {move.folder_name}. Read it with orders_get before you repeat the move alone."
             return OutcomeUnknown(f"{_reason(cause)} {words}", outcome="unknown", details=details)
         details["not_changed"] = ["folder_id"]

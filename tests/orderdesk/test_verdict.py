@@ -1,6 +1,5 @@
 """Whether a write was done is told from the order before, as meant, and as found, however Order Desk writes its values."""
 
-import asyncio
 from decimal import Decimal
 from typing import Any
 
@@ -144,7 +143,7 @@ def error_of(cause: BaseException | None, **details: object) -> UpstreamUnreacha
 
 
 def test_only_a_request_whose_end_nobody_heard_may_still_happen() -> None:
-    assert may_still_happen(error_of(asyncio.TimeoutError()))
+    assert may_still_happen(error_of(TimeoutError()))
     assert may_still_happen(error_of(httpx.ReadTimeout("slow")))
     assert may_still_happen(error_of(None, upstream_status=504))
     assert not may_still_happen(error_of(httpx.RemoteProtocolError("gone")))

@@ -1,0 +1,145 @@
+"""Orders as services see them: a store in the in-process sandbox, a neighbour who has the same store, and time that passes only when asked."""
+
+import json
+from dataclasses import dataclass, field
+from typing import Any
+
+import httpx
+import pytest
+
+from orderdesk_app.cache.store import MemoryCache
+from orderdesk_app.context import Actor, OrderId, Sealed, Secret, StoreId, StoreRowId
+from orderdesk_app.db.changes import Change
+from orderdesk_app.db.engine import Database
+from orderdesk_app.db.leases import Leases
+from orderdesk_app.db.owned import owned
+from orderdesk_app.db.signals import Signals
+from orderdesk_app.db.stores import Store
+from orderdesk_app.demo.app import BASE, SANDBOX_URL, SandboxApp, sandbox_app
+from orderdesk_app.demo.faults import Fault, Faults, Served
+from orderdesk_app.demo.rows import MemoryRows
+from orderdesk_app.demo.seed import Seed
+from orderdesk_app.demo.switches import Switches
+from orderdesk_app.orderdesk.access import StoreAccess
+from orderdesk_app.orderdesk.buckets import MemoryBuckets
+from orderdesk_app.orderdesk.client import OrderDeskClient, open_http
+from orderdesk_app.orderdesk.locks import OrderLocks
+from orderdesk_app.orderdesk.patience import Patience
+from orderdesk_app.security.sealing import Sealer
+from orderdesk_app.services.journal import Journal
+from orderdesk_app.services.open_store import OpenStore, StoreRecord
+from orderdesk_app.services.order_changes import OrderChanges
+from orderdesk_app.services.orders import Orders
+from orderdesk_app.services.reads import Reads
+
+KEY = "the-key-of-the-store"
+API_URL = f"{SANDBOX_URL}{BASE}"
+FOLDERS = (("21654", "New"), ("21655", "Prepared"), ("21658", "Shipped"), ("21656", "Closed"), ("21657", "Canceled"))
+SEED = Seed()
+TIMEOUT = 0.5  # of the client in tests; answers of the in-process sandbox take milliseconds
+A_NEW_ORDER = {"shipping": {"first_name": "Ada", "last_name": "Byron"}, "order_items": [{"name": "Mug", "code": "MUG-9", "price": "12.50", "quantity": 2}]}
+
+
+@dataclass
+class Time:
+    """Seconds that pass when somebody sleeps."""
+
+    seconds: float = 1000.0
+
+    def __call__(self) -> float:
+        return self.seconds
+
+    async def sleep(self, seconds: float) -> None:
+        self.seconds += seconds
+
+
+@dataclass
+class OrderWorld:
+    """One process with its services. `actor` and `store` are one tenant's; what they see of Order Desk is `app`."""
+
+    orders: Orders
+    changes: OrderChanges
+    reads: Reads
+    journal: Journal
+    database: Database
+    app: SandboxApp
+    faults: Faults
+    time: Time
+    actor: Actor
+    store: OpenStore
+    extra: dict[str, Any] = field(default_factory=dict)
+
+    def patience(self, seconds: float = 30) -> Patience:
+        return Patience(seconds, self.time)
+
+    async def get(self, order_id: str = "100000001") -> Any:
+        return (await self.orders.get(self.actor, self.store, OrderId(order_id), self.patience())).order
+
+    async def update(self, changes: Any, order_id: str = "100000001", **options: Any) -> Any:
+        return await self.orders.update(self.actor, self.store, OrderId(order_id), changes, self.patience(), **options)
+
+    async def create(self, order: Any) -> Any:
+        return await self.orders.create(self.actor, self.store, order, self.patience())
+
+    async def delete(self, order_id: str = "100000001") -> Any:
+        return await self.orders.delete(self.actor, self.store, OrderId(order_id), self.patience())
+
+    async def upstream(self, order_id: str = "100000001") -> Any:
+        """The order as it stands in Order Desk, seen without us; None if there is none."""
+        row = await self.app.rows.get("4711", "order", order_id)
+        if row is not None:
+            return None if row.body is None else json.loads(row.body)["order"]
+        view = SEED.view("order", order_id)
+        return view["order"] if view else None
+
+    async def upstream_ids(self) -> list[str]:
+        rows = await self.app.rows.all("4711", "order")
+        return sorted(({*SEED.ids("order"), *rows}) - {order_id for order_id, row in rows.items() if row.body is None})
+
+    def fault(self, kind: Any, **values: Any) -> None:
+        self.faults.add(Fault(kind, **values))
+
+    def requests(self, method: str = "*", path: str = "*") -> list[Served]:
+        return self.faults.requests(method, path)
+
+    async def rows(self) -> list[Change]:
+        async with self.database.read() as session:
+            return list((await session.exec(owned(self.actor, Change))).all())
+
+
+async def connect(database: Database, sealer: Sealer, actor: Actor) -> OpenStore:
+    row = Store(
+        tenant_id=actor.tenant_id, store_id=StoreId("4711"), name="Teas", api_url=API_URL, api_key=Sealed(b"x"), folders=[list(pair) for pair in FOLDERS]
+    )
+    async with database.write() as session:
+        session.add(row)
+    record = StoreRecord(StoreRowId(row.id), actor.tenant_id, row.store_id, row.name, "", API_URL, row.api_key, FOLDERS, "UTC", True)
+    return OpenStore(record, StoreAccess(API_URL, row.store_id, Secret(KEY)))
+
+
+def sandbox() -> SandboxApp:
+    async def accounts(store_id: str) -> str | None:
+        return KEY if store_id == "4711" else None
+
+    return sandbox_app(accounts, MemoryRows(), switches=Switches(rate_limited=False), faults=Faults(), seed=SEED)
+
+
+async def a_process(
+    database: Database, sealer: Sealer, actor: Actor, store: OpenStore, app: SandboxApp, *, repeats: int = 5, signals: Signals | None = None
+) -> OrderWorld:
+    """The services of one process over that database and Order Desk."""
+    time = Time()
+    signals = signals or Signals(database)
+    http = open_http(mounts={SANDBOX_URL: httpx.ASGITransport(app)})
+    client = OrderDeskClient(http, MemoryBuckets(time), timeout=TIMEOUT, max_retries=3, sleep=time.sleep, clock=time, random=lambda: 1.0)
+    reads = Reads(MemoryCache(clock=time), signals, sealer, seal=True)
+    journal = Journal(database, signals, sealer)
+    changes = OrderChanges(client, OrderLocks(Leases(database)), journal, reads, repeats=repeats, timeout=TIMEOUT, sleep=time.sleep)
+    assert app.faults is not None
+    orders = Orders(client, reads, journal, changes, cache_seconds=15)
+    return OrderWorld(orders, changes, reads, journal, database, app, app.faults, time, actor, store)
+
+
+@pytest.fixture
+async def world(database: Database, sealer: Sealer, tenant: Any) -> OrderWorld:
+    return await a_process(database, sealer, tenant.actor, await connect(database, sealer, tenant.actor), sandbox())
