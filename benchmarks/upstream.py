@@ -1,0 +1,64 @@
+"""An Order Desk that has nothing to do but wait: every answer takes 20 ms, every order is a believable one. Counts what it was asked."""
+
+import asyncio
+import json
+from collections import Counter
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from orderdesk_app.demo.rows import ORDER
+from orderdesk_app.demo.seed import FIRST_ORDER, Seed
+
+SECONDS = 0.020
+FOLDERS = {"1": "New", "2": "Prepared", "3": "Closed"}
+
+_SEED = Seed()
+_asked: Counter[str] = Counter()
+
+Message = dict[str, Any]
+
+
+def create_app() -> Callable[..., Awaitable[None]]:
+    return answer
+
+
+async def answer(scope: Message, receive: Callable[[], Awaitable[Message]], send: Callable[[Message], Awaitable[None]]) -> None:
+    if scope["type"] == "lifespan":
+        return await _live(receive, send)
+    path = scope["path"]
+    if path == "/asked":
+        return await _say(send, json.dumps(_asked).encode())
+    if path.startswith("/api/v2/orders/"):
+        _asked[path.rpartition("/")[2]] += 1
+    await asyncio.sleep(SECONDS)
+    await _say(send, _body(path, {name: value for name, value in scope["headers"]}))
+
+
+def _body(path: str, headers: dict[bytes, bytes]) -> bytes:
+    if path == "/api/v2/test":
+        return b'{"status":"success","message":"Connection Successful"}'
+    if path == "/api/v2/store":
+        store_id = headers.get(b"orderdesk-store-id", b"1").decode()
+        store = {"id": store_id, "name": f"Store {store_id}", "folders": FOLDERS, "settings": {"timezone": "Europe/Berlin"}}
+        return json.dumps({"status": "success", "execution_time": "0.0100 seconds", "store": store}).encode()
+    return b'{"status":"success","execution_time":"0.0100 seconds","order":' + order(path.rpartition("/")[2]) + b"}"
+
+
+def order(order_id: str) -> bytes:
+    """Any id has an order: one of the 500 of the sandbox under that id."""
+    number = FIRST_ORDER + int(order_id) % 500
+    text = _SEED.answer(ORDER, str(number))
+    assert text is not None
+    return text.replace(str(number).encode(), order_id.encode(), 1)
+
+
+async def _say(send: Callable[[Message], Awaitable[None]], body: bytes) -> None:
+    headers = [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode()), (b"x-tokens-remaining", b"15")]
+    await send({"type": "http.response.start", "status": 200, "headers": headers})
+    await send({"type": "http.response.body", "body": body})
+
+
+async def _live(receive: Callable[[], Awaitable[Message]], send: Callable[[Message], Awaitable[None]]) -> None:
+    while (await receive())["type"] != "lifespan.shutdown":
+        await send({"type": "lifespan.startup.complete"})
+    await send({"type": "lifespan.shutdown.complete"})
