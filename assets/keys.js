@@ -158,6 +158,33 @@
     }
   });
 
+  // A form that came back opens its dialog again, and JSON gets its colours, whenever the page has changed.
+  const reopen = () => all('dialog[data-reopens="1"]').forEach((dialog) => {
+    if (dialog.dataset.reopened || dialog.open) return;
+    dialog.dataset.reopened = "1";
+    open(dialog.id);
+    (one("[aria-invalid=true]", dialog) || one("input:not([type=hidden])", dialog))?.focus();
+  });
+  const JSON_PARTS = /("(?:[^"\\\n]|\\.)*")(\s*:)?|\b(?:true|false|null)\b|-?\b\d+(?:\.\d+)?(?:[eE][+-]?\d+)?\b/g;
+  const colour = () => {
+    if (!globalThis.CSS?.highlights) return;
+    const ranges = { key: [], text: [], number: [], word: [] };
+    all("[data-json]").forEach((block) => {
+      const node = block.firstChild;
+      if (!node || node.nodeType !== Node.TEXT_NODE || node.length > 300000) return;
+      for (const match of node.data.matchAll(JSON_PARTS)) {
+        const range = new StaticRange({ startContainer: node, startOffset: match.index, endContainer: node, endOffset: match.index + (match[1] || match[0]).length });
+        ranges[match[2] ? "key" : match[1] ? "text" : /[tfn]/.test(match[0][0]) ? "word" : "number"].push(range);
+      }
+    });
+    Object.entries(ranges).forEach(([name, found]) => CSS.highlights.set(`json-${name}`, new Highlight(...found.slice(0, 60000))));
+  };
+  let asked = false;
+  const settle = () => { asked = false; reopen(); colour(); };
+  const look = () => { if (!asked) { asked = true; requestAnimationFrame(settle); } };
+  new MutationObserver(look).observe(document.documentElement, { childList: true, subtree: true, characterData: true, attributes: true, attributeFilter: ["data-reopens"] });
+  look();
+
   // Pages that show what is going on ask again while somebody looks.
   let touched = Date.now();
   ["pointermove", "keydown", "scroll"].forEach((name) => addEventListener(name, () => { touched = Date.now(); }, { passive: true }));

@@ -86,6 +86,7 @@ def _make_dialog() -> rx.Component:
             token=S.form_token,
             class_name="form",
         ),
+        custom_attrs={"data-reopens": rx.cond(S.problem_form == "key", "1", "")},
     )
 
 
@@ -99,8 +100,20 @@ def _connect() -> rx.Component:
 
 def _master() -> rx.Component:
     return panel(
-        rx.el.p("The master key signs in here and may do everything. It ends with ", rx.el.code("…", S.master_hint), ".", class_name="dim"),
-        rx.el.div(opens("rotate-master", icon("rotate-cw"), "Replace master key", class_name="button danger"), class_name="row", margin_top="12px"),
+        rx.cond(
+            S.master_hint != "",
+            rx.el.p("The master key signs in here and may do everything. It ends with ", rx.el.code("…", S.master_hint), ".", class_name="dim"),
+            rx.el.p("This account has no master key yet: you came by a link. Make one to sign in with, and keep it safe.", class_name="dim"),
+        ),
+        rx.el.div(
+            rx.cond(
+                S.master_hint != "",
+                opens("rotate-master", icon("rotate-cw"), "Replace master key", class_name="button danger"),
+                post_form(rx.el.button(icon("key-round"), "Make master key", type="submit", class_name="button"), action="/settings/keys/rotate-master", token=S.form_token),
+            ),
+            class_name="row",
+            margin_top="12px",
+        ),
         dialog(
             "rotate-master",
             "Replace the master key",

@@ -2,9 +2,9 @@
 
 from starlette.routing import Route
 
-from orderdesk_app.routes import keys, sign_in
+from orderdesk_app.routes import console, keys, sign_in, stores
 
 
 def all_routes() -> list[Route]:
     """The forms of the web app, which are answered before Reflex sees them."""
-    return [*sign_in.ROUTES, *keys.ROUTES]
+    return [*sign_in.ROUTES, *keys.ROUTES, *stores.ROUTES, *console.ROUTES]

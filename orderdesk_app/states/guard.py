@@ -61,9 +61,8 @@ class Guard(Middleware):
         if person._session != session:
             (await root.get_state(State)).reset()
             person._session = session
-        actor = user.actor if user else None
-        if person._actor != actor:
-            person._actor = actor
+        person._actor = user.actor if user else None
+        person._active_store = user.active_store_id if user else None
         name, is_admin = (user.name, user.actor.is_admin) if user else ("", False)
         if (person.name, person.is_admin) != (name, is_admin):  # an assignment is sent to the browser, so only when it changes
             person.name, person.is_admin = name, is_admin

@@ -8,7 +8,7 @@ from typing import Any, TypedDict, TypeVar, cast
 import reflex as rx
 
 from orderdesk_app import wiring
-from orderdesk_app.context import Actor, RequestContext, Role, new_id, serving
+from orderdesk_app.context import Actor, RequestContext, Role, StoreRowId, new_id, serving
 from orderdesk_app.errors import AuthFailed, OrderDeskAgentsError
 from orderdesk_app.observability import ERRORS, log
 
@@ -40,6 +40,7 @@ class Person(rx.State):
 
     _session: str = ""  # the session that this tree of states belongs to
     _actor: Actor | None = None
+    _active_store: StoreRowId | None = None  # of this session
 
     def who(self) -> Actor:
         """The actor of this event. Raises AuthFailed when nobody is signed in."""

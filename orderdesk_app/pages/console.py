@@ -1,0 +1,196 @@
+"""Any tool by hand: the list, the form from its schema, the result beside it, the last calls below."""
+
+from typing import Any
+
+import reflex as rx
+
+from orderdesk_app.components.native import post_form
+from orderdesk_app.components.page import Page
+from orderdesk_app.components.pieces import ago, badge, bones, callout, copy_button, empty, icon, secret_input
+from orderdesk_app.states.console import ConsoleState as S
+
+
+def console() -> rx.Component:
+    return rx.el.div(
+        rx.el.div(_tools(), _form(), _result(), class_name="console"),
+        _history(),
+        class_name="stack",
+    )
+
+
+def _tools() -> rx.Component:
+    def entry(tool: Any) -> rx.Component:
+        return rx.el.li(
+            rx.el.button(
+                rx.el.span(rx.el.span(tool["title"]), rx.el.span(tool["name"], class_name="mono dim cut"), class_name="tool-words"),
+                badge(tool["does"], tool["tone"]),
+                type="button",
+                on_click=S.choose(tool["name"]),
+                class_name="tool",
+                aria_pressed=rx.cond(S.tool == tool["name"], "true", "false"),
+            ),
+            custom_attrs={"data-words": tool["words"]},
+            key=tool["name"],
+        )
+
+    return rx.el.section(
+        rx.el.label("Tools", html_for="find-tool", class_name="sr"),
+        rx.el.input(type="search", id="find-tool", placeholder="Find a tool", class_name="input", auto_complete="off", custom_attrs={"data-filters": "tools"}),
+        rx.cond(S.loaded, rx.el.ul(rx.foreach(S.tools, entry), id="tools", class_name="tools"), bones("100%", "100%", "100%", "100%")),
+        rx.el.p("No tool has that name.", class_name="dim small", hidden=True, custom_attrs={"data-none": "1"}),
+        class_name="panel stack tight tool-list",
+        aria_label="Tools",
+    )
+
+
+def _form() -> rx.Component:
+    rows = rx.fragment(
+        rx.foreach(S.fields, _field),
+        rx.cond(
+            S.more.length() > 0,
+            rx.el.details(
+                rx.el.summary("More arguments (", S.more.length(), ")", class_name="strong"),
+                rx.el.div(rx.foreach(S.more, _field), class_name="stack", margin_top="12px"),
+            ),
+        ),
+        rx.cond(S.is_destructive, callout("This changes the real store that it names.", tone="amber", role="note")),
+    )
+    run = rx.el.button(
+        icon("play"),
+        "Run",
+        type="submit",
+        class_name="button primary",
+        disabled=S.running,
+        aria_busy=rx.cond(S.running, "true", "false"),
+    )
+    return rx.el.section(
+        rx.el.div(rx.el.h2(S.title), rx.el.p(S.description, class_name="dim small clamp")),
+        rx.cond(
+            S.has_secret,
+            post_form(
+                rx.el.input(type="hidden", name="tool", value=S.tool, read_only=True), rows, run, action="/console/run", token=S.form_token, class_name="form", key=S.form_key
+            ),
+            rx.el.form(rows, run, on_submit=S.run, reset_on_submit=False, class_name="form", key=S.form_key),
+        ),
+        class_name="panel stack",
+        aria_label="Arguments",
+    )
+
+
+def _field(field: Any) -> rx.Component:
+    name = field["name"]
+    identity = "arg-" + name
+    wrong = S.errors[name]
+    is_wrong = S.errors.contains(name)
+    common: dict[str, Any] = {"id": identity, "name": name, "class_name": "input", "aria_invalid": rx.cond(is_wrong, "true", "false"), "aria_describedby": identity + "-help"}
+    text = {**common, "default_value": field["value"], "placeholder": field["hint"], "auto_complete": "off", "spell_check": False}
+    control = rx.match(
+        field["kind"],
+        ("integer", rx.el.input(type="number", step="1", **text)),
+        ("number", rx.el.input(type="number", step="any", **text)),
+        ("boolean", rx.el.select(rx.el.option("", value=""), rx.el.option("true", value="true"), rx.el.option("false", value="false"), default_value=field["value"], **common)),
+        ("choice", rx.el.select(rx.el.option("", value=""), rx.foreach(field["options"], lambda option: rx.el.option(option, value=option)), default_value=field["value"], **common)),
+        ("json", rx.el.textarea(rows="5", **text)),
+        rx.cond(field["is_secret"], secret_input(name, id=identity), rx.el.input(type="text", **text)),
+    )
+    return rx.el.div(
+        rx.el.label(rx.el.code(name), rx.cond(field["required"], rx.el.span(" required", class_name="dim small")), html_for=identity),
+        control,
+        rx.el.span(rx.cond(field["note"] != "", field["note"] + ". ", ""), field["words"], class_name="help", id=identity + "-help"),
+        rx.cond(is_wrong, rx.el.span(wrong, class_name="wrong", role="alert")),
+        class_name="field",
+        key=S.form_key + name,
+    )
+
+
+def _result() -> rx.Component:
+    def view(name: str, words: str) -> rx.Component:
+        return rx.el.button(words, type="button", on_click=S.show(name), aria_pressed=rx.cond(S.view == name, "true", "false"))
+
+    head = rx.el.div(
+        badge(S.code, rx.cond(S.ok, "green", "red")),
+        rx.cond(S.cached, badge("From cache", "blue")),
+        rx.el.span(S.took, " · ", S.size, class_name="dim small", style={"fontVariantNumeric": "tabular-nums"}),
+        rx.el.span(class_name="grow"),
+        copy_button("result"),
+        rx.el.button(icon("download"), type="button", class_name="button small square", aria_label="Download the result", title="Download", on_click=S.download),
+        class_name="row",
+    )
+    table = rx.el.div(
+        rx.el.table(
+            rx.el.thead(rx.el.tr(rx.foreach(S.columns, lambda name: rx.el.th(name, scope="col")))),
+            rx.el.tbody(rx.foreach(S.rows, lambda row: rx.el.tr(rx.foreach(row, lambda cell: rx.el.td(cell))))),
+            class_name="table",
+        ),
+        class_name="scroll result-body",
+        tab_index=0,
+        role="region",
+        aria_label="Result as a table",
+    )
+    filled = rx.el.div(
+        head,
+        rx.cond(~S.ok, callout(S.message)),
+        rx.el.div(view("result", "Result"), rx.cond(S.rows.length() > 0, view("table", "Table")), view("request", "Request"), class_name="segments", role="group", aria_label="Show as"),
+        rx.match(
+            S.view,
+            ("table", table),
+            ("request", rx.el.pre(S.request, id="result", class_name="code result-body", tab_index=0, custom_attrs={"data-json": "1"}, aria_label="Request")),
+            rx.el.pre(S.result, id="result", class_name="code result-body", tab_index=0, custom_attrs={"data-json": "1"}, aria_label="Result"),
+        ),
+        class_name="stack tight",
+    )
+    return rx.el.section(
+        rx.el.h2("Result", class_name="sr"),
+        rx.cond(
+            S.running,
+            bones("40%", "100%", "90%", "60%"),
+            rx.cond(S.call != "", filled, empty("terminal", "Nothing run yet", "Run the tool, and its answer stands here exactly as an assistant gets it.")),
+        ),
+        class_name="panel result",
+        aria_live="polite",
+        aria_label="Result",
+    )
+
+
+def _history() -> rx.Component:
+    def row(call: Any) -> rx.Component:
+        def cell(label: str, *children: Any, **props: Any) -> rx.Component:
+            return rx.el.td(*children, custom_attrs={"data-label": label}, **props)
+
+        return rx.el.tr(
+            cell("Tool", rx.el.code(call["tool"])),
+            cell("Arguments", rx.el.div(call["arguments"], class_name="mono dim cut arguments")),
+            cell("Outcome", badge(call["outcome"], call["tone"])),
+            cell("Took", call["duration"], class_name="number"),
+            cell("When", ago(call["ago"], call["exact"])),
+            cell("", rx.el.button("Open", type="button", class_name="button small", on_click=S.open_call(call["id"]), aria_label="Open " + call["tool"] + ", " + call["ago"])),
+            key=call["id"],
+        )
+
+    return rx.cond(
+        S.history.length() > 0,
+        rx.el.section(
+            rx.el.header(rx.el.h2("Last calls"), rx.el.p("The last ten from this console, secrets removed. Open one to see its result and to run it again.", class_name="dim small")),
+            rx.el.div(
+                rx.el.table(
+                    rx.el.thead(
+                        rx.el.tr(
+                            rx.el.th("Tool", scope="col"),
+                            rx.el.th("Arguments", scope="col"),
+                            rx.el.th("Outcome", scope="col"),
+                            rx.el.th("Took", scope="col", class_name="number"),
+                            rx.el.th("When", scope="col"),
+                            rx.el.th(rx.el.span("Open", class_name="sr"), scope="col"),
+                        )
+                    ),
+                    rx.el.tbody(rx.foreach(S.history, row)),
+                    class_name="table cards-narrow",
+                ),
+                class_name="scroll",
+            ),
+            class_name="panel flush",
+        ),
+    )
+
+
+PAGE = Page(route="/console", title="Console", icon="terminal", draw=console, order=50, key="c", on_load=S.load)

@@ -1,0 +1,40 @@
+"""The console's tools with secret arguments: their forms are posted plainly, and the page then shows the call that was kept without them."""
+
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from orderdesk_app import wiring
+from orderdesk_app.errors import OrderDeskAgentsError, ValidationFailed
+from orderdesk_app.routes.forms import Form, back, refuse, signed_in_form
+from orderdesk_app.services.sessions import WebUser
+from orderdesk_app.tools.catalogue import find_tool
+from orderdesk_app.tools.form import arguments_from
+
+PAGE = "/console"
+
+
+@signed_in_form
+async def run(request: Request, user: WebUser, form: Form) -> Response:
+    try:
+        tool = find_tool(form.get("tool", ""))
+        arguments, errors = arguments_from(tool, form)
+        if errors:
+            name, words = next(iter(errors.items()))
+            raise ValidationFailed(words, field=name)
+        call = await wiring.current().console.run(user.actor, tool.name, arguments, active_store_id=user.active_store_id)
+    except OrderDeskAgentsError as error:
+        typed = {name: value[:2000] for name, value in form.items() if name == "tool" or name not in ("form_token", *_secrets(form))}
+        return refuse(user, PAGE, error, form="console", typed=typed)
+    return back(PAGE, call=call.id)
+
+
+def _secrets(form: Form) -> frozenset[str]:
+    """Of a tool that does not exist, every field is one."""
+    try:
+        return find_tool(form.get("tool", "")).secrets
+    except OrderDeskAgentsError:
+        return frozenset(form)
+
+
+ROUTES = [Route("/console/run", run, methods=["POST"])]

@@ -1,0 +1,59 @@
+"""Connecting, editing and disconnecting stores: an Order Desk key that a person types arrives here, never in a state."""
+
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from orderdesk_app import wiring
+from orderdesk_app.context import Secret
+from orderdesk_app.errors import OrderDeskAgentsError
+from orderdesk_app.routes.forms import Form, done, refuse, signed_in_form
+from orderdesk_app.services.sessions import WebUser
+
+PAGE = "/stores"
+
+
+@signed_in_form
+async def connect(request: Request, user: WebUser, form: Form) -> Response:
+    typed = {name: form.get(name, "")[:200] for name in ("store_id", "store_name", "label")}
+    try:
+        record = await wiring.current().store_desk.connect(
+            user.actor, form.get("store_id", ""), Secret(form.get("api_key", "")), name=form.get("store_name", "").strip(), label=form.get("label", "").strip()
+        )
+    except OrderDeskAgentsError as error:
+        return refuse(user, PAGE, error, form="connect", typed=typed)
+    return done(user, PAGE, f"{record.name} is connected. {_folders(len(record.folders))} found.")
+
+
+@signed_in_form
+async def edit(request: Request, user: WebUser, form: Form) -> Response:
+    row_id, key = form.get("row_id", ""), form.get("api_key", "").strip()
+    typed = {name: form.get(name, "")[:200] for name in ("store_name", "label")}
+    try:
+        record = await wiring.current().store_desk.edit(
+            user.actor, row_id, name=form.get("store_name", ""), label=form.get("label", ""), api_key=Secret(key) if key else None
+        )
+    except OrderDeskAgentsError as error:
+        return refuse(user, PAGE, error, form=f"edit-{row_id[:40]}", typed=typed)
+    return done(user, PAGE, f"{record.name} is saved." if not key else f"{record.name} is saved, and its new key works.")
+
+
+@signed_in_form
+async def disconnect(request: Request, user: WebUser, form: Form) -> Response:
+    row_id = form.get("row_id", "")
+    try:
+        record = await wiring.current().store_desk.disconnect(user.actor, row_id, typed_name=form.get("confirm", ""))
+    except OrderDeskAgentsError as error:
+        return refuse(user, PAGE, error, form=f"delete-{row_id[:40]}")
+    return done(user, PAGE, f"{record.name} is deleted here. Nothing changed at Order Desk.")
+
+
+def _folders(count: int) -> str:
+    return "1 folder" if count == 1 else f"{count} folders"
+
+
+ROUTES = [
+    Route("/stores/connect", connect, methods=["POST"]),
+    Route("/stores/edit", edit, methods=["POST"]),
+    Route("/stores/delete", disconnect, methods=["POST"]),
+]

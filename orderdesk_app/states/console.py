@@ -1,0 +1,226 @@
+"""Any tool by hand: its form, the run, the result, and the last ten calls. Tools with secret arguments are posted plainly (routes/console.py)."""
+
+import json
+from collections.abc import AsyncGenerator, Mapping
+from typing import Any, TypedDict
+
+import reflex as rx
+
+from orderdesk_app import wiring
+from orderdesk_app.context import now
+from orderdesk_app.errors import NotFound, OrderDeskAgentsError
+from orderdesk_app.services.console import PastCall
+from orderdesk_app.states.person import Person, act
+from orderdesk_app.states.times import ago, duration, exact
+from orderdesk_app.tools.catalogue import Tool, find_tool, tools_for
+from orderdesk_app.tools.form import Field, arguments_from, fields_of
+
+_SHOWN = 200_000  # characters of a result that a screen gets; the download has all that was kept
+_COLUMNS = 8
+_CELL = 80
+
+
+class ToolRow(TypedDict):
+    name: str
+    title: str
+    toolset: str
+    words: str  # for the search
+    tone: str
+    does: str
+
+
+class FieldRow(TypedDict):
+    name: str
+    kind: str
+    words: str
+    required: bool
+    is_secret: bool
+    value: str
+    hint: str
+    options: list[str]
+    note: str
+
+
+class CallRow(TypedDict):
+    id: str
+    tool: str
+    arguments: str
+    outcome: str
+    tone: str
+    duration: str
+    ago: str
+    exact: str
+
+
+class ConsoleState(Person):
+    loaded: bool = False
+    tools: list[ToolRow] = []
+    tool: str = ""
+    title: str = ""
+    description: str = ""
+    has_secret: bool = False
+    is_destructive: bool = False
+    fields: list[FieldRow] = []  # required ones, and those that are filled
+    more: list[FieldRow] = []
+    errors: dict[str, str] = {}
+    form_key: str = ""  # changes when the fields are filled anew
+
+    running: bool = False
+    call: str = ""
+    ok: bool = True
+    code: str = ""
+    message: str = ""
+    took: str = ""
+    cached: bool = False
+    size: str = ""
+    result: str = ""
+    request: str = ""
+    columns: list[str] = []
+    rows: list[list[str]] = []
+    view: str = "result"
+    history: list[CallRow] = []
+
+    @rx.event
+    @act
+    async def load(self) -> None:
+        actor = self.who()
+        self.tools = [_tool_row(tool) for tool in tools_for(actor.scopes)]
+        self.running, self.errors = False, {}
+        query = self.router.url.query_parameters
+        if query.get("call"):
+            await self._open(str(query["call"]))
+        elif self.problem_form == "console" and self.typed.get("tool"):  # a plain form that was refused
+            self._choose(find_tool(self.typed["tool"]), {name: value for name, value in self.typed.items() if name != "tool"})
+            if self.problem_field:
+                self.errors = {self.problem_field: self.problem}
+            else:
+                self.tell(self.problem, "red")
+        elif query.get("tool") or not self.tool:
+            self._choose(find_tool(str(query.get("tool") or "orders_list")))
+        await self._remember()
+        self.loaded = True
+
+    @rx.event
+    @act
+    async def choose(self, name: str) -> None:
+        self._choose(find_tool(name))
+        self._forget_result()
+
+    @rx.event
+    @act
+    async def show(self, view: str) -> None:
+        self.view = view if view in ("result", "table", "request") else "result"
+
+    @rx.event
+    @act
+    async def run(self, form: dict[str, Any]) -> AsyncGenerator[None, None]:
+        tool = find_tool(self.tool)
+        if tool.secrets:
+            raise NotFound("This tool takes a secret; its form is sent by the browser itself. Reload the page.")
+        arguments, self.errors = arguments_from(tool, form)
+        if self.errors:
+            return
+        self.running = True
+        yield
+        try:
+            call = await wiring.current().console.run(self.who(), tool.name, arguments, active_store_id=self._active_store)
+        finally:
+            self.running = False
+        self._show_result(call)
+        field = call.result.get("error", {}).get("field") if call.outcome != "ok" else None
+        if isinstance(field, str):
+            self.errors = {field.split(".")[0]: call.result["error"]["message"]}
+        await self._remember()
+
+    @rx.event
+    @act
+    async def open_call(self, call_id: str) -> None:
+        """A past call: its result, and its arguments in the form to run again."""
+        await self._open(call_id)
+
+    @rx.event
+    @act
+    async def download(self) -> Any:
+        call = await wiring.current().console.history.get(self.who(), self.call)
+        return rx.download(data=json.dumps(call.result, indent=2, ensure_ascii=False), filename=f"{call.tool}.json")
+
+    async def _open(self, call_id: str) -> None:
+        call = await wiring.current().console.history.get(self.who(), call_id)
+        try:
+            self._choose(find_tool(call.tool), call.arguments)
+        except OrderDeskAgentsError:
+            self._forget_result()  # a tool of an older release
+        self._show_result(call)
+
+    def _choose(self, tool: Tool, values: Mapping[str, Any] | None = None) -> None:
+        fields = fields_of(tool, values)
+        self.tool, self.title, self.description = tool.name, tool.title, tool.description
+        self.has_secret, self.is_destructive, self.errors = bool(tool.secrets), tool.destructive, {}
+        self.fields = [_field_row(field) for field in fields if field.required or field.value]
+        self.more = [_field_row(field) for field in fields if not (field.required or field.value)]
+        self.form_key = f"{tool.name}-{now().timestamp()}"
+
+    def _forget_result(self) -> None:
+        self.call = self.result = self.request = self.code = self.message = ""
+        self.columns, self.rows, self.view = [], [], "result"
+
+    def _show_result(self, call: PastCall) -> None:
+        text = json.dumps(call.result, indent=2, ensure_ascii=False)
+        self.call, self.ok, self.cached = call.id, call.outcome == "ok", call.cached
+        self.code = "Done" if self.ok else call.outcome
+        self.message = "" if self.ok else str(call.result.get("error", {}).get("message", ""))
+        self.took, self.size = duration(call.duration_ms), _size(len(text.encode()))
+        self.result = text if len(text) <= _SHOWN else text[:_SHOWN] + "\n… The rest is in the download."
+        self.request = json.dumps({"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": {"name": call.tool, "arguments": call.arguments}}, indent=2, ensure_ascii=False)
+        self.columns, self.rows = _table(call.result)
+        if self.view == "table" and not self.rows:
+            self.view = "result"
+
+    async def _remember(self) -> None:
+        self.history = [_call_row(call) for call in await wiring.current().console.history.list(self.who())]
+
+
+def _tool_row(tool: Tool) -> ToolRow:
+    does, tone = ("Reads", "gray") if tool.reads else ("Deletes", "red") if tool.destructive and "delete" in tool.name else ("Changes", "amber")
+    return ToolRow(name=tool.name, title=tool.title, toolset=tool.toolset.capitalize(), words=f"{tool.name} {tool.title} {tool.toolset}", tone=tone, does=does)
+
+
+def _field_row(field: Field) -> FieldRow:
+    notes = {"integer": "Whole number", "number": "Number", "boolean": "True or false", "json": f"JSON: {field.shape}", "choice": "", "text": ""}
+    return FieldRow(
+        name=field.name,
+        kind=field.kind,
+        words=field.words,
+        required=field.required,
+        is_secret=field.is_secret,
+        value=field.value,
+        hint=field.hint,
+        options=list(field.options),
+        note=notes[field.kind],
+    )
+
+
+def _call_row(call: PastCall) -> CallRow:
+    return CallRow(
+        id=call.id,
+        tool=call.tool,
+        arguments=json.dumps(call.arguments, ensure_ascii=False)[:200],
+        outcome="Done" if call.outcome == "ok" else call.outcome,
+        tone="green" if call.outcome == "ok" else "red",
+        duration=duration(call.duration_ms),
+        ago=ago(call.at, now()),
+        exact=exact(call.at),
+    )
+
+
+def _table(result: Mapping[str, Any]) -> tuple[list[str], list[list[str]]]:
+    """The first list of objects in a result as a table of its plain values; nothing where there is none."""
+    for value in result.values():
+        if isinstance(value, list) and value and all(isinstance(entry, Mapping) for entry in value):
+            columns = [name for name in value[0] if not isinstance(value[0][name], (list, Mapping))][:_COLUMNS]
+            return columns, [["" if entry.get(name) is None else str(entry.get(name, ""))[:_CELL] for name in columns] for entry in value]
+    return [], []
+
+
+def _size(count: int) -> str:
+    return f"{count} B" if count < 1000 else f"{count / 1000:.1f} kB"

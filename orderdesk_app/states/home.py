@@ -1,0 +1,180 @@
+"""What Home shows: problems, four numbers of the last day, the latest, the stores' health, and a newcomer's next steps."""
+
+from typing import TypedDict
+
+import reflex as rx
+
+from orderdesk_app import wiring
+from orderdesk_app.context import now
+from orderdesk_app.services.activity import Day, FirstSteps, Happening
+from orderdesk_app.services.open_store import StoreRecord
+from orderdesk_app.states.person import Person, act
+from orderdesk_app.states.phrases import what_was_done, who_did
+from orderdesk_app.states.times import ago, duration, exact
+
+_SLOW_MS = 1000
+_WIDTH, _HEIGHT = 240, 36
+
+
+class Tile(TypedDict):
+    """A number: what it counts, over which time, what is normal; and its curve as SVG points, told in words as well."""
+
+    name: str
+    value: str
+    note: str
+    points: str
+    told: str
+    tone: str
+
+
+class Line(TypedDict):
+    """One thing that happened."""
+
+    id: str
+    who: str
+    what: str
+    store: str
+    outcome: str
+    tone: str
+    by_agent: bool
+    duration: str
+    ago: str
+    exact: str
+
+
+class Health(TypedDict):
+    name: str
+    words: str
+    tone: str
+    calls: str
+    ago: str
+    exact: str
+
+
+class Step(TypedDict):
+    words: str
+    href: str
+    label: str
+    done: bool
+
+
+class HomeState(Person):
+    loaded: bool = False
+    problems: list[str] = []
+    tiles: list[Tile] = []
+    latest: list[Line] = []
+    stores: list[Health] = []
+    steps: list[Step] = []
+    is_newcomer: bool = False
+
+    @rx.event
+    @act
+    async def load(self) -> None:
+        """Also asked every five seconds while somebody looks."""
+        house, actor = wiring.current(), self.who()
+        records = await house.store_desk.list(actor)
+        day = await house.activity.day(actor)
+        names = {record.id: record.name for record in records}
+        self.tiles = _tiles(day)
+        self.latest = [_line(happening, names) for happening in await house.activity.latest(actor, count=15)]
+        self.stores = [_health(record, day) for record in records]
+        self.problems = _problems(records, day)
+        self.steps = _steps(bool(records), await house.activity.first_steps(actor))
+        self.is_newcomer = not all(step["done"] for step in self.steps)
+        self.loaded = True
+
+
+def _tiles(day: Day) -> list[Tile]:
+    share = day.errors / day.calls if day.calls else 0.0
+    asked = day.upstream_requests + day.saved
+    busiest = max(day.calls_by_hour)
+    return [
+        Tile(
+            name="Calls",
+            value=f"{day.calls:,}",
+            note=f"in 24 h · busiest hour {busiest:,}" if day.calls else "in 24 h",
+            points=_points(day.calls_by_hour),
+            told=_told("Calls an hour", day.calls_by_hour),
+            tone="gray",
+        ),
+        Tile(
+            name="Errors",
+            value=f"{day.errors:,}",
+            note=f"{share:.1%} of calls in 24 h · under 2 % is normal",
+            points=_points(day.errors_by_hour),
+            told=_told("Errors an hour", day.errors_by_hour),
+            tone="red" if share >= 0.02 else "gray",
+        ),
+        Tile(
+            name="Median duration",
+            value="–" if day.median_ms is None else duration(day.median_ms),
+            note="of calls in 24 h · under 1 s is normal",
+            points=_points(day.median_by_hour),
+            told=_told("Median milliseconds by hour", day.median_by_hour),
+            tone="amber" if (day.median_ms or 0) > _SLOW_MS else "gray",
+        ),
+        Tile(
+            name="Saved by cache",
+            value=f"{day.saved:,}",
+            note=f"of {asked:,} requests to Order Desk in 24 h",
+            points=_points(day.saved_by_hour),
+            told=_told("Requests saved an hour", day.saved_by_hour),
+            tone="gray",
+        ),
+    ]
+
+
+def _points(values: list[int] | list[float]) -> str:
+    """A curve over the day; a quiet day is a flat line at the bottom."""
+    most = max(values) or 1
+    step = _WIDTH / (len(values) - 1)
+    return " ".join(f"{number * step:.1f},{_HEIGHT - 2 - value / most * (_HEIGHT - 4):.1f}" for number, value in enumerate(values))
+
+
+def _told(name: str, values: list[int] | list[float]) -> str:
+    return f"{name}, the oldest of 24 first: " + ", ".join(f"{value:.0f}" for value in values)
+
+
+def _line(happening: Happening, stores: dict[str, str] | dict[object, str]) -> Line:
+    is_ok = happening.outcome == "ok"
+    return Line(
+        id=happening.id,
+        who=who_did(happening),
+        what=what_was_done(happening),
+        store=dict(stores).get(happening.store_row_id or "", ""),
+        outcome=("From cache" if happening.cached else "Done") if is_ok else happening.outcome,
+        tone="green" if is_ok else "red",
+        by_agent=happening.via in ("mcp", "stdio"),
+        duration=duration(happening.duration_ms) if happening.duration_ms else "",
+        ago=ago(happening.at, now()),
+        exact=exact(happening.at),
+    )
+
+
+def _health(record: StoreRecord, day: Day) -> Health:
+    state = day.stores.get(record.id)
+    if state is None or state.last_outcome is None:
+        return Health(name=record.name, words="No calls in 24 h", tone="gray", calls="0", ago="", exact="")
+    words, tone = ("Answers", "green") if state.last_outcome == "ok" else ("Last call failed", "red")
+    return Health(name=record.name, words=words, tone=tone, calls=f"{state.calls:,}", ago=ago(state.last_at, now()), exact=exact(state.last_at))
+
+
+def _problems(records: tuple[StoreRecord, ...], day: Day) -> list[str]:
+    """Sentences with a next step; none when all is well."""
+    found = []
+    for record in records:
+        state = day.stores.get(record.id)
+        if state is not None and state.last_outcome == "AUTH_ERROR":
+            found.append(f"Order Desk refused the key of {record.name}. Give it a new one under Stores, Edit.")
+        elif state is not None and state.last_outcome == "ORDERDESK_API_ERROR":
+            found.append(f"The last call to {record.name} failed at Order Desk. Test the connection under Stores.")
+    return found
+
+
+def _steps(has_store: bool, done: FirstSteps) -> list[Step]:
+    return [
+        Step(words="Connect a store, or try the sandbox", href="/stores", label="Stores", done=has_store),
+        Step(words="Run a tool yourself", href="/console", label="Console", done=done.has_console_call),
+        Step(words="Make a key for an assistant", href="/settings", label="Settings", done=done.has_key),
+        Step(words="Let the assistant make its first call", href="/settings", label="How", done=done.has_agent_call),
+    ]

@@ -1,0 +1,102 @@
+"""The stores as cards, the sandbox in one click, and a connection tried now. Keys are typed into plain forms (routes/stores.py)."""
+
+from collections.abc import AsyncGenerator
+from typing import TypedDict
+
+import reflex as rx
+
+from orderdesk_app import wiring
+from orderdesk_app.context import now
+from orderdesk_app.errors import OrderDeskAgentsError
+from orderdesk_app.services.activity import StoreState
+from orderdesk_app.services.open_store import StoreRecord
+from orderdesk_app.states.person import Person, act
+from orderdesk_app.states.times import ago, duration, exact
+
+
+class StoreCard(TypedDict):
+    """A store for the screen; its key is not among it."""
+
+    id: str
+    name: str
+    label: str
+    store_id: str
+    is_sandbox: bool
+    folders: str
+    timezone: str
+    calls: str
+    last: str
+    last_exact: str
+    health: str
+    tone: str
+
+
+class StoresState(Person):
+    loaded: bool = False
+    stores: list[StoreCard] = []
+    busy: str = ""  # the card that is being tried, or "sandbox"
+    answers: dict[str, str] = {}  # what Order Desk said to the last try, by card
+    answers_tone: dict[str, str] = {}
+
+    @rx.event
+    @act
+    async def load(self) -> None:
+        self.busy, self.answers, self.answers_tone = "", {}, {}
+        await self._read()
+
+    async def _read(self) -> None:
+        house, actor = wiring.current(), self.who()
+        records = await house.store_desk.list(actor)
+        day = await house.activity.day(actor)
+        self.stores = [_card(record, day.stores.get(record.id)) for record in records]
+        self.loaded = True
+
+    @rx.event
+    @act
+    async def add_sandbox(self) -> AsyncGenerator[None, None]:
+        self.busy = "sandbox"
+        yield
+        try:
+            record = await wiring.current().store_desk.add_sandbox(self.who())
+            self.tell(f"{record.name} is ready: 500 believable orders, nothing real. Try them in the console.")
+            await self._read()
+        finally:
+            self.busy = ""
+
+    @rx.event
+    @act
+    async def test(self, row_id: str) -> AsyncGenerator[None, None]:
+        self.busy = row_id
+        yield
+        try:
+            tried = await wiring.current().store_desk.test(self.who(), row_id)
+            words, tone = f"Order Desk answered in {duration(tried.milliseconds)}: the key works, {len(tried.record.folders)} folders, times in {tried.record.timezone}.", "green"
+        except OrderDeskAgentsError as error:
+            words, tone = error.message, "red"
+        finally:
+            self.busy = ""
+        self.answers, self.answers_tone = {**self.answers, row_id: words}, {**self.answers_tone, row_id: tone}
+        await self._read()
+
+
+def _card(record: StoreRecord, state: StoreState | None) -> StoreCard:
+    health, tone = ("No calls in 24 h", "gray")
+    if state is not None and state.last_outcome is not None:
+        health, tone = ("Answers", "green") if state.last_outcome == "ok" else ("Last call failed", "red")
+    calls = state.calls if state else 0
+    errors = state.errors if state else 0
+    last = state.last_at if state else None
+    return StoreCard(
+        id=record.id,
+        name=record.name,
+        label=record.label,
+        store_id=record.store_id,
+        is_sandbox=record.is_sandbox,
+        folders=", ".join(name for _, name in record.folders) or "None",
+        timezone=record.timezone,
+        calls=f"{calls:,}" + (f", {errors:,} failed" if errors else ""),
+        last=ago(last, now()) or "Never",
+        last_exact=exact(last),
+        health=health,
+        tone=tone,
+    )
