@@ -15,7 +15,9 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 from orderdesk_app.context import new_id, now
 from orderdesk_app.db.engine import Database, after_commit, open_sqlite
 from orderdesk_app.db.rows import Row
+from orderdesk_app.observability import log
 
+_LOG = log(__name__)
 EVERYTHING = "*"
 CHANNEL = "orderdesk_signals"
 POLL_SECONDS = 0.15
@@ -79,14 +81,18 @@ class Signals:
 
     def _tell(self, topic: str) -> None:
         for callback in self._callbacks:
-            callback(topic)
+            try:
+                callback(topic)
+            except Exception as error:  # a fault of one listener must not keep the news from the others, nor fail the write that was committed
+                _LOG.error("news was not understood", exc_info=error)
 
     async def _listen(self) -> None:
         watch = self._watch_sqlite if self._database.is_sqlite else self._watch_postgres
         while True:
             try:
                 await watch()
-            except (OSError, psycopg.Error, aiosqlite.Error, TimeoutError):
+            except Exception as error:  # whatever it was: without news the caches would tell old things for ever
+                _LOG.warning("the line for news is down, trying again", error=type(error).__name__)
                 self._tell(EVERYTHING)
             await asyncio.sleep(_RECONNECT_SECONDS)
 

@@ -69,7 +69,8 @@ def load_kms_key(configured: str, data_dir: Path, *, may_make: bool) -> KmsKey:
 def _read(path: Path) -> str:
     with suppress(FileNotFoundError):
         text = path.read_text(encoding="ascii", errors="replace").strip()
-        path.chmod(0o600)
+        if path.stat().st_mode & 0o077:
+            path.chmod(0o600)
         return text or "-"  # an empty file is a damaged key, not a missing one
     return ""
 

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from sqlmodel import col, select, update
+from sqlmodel import col, delete, select, update
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from orderdesk_app.context import Actor, Role, StoreRowId, TenantId, Via, new_id, now
@@ -18,6 +18,7 @@ from orderdesk_app.security.web import SessionCookies, SignedText
 
 COOKIE = "orderdesk_session"
 _IDLE_SHARE = 4  # an idle session ends after a quarter of its time
+_KEPT = timedelta(days=30)  # how long rows of sessions that are over stand, to be looked at
 _SEEN_SHARE = 20  # how often, within the idle time, being seen is written down
 
 
@@ -55,6 +56,7 @@ class Sessions:
             address=address[:64],
             user_agent=user_agent[:200],
         )
+        await session.exec(delete(Session).where(col(Session.tenant_id) == tenant_id, col(Session.expires_at) < moment - _KEPT))
         session.add(row)
         await session.flush()
         return self._cookies.sign(row.id, expires_at=row.expires_at.timestamp())

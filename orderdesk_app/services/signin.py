@@ -4,7 +4,7 @@ from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import Protocol
 
-from sqlmodel import col, select, update
+from sqlmodel import col, delete, select, update
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from orderdesk_app.context import Actor, Secret, TenantId, Via, now
@@ -78,6 +78,8 @@ class SignIn:
         moment = self._clock()
         row = SignInLink(tenant_id=tenant_id, digest=self._digest(secret), created_at=moment, expires_at=moment + timedelta(minutes=LINK_MINUTES))
         async with self._database.write() as session:
+            old = delete(SignInLink).where(col(SignInLink.tenant_id) == tenant_id, col(SignInLink.expires_at) < moment - timedelta(days=1))
+            await session.exec(old)
             session.add(row)
         return Secret(self._links.sign(secret))
 

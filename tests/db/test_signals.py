@@ -156,3 +156,15 @@ async def test_old_news_is_cleared_away(sqlite_url):
 
     assert await database.at_once("SELECT topic FROM signals", {}) == [("new",)]
     await database.close()
+
+
+async def test_one_listener_at_fault_keeps_no_news_from_the_others(database, signals, here):
+    def fail(topic: str) -> None:
+        raise ZeroDivisionError
+
+    signals.subscribe(fail)
+    signals.subscribe(here)
+
+    await tell(database, signals, "tenant:1")
+
+    assert here.heard == ["tenant:1"]

@@ -136,3 +136,11 @@ async def test_a_form_value_serves_its_own_session_alone():
     ):
         with pytest.raises(PermissionDenied, match="Reload"):
             forms.check(session_id, value)
+
+
+async def test_sessions_that_are_long_over_are_cleared_away(sessions, cookie, tenant, database, clock):
+    clock.time += timedelta(days=40)
+
+    await sessions.start(tenant.view.id, credential_id=None, address="", user_agent="")
+
+    assert await database.at_once("SELECT count(*) FROM sessions", {}) == [(1,)]
