@@ -4,6 +4,7 @@ import argparse
 import asyncio
 import json
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -12,7 +13,7 @@ from urllib.parse import urlencode, urlsplit
 from watchfiles import PythonFilter, watch
 
 from orderdesk_app import __version__, wiring
-from orderdesk_app.config import Settings, load_settings
+from orderdesk_app.config import UNHEARD, Settings, load_settings
 from orderdesk_app.context import Secret
 from orderdesk_app.db.migrate import upgrade
 from orderdesk_app.errors import ConfigurationError, OrderDeskAgentsError
@@ -68,7 +69,11 @@ def parser() -> argparse.ArgumentParser:
     build.add_argument("--force", action="store_true", help="build even if nothing changed")
     build.set_defaults(run=run_build)
 
-    migrate = commands.add_parser("migrate", help="bring the database to the newest schema", description="Migrates DATABASE_URL to the newest schema, whole or not at all. `serve` does it too.")
+    migrate = commands.add_parser(
+        "migrate",
+        help="bring the database to the newest schema",
+        description="Migrates DATABASE_URL to the newest schema, whole or not at all. `serve` does it too.",
+    )
     migrate.set_defaults(run=run_migrate)
 
     stdio = commands.add_parser(
@@ -78,7 +83,9 @@ def parser() -> argparse.ArgumentParser:
     )
     stdio.set_defaults(run=run_stdio)
 
-    tools = commands.add_parser("tools", help="print the catalogue of tools", description="Prints every tool with its title, what it needs and whether it changes anything.")
+    tools = commands.add_parser(
+        "tools", help="print the catalogue of tools", description="Prints every tool with its title, what it needs and whether it changes anything."
+    )
     tools.add_argument("--json", action="store_true", help="with descriptions and schemas")
     tools.set_defaults(run=run_tools)
 
@@ -188,7 +195,7 @@ def run_migrate(chosen: argparse.Namespace) -> int:
 
 
 def run_stdio(chosen: argparse.Namespace) -> int:
-    settings = load_settings()
+    settings = load_settings(instead=UNHEARD)
     configure_logging(settings.log_level, sys.stderr)
     upgrade(settings.database_url.get_secret_value())
     asyncio.run(speak(settings))
@@ -196,10 +203,20 @@ def run_stdio(chosen: argparse.Namespace) -> int:
 
 
 async def speak(settings: Settings) -> None:
+    """Until stdin ends, or a signal does: then what waits is still written down."""
+    stopped = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stopped.set)
     async with wiring.open_house(settings) as house:
         given = settings.admin_master_key.get_secret_value()
         await house.tenants.ensure_admin(master_key=Secret(given) if given else None, has_webui=True)  # whoever has no key yet is told so by the first call
-        await serve_stdio(house.runner, house.access, settings.orderdesk_mcp_key.get_secret_value())
+        serving = asyncio.create_task(
+            serve_stdio(house.runner, house.access, settings.orderdesk_mcp_key.get_secret_value(), grace_seconds=settings.http_timeout)
+        )
+        await asyncio.wait({serving, asyncio.create_task(stopped.wait())}, return_when=asyncio.FIRST_COMPLETED)
+    if not serving.done():
+        os._exit(FAILED)  # a thread stands in a read of stdin, which nothing but its other end could end
+    await serving
 
 
 def run_tools(chosen: argparse.Namespace) -> int:

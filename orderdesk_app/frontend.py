@@ -11,7 +11,7 @@ import sys
 from pathlib import Path
 from urllib.parse import urlsplit
 
-import brotli
+import brotli  # type: ignore[import-untyped]
 
 from orderdesk_app.config import Settings, is_loopback
 from orderdesk_app.errors import ConfigurationError

@@ -1,6 +1,6 @@
 """What stands around every page: menu, top bar, drawer on phones, palette, shortcuts, notices."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,11 +17,11 @@ from orderdesk_app.components.pieces import icon
 class Viewer:
     """Who looks, as variables of the state that the pages hand in."""
 
-    name: rx.Var[str]
-    is_admin: rx.Var[bool]
-    form_token: rx.Var[str]
+    name: Any
+    is_admin: Any
+    form_token: Any
     notices: Any
-    dismiss: Callable[..., Any]
+    dismiss: Any  # the handler that closes a notice
 
 
 def frame(page: Page, menu: Sequence[Page], viewer: Viewer, content: rx.Component) -> rx.Component:
@@ -73,7 +73,9 @@ def _menu(menu: Sequence[Page], viewer: Viewer, *, with_keys: bool) -> rx.Compon
             _colour_mode(),
             rx.el.div(
                 rx.el.span(viewer.name, class_name="cut grow", title=viewer.name),
-                post_form(rx.el.button(icon("log-out"), "Sign out", type="submit", class_name="button small bare"), action="/sign-out", token=viewer.form_token),
+                post_form(
+                    rx.el.button(icon("log-out"), "Sign out", type="submit", class_name="button small bare"), action="/sign-out", token=viewer.form_token
+                ),
                 class_name="row who",
                 style={"flexWrap": "nowrap"},
             ),
@@ -90,14 +92,30 @@ def _is_here(route: str) -> Any:
 
 def _colour_mode() -> rx.Component:
     def choice(mode: Any, name: str, words: str) -> rx.Component:
-        return rx.el.button(icon(name), type="button", on_click=set_color_mode(mode), aria_pressed=rx.cond(color_mode == mode, "true", "false"), aria_label=words, title=words)
+        return rx.el.button(
+            icon(name), type="button", on_click=set_color_mode(mode), aria_pressed=rx.cond(color_mode == mode, "true", "false"), aria_label=words, title=words
+        )
 
-    return rx.el.div(choice("light", "sun", "Light"), choice("system", "monitor", "As the system"), choice("dark", "moon", "Dark"), class_name="segments", role="group", aria_label="Colours")
+    return rx.el.div(
+        choice("light", "sun", "Light"),
+        choice("system", "monitor", "As the system"),
+        choice("dark", "moon", "Dark"),
+        class_name="segments",
+        role="group",
+        aria_label="Colours",
+    )
 
 
 def _top(page: Page) -> rx.Component:
     return rx.el.header(
-        rx.el.button(icon("menu"), type="button", class_name="button bare square only-narrow", aria_label="Open menu", aria_haspopup="dialog", custom_attrs={"data-opens": "drawer"}),
+        rx.el.button(
+            icon("menu"),
+            type="button",
+            class_name="button bare square only-narrow",
+            aria_label="Open menu",
+            aria_haspopup="dialog",
+            custom_attrs={"data-opens": "drawer"},
+        ),
         rx.el.h1(page.title),
         rx.el.button(
             icon("search"),
@@ -116,10 +134,21 @@ def _top(page: Page) -> rx.Component:
 
 def _palette(menu: Sequence[Page]) -> rx.Component:
     def entry(page: Page, number: int) -> rx.Component:
-        return rx.el.li(go(icon(page.icon), page.title, to=page.route, id=f"palette-{number}", role="option"), role="presentation", custom_attrs={"data-words": page.title})
+        return rx.el.li(
+            go(icon(page.icon), page.title, to=page.route, id=f"palette-{number}", role="option"), role="presentation", custom_attrs={"data-words": page.title}
+        )
 
     return rx.el.dialog(
-        rx.el.input(type="text", placeholder="Go to a page…", aria_label="Go to a page", role="combobox", aria_expanded="true", aria_controls="palette-list", auto_complete="off", custom_attrs={"data-filters": "palette-list"}),
+        rx.el.input(
+            type="text",
+            placeholder="Go to a page…",
+            aria_label="Go to a page",
+            role="combobox",
+            aria_expanded="true",
+            aria_controls="palette-list",
+            auto_complete="off",
+            custom_attrs={"data-filters": "palette-list"},
+        ),
         rx.el.ul(*[entry(page, number) for number, page in enumerate(menu)], id="palette-list", role="listbox", aria_label="Pages"),
         rx.el.p("Nothing has that name.", class_name="none", hidden=True, custom_attrs={"data-none": "1"}),
         id="palette",
@@ -129,7 +158,13 @@ def _palette(menu: Sequence[Page]) -> rx.Component:
 
 
 def _shortcuts(menu: Sequence[Page]) -> rx.Component:
-    rows = [("Ctrl K", "Go to anything"), ("/", "Search on this page"), ("?", "This list"), ("Esc", "Close the top thing"), *((f"g {page.key}", page.title) for page in menu if page.key)]
+    rows = [
+        ("Ctrl K", "Go to anything"),
+        ("/", "Search on this page"),
+        ("?", "This list"),
+        ("Esc", "Close the top thing"),
+        *((f"g {page.key}", page.title) for page in menu if page.key),
+    ]
     return rx.el.dialog(
         rx.el.div(
             rx.el.h2("Keyboard"),
@@ -148,7 +183,9 @@ def _notices(viewer: Viewer) -> rx.Component:
         return rx.el.div(
             rx.match(notice["tone"], ("green", icon("circle-check")), ("red", icon("circle-alert")), icon("triangle-alert")),
             rx.el.span(notice["text"], class_name="grow"),
-            rx.el.button(icon("x"), type="button", class_name="button bare small square", aria_label="Close this notice", on_click=viewer.dismiss(notice["id"])),
+            rx.el.button(
+                icon("x"), type="button", class_name="button bare small square", aria_label="Close this notice", on_click=viewer.dismiss(notice["id"])
+            ),
             class_name=["notice", notice["tone"]],
             key=notice["id"],
         )

@@ -7,7 +7,7 @@ from reflex_components_core.el.elements.base import BaseHTML
 from reflex_components_core.react_router.dom import ReactRouterLink
 
 
-class NativeForm(BaseHTML):
+class NativeForm(BaseHTML):  # type: ignore[misc]  # Reflex ships no types for it
     """A form that the browser itself sends; rx.form and rx.el.form always call preventDefault."""
 
     tag = "form"

@@ -53,14 +53,27 @@ def secret_input(name: str, *, error: rx.Var[str] | None = None, **props: Any) -
     given = {"spell_check": False, "auto_capitalize": "off", "auto_complete": "off", **props}
     return rx.el.div(
         text_input(name, error=error, type="password", custom_attrs={"data-trim": "1"}, **given),
-        rx.el.button("Show", type="button", class_name="button", aria_label="Show or hide the key", aria_pressed="false", custom_attrs={"data-shows": props.get("id", name)}),
+        rx.el.button(
+            "Show",
+            type="button",
+            class_name="button",
+            aria_label="Show or hide the key",
+            aria_pressed="false",
+            custom_attrs={"data-shows": props.get("id", name)},
+        ),
         class_name="withbutton",
     )
 
 
 def copy_button(target: str, label: str = "Copy", small: bool = True) -> rx.Component:
     """Copies the text of the element with that id."""
-    return rx.el.button(icon("copy"), rx.el.span(label, custom_attrs={"data-copy-words": "1"}), type="button", class_name="button small" if small else "button", custom_attrs={"data-copies": target})
+    return rx.el.button(
+        icon("copy"),
+        rx.el.span(label, custom_attrs={"data-copy-words": "1"}),
+        type="button",
+        class_name="button small" if small else "button",
+        custom_attrs={"data-copies": target},
+    )
 
 
 def opens(dialog: Text, *children: Any, **props: Any) -> rx.Component:
@@ -90,7 +103,9 @@ def empty(name: str, title: str, words: str, *actions: rx.Component) -> rx.Compo
 
 def bones(*widths: str) -> rx.Component:
     """A skeleton of lines, in the shape of what comes."""
-    return rx.el.div(*[rx.el.div(".", class_name="bone", width=width, aria_hidden="true") for width in widths], class_name="stack tight", role="status", aria_label="Loading")
+    return rx.el.div(
+        *[rx.el.div(".", class_name="bone", width=width, aria_hidden="true") for width in widths], class_name="stack tight", role="status", aria_label="Loading"
+    )
 
 
 def ago(words: Any, exact: Any) -> rx.Component:

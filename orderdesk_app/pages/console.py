@@ -7,7 +7,9 @@ import reflex as rx
 from orderdesk_app.components.native import post_form
 from orderdesk_app.components.page import Page
 from orderdesk_app.components.pieces import ago, badge, bones, callout, copy_button, empty, icon, secret_input
-from orderdesk_app.states.console import ConsoleState as S
+from orderdesk_app.states.console import ConsoleState
+
+S: Any = ConsoleState  # on its class, a state's attributes are variables of the browser
 
 
 def console() -> rx.Component:
@@ -68,7 +70,13 @@ def _form() -> rx.Component:
         rx.cond(
             S.has_secret,
             post_form(
-                rx.el.input(type="hidden", name="tool", value=S.tool, read_only=True), rows, run, action="/console/run", token=S.form_token, class_name="form", key=S.form_key
+                rx.el.input(type="hidden", name="tool", value=S.tool, read_only=True),
+                rows,
+                run,
+                action="/console/run",
+                token=S.form_token,
+                class_name="form",
+                key=S.form_key,
             ),
             rx.el.form(rows, run, on_submit=S.run, reset_on_submit=False, class_name="form", key=S.form_key),
         ),
@@ -82,14 +90,33 @@ def _field(field: Any) -> rx.Component:
     identity = "arg-" + name
     wrong = S.errors[name]
     is_wrong = S.errors.contains(name)
-    common: dict[str, Any] = {"id": identity, "name": name, "class_name": "input", "aria_invalid": rx.cond(is_wrong, "true", "false"), "aria_describedby": identity + "-help"}
+    common: dict[str, Any] = {
+        "id": identity,
+        "name": name,
+        "class_name": "input",
+        "aria_invalid": rx.cond(is_wrong, "true", "false"),
+        "aria_describedby": identity + "-help",
+    }
     text = {**common, "default_value": field["value"], "placeholder": field["hint"], "auto_complete": "off", "spell_check": False}
     control = rx.match(
         field["kind"],
         ("integer", rx.el.input(type="number", step="1", **text)),
         ("number", rx.el.input(type="number", step="any", **text)),
-        ("boolean", rx.el.select(rx.el.option("", value=""), rx.el.option("true", value="true"), rx.el.option("false", value="false"), default_value=field["value"], **common)),
-        ("choice", rx.el.select(rx.el.option("", value=""), rx.foreach(field["options"], lambda option: rx.el.option(option, value=option)), default_value=field["value"], **common)),
+        (
+            "boolean",
+            rx.el.select(
+                rx.el.option("", value=""), rx.el.option("true", value="true"), rx.el.option("false", value="false"), default_value=field["value"], **common
+            ),
+        ),
+        (
+            "choice",
+            rx.el.select(
+                rx.el.option("", value=""),
+                rx.foreach(field["options"], lambda option: rx.el.option(option, value=option)),
+                default_value=field["value"],
+                **common,
+            ),
+        ),
         ("json", rx.el.textarea(rows="5", **text)),
         rx.cond(field["is_secret"], secret_input(name, id=identity), rx.el.input(type="text", **text)),
     )
@@ -113,7 +140,9 @@ def _result() -> rx.Component:
         rx.el.span(S.took, " · ", S.size, class_name="dim small", style={"fontVariantNumeric": "tabular-nums"}),
         rx.el.span(class_name="grow"),
         copy_button("result"),
-        rx.el.button(icon("download"), type="button", class_name="button small square", aria_label="Download the result", title="Download", on_click=S.download),
+        rx.el.button(
+            icon("download"), type="button", class_name="button small square", aria_label="Download the result", title="Download", on_click=S.download
+        ),
         class_name="row",
     )
     table = rx.el.div(
@@ -130,7 +159,14 @@ def _result() -> rx.Component:
     filled = rx.el.div(
         head,
         rx.cond(~S.ok, callout(S.message)),
-        rx.el.div(view("result", "Result"), rx.cond(S.rows.length() > 0, view("table", "Table")), view("request", "Request"), class_name="segments", role="group", aria_label="Show as"),
+        rx.el.div(
+            view("result", "Result"),
+            rx.cond(S.rows.length() > 0, view("table", "Table")),
+            view("request", "Request"),
+            class_name="segments",
+            role="group",
+            aria_label="Show as",
+        ),
         rx.match(
             S.view,
             ("table", table),
@@ -163,14 +199,22 @@ def _history() -> rx.Component:
             cell("Outcome", badge(call["outcome"], call["tone"])),
             cell("Took", call["duration"], class_name="number"),
             cell("When", ago(call["ago"], call["exact"])),
-            cell("", rx.el.button("Open", type="button", class_name="button small", on_click=S.open_call(call["id"]), aria_label="Open " + call["tool"] + ", " + call["ago"])),
+            cell(
+                "",
+                rx.el.button(
+                    "Open", type="button", class_name="button small", on_click=S.open_call(call["id"]), aria_label="Open " + call["tool"] + ", " + call["ago"]
+                ),
+            ),
             key=call["id"],
         )
 
     return rx.cond(
         S.history.length() > 0,
         rx.el.section(
-            rx.el.header(rx.el.h2("Last calls"), rx.el.p("The last ten from this console, secrets removed. Open one to see its result and to run it again.", class_name="dim small")),
+            rx.el.header(
+                rx.el.h2("Last calls"),
+                rx.el.p("The last ten from this console, secrets removed. Open one to see its result and to run it again.", class_name="dim small"),
+            ),
             rx.el.div(
                 rx.el.table(
                     rx.el.thead(

@@ -7,14 +7,20 @@ import reflex as rx
 from orderdesk_app.components.native import go
 from orderdesk_app.components.page import Page
 from orderdesk_app.components.pieces import ago, badge, bones, callout, empty, icon
-from orderdesk_app.states.home import HomeState as S
+from orderdesk_app.states.home import HomeState
+
+S: Any = HomeState  # on its class, a state's attributes are variables of the browser
 
 
 def home() -> rx.Component:
     return rx.el.div(
         rx.foreach(S.problems, lambda problem: callout(problem, tone="amber", role="status")),
         rx.cond(S.is_newcomer, _steps()),
-        rx.cond(S.loaded, rx.el.div(rx.foreach(S.tiles, _tile), class_name="four"), rx.el.div(*[rx.el.div(bones("40%", "60%", "100%"), class_name="panel") for _ in range(4)], class_name="four")),
+        rx.cond(
+            S.loaded,
+            rx.el.div(rx.foreach(S.tiles, _tile), class_name="four"),
+            rx.el.div(*[rx.el.div(bones("40%", "60%", "100%"), class_name="panel") for _ in range(4)], class_name="four"),
+        ),
         rx.el.div(_latest(), _stores(), class_name="two"),
         # Pressed by keys.js every five seconds while somebody looks.
         rx.el.button("Refresh", type="button", on_click=S.load, hidden=True, custom_attrs={"data-every": "5"}),
@@ -28,7 +34,12 @@ def _tile(tile: Any) -> rx.Component:
         rx.el.p(tile["value"], class_name=["figure", tile["tone"]]),
         rx.el.p(tile["note"], class_name="dim small"),
         rx.el.svg(
-            rx.el.svg.polyline(points=tile["points"], fill="none", stroke="currentColor", custom_attrs={"strokeWidth": "1.5", "vectorEffect": "non-scaling-stroke", "strokeLinejoin": "round"}),
+            rx.el.svg.polyline(
+                points=tile["points"],
+                fill="none",
+                stroke="currentColor",
+                custom_attrs={"strokeWidth": "1.5", "vectorEffect": "non-scaling-stroke", "strokeLinejoin": "round"},
+            ),
             custom_attrs={"viewBox": "0 0 240 36", "preserveAspectRatio": "none", "aria-hidden": "true", "focusable": "false"},
             class_name="spark",
         ),
@@ -41,7 +52,11 @@ def _tile(tile: Any) -> rx.Component:
 def _steps() -> rx.Component:
     def step(entry: Any) -> rx.Component:
         return rx.el.li(
-            rx.cond(entry["done"], rx.el.span(icon("circle-check"), rx.el.span("Done: ", class_name="sr"), class_name="ok"), rx.el.span(icon("circle"), class_name="dim")),
+            rx.cond(
+                entry["done"],
+                rx.el.span(icon("circle-check"), rx.el.span("Done: ", class_name="sr"), class_name="ok"),
+                rx.el.span(icon("circle"), class_name="dim"),
+            ),
             rx.el.span(entry["words"], class_name=rx.cond(entry["done"], "grow dim", "grow strong")),
             rx.cond(entry["done"], rx.fragment(), go(entry["label"], to=entry["href"], class_name="button small", aria_label=entry["words"])),
             class_name="row step",
@@ -68,7 +83,12 @@ def _latest() -> rx.Component:
             key=entry["id"],
         )
 
-    nothing = empty("activity", "No calls yet", "What assistants and people do with your stores stands here as it happens.", go("Open the console", to="/console", class_name="button"))
+    nothing = empty(
+        "activity",
+        "No calls yet",
+        "What assistants and people do with your stores stands here as it happens.",
+        go("Open the console", to="/console", class_name="button"),
+    )
     filled = rx.el.ol(rx.foreach(S.latest, line), class_name="lines")
     return rx.el.section(
         rx.el.header(rx.el.h2("Latest")),
@@ -92,7 +112,11 @@ def _stores() -> rx.Component:
     nothing = empty("store", "No stores yet", "Connect one, or try the sandbox.", go("Stores", to="/stores", class_name="button"))
     return rx.el.section(
         rx.el.header(rx.el.h2("Stores")),
-        rx.cond(S.loaded, rx.cond(S.stores.length() > 0, rx.el.ul(rx.foreach(S.stores, store), class_name="lines"), nothing), rx.el.div(bones("100%", "60%"), padding="0 16px 16px")),
+        rx.cond(
+            S.loaded,
+            rx.cond(S.stores.length() > 0, rx.el.ul(rx.foreach(S.stores, store), class_name="lines"), nothing),
+            rx.el.div(bones("100%", "60%"), padding="0 16px 16px"),
+        ),
         class_name="panel flush",
     )
 

@@ -8,7 +8,9 @@ from orderdesk_app.components.native import post_form
 from orderdesk_app.components.page import Page
 from orderdesk_app.components.pieces import ago, bones, callout, closes, copy_button, dialog, empty, field, icon, opens, panel, text_input
 from orderdesk_app.context import Scope
-from orderdesk_app.states.settings import SettingsState as S
+from orderdesk_app.states.settings import SettingsState
+
+S: Any = SettingsState  # on its class, a state's attributes are variables of the browser
 
 SCOPES = {
     Scope.STORES_READ: "See stores",
@@ -29,14 +31,28 @@ def _new_key() -> rx.Component:
 
 def _keys() -> rx.Component:
     table = rx.el.table(
-        rx.el.thead(rx.el.tr(*[rx.el.th(words, scope="col") for words in ("Name", "Ends with", "May", "Made", "Last used")], rx.el.th(rx.el.span("Revoke", class_name="sr"), scope="col"))),
+        rx.el.thead(
+            rx.el.tr(
+                *[rx.el.th(words, scope="col") for words in ("Name", "Ends with", "May", "Made", "Last used")],
+                rx.el.th(rx.el.span("Revoke", class_name="sr"), scope="col"),
+            )
+        ),
         rx.el.tbody(rx.foreach(S.keys, _key)),
         class_name="table cards-narrow",
     )
-    nothing = empty("key-round", "No access keys yet", "A key lets one assistant work for you. Give each its own: then you see who did what, and can stop one without the others.", _new_key())
+    nothing = empty(
+        "key-round",
+        "No access keys yet",
+        "A key lets one assistant work for you. Give each its own: then you see who did what, and can stop one without the others.",
+        _new_key(),
+    )
     return rx.el.section(
         rx.el.header(rx.el.h2("Access keys")),
-        rx.cond(S.loaded, rx.cond(S.keys.length() > 0, rx.el.div(table, class_name="scroll"), nothing), rx.el.div(bones("100%", "100%", "60%"), padding="0 16px 16px")),
+        rx.cond(
+            S.loaded,
+            rx.cond(S.keys.length() > 0, rx.el.div(table, class_name="scroll"), nothing),
+            rx.el.div(bones("100%", "100%", "60%"), padding="0 16px 16px"),
+        ),
         rx.foreach(S.keys, _revoke_dialog),
         class_name="panel flush",
     )
@@ -74,12 +90,21 @@ def _revoke_dialog(key: Any) -> rx.Component:
 
 def _make_dialog() -> rx.Component:
     wrong = rx.cond(S.problem_form == "key", S.problem, "")
-    boxes = [rx.el.label(rx.el.input(type="checkbox", name="scopes", value=str(scope), default_checked=True), words, class_name="check") for scope, words in SCOPES.items()]
+    boxes = [
+        rx.el.label(rx.el.input(type="checkbox", name="scopes", value=str(scope), default_checked=True), words, class_name="check")
+        for scope, words in SCOPES.items()
+    ]
     return dialog(
         "make-key",
         "New key",
         post_form(
-            field("Name", "name", text_input("name", error=wrong, required=True, max_length=80, placeholder="Claude on my laptop", auto_complete="off"), help_text="Who will use it. It stands beside everything that is done with this key.", error=wrong),
+            field(
+                "Name",
+                "name",
+                text_input("name", error=wrong, required=True, max_length=80, placeholder="Claude on my laptop", auto_complete="off"),
+                help_text="Who will use it. It stands beside everything that is done with this key.",
+                error=wrong,
+            ),
             rx.el.fieldset(rx.el.legend("It may", class_name="strong"), *boxes, class_name="field", style={"border": "0", "padding": "0", "margin": "0"}),
             rx.el.div(closes(), rx.el.button("Make key", type="submit", class_name="button primary"), class_name="ends"),
             action="/settings/keys/create",
@@ -92,7 +117,12 @@ def _make_dialog() -> rx.Component:
 
 def _connect() -> rx.Component:
     return panel(
-        rx.el.p("An assistant connects to this address and sends a key as ", rx.el.code("Authorization: Bearer"), ". A new key comes with the ready configuration for Claude Desktop.", class_name="dim"),
+        rx.el.p(
+            "An assistant connects to this address and sends a key as ",
+            rx.el.code("Authorization: Bearer"),
+            ". A new key comes with the ready configuration for Claude Desktop.",
+            class_name="dim",
+        ),
         rx.el.div(rx.el.code(S.address, id="mcp-address", class_name="code grow"), copy_button("mcp-address"), class_name="row", margin_top="12px"),
         title="Connect an assistant",
     )
@@ -109,7 +139,11 @@ def _master() -> rx.Component:
             rx.cond(
                 S.master_hint != "",
                 opens("rotate-master", icon("rotate-cw"), "Replace master key", class_name="button danger"),
-                post_form(rx.el.button(icon("key-round"), "Make master key", type="submit", class_name="button"), action="/settings/keys/rotate-master", token=S.form_token),
+                post_form(
+                    rx.el.button(icon("key-round"), "Make master key", type="submit", class_name="button"),
+                    action="/settings/keys/rotate-master",
+                    token=S.form_token,
+                ),
             ),
             class_name="row",
             margin_top="12px",
@@ -119,7 +153,11 @@ def _master() -> rx.Component:
             "Replace the master key",
             callout("The old master key stops working at once. Access keys stay as they are.", tone="amber", role="note"),
             post_form(
-                field("Type “replace” to go on", "confirm-rotate", text_input("confirm", id="confirm-rotate", auto_complete="off", custom_attrs={"data-confirms": "replace"})),
+                field(
+                    "Type “replace” to go on",
+                    "confirm-rotate",
+                    text_input("confirm", id="confirm-rotate", auto_complete="off", custom_attrs={"data-confirms": "replace"}),
+                ),
                 rx.el.div(closes(), rx.el.button("Replace master key", type="submit", class_name="button danger primary", disabled=True), class_name="ends"),
                 action="/settings/keys/rotate-master",
                 token=S.form_token,

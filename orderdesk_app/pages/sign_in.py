@@ -22,7 +22,12 @@ def sign_in() -> rx.Component:
             rx.el.div(rx.el.img(src="/logo.svg", alt="", width="32", height="32"), rx.el.h1("Sign in to Order Desk agents"), class_name="row"),
             post_form(
                 rx.cond(rx.State.router.url.query_parameters["out"] == "1", callout("You are signed out.", tone="green", role="status")),
-                field("Key", "key", secret_input("key", error=words, required=True, auto_focus=True, max_length=512, placeholder="Master key, 64 characters"), error=words),
+                field(
+                    "Key",
+                    "key",
+                    secret_input("key", error=words, required=True, auto_focus=True, max_length=512, placeholder="Master key, 64 characters"),
+                    error=words,
+                ),
                 rx.el.button("Sign in", type="submit", class_name="button primary full"),
                 action="/sign-in/key",
                 class_name="form",

@@ -7,7 +7,9 @@ import reflex as rx
 from orderdesk_app.components.native import post_form
 from orderdesk_app.components.page import Page
 from orderdesk_app.components.pieces import ago, badge, bones, callout, closes, dialog, empty, field, icon, opens, secret_input, text_input
-from orderdesk_app.states.stores import StoresState as S
+from orderdesk_app.states.stores import StoresState
+
+S: Any = StoresState  # on its class, a state's attributes are variables of the browser
 
 
 def stores() -> rx.Component:
@@ -37,7 +39,15 @@ def _connect_button() -> rx.Component:
 
 def _sandbox_button() -> rx.Component:
     is_busy = S.busy == "sandbox"
-    return rx.el.button(icon("flask-conical"), "Try the sandbox store", type="button", class_name="button", on_click=S.add_sandbox, disabled=is_busy, aria_busy=rx.cond(is_busy, "true", "false"))
+    return rx.el.button(
+        icon("flask-conical"),
+        "Try the sandbox store",
+        type="button",
+        class_name="button",
+        on_click=S.add_sandbox,
+        disabled=is_busy,
+        aria_busy=rx.cond(is_busy, "true", "false"),
+    )
 
 
 def _card(store: Any) -> rx.Component:
@@ -113,10 +123,50 @@ def _connect_dialog() -> rx.Component:
         ),
         post_form(
             rx.cond(elsewhere, callout(S.problem)),
-            field("Store id", "store_id", text_input("store_id", error=_wrong("connect", "store_id"), required=True, input_mode="numeric", max_length=20, placeholder="10001", auto_complete="off", default_value=_typed("connect", "store_id"), custom_attrs={"data-trim": "1"}), error=_wrong("connect", "store_id")),
-            field("API key", "api_key", secret_input("api_key", error=_wrong("connect", "api_key"), required=True, max_length=512), error=_wrong("connect", "api_key")),
-            field("Name", "store_name", text_input("store_name", error=_wrong("connect", "store_name"), max_length=120, placeholder="Order Desk's own name for it", auto_complete="off", default_value=_typed("connect", "store_name")), error=_wrong("connect", "store_name")),
-            field("Label", "label", text_input("label", error=_wrong("connect", "label"), max_length=60, placeholder="eu", auto_complete="off", default_value=_typed("connect", "label")), help_text="A short word that assistants find it by.", error=_wrong("connect", "label")),
+            field(
+                "Store id",
+                "store_id",
+                text_input(
+                    "store_id",
+                    error=_wrong("connect", "store_id"),
+                    required=True,
+                    input_mode="numeric",
+                    max_length=20,
+                    placeholder="10001",
+                    auto_complete="off",
+                    default_value=_typed("connect", "store_id"),
+                    custom_attrs={"data-trim": "1"},
+                ),
+                error=_wrong("connect", "store_id"),
+            ),
+            field(
+                "API key",
+                "api_key",
+                secret_input("api_key", error=_wrong("connect", "api_key"), required=True, max_length=512),
+                error=_wrong("connect", "api_key"),
+            ),
+            field(
+                "Name",
+                "store_name",
+                text_input(
+                    "store_name",
+                    error=_wrong("connect", "store_name"),
+                    max_length=120,
+                    placeholder="Order Desk's own name for it",
+                    auto_complete="off",
+                    default_value=_typed("connect", "store_name"),
+                ),
+                error=_wrong("connect", "store_name"),
+            ),
+            field(
+                "Label",
+                "label",
+                text_input(
+                    "label", error=_wrong("connect", "label"), max_length=60, placeholder="eu", auto_complete="off", default_value=_typed("connect", "label")
+                ),
+                help_text="A short word that assistants find it by.",
+                error=_wrong("connect", "label"),
+            ),
             rx.el.div(closes(), rx.el.button("Test and connect", type="submit", class_name="button primary"), class_name="ends"),
             action="/stores/connect",
             token=S.form_token,
@@ -147,12 +197,43 @@ def _edit_dialog(store: Any) -> rx.Component:
         post_form(
             rx.cond(elsewhere, callout(S.problem)),
             rx.el.input(type="hidden", name="row_id", value=store["id"], read_only=True),
-            field("Name", "name-" + store["id"], text_input("store_name", id="name-" + store["id"], error=_wrong(form, "store_name"), required=True, max_length=120, auto_complete="off", default_value=_typed(form, "store_name", store["name"])), error=_wrong(form, "store_name")),
-            field("Label", "label-" + store["id"], text_input("label", id="label-" + store["id"], error=_wrong(form, "label"), max_length=60, auto_complete="off", default_value=_typed(form, "label", store["label"])), error=_wrong(form, "label")),
+            field(
+                "Name",
+                "name-" + store["id"],
+                text_input(
+                    "store_name",
+                    id="name-" + store["id"],
+                    error=_wrong(form, "store_name"),
+                    required=True,
+                    max_length=120,
+                    auto_complete="off",
+                    default_value=_typed(form, "store_name", store["name"]),
+                ),
+                error=_wrong(form, "store_name"),
+            ),
+            field(
+                "Label",
+                "label-" + store["id"],
+                text_input(
+                    "label",
+                    id="label-" + store["id"],
+                    error=_wrong(form, "label"),
+                    max_length=60,
+                    auto_complete="off",
+                    default_value=_typed(form, "label", store["label"]),
+                ),
+                error=_wrong(form, "label"),
+            ),
             rx.cond(
                 store["is_sandbox"],
                 rx.fragment(),
-                field("New API key", "key-" + store["id"], secret_input("api_key", id="key-" + store["id"], error=_wrong(form, "api_key"), max_length=512), help_text="Leave it empty to keep the present one.", error=_wrong(form, "api_key")),
+                field(
+                    "New API key",
+                    "key-" + store["id"],
+                    secret_input("api_key", id="key-" + store["id"], error=_wrong(form, "api_key"), max_length=512),
+                    help_text="Leave it empty to keep the present one.",
+                    error=_wrong(form, "api_key"),
+                ),
             ),
             rx.el.div(closes(), rx.el.button("Save", type="submit", class_name="button primary"), class_name="ends"),
             action="/stores/edit",
@@ -176,7 +257,9 @@ def _delete_dialog(store: Any) -> rx.Component:
             field(
                 rx.fragment("Type ", rx.el.span(store["name"], class_name="mono"), " to go on"),
                 "confirm-" + store["id"],
-                text_input("confirm", id="confirm-" + store["id"], error=_wrong(form, "confirm"), auto_complete="off", custom_attrs={"data-confirms": store["name"]}),
+                text_input(
+                    "confirm", id="confirm-" + store["id"], error=_wrong(form, "confirm"), auto_complete="off", custom_attrs={"data-confirms": store["name"]}
+                ),
                 error=_wrong(form, "confirm"),
             ),
             rx.el.div(closes(), rx.el.button("Delete store", type="submit", class_name="button danger primary", disabled=True), class_name="ends"),

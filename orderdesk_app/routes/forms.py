@@ -31,14 +31,21 @@ def own_form(endpoint: Callable[[Request, Form], Awaitable[Response]]) -> Endpoi
     async def checked(request: Request) -> Response:
         try:
             if not _is_from_us(request):
-                raise PermissionDenied("This form came from another address than this server's own. Open the page by the address in PUBLIC_URL and send it again.")
+                raise PermissionDenied(
+                    "This form came from another address than this server's own. Open the page by the address in PUBLIC_URL and send it again."
+                )
             return await endpoint(request, await _read(request))
         except OrderDeskAgentsError as error:
             return error_page(error.status, "That was not done", error.message, href="/", label="Home", reference=current_request().request_id)
         except Exception as error:
             ERRORS.labels("web").inc()
             _LOG.error("a form failed", exc_info=error, route=request.url.path)
-            return error_page(500, "Something went wrong on our side", "Try again; if it stays, tell your administrator the reference.", reference=current_request().request_id)
+            return error_page(
+                500,
+                "Something went wrong on our side",
+                "Try again; if it stays, tell your administrator the reference.",
+                reference=current_request().request_id,
+            )
 
     return checked
 

@@ -18,7 +18,7 @@ from orderdesk_app.services.sessions import WebUser
 _ONCE = Markup('<p class="callout amber">This is the only time that this key is shown. Copy it now; it is not kept in a form that anybody can read.</p>')
 _DONE = Markup('<div class="row"><a class="button primary" href="/settings">I have copied it</a></div>')
 _STEPS = Markup(
-    "<ol class=\"stack tight dim\"><li>1. In Claude Desktop open Settings, Developer, Edit Config.</li><li>2. Merge this into claude_desktop_config.json.</li>"
+    '<ol class="stack tight dim"><li>1. In Claude Desktop open Settings, Developer, Edit Config.</li><li>2. Merge this into claude_desktop_config.json.</li>'
     "<li>3. Restart Claude Desktop. The first call then stands on Home.</li></ol>"
 )
 

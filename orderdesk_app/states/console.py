@@ -171,7 +171,9 @@ class ConsoleState(Person):
         self.message = "" if self.ok else str(call.result.get("error", {}).get("message", ""))
         self.took, self.size = duration(call.duration_ms), _size(len(text.encode()))
         self.result = text if len(text) <= _SHOWN else text[:_SHOWN] + "\n… The rest is in the download."
-        self.request = json.dumps({"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": {"name": call.tool, "arguments": call.arguments}}, indent=2, ensure_ascii=False)
+        self.request = json.dumps(
+            {"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": {"name": call.tool, "arguments": call.arguments}}, indent=2, ensure_ascii=False
+        )
         self.columns, self.rows = _table(call.result)
         if self.view == "table" and not self.rows:
             self.view = "result"

@@ -8,7 +8,7 @@ from typing import Any, Final
 
 import reflex as rx
 from reflex.event import Event
-from reflex.middleware import Middleware
+from reflex.middleware.middleware import Middleware
 from reflex.state import BaseState, State, StateUpdate
 from reflex_base.registry import RegistrationContext
 

@@ -1,5 +1,6 @@
 """What Home shows: problems, four numbers of the last day, the latest, the stores' health, and a newcomer's next steps."""
 
+from collections.abc import Mapping
 from typing import TypedDict
 
 import reflex as rx
@@ -9,7 +10,7 @@ from orderdesk_app.context import now
 from orderdesk_app.services.activity import Day, FirstSteps, Happening
 from orderdesk_app.services.open_store import StoreRecord
 from orderdesk_app.states.person import Person, act
-from orderdesk_app.states.phrases import what_was_done, who_did
+from orderdesk_app.states.phrases import is_store_at_fault, outcome_words, what_was_done, who_did
 from orderdesk_app.states.times import ago, duration, exact
 
 _SLOW_MS = 1000
@@ -74,7 +75,7 @@ class HomeState(Person):
         house, actor = wiring.current(), self.who()
         records = await house.store_desk.list(actor)
         day = await house.activity.day(actor)
-        names = {record.id: record.name for record in records}
+        names: dict[str, str] = {record.id: record.name for record in records}
         self.tiles = _tiles(day)
         self.latest = [_line(happening, names) for happening in await house.activity.latest(actor, count=15)]
         self.stores = [_health(record, day) for record in records]
@@ -135,14 +136,14 @@ def _told(name: str, values: list[int] | list[float]) -> str:
     return f"{name}, the oldest of 24 first: " + ", ".join(f"{value:.0f}" for value in values)
 
 
-def _line(happening: Happening, stores: dict[str, str] | dict[object, str]) -> Line:
+def _line(happening: Happening, stores: Mapping[str, str]) -> Line:
     is_ok = happening.outcome == "ok"
     return Line(
         id=happening.id,
         who=who_did(happening),
         what=what_was_done(happening),
-        store=dict(stores).get(happening.store_row_id or "", ""),
-        outcome=("From cache" if happening.cached else "Done") if is_ok else happening.outcome,
+        store=stores.get(happening.store_row_id or "", ""),
+        outcome="From cache" if happening.cached else outcome_words(happening.outcome),
         tone="green" if is_ok else "red",
         by_agent=happening.via in ("mcp", "stdio"),
         duration=duration(happening.duration_ms) if happening.duration_ms else "",
@@ -155,7 +156,7 @@ def _health(record: StoreRecord, day: Day) -> Health:
     state = day.stores.get(record.id)
     if state is None or state.last_outcome is None:
         return Health(name=record.name, words="No calls in 24 h", tone="gray", calls="0", ago="", exact="")
-    words, tone = ("Answers", "green") if state.last_outcome == "ok" else ("Last call failed", "red")
+    words, tone = ("Last call failed", "red") if is_store_at_fault(state.last_outcome) else ("Answers", "green")
     return Health(name=record.name, words=words, tone=tone, calls=f"{state.calls:,}", ago=ago(state.last_at, now()), exact=exact(state.last_at))
 
 

@@ -6,6 +6,7 @@ from collections.abc import AsyncGenerator, Callable, Coroutine
 from typing import Any, TypedDict, TypeVar, cast
 
 import reflex as rx
+from reflex.istate.proxy import StateProxy
 
 from orderdesk_app import wiring
 from orderdesk_app.context import Actor, RequestContext, Role, StoreRowId, new_id, serving
@@ -77,7 +78,7 @@ def act(handler: F) -> F:
             _LOG.error("a handler failed", exc_info=error, handler=handler.__qualname__, reference=request)
             ERRORS.labels("web").inc()
             text = f"Something went wrong on our side. Try again; if it stays, tell your administrator this reference: {request}."
-        if isinstance(state, rx.state.StateProxy):
+        if isinstance(state, StateProxy):
             async with state:
                 state.tell(text, "red")
         else:

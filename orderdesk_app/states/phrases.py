@@ -6,29 +6,41 @@ from typing import Any
 from orderdesk_app.services.activity import Happening
 from orderdesk_app.tools.catalogue import every_tool
 
+# What was done, and what was tried when it failed.
 _PHRASES = {
-    "orders_list": "listed orders",
-    "orders_get": "read order {order_id}",
-    "orders_create": "created an order",
-    "orders_update": "changed order {order_id}",
-    "orders_delete": "deleted order {order_id}",
-    "products_list": "listed products",
-    "products_get": "read product {product_id}",
-    "stores_list": "listed the stores",
-    "stores_register": "connected store {store_id}",
-    "stores_delete": "disconnected store {store_id}",
-    "stores_use_store": "chose store {identifier}",
-    "stores_resolve": "looked for store {identifier}",
-    "tenant_use_master_key": "checked a master key",
+    "orders_list": ("listed orders", "to list orders"),
+    "orders_get": ("read order {order_id}", "to read order {order_id}"),
+    "orders_create": ("created an order", "to create an order"),
+    "orders_update": ("changed order {order_id}", "to change order {order_id}"),
+    "orders_delete": ("deleted order {order_id}", "to delete order {order_id}"),
+    "products_list": ("listed products", "to list products"),
+    "products_get": ("read product {product_id}", "to read product {product_id}"),
+    "stores_list": ("listed the stores", "to list the stores"),
+    "stores_register": ("connected store {store_id}", "to connect store {store_id}"),
+    "stores_delete": ("disconnected store {store_id}", "to disconnect store {store_id}"),
+    "stores_use_store": ("chose store {identifier}", "to choose store {identifier}"),
+    "stores_resolve": ("looked for store {identifier}", "to find store {identifier}"),
+    "tenant_use_master_key": ("checked a master key", "a master key"),
 }
 _ACTIONS = {
-    "sign_in.key": "signed in with a key",
-    "sign_in.link": "signed in with a link",
-    "store.connect": "connected a store",
-    "store.edit": "edited a store",
-    "store.disconnect": "deleted a store",
-    "store.test": "tested a connection",
+    "sign_in.key": ("signed in with a key", "to sign in with a key"),
+    "sign_in.link": ("signed in with a link", "to sign in with a link"),
+    "store.connect": ("connected a store", "to connect a store"),
+    "store.edit": ("edited a store", "to edit a store"),
+    "store.disconnect": ("deleted a store", "to delete a store"),
+    "store.test": ("tested a connection", "a connection"),
 }
+_OUTCOMES = {
+    "ok": "Done",
+    "VALIDATION_ERROR": "Not valid",
+    "AUTH_ERROR": "Key refused",
+    "PERMISSION_DENIED": "Not allowed",
+    "NOT_FOUND": "Not found",
+    "CONFLICT_ERROR": "Conflict",
+    "RATE_LIMIT_EXCEEDED": "Too many calls",
+    "ORDERDESK_API_ERROR": "Order Desk failed",
+}
+_STORE_IS_AT_FAULT = frozenset({"AUTH_ERROR", "ORDERDESK_API_ERROR"})
 _DOORS = {"console": "You, in the console", "web": "You", "mcp": "An assistant", "stdio": "An assistant", "system": "The system"}
 
 
@@ -41,11 +53,25 @@ def who_did(happening: Happening) -> str:
 
 def what_was_done(happening: Happening) -> str:
     """Never empty; starts with a verb."""
+    is_ok = happening.outcome == "ok"
     if happening.tool is None:
-        return _ACTIONS.get(happening.action, happening.action)
+        done, tried = _ACTIONS.get(happening.action, (happening.action, happening.action))
+        return done if is_ok else f"tried {tried}"
     given = {name: str(value)[:40] for name, value in happening.arguments.items() if isinstance(value, str | int)}
-    words = _PHRASES.get(happening.tool) or _titles().get(happening.tool, happening.tool)
+    title = _titles().get(happening.tool, happening.tool)
+    done, tried = _PHRASES.get(happening.tool, (f"ran “{title}”", f"“{title}”"))
+    words = done if is_ok else f"tried {tried}"
     return words.format_map(_Left(given)).rstrip() + _details(happening.tool, happening.arguments)
+
+
+def outcome_words(outcome: str) -> str:
+    """An outcome's code as people say it."""
+    return _OUTCOMES.get(outcome, outcome)
+
+
+def is_store_at_fault(outcome: str) -> bool:
+    """Whether a call failed because of the store or its key, not because of what was asked."""
+    return outcome in _STORE_IS_AT_FAULT
 
 
 def _details(tool: str, arguments: Mapping[str, Any]) -> str:
@@ -66,4 +92,4 @@ class _Left(dict[str, str]):
 
 
 def _titles() -> dict[str, str]:
-    return {tool.name: f"ran “{tool.title}”" for tool in every_tool()}
+    return {tool.name: tool.title for tool in every_tool()}

@@ -11,6 +11,7 @@ from orderdesk_app.errors import OrderDeskAgentsError
 from orderdesk_app.services.activity import StoreState
 from orderdesk_app.services.open_store import StoreRecord
 from orderdesk_app.states.person import Person, act
+from orderdesk_app.states.phrases import is_store_at_fault
 from orderdesk_app.states.times import ago, duration, exact
 
 
@@ -70,7 +71,10 @@ class StoresState(Person):
         yield
         try:
             tried = await wiring.current().store_desk.test(self.who(), row_id)
-            words, tone = f"Order Desk answered in {duration(tried.milliseconds)}: the key works, {len(tried.record.folders)} folders, times in {tried.record.timezone}.", "green"
+            words, tone = (
+                f"Order Desk answered in {duration(tried.milliseconds)}: the key works, {len(tried.record.folders)} folders, times in {tried.record.timezone}.",
+                "green",
+            )
         except OrderDeskAgentsError as error:
             words, tone = error.message, "red"
         finally:
@@ -82,7 +86,7 @@ class StoresState(Person):
 def _card(record: StoreRecord, state: StoreState | None) -> StoreCard:
     health, tone = ("No calls in 24 h", "gray")
     if state is not None and state.last_outcome is not None:
-        health, tone = ("Answers", "green") if state.last_outcome == "ok" else ("Last call failed", "red")
+        health, tone = ("Last call failed", "red") if is_store_at_fault(state.last_outcome) else ("Answers", "green")
     calls = state.calls if state else 0
     errors = state.errors if state else 0
     last = state.last_at if state else None

@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 
 
 def ago(then: datetime | None, now: datetime) -> str:
-    """"12 s ago", "3 min ago", "5 h ago", "4 d ago", then the date; empty for never."""
+    """As in 12 s ago, 3 min ago, 5 h ago, 4 d ago; then the date; empty for never."""
     if then is None:
         return ""
     seconds = max(0, int((now - then).total_seconds()))
@@ -20,12 +20,12 @@ def ago(then: datetime | None, now: datetime) -> str:
 
 
 def exact(then: datetime | None) -> str:
-    """"22 Nov 2026, 21:49:03 UTC"; empty for never."""
+    """As in 22 Nov 2026, 21:49:03 UTC; empty for never."""
     return "" if then is None else then.astimezone(UTC).strftime("%-d %b %Y, %H:%M:%S UTC")
 
 
 def duration(milliseconds: float) -> str:
-    """"0.4 ms", "38 ms", "1.24 s"."""
+    """As in under 1 ms, 38 ms, 1.24 s."""
     if milliseconds < 1:
-        return f"{milliseconds:.1f} ms"
+        return "under 1 ms"
     return f"{milliseconds:.0f} ms" if milliseconds < 1000 else f"{milliseconds / 1000:.2f} s"
