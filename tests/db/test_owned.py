@@ -29,19 +29,21 @@ TABLES = {mapper.class_.__name__: mapper.class_ for mapper in Row._sa_registry.m
 TENANT_TABLES = {name for name, table in TABLES.items() if "tenant_id" in table.__table__.columns}
 
 
-def questions(tree: ast.AST, function: str = "") -> Iterator[tuple[str, ast.Call, ast.stmt]]:
-    """Each call in each statement, with the innermost function around it."""
-    for node in ast.iter_child_nodes(tree):
-        inner = node.name if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) else function
-        if isinstance(node, ast.stmt) and not hasattr(node, "body"):
-            for call in ast.walk(node):
-                if isinstance(call, ast.Call):
-                    yield inner, call, node
-        else:
-            yield from (
-                (inner, call, node) for call in ast.walk(node) if isinstance(call, ast.Call) and isinstance(node, ast.expr) and isinstance(tree, ast.stmt)
-            )
-            yield from questions(node, inner)
+def questions(tree: ast.Module) -> Iterator[tuple[str, ast.Call, ast.stmt]]:
+    """Each call, with the innermost function and the innermost statement around it."""
+    around = {child: node for node in ast.walk(tree) for child in ast.iter_child_nodes(node)}
+    for call in ast.walk(tree):
+        if not isinstance(call, ast.Call):
+            continue
+        function, statement, node = "", None, around[call]
+        while node is not tree:
+            if statement is None and isinstance(node, ast.stmt):
+                statement = node
+            if not function and isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+                function = node.name
+            node = around[node]
+        if statement is not None:
+            yield function, call, statement
 
 
 def second_ways(source: str, name: str) -> list[str]:

@@ -2,7 +2,6 @@
 
 import asyncio
 import re
-import time
 
 import pytest
 
@@ -54,13 +53,11 @@ async def test_bcrypt_reads_every_character_of_a_long_key():
 
 
 async def test_the_event_loop_goes_on_while_bcrypt_works():
-    passwords = Passwords(rounds=10)
-    longest, last = 0.0, time.perf_counter()
-    work = asyncio.gather(*(passwords.hash(new_master_key()) for _ in range(6)))
+    work = asyncio.ensure_future(Passwords(rounds=12).hash(new_master_key()))
+    turns = 0
 
     while not work.done():
         await asyncio.sleep(0.001)
-        longest, last = max(longest, time.perf_counter() - last), time.perf_counter()
+        turns += 1
 
-    assert longest < 0.25  # six of them take far longer than that
-    assert len(await work) == 6
+    assert turns > 5  # one, if the hash stood in the loop's way
