@@ -6,6 +6,7 @@ import re
 from collections.abc import Mapping
 from ipaddress import ip_address
 from pathlib import Path
+from types import MappingProxyType
 from typing import Annotated, Any, Literal, Self
 from urllib.parse import urlsplit
 
@@ -266,12 +267,18 @@ class Settings(BaseSettings):
         return Path("data")
 
 
-def load_settings(environment: Mapping[str, str] | None = None, env_file: Path | None = Path(".env")) -> Settings:
-    """Settings from the environment and `.env`. Raises ConfigurationError naming variable, rule and example."""
+# What a command that listens on nothing has no use for; it must not be stopped by it either.
+UNHEARD: Mapping[str, Any] = {"host": "127.0.0.1", "port": 8080, "public_url": "http://localhost:8080", "workers": 1}
+
+
+def load_settings(
+    environment: Mapping[str, str] | None = None, env_file: Path | None = Path(".env"), *, instead: Mapping[str, Any] = MappingProxyType({})
+) -> Settings:
+    """Settings from the environment and `.env`; `instead` wins over both. Raises ConfigurationError naming variable, rule and example."""
     try:
         if environment is None:
-            return Settings(_env_file=env_file)
-        return Settings.model_validate({k.lower(): v for k, v in environment.items() if k.lower() in Settings.model_fields and v != ""})
+            return Settings(_env_file=env_file, **instead)
+        return Settings.model_validate({k.lower(): v for k, v in environment.items() if k.lower() in Settings.model_fields and v != ""} | dict(instead))
     except ValidationError as error:
         raise ConfigurationError("\n".join(_sentence(line) for line in error.errors(include_url=False, include_input=False))) from None
 

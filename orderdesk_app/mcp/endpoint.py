@@ -1,7 +1,6 @@
 """`/mcp` over HTTP: who calls, is the request fit to be read, and which of the two transports answers it."""
 
 import contextlib
-import json
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, replace
 from typing import Any
@@ -9,18 +8,20 @@ from urllib.parse import parse_qsl, urlencode
 
 from mcp.server.context import ServerRequestContext
 from mcp.server.streamable_http_manager import StreamableHTTPSessionManager
-from starlette.datastructures import Headers
+from mcp_types.version import HANDSHAKE_PROTOCOL_VERSIONS
+from starlette.datastructures import Headers, MutableHeaders
 from starlette.responses import JSONResponse, Response
 from starlette.types import Message, Receive, Scope, Send
 
 from orderdesk_app.context import Secret
 from orderdesk_app.errors import AuthFailed, OrderDeskAgentsError
+from orderdesk_app.mcp.batch import answer_batch, takes_batches
+from orderdesk_app.mcp.body import MOST_BODY_BYTES, HungUp, Unfit, is_answer, is_message, not_a_message, parse, read_body, replay, wants_progress
 from orderdesk_app.mcp.server import AgentDoor
 from orderdesk_app.observability import CREDENTIALS_REFUSED, MCP_REFUSED
 from orderdesk_app.services.access import Access, Principal
 from orderdesk_app.tools.runner import Runner
 
-MOST_BODY_BYTES = 4 * 1024 * 1024
 PRINCIPAL = "orderdesk.principal"  # key of the ASGI scope
 
 
@@ -29,7 +30,13 @@ class HttpCaller:
     """The caller of one HTTP request: its credential stays in force, whatever tools say."""
 
     found: Principal | None
+    user_agent: str = ""
     may_sign_in: bool = False
+
+    @property
+    def session(self) -> str:
+        """Requests are independent: what comes from one program with one key belongs together."""
+        return f"{self.found.actor.credential_id} {self.user_agent}" if self.found else ""
 
     async def principal(self) -> Principal | None:
         return self.found
@@ -41,7 +48,10 @@ class HttpCaller:
 def caller_of(ctx: ServerRequestContext[Any, Any]) -> HttpCaller:
     """The caller that the endpoint put into the request's scope."""
     request = ctx.request
-    return HttpCaller(request.scope[PRINCIPAL] if request is not None else None)
+    if request is None:
+        return HttpCaller(None)
+    principal: Principal = request.scope[PRINCIPAL]
+    return HttpCaller(principal, principal.actor.client_name)
 
 
 class McpEndpoint:
@@ -64,9 +74,12 @@ class McpEndpoint:
         # RFC 9110 5.5: white space around a field's value is not part of it, and the HTTP parser keeps what trails.
         scope["headers"] = [(name, value.strip(b" \t")) for name, value in scope["headers"]]
         headers = Headers(scope=scope)
+        origin = headers.get("origin")  # ours, or the request would not be here
+        if origin is not None:
+            send = _readable_by(origin, send)
         token, is_in_query = self._take_token(scope, headers)
         if scope["method"] == "OPTIONS":
-            return await Response(status_code=204, headers={"Allow": "POST, OPTIONS"})(scope, receive, send)
+            return await Response(status_code=204, headers=_MAY_SEND)(scope, receive, send)
         try:
             if token is None:
                 raise AuthFailed("This address needs a key: send it as Authorization: Bearer. Keys are made under Settings.")
@@ -76,19 +89,33 @@ class McpEndpoint:
             return await self._refuse(error, had_token=token is not None)(scope, receive, send)
         if scope["method"] != "POST":
             MCP_REFUSED.labels("method").inc()
-            return await JSONResponse({"error": "method_not_allowed", "message": "Send JSON-RPC with POST."}, 405, {"Allow": "POST, OPTIONS"})(
-                scope, receive, send
-            )
-        body = await _whole_body(headers, receive)
-        if body is None:
-            MCP_REFUSED.labels("too_large").inc()
-            return await _rpc_error(-32600, f"The request is larger than {MOST_BODY_BYTES} bytes.", 413)(scope, receive, send)
+            return await JSONResponse({"error": "method_not_allowed", "message": "Send JSON-RPC with POST."}, 405, _ALLOW)(scope, receive, send)
         scope[PRINCIPAL] = replace(
             principal,
             actor=replace(principal.actor, client_name=headers.get("user-agent", "")[:80], address=scope.get("orderdesk.address", "")),
         )
-        manager = self._stream if _wants_progress(body) and "text/event-stream" in headers.get("accept", "") else self._json
-        return await manager.handle_request(scope, _replay(body, receive), send)
+        try:
+            await self._serve(headers, scope, receive, send)
+        except Unfit as error:
+            MCP_REFUSED.labels(error.reason).inc()
+            await _rpc_error(error)(scope, receive, send)
+        except HungUp:
+            MCP_REFUSED.labels("hung_up").inc()
+
+    async def _serve(self, headers: Headers, scope: Scope, receive: Receive, send: Send) -> None:
+        """Read, judge, and hand to the transport that fits. Raises Unfit or HungUp."""
+        body = await read_body(headers, receive)
+        message = parse(body)
+        revision = headers.get("mcp-protocol-version")
+        if isinstance(message, list) and takes_batches(revision):
+            response = await answer_batch(message, self._json.handle_request, scope, receive)
+            return await response(scope, receive, send)
+        if not is_message(message):
+            if is_answer(message) and revision in (None, *HANDSHAKE_PROTOCOL_VERSIONS):
+                return await Response(status_code=202)(scope, receive, send)  # we ask nothing, so there is nothing to do with it
+            raise not_a_message()
+        streams = wants_progress(message) and "text/event-stream" in headers.get("accept", "")
+        await (self._stream if streams else self._json).handle_request(scope, replay(body, receive), send)
 
     def _take_token(self, scope: Scope, headers: Headers) -> tuple[str | None, bool]:
         """The bearer token, else `?token=` (and True), which is redacted in place before a log or a page could see it."""
@@ -115,49 +142,29 @@ class McpEndpoint:
         )
 
 
-async def _whole_body(headers: Headers, receive: Receive) -> bytes | None:
-    """The body, or None when it is larger than allowed."""
-    declared = headers.get("content-length", "")
-    if declared.isdigit() and int(declared) > MOST_BODY_BYTES:
-        return None
-    chunks: list[bytes] = []
-    size = 0
-    while True:
-        message = await receive()
-        if message["type"] == "http.disconnect":
-            return b""
-        chunk = message.get("body", b"")
-        size += len(chunk)
-        if size > MOST_BODY_BYTES:
-            return None
-        chunks.append(chunk)
-        if not message.get("more_body", False):
-            return b"".join(chunks)
+_ALLOW = {"Allow": "POST, OPTIONS"}
+# In development a page on localhost may ask 127.0.0.1; browsers ask first whether it may send these.
+_MAY_SEND = {
+    **_ALLOW,
+    "Access-Control-Allow-Methods": "POST",
+    "Access-Control-Allow-Headers": "Authorization, Content-Type, Accept, MCP-Protocol-Version, Mcp-Method, Mcp-Name, Mcp-Session-Id, Last-Event-ID, X-Request-ID",
+    "Access-Control-Max-Age": "600",
+}
 
 
-def _replay(body: bytes, receive: Receive) -> Receive:
-    """A `receive` that gives the body again, then what really comes (a disconnect)."""
-    given = False
+def _readable_by(origin: str, send: Send) -> Send:
+    """Let a page of this origin read the answer."""
 
-    async def again() -> Message:
-        nonlocal given
-        if given:
-            return await receive()
-        given = True
-        return {"type": "http.request", "body": body, "more_body": False}
+    async def with_origin(message: Message) -> None:
+        if message["type"] == "http.response.start":
+            headers = MutableHeaders(raw=message.setdefault("headers", []))
+            headers["Access-Control-Allow-Origin"] = origin
+            headers["Access-Control-Expose-Headers"] = "WWW-Authenticate, X-Request-ID"
+            headers.add_vary_header("Origin")
+        await send(message)
 
-    return again
-
-
-def _wants_progress(body: bytes) -> bool:
-    if b'"progressToken"' not in body:
-        return False
-    try:
-        meta = json.loads(body)["params"]["_meta"]
-    except (ValueError, KeyError, TypeError, RecursionError):
-        return False
-    return isinstance(meta, dict) and meta.get("progressToken") is not None
+    return with_origin
 
 
-def _rpc_error(code: int, message: str, status: int) -> Response:
-    return JSONResponse({"jsonrpc": "2.0", "id": None, "error": {"code": code, "message": message}}, status)
+def _rpc_error(error: Unfit) -> Response:
+    return JSONResponse({"jsonrpc": "2.0", "id": None, "error": {"code": error.code, "message": error.message}}, error.status)

@@ -9,17 +9,22 @@ import mcp_types as types
 from mcp.server.caching import CacheHint
 from mcp.server.context import CallNext, HandlerResult, ServerRequestContext
 from mcp.server.lowlevel import Server
+from mcp.shared.exceptions import MCPError
+from pydantic import ValidationError
 
 from orderdesk_app import __version__
-from orderdesk_app.context import Secret
+from orderdesk_app.context import Secret, current_request, serving
 from orderdesk_app.errors import AuthFailed, OrderDeskAgentsError
+from orderdesk_app.mcp.progress import telling_progress
 from orderdesk_app.mcp.text import lines_of
-from orderdesk_app.observability import MCP_REQUESTS
+from orderdesk_app.observability import ERRORS, MCP_REQUESTS, log
 from orderdesk_app.services.access import Principal
 from orderdesk_app.tools.catalogue import Tool, every_tool, find_tool
 from orderdesk_app.tools.runner import Outcome, Runner
 
+_LOG = log(__name__)
 CLIENT_INFO = "io.modelcontextprotocol/clientInfo"
+INTERNAL_ERROR = -32603
 INSTRUCTIONS = (
     "Read and change the orders of Order Desk stores. Find orders with orders_list, read one with orders_get, change it with orders_update "
     "(send only what changes; pass expected_date_updated to be refused when somebody else changed it meanwhile). Ids are Order Desk's own."
@@ -44,6 +49,11 @@ class Caller(Protocol):
     @property
     def may_sign_in(self) -> bool: ...
 
+    @property
+    def session(self) -> str:
+        """Names what one `initialize` speaks for: the calls that belong to it have the same."""
+        ...
+
 
 WhoCalls = Callable[[ServerRequestContext[Any, Any]], Caller]
 
@@ -53,7 +63,7 @@ class AgentDoor:
 
     def __init__(self, runner: Runner, who_calls: WhoCalls) -> None:
         self._runner, self._who_calls = runner, who_calls
-        self._clients: OrderedDict[str, tuple[str, str]] = OrderedDict()  # what each credential's last `initialize` called itself
+        self._clients: OrderedDict[str, tuple[str, str]] = OrderedDict()  # what the last `initialize` of a session called itself
         self._listed = {entry.name: listing(entry) for entry in every_tool()}
 
     def server(self) -> Server[Any]:
@@ -78,16 +88,24 @@ class AgentDoor:
         method = ctx.method if ctx.method in _METHODS else "other"
         MCP_REQUESTS.labels(method, ctx.protocol_version if ctx.protocol_version in _REVISIONS else "other").inc()
         if ctx.method == "initialize":
-            await self._remember_client(ctx)
-        return await call_next(ctx)
+            self._remember_client(ctx)
+        try:
+            with serving(current_request()):  # over HTTP the request's; over stdio each message is a request of its own
+                return await call_next(ctx)
+        except (MCPError, ValidationError):
+            raise  # the protocol's own refusals
+        except Exception as error:  # the SDK would send its text to the client
+            _LOG.error("a request of the agents' door failed", exc_info=error, method=method)
+            ERRORS.labels("mcp").inc()
+            reference = current_request().request_id
+            raise MCPError(INTERNAL_ERROR, f"Something went wrong on our side. Tell your administrator this reference: {reference}.") from error
 
-    async def _remember_client(self, ctx: ServerRequestContext[Any, Any]) -> None:
-        principal = await self._principal(self._who_calls(ctx))
+    def _remember_client(self, ctx: ServerRequestContext[Any, Any]) -> None:
         info = (ctx.params or {}).get("clientInfo")
         if isinstance(info, Mapping):
-            key = principal.actor.credential_id or "" if principal else ""
-            self._clients[key] = (str(info.get("name", ""))[:80], str(info.get("version", ""))[:40])
-            self._clients.move_to_end(key)
+            session = self._who_calls(ctx).session
+            self._clients[session] = (str(info.get("name", ""))[:80], str(info.get("version", ""))[:40])
+            self._clients.move_to_end(session)
             if len(self._clients) > _MOST_CLIENTS:
                 self._clients.popitem(last=False)
 
@@ -113,12 +131,12 @@ class AgentDoor:
 
     async def _call_tool(self, ctx: ServerRequestContext[Any, Any], params: types.CallToolRequestParams) -> types.CallToolResult:
         caller = self._who_calls(ctx)
-        principal = self._named(ctx, await self._principal(caller))
-
-        async def report(progress: float, total: float, message: str) -> None:
-            await ctx.session.report_progress(progress, total, message)
-
-        outcome = await self._runner.run(principal, params.name, params.arguments, report=report, sign_in=caller.sign_in if caller.may_sign_in else None)
+        principal = self._named(ctx, caller, await self._principal(caller))
+        call = self._runner.run(principal, params.name, params.arguments, sign_in=caller.sign_in if caller.may_sign_in else None)
+        if (ctx.meta or {}).get("progress_token") is None:
+            return answer(await call)
+        async with telling_progress(ctx.session.report_progress):
+            outcome = await call
         return answer(outcome)
 
     async def _principal(self, caller: Caller) -> Principal | None:
@@ -127,14 +145,14 @@ class AgentDoor:
         except AuthFailed:
             return None  # a key that was revoked during a stdio session: signed out, and told so by the runner
 
-    def _named(self, ctx: ServerRequestContext[Any, Any], principal: Principal | None) -> Principal | None:
+    def _named(self, ctx: ServerRequestContext[Any, Any], caller: Caller, principal: Principal | None) -> Principal | None:
         if principal is None:
             return None
         info = (ctx.meta or {}).get(CLIENT_INFO)
         if isinstance(info, Mapping):
             name, version = str(info.get("name", ""))[:80], str(info.get("version", ""))[:40]
         else:
-            name, version = self._clients.get(principal.actor.credential_id or "", ("", ""))
+            name, version = self._clients.get(caller.session, ("", ""))
         return replace(principal, actor=replace(principal.actor, client_name=name or principal.actor.client_name, client_version=version))
 
 

@@ -1,21 +1,31 @@
 """The same catalogue over stdin and stdout, for clients that start us as a child process."""
 
+from collections.abc import AsyncIterable, Awaitable, Callable
 from typing import Any
 
+import anyio
+from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStream
 from mcp.server.context import ServerRequestContext
 from mcp.server.stdio import stdio_server
+from mcp.shared.message import SessionMessage
+from mcp_types import ErrorData, JSONRPCError, JSONRPCNotification, JSONRPCRequest, JSONRPCResponse
+from pydantic_core import from_json, to_json
 
 from orderdesk_app.context import Secret, Via
 from orderdesk_app.errors import AuthFailed, ConfigurationError
+from orderdesk_app.mcp.body import PARSE_ERROR
 from orderdesk_app.mcp.server import AgentDoor
 from orderdesk_app.services.access import Access, Principal
 from orderdesk_app.tools.runner import Runner
+
+Frame = SessionMessage | Exception  # an exception stands for a line that was no message
 
 
 class StdioCaller:
     """The one caller of a stdio session. Its key is looked up anew for each call, so that a revoked one stops at once."""
 
     may_sign_in = True
+    session = "stdio"
 
     def __init__(self, access: Access) -> None:
         self._access = access
@@ -28,8 +38,11 @@ class StdioCaller:
         self._key = key
 
 
-async def serve_stdio(runner: Runner, access: Access, key: str) -> None:
-    """Serve until stdin ends. `key` may be empty: then tenant_use_master_key signs in. Raises ConfigurationError for a wrong ORDERDESK_MCP_KEY."""
+async def serve_stdio(runner: Runner, access: Access, key: str, *, grace_seconds: float) -> None:
+    """Serve until stdin ends and what was asked before is answered (for `grace_seconds` at most). `key` may be empty: then tenant_use_master_key signs in.
+
+    Raises ConfigurationError for a wrong ORDERDESK_MCP_KEY.
+    """
     caller = StdioCaller(access)
     if key:
         caller.sign_in(Secret(key))
@@ -42,5 +55,64 @@ async def serve_stdio(runner: Runner, access: Access, key: str) -> None:
         return caller
 
     server = AgentDoor(runner, who_calls).server()
-    async with stdio_server() as (incoming, outgoing):
-        await server.run(incoming, outgoing, server.create_initialization_options())
+    async with stdio_server() as (stdin, stdout), stdin, stdout, anyio.create_task_group() as group:
+        pipe = _Pipe(stdin, stdout.send, grace_seconds)
+        group.start_soon(pipe.read)
+        group.start_soon(pipe.write)
+        await server.run(pipe.incoming, pipe.outgoing, server.create_initialization_options())
+
+
+class _Pipe:
+    """Between the lines and the SDK, which drops what it cannot read and forgets what it was asked as soon as stdin ends."""
+
+    def __init__(self, stdin: AsyncIterable[Frame], say: Callable[[SessionMessage], Awaitable[None]], grace_seconds: float) -> None:
+        self._stdin, self._say, self._grace_seconds = stdin, say, grace_seconds
+        self._to_server: MemoryObjectSendStream[Frame]
+        self._from_server: MemoryObjectReceiveStream[SessionMessage]
+        self._to_server, self.incoming = anyio.create_memory_object_stream[Frame]()
+        self.outgoing, self._from_server = anyio.create_memory_object_stream[SessionMessage]()
+        self._asked: set[str] = set()
+        self._answered = anyio.Event()
+
+    async def read(self) -> None:
+        async with self._to_server:
+            async for frame in self._stdin:
+                if isinstance(frame, Exception) or not _is_plain(frame):
+                    await self._refuse()
+                    continue
+                self._remember(frame)
+                await self._to_server.send(frame)
+            with anyio.move_on_after(self._grace_seconds):
+                while self._asked:
+                    self._answered = anyio.Event()
+                    await self._answered.wait()
+
+    async def write(self) -> None:
+        async with self._from_server:
+            async for frame in self._from_server:
+                await self._say(frame)
+                if isinstance(frame.message, (JSONRPCResponse, JSONRPCError)):
+                    self._settle(frame.message.id)
+
+    def _remember(self, frame: SessionMessage) -> None:
+        if isinstance(frame.message, JSONRPCRequest):
+            self._asked.add(str(frame.message.id))
+        elif isinstance(frame.message, JSONRPCNotification) and frame.message.method == "notifications/cancelled":
+            self._settle((frame.message.params or {}).get("requestId"))  # it gets no answer
+
+    def _settle(self, message_id: Any) -> None:
+        self._asked.discard(str(message_id))
+        self._answered.set()
+
+    async def _refuse(self) -> None:
+        words = "The line is not a JSON-RPC 2.0 message in UTF-8. Send one message a line."
+        await self._say(SessionMessage(JSONRPCError(jsonrpc="2.0", id=None, error=ErrorData(code=PARSE_ERROR, message=words))))
+
+
+def _is_plain(frame: SessionMessage) -> bool:
+    """False for NaN and Infinity, which are not JSON and which the SDK lets through."""
+    try:
+        from_json(to_json(getattr(frame.message, "params", None), inf_nan_mode="constants"), allow_inf_nan=False)
+    except ValueError:
+        return False
+    return True

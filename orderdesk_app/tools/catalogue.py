@@ -23,7 +23,6 @@ class ToolCall:
     patience: Patience
     given_principal: Principal | None  # None while nobody has signed in (stdio)
     opened: OpenStore | None = None
-    report: Callable[[float, float, str], Awaitable[None]] | None = None  # progress, where the client asked for it
     sign_in: Callable[[Secret], None] | None = None  # what the door does with a key that signs in; None over HTTP
 
     @property

@@ -3,7 +3,7 @@ scope, arguments, rate limit, store, call, audit and metrics, error mapping, in 
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -20,7 +20,6 @@ from orderdesk_app.tools.toolbox import Toolbox
 
 _LOG = log(__name__)
 SIGN_IN_FIRST = "Not signed in. Call tenant_use_master_key with your master key first, or start with ORDERDESK_MCP_KEY set."
-Report = Callable[[float, float, str], Awaitable[None]]
 
 
 @dataclass(slots=True)
@@ -49,9 +48,7 @@ class Runner:
         self._toolbox, self._limits, self._audit, self._patience_seconds = toolbox, limits, audit, patience_seconds
         self._unfinished: set[asyncio.Task[Outcome]] = set()
 
-    async def run(
-        self, principal: Principal | None, name: str, given: Any, *, report: Report | None = None, sign_in: Callable[[Secret], None] | None = None
-    ) -> Outcome:
+    async def run(self, principal: Principal | None, name: str, given: Any, *, sign_in: Callable[[Secret], None] | None = None) -> Outcome:
         """`principal` None: nobody has signed in yet (stdio). `sign_in` is what a door does with a key that signs in."""
         try:
             tool = find_tool(name)
@@ -62,9 +59,9 @@ class Runner:
                 await self._audit.note(Entry(actor=principal.actor, action="tool", tool=name[:80], outcome=error.code))
             return outcome
         if tool.reads:
-            return await self._run(principal, tool, given, report, sign_in)
+            return await self._run(principal, tool, given, sign_in)
         # A write goes on to its end, audit row included, when the caller hangs up.
-        task = asyncio.create_task(self._run(principal, tool, given, report, sign_in))
+        task = asyncio.create_task(self._run(principal, tool, given, sign_in))
         self._unfinished.add(task)
         task.add_done_callback(self._unfinished.discard)
         return await asyncio.shield(task)
@@ -74,14 +71,14 @@ class Runner:
         if self._unfinished:
             await asyncio.wait(self._unfinished, timeout=self._patience_seconds)
 
-    async def _run(self, principal: Principal | None, tool: Tool, given: Any, report: Report | None, sign_in: Callable[[Secret], None] | None) -> Outcome:
+    async def _run(self, principal: Principal | None, tool: Tool, given: Any, sign_in: Callable[[Secret], None] | None) -> Outcome:
         started = time.perf_counter()
         outcome = Outcome(tool, arguments=_without_secrets(tool, given))
         patience = Patience(self._patience_seconds)
         call: ToolCall | None = None
         TOOLS_RUNNING.inc()
         try:
-            call = self._prepare(principal, tool, patience, report, sign_in)
+            call = self._prepare(principal, tool, patience, sign_in)
             arguments = parse(tool.arguments, given)
             if principal is not None:
                 self._limits.tools.spend(principal.actor.tenant_id, tool.weight)
@@ -110,14 +107,12 @@ class Runner:
             await self._remember(call, tool, outcome, code, patience)
         return outcome
 
-    def _prepare(
-        self, principal: Principal | None, tool: Tool, patience: Patience, report: Report | None, sign_in: Callable[[Secret], None] | None
-    ) -> ToolCall:
+    def _prepare(self, principal: Principal | None, tool: Tool, patience: Patience, sign_in: Callable[[Secret], None] | None) -> ToolCall:
         if principal is None and not tool.works_signed_out:
             raise AuthFailed(SIGN_IN_FIRST)
         if principal is not None and tool.scope not in principal.actor.scopes:
             raise PermissionDenied(f"This key may not do that: it lacks the permission {tool.scope}. Make a key with it under Settings.")
-        return ToolCall(toolbox=self._toolbox, patience=patience, given_principal=principal, report=report, sign_in=sign_in)
+        return ToolCall(toolbox=self._toolbox, patience=patience, given_principal=principal, sign_in=sign_in)
 
     async def _remember(self, call: ToolCall, tool: Tool, outcome: Outcome, code: str, patience: Patience) -> None:
         change_id = outcome.result.get("change_id") if outcome.result else None

@@ -1,0 +1,107 @@
+"""The body of one request: read whole within its size and time, and judged before the protocol sees it.
+
+The SDK parses again; this first look is what keeps a library's words, numbers that are none, and half characters from the rest of the house.
+"""
+
+import asyncio
+from typing import Any
+
+from pydantic_core import from_json
+from starlette.datastructures import Headers
+from starlette.types import Message, Receive
+
+MOST_BODY_BYTES = 4 * 1024 * 1024
+BODY_SECONDS = 30.0  # then a body that still comes in drops is refused: it would hold a connection and its memory for ever
+PARSE_ERROR, INVALID_REQUEST = -32700, -32600
+
+
+class Unfit(Exception):
+    """A body that no protocol server should see: the HTTP status, the JSON-RPC code, words for the caller, and a label for the metrics."""
+
+    def __init__(self, status: int, code: int, message: str, reason: str) -> None:
+        super().__init__(message)
+        self.status, self.code, self.message, self.reason = status, code, message, reason
+
+
+class HungUp(Exception):
+    """The caller has gone before the body was there; nobody waits for an answer."""
+
+
+async def read_body(headers: Headers, receive: Receive) -> bytes:
+    """The whole body. Raises Unfit when it is too large or too slow, HungUp when the caller has gone."""
+    declared = headers.get("content-length", "")
+    if declared.isascii() and declared.isdigit() and int(declared) > MOST_BODY_BYTES:
+        raise _too_large()
+    try:
+        async with asyncio.timeout(BODY_SECONDS):
+            return await _chunks(receive)
+    except TimeoutError:
+        raise Unfit(408, INVALID_REQUEST, f"The request did not arrive within {BODY_SECONDS:.0f} seconds. Send it again.", "slow") from None
+
+
+async def _chunks(receive: Receive) -> bytes:
+    chunks: list[bytes] = []
+    size = 0
+    while True:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            raise HungUp
+        chunk = message.get("body", b"")
+        size += len(chunk)
+        if size > MOST_BODY_BYTES:
+            raise _too_large()
+        chunks.append(chunk)
+        if not message.get("more_body", False):
+            return b"".join(chunks)
+
+
+def _too_large() -> Unfit:
+    return Unfit(413, INVALID_REQUEST, f"The request is larger than {MOST_BODY_BYTES} bytes. Send less at a time.", "too_large")
+
+
+def parse(body: bytes) -> Any:
+    """The JSON of a body. NaN, Infinity, half surrogates, bad UTF-8 and nesting beyond 200 levels are not JSON here. Raises Unfit."""
+    try:
+        return from_json(body, allow_inf_nan=False)
+    except ValueError:
+        raise Unfit(400, PARSE_ERROR, "The request is not JSON in UTF-8, or nests too deeply. Send one JSON-RPC 2.0 object.", "json") from None
+
+
+def is_message(value: Any) -> bool:
+    """True for the outer form of a JSON-RPC 2.0 request or notification; what is inside the protocol server judges."""
+    if not isinstance(value, dict) or value.get("jsonrpc") != "2.0" or not isinstance(value.get("method"), str):
+        return False
+    has_good_id = "id" not in value or isinstance(value["id"], str) or (isinstance(value["id"], int) and not isinstance(value["id"], bool))
+    return has_good_id and isinstance(value.get("params", {}), (dict, type(None)))
+
+
+def is_answer(value: Any) -> bool:
+    """True for a response to a request of ours, of which there are none."""
+    return isinstance(value, dict) and "method" not in value and ("result" in value or "error" in value)
+
+
+def not_a_message() -> Unfit:
+    return Unfit(
+        400, INVALID_REQUEST, 'Not a JSON-RPC 2.0 request or notification: it needs "jsonrpc": "2.0", a method, and an id of text or a whole number.', "form"
+    )
+
+
+def wants_progress(message: Any) -> bool:
+    """True when the request carries a progress token."""
+    params = message.get("params")
+    meta = params.get("_meta") if isinstance(params, dict) else None
+    return isinstance(meta, dict) and meta.get("progressToken") is not None
+
+
+def replay(body: bytes, receive: Receive) -> Receive:
+    """A `receive` that gives the body again, then what really comes (a disconnect)."""
+    given = False
+
+    async def again() -> Message:
+        nonlocal given
+        if given:
+            return await receive()
+        given = True
+        return {"type": "http.request", "body": body, "more_body": False}
+
+    return again
