@@ -31,7 +31,7 @@ async def answer(scope: Message, receive: Callable[[], Awaitable[Message]], send
     if path.startswith("/api/v2/orders/"):
         _asked[path.rpartition("/")[2]] += 1
     await asyncio.sleep(SECONDS)
-    await _say(send, _body(path, {name: value for name, value in scope["headers"]}))
+    await _say(send, _body(path, dict(scope["headers"])))
 
 
 def _body(path: str, headers: dict[bytes, bytes]) -> bytes:

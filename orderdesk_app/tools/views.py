@@ -12,8 +12,6 @@ from orderdesk_app.orderdesk.merge import ADDRESS_FIELDS, READ_ONLY, WRITABLE
 from orderdesk_app.orderdesk.verdict import FREE_MAPS
 from orderdesk_app.services.open_store import StoreRecord
 
-Shown = dict[str, Any]
-
 _DATES = frozenset({"date_added", "date_updated"})
 _FREE = frozenset({*FREE_MAPS, "metadata", "variation_list"})  # maps whose keys and words are somebody's own
 _ORDER_FIELDS = frozenset({*WRITABLE, *READ_ONLY, "folder", "order_shipments", "refund_total"}) - {"folder_name", "cc_number"}
@@ -38,6 +36,17 @@ _PRODUCT_FIELDS = frozenset(
 _MOST_SHOWN = 1_000
 
 
+class Shown(dict[str, Any]):
+    """A whole order or product as tools show it, made once for each value that the cache keeps; nobody changes it."""
+
+    __slots__ = ("made", "untrusted")
+
+    def __init__(self, values: Mapping[str, Any]) -> None:
+        super().__init__(values)
+        self.untrusted = tuple(untrusted_paths(self, ""))  # below the name that it is shown under: ".order_notes[0].content"
+        self.made: dict[str, Any] = {}  # what doors made of it (its lines of text), so that they make it once
+
+
 class Showing:
     """Turns what a service read into what a tool shows, once for each value that the cache keeps."""
 
@@ -49,7 +58,7 @@ class Showing:
         known = self._shown.get(id(read))
         if known is not None and known[0] is read:
             return known[1]
-        shown: Shown = plain(read)
+        shown = Shown(plain(read))
         self._shown[id(read)] = (read, shown)
         if len(self._shown) > _MOST_SHOWN:
             self._shown.popitem(last=False)
@@ -71,7 +80,7 @@ def plain(value: Any, *, key: str = "", is_free: bool = False) -> Any:
     return value
 
 
-def summary(order: Mapping[str, Any], store: StoreRecord) -> Shown:
+def summary(order: Mapping[str, Any], store: StoreRecord) -> dict[str, Any]:
     """An order as one row of a list."""
     shipping, customer = _map(order.get("shipping")), _map(order.get("customer"))
     return {
@@ -90,7 +99,7 @@ def summary(order: Mapping[str, Any], store: StoreRecord) -> Shown:
     }
 
 
-def selected(shown: Shown, fields: Sequence[str] | None) -> Shown:
+def selected(shown: dict[str, Any], fields: Sequence[str] | None) -> dict[str, Any]:
     """The fields asked for, nested as they were, and always the id."""
     if not fields:
         return shown
@@ -117,6 +126,8 @@ def check_fields(fields: Iterable[str] | None, *, of: str = "order") -> None:
 
 def untrusted_paths(shown: Mapping[str, Any], root: str) -> list[str]:
     """Paths of the text that customers and shop systems wrote: notes, gift messages, free key/value maps."""
+    if isinstance(shown, Shown) and root:
+        return [root + path for path in shown.untrusted]
     paths: list[str] = []
     for index, note in enumerate(shown.get("order_notes") or ()):
         if isinstance(note, Mapping) and note.get("content"):
