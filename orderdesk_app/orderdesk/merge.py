@@ -147,9 +147,12 @@ def plan_create(order_data: Any, *, at: datetime, folders: Folders = (), author:
     return Plan(body, body, tuple(difference.path for difference in differences({}, body)), None)
 
 
-def remaining(changes: Mapping[str, Any], arrived: Iterable[str]) -> dict[str, Any]:
-    """The changes without the new items that arrived (`order_items[+2]`): merging them again would add them twice. All else merges twice harmlessly."""
-    there = set(arrived)
+def remaining(changes: Mapping[str, Any], there: Iterable[str]) -> dict[str, Any]:
+    """The changes without what was added and stands there in whatever form (`order_items[+2]`, `order_notes`): merging it again would add it twice.
+
+    All else merges twice harmlessly.
+    """
+    there = set(there)
     kept: list[Any] = []
     number = 0
     for entry in as_list(changes.get("order_items")):
@@ -158,7 +161,8 @@ def remaining(changes: Mapping[str, Any], arrived: Iterable[str]) -> dict[str, A
             if f"order_items[+{number}]" in there:
                 continue
         kept.append(entry)
-    return {**changes, "order_items": kept} if "order_items" in changes else dict(changes)
+    left = {name: value for name, value in changes.items() if name != "order_notes" or name not in there}
+    return {**left, "order_items": kept} if "order_items" in changes else left
 
 
 def wanted_folder(changes: Any) -> tuple[str, str] | None:

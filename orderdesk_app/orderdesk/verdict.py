@@ -58,9 +58,10 @@ class Verdict:
 def judge(before: Order, meant: Order, found: Order) -> Verdict:
     """Compare what was found with what was before and what was meant. A write that meant to change nothing is done."""
     states: dict[State, list[str]] = {"arrived": [], "absent": [], "other": []}
-    taken: set[int] = set()
-    for difference in differences(before, meant):
-        states[_state(difference, before, found, taken)].append(difference.path)
+    expected = differences(before, meant)
+    new_items = _new_items_states([difference for difference in expected if difference.kind == "new_item"], before, found)
+    for difference in expected:
+        states[new_items.get(difference.path) or _state(difference, found)].append(difference.path)
     arrived, absent, other = (tuple(states[name]) for name in ("arrived", "absent", "other"))
     ruling: Ruling = "done"
     if arrived and (absent or other):
@@ -207,9 +208,7 @@ def _item_differences(before: list[Any], meant: list[Any]) -> list[Difference]:
     return found
 
 
-def _state(difference: Difference, before: Order, found: Order, taken: set[int]) -> State:
-    if difference.kind == "new_item":
-        return _new_item_state(difference.meant, before, found, taken)
+def _state(difference: Difference, found: Order) -> State:
     if difference.kind == "notes":
         return _notes_state(difference, found)
     value = _look_up(found, difference.steps)
@@ -222,15 +221,22 @@ def _state(difference: Difference, before: Order, found: Order, taken: set[int])
     return "arrived" if is_alike(value, difference.meant, name) else "other"
 
 
-def _new_item_state(meant: Mapping[str, Any], before: Order, found: Order, taken: set[int]) -> State:
+def _new_items_states(expected: list[Difference], before: Order, found: Order) -> dict[str, State]:
+    """Each new item takes a row that was not there before: one that is like it, else any that is left, which is `other`. Two equal items need two rows."""
     known = {str(item.get("id")) for item in as_list(before.get("order_items")) if isinstance(item, Mapping)}
-    for index, item in enumerate(as_list(found.get("order_items"))):
-        if index in taken or not isinstance(item, Mapping) or str(item.get("id")) in known:
-            continue
-        if all(is_alike(value, item.get(key), key) for key, value in meant.items() if key != "id"):
-            taken.add(index)  # two equal new items need two rows
-            return "arrived"
-    return "absent"
+    fresh = [item for item in as_list(found.get("order_items")) if isinstance(item, Mapping) and str(item.get("id")) not in known]
+    states: dict[str, State] = {}
+    for difference in expected:
+        like = next((row for row in fresh if all(is_alike(value, row.get(key), key) for key, value in difference.meant.items() if key != "id")), None)
+        if like is not None:
+            fresh = [row for row in fresh if row is not like]
+            states[difference.path] = "arrived"
+    for difference in expected:
+        if difference.path not in states:
+            # Perhaps this item in Order Desk's own words, perhaps somebody else's: either way it is not to be added again unasked.
+            states[difference.path] = "other" if fresh else "absent"
+            fresh = fresh[1:]
+    return states
 
 
 def _notes_state(difference: Difference, found: Order) -> State:

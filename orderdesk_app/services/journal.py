@@ -20,7 +20,8 @@ from orderdesk_app.db.signals import Signals
 from orderdesk_app.errors import OrderDeskAgentsError
 from orderdesk_app.observability import log
 from orderdesk_app.orderdesk import json_text
-from orderdesk_app.orderdesk.verdict import as_list, is_same, judge
+from orderdesk_app.orderdesk.merge import SOURCE_ID_PREFIX
+from orderdesk_app.orderdesk.verdict import is_same, judge
 from orderdesk_app.services.open_store import StoreRecord
 
 _LOG = log(__name__)
@@ -31,6 +32,7 @@ Image = Mapping[str, Any]
 
 NOT_YET = OrderId("")  # a create has no order id until Order Desk gives one
 _MOST_LEFT_OPEN = 20
+_DEFAULT_NAME = "Order Desk"  # of an order whose maker gave no source name (docs/orderdesk-api.md 6.1)
 _CREATES_LOOKED_FOR = timedelta(days=1)  # any order read may be the one that such a create made
 
 
@@ -173,17 +175,13 @@ def settlement(row: LeftOpen, found: Image | None, *, is_late: bool) -> State | 
 
 
 def is_that_order(meant: Image, found: Image) -> bool:
-    """True if an order found is the one that a create meant: same source id, and same source name where one was given."""
-    if not meant.get("source_id") or not is_same(meant.get("source_id"), found.get("source_id")):
+    """True if an order found is the one that a create meant: same source id and source name. An id of ours needs no name."""
+    source_id = meant.get("source_id")
+    if not source_id or not is_same(source_id, found.get("source_id")):
         return False
-    return not meant.get("source_name") or is_same(meant.get("source_name"), found.get("source_name"))
+    return str(source_id).startswith(SOURCE_ID_PREFIX) or is_same(meant.get("source_name") or _DEFAULT_NAME, found.get("source_name") or _DEFAULT_NAME)
 
 
 def may_settle(rows: Sequence[LeftOpen], order: Image) -> bool:
     """True if this order, as read, may decide one of the rows."""
     return any(row.action != "create" or (row.meant is not None and is_that_order(row.meant, order)) for row in rows)
-
-
-def newest(orders: Any, meant: Image) -> dict[str, Any] | None:
-    """Of the orders that Order Desk names, the latest one that is the order meant."""
-    return next((order for order in as_list(orders) if isinstance(order, dict) and is_that_order(meant, order)), None)

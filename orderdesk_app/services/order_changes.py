@@ -30,7 +30,7 @@ from orderdesk_app.orderdesk.locks import Lock, OrderLocks
 from orderdesk_app.orderdesk.merge import FolderMove, Plan, plan_create, plan_update
 from orderdesk_app.orderdesk.patience import Patience
 from orderdesk_app.orderdesk.verdict import is_refusal, is_same, judge, may_still_happen
-from orderdesk_app.services.journal import NOT_YET, Action, Journal, State, is_that_order, newest
+from orderdesk_app.services.journal import NOT_YET, Action, Journal, State, is_that_order
 from orderdesk_app.services.open_store import OpenStore
 from orderdesk_app.services.reads import Reads
 
@@ -112,9 +112,8 @@ class OrderChanges:
         write = _Write(actor, store, NOT_YET, "create", patience)
         plan = plan_create(order_data, at=now(), folders=await self._folders(store, order_data, patience))
         is_ours = not is_same(as_given(order_data).get("source_id"), plan.body["source_id"])
-        if not is_ours:
-            await self._must_be_new(write, plan)
-        return await self._to_its_end(write, self._create(write, plan, is_ours=is_ours))
+        known = frozenset[str]() if is_ours else await self._known_before(write, plan)
+        return await self._to_its_end(write, self._create(write, plan, known, is_ours=is_ours))
 
     async def delete(self, actor: Actor, store: OpenStore, order_id: OrderId, *, patience: Patience) -> Deleted:
         write = _Write(actor, store, order_id, "delete", patience)
@@ -165,7 +164,8 @@ class OrderChanges:
         for attempt in range(self._repeats + 1):
             if attempt:
                 came_through.update(path for path in first.changed if path not in plan.changed)
-            _must_be_held(lock, has_written=attempt > 0)
+            if not lock.still_held():
+                raise _after_part(_stood_still(), write, first, came_through)
             lost: OrderDeskAgentsError | None = None
             found: Order
             try:
@@ -191,7 +191,7 @@ class OrderChanges:
             if attempt == self._repeats:
                 raise _after_part(_differs(verdict.differing, lost), write, first, {*came_through, *verdict.arrived}, is_other=bool(verdict.other)) from lost
             # Fetch, merge, write again. What was read to judge a lost answer is as fresh as can be.
-            changes = merge.remaining(changes, verdict.arrived)
+            changes = merge.remaining(changes, (*verdict.arrived, *verdict.other))
             fresh = found if lost is not None else await self._read_again(write, first, came_through)
             try:
                 plan = plan_update(fresh, changes, at=now(), folders=folders)
@@ -273,19 +273,24 @@ class OrderChanges:
 
     # ------------------------------------------------------------------ create
 
-    async def _must_be_new(self, write: _Write, plan: Plan) -> None:
-        """A source id of the caller's may be taken. Asked before, as after a lost answer nobody could tell the old order from the new one."""
-        found = newest(await self._by_source(write.store, plan.body, write.patience), plan.body)
-        if found is not None:
-            order_id = OrderId(str(found.get("id")))
-            left = await self._journal.left_open(write.actor, write.store.record, order_id)
-            await self._journal.settle(write.actor, write.store.record, order_id, left, found, patience=self._timeout)
-            raise _exists(order_id, plan.body)
+    async def _known_before(self, write: _Write, plan: Plan) -> frozenset[str]:
+        """Ids of orders that have the caller's source id (from other shops) already. Raises Conflict if this order is one of them.
 
-    async def _create(self, write: _Write, plan: Plan, *, is_ours: bool) -> Written:
+        Asked before, as after a lost answer nobody could tell an old order from the new one.
+        """
+        orders = await self._by_source(write.store, plan.body, write.patience)
+        for found in orders:
+            if is_that_order(plan.body, found):
+                order_id = OrderId(str(found.get("id")))
+                left = await self._journal.left_open(write.actor, write.store.record, order_id)
+                await self._journal.settle(write.actor, write.store.record, order_id, left, found, patience=self._timeout)
+                raise _exists(order_id, plan.body)
+        return frozenset(str(found.get("id")) for found in orders)
+
+    async def _create(self, write: _Write, plan: Plan, known: frozenset[str], *, is_ours: bool) -> Written:
         await self._begin(write, None, before=None, meant=plan.meant, paths=plan.changed)
         try:
-            order = await self._post(write, plan, is_ours=is_ours)
+            order = await self._post(write, plan, known, is_ours=is_ours)
             verdict = judge({}, plan.body, order)
             await self._end(write, "done", after=order, order_id=OrderId(str(order.get("id"))))
             return Written(order, tuple(path for path in plan.changed if path not in verdict.differing), write.change_id, verdict.differing)
@@ -293,7 +298,7 @@ class OrderChanges:
             await self._note_failure(write, error)
             raise
 
-    async def _post(self, write: _Write, plan: Plan, *, is_ours: bool) -> Order:
+    async def _post(self, write: _Write, plan: Plan, known: frozenset[str], *, is_ours: bool) -> Order:
         for attempt in range(self._repeats + 1):
             try:
                 return await self._client.create_order(write.store.access, plan.body, write.patience)
@@ -303,7 +308,7 @@ class OrderChanges:
                         raise
                     raise _as_not_done(error) from error
                 lost = error
-            found = await self._found_after_post(write, plan, lost)
+            found = await self._found_after_post(write, plan, known, lost)
             RECONCILED.labels("done" if found is not None else "not_done").inc()
             if found is not None:
                 if is_ours or judge({}, plan.body, found).ruling == "done":
@@ -317,22 +322,25 @@ class OrderChanges:
                 raise _as_not_done(lost) from lost
         raise AssertionError("the last attempt returns or raises")
 
-    async def _found_after_post(self, write: _Write, plan: Plan, lost: OrderDeskAgentsError) -> Order | None:
+    async def _found_after_post(self, write: _Write, plan: Plan, known: frozenset[str], lost: OrderDeskAgentsError) -> Order | None:
         """The order that a POST without an answer made, None if there is none. Raises OutcomeUnknown when that cannot be read."""
         for pause in (0.0, *(_PAUSES if may_still_happen(lost) else ())):
             if pause:
                 await self._sleep(min(pause, self._timeout))
             try:
-                found = newest(await self._by_source(write.store, plan.body, self._time_to_read(write)), plan.body)
+                orders = await self._by_source(write.store, plan.body, self._time_to_read(write))
             except OrderDeskAgentsError as error:
                 raise self._unknown(write, lost, source_id=str(plan.body["source_id"])) from error
-            if found is not None:
-                return found
+            name = plan.body.get("source_name")
+            for found in orders:
+                if str(found.get("id")) not in known and (not name or is_same(name, found.get("source_name"))):
+                    return found
         return None
 
     async def _by_source(self, store: OpenStore, body: Mapping[str, Any], patience: Patience) -> list[Order]:
+        """Orders with exactly that source id."""
         page = await self._client.list_orders(store.access, {"source_id": str(body["source_id"]), "limit": "50"}, patience)
-        return [order for order in page.orders if is_that_order(body, order)]
+        return [order for order in page.orders if is_same(order.get("source_id"), body["source_id"])]
 
     # ------------------------------------------------------------------ delete
 
@@ -350,8 +358,10 @@ class OrderChanges:
 
     async def _remove(self, write: _Write, lock: Lock) -> None:
         """DELETE until the order is gone: what is gone is not deleted twice, so even a request that may still be at work is repeated."""
+        lost: OrderDeskAgentsError | None = None
         for attempt in range(self._repeats + 1):
-            _must_be_held(lock, has_written=attempt > 0)
+            if not lock.still_held():
+                raise self._unknown(write, lost) if lost is not None and may_still_happen(lost) else _stood_still()
             try:
                 await self._client.delete_order(write.store.access, write.order_id, write.patience)
                 return
@@ -443,7 +453,7 @@ class OrderChanges:
         write.has_begun = True
         if lock is not None and not lock.still_held():
             await self._end(write, "not_done")
-            _must_be_held(lock, has_written=False)
+            raise _stood_still()
 
     async def _end(
         self,
@@ -542,14 +552,10 @@ def _must_be_version(order: Mapping[str, Any], expected: str | None) -> None:
         )
 
 
-def _must_be_held(lock: Lock, *, has_written: bool) -> None:
-    if not lock.still_held():
-        raise UpstreamUnreachable(
-            "This process stood still for so long that another may be writing the order. "
-            + ("Read the order before you go on." if has_written else "Nothing was written. Try again."),
-            retry_after=1,
-            outcome="unknown" if has_written else "not_done",
-        )
+def _stood_still() -> UpstreamUnreachable:
+    return UpstreamUnreachable(
+        "We stood still for so long that another process may be writing the order. Nothing was written. Try again.", retry_after=1, outcome="not_done"
+    )
 
 
 def _no_such_order(store: OpenStore, order_id: OrderId) -> NotFound:
@@ -593,7 +599,8 @@ def _after_part(error: OrderDeskAgentsError, write: _Write, plan: Plan, came_thr
     if not done:
         return _like(error, error.message, outcome_is_part=is_other, details=details)
     details |= {"changed": done, "not_changed": [path for path in plan.changed if path not in came_through]}
-    return _like(error, f"Partly done: {', '.join(done[:20])} changed. {error.message}", outcome_is_part=True, details=details)
+    words = f"Partly done: {', '.join(done[:20])} changed. {_reason(error)} Read the order, then repeat only the rest."
+    return _like(error, words, outcome_is_part=True, details=details)
 
 
 def _as_not_done(error: OrderDeskAgentsError) -> OrderDeskAgentsError:

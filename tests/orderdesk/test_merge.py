@@ -282,6 +282,7 @@ def test_what_remains_after_a_part_arrived_adds_no_item_twice() -> None:
     left = remaining(changes, ("order_items[+1]", "email"))
 
     assert left == {"email": "x@example.com", "order_items": [{"id": "1", "quantity": 3}, {"name": "B"}]}
+    assert remaining({"order_notes": ["A"], "email": "x"}, ["order_notes"]) == {"email": "x"}
     assert changes["order_items"][1] == {"name": "A"}
 
 

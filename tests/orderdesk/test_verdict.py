@@ -95,6 +95,15 @@ def test_two_equal_new_items_need_two_rows() -> None:
     assert judge(BEFORE, meant, as_found(meant)).ruling == "done"
 
 
+def test_a_new_item_in_other_words_is_neither_there_nor_absent() -> None:
+    meant = with_(order_items=[*BEFORE["order_items"], {"name": "A very long name", "price": 1}, {"name": "Pin"}])
+    cut = as_found(with_(order_items=[*BEFORE["order_items"], {"name": "A very", "price": 1}, {"name": "Pin"}]))
+
+    verdict = judge(BEFORE, meant, cut)
+
+    assert (verdict.arrived, verdict.absent, verdict.other) == (("order_items[+2]",), (), ("order_items[+1]",))
+
+
 def test_an_item_that_was_there_before_is_no_new_item() -> None:
     meant = with_(order_items=[*BEFORE["order_items"], {"name": "Mug", "quantity": 1}])
 

@@ -107,14 +107,14 @@ class OrderWorld:
             return list((await session.exec(owned(self.actor, Change))).all())
 
 
-async def connect(database: Database, sealer: Sealer, actor: Actor) -> OpenStore:
+async def connect(database: Database, actor: Actor, api_url: str = API_URL) -> OpenStore:
     row = Store(
-        tenant_id=actor.tenant_id, store_id=StoreId("4711"), name="Teas", api_url=API_URL, api_key=Sealed(b"x"), folders=[list(pair) for pair in FOLDERS]
+        tenant_id=actor.tenant_id, store_id=StoreId("4711"), name="Teas", api_url=api_url, api_key=Sealed(b"x"), folders=[list(pair) for pair in FOLDERS]
     )
     async with database.write() as session:
         session.add(row)
-    record = StoreRecord(StoreRowId(row.id), actor.tenant_id, row.store_id, row.name, "", API_URL, row.api_key, FOLDERS, "UTC", True)
-    return OpenStore(record, StoreAccess(API_URL, row.store_id, Secret(KEY)))
+    record = StoreRecord(StoreRowId(row.id), actor.tenant_id, row.store_id, row.name, "", api_url, row.api_key, FOLDERS, "UTC", True)
+    return OpenStore(record, StoreAccess(api_url, row.store_id, Secret(KEY)))
 
 
 def sandbox() -> SandboxApp:
@@ -142,4 +142,4 @@ async def a_process(
 
 @pytest.fixture
 async def world(database: Database, sealer: Sealer, tenant: Any) -> OrderWorld:
-    return await a_process(database, sealer, tenant.actor, await connect(database, sealer, tenant.actor), sandbox())
+    return await a_process(database, sealer, tenant.actor, await connect(database, tenant.actor), sandbox())

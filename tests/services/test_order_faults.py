@@ -1,16 +1,19 @@
 """The fault table: every write, every way in which Order Desk can fail. Nothing is done twice, nothing is lost, no success is claimed that did
 not happen, and no failure that did."""
 
+import asyncio
 import json
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any
 
 import pytest
 
 from orderdesk_app.db.engine import Database
+from orderdesk_app.demo.server import StandaloneSandbox, serving
+from orderdesk_app.demo.switches import Switches
 from orderdesk_app.errors import Conflict, NotFound, OrderDeskAgentsError, OutcomeUnknown, RateLimited
-from tests.services.conftest import A_NEW_ORDER, OrderWorld, a_process, connect, sandbox
+from tests.services.conftest import A_NEW_ORDER, KEY, OrderWorld, a_process, connect, sandbox
 
 ONE = "100000001"
 SLOW = 0.7  # beyond the client's timeout
@@ -78,8 +81,17 @@ FAULTS = {
 
 @pytest.fixture
 async def world(sqlite_url: str, data_dir: Any, database: Database, sealer: Any, tenant: Any) -> OrderWorld:
-    store = await connect(database, sealer, tenant.actor)
+    store = await connect(database, tenant.actor)
     return await a_process(database, sealer, tenant.actor, store, sandbox(), repeats=2)
+
+
+@pytest.fixture
+async def served_world(database: Database, sealer: Any, tenant: Any) -> AsyncIterator[OrderWorld]:
+    """Order Desk behind a real socket: there an effect can come after the client has left."""
+    app = StandaloneSandbox({"4711": KEY}, control=True, switches=Switches(rate_limited=False))
+    async with serving(app) as api_url:
+        store = await connect(database, tenant.actor, api_url)
+        yield await a_process(database, sealer, tenant.actor, store, app.app, repeats=2)
 
 
 @pytest.fixture
@@ -142,6 +154,23 @@ async def test_whatever_fails_the_truth_is_told(world: OrderWorld, name: str, fa
     else:
         assert outcome == "unknown"
         assert fault == "slow before the effect" or name.startswith("create")
+
+
+@pytest.mark.parametrize("fault", ["dropped before the effect", "dropped after the effect", "broken JSON after the effect", "slow before the effect"])
+@pytest.mark.parametrize("name", WRITES)
+async def test_the_truth_is_told_over_a_real_socket_too(served_world: OrderWorld, name: str, fault: str) -> None:
+    world, write, (kind, effect, expected) = served_world, WRITES[name], FAULTS[fault]
+    world.fault(kind, method=write.method, path=write.path, effect=effect, seconds=SLOW)
+
+    outcome, _ = await outcome_of(write, world)
+    if kind == "slow":
+        await asyncio.sleep(SLOW)  # the effect comes long after we stopped waiting for the answer
+    effects = await write.count(world)
+    await settled_by_a_read(world, name)
+
+    assert outcome in ("done", expected)  # a late effect may come just in time to be read
+    assert effects == 1
+    assert [row.state for row in await world.rows()] == ["done"]
 
 
 async def settled_by_a_read(world: OrderWorld, name: str) -> None:

@@ -489,7 +489,7 @@ async def test_without_a_journal_nothing_is_written(world: OrderWorld, monkeypat
 
 
 async def test_a_neighbour_with_the_same_store_has_a_journal_and_a_cache_of_their_own(world: OrderWorld, sealer: Any, neighbour: Any) -> None:
-    theirs = await a_process(world.database, sealer, neighbour.actor, await connect(world.database, sealer, neighbour.actor), world.app)
+    theirs = await a_process(world.database, sealer, neighbour.actor, await connect(world.database, neighbour.actor), world.app)
     await world.update({"email": "new@example.com"})
     await world.get()
     before = len(world.requests())
