@@ -37,7 +37,7 @@ from orderdesk_app.tools.runner import Outcome
 ROOT = Path(__file__).resolve().parent.parent
 FIRST_ORDER = "100000001"
 API_KEY = "sandbox-api-key-of-the-tests"
-MASTER_KEY = "master-key-of-the-tests-0123456789abcdefghijklmnopqrstuvwxyz-ABCD"
+MASTER_KEY = "PtYgjmUhBel31iEl2hpChYgCfrL1spNxnyVmihA_2O76UMFxFkM_R5Kjp1vRt-1f"  # chance, made once: words would be refused
 KMS_KEY = "dGhlLWttcy1rZXktb2YtdGhlLXRlc3RzLWlzLW5vLWtleS1hdC1hbGwhIQ=="
 MINIMAL_ORDER = {"shipping": {"first_name": "Ada", "last_name": "Okafor"}, "order_items": [{"name": "Mug", "price": 12.5, "quantity": 2}]}
 
