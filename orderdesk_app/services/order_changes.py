@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from orderdesk_app.context import Actor, OrderId, now
+from orderdesk_app.context import Actor, OrderId, current_request, now
 from orderdesk_app.errors import (
     Conflict,
     NotFound,
@@ -396,6 +396,14 @@ class OrderChanges:
             if not write.has_begun:
                 task.cancel()
             raise
+        except OrderDeskAgentsError:
+            raise
+        except Exception as error:
+            if write.has_begun:
+                raise
+            _LOG.error("a write failed before it began", exc_info=error)
+            words = "Something went wrong on our side before anything was written. Try again; if it stays, tell your administrator this reference"
+            raise Unexpected(f"{words}: {current_request().request_id}.", outcome="not_done") from error
 
     def _finished(self, task: asyncio.Future[Any]) -> None:
         self._running.discard(task)

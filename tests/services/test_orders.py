@@ -475,6 +475,20 @@ async def test_a_database_that_fails_after_the_write_makes_no_failure_of_it(worl
     assert [row.state for row in await world.rows()] == ["open"]
 
 
+async def test_a_database_that_fails_before_the_write_is_a_failure_that_wrote_nothing(world: OrderWorld, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def broken(*_: Any, **__: Any) -> None:
+        raise OSError("disk")
+
+    monkeypatch.setattr(world.journal, "left_open", broken)
+
+    with pytest.raises(OrderDeskAgentsError) as error:
+        await world.update({"email": "new@example.com"})
+
+    assert error.value.outcome == "not_done"
+    assert "disk" not in error.value.message
+    assert world.requests("PUT") == []
+
+
 async def test_without_a_journal_nothing_is_written(world: OrderWorld, monkeypatch: pytest.MonkeyPatch) -> None:
     async def broken(*_: Any, **__: Any) -> None:
         raise OSError("disk")

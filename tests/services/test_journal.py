@@ -1,0 +1,66 @@
+"""What an order as found says about a write whose outcome nobody wrote down."""
+
+from typing import Any
+
+import pytest
+
+from orderdesk_app.context import OrderId, now
+from orderdesk_app.services.journal import LeftOpen, is_that_order, may_settle, settlement
+from tests.services.conftest import OrderWorld
+
+OLD = {"id": "1", "email": "old", "shipping_method": "Ground", "source_id": "S-1", "source_name": "Shop"}
+NEW = {**OLD, "email": "new", "shipping_method": "Air"}
+ONE = OrderId("100000001")
+
+
+def left(action: str = "update", *, under_way: bool = False, before: Any = OLD, meant: Any = NEW) -> LeftOpen:
+    return LeftOpen("c", now(), action, under_way, before, meant)
+
+
+@pytest.mark.parametrize(
+    ("row", "found", "is_late", "state"),
+    [
+        (left(), NEW, False, "done"),
+        (left(), OLD, False, "not_done"),
+        (left(), {**NEW, "email": "third"}, False, "done"),  # written, and changed again since
+        (left(), {**OLD, "email": "third", "shipping_method": "Sea"}, False, "unknown"),
+        (left(), {**NEW, "email": "old"}, False, "unknown"),
+        (left(), None, False, "unknown"),
+        (left(under_way=True), OLD, False, None),
+        (left(under_way=True), OLD, True, "not_done"),
+        (left(under_way=True), NEW, False, "done"),
+        (left("delete", meant=None), None, False, "done"),
+        (left("delete", meant=None), OLD, False, "not_done"),
+        (left("delete", meant=None, under_way=True), OLD, False, None),
+        (left("create", before=None), NEW, False, "done"),
+        (left("create", before=None), {**NEW, "source_id": "S-2"}, True, None),
+        (left("create", before=None), None, True, None),
+        (left(before=None), NEW, True, "unknown"),  # its images could not be opened
+    ],
+)
+def test_an_order_as_found_settles_a_write(row: LeftOpen, found: Any, is_late: bool, state: str | None) -> None:
+    assert settlement(row, found, is_late=is_late) == state
+
+
+def test_an_id_of_ours_needs_no_name_and_others_do() -> None:
+    assert is_that_order({"source_id": "agent-1"}, {"source_id": "agent-1", "source_name": "API"})
+    assert is_that_order({"source_id": "7"}, {"source_id": "7", "source_name": "Order Desk"})
+    assert not is_that_order({"source_id": "7"}, {"source_id": "7", "source_name": "Shopify"})
+    assert not is_that_order({"source_id": "7", "source_name": "Etsy"}, {"source_id": "7", "source_name": "Shopify"})
+    assert not is_that_order({}, {"source_id": ""})
+
+
+def test_a_create_under_way_does_not_disturb_reads_of_other_orders() -> None:
+    rows = [left("create", before=None)]
+
+    assert not may_settle(rows, {"source_id": "S-2", "source_name": "Shop"})
+    assert may_settle(rows, NEW)
+    assert may_settle([left()], {"source_id": "S-2"})
+
+
+async def test_a_neighbours_open_write_is_not_ours(world: OrderWorld, neighbour: Any) -> None:
+    await world.journal.open(world.actor, world.store.record, ONE, "update", before=OLD, meant=NEW, paths=["email"])
+
+    assert await world.journal.left_open(neighbour.actor, world.store.record, ONE) == []
+    assert len(await world.journal.left_open(world.actor, world.store.record, ONE)) == 1
+    assert await world.journal.left_open(world.actor, world.store.record, OrderId("100000002")) == []
