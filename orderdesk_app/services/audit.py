@@ -1,6 +1,7 @@
 """Who did what, through what, with which outcome: rows of writes before the answer, rows of reads within a second."""
 
 import asyncio
+import contextlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -24,6 +25,8 @@ class Seals(Protocol):
     """The sealer, as far as the audit needs it."""
 
     def seal(self, tenant_id: str, table: str, column: str, row_id: str, value: bytes) -> Sealed: ...
+
+    async def seal_for(self, tenant_id: str, table: str, column: str, row_id: str, value: bytes) -> Sealed: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,16 +53,24 @@ class Audit:
 
     def __init__(self, database: Database, sealer: Seals, *, enabled: bool) -> None:
         self._database, self._sealer, self._enabled = database, sealer, enabled
-        self._queue: asyncio.Queue[Entry | None] = asyncio.Queue(_QUEUE)
+        self._queue: asyncio.Queue[Entry] = asyncio.Queue(_QUEUE)
+        self._taken: list[Entry] = []  # out of the queue and not committed yet: kept when a commit fails
+        self._committing = asyncio.Lock()
+        self._something, self._hurry = asyncio.Event(), asyncio.Event()
+        self._is_stopping = False
         self._flusher: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
+        self._is_stopping = False
+        self._hurry.clear()
         self._flusher = asyncio.create_task(self._flush_for_ever(), name="audit-flush")
 
     async def stop(self) -> None:
         """Flush what waits, then stop."""
         if self._flusher is not None:
-            await self._queue.put(None)
+            self._is_stopping = True
+            self._something.set()
+            self._hurry.set()
             await self._flusher
             self._flusher = None
         await self.flush()
@@ -73,64 +84,70 @@ class Audit:
         """Queue the row; waits while the queue is full."""
         if self._enabled:
             await self._queue.put(entry)
+            self._something.set()
+            if self._queue.qsize() > _QUEUE // 2:
+                self._hurry.set()
 
     async def flush(self) -> None:
-        """Commit all rows that wait."""
-        entries = self._waiting()
-        if entries:
-            await self._commit(entries, "read")
+        """Commit all rows that wait; when it returns, every row noted before stands in the database."""
+        async with self._committing:
+            await self._commit_taken()
+            self._taken = [self._queue.get_nowait() for _ in range(self._queue.qsize())]
+            await self._commit_taken()
 
-    def _waiting(self) -> list[Entry]:
-        entries: list[Entry] = []
-        while not self._queue.empty() and len(entries) < _QUEUE:
-            entry = self._queue.get_nowait()
-            if entry is not None:
-                entries.append(entry)
-        return entries
+    async def _commit_taken(self) -> None:
+        if self._taken:
+            await self._commit(self._taken, "read")
+            self._taken = []
 
     async def _flush_for_ever(self) -> None:
-        while (first := await self._queue.get()) is not None:
+        while not self._is_stopping:
+            await self._something.wait()
+            self._something.clear()
             # The first row waits the longest: never more than this, plus the commit.
-            await asyncio.sleep(_FLUSH_SECONDS if self._queue.qsize() < _QUEUE // 2 else 0)
-            last = False
-            entries = [first]
-            while not self._queue.empty() and not last:
-                entry = self._queue.get_nowait()
-                last = entry is None
-                if entry is not None:
-                    entries.append(entry)
-            AUDIT_WAITING.set(len(entries))
-            await self._commit_at_last(entries)
-            if last:
-                return
-
-    async def _commit_at_last(self, entries: list[Entry]) -> None:
-        while True:
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._hurry.wait(), _FLUSH_SECONDS)
+            AUDIT_WAITING.set(self._queue.qsize())
             try:
-                return await self._commit(entries, "read")
+                await self.flush()
             except Exception as error:  # the database is away: keep the rows, try again
-                _LOG.error("audit rows wait for the database", exc_info=error, count=len(entries))
+                _LOG.error("audit rows wait for the database", exc_info=error, count=len(self._taken))
+                self._something.set()
                 await asyncio.sleep(_FLUSH_SECONDS)
+            if not self._is_stopping:
+                self._hurry.clear()
 
     async def _commit(self, entries: list[Entry], kind: str) -> None:
-        rows = [self._row(entry) for entry in entries]
+        rows = [self._row(entry, await self._sealed(entry)) for entry in entries]
         async with self._database.write() as session:
-            await session.execute(insert(AuditEntry), rows)
+            await session.exec(insert(AuditEntry), params=rows)
         AUDIT_ROWS.labels(kind).inc(len(rows))
         AUDIT_WAITING.set(self._queue.qsize())
 
-    def _row(self, entry: Entry) -> dict[str, Any]:
+    async def _sealed(self, entry: Entry) -> Sealed | None:
+        if not entry.arguments:
+            return None
+        text = json.dumps(entry.arguments, default=str, ensure_ascii=False).encode(errors="replace")  # half a surrogate pair has no bytes
+        if len(text) > _MOST_ARGUMENT_BYTES:
+            text = json.dumps({"cut": True, "bytes": len(text), "names": sorted(entry.arguments)[:100]}).encode()
+        place = (entry.actor.tenant_id, "audit_entries", "arguments", entry.id)
+        try:
+            return self._sealer.seal(*place, text)
+        except LookupError:  # so many accounts are at work that this one's key was put away again
+            return await self._sealer.seal_for(*place, text)
+
+    def _row(self, entry: Entry, sealed: Sealed | None) -> dict[str, Any]:
         actor = entry.actor
-        sealed: Sealed | None = None
-        if entry.arguments:
-            text = json.dumps(entry.arguments, default=str, ensure_ascii=False).encode()
-            if len(text) > _MOST_ARGUMENT_BYTES:
-                text = json.dumps({"cut": True, "bytes": len(text), "names": sorted(entry.arguments)}).encode()
-            sealed = self._sealer.seal(actor.tenant_id, "audit_entries", "arguments", entry.id, text)
         return {
             "id": entry.id, "at": entry.at, "tenant_id": actor.tenant_id, "role": str(actor.role), "via": str(actor.via),
-            "credential_id": actor.credential_id, "session_id": actor.session_id, "client_name": actor.client_name[:80],
-            "client_version": actor.client_version[:40], "address": actor.address[:64], "action": entry.action, "tool": entry.tool,
+            "credential_id": actor.credential_id, "session_id": actor.session_id, "client_name": _storable(actor.client_name[:80]),
+            "client_version": _storable(actor.client_version[:40]), "address": actor.address[:64], "action": entry.action,
+            "tool": _storable(entry.tool) if entry.tool else None,
             "store_row_id": entry.store_row_id, "arguments": sealed, "outcome": entry.outcome, "duration_ms": entry.duration_ms,
             "cached": entry.cached, "upstream_requests": entry.upstream_requests, "request_id": entry.request_id, "change_id": entry.change_id,
         }  # fmt: skip
+
+
+def _storable(text: str) -> str:
+    """What a caller named itself or a tool, as every database takes it: Postgres refuses zeros, and half a surrogate pair has no bytes."""
+    return text.replace("\x00", "").encode(errors="replace").decode()

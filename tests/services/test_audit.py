@@ -1,0 +1,232 @@
+"""What happened is written down: writes before their answer, reads within a second, and nothing is lost on the way."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Callable
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from sqlmodel import col, select
+
+from orderdesk_app.context import Actor, RequestContext, Via, serving
+from orderdesk_app.db.audit import AuditEntry
+from orderdesk_app.db.engine import Database
+from orderdesk_app.security.keyring import Keyring
+from orderdesk_app.security.sealing import Sealer
+from orderdesk_app.services import audit as audit_service
+from orderdesk_app.services.audit import Audit, Entry
+from tests.worlds import counted, eventually
+
+MakeEntry = Callable[..., Entry]
+
+
+@pytest.fixture
+def actor(tenant: Any) -> Actor:
+    return replace(tenant.actor, via=Via.MCP, credential_id="01KEY", client_name="Claude", client_version="1.2", address="203.0.113.9")
+
+
+@pytest.fixture
+def entry(actor: Actor) -> MakeEntry:
+    return lambda **values: Entry(**{"actor": actor, "action": "tool", "tool": "orders_get", **values})
+
+
+@pytest.fixture
+async def audit(database: Database, sealer: Sealer) -> AsyncIterator[Audit]:
+    audit = Audit(database, sealer, enabled=True)
+    await audit.start()
+    yield audit
+    await audit.stop()
+
+
+async def rows(database: Database) -> list[AuditEntry]:
+    async with database.read() as session:
+        return list((await session.exec(select(AuditEntry).order_by(col(AuditEntry.at), col(AuditEntry.id)))).all())
+
+
+async def test_a_row_says_who_did_what_through_what(audit: Audit, database: Database, sealer: Sealer, actor: Actor, entry: MakeEntry) -> None:
+    with serving(RequestContext("request-12345")):
+        await audit.record(
+            entry(arguments={"order_id": "5"}, outcome="NOT_FOUND", duration_ms=12.5, store_row_id="01STORE", change_id="01CHANGE", upstream_requests=2)
+        )
+
+    [row] = await rows(database)
+    assert (row.tenant_id, row.via, row.credential_id, row.client_name, row.client_version, row.address) == (
+        actor.tenant_id,
+        "mcp",
+        "01KEY",
+        "Claude",
+        "1.2",
+        "203.0.113.9",
+    )
+    assert (row.action, row.tool, row.outcome, row.duration_ms, row.request_id) == ("tool", "orders_get", "NOT_FOUND", 12.5, "request-12345")
+    assert (row.store_row_id, row.change_id, row.upstream_requests, row.cached) == ("01STORE", "01CHANGE", 2, False)
+    assert row.arguments is not None
+    assert json.loads(sealer.open(row.tenant_id or "", "audit_entries", "arguments", row.id, row.arguments)) == {"order_id": "5"}
+
+
+async def test_what_is_recorded_is_committed_when_it_returns(audit: Audit, database: Database, entry: MakeEntry) -> None:
+    await audit.record(entry())
+
+    assert len(await rows(database)) == 1
+
+
+async def test_what_is_noted_is_committed_within_a_second(audit: Audit, database: Database, entry: MakeEntry) -> None:
+    await audit.note(entry())
+
+    async def committed() -> bool:
+        return len(await rows(database)) == 1
+
+    await eventually(committed, 2)
+
+
+async def test_arguments_do_not_stand_in_the_clear(audit: Audit, database: Database, everything_in: Any, entry: MakeEntry) -> None:
+    await audit.record(entry(arguments={"email": "ada@example.com"}))
+
+    assert b"ada@example.com" not in await everything_in(database)
+
+
+async def test_who_flushes_sees_what_was_noted_just_now(audit: Audit, database: Database, entry: MakeEntry) -> None:
+    await audit.note(entry())
+    await asyncio.sleep(0.05)  # the flusher has woken, and lets more come
+    await audit.note(entry())
+
+    await audit.flush()
+
+    assert len(await rows(database)) == 2
+
+
+async def test_a_full_queue_makes_the_call_wait(audit: Audit, database: Database, monkeypatch: pytest.MonkeyPatch, entry: MakeEntry) -> None:
+    let_go = asyncio.Event()
+    commit = audit._commit
+
+    async def slow(entries: list[Entry], kind: str) -> None:
+        await let_go.wait()
+        await commit(entries, kind)
+
+    monkeypatch.setattr(audit, "_commit", slow)
+    audit._queue = asyncio.Queue(3)
+    monkeypatch.setattr(audit_service, "_QUEUE", 3)
+    for _ in range(3):
+        await audit.note(entry())
+    flushing = asyncio.create_task(audit.flush())
+    await asyncio.sleep(0)
+    for _ in range(3):  # the queue is full while the rows before are being committed
+        await audit.note(entry())
+
+    one_more = asyncio.create_task(audit.note(entry()))
+    _, waiting = await asyncio.wait([one_more], timeout=0.1)
+    let_go.set()
+    await asyncio.gather(one_more, flushing)
+    await audit.flush()
+
+    assert waiting, "the call went on though its row had no place"
+    assert len(await rows(database)) == 7
+
+
+async def test_stopping_flushes_what_waits_at_once(database: Database, sealer: Sealer, monkeypatch: pytest.MonkeyPatch, entry: MakeEntry) -> None:
+    monkeypatch.setattr(audit_service, "_FLUSH_SECONDS", 3600)
+    audit = Audit(database, sealer, enabled=True)
+    await audit.start()
+    for _ in range(10):
+        await audit.note(entry())
+
+    await asyncio.wait_for(audit.stop(), 10)
+
+    assert len(await rows(database)) == 10
+
+
+async def test_a_busy_minute_is_not_waited_out(database: Database, sealer: Sealer, monkeypatch: pytest.MonkeyPatch, entry: MakeEntry) -> None:
+    monkeypatch.setattr(audit_service, "_FLUSH_SECONDS", 3600)
+    audit = Audit(database, sealer, enabled=True)
+    await audit.start()
+
+    for _ in range(audit_service._QUEUE * 2):
+        await asyncio.wait_for(audit.note(entry()), 20)
+    await audit.stop()
+
+    assert len(await rows(database)) == audit_service._QUEUE * 2
+
+
+async def test_rows_outlive_a_database_that_is_away_for_a_while(audit: Audit, database: Database, monkeypatch: pytest.MonkeyPatch, entry: MakeEntry) -> None:
+    monkeypatch.setattr(audit_service, "_FLUSH_SECONDS", 0.01)
+    commit, failures = audit._commit, iter(range(3))
+
+    async def away(entries: list[Entry], kind: str) -> None:
+        if next(failures, None) is not None:
+            raise OSError("connection refused")
+        await commit(entries, kind)
+
+    monkeypatch.setattr(audit, "_commit", away)
+    await audit.note(entry(tool="first"))
+    await asyncio.sleep(0.02)
+    await audit.note(entry(tool="second"))
+
+    async def committed() -> bool:
+        return [row.tool for row in await rows(database)] == ["first", "second"]
+
+    await eventually(committed, 3)
+
+
+async def test_a_write_whose_row_cannot_be_committed_is_told(audit: Audit, monkeypatch: pytest.MonkeyPatch, entry: MakeEntry) -> None:
+    async def away(*_: Any) -> None:
+        raise OSError("connection refused")
+
+    monkeypatch.setattr(audit, "_commit", away)
+
+    with pytest.raises(OSError, match="refused"):
+        await audit.record(entry())
+    monkeypatch.undo()
+
+
+@pytest.mark.parametrize("nasty", ["a\x00b", "half a pair \ud800", "🦊" * 100, "x" * 5000])
+async def test_no_text_of_a_caller_stops_the_rows_of_others(audit: Audit, database: Database, nasty: str, actor: Actor, entry: MakeEntry) -> None:
+    named = replace(actor, client_name=nasty, client_version=nasty)
+
+    await audit.note(Entry(actor=named, action="tool", tool=nasty[:80], arguments={"search": nasty, nasty: 1}))
+    await audit.note(entry(tool="after"))
+    await audit.flush()
+
+    assert [row.tool for row in await rows(database)][1] == "after"
+
+
+async def test_arguments_too_large_to_keep_are_named_only(audit: Audit, database: Database, sealer: Sealer, actor: Actor, entry: MakeEntry) -> None:
+    await audit.record(entry(arguments={"changes": {"note": "x" * 20_000}}))
+
+    [row] = await rows(database)
+    assert row.arguments is not None
+    assert json.loads(sealer.open(row.tenant_id or "", "audit_entries", "arguments", row.id, row.arguments)) == {
+        "cut": True,
+        "bytes": 20_025,
+        "names": ["changes"],
+    }
+
+
+async def test_a_tenant_whose_key_was_put_away_is_written_down_too(audit: Audit, database: Database, keyring: Keyring, entry: MakeEntry) -> None:
+    await audit.note(entry(arguments={"limit": 1}))
+    keyring._tenants.clear()
+
+    await audit.flush()
+
+    assert len(await rows(database)) == 1
+
+
+async def test_without_an_audit_log_nothing_is_kept(database: Database, sealer: Sealer, entry: MakeEntry) -> None:
+    audit = Audit(database, sealer, enabled=False)
+
+    await audit.record(entry())
+    await audit.note(entry())
+    await audit.flush()
+
+    assert await rows(database) == []
+
+
+async def test_rows_committed_are_counted_by_kind(audit: Audit, entry: MakeEntry) -> None:
+    before = counted("audit_rows", kind="write"), counted("audit_rows", kind="read")
+
+    await audit.record(entry())
+    await audit.note(entry())
+    await audit.flush()
+
+    assert (counted("audit_rows", kind="write"), counted("audit_rows", kind="read")) == (before[0] + 1, before[1] + 1)
+    assert counted("audit_waiting") == 0
