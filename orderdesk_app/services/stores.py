@@ -53,8 +53,8 @@ class Stores:
         self._database, self._signals, self._access, self._sealer, self._client = database, signals, access, sealer, client
         self._sandbox_keys, self._api_url, self._sandbox_url = sandbox_keys, api_url, sandbox_url
 
-    def resolve(self, principal: Principal, identifier: str) -> tuple[StoreRecord, str]:
-        """The store that an id, name or label means, and which of the three matched. Raises NotFound, or ValidationFailed when it is ambiguous."""
+    def resolve(self, principal: Principal, identifier: str, *, field: str = "identifier") -> tuple[StoreRecord, str]:
+        """The store that an id, name or label means, and which of the three matched. Raises NotFound, or ValidationFailed when it is ambiguous; `field` is the argument they name."""
         wanted = identifier.strip()
         folded = wanted.casefold()
         stores = principal.account.stores
@@ -67,8 +67,8 @@ class Stores:
                 return matches[0], matched_by
             if matches:
                 ids = ", ".join(s.store_id for s in matches)
-                raise ValidationFailed(f"More than one store has that {matched_by}. Use the store's id: {ids}.", field="store_identifier")
-        raise NotFound(f"No store of this account has that id, name or label.{_choices(stores)}", field="store_identifier")
+                raise ValidationFailed(f"More than one store has that {matched_by}. Use the store's id: {ids}.", field=field)
+        raise NotFound(f"No store of this account has that id, name or label.{_choices(stores)}", field=field)
 
     async def open(self, principal: Principal, identifier: str | None) -> OpenStore:
         """The store of a call, with its key: the one named, else the active one, else the only one."""
@@ -77,7 +77,7 @@ class Stores:
     def _choose(self, principal: Principal, identifier: str | None) -> StoreRecord:
         stores = principal.account.stores
         if identifier:
-            return self.resolve(principal, identifier)[0]
+            return self.resolve(principal, identifier, field="store_identifier")[0]
         active = next((s for s in stores if s.id == principal.active_store_id), None)
         if active is not None:
             return active

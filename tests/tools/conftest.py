@@ -1,10 +1,12 @@
 """The worlds in which tools are tried: the same tests over the sandbox in this process and over the sandbox as a server."""
 
 from collections.abc import AsyncIterator
+from pathlib import Path
 
 import pytest
+import pytest_asyncio
 
-from tests.worlds import World, open_world, sandbox_server, settings_for
+from tests.worlds import World, copy_of, open_world, sandbox_server, settings_for
 
 __all__ = ["sandbox_server"]
 
@@ -24,4 +26,11 @@ async def world(request: pytest.FixtureRequest, sqlite_url: str) -> AsyncIterato
 async def small(sqlite_url: str) -> AsyncIterator[World]:
     """One form is enough where Order Desk has no say."""
     async with open_world(settings_for(sqlite_url), None) as world:
+        yield world
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def shared(tmp_path_factory: pytest.TempPathFactory, sqlite_template: Path) -> AsyncIterator[World]:
+    url = copy_of(sqlite_template, tmp_path_factory.mktemp("shared"))
+    async with open_world(settings_for(url), None) as world:
         yield world

@@ -1,0 +1,200 @@
+"""What holds for every tool of the catalogue, over the sandbox in process and over the sandbox as a server, with nothing changed between them."""
+
+import asyncio
+from typing import Any
+
+import jsonschema
+import pytest
+
+from orderdesk_app import wiring
+from orderdesk_app.db.audit import AuditEntry
+from orderdesk_app.mcp.server import answer
+from orderdesk_app.tools.catalogue import Tool
+from tests.worlds import FIRST_ORDER, World, counted, eventually
+
+TOOLS = wiring.tools()
+each_tool = pytest.mark.parametrize("tool", TOOLS, ids=lambda tool: tool.name)
+DIGITS = [(tool, name) for tool in TOOLS for name, schema in tool.input_schema.get("properties", {}).items() if schema.get("pattern") == "^[0-9]{1,20}$"]
+UNKNOWN = {
+    "stores_use_store": [("identifier", "nowhere")],
+    "stores_resolve": [("identifier", "nowhere")],
+    "stores_delete": [("store_id", "424242")],
+    "orders_list": [("store_identifier", "nowhere")],
+    "orders_get": [("store_identifier", "nowhere"), ("order_id", "99")],
+    "orders_create": [("store_identifier", "nowhere")],
+    "orders_update": [("store_identifier", "nowhere"), ("order_id", "99")],
+    "orders_delete": [("store_identifier", "nowhere"), ("order_id", "99")],
+    "products_list": [("store_identifier", "nowhere")],
+    "products_get": [("store_identifier", "nowhere"), ("product_id", "999999999")],
+}
+
+
+@each_tool
+async def test_the_example_runs_and_its_result_is_as_promised(world: World, tool: Tool) -> None:
+    outcome = await world.owner.call(tool.name, world.example_of(tool))
+
+    assert outcome.error is None, outcome.error and outcome.error.message
+    told = answer(outcome)
+    jsonschema.validate(told.structured_content, tool.output_schema)
+    assert told.is_error is not True
+    assert told.content[0].type == "text"
+    assert told.content[0].text
+
+
+@each_tool
+async def test_a_call_leaves_an_audit_row(world: World, tool: Tool) -> None:
+    await world.house.audit.flush()
+    known = {row.id for row in await world.audit_rows()}
+
+    outcome = await world.owner.call(tool.name, world.example_of(tool))
+
+    async def committed() -> list[AuditEntry]:
+        return [row for row in await world.audit_rows() if row.id not in known and row.tool == tool.name]
+
+    # A write's row is there before its answer, a read's within a second (the commit itself may take a moment on a busy machine).
+    [row] = await committed() if not tool.reads else await eventually(committed, 2)
+    principal = await world.owner.principal()
+    assert (row.tenant_id, row.via, row.credential_id) == (principal.actor.tenant_id, "mcp", principal.actor.credential_id)
+    assert (row.action, row.outcome, row.request_id != "") == ("tool", "ok", True)
+    assert row.duration_ms > 0
+    assert outcome.is_ok
+
+
+@each_tool
+async def test_a_refused_call_leaves_an_audit_row_with_its_code(small: World, tool: Tool) -> None:
+    await small.owner.refused(tool.name, no_such_argument="x")
+    await small.house.audit.flush()
+
+    [row] = [row for row in await small.audit_rows() if row.tool == tool.name]
+    assert row.outcome == "VALIDATION_ERROR"
+
+
+async def test_secrets_in_arguments_are_not_kept(small: World) -> None:
+    await small.owner.get("tenant_use_master_key", master_key=small.owner.key.reveal())
+    await small.owner.refused("orders_get", order_id=FIRST_ORDER, api_key="a-key-in-the-wrong-place")
+
+    happenings = [h for h in await small.house.activity.latest((await small.owner.principal()).actor) if h.action == "tool"]
+
+    assert [h.arguments for h in happenings] == [{"order_id": FIRST_ORDER, "api_key": "***"}, {"master_key": "***"}]
+
+
+@pytest.mark.parametrize(("tool", "name"), DIGITS, ids=lambda value: value if isinstance(value, str) else value.name)
+async def test_an_id_may_be_a_number(world: World, tool: Tool, name: str) -> None:
+    arguments = world.example_of(tool)
+
+    outcome = await world.owner.call(tool.name, {**arguments, name: int(arguments[name])})
+
+    assert outcome.error is None, outcome.error and outcome.error.message
+    assert all(isinstance(value, str) for value in ids_in(outcome.result))
+
+
+@pytest.mark.parametrize(("tool", "name", "value"), [(tool, *unknown) for tool in TOOLS for unknown in UNKNOWN.get(tool.name, ())], ids=str)
+async def test_what_is_unknown_is_not_found(world: World, tool: Tool, name: str, value: str) -> None:
+    error = await world.owner.refused(tool.name, **{**world.example_of(tool), name: value})
+
+    assert (error.code, error.field) == ("NOT_FOUND", name)
+    assert len(error.message.split(". ")) > 1, "it says what to do next"
+
+
+@each_tool
+async def test_a_fault_of_ours_is_told_without_its_text(small: World, tool: Tool, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def breaks(*_: Any) -> Any:
+        raise RuntimeError("secret-in-the-text")
+
+    broken = {name: getattr(tool, name) for name in tool.__slots__} | {"run": breaks}
+    monkeypatch.setattr("orderdesk_app.tools.runner.find_tool", lambda _: type(tool)(**broken))
+    before = counted("unexpected_errors", where="tool")
+
+    error = await small.owner.refused(tool.name, **small.example_of(tool))
+
+    assert error.code == "ORDERDESK_API_ERROR"
+    assert "secret-in-the-text" not in error.message
+    assert "reference" in error.message
+    assert error.outcome == ("not_done" if tool.reads else "unknown")
+    assert counted("unexpected_errors", where="tool") == before + 1
+
+
+@each_tool
+async def test_a_read_changes_nothing(world: World, tool: Tool) -> None:
+    if not tool.reads:
+        return
+    before = counted("upstream_requests") - counted("upstream_requests", method="GET")
+
+    await world.owner.get(tool.name, **world.example_of(tool))
+
+    assert counted("upstream_requests") - counted("upstream_requests", method="GET") == before
+
+
+@each_tool
+async def test_a_result_holds_no_null_but_where_null_says_something(world: World, tool: Tool) -> None:
+    result = await world.owner.get(tool.name, **world.example_of(tool))
+
+    meant = {"total", "next_offset", "change_id"}
+    assert not [path for path in nulls_in(result, "") if path.rsplit(".", 1)[-1] not in meant]
+
+
+@each_tool
+async def test_the_text_says_what_lets_a_model_go_on(world: World, tool: Tool) -> None:
+    outcome = await world.owner.call(tool.name, world.example_of(tool))
+    text = answer(outcome).content[0].text
+
+    assert outcome.result is not None
+    for value in [*ids_in(outcome.result), outcome.result.get("change_id"), outcome.result.get("pagination", {}).get("next_offset")]:
+        if value is not None:
+            assert str(value) in text
+    assert "{" not in text.replace("{}", ""), "the text is lines, not the JSON again"
+
+
+@each_tool
+async def test_calls_count_against_the_limit_by_their_weight(small: World, tool: Tool) -> None:
+    tenant_id = (await small.owner.principal()).actor.tenant_id
+    arguments = small.example_of(tool)
+    limit = small.house.limits.tools
+    limit.spend(tenant_id, 200_000 - tool.weight)
+
+    first = await small.owner.call(tool.name, arguments)
+    second = await small.owner.call(tool.name, arguments)
+
+    assert first.error is None
+    # 100,000 a minute fill up again while the first call runs: what is refused is refused by the limit alone.
+    if second.error is not None and second.error.code == "RATE_LIMIT_EXCEEDED":
+        assert second.error.retry_after is not None
+        assert second.error.outcome == "not_done"
+    assert limit._buckets[tenant_id][0] < 200_000 - tool.weight
+
+
+async def test_a_write_goes_on_to_its_end_when_the_caller_hangs_up(world: World) -> None:
+    call = asyncio.ensure_future(world.owner.call("orders_update", {"order_id": FIRST_ORDER, "changes": {"email": "left@example.com"}}))
+    await asyncio.sleep(0.05 if world.form == "over_http" else 0.01)
+    call.cancel()
+    await asyncio.gather(call, return_exceptions=True)
+
+    await world.house.runner.finish()
+
+    rows = [row for row in await world.audit_rows() if row.tool == "orders_update"]
+    order = (await world.owner.get("orders_get", order_id=FIRST_ORDER))["order"]
+    assert len(rows) == 1
+    assert (order["email"] == "left@example.com") == (rows[0].outcome == "ok")
+
+
+def ids_in(result: Any) -> list[Any]:
+    """The ids that a next call would name."""
+    found = []
+    for name in ("order", "product", "store"):
+        one = result.get(name)
+        if isinstance(one, dict):
+            found.append(one.get("id") or one.get("store_id"))
+    for name in ("orders", "products", "stores"):
+        found.extend(row.get("id") or row.get("store_id") for row in result.get(name, ()))
+    found.extend(result[name] for name in ("order_id", "store_id") if name in result)
+    return found
+
+
+def nulls_in(value: Any, path: str) -> list[str]:
+    if value is None:
+        return [path]
+    if isinstance(value, dict):
+        return [found for name, entry in value.items() for found in nulls_in(entry, f"{path}.{name}")]
+    if isinstance(value, list):
+        return [found for entry in value for found in nulls_in(entry, path)]
+    return []
