@@ -1,5 +1,7 @@
 """One real server, one real browser for the whole run; each test has an account of its own, and a neighbour if it wants one."""
 
+import asyncio
+import contextlib
 import json
 import os
 import secrets
@@ -7,7 +9,7 @@ import subprocess
 import sys
 import time
 from base64 import b64encode
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,6 +18,7 @@ from typing import Any
 import httpx
 import pytest
 import pytest_asyncio
+from playwright._impl._api_structures import SetCookieParam
 from playwright.async_api import Browser, BrowserContext, Page, async_playwright
 
 from orderdesk_app import wiring
@@ -28,7 +31,7 @@ from orderdesk_app.services.sessions import COOKIE
 from tests.browser.chromium import ORDER, Chromium, choose
 from tests.browser.recorder import Recorder
 from tests.browser.watch import Watch
-from tests.worlds import free_port, quick_passwords
+from tests.worlds import FIRST_ORDER, AgentClient, free_port, quick_passwords
 
 WIDE, NARROW = (1280, 800), (390, 844)
 
@@ -62,28 +65,30 @@ class Account:
 
     name: str
     tenant_id: str
-    master_key: str
-    access_key: str
-    cookie: str
+    master_key: str = field(repr=False)
+    access_key: str = field(repr=False)
+    cookie: str = field(repr=False)
     store_id: str  # Order Desk's id of their sandbox store; empty for none
     store_name: str
-    store_key: str
+    store_key: str = field(repr=False)
 
 
 @dataclass
 class Site:
     """`orderdesk serve` as a process, reached through the recorder."""
 
-    settings: Settings
+    settings: Settings = field(repr=False)
     recorder: Recorder
-    process: "subprocess.Popen[bytes]"
     folder: Path
-    link: str  # the printed one, by our address
-    accounts: list[Account] = field(default_factory=list)
+    link: str = field(repr=False)  # the printed one, by our address
+    accounts: list[Account] = field(default_factory=list, repr=False)
 
     @property
     def url(self) -> str:
         return self.settings.public_url
+
+    def cookie_of(self, account: Account) -> SetCookieParam:
+        return {"name": COOKIE, "value": account.cookie, "url": self.url, "httpOnly": True, "sameSite": "Lax"}
 
     def logs(self) -> bytes:
         """Everything that the process wrote; the printed link apart, which is meant for the one who started it."""
@@ -91,16 +96,16 @@ class Site:
         return printed + (self.folder / "stderr").read_bytes()
 
     async def move_in(self, name: str, *, with_store: bool = True) -> Account:
-        """A new account, signed in, with a sandbox store and a key for its assistant."""
+        """A new account, signed in; unless it is a newcomer's, with a sandbox store and a key for its assistant."""
         with quick_passwords():
             async with wiring.open_house(self.settings) as house:
                 view, master = await house.tenants.make_tenant(name)
                 await house.keyring.tenant(view.id)
                 actor = Actor(tenant_id=view.id, role=view.role, via=Via.WEB)
                 cookie = await house.sessions.start(view.id, credential_id=None, address="127.0.0.1", user_agent="tests")
-                _, key = await house.keys.create(actor, f"{name}'s assistant", frozenset(Scope))
-                store_id = store_name = store_key = ""
+                key, store_id, store_name, store_key = Secret(""), "", "", ""
                 if with_store:
+                    _, key = await house.keys.create(actor, "Claude on the till", frozenset(Scope))
                     record = await house.stores.add_sandbox(actor, patience=Patience(30))
                     store_id, store_name = record.store_id, record.name
                     store_key = SandboxKeys(house.keyring.purpose("sandbox")).key_of(record.store_id).reveal()
@@ -116,47 +121,60 @@ class Site:
         return f"{self.url}/sign-in/link?token={token.reveal()}"
 
 
-@pytest_asyncio.fixture(scope="session", loop_scope="session")
-async def site(frontend: Frontend, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Site]:
+@dataclass
+class Serving:
+    """The process, where it listens, and the settings that it has."""
+
+    environment: dict[str, str]
+    process: "subprocess.Popen[bytes]"
+    folder: Path
+    port: int
+    public_port: int
+
+
+@pytest.fixture(scope="session")
+def serving(frontend: Frontend, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Serving]:
+    """`orderdesk serve`, started as a person starts it; it is ready a moment later."""
     folder = tmp_path_factory.mktemp("site")
-    data = folder / "data"
-    data.mkdir(mode=0o700)
-    recorder = Recorder(free_port())
-    port = free_port()
+    (folder / "data").mkdir(mode=0o700)
+    port, public_port = free_port(), free_port()
     environment = {
-        "DATABASE_URL": f"sqlite:///{data / 'app.db'}",
+        "DATABASE_URL": f"sqlite:///{folder / 'data' / 'app.db'}",
         "MCP_KMS_KEY": b64encode(secrets.token_bytes(32)).decode(),
         "PORT": str(port),
-        "PUBLIC_URL": f"http://localhost:{recorder.port}",
+        "PUBLIC_URL": f"http://localhost:{public_port}",
         "CACHE_BACKEND": "sqlite",
         "LOG_LEVEL": "DEBUG",
         "RATE_LIMIT_RPM": "100000",
         "WEBUI_RATE_LIMIT_LOGIN": "10000",
         "WEBUI_RATE_LIMIT_API_CONSOLE": "100000",
     }
-    command = [sys.executable, "-m", "orderdesk_app.cli", "serve"]
     surroundings = {"PATH": os.environ["PATH"], "HOME": str(folder), "PYTHONPATH": str(ROOT)}
+    command = [sys.executable, "-m", "orderdesk_app.cli", "serve"]
     with (folder / "stdout").open("wb") as out, (folder / "stderr").open("wb") as err:
         process = subprocess.Popen(command, cwd=ROOT, env={**surroundings, **environment}, stdout=out, stderr=err)
-    try:
-        await recorder.start(port)
-        link = _ready(process, folder, port)
-        yield Site(load_settings(environment), recorder, process, folder, f"http://localhost:{recorder.port}/{link.split('/', 3)[3]}")
-    finally:
-        process.terminate()
-        process.wait(20)
-        await recorder.stop()
+    yield Serving(environment, process, folder, port, public_port)
+    process.terminate()
+    process.wait(20)
 
 
-def _ready(process: "subprocess.Popen[bytes]", folder: Path, port: int) -> str:
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def site(serving: Serving) -> AsyncIterator[Site]:
+    recorder = Recorder(serving.public_port)
+    await recorder.start(serving.port)
+    link = await asyncio.to_thread(_ready, serving)
+    yield Site(load_settings(serving.environment), recorder, serving.folder, f"http://localhost:{serving.public_port}/{link.split('/', 3)[3]}")
+    await recorder.stop()
+
+
+def _ready(serving: Serving) -> str:
     """Waits until it serves; returns the printed link."""
+    process, folder = serving.process, serving.folder
     until = time.monotonic() + 60
     while True:
-        try:
-            if httpx.get(f"http://127.0.0.1:{port}/health/ready", timeout=5).status_code == 200:
+        with contextlib.suppress(httpx.TransportError):
+            if httpx.get(f"http://127.0.0.1:{serving.port}/health/ready", timeout=5).status_code == 200:
                 break
-        except httpx.TransportError:
-            pass
         assert process.poll() is None, f"the server ended: {(folder / 'stderr').read_text()[-3000:]}"
         assert time.monotonic() < until, f"the server is not ready: {(folder / 'stderr').read_text()[-3000:]}"
         time.sleep(0.05)
@@ -171,6 +189,24 @@ async def browser(chromium: Chromium) -> AsyncIterator[Browser]:
         )
         yield browser
         await browser.close()
+
+
+SETTLERS_CALLS: tuple[tuple[str, dict[str, Any]], ...] = (
+    ("stores_list", {}),
+    ("orders_list", {"limit": 5}),
+    ("orders_get", {"order_id": FIRST_ORDER}),
+    ("orders_get", {"order_id": FIRST_ORDER}),
+    ("orders_get", {"order_id": "999999999"}),
+    ("orders_update", {"order_id": FIRST_ORDER, "changes": {"order_notes": [{"content": "Leave it at the door."}]}}),
+    ("products_list", {"limit": 3}),
+)
+
+
+@contextlib.asynccontextmanager
+async def agent(site: Site, account: Account) -> AsyncIterator[AgentClient]:
+    """The account's assistant, at `/mcp`, heard by the recorder too."""
+    async with httpx.AsyncClient(base_url=site.url, timeout=60) as http:
+        yield AgentClient(http, account.access_key)
 
 
 Opens = Callable[..., Awaitable[BrowserContext]]
@@ -200,7 +236,7 @@ async def opens(site: Site, browser: Browser) -> AsyncIterator[Opens]:
             watches.append(watch)
             context.watch = watch  # type: ignore[attr-defined]
             if account is not None:
-                await context.add_cookies([{"name": COOKIE, "value": account.cookie, "url": site.url, "httpOnly": True, "sameSite": "Lax"}])
+                await context.add_cookies([site.cookie_of(account)])
             return context
 
         yield open_for
@@ -218,6 +254,22 @@ async def ada(site: Site) -> Account:
 async def page(opens: Opens, ada: Account) -> Page:
     """Ada's browser."""
     return await (await opens(ada)).new_page()
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def settler(site: Site) -> Account:
+    """Has lived here for a while: a store, keys, and calls that went well and badly, by an agent. For tests that only look."""
+    account = await site.move_in("Sofia Lindqvist & Daughters — hand-made tea, pottery and kitchen goods")
+    async with agent(site, account) as client:
+        for tool, arguments in SETTLERS_CALLS:
+            await client.call(tool, **arguments)
+    return account
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def newcomer(site: Site) -> Account:
+    """Has nothing yet."""
+    return await site.move_in("Newcomer", with_store=False)
 
 
 @pytest.fixture(scope="session")

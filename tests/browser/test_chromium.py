@@ -28,7 +28,7 @@ def absent() -> Chromium:
 
 
 def test_the_order_is_the_systems_then_npms_then_playwrights() -> None:
-    assert ORDER == (of_the_system, of_npm, of_playwright)
+    assert (of_the_system, of_npm, of_playwright) == ORDER
 
 
 def test_the_first_that_is_there_is_taken_and_no_other_is_asked() -> None:

@@ -1,6 +1,6 @@
 """The main job as a person does it, from the printed link to the empty screen after signing out."""
 
-from playwright.async_api import Page, expect
+from playwright.async_api import expect
 
 from tests.browser.conftest import Opens, Site
 

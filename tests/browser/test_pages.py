@@ -1,0 +1,141 @@
+"""Every page that Reflex has registered, in light and dark, wide and narrow: it loads without a fault, and anybody can read and reach it."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from axe_playwright_python.async_playwright import Axe
+from playwright.async_api import Page, expect
+
+from tests.browser.conftest import NARROW, WIDE, Account, Opens, Site
+from tests.browser.steps import settled
+
+PICTURES = Path("test-results")
+VIEWS = [(scheme, size) for scheme in ("light", "dark") for size in (WIDE, NARROW)]
+CRITERIA = {"runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"], "resultTypes": ["violations"]}
+
+
+@pytest.mark.parametrize(("scheme", "size"), VIEWS, ids=[f"{scheme}-{size[0]}" for scheme, size in VIEWS])
+async def test_every_page_reads_well(site: Site, opens: Opens, settler: Account, pages: list[dict[str, Any]], scheme: str, size: tuple[int, int]) -> None:
+    """`settler` has stores, keys and calls, so that every page has something to show."""
+    context = await opens(settler, size=size, scheme=scheme)
+    context.watch.expect("^404 GET /no/such/page")
+    page = await context.new_page()
+    faults = []
+
+    for entry in pages:
+        if entry["is_public"]:
+            await context.clear_cookies()
+        await page.goto(entry["address"])
+        await settled(page)
+        await picture(page, entry["route"], scheme, size)
+        faults += [f"{entry['route']}: {fault}" for fault in [*await shape(page, entry, size), *await axe(page)]]
+        if entry["is_public"]:
+            await context.add_cookies([site.cookie_of(settler)])
+
+    assert not faults, "\n".join(faults)
+
+
+async def test_every_page_has_something_to_show_a_newcomer(opens: Opens, newcomer: Account, pages: list[dict[str, Any]]) -> None:
+    """Empty places say what will stand there; they are pages like any other."""
+    faults = []
+
+    for scheme, size in VIEWS[:1] + VIEWS[3:]:
+        page = await (await opens(newcomer, size=size, scheme=scheme)).new_page()
+        for entry in pages:
+            if entry["is_public"]:
+                continue
+            await page.goto(entry["address"])
+            await settled(page)
+            await picture(page, f"{entry['route']}-empty", scheme, size)
+            faults += [f"{entry['route']} ({scheme}): {fault}" for fault in [*await shape(page, entry, size), *await axe(page)]]
+
+    assert not faults, "\n".join(faults)
+
+
+async def test_a_page_that_is_nowhere_is_a_404_that_leads_home(opens: Opens, settler: Account) -> None:
+    context = await opens(settler)
+    context.watch.expect("^404 GET /no/such/page")
+    page = await context.new_page()
+
+    answer = await page.goto("/no/such/page")
+
+    assert answer is not None
+    assert answer.status == 404
+    await page.get_by_role("main").get_by_role("link", name="Home").click()
+    await expect(page.get_by_role("heading", level=1)).to_have_text("Home")
+
+
+async def test_the_older_systems_address_leads_home(opens: Opens, settler: Account) -> None:
+    page = await (await opens(settler)).new_page()
+
+    await page.goto("/webui/console")
+
+    await expect(page.get_by_role("heading", level=1)).to_have_text("Home")
+
+
+async def test_every_page_but_the_public_ones_sends_a_stranger_to_the_sign_in(site: Site, opens: Opens, pages: list[dict[str, Any]]) -> None:
+    page = await (await opens()).new_page()
+
+    for entry in pages:
+        if not entry["is_public"]:
+            await page.goto(entry["address"])
+            await expect(page, entry["route"]).to_have_url(f"{site.url}/sign-in")
+
+
+async def test_the_choice_of_colours_is_kept(opens: Opens, settler: Account) -> None:
+    page = await (await opens(settler)).new_page()
+    await page.goto("/")
+    await settled(page)
+
+    await page.get_by_role("button", name="Dark").click()
+    await page.reload()
+    await settled(page)
+
+    await expect(page.locator("html.dark")).to_have_count(1)
+    await expect(page.get_by_role("button", name="Dark")).to_have_attribute("aria-pressed", "true")
+
+
+async def picture(page: Page, route: str, scheme: str, size: tuple[int, int]) -> None:
+    """For people to look at; git does not see the folder."""
+    name = route.strip("/").replace("/", "-") or "home"
+    await page.screenshot(path=PICTURES / f"{name}-{scheme}-{size[0]}.png", full_page=True, animations="disabled")
+
+
+async def shape(page: Page, entry: dict[str, Any], size: tuple[int, int]) -> list[str]:
+    """What is missing of: one h1, a main landmark, the page's own title, navigation, and nothing wider than the screen."""
+    faults = []
+    if (count := await page.locator("h1:visible").count()) != 1:
+        faults.append(f"{count} h1")
+    if await page.get_by_role("main").count() != 1:
+        faults.append("not one main")
+    if not entry["is_public"] and size == WIDE and await page.get_by_role("navigation", name="Main").count() != 1:
+        faults.append("no navigation")
+    if (title := await page.title()) != f"{entry['title']} · Order Desk agents":
+        faults.append(f"its title is {title!r}")
+    inner, outer = await page.evaluate("() => [document.scrollingElement.scrollWidth, innerWidth]")
+    if inner > outer:
+        faults.append(f"scrolls sideways: {inner} px on {outer} px")
+    if size == NARROW:
+        faults += await small_targets(page)
+    return faults
+
+
+async def small_targets(page: Page) -> list[str]:
+    """Buttons, links and fields that a thumb would miss: less than 44 px high. Links within a sentence are text."""
+    found: list[str] = await page.evaluate(
+        """() => [...document.querySelectorAll("button, a.button, nav a, input:not([type=hidden], [type=checkbox]), select, summary")]
+            .filter((e) => e.checkVisibility() && !e.closest(".sr, .skip") && e.getBoundingClientRect().height < 43.5)
+            .map((e) => `${e.tagName.toLowerCase()} “${(e.getAttribute("aria-label") || e.textContent || e.name || "").trim().slice(0, 40)}” is ${Math.round(e.getBoundingClientRect().height)} px high`)"""
+    )
+    return list(dict.fromkeys(found))
+
+
+async def axe(page: Page) -> list[str]:
+    results = await Axe().run(page, options=CRITERIA)
+    return [
+        f"{violation['impact']} {violation['id']}: {violation['help']} · {'; '.join(' '.join(node['target']) for node in violation['nodes'][:3])}"
+        for violation in results.response["violations"]
+        # The framework's own badge stands outside every landmark, and the skip link before them, as it should.
+        if violation["impact"] in ("serious", "critical", "moderate") and violation["id"] != "region"
+    ]
