@@ -103,7 +103,9 @@ def differences(before: Order, meant: Order) -> list[Difference]:
 
 
 def as_map(value: Any) -> dict[str, Any]:
-    """A map as a map: Order Desk writes an empty one as `[]`, or `""`."""
+    """A map as a map: Order Desk writes an empty one as `[]`, or `""`, and one whose keys are 0, 1, 2 … as a list."""
+    if isinstance(value, list | tuple):
+        return {str(position): entry for position, entry in enumerate(value)}
     return dict(value) if isinstance(value, Mapping) else {}
 
 
@@ -256,11 +258,11 @@ def _notes_state(difference: Difference, found: Order) -> State:
 
 def _look_up(order: Order, steps: tuple[str, ...]) -> Any:
     value: Any = order
-    for step in steps:
-        if isinstance(value, Mapping):
-            value = value.get(step)
-        else:  # a list of items, and the step is an item's id
+    for position, step in enumerate(steps):
+        if position == 1 and steps[0] == "order_items":  # the step is an item's id
             value = next((item for item in as_list(value) if isinstance(item, Mapping) and str(item.get("id")) == step), None)
+        else:
+            value = as_map(value).get(step)
     return value
 
 

@@ -108,6 +108,13 @@ def test_maps_merge_by_key_and_null_clears() -> None:
     }  # fmt: skip
 
 
+def test_a_map_that_came_as_a_list_loses_nothing() -> None:
+    plan = update({"checkout_data": {"2": "three"}}, checkout_data=["one", "two"])
+
+    assert plan.body["checkout_data"] == {"0": "one", "1": "two", "2": "three"}
+    assert plan.changed == ("checkout_data.2",)
+
+
 def test_items_with_an_id_are_merged_and_items_without_are_added() -> None:
     plan = update({"order_items": [{"id": "2", "quantity": 4, "metadata": {"art": "y.png", "side": "back"}}, {"name": "Sticker", "price": "1.20"}]})
 
