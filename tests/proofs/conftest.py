@@ -1,0 +1,65 @@
+"""Servers as processes, in pairs on one database: what has to hold between them is proven on both engines."""
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from orderdesk_app import wiring
+from orderdesk_app.config import Settings
+from tests.conftest import Postgres
+from tests.worlds import KMS_KEY, AgentClient, SandboxServer, Server, copy_of, quick_passwords, sandbox_server, serving, settings_for
+
+__all__ = ["sandbox_server"]
+
+
+@dataclass
+class Pair:
+    """Two server processes on one database, and Order Desk."""
+
+    engine: str
+    database_url: str
+    servers: list[Server]
+    sandbox: SandboxServer
+
+    @property
+    def settings(self) -> Settings:
+        """For a house of the same installation in this process."""
+        return settings_for(self.database_url, MCP_KMS_KEY=KMS_KEY, ORDERDESK_API_URL=self.sandbox.url)
+
+
+@pytest.fixture(scope="session", params=["sqlite", "postgres"])
+def pair(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, sandbox_server: SandboxServer) -> Iterator[Pair]:
+    folder = tmp_path_factory.mktemp("pair")
+    if request.param == "postgres":
+        postgres: Postgres = request.getfixturevalue("postgres")
+        name = postgres.new_database()
+        url = postgres.url(name)
+    else:
+        template: Path = request.getfixturevalue("sqlite_template")
+        url = copy_of(template, folder)
+    with serving(folder, url, count=2, ORDERDESK_API_URL=sandbox_server.url) as servers:
+        yield Pair(request.param, url, servers, sandbox_server)
+    if request.param == "postgres":
+        postgres.drop(name)
+
+
+@pytest.fixture
+async def agents(pair: Pair) -> AsyncIterator[tuple[AgentClient, AgentClient]]:
+    """A client at each of the two, with the admin's key; no store is connected yet, and Order Desk is as just started."""
+    pair.sandbox.reset()
+    one, two = (server.client() for server in pair.servers)
+    for store in (await one.get("stores_list"))["stores"]:
+        await one.get("stores_delete", store_id=store["store_id"])
+    yield one, two
+    await asyncio.gather(one.http.aclose(), two.http.aclose())
+
+
+@pytest.fixture
+async def house(pair: Pair) -> AsyncIterator[wiring.House]:
+    """A third process of the installation: this one."""
+    with quick_passwords():
+        async with wiring.open_house(pair.settings) as house:
+            yield house
