@@ -8,6 +8,7 @@ from orderdesk_app.components.pieces import callout, field, secret_input
 
 WORDS = {
     "unknown": "That key is not known here. Check that you copied all 64 characters.",
+    "agents": "This is an access key, which is for assistants. Sign in with the account's master key.",
     "many": "Too many tries from this address. Wait a minute, then try again.",
     "origin": "This form came from another address than this server's own. Open the sign-in page by the address in PUBLIC_URL.",
     "ended": "Your session has ended. Sign in again.",

@@ -83,7 +83,7 @@ class ConsoleState(Person):
     @rx.event
     @act
     async def load(self) -> None:
-        actor = self.who()
+        actor = self._who()
         self.tools = [_tool_row(tool) for tool in tools_for(actor.scopes)]
         self.running, self.errors = False, {}
         query = self.router.url.query_parameters
@@ -94,7 +94,7 @@ class ConsoleState(Person):
             if self.problem_field:
                 self.errors = {self.problem_field: self.problem}
             else:
-                self.tell(self.problem, "red")
+                self._tell(self.problem, "red")
         elif query.get("tool") or not self.tool:
             self._choose(find_tool(str(query.get("tool") or "orders_list")))
         await self._remember()
@@ -123,7 +123,7 @@ class ConsoleState(Person):
         self.running = True
         yield
         try:
-            call = await wiring.current().console.run(self.who(), tool.name, arguments, active_store_id=self._active_store)
+            call = await wiring.current().console.run(self._who(), tool.name, arguments, active_store_id=self._active_store)
         finally:
             self.running = False
         self._show_result(call)
@@ -141,11 +141,11 @@ class ConsoleState(Person):
     @rx.event
     @act
     async def download(self) -> Any:
-        call = await wiring.current().console.history.get(self.who(), self.call)
+        call = await wiring.current().console.history.get(self._who(), self.call)
         return rx.download(data=json.dumps(call.result, indent=2, ensure_ascii=False), filename=f"{call.tool}.json")
 
     async def _open(self, call_id: str) -> None:
-        call = await wiring.current().console.history.get(self.who(), call_id)
+        call = await wiring.current().console.history.get(self._who(), call_id)
         try:
             self._choose(find_tool(call.tool), call.arguments)
         except OrderDeskAgentsError:
@@ -179,7 +179,7 @@ class ConsoleState(Person):
             self.view = "result"
 
     async def _remember(self) -> None:
-        self.history = [_call_row(call) for call in await wiring.current().console.history.list(self.who())]
+        self.history = [_call_row(call) for call in await wiring.current().console.history.list(self._who())]
 
 
 def _tool_row(tool: Tool) -> ToolRow:

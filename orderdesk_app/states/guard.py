@@ -15,7 +15,7 @@ from reflex_base.registry import RegistrationContext
 from orderdesk_app import wiring
 from orderdesk_app.context import Role
 from orderdesk_app.services.sessions import COOKIE, WebUser
-from orderdesk_app.states.person import ROLES, Person
+from orderdesk_app.states.person import ACT, ROLES, Person
 
 _STATE: Final = "reflex___state____state"
 HYDRATE: Final = frozenset({f"{_STATE}.hydrate", f"{_STATE}.hydrate_and_load"})
@@ -44,8 +44,8 @@ class Guard(Middleware):
         if event.name in FRAMEWORK:
             return None
         registered = RegistrationContext.get().event_handlers.get(event.name)
-        # <State>.setvar runs set_<name> handlers past their own marks.
-        if registered is None or event.name.endswith(".setvar"):
+        # Only what stands below @act is meant for pages. A public method of a state is callable too, and <State>.setvar runs set_<name> past its own marks.
+        if registered is None or event.name.endswith(".setvar") or not getattr(registered.handler.fn, ACT, False):
             return _nothing()
         if user is None:
             return StateUpdate(delta={}, events=Event.from_event_type(rx.redirect(SIGN_IN)))

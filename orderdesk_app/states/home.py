@@ -72,7 +72,7 @@ class HomeState(Person):
     @act
     async def load(self) -> None:
         """Also asked every five seconds while somebody looks."""
-        house, actor = wiring.current(), self.who()
+        house, actor = wiring.current(), self._who()
         records = await house.store_desk.list(actor)
         day = await house.activity.day(actor)
         names: dict[str, str] = {record.id: record.name for record in records}

@@ -43,13 +43,13 @@ class Person(rx.State):
     _actor: Actor | None = None
     _active_store: StoreRowId | None = None  # of this session
 
-    def who(self) -> Actor:
+    def _who(self) -> Actor:
         """The actor of this event. Raises AuthFailed when nobody is signed in."""
         if self._actor is None:
             raise AuthFailed("Your session has ended. Sign in again.")
         return self._actor
 
-    def tell(self, text: str, tone: str = "green") -> None:
+    def _tell(self, text: str, tone: str = "green") -> None:
         """Say what was done, or what went wrong."""
         self.notices = [*self.notices, Notice(id=new_id(), text=text, tone=tone)][-_MOST_NOTICES:]
 
@@ -80,9 +80,9 @@ def act(handler: F) -> F:
             text = f"Something went wrong on our side. Try again; if it stays, tell your administrator this reference: {request}."
         if isinstance(state, StateProxy):
             async with state:
-                state.tell(text, "red")
+                state._tell(text, "red")
         else:
-            state.tell(text, "red")
+            state._tell(text, "red")
 
     wrapped: Callable[..., Any]
     if inspect.isasyncgenfunction(handler):
@@ -121,7 +121,7 @@ class Arrival(Person):
     async def arrive(self) -> None:
         remark = wiring.current().remarks.take(self._session)
         if remark is not None and not remark.form:
-            self.tell(remark.text, remark.tone)
+            self._tell(remark.text, remark.tone)
         kept = remark if remark is not None and remark.form else None
         self.problem, self.problem_form, self.problem_field = (kept.text, kept.form, kept.field) if kept else ("", "", "")
         self.typed = dict(kept.typed) if kept else {}

@@ -45,7 +45,7 @@ class SettingsState(Person):
     async def load(self) -> None:
         house, moment = wiring.current(), now()
         rows = []
-        for key in await house.keys.list(self.who()):
+        for key in await house.keys.list(self._who()):
             if key.kind == "master":
                 self.master_hint = key.hint
                 continue
@@ -64,7 +64,7 @@ class SettingsState(Person):
             )
         self.keys = rows
         self.address = f"{house.settings.public_url}/mcp"
-        self.facts = _facts(house.settings) if self.who().is_admin else []
+        self.facts = _facts(house.settings) if self._who().is_admin else []
         self.loaded = True
 
 

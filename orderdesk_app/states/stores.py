@@ -46,7 +46,7 @@ class StoresState(Person):
         await self._read()
 
     async def _read(self) -> None:
-        house, actor = wiring.current(), self.who()
+        house, actor = wiring.current(), self._who()
         records = await house.store_desk.list(actor)
         day = await house.activity.day(actor)
         self.stores = [_card(record, day.stores.get(record.id)) for record in records]
@@ -58,8 +58,8 @@ class StoresState(Person):
         self.busy = "sandbox"
         yield
         try:
-            record = await wiring.current().store_desk.add_sandbox(self.who())
-            self.tell(f"{record.name} is ready: 500 believable orders, nothing real. Try them in the console.")
+            record = await wiring.current().store_desk.add_sandbox(self._who())
+            self._tell(f"{record.name} is ready: 500 believable orders, nothing real. Try them in the console.")
             await self._read()
         finally:
             self.busy = ""
@@ -70,7 +70,7 @@ class StoresState(Person):
         self.busy = row_id
         yield
         try:
-            tried = await wiring.current().store_desk.test(self.who(), row_id)
+            tried = await wiring.current().store_desk.test(self._who(), row_id)
             words, tone = (
                 f"Order Desk answered in {duration(tried.milliseconds)}: the key works, {len(tried.record.folders)} folders, times in {tried.record.timezone}.",
                 "green",

@@ -1,0 +1,54 @@
+"""The whole app in this process, without a browser and without a build: plain forms over HTTP, events over the raw websocket."""
+
+import os
+from collections.abc import Iterator
+
+import pytest
+from starlette.testclient import TestClient
+
+from orderdesk_app import wiring
+from orderdesk_app.config import load_settings
+from orderdesk_app.context import Role
+from orderdesk_app.db.migrate import upgrade
+from orderdesk_app.frontend import reflex_environment
+from orderdesk_app.server import create_app
+from tests.web.visitors import ORIGIN, Visitor, Web
+
+
+@pytest.fixture(scope="session")
+def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Web]:
+    """Reflex's app can be built once in a process, so all tests share it."""
+    folder = tmp_path_factory.mktemp("web")
+    url = f"sqlite:///{folder / 'app.db'}"
+    upgrade(url)
+    limits = {"WEBUI_RATE_LIMIT_LOGIN": "10000", "WEBUI_RATE_LIMIT_API_CONSOLE": "10000", "RATE_LIMIT_RPM": "100000"}
+    settings = load_settings({"DATABASE_URL": url, **limits}, None)
+    environment = reflex_environment(settings)
+    del environment["__REFLEX_MOUNT_FRONTEND_COMPILED_APP"]  # no build is needed here
+    os.environ.update(environment)
+    with TestClient(create_app(settings), base_url=ORIGIN, follow_redirects=False) as client:
+        yield Web(client, wiring.current())
+
+
+@pytest.fixture
+def web(served: Web, monkeypatch: pytest.MonkeyPatch) -> Web:
+    """The served app; other tests open houses of their own in between."""
+    monkeypatch.setattr(wiring, "_current", served.house)
+    served.client.cookies.clear()
+    return served
+
+
+@pytest.fixture
+def ada(web: Web) -> Visitor:
+    return web.move_in("Ada's Teas")
+
+
+@pytest.fixture
+def bert(web: Web) -> Visitor:
+    """The neighbour."""
+    return web.move_in("Bert's Bikes")
+
+
+@pytest.fixture
+def admin(web: Web) -> Visitor:
+    return web.move_in("The house", Role.ADMIN)

@@ -1,0 +1,193 @@
+"""Every event that a browser can send, sent raw: what the page shows is no protection."""
+
+from typing import Any
+
+import pytest
+import reflex as rx
+from reflex_base.registry import RegistrationContext
+from starlette.websockets import WebSocketDisconnect
+
+from orderdesk_app.context import Role
+from orderdesk_app.states.guard import FRAMEWORK
+from orderdesk_app.states.person import ACT, Person, act, requires
+from tests.web.visitors import STATE, Tab, Visitor, Web, handler_named, our_handlers
+
+
+class ProbeState(Person):
+    """Handlers as somebody may write them one day."""
+
+    ran: int = 0
+
+    @rx.event
+    @act
+    @requires(Role.ADMIN)
+    async def for_admins(self) -> None:
+        self.ran += 1
+
+    @rx.event
+    async def forgotten(self) -> None:
+        self.ran += 100
+
+    @rx.event
+    async def set_ran(self, value: int) -> None:
+        self.ran = value
+
+    @rx.event
+    @act
+    async def fails(self) -> None:
+        raise RuntimeError("a library's words")
+
+
+def test_there_are_handlers_to_guard(web: Web) -> None:
+    found = our_handlers()
+
+    assert len(found) >= 15
+
+
+def test_every_handler_of_ours_is_refused_without_a_session(web: Web) -> None:
+    for number, name in enumerate(our_handlers()):
+        with Tab(web, "", f"anonymous-{number}") as tab:
+            answer = tab.send(name, {})
+
+        assert "orderdesk_app" not in answer, name
+        assert tab.redirects == ([] if not getattr(RegistrationContext.get().event_handlers[name].handler.fn, ACT, False) else ["/sign-in"]), name
+
+
+def test_every_handler_is_refused_after_sign_out_on_the_same_socket(ada: Visitor) -> None:
+    with ada.tab() as tab:
+        tab.act("home_state.load")
+        assert tab.vars["home_state.loaded"] is True
+        ada.post("/sign-out")
+
+        for name in our_handlers():
+            tab.redirects.clear()
+            answer = tab.send(name, {})
+
+            assert "Ada" not in answer, name
+            assert tab.vars["home_state.tiles"] == [], name  # what stood there is wiped
+        tab.redirects.clear()
+        tab.act("home_state.load")
+        assert tab.redirects == ["/sign-in"]
+
+
+def test_setvar_is_refused_even_to_admins(admin: Visitor) -> None:
+    with admin.tab() as tab:
+        for name in RegistrationContext.get().event_handlers:
+            if name.endswith(".setvar"):
+                tab.send(name, {"var_name": "ran", "value": 777})
+        tab.act("probe_state.for_admins")
+
+    assert tab.vars["probe_state.ran"] == 1
+
+
+def test_a_handler_that_forgot_its_mark_does_not_run(admin: Visitor) -> None:
+    with admin.tab() as tab:
+        tab.act("probe_state.forgotten")
+        tab.act("probe_state.set_ran", value=777)
+        tab.act("probe_state.for_admins")
+
+    assert tab.vars["probe_state.ran"] == 1
+
+
+def test_a_member_is_refused_what_is_for_admins(ada: Visitor) -> None:
+    with ada.tab() as tab:
+        tab.act("probe_state.for_admins")
+
+    assert tab.vars.get("probe_state.ran", 0) == 0
+
+
+def test_every_handler_of_the_product_turns_errors_into_notices(web: Web) -> None:
+    ours = [name for name in our_handlers() if not name.endswith(".setvar") and "probe_state" not in name]
+
+    unmarked = [name for name in ours if not getattr(RegistrationContext.get().event_handlers[name].handler.fn, ACT, False)]
+
+    assert unmarked == []
+
+
+def test_of_the_framework_seven_handlers_are_open_and_no_other(web: Web) -> None:
+    others = [name for name in RegistrationContext.get().event_handlers if name not in FRAMEWORK and "orderdesk_app" not in name]
+
+    for number, name in enumerate(others):
+        with Tab(web, "", f"framework-{number}") as tab:
+            assert "orderdesk_app" not in tab.send(name, {"var_name": "name", "value": "evil", "vars": {}}), name
+    assert set(RegistrationContext.get().event_handlers) >= FRAMEWORK
+
+
+def test_variables_cannot_be_set_from_outside(ada: Visitor) -> None:
+    person = f"{STATE}.orderdesk_app___states___person____person"
+    with ada.tab() as tab:
+        tab.send(
+            f"{STATE}.reflex___state____update_vars_internal_state.update_vars_internal", {"vars": {f"{person}.is_admin": True, f"{person}._session": "x"}}
+        )
+        tab.act("probe_state.for_admins")
+        tab.send(f"{STATE}.hydrate")
+
+    assert tab.vars["person.is_admin"] is False
+    assert tab.vars["probe_state.ran"] == 0
+
+
+def test_a_tab_that_another_session_takes_over_shows_nothing_of_the_first(ada: Visitor, bert: Visitor) -> None:
+    with ada.tab("one-tab") as tab:
+        tab.send(f"{STATE}.hydrate")
+        tab.act("settings_state.load")
+        assert tab.vars["person.name"] == "Ada's Teas"
+
+    for other in (bert.cookie, ""):
+        with Tab(ada.web, other, "one-tab") as taken:
+            answer = taken.send(f"{STATE}.hydrate")
+
+        assert "Ada" not in answer
+        assert taken.vars["settings_state.loaded"] is False
+
+
+def test_the_cookie_is_in_nothing_that_the_browser_gets(ada: Visitor) -> None:
+    with ada.tab() as tab:
+        tab.send(f"{STATE}.hydrate")
+        for end in ("home_state.load", "stores_state.load", "settings_state.load", "console_state.load"):
+            tab.act(end)
+
+    assert ada.cookie not in tab.seen
+    assert ada.key.reveal() not in tab.seen
+    assert ada.cookie.split(".")[1] not in tab.seen
+
+
+def test_a_page_of_another_site_cannot_connect(ada: Visitor) -> None:
+    tab = Tab(ada.web, ada.cookie, "evil", origin="http://evil.example")
+
+    with pytest.raises(WebSocketDisconnect):
+        tab.__enter__()
+
+
+def test_what_nobody_expected_is_told_with_a_reference_and_no_library_words(ada: Visitor) -> None:
+    with ada.tab() as tab:
+        tab.act("probe_state.fails")
+
+    (notice,) = tab.vars["person.notices"]
+    assert notice["tone"] == "red"
+    assert "reference" in notice["text"]
+    assert "library" not in tab.seen
+
+
+def test_nonsense_from_outside_breaks_nothing(ada: Visitor) -> None:
+    nonsense: list[dict[str, Any]] = [{}, {"name": 7}, {"row_id": {"a": 1}}, {"form": "text"}, {"notice_id": None}, {"view": [1]}, {"call_id": "x" * 5000}]
+    with ada.tab() as tab:
+        for name in our_handlers():
+            for payload in nonsense:
+                tab.send(name, payload)
+        tab.act("home_state.load")
+
+    assert tab.vars["home_state.loaded"] is True
+    assert "Traceback" not in tab.seen
+
+
+def test_the_newest_three_notices_stand_and_can_be_closed(ada: Visitor) -> None:
+    with ada.tab() as tab:
+        for _ in range(5):
+            tab.act("stores_state.test", row_id="nobody's")
+        for _ in range(5):
+            tab.act("probe_state.fails")
+        first = tab.vars["person.notices"]
+        tab.send(handler_named("notices.dismiss"), {"notice_id": first[0]["id"]})
+
+    assert len(first) == 3
+    assert len(tab.vars["person.notices"]) == 2

@@ -1,0 +1,141 @@
+"""Signing in and out, by plain forms."""
+
+from http.cookies import SimpleCookie
+
+import pytest
+
+from orderdesk_app.services.sessions import COOKIE
+from tests.web.visitors import Visitor, Web
+
+
+def link_for(visitor: Visitor) -> str:
+    return str(visitor.web.do(visitor.web.house.sign_in.make_link, visitor.view.id).reveal())
+
+
+def stranger(ada: Visitor) -> Visitor:
+    """The same person in a browser that is not signed in."""
+    return Visitor(ada.web, ada.view, ada.key)
+
+
+def test_a_master_key_signs_in(ada: Visitor) -> None:
+    browser = stranger(ada)
+
+    answer = browser.post("/sign-in/key", key=f"  {ada.key.reveal()}\n", token=False)
+
+    assert answer.status_code == 303
+    assert answer.headers["location"] == "/"
+    assert COOKIE in answer.headers["set-cookie"]
+
+
+def test_no_script_and_no_other_site_gets_the_cookie(ada: Visitor) -> None:
+    answer = stranger(ada).post("/sign-in/key", key=ada.key.reveal(), token=False)
+
+    cookie = SimpleCookie(answer.headers["set-cookie"])[COOKIE]
+    assert cookie["httponly"]
+    assert cookie["samesite"].lower() == "lax"
+    assert cookie["path"] == "/"
+    assert cookie["max-age"] == "86400"
+
+
+@pytest.mark.parametrize("key", ["", "wrong", "x" * 64, "é" * 40, "k" * 5000])
+def test_a_key_that_is_not_known_says_so_at_the_field(ada: Visitor, key: str) -> None:
+    answer = stranger(ada).post("/sign-in/key", key=key, token=False)
+
+    assert answer.status_code == 303
+    assert answer.headers["location"] == "/sign-in?error=unknown"
+    assert "set-cookie" not in answer.headers
+
+
+def test_an_access_key_is_told_that_it_is_for_assistants(ada: Visitor) -> None:
+    _, key = ada.web.do(ada.web.house.keys.create, ada.actor, "Claude")
+
+    answer = stranger(ada).post("/sign-in/key", key=key.reveal(), token=False)
+
+    assert answer.headers["location"] == "/sign-in?error=agents"
+
+
+def test_too_many_tries_from_one_address_wait(ada: Visitor, monkeypatch: pytest.MonkeyPatch) -> None:
+    limit = ada.web.house.limits.sign_in
+    monkeypatch.setattr(limit, "_burst", 2)
+    monkeypatch.setattr(limit, "_buckets", type(limit._buckets)())
+
+    answers = [stranger(ada).post("/sign-in/key", key="wrong", token=False).headers["location"] for _ in range(3)]
+
+    assert answers == ["/sign-in?error=unknown", "/sign-in?error=unknown", "/sign-in?error=many"]
+
+
+@pytest.mark.parametrize("origin", [None, "http://evil.example", "null", "http://localhost:9999"])
+def test_a_form_of_another_site_is_refused(ada: Visitor, origin: str | None) -> None:
+    answer = stranger(ada).post("/sign-in/key", key=ada.key.reveal(), token=False, origin=origin)
+
+    assert answer.status_code == 403
+    assert "set-cookie" not in answer.headers
+
+
+def test_a_link_shows_whom_it_signs_in_and_is_not_used_up_by_looking(ada: Visitor) -> None:
+    token = link_for(ada)
+
+    pages = [stranger(ada).get(f"/sign-in/link?token={token}") for _ in range(3)]
+
+    assert {page.status_code for page in pages} == {200}
+    assert "Ada&#39;s Teas" in pages[-1].text
+    assert 'method="post"' in pages[-1].text
+    assert "set-cookie" not in pages[-1].headers
+
+
+def test_a_link_works_once(ada: Visitor) -> None:
+    token = link_for(ada)
+
+    first, second = (stranger(ada).send("/sign-in/link", {"token": token}) for _ in range(2))
+
+    assert first.status_code == 303
+    assert COOKIE in first.headers["set-cookie"]
+    assert second.status_code == 410
+    assert "used before" in second.text
+    assert "set-cookie" not in second.headers
+
+
+def test_a_link_that_nobody_made_leads_nowhere(ada: Visitor) -> None:
+    answer = stranger(ada).get("/sign-in/link?token=<script>alert(1)</script>")
+
+    assert answer.status_code == 404
+    assert "<script>alert" not in answer.text
+
+
+def test_sign_out_ends_the_session_and_empties_the_cookie(ada: Visitor) -> None:
+    answer = ada.post("/sign-out")
+
+    assert answer.headers["location"] == "/sign-in?out=1"
+    assert 'orderdesk_session=""' in answer.headers["set-cookie"]
+    assert ada.web.do(ada.web.house.sessions.resume, ada.cookie) is None
+
+
+def test_sign_out_needs_the_form_of_its_own_session(ada: Visitor, bert: Visitor) -> None:
+    for form_token in ("", "nonsense", bert.form_token()):
+        answer = ada.send("/sign-out", {"form_token": form_token})
+
+        assert answer.status_code == 403
+    assert ada.web.do(ada.web.house.sessions.resume, ada.cookie) is not None
+
+
+def test_the_old_address_leads_home(web: Web) -> None:
+    for path in ("/webui", "/webui/dashboard"):
+        answer = web.client.get(path)
+
+        assert answer.status_code == 307
+        assert answer.headers["location"] == "/"
+
+
+def test_forms_of_ended_sessions_lead_to_the_sign_in_page(ada: Visitor) -> None:
+    token = ada.form_token()
+    ada.post("/sign-out")
+
+    answer = ada.send("/settings/keys/create", {"form_token": token, "name": "x"})
+
+    assert answer.headers["location"] == "/sign-in?error=ended"
+
+
+def test_a_wrong_key_is_never_written_back(ada: Visitor) -> None:
+    answer = stranger(ada).post("/sign-in/key", key="some-wrong-key-that-must-not-come-back", token=False)
+
+    assert "some-wrong-key" not in answer.text + str(answer.headers)

@@ -1,0 +1,173 @@
+"""Somebody with a browser, without one: forms as our pages send them, and tabs that speak Reflex's websocket raw."""
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from reflex_base.registry import RegistrationContext
+from starlette.testclient import TestClient, WebSocketTestSession
+
+from orderdesk_app.context import Actor, Role, Secret, Via
+from orderdesk_app.services.sessions import COOKIE
+from orderdesk_app.services.tenants import TenantView
+from orderdesk_app.wiring import House
+
+ORIGIN = "http://localhost:8080"
+STATE = "reflex___state____state"
+
+
+@dataclass
+class Web:
+    """The served app, and the house behind it."""
+
+    client: TestClient
+    house: House
+
+    def do(self, function: Callable[..., Any], *arguments: Any, **named: Any) -> Any:
+        """Runs a service's coroutine function in the app's own loop."""
+
+        async def call() -> Any:
+            return await function(*arguments, **named)
+
+        assert self.client.portal is not None
+        return self.client.portal.call(call)
+
+    def move_in(self, name: str, role: Role = Role.MEMBER) -> "Visitor":
+        """A new account, signed in with its master key."""
+        view, key = self.do(self.house.tenants.make_tenant, name, role)
+        visitor = Visitor(self, view, key)
+        visitor.sign_in()
+        return visitor
+
+
+@dataclass
+class Visitor:
+    """Somebody with a browser: a cookie of their own, and forms as a page of ours sends them."""
+
+    web: Web
+    view: TenantView
+    key: Secret
+    cookie: str = ""
+    tabs: int = 0
+
+    @property
+    def actor(self) -> Actor:
+        user = self.web.do(self.web.house.sessions.resume, self.cookie)
+        return user.actor if user else Actor(tenant_id=self.view.id, role=self.view.role, via=Via.WEB)
+
+    def sign_in(self) -> None:
+        answer = self.post("/sign-in/key", key=self.key.reveal(), token=False)
+        assert answer.headers["location"] == "/"
+        self.cookie = answer.headers["set-cookie"].split(";")[0].removeprefix(f"{COOKIE}=")
+
+    def form_token(self) -> str:
+        user = self.web.do(self.web.house.sessions.resume, self.cookie)
+        return self.web.house.form_tokens.issue(user.session_id) if user else ""
+
+    def get(self, path: str) -> Any:
+        return self._send("GET", path)
+
+    def post(self, path: str, *, token: bool = True, origin: str | None = ORIGIN, **fields: str) -> Any:
+        """Sends a form; `token` False leaves out the form token."""
+        given = {"form_token": self.form_token()} if token else {}
+        return self.send(path, {**given, **fields}, origin=origin)
+
+    def send(self, path: str, fields: dict[str, str], *, origin: str | None = ORIGIN) -> Any:
+        """Sends exactly these fields."""
+        return self._send("POST", path, data=fields, headers={"origin": origin} if origin else {})
+
+    def _send(self, method: str, path: str, **given: Any) -> Any:
+        client = self.web.client
+        client.cookies.clear()
+        headers = {**given.pop("headers", {}), **({"cookie": f"{COOKIE}={self.cookie}"} if self.cookie else {})}
+        return client.request(method, path, headers=headers, **given)
+
+    def tab(self, token: str = "") -> "Tab":
+        """A browser tab; the same token is the same tab again."""
+        self.tabs += 1
+        return Tab(self.web, self.cookie, token or f"{self.view.id}-{id(self)}-{self.tabs}")
+
+
+@dataclass
+class Tab:
+    """One websocket, speaking as Reflex's own script does. `seen` is all that the server has sent."""
+
+    web: Web
+    cookie: str
+    token: str
+    origin: str = ORIGIN
+    seen: str = ""
+    vars: dict[str, Any] = field(default_factory=dict)
+    redirects: list[str] = field(default_factory=list)
+    _socket: WebSocketTestSession | None = None
+    _beat: bool = False
+
+    def __enter__(self) -> "Tab":
+        headers = {"origin": self.origin, "host": "localhost:8080", "upgrade": "websocket", "connection": "Upgrade"}
+        if self.cookie:
+            headers["cookie"] = f"{COOKIE}={self.cookie}"
+        self.web.client.cookies.clear()
+        self._socket = self.web.client.websocket_connect(f"/_event/?EIO=4&transport=websocket&token={self.token}", headers=headers)
+        socket = self._socket.__enter__()
+        socket.receive_text()
+        socket.send_text("40/_event,")
+        socket.receive_text()
+        return self
+
+    def __exit__(self, *error: Any) -> None:
+        assert self._socket is not None
+        self._socket.__exit__(*error)
+
+    def send(self, name: str, payload: dict[str, Any] | None = None, *, path: str = "/", query: dict[str, str] | None = None) -> str:
+        """Sends an event and waits until it has been dealt with. Returns what came back, as text."""
+        before = len(self.seen)
+        full = path + ("?" + "&".join(f"{key}={value}" for key, value in query.items()) if query else "")
+        router = {"pathname": path, "query": query or {}, "asPath": full}
+        self._emit(name, payload or {}, router)
+        self._beat = not self._beat
+        self._emit(f"{STATE}.set_is_hydrated", {"value": self._beat}, router)
+        for _ in range(200):
+            text = self._receive()
+            if f'"is_hydrated_rx_state_":{json.dumps(self._beat)}' in text:
+                return self.seen[before:]
+        raise AssertionError(f"{name} did not come to an end")
+
+    def act(self, handler: str, /, **payload: Any) -> str:
+        """Sends an event by the end of its name: act("home_state.load")."""
+        return self.send(handler_named(handler), payload)
+
+    def _emit(self, name: str, payload: dict[str, Any], router: dict[str, Any]) -> None:
+        assert self._socket is not None
+        self._socket.send_text("42/_event," + json.dumps(["event", {"name": name, "payload": payload, "router_data": router}]))
+
+    def _receive(self) -> str:
+        assert self._socket is not None
+        text = self._socket.receive_text()
+        if text == "2":
+            self._socket.send_text("3")
+        if text.startswith("42/_event,"):
+            kind, *rest = json.loads(text.removeprefix("42/_event,"))
+            if kind == "event":
+                self.seen += text
+                self._take(rest[0])
+        return text
+
+    def _take(self, update: dict[str, Any]) -> None:
+        for state, changed in (update.get("delta") or {}).items():
+            for name, value in changed.items():
+                self.vars[f"{state.rsplit('.', 1)[-1].rsplit('____', 1)[-1]}.{name.removesuffix('_rx_state_')}"] = value
+        for event in update.get("events") or []:
+            if event["name"] == "_redirect":
+                self.redirects.append(str(event["payload"].get("path", "")).strip('"'))
+
+
+def handler_named(end: str) -> str:
+    """The full name of the one handler that ends so."""
+    (found,) = [name for name in RegistrationContext.get().event_handlers if name.endswith(end)]
+    return found
+
+
+def our_handlers() -> list[str]:
+    """Every handler of ours that is registered now, whoever added it."""
+    return [name for name in RegistrationContext.get().event_handlers if "orderdesk_app" in name]
