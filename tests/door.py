@@ -1,0 +1,144 @@
+"""A real server process with people in it, and three ways to knock: the SDK's client, plain HTTP, and bare sockets."""
+
+import asyncio
+import contextlib
+import socket
+from collections.abc import AsyncIterator, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx
+import httpx2
+import pytest
+from mcp.client import Client
+from mcp.client import session as client_session
+from mcp.client.streamable_http import streamable_http_client
+
+from orderdesk_app.config import Settings
+from orderdesk_app.context import Scope, Via
+from tests.worlds import KMS_KEY, SandboxServer, Server, open_world, serving, settings_for
+
+LEGACY = ("2025-03-26", "2025-06-18", "2025-11-25")
+MODERN = "2026-07-28"
+REVISIONS = (*LEGACY, MODERN)
+
+
+@dataclass(frozen=True)
+class Door:
+    """The server, and who lives there: each has a master key; the reader's key is for reading alone."""
+
+    server: Server
+    database_url: str
+    key: str
+    reading_key: str
+    neighbours_key: str
+    store_id: str
+    neighbours_store_id: str
+    sandbox_url: str
+
+    @property
+    def settings(self) -> Settings:
+        """Of a second process on the same database."""
+        return settings_for(self.database_url, MCP_KMS_KEY=KMS_KEY, ORDERDESK_API_URL=self.sandbox_url)
+
+    @contextlib.asynccontextmanager
+    async def client(self, revision: str = MODERN, key: str | None = None, headers: dict[str, str] | None = None, **options: Any) -> AsyncIterator[Client]:
+        """The SDK's client in that revision."""
+        async with (
+            httpx2.AsyncClient(headers={"Authorization": f"Bearer {key or self.key}", **(headers or {})}, timeout=60) as http,
+            speaking(streamable_http_client(f"{self.server.url}/mcp", http_client=http), revision, **options) as client,
+        ):
+            yield client
+
+    def http(self, key: str | None = None) -> httpx.Client:
+        """Plain HTTP with what every request of an agent has; `key=""` for none."""
+        headers = {"accept": "application/json, text/event-stream", "content-type": "application/json"}
+        if key != "":
+            headers["authorization"] = f"Bearer {key or self.key}"
+        return httpx.Client(base_url=self.server.url, headers=headers, timeout=60)
+
+    def raw(self, data: bytes, *, seconds: float = 20) -> bytes:
+        """What comes back over a bare socket until the server closes it, or says nothing more for a while."""
+        return exchange(self.server.port, data, seconds=seconds)
+
+
+@contextlib.asynccontextmanager
+async def speaking(transport: Any, revision: str, **options: Any) -> AsyncIterator[Client]:
+    """The SDK's client over any transport; its handshake offers the newest revision, so for an older one it is told that this is the newest."""
+    newest = client_session.LATEST_HANDSHAKE_VERSION
+    client_session.LATEST_HANDSHAKE_VERSION = revision if revision in LEGACY else newest
+    try:
+        async with Client(transport, mode="legacy" if revision in LEGACY else revision, **options) as client:
+            yield client
+    finally:
+        client_session.LATEST_HANDSHAKE_VERSION = newest
+
+
+def exchange(port: int, data: bytes, *, seconds: float = 20, quiet: float = 0.7) -> bytes:
+    """Send, and read until the other side closes or falls silent."""
+    with socket.create_connection(("127.0.0.1", port), timeout=seconds) as door:
+        with contextlib.suppress(BrokenPipeError, ConnectionResetError):
+            door.sendall(data)
+        heard = b""
+        with contextlib.suppress(TimeoutError, ConnectionResetError):
+            while part := door.recv(65536):
+                heard += part
+                door.settimeout(quiet)
+        return heard
+
+
+@contextlib.contextmanager
+def open_door(folder: Path, database_url: str, sandbox: SandboxServer, **values: str) -> Iterator[Door]:
+    """A server with two tenants, each with a store at the sandbox server."""
+    with serving(folder, database_url, ORDERDESK_API_URL=sandbox.url, **values) as (server,):
+        settings = settings_for(database_url, MCP_KMS_KEY=KMS_KEY, ORDERDESK_API_URL=sandbox.url)
+        yield asyncio.run(_people(server, settings, sandbox))
+
+
+async def _people(server: Server, settings: Settings, sandbox: SandboxServer) -> Door:
+    async with open_world(settings, sandbox) as world:
+        actor = (await world.house.access.of_actor((await world.owner.principal()).actor)).actor
+        person = type(actor)(tenant_id=actor.tenant_id, role=actor.role, via=Via.WEB)
+        reading_key = (await world.house.keys.create(person, "reads", [Scope.ORDERS_READ]))[1]
+        return Door(
+            server=server,
+            database_url=settings.database_url.get_secret_value(),
+            key=world.owner.key.reveal(),
+            reading_key=reading_key.reveal(),
+            neighbours_key=world.neighbour.key.reveal(),
+            store_id=world.store_id,
+            neighbours_store_id=world.neighbours_store_id,
+            sandbox_url=sandbox.url,
+        )
+
+
+@pytest.fixture(scope="session")
+def door(tmp_path_factory: pytest.TempPathFactory, sqlite_template: Path, sandbox_server: SandboxServer) -> Iterator[Door]:
+    """One for all tests that change nothing that others see."""
+    folder = tmp_path_factory.mktemp("door")
+    (folder / "app.db").write_bytes(sqlite_template.read_bytes())
+    with open_door(folder, f"sqlite:///{folder / 'app.db'}", sandbox_server, LOG_LEVEL="DEBUG", WEBUI_RATE_LIMIT_LOGIN="10000") as opened:
+        yield opened
+
+
+def call(tool: str, arguments: Any = None, *, id: Any = 1, **meta: Any) -> dict[str, Any]:
+    """A tools/call as it stands in a body."""
+    params: dict[str, Any] = {"name": tool, "arguments": arguments if arguments is not None else {}}
+    if meta:
+        params["_meta"] = meta
+    return {"jsonrpc": "2.0", "id": id, "method": "tools/call", "params": params}
+
+
+def modern(method: str, params: dict[str, Any] | None = None, *, id: Any = 1, **meta: Any) -> tuple[dict[str, str], dict[str, Any]]:
+    """Headers and body of a request of revision 2026-07-28."""
+    about = {
+        "io.modelcontextprotocol/protocolVersion": MODERN,
+        "io.modelcontextprotocol/clientInfo": {"name": "tests", "version": "1"},
+        "io.modelcontextprotocol/clientCapabilities": {},
+        **meta,
+    }
+    headers = {"mcp-protocol-version": MODERN, "mcp-method": method}
+    if params and "name" in params:
+        headers["mcp-name"] = params["name"]
+    return headers, {"jsonrpc": "2.0", "id": id, "method": method, "params": {**(params or {}), "_meta": about}}

@@ -1,0 +1,6 @@
+"""One server process for all tests of the agents' door."""
+
+from tests.door import door
+from tests.worlds import sandbox_server
+
+__all__ = ["door", "sandbox_server"]

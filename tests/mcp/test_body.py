@@ -1,0 +1,208 @@
+"""Bodies that nobody should send: all of them get an answer in words, none of them a fault of ours."""
+
+import json
+import math
+import socket
+import time
+from typing import Any
+
+import pytest
+from starlette.datastructures import Headers
+
+from orderdesk_app.mcp import body as bodies
+from orderdesk_app.mcp.body import HungUp, Unfit, read_body
+from tests.door import LEGACY, MODERN, Door, call, modern
+from tests.worlds import FIRST_ORDER
+
+MOST = 4 * 1024 * 1024
+REFUSED = {
+    "empty": b"",
+    "half": b'{"jsonrpc":"2.0","id":1',
+    "text": b"hello",
+    "two": b"{}{}",
+    "bad utf-8": b'{"jsonrpc":"2.0","id":1,"method":"tools/list\xff\xfe"}',
+    "half a character": b'{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"stores_resolve","arguments":{"identifier":"\\ud800"}}}',
+    "NaN": b'{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"orders_list","arguments":{"limit":NaN}}}',
+    "Infinity": b'{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"orders_list","arguments":{"limit":-Infinity}}}',
+    "deep": b'{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"orders_list","arguments":' + b"[" * 100_000 + b"]" * 100_000 + b"}}",
+    "number": b"17",
+    "null": b"null",
+    "string": b'"tools/list"',
+    "object": b"{}",
+    "other version": b'{"jsonrpc":"1.0","id":1,"method":"tools/list"}',
+    "no method": b'{"jsonrpc":"2.0","id":1}',
+    "method is a number": b'{"jsonrpc":"2.0","id":1,"method":5}',
+    "id is null": b'{"jsonrpc":"2.0","id":null,"method":"tools/list"}',
+    "id is an object": b'{"jsonrpc":"2.0","id":{},"method":"tools/list"}',
+    "id is half": b'{"jsonrpc":"2.0","id":1.5,"method":"tools/list"}',
+    "params is a list": b'{"jsonrpc":"2.0","id":1,"method":"tools/list","params":[1]}',
+}
+
+
+@pytest.mark.parametrize("revision", [None, *LEGACY[1:], MODERN])
+@pytest.mark.parametrize("name", REFUSED)
+def test_what_is_no_message_is_refused_in_words(door: Door, name: str, revision: str | None) -> None:
+    headers = {} if revision is None else modern("tools/list")[0] if revision == MODERN else {"mcp-protocol-version": revision}
+
+    with door.http() as http:
+        answer = http.post("/mcp", content=REFUSED[name], headers=headers)
+
+    assert answer.status_code == 400
+    error = answer.json()["error"]
+    assert error["code"] in (-32700, -32600)
+    assert answer.json()["id"] is None
+    _in_our_words(answer.text)
+
+
+ODD: dict[str, Any] = {
+    "arguments are a list": [1, 2],
+    "arguments are text": "all",
+    "arguments are a number": 3,
+    "an argument is an object": {"order_id": {"a": {"b": 1}}},
+    "an argument is a list": {"order_id": [FIRST_ORDER]},
+    "an argument is null": {"order_id": None},
+    "an argument is true": {"order_id": True},
+    "an id is a float": {"order_id": 1.5},
+    "an id is huge": {"order_id": 10**400},
+    "an id is long": {"order_id": "1" * 5000},
+    "nul": {"order_id": "\x00"},
+    "other digits": {"order_id": "١٢٣"},
+    "path": {"order_id": "../../store"},
+    "a name of nothing": {"": 1},
+    "a long name": {"x" * 20_000: 1},
+    "many names": {f"name{i}": i for i in range(5000)},
+    "deep": {"order_id": json.loads("[" * 150 + "]" * 150)},
+    "huge": {"order_id": "9" * 3_000_000},
+}
+
+
+@pytest.mark.parametrize("revision", ["2025-11-25", MODERN])
+@pytest.mark.parametrize("name", ODD)
+def test_odd_arguments_are_errors_in_words(door: Door, name: str, revision: str) -> None:
+    arguments = ODD[name]
+    headers, body = modern("tools/call", {"name": "orders_get", "arguments": arguments})
+    if revision != MODERN:
+        headers, body = {"mcp-protocol-version": revision}, {**call("orders_get"), "params": {"name": "orders_get", "arguments": arguments}}
+
+    with door.http() as http:
+        answer = http.post("/mcp", json=body, headers=headers)
+
+    assert answer.status_code in (200, 400)
+    told = answer.json()
+    if "error" in told:
+        assert told["error"]["code"] == -32602
+    else:
+        assert told["result"]["isError"] is True
+        assert told["result"]["content"][0]["text"].startswith("VALIDATION_ERROR: ")
+    assert len(answer.content) < 60_000
+    _in_our_words(answer.text)
+
+
+def test_of_a_name_given_twice_the_last_counts_at_both_places(door: Door) -> None:
+    body = b'{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"orders_delete","name":"stores_list","arguments":{"a":1},"arguments":{}}}'
+
+    with door.http() as http:
+        answer = http.post("/mcp", content=body)
+
+    assert answer.json()["result"]["structuredContent"]["count"] >= 1
+
+
+def test_an_answer_to_nothing_is_taken_and_forgotten(door: Door) -> None:
+    with door.http() as http:
+        legacy = http.post("/mcp", json={"jsonrpc": "2.0", "id": 7, "result": {}})
+        modern_one = http.post("/mcp", json={"jsonrpc": "2.0", "id": 7, "result": {}}, headers=modern("tools/list")[0])
+
+    assert legacy.status_code == 202
+    assert modern_one.status_code == 400
+
+
+@pytest.mark.parametrize("method", ["notifications/initialized", "notifications/cancelled", "notifications/of/nothing"])
+@pytest.mark.parametrize("revision", ["2025-11-25", MODERN])
+def test_notifications_are_taken_in_silence(door: Door, method: str, revision: str) -> None:
+    with door.http() as http:
+        answer = http.post(
+            "/mcp", json={"jsonrpc": "2.0", "method": method, "params": {"requestId": 1}}, headers={"mcp-protocol-version": revision, "mcp-method": method}
+        )
+
+    assert answer.status_code == 202
+    assert answer.content == b""
+
+
+@pytest.mark.parametrize("kind", ["text/plain", "application/x-www-form-urlencoded", ""])
+def test_only_json_is_read(door: Door, kind: str) -> None:
+    with door.http() as http:
+        answer = http.post("/mcp", json=call("stores_list"), headers={"content-type": kind})
+
+    assert answer.status_code in (400, 415)
+
+
+# ------------------------------------------------------------------ size and time
+
+
+@pytest.mark.parametrize("with_length", [True, False])
+@pytest.mark.parametrize("extra", [0, 1, 500_000])
+def test_four_mebibytes_are_taken_and_no_byte_more(door: Door, with_length: bool, extra: int) -> None:
+    head = b'{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"stores_list","arguments":{"x":"'
+    body = head + b"y" * (MOST + extra - len(head) - 4) + b'"}}}'
+    assert len(body) == MOST + extra
+
+    with door.http() as http:
+        answer = http.post("/mcp", content=body if with_length else iter([body[:1_000_000], body[1_000_000:]]))
+
+    assert answer.status_code == (413 if extra else 200)
+    if extra:
+        assert answer.json()["error"]["message"] == "The request is larger than 4194304 bytes. Send less at a time."
+
+
+def test_a_length_that_is_only_claimed_is_refused_at_once(door: Door) -> None:
+    head = (
+        f"POST /mcp HTTP/1.1\r\nhost: localhost\r\nauthorization: Bearer {door.key}\r\ncontent-type: application/json\r\ncontent-length: 99999999999\r\n\r\n{{"
+    )
+    started = time.monotonic()
+
+    answer = door.raw(head.encode())
+
+    assert answer.startswith(b"HTTP/1.1 413 ")
+    assert time.monotonic() - started < 5
+
+
+def test_a_body_in_small_pieces_arrives_whole(door: Door) -> None:
+    body = json.dumps(call("stores_list")).encode()
+    head = f"POST /mcp HTTP/1.1\r\nhost: localhost\r\nauthorization: Bearer {door.key}\r\ncontent-type: application/json\r\naccept: application/json\r\ncontent-length: {len(body)}\r\n\r\n"
+
+    with socket.create_connection(("127.0.0.1", door.server.port), timeout=20) as connection:
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        connection.sendall(head.encode())
+        for at in range(0, len(body), 7):
+            connection.sendall(body[at : at + 7])
+            time.sleep(0.005)
+        answer = connection.recv(65536)
+
+    assert answer.startswith(b"HTTP/1.1 200 ")
+
+
+async def test_a_body_that_never_ends_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(bodies, "BODY_SECONDS", 0.01)
+
+    async def drop() -> Any:
+        await bodies.asyncio.sleep(0.004)
+        return {"type": "http.request", "body": b" ", "more_body": True}
+
+    with pytest.raises(Unfit) as refused:
+        await read_body(Headers({}), drop)
+
+    assert refused.value.status == 408
+
+
+async def test_who_hangs_up_gets_no_answer() -> None:
+    async def gone() -> Any:
+        return {"type": "http.disconnect"}
+
+    with pytest.raises(HungUp):
+        await read_body(Headers({}), gone)
+
+
+def _in_our_words(text: str) -> None:
+    for word in ("pydantic", "Traceback", "validation error", "expected", ".py", "codec", "surrogate", "jiter"):
+        assert word not in text, text[:500]
+    assert not math.isnan(len(text))

@@ -1,0 +1,278 @@
+"""`/mcp` as a stranger meets it: keys, methods, pages of our own and of others, tokens in addresses. No client library smooths anything."""
+
+import json
+import re
+from collections.abc import Iterator
+
+import httpx
+import pytest
+
+from tests.door import MODERN, Door, call, modern
+from tests.worlds import FIRST_ORDER
+
+LIST = {"jsonrpc": "2.0", "id": 1, "method": "tools/list"}
+METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE", "HEAD")
+
+
+@pytest.fixture
+def stranger(door: Door) -> Iterator[httpx.Client]:
+    with door.http("") as http:
+        yield http
+
+
+@pytest.fixture
+def agent(door: Door) -> Iterator[httpx.Client]:
+    with door.http() as http:
+        yield http
+
+
+# ------------------------------------------------------------------ who are you?
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_without_a_key_every_method_is_asked_for_one(stranger: httpx.Client, method: str) -> None:
+    answer = stranger.request(method, "/mcp")
+
+    assert answer.status_code == 401
+    assert answer.headers["www-authenticate"].startswith("Bearer ")
+    assert "error=" not in answer.headers["www-authenticate"]
+    assert answer.headers["cache-control"] == "no-store"
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_a_bad_key_is_called_invalid_whatever_the_method(stranger: httpx.Client, method: str) -> None:
+    answer = stranger.request(method, "/mcp", headers={"authorization": "Bearer odk_not-a-key"})
+
+    assert answer.status_code == 401
+    assert 'error="invalid_token"' in answer.headers["www-authenticate"]
+
+
+@pytest.mark.parametrize(
+    "given", ["", "Bearer", "Bearer ", "Basic dXNlcjpwYXNz", "bearer \t ", "Token abc", "Bearer \xff\xfe", "Bearer " + "k" * 9000, "Bearer a b c"]
+)
+def test_what_is_no_bearer_key_is_refused(door: Door, given: str) -> None:
+    answer = door.raw(b"POST /mcp HTTP/1.1\r\nhost: localhost\r\ncontent-length: 2\r\nauthorization: " + given.encode("latin-1") + b"\r\n\r\n{}")
+
+    assert answer.startswith(b"HTTP/1.1 401 ")
+
+
+def test_the_scheme_may_be_written_in_any_case(door: Door, stranger: httpx.Client) -> None:
+    answer = stranger.post("/mcp", json=LIST, headers={"authorization": f"bEARER   {door.key}"})
+
+    assert answer.status_code == 200
+
+
+def test_a_body_is_not_read_for_a_stranger(door: Door) -> None:
+    answer = door.raw(b"POST /mcp HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: 4000000\r\n\r\n{")
+
+    assert answer.startswith(b"HTTP/1.1 401 ")
+
+
+# ------------------------------------------------------------------ methods
+
+
+@pytest.mark.parametrize("method", ["GET", "PUT", "PATCH", "DELETE", "HEAD"])
+def test_only_post_is_served(agent: httpx.Client, method: str) -> None:
+    answer = agent.request(method, "/mcp", headers={"mcp-session-id": "of-an-old-server"})
+
+    assert answer.status_code == 405
+    assert answer.headers["allow"] == "POST, OPTIONS"
+    assert "mcp-session-id" not in answer.headers
+
+
+def test_options_is_answered_also_to_strangers(stranger: httpx.Client) -> None:
+    answer = stranger.options("/mcp")
+
+    assert answer.status_code == 204
+    assert answer.headers["allow"] == "POST, OPTIONS"
+    assert "access-control-allow-origin" not in answer.headers
+
+
+def test_a_page_of_ours_may_ask_first_and_then_call(door: Door, agent: httpx.Client) -> None:
+    origin = f"http://localhost:{door.server.port}"
+    ask = {"origin": origin, "access-control-request-method": "POST", "access-control-request-headers": "authorization, mcp-method"}
+
+    asked = agent.options("/mcp", headers=ask)
+    called = agent.post("/mcp", json=LIST, headers={"origin": origin})
+
+    assert asked.status_code == 204
+    assert asked.headers["access-control-allow-origin"] == origin
+    assert "mcp-method" in asked.headers["access-control-allow-headers"].lower()
+    assert called.status_code == 200
+    assert called.headers["access-control-allow-origin"] == origin
+    assert "Origin" in called.headers["vary"]
+
+
+def test_an_address_below_is_not_the_door(agent: httpx.Client) -> None:
+    assert agent.post("/mcp/", json=LIST).status_code == 404
+    assert agent.post("/mcp/tools", json=LIST).status_code == 404
+
+
+# ------------------------------------------------------------------ sessions that are none
+
+
+@pytest.mark.parametrize("revision", [None, "2025-11-25"])
+def test_a_session_id_of_another_server_is_ignored(agent: httpx.Client, revision: str | None) -> None:
+    answer = agent.post("/mcp", json=LIST, headers={"mcp-session-id": "0123", "last-event-id": "7", **({"mcp-protocol-version": revision} if revision else {})})
+
+    assert answer.status_code == 200
+    assert "mcp-session-id" not in answer.headers
+
+
+def test_an_unknown_revision_is_refused_in_words(agent: httpx.Client) -> None:
+    headers, body = modern("tools/list")
+    body["params"]["_meta"]["io.modelcontextprotocol/protocolVersion"] = "2031-01-01"
+
+    answer = agent.post("/mcp", json=body, headers={**headers, "mcp-protocol-version": "2031-01-01"})
+
+    assert answer.status_code == 400
+    assert answer.json()["error"]["code"] == -32022
+    assert MODERN in answer.json()["error"]["data"]["supported"]
+
+
+def test_white_space_around_header_values_does_not_count(agent: httpx.Client, door: Door) -> None:
+    headers, body = modern("tools/call", {"name": "stores_list", "arguments": {}})
+    text = json.dumps(body).encode()
+    lines = [
+        f"{name}: \t {value} \t ".encode()
+        for name, value in {**headers, "accept": "application/json", "content-type": "application/json", "authorization": f"Bearer {door.key}"}.items()
+    ]
+
+    answer = door.raw(b"\r\n".join([b"POST /mcp HTTP/1.1", b"host: localhost", *lines, b"content-length: %d" % len(text), b"", text]))
+
+    assert answer.startswith(b"HTTP/1.1 200 "), answer[:300]
+
+
+def test_a_header_that_contradicts_the_body_is_refused(agent: httpx.Client) -> None:
+    headers, body = modern("tools/call", {"name": "stores_list", "arguments": {}})
+
+    answer = agent.post("/mcp", json=body, headers={**headers, "mcp-name": "orders_delete"})
+
+    assert answer.status_code == 400
+    assert answer.json()["error"]["code"] == -32020
+
+
+# ------------------------------------------------------------------ a key in the address
+
+
+@pytest.fixture(scope="module")
+def master_key(door: Door) -> str:
+    return door.key
+
+
+def test_a_master_key_may_stand_in_the_address(stranger: httpx.Client, master_key: str) -> None:
+    answer = stranger.post("/mcp", params={"token": master_key}, json=call("stores_list"))
+
+    assert answer.json()["result"]["isError"] is False
+
+
+def test_an_access_key_may_not(stranger: httpx.Client, door: Door) -> None:
+    answer = stranger.post("/mcp", params={"token": door.reading_key}, json=LIST)
+
+    assert answer.status_code == 401
+
+
+def test_the_header_wins_over_the_address(stranger: httpx.Client, door: Door) -> None:
+    good_header = stranger.post("/mcp", params={"token": "nonsense"}, json=LIST, headers={"authorization": f"Bearer {door.reading_key}"})
+    bad_header = stranger.post("/mcp", params={"token": door.key}, json=LIST, headers={"authorization": "Bearer nonsense"})
+
+    assert {tool["name"] for tool in good_header.json()["result"]["tools"]} == {"orders_list", "orders_get"}
+    assert bad_header.status_code == 401
+
+
+def test_no_key_ever_stands_in_the_log(door: Door, stranger: httpx.Client) -> None:
+    stranger.post("/mcp", params={"token": door.key}, json=call("stores_list"))
+    stranger.post("/mcp", params={"token": "a-wrong-key-in-the-address", "page": "2"}, json=LIST)
+    stranger.get("/health", params={"token": door.key})
+    stranger.post("/mcp", json=LIST, headers={"authorization": "Bearer a-wrong-key-in-the-header"})
+    stranger.post("/mcp", content=b"{" + door.key.encode(), headers={"authorization": f"Bearer {door.key}"})
+
+    log = door.server.log.read_text()
+
+    assert '"level": "debug"' in log
+    for secret in (door.key, door.neighbours_key, door.reading_key, "a-wrong-key", "token="):
+        assert secret not in log
+
+
+# ------------------------------------------------------------------ request ids
+
+
+def test_a_request_id_comes_back_and_stands_in_the_log(agent: httpx.Client, door: Door) -> None:
+    answer = agent.post("/mcp", json=LIST, headers={"x-request-id": "from-outside-0001"})
+
+    assert answer.headers["x-request-id"] == "from-outside-0001"
+    assert '"request_id": "from-outside-0001"' in door.server.log.read_text()
+
+
+@pytest.mark.parametrize("given", ["short", "with space inside", "x" * 65, 'quote"quote"', "näme-with-umlaut", "<script>alert</script>"])
+def test_a_strange_request_id_is_replaced(agent: httpx.Client, given: str) -> None:
+    answer = agent.post("/mcp", json=LIST, headers=[(b"x-request-id", given.encode("latin-1"))])
+
+    assert re.fullmatch(r"[0-9A-Z]{26}", answer.headers["x-request-id"])
+
+
+@pytest.mark.parametrize("body", [b"", b"{", b"[]", b"null", b'{"jsonrpc":"2.0","id":1,"method":"nothing"}'])
+def test_errors_of_the_protocol_carry_a_request_id_too(agent: httpx.Client, body: bytes) -> None:
+    assert agent.post("/mcp", content=body).headers["x-request-id"]
+    assert agent.post("/mcp", content=body, headers=modern("tools/list")[0]).headers["x-request-id"]
+
+
+# ------------------------------------------------------------------ bare sockets
+
+
+def _request(door: Door, body: bytes, *lines: bytes, path: bytes = b"/mcp", host: bytes = b"host: localhost", key: str | None = None) -> bytes:
+    head = [
+        b"POST " + path + b" HTTP/1.1",
+        host,
+        b"authorization: Bearer " + (key or door.key).encode(),
+        b"content-type: application/json",
+        b"accept: application/json",
+    ]
+    return b"\r\n".join([*head, *lines, b"", body])
+
+
+def test_requests_sent_in_one_go_are_answered_in_their_order(door: Door) -> None:
+    one = _body(call("stores_list", id=1))
+    two = _body(call("stores_resolve", {"identifier": door.store_id}, id=2))
+    requests = b"".join(_request(door, body, b"content-length: %d" % len(body)) for body in (one, two, one))
+
+    answer = door.raw(requests)
+
+    assert answer.count(b"HTTP/1.1 200 ") == 3
+    assert [int(found) for found in re.findall(rb'"id":(\d)', answer)] == [1, 2, 1]
+
+
+def test_two_hosts_are_none(door: Door) -> None:
+    body = _body(LIST)
+
+    answer = door.raw(_request(door, body, b"host: localhost", b"content-length: %d" % len(body)))
+
+    assert answer[:12] in (b"HTTP/1.1 400", b"HTTP/1.1 421")
+
+
+def test_no_host_is_none(door: Door) -> None:
+    body = _body(LIST)
+
+    answer = door.raw(_request(door, body, b"content-length: %d" % len(body), host=b"x-nothing: 1"))
+
+    assert answer[:12] in (b"HTTP/1.1 400", b"HTTP/1.1 421")
+
+
+def test_two_lengths_are_refused(door: Door) -> None:
+    body = _body(LIST)
+
+    answer = door.raw(_request(door, body, b"content-length: %d" % len(body), b"content-length: 5"))
+
+    assert answer.startswith(b"HTTP/1.1 400 ")
+
+
+def test_who_hangs_up_in_the_middle_harms_nobody(door: Door, agent: httpx.Client) -> None:
+    for sent in (b'{"jsonrpc"', _body(call("orders_get", {"order_id": FIRST_ORDER}))):
+        door.raw(_request(door, sent, b"content-length: 5000"), seconds=0.3)
+
+    assert agent.post("/mcp", json=LIST).status_code == 200
+    assert "Traceback" not in door.server.log.read_text()
+
+
+def _body(value: object) -> bytes:
+    return json.dumps(value).encode()

@@ -1,0 +1,198 @@
+"""`orderdesk stdio`: the same catalogue for a client that starts us, and not one byte on stdout that is no JSON-RPC."""
+
+import asyncio
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from mcp.client.stdio import StdioServerParameters, stdio_client
+from sqlmodel import col, select
+
+from orderdesk_app.db.audit import AuditEntry
+from orderdesk_app.db.engine import Database
+from tests.door import MODERN, REVISIONS, Door, call, modern, speaking
+from tests.worlds import KMS_KEY, ROOT
+
+COMMAND = [sys.executable, "-m", "orderdesk_app.cli", "stdio"]
+HELLO = {
+    "jsonrpc": "2.0",
+    "id": "hello",
+    "method": "initialize",
+    "params": {"protocolVersion": "2025-11-25", "capabilities": {}, "clientInfo": {"name": "pipes", "version": "7"}},
+}
+
+
+def _environment(door: Door, key: str = "", **values: str) -> dict[str, str]:
+    return {
+        "PATH": os.environ["PATH"],
+        "PYTHONPATH": str(ROOT),
+        "DATABASE_URL": door.database_url,
+        "MCP_KMS_KEY": KMS_KEY,
+        "ORDERDESK_API_URL": door.sandbox_url,
+        "ORDERDESK_MCP_KEY": key,
+        "RATE_LIMIT_RPM": "100000",
+        **values,
+    }
+
+
+def _pipe(environment: dict[str, str], *messages: Any) -> tuple[int, list[Any], str]:
+    """All messages at once, then the end of stdin: the exit code, what came back, and stderr."""
+    lines = b"".join(message if isinstance(message, bytes) else json.dumps(message).encode() + b"\n" for message in messages)
+    done = subprocess.run(COMMAND, input=lines, env=environment, cwd=ROOT, capture_output=True, timeout=60, check=False)
+    return done.returncode, [json.loads(line) for line in done.stdout.splitlines()], done.stderr.decode()
+
+
+@pytest.mark.parametrize("revision", REVISIONS)
+async def test_every_revision_lists_and_calls_beside_the_server(door: Door, revision: str) -> None:
+    parameters = StdioServerParameters(command=COMMAND[0], args=COMMAND[1:], env=_environment(door, door.key), cwd=ROOT)
+
+    async with speaking(stdio_client(parameters), revision) as client, door.client() as other:
+        tools = (await client.list_tools()).tools
+        mine = await client.call_tool("stores_list", {})
+        theirs = await other.call_tool("stores_list", {})
+
+        assert client.protocol_version == revision
+    assert len(tools) == 13
+    assert {store["store_id"] for store in mine.structured_content["stores"]} == {store["store_id"] for store in theirs.structured_content["stores"]}
+
+
+@pytest.mark.parametrize("revision", ["2025-11-25", MODERN])
+async def test_signed_out_every_tool_says_how_to_sign_in(door: Door, revision: str) -> None:
+    parameters = StdioServerParameters(command=COMMAND[0], args=COMMAND[1:], env=_environment(door), cwd=ROOT)
+
+    async with speaking(stdio_client(parameters), revision) as client:
+        for tool in (await client.list_tools()).tools:
+            if tool.name != "tenant_use_master_key":
+                refused = await client.call_tool(tool.name, {})
+                assert refused.content[0].text.startswith("AUTH_ERROR: "), tool.name
+                assert "tenant_use_master_key" in refused.content[0].text
+        wrong = await client.call_tool("tenant_use_master_key", {"master_key": "w" * 64})
+        still_out = await client.call_tool("stores_list", {})
+        right = await client.call_tool("tenant_use_master_key", {"master_key": door.key})
+        stores = await client.call_tool("stores_list", {})
+
+    assert wrong.is_error
+    assert still_out.is_error
+    assert right.structured_content["tenant"]["name"] == "Ada's Teas"
+    assert door.store_id in {store["store_id"] for store in stores.structured_content["stores"]}
+
+
+async def test_progress_is_told_over_stdio(door: Door) -> None:
+    told: list[str | None] = []
+
+    async def hear(progress: float, total: float | None, message: str | None) -> None:
+        told.append(message)
+
+    parameters = StdioServerParameters(command=COMMAND[0], args=COMMAND[1:], env=_environment(door, door.key), cwd=ROOT)
+    async with speaking(stdio_client(parameters), "2025-11-25") as client:
+        await client.call_tool("stores_list", {}, progress_callback=hear)
+        await client.list_tools()
+
+    assert told == ["started", "done"]
+
+
+def test_what_was_asked_before_the_end_is_answered_and_written_down(door: Door) -> None:
+    asked = [call("stores_list", id=number) for number in range(5)]
+
+    code, answers, errors = _pipe(_environment(door, door.key), HELLO, {"jsonrpc": "2.0", "method": "notifications/initialized"}, *asked)
+
+    assert code == 0, errors
+    assert {answer["id"] for answer in answers} == {"hello", 0, 1, 2, 3, 4}
+    assert all("result" in answer for answer in answers)
+    rows = asyncio.run(_rows(door, "pipes"))
+    assert len(rows) == 5
+    assert len({row.request_id for row in rows}) == 5
+    assert {(row.via, row.client_version, row.outcome) for row in rows} == {("stdio", "7", "ok")}
+
+
+def test_stdout_holds_nothing_but_messages(door: Door) -> None:
+    noisy = _environment(door, door.key, LOG_LEVEL="DEBUG", PYTHONWARNINGS="always", PYTHONDEVMODE="1")
+
+    code, answers, errors = _pipe(noisy, HELLO, call("orders_get", {"order_id": "abc"}))
+
+    assert code == 0, errors
+    assert all(answer["jsonrpc"] == "2.0" for answer in answers)
+    assert door.key not in errors
+
+
+@pytest.mark.parametrize(
+    "line",
+    [b"hello\n", b"{\n", b"\xff\xfe\n", b'{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"orders_list","arguments":{"limit":NaN}}}\n', b"[]\n"],
+)
+def test_a_line_that_is_no_message_is_refused_and_the_next_one_served(door: Door, line: bytes) -> None:
+    code, answers, _ = _pipe(_environment(door, door.key), HELLO, line, call("stores_list", id="after"))
+
+    assert code == 0
+    refused = next(answer for answer in answers if "error" in answer)
+    assert refused["id"] is None
+    assert refused["error"]["code"] == -32700
+    assert any(answer["id"] == "after" and "result" in answer for answer in answers)
+
+
+def test_a_modern_request_needs_no_handshake(door: Door) -> None:
+    code, answers, _ = _pipe(
+        _environment(door, door.key), modern("server/discover", id=1)[1], modern("tools/call", {"name": "stores_list", "arguments": {}}, id=2)[1]
+    )
+
+    assert code == 0
+    assert [answer["id"] for answer in answers] == [1, 2]
+    assert answers[1]["result"]["resultType"] == "complete"
+
+
+def test_a_wrong_key_stops_the_start_with_a_sentence(door: Door) -> None:
+    code, answers, errors = _pipe(_environment(door, "a-key-that-nobody-has"), HELLO)
+
+    assert code == 2
+    assert answers == []
+    assert errors.startswith("orderdesk: ORDERDESK_MCP_KEY: ")
+    assert "Traceback" not in errors
+
+
+def test_settings_of_servers_do_not_matter(door: Door) -> None:
+    listening = {"WORKERS": "4", "HOST": "0.0.0.0", "PORT": str(door.server.port), "PUBLIC_URL": "https://orders.example.com"}
+
+    code, answers, errors = _pipe(_environment(door, door.key, **listening), HELLO, call("stores_list"))
+
+    assert code == 0, errors
+    assert len(answers) == 2
+
+
+def test_a_stop_signal_ends_it_and_loses_no_row(door: Door, tmp_path: Path) -> None:
+    hello = {**HELLO, "params": {**HELLO["params"], "clientInfo": {"name": "stopped", "version": "1"}}}  # type: ignore[dict-item]
+    with subprocess.Popen(COMMAND, env=_environment(door, door.key), cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        for message in (hello, call("stores_list")):
+            process.stdin.write(json.dumps(message).encode() + b"\n")
+            process.stdin.flush()
+            process.stdout.readline()
+        process.send_signal(signal.SIGTERM)
+        process.wait(20)
+
+    assert len(asyncio.run(_rows(door, "stopped"))) == 1
+
+
+def test_the_web_framework_is_never_loaded(door: Door) -> None:
+    program = (
+        "import sys\nfrom orderdesk_app.cli import main\ncode = main(['stdio'])\n"
+        "print(sorted(name for name in sys.modules if name.split('.')[0].startswith('reflex')), file=sys.stderr)\nsys.exit(code)"
+    )
+    lines = b"".join(json.dumps(message).encode() + b"\n" for message in (HELLO, call("stores_list")))
+
+    done = subprocess.run([sys.executable, "-c", program], input=lines, env=_environment(door, door.key), cwd=ROOT, capture_output=True, timeout=60, check=True)
+
+    assert done.stderr.decode().strip().splitlines()[-1] == "[]"
+
+
+async def _rows(door: Door, client: str) -> list[AuditEntry]:
+    database = Database(door.database_url)
+    try:
+        async with database.read() as session:
+            return list((await session.exec(select(AuditEntry).where(col(AuditEntry.client_name) == client))).all())
+    finally:
+        await database.close()
