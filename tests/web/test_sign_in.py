@@ -57,6 +57,7 @@ def test_an_access_key_is_told_that_it_is_for_assistants(ada: Visitor) -> None:
 def test_too_many_tries_from_one_address_wait(ada: Visitor, monkeypatch: pytest.MonkeyPatch) -> None:
     limit = ada.web.house.limits.sign_in
     monkeypatch.setattr(limit, "_burst", 2)
+    monkeypatch.setattr(limit, "_rate", 0.01)
     monkeypatch.setattr(limit, "_buckets", type(limit._buckets)())
 
     answers = [stranger(ada).post("/sign-in/key", key="wrong", token=False).headers["location"] for _ in range(3)]

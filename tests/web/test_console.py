@@ -1,0 +1,163 @@
+"""Any tool by hand."""
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from orderdesk_app import wiring
+from tests.web.visitors import Tab, Visitor, handler_named
+
+
+@pytest.fixture
+def tab(ada: Visitor) -> Iterator[Tab]:
+    """The console, with a sandbox store connected."""
+    with ada.tab() as tab:
+        tab.act("stores_state.add_sandbox")
+        tab.act("console_state.load")
+        yield tab
+
+
+def form_of(tab: Tab) -> dict[str, str]:
+    """The form as it stands, filled as the page fills it."""
+    return {field["name"]: field["value"] for field in tab.vars["console_state.fields"]}
+
+
+def run(tab: Tab, tool: str, **changed: Any) -> dict[str, Any]:
+    tab.act("console_state.choose", name=tool)
+    tab.act("console_state.run", form={**form_of(tab), **changed})
+    return dict(json.loads(tab.vars["console_state.result"])) if tab.vars["console_state.result"] else {}
+
+
+def test_every_tool_is_on_the_list_and_has_a_form(tab: Tab) -> None:
+    tools = {row["name"] for row in tab.vars["console_state.tools"]}
+
+    assert tools == {tool.name for tool in wiring.tools()}
+    for tool in wiring.tools():
+        tab.act("console_state.choose", name=tool.name)
+        named = [field["name"] for field in tab.vars.get("console_state.fields", [])] + [field["name"] for field in tab.vars.get("console_state.more", [])]
+        assert set(named) == set(tool.input_schema.get("properties", {})), tool.name
+
+
+def test_a_tool_runs_with_its_example(tab: Tab) -> None:
+    result = run(tab, "orders_list")
+
+    assert len(result["orders"]) == 5
+    assert tab.vars["console_state.ok"] is True
+    assert tab.vars["console_state.code"] == "Done"
+    assert tab.vars["console_state.took"].endswith("ms") or tab.vars["console_state.took"].endswith(" s")
+    assert tab.vars["console_state.columns"][0] == "id"
+    assert len(tab.vars["console_state.rows"]) == 5
+
+
+def test_a_change_made_here_is_seen_by_the_next_read(tab: Tab) -> None:
+    changed = run(tab, "orders_update", order_id="100000001", changes='{"shipping": {"city": "Quito"}}')
+
+    order = run(tab, "orders_get", order_id="100000001")
+
+    assert changed["changed"] == ["shipping.city"]
+    assert order["order"]["shipping"]["city"] == "Quito"
+
+
+def test_the_second_read_comes_from_the_cache(tab: Tab) -> None:
+    run(tab, "orders_get", order_id="100000002")
+    run(tab, "orders_get", order_id="100000002")
+
+    assert tab.vars["console_state.cached"] is True
+
+
+def test_an_error_is_shown_as_one_and_stands_at_its_field(tab: Tab) -> None:
+    result = run(tab, "orders_get", order_id="999999999")
+
+    assert result["error"]["code"] == "NOT_FOUND"
+    assert tab.vars["console_state.ok"] is False
+    assert tab.vars["console_state.message"] == result["error"]["message"]
+    assert tab.vars["console_state.rows"] == []
+
+
+@pytest.mark.parametrize(
+    ("tool", "changed", "field"),
+    [
+        ("orders_list", {"limit": "many"}, "limit"),
+        ("orders_list", {"limit": "1.5"}, "limit"),
+        ("orders_get", {"order_id": ""}, "order_id"),
+        ("orders_update", {"changes": "{broken"}, "changes"),
+        ("orders_update", {"changes": "[1]"}, "changes"),
+        ("orders_list", {"limit": "0"}, "limit"),
+    ],
+)
+def test_what_cannot_be_is_said_at_the_field(tab: Tab, tool: str, changed: dict[str, str], field: str) -> None:
+    run(tab, tool, **changed)
+
+    assert tab.vars["console_state.errors"][field]
+
+
+def test_the_last_ten_calls_are_kept_and_one_can_be_run_again(tab: Tab) -> None:
+    for number in range(1, 13):
+        run(tab, "orders_list", limit=str(number))
+    tab.act("console_state.load")
+
+    history = tab.vars["console_state.history"]
+    tab.send(handler_named("console_state.open_call"), {"call_id": history[3]["id"]})
+
+    assert len(history) == 10
+    assert form_of(tab)["limit"] == "9"
+    assert len(json.loads(tab.vars["console_state.result"])["orders"]) == 9
+
+
+def test_a_tool_with_a_secret_is_not_run_by_an_event(tab: Tab) -> None:
+    tab.act("console_state.choose", name="tenant_use_master_key")
+    tab.act("console_state.run", form={"master_key": "typed-into-a-state"})
+
+    assert tab.vars["console_state.history"] == []
+    assert "typed-into-a-state" not in tab.seen
+
+
+def test_a_tool_with_a_secret_is_posted_plainly_and_kept_without_it(ada: Visitor, tab: Tab) -> None:
+    answer = ada.post("/console/run", tool="tenant_use_master_key", master_key=ada.key.reveal())
+
+    call_id = answer.headers["location"].removeprefix("/console?call=")
+    tab.send(handler_named("console_state.load"), path="/console", query={"call": call_id})
+    assert tab.vars["console_state.tool"] == "tenant_use_master_key"
+    assert json.loads(tab.vars["console_state.result"])["tenant"]["name"] == "Ada's Teas"
+    assert ada.key.reveal() not in tab.seen
+    assert '"master_key": "***"' in tab.vars["console_state.request"]
+    assert form_of(tab)["master_key"] == ""
+
+
+def test_a_posted_form_without_its_secret_comes_back(ada: Visitor, tab: Tab) -> None:
+    answer = ada.post("/console/run", tool="stores_register", store_id="10001", api_key="")
+
+    tab.act("arrival.arrive")
+    tab.act("console_state.load")
+    assert answer.headers["location"] == "/console"
+    assert tab.vars["console_state.tool"] == "stores_register"
+    assert tab.vars["console_state.errors"]["api_key"]
+    assert form_of(tab)["store_id"] == "10001"
+
+
+def test_the_console_has_a_limit_of_its_own(ada: Visitor, tab: Tab, monkeypatch: pytest.MonkeyPatch) -> None:
+    limit = ada.web.house.limits.console
+    monkeypatch.setattr(limit, "_burst", 1)
+    monkeypatch.setattr(limit, "_rate", 0.01)
+    monkeypatch.setattr(limit, "_buckets", type(limit._buckets)())
+
+    run(tab, "orders_list")
+    run(tab, "orders_list")
+
+    assert "calls a minute" in tab.vars["person.notices"][-1]["text"]
+
+
+def test_a_neighbour_opens_nothing(ada: Visitor, bert: Visitor, tab: Tab) -> None:
+    run(tab, "orders_list")
+    call_id = tab.vars["console_state.call"]
+
+    with bert.tab() as other:
+        other.act("console_state.load")
+        other.act("console_state.open_call", call_id=call_id)
+        other.send(handler_named("console_state.load"), path="/console", query={"call": call_id})
+
+    assert other.vars["console_state.history"] == []
+    assert other.vars["console_state.result"] == ""
+    assert "no longer in the history" in other.seen

@@ -1,0 +1,102 @@
+"""What stands on every answer, and who gets a page."""
+
+import base64
+import hashlib
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from starlette.requests import HTTPConnection
+from starlette.responses import PlainTextResponse
+from starlette.types import Receive, Scope, Send
+
+from orderdesk_app.frontend import Frontend
+from orderdesk_app.routes.headers import SecurityHeaders, content_policy
+from orderdesk_app.routes.pages import PageGate
+from tests.web.visitors import Visitor, Web
+
+INLINE = "document.title='x'"
+
+
+@pytest.fixture
+def built(tmp_path: Path) -> Frontend:
+    """A built frontend, as small as can be."""
+    client = tmp_path / ".web" / "build" / "client"
+    (client / "stores").mkdir(parents=True)
+    (client / "sign-in").mkdir()
+    for page in ("index.html", "stores/index.html", "sign-in/index.html", "404.html"):
+        (client / page).write_text(f'<script>{INLINE}</script><script src="/keys.js"></script>')
+    return Frontend(tmp_path)
+
+
+async def told(scope: Scope, receive: Receive, send: Send) -> None:
+    """Says which path arrived."""
+    await PlainTextResponse(scope["path"])(scope, receive, send)
+
+
+def browser(app: Any) -> httpx.AsyncClient:
+    return httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://localhost")
+
+
+@pytest.mark.parametrize("path", ["/", "/health/live", "/sign-in/link?token=x", "/nowhere", "/webui", "/mcp", "/metrics", "/_event/"])
+def test_every_answer_carries_the_policy(web: Web, path: str) -> None:
+    headers = web.client.get(path).headers
+
+    assert "default-src 'self'" in headers["content-security-policy"]
+    assert headers["x-content-type-options"] == "nosniff"
+    assert headers["x-frame-options"] == "DENY"
+    assert headers["referrer-policy"] == "same-origin"
+    assert headers["x-request-id"]
+
+
+def test_no_script_may_stand_inline_or_be_made_of_text(built: Frontend) -> None:
+    policy = content_policy(built.script_hashes())
+    scripts = next(part for part in policy.split("; ") if part.startswith("script-src"))
+
+    assert "unsafe" not in scripts
+    assert f"'sha256-{base64.b64encode(hashlib.sha256(INLINE.encode()).digest()).decode()}'" in scripts
+    assert "http" not in policy
+    assert "frame-ancestors 'none'" in policy
+
+
+async def test_what_has_its_hash_in_its_name_is_kept_and_the_rest_is_asked_for_anew() -> None:
+    async with browser(SecurityHeaders(told)) as client:
+        kept = {path: (await client.get(path)).headers["cache-control"] for path in ("/assets/page-1a2b.js", "/keys.js", "/stores")}
+
+    assert kept == {"/assets/page-1a2b.js": "public, max-age=31536000, immutable", "/keys.js": "no-cache", "/stores": "no-store"}
+
+
+async def test_https_is_kept_where_it_is_served() -> None:
+    async with browser(SecurityHeaders(told, is_https=True)) as secure, browser(SecurityHeaders(told)) as plain:
+        assert "strict-transport-security" in (await secure.get("/")).headers
+        assert "strict-transport-security" not in (await plain.get("/")).headers
+
+
+@pytest.mark.parametrize("path", ["/", "/stores", "/stores/"])
+async def test_nobody_loads_a_page_without_signing_in(built: Frontend, path: str) -> None:
+    async def nobody(_: HTTPConnection) -> bool:
+        return False
+
+    async with browser(PageGate(told, pages=built.pages(), is_signed_in=nobody)) as client:
+        page, sign_in, script = await client.get(path), await client.get("/sign-in"), await client.get("/keys.js")
+
+    assert page.status_code == 303
+    assert page.headers["location"] == "/sign-in"
+    assert sign_in.text == "/sign-in/index.html"
+    assert script.text == "/keys.js"
+
+
+@pytest.mark.parametrize(("path", "file"), [("/", "/index.html"), ("/stores", "/stores/index.html"), ("/stores/", "/stores/index.html")])
+async def test_who_is_signed_in_gets_the_built_page_without_a_detour(built: Frontend, path: str, file: str) -> None:
+    async def somebody(_: HTTPConnection) -> bool:
+        return True
+
+    async with browser(PageGate(told, pages=built.pages(), is_signed_in=somebody)) as client:
+        answer = await client.get(path)
+
+    assert (answer.status_code, answer.text) == (200, file)
+
+
+def test_a_signed_in_page_is_not_kept_by_the_browser(ada: Visitor) -> None:
+    assert ada.get("/").headers["cache-control"] == "no-store"

@@ -1,0 +1,136 @@
+"""Each figure of Home: something happens, and the page shows it."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from orderdesk_app.context import Via, now
+from orderdesk_app.services.audit import Entry
+from tests.web.visitors import Tab, Visitor
+
+
+@pytest.fixture
+def tab(ada: Visitor) -> Iterator[Tab]:
+    with ada.tab() as tab:
+        yield tab
+
+
+def tile(tab: Tab, name: str) -> dict[str, str]:
+    return next(dict(tile) for tile in tab.vars["home_state.tiles"] if tile["name"] == name)
+
+
+def happen(visitor: Visitor, **facts: Any) -> None:
+    given: dict[str, Any] = {"actor": visitor.actor, "action": "tool", "tool": "orders_get", **facts}
+    visitor.web.do(visitor.web.house.audit.record, Entry(**given))
+
+
+def test_a_new_account_sees_what_to_do_next(tab: Tab) -> None:
+    tab.act("home_state.load")
+
+    assert tab.vars["home_state.is_newcomer"] is True
+    assert [step["done"] for step in tab.vars["home_state.steps"]] == [False, False, False, False]
+    assert tile(tab, "Calls")["value"] == "0"
+    assert tile(tab, "Median duration")["value"] == "–"
+
+
+def test_a_call_moves_the_number_of_calls(ada: Visitor, tab: Tab) -> None:
+    happen(ada, duration_ms=12)
+    tab.act("home_state.load")
+
+    assert tile(tab, "Calls")["value"] == "1"
+    assert tile(tab, "Calls")["told"].endswith("0, 1")
+
+
+def test_a_failed_call_moves_the_number_of_errors_and_colours_it(ada: Visitor, tab: Tab) -> None:
+    happen(ada, outcome="NOT_FOUND")
+    tab.act("home_state.load")
+
+    assert tile(tab, "Errors")["value"] == "1"
+    assert tile(tab, "Errors")["tone"] == "red"
+    assert "100.0% of calls" in tile(tab, "Errors")["note"]
+
+
+def test_durations_move_the_median(ada: Visitor, tab: Tab) -> None:
+    for duration in (10, 30, 2000):
+        happen(ada, duration_ms=duration)
+    tab.act("home_state.load")
+
+    assert tile(tab, "Median duration")["value"] == "30 ms"
+
+
+def test_an_answer_from_the_cache_counts_as_saved(ada: Visitor, tab: Tab) -> None:
+    happen(ada, upstream_requests=3)
+    happen(ada, cached=True)
+    tab.act("home_state.load")
+
+    assert tile(tab, "Saved by cache")["value"] == "1"
+    assert "of 4 requests" in tile(tab, "Saved by cache")["note"]
+
+
+def test_the_latest_says_in_plain_words_who_did_what(ada: Visitor, tab: Tab) -> None:
+    assistant = ada.web.do(ada.web.house.access.by_token, ada.key.reveal(), via=Via.MCP).actor
+    named = type(assistant)(tenant_id=assistant.tenant_id, via=Via.MCP, client_name="Claude Desktop")
+    happen(ada, actor=named, tool="orders_update", arguments={"order_id": "1042", "changes": {"folder_name": "Shipped"}})
+    happen(ada, outcome="NOT_FOUND", arguments={"order_id": "77"})
+    tab.act("home_state.load")
+
+    failed, moved = tab.vars["home_state.latest"][:2]
+    assert (moved["who"], moved["what"], moved["outcome"], moved["by_agent"]) == ("Claude Desktop", "changed order 1042: moved to Shipped", "Done", True)
+    assert (failed["what"], failed["outcome"], failed["tone"]) == ("tried to read order 77", "Not found", "red")
+    assert moved["exact"].endswith("UTC")
+
+
+def test_a_store_whose_key_is_refused_is_a_problem(ada: Visitor, tab: Tab) -> None:
+    tab.act("stores_state.add_sandbox")
+    (record,) = ada.web.do(ada.web.house.store_desk.list, ada.actor)
+    happen(ada, store_row_id=record.id, outcome="AUTH_ERROR")
+    tab.act("home_state.load")
+    with_problem = list(tab.vars["home_state.problems"]), tab.vars["home_state.stores"][0]["tone"]
+    happen(ada, store_row_id=record.id)
+    tab.act("home_state.load")
+
+    assert "Order Desk refused the key of Sandbox store" in with_problem[0][0]
+    assert with_problem[1] == "red"
+    assert tab.vars["home_state.problems"] == []
+    assert tab.vars["home_state.stores"][0]["words"] == "Answers"
+
+
+def test_an_order_that_is_not_there_is_no_fault_of_the_store(ada: Visitor, tab: Tab) -> None:
+    tab.act("stores_state.add_sandbox")
+    (record,) = ada.web.do(ada.web.house.store_desk.list, ada.actor)
+    happen(ada, store_row_id=record.id, outcome="NOT_FOUND")
+    tab.act("home_state.load")
+
+    assert tab.vars["home_state.stores"][0]["words"] == "Answers"
+    assert tab.vars["home_state.problems"] == []
+
+
+def test_each_step_is_ticked_when_it_is_done(ada: Visitor, tab: Tab) -> None:
+    tab.act("stores_state.add_sandbox")
+    tab.act("console_state.load")
+    tab.act("console_state.run", form={"limit": "1"})
+    ada.post("/settings/keys/create", name="Claude", scopes="orders:read")
+    happen(ada, actor=type(ada.actor)(tenant_id=ada.view.id, via=Via.MCP))
+    tab.act("home_state.load")
+
+    assert [step["done"] for step in tab.vars["home_state.steps"]] == [True, True, True, True]
+    assert tab.vars["home_state.is_newcomer"] is False
+
+
+def test_a_neighbour_sees_nothing_of_it(ada: Visitor, bert: Visitor) -> None:
+    happen(ada, arguments={"order_id": "4711"})
+
+    with bert.tab() as tab:
+        tab.act("home_state.load")
+
+    assert tile(tab, "Calls")["value"] == "0"
+    assert "4711" not in tab.seen
+
+
+def test_yesterday_is_not_counted(ada: Visitor, tab: Tab) -> None:
+    moment = now()
+    happen(ada, at=moment.replace(year=moment.year - 1))
+    tab.act("home_state.load")
+
+    assert tile(tab, "Calls")["value"] == "0"

@@ -1,0 +1,106 @@
+"""Keys are shown once, stop at once, and are never a neighbour's."""
+
+import json
+from html import unescape
+
+import pytest
+
+from tests.web.visitors import Visitor
+
+
+def block(page: str, identity: str) -> str:
+    """The text of the element with that id."""
+    return unescape(page.split(f'id="{identity}"', 1)[1].split(">", 1)[1].split("</pre>", 1)[0])
+
+
+def keys_of(visitor: Visitor) -> list[str]:
+    return [key.name for key in visitor.web.do(visitor.web.house.keys.list, visitor.actor) if not key.is_master]
+
+
+def test_a_new_key_is_shown_once_and_works(ada: Visitor) -> None:
+    page = ada.post("/settings/keys/create", name="Claude <b>", scopes="orders:read")
+
+    key = block(page.text, "new-key")
+    principal = ada.web.do(ada.web.house.access.by_token, key)
+    assert page.status_code == 200
+    assert page.headers["cache-control"] == "no-store"
+    assert "Claude &lt;b&gt;" in page.text
+    assert [str(scope) for scope in principal.actor.scopes] == ["orders:read"]
+    with ada.tab() as tab:
+        tab.act("settings_state.load")
+    assert key not in tab.seen
+    assert tab.vars["settings_state.keys"][0]["hint"] == f"…{key[-4:]}"
+
+
+def test_beside_it_stands_the_configuration_for_claude_desktop(ada: Visitor) -> None:
+    page = ada.post("/settings/keys/create", name="Claude", scopes="orders:read")
+
+    key = block(page.text, "new-key")
+    server = json.loads(block(page.text, "claude-desktop"))["mcpServers"]["orderdesk"]
+    assert server["command"] == "npx"
+    assert server["env"] == {"ORDERDESK_AUTHORIZATION": f"Bearer {key}"}
+    assert "http://localhost:8080/mcp" in server["args"]
+    assert "Authorization:${ORDERDESK_AUTHORIZATION}" in server["args"]
+    assert not any(key in argument for argument in server["args"])
+
+
+@pytest.mark.parametrize(("name", "scopes"), [("", "orders:read"), ("x" * 81, "orders:read"), ("Claude", ""), ("Claude", "everything")])
+def test_a_key_that_cannot_be_made_says_why_at_the_form(ada: Visitor, name: str, scopes: str) -> None:
+    answer = ada.post("/settings/keys/create", name=name, scopes=scopes)
+
+    with ada.tab() as tab:
+        tab.act("arrival.arrive")
+        tab.act("settings_state.load")
+    assert answer.status_code == 303
+    assert answer.headers["location"] == "/settings"
+    assert tab.vars["person.problem_form"] == "key"
+    assert tab.vars["person.problem"]
+    assert tab.vars["settings_state.keys"] == []
+
+
+def test_a_refusal_is_said_once(ada: Visitor) -> None:
+    ada.post("/settings/keys/create", name="", scopes="orders:read")
+
+    with ada.tab() as tab:
+        tab.act("arrival.arrive")
+        first = tab.vars["person.problem"]
+        tab.act("arrival.arrive")
+
+    assert first
+    assert tab.vars["person.problem"] == ""
+
+
+def test_a_revoked_key_is_gone_and_the_page_says_so(ada: Visitor) -> None:
+    ada.post("/settings/keys/create", name="Claude", scopes="orders:read")
+    (key,) = [key for key in ada.web.do(ada.web.house.keys.list, ada.actor) if not key.is_master]
+
+    ada.post("/settings/keys/revoke", key_id=key.id)
+
+    with ada.tab() as tab:
+        tab.act("arrival.arrive")
+        tab.act("settings_state.load")
+    assert keys_of(ada) == []
+    assert tab.vars["settings_state.keys"] == []
+    assert "revoked" in tab.vars["person.notices"][-1]["text"]
+
+
+def test_a_replaced_master_key_signs_in_and_the_old_one_does_not(ada: Visitor) -> None:
+    other_browser = Visitor(ada.web, ada.view, ada.key)
+    other_browser.sign_in()
+
+    page = ada.post("/settings/keys/rotate-master")
+
+    new = block(page.text, "new-key")
+    assert other_browser.post("/sign-in/key", key=new, token=False).headers["location"] == "/"
+    assert other_browser.post("/sign-in/key", key=ada.key.reveal(), token=False).headers["location"] == "/sign-in?error=unknown"
+    assert ada.web.do(ada.web.house.sessions.resume, other_browser.cookie) is None
+    assert ada.web.do(ada.web.house.sessions.resume, ada.cookie) is not None
+
+
+def test_a_form_that_is_too_large_or_of_another_kind_is_refused(ada: Visitor) -> None:
+    large = ada.post("/settings/keys/create", name="x" * 300_000, scopes="orders:read")
+    other = ada._send("POST", "/settings/keys/create", json={"name": "x"}, headers={"origin": "http://localhost:8080"})
+
+    assert large.status_code == 413
+    assert other.status_code == 403
+    assert keys_of(ada) == []

@@ -1,0 +1,132 @@
+"""Stores at the hands of a person."""
+
+from collections.abc import Iterator
+
+import httpx
+import pytest
+
+from orderdesk_app.services.open_store import StoreRecord
+from tests.web.visitors import Tab, Visitor
+
+
+@pytest.fixture
+def tab(ada: Visitor) -> Iterator[Tab]:
+    with ada.tab() as tab:
+        yield tab
+
+
+@pytest.fixture
+def store(ada: Visitor, tab: Tab) -> StoreRecord:
+    """A sandbox store, added by the click that adds one."""
+    tab.act("stores_state.add_sandbox")
+    (record,) = stores_of(ada)
+    return record
+
+
+def stores_of(visitor: Visitor) -> list[StoreRecord]:
+    return list(visitor.web.do(visitor.web.house.store_desk.list, visitor.actor))
+
+
+def actions(visitor: Visitor) -> list[tuple[str, str]]:
+    return [(row.action, row.outcome) for row in visitor.web.do(visitor.web.house.activity.latest, visitor.actor)]
+
+
+def test_the_sandbox_is_there_after_one_click(ada: Visitor, tab: Tab, store: StoreRecord) -> None:
+    (card,) = tab.vars["stores_state.stores"]
+
+    assert card["name"] == "Sandbox store"
+    assert card["is_sandbox"] is True
+    assert card["store_id"] == store.store_id
+    assert "New" in card["folders"]
+    assert tab.vars["stores_state.busy"] == ""
+    assert tab.vars["person.notices"][-1]["tone"] == "green"
+    assert actions(ada)[0] == ("store.connect", "ok")
+
+
+def test_the_store_key_reaches_no_browser(ada: Visitor, tab: Tab, store: StoreRecord) -> None:
+    opened = ada.web.do(ada.web.house.stores.unseal, store)
+
+    tab.act("stores_state.test", row_id=store.id)
+
+    assert opened.access.api_key.reveal() not in tab.seen
+
+
+def test_a_connection_that_is_tried_shows_the_real_answer(ada: Visitor, tab: Tab, store: StoreRecord) -> None:
+    tab.act("stores_state.test", row_id=store.id)
+
+    assert "Order Desk answered in" in tab.vars["stores_state.answers"][store.id]
+    assert tab.vars["stores_state.answers_tone"][store.id] == "green"
+    assert ("store.test", "ok") in actions(ada)
+
+
+def test_a_store_that_does_not_answer_says_so_on_its_card(ada: Visitor, tab: Tab, store: StoreRecord, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def refuse(*_: object, **__: object) -> httpx.Response:
+        raise httpx.ConnectError("gone")
+
+    monkeypatch.setattr(httpx.AsyncClient, "send", refuse)
+    monkeypatch.setattr(httpx.AsyncClient, "request", refuse)
+    monkeypatch.setattr(ada.web.house.store_desk, "_patience_seconds", 0.2)
+
+    tab.act("stores_state.test", row_id=store.id)
+
+    assert tab.vars["stores_state.answers_tone"][store.id] == "red"
+    assert "gone" not in tab.seen
+
+
+def test_a_store_is_renamed(ada: Visitor, store: StoreRecord) -> None:
+    answer = ada.post("/stores/edit", row_id=store.id, store_name="Paper and Ink", label="eu", api_key="")
+
+    (record,) = stores_of(ada)
+    assert answer.headers["location"] == "/stores"
+    assert (record.name, record.label) == ("Paper and Ink", "eu")
+    assert ("store.edit", "ok") in actions(ada)
+
+
+def test_a_name_that_cannot_be_says_so_at_its_field_and_keeps_what_was_typed(ada: Visitor, tab: Tab, store: StoreRecord) -> None:
+    ada.post("/stores/edit", row_id=store.id, store_name="", label="eu", api_key="")
+
+    tab.act("arrival.arrive")
+
+    assert tab.vars["person.problem_form"] == f"edit-{store.id}"
+    assert tab.vars["person.problem"]
+    assert tab.vars["person.typed"]["label"] == "eu"
+
+
+def test_a_store_is_deleted_only_by_its_typed_name(ada: Visitor, tab: Tab, store: StoreRecord) -> None:
+    ada.post("/stores/delete", row_id=store.id, confirm="sandbox")
+    kept = stores_of(ada)
+    tab.act("arrival.arrive")
+    said = tab.vars["person.problem"]
+
+    ada.post("/stores/delete", row_id=store.id, confirm="Sandbox store")
+
+    assert len(kept) == 1
+    assert "Sandbox store" in said
+    assert stores_of(ada) == []
+    assert ("store.disconnect", "ok") in actions(ada)
+
+
+@pytest.mark.parametrize(("fields", "field"), [({"store_id": "abc", "api_key": "key"}, "store_id"), ({"store_id": "10001", "api_key": "two words"}, "api_key")])
+def test_a_store_that_cannot_be_connected_says_why_and_gives_no_key_back(ada: Visitor, tab: Tab, fields: dict[str, str], field: str) -> None:
+    ada.post("/stores/connect", **fields, store_name="Paper", label="")
+
+    tab.act("arrival.arrive")
+
+    assert tab.vars["person.problem_form"] == "connect"
+    assert tab.vars["person.problem_field"] == field
+    assert tab.vars["person.typed"]["store_name"] == "Paper"
+    assert "api_key" not in tab.vars["person.typed"]
+    assert stores_of(ada) == []
+
+
+def test_a_neighbour_cannot_touch_a_store(ada: Visitor, bert: Visitor, store: StoreRecord) -> None:
+    for path, fields in (
+        ("/stores/edit", {"row_id": store.id, "store_name": "Mine now", "label": "", "api_key": ""}),
+        ("/stores/delete", {"row_id": store.id, "confirm": store.name}),
+    ):
+        bert.post(path, **fields)
+    with bert.tab() as other:
+        other.act("stores_state.test", row_id=store.id)
+
+    assert [(record.id, record.name) for record in stores_of(ada)] == [(store.id, store.name)]
+    assert "no longer connected" in other.seen
