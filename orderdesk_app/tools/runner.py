@@ -56,7 +56,7 @@ class Runner:
             outcome = Outcome(None, error=error)
             TOOL_CALLS.labels("unknown", error.code, str(principal.actor.via) if principal else "stdio").inc()
             if principal is not None:
-                await self._audit.note(Entry(actor=principal.actor, action="tool", tool=name[:80], outcome=error.code))
+                await self._audit.note(Entry(actor=principal.actor, action="tool", tool="unknown", arguments={"name": name[:80]}, outcome=error.code))
             return outcome
         if tool.reads:
             return await self._run(principal, tool, given, sign_in)
