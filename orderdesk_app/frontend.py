@@ -126,13 +126,13 @@ def reflex_environment(settings: Settings, root: Path = ROOT) -> dict[str, str]:
 
 
 def allowed_origins(settings: Settings) -> tuple[str, ...]:
-    """Origins whose pages may talk to us: PUBLIC_URL's; in development every name of this machine."""
+    """Origins whose pages may talk to us: PUBLIC_URL's; in development every name of this machine, at the port of PUBLIC_URL and at the one that is served."""
     public = urlsplit(settings.public_url)
     own = f"{public.scheme}://{public.netloc}"
     if settings.is_production or not is_loopback(public.hostname or ""):
         return (own,)
-    port = f":{public.port}" if public.port else ""
-    return tuple(dict.fromkeys([own, *(f"{public.scheme}://{name}{port}" for name in ("localhost", "127.0.0.1", "[::1]"))]))
+    ports = dict.fromkeys((f":{public.port}" if public.port else "", f":{settings.port}"))
+    return tuple(dict.fromkeys([own, *(f"{public.scheme}://{name}{port}" for port in ports for name in ("localhost", "127.0.0.1", "[::1]"))]))
 
 
 def make_origin_relative(client: Path) -> None:

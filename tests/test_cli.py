@@ -1,0 +1,118 @@
+"""The `orderdesk` command, as a process: what it prints where, and how it ends."""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from orderdesk_app.cli import own_address, parser, server_command
+from orderdesk_app.config import load_settings
+from orderdesk_app.frontend import ROOT
+
+COMMANDS = ("serve", "build", "migrate", "stdio", "tools", "signin-link")
+Run = Callable[..., subprocess.CompletedProcess[str]]
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Run:
+    """Runs the command with a database of its own, from a folder that is not the project's."""
+    clean = {name: value for name, value in os.environ.items() if name in ("PATH", "HOME", "LANG")}
+
+    def start(*arguments: str, **settings: str) -> subprocess.CompletedProcess[str]:
+        environment = {**clean, "PYTHONPATH": str(ROOT), "DATABASE_URL": f"sqlite:///{tmp_path / 'app.db'}", **settings}
+        return subprocess.run(
+            [sys.executable, "-m", "orderdesk_app.cli", *arguments], cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=60, check=False
+        )
+
+    return start
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_each_command_explains_itself(command: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        parser().parse_args([command, "--help"])
+
+    words = capsys.readouterr().out
+    assert ended.value.code == 0
+    assert command in words
+    assert len(words.splitlines()) >= 5
+
+
+@pytest.mark.parametrize(
+    ("settings", "named"),
+    [
+        ({"PORT": "many"}, "PORT"),
+        ({"HOST": "0.0.0.0"}, "HOST"),
+        ({"APP_ENV": "production"}, "MCP_KMS_KEY"),
+        ({"DATABASE_URL": "mysql://x"}, "DATABASE_URL"),
+    ],
+)
+def test_a_wrong_setting_stops_the_start_and_is_named(run: Run, settings: dict[str, str], named: str) -> None:
+    ended = run("serve", **settings)
+
+    assert ended.returncode == 2
+    assert named in ended.stderr
+    assert "Traceback" not in ended.stderr
+    assert ended.stdout == ""
+
+
+def test_tools_prints_the_catalogue(run: Run) -> None:
+    table, full = run("tools"), run("tools", "--json")
+
+    names = [tool["name"] for tool in json.loads(full.stdout)]
+    assert [line.split()[0] for line in table.stdout.splitlines()] == names
+    assert "orders_update" in names
+
+
+def test_migrate_can_be_repeated(run: Run, tmp_path: Path) -> None:
+    first, second = run("migrate"), run("migrate")
+
+    assert (first.returncode, second.returncode) == (0, 0)
+    assert (tmp_path / "app.db").is_file()
+
+
+def test_a_sign_in_link_stands_alone_on_standard_output(run: Run) -> None:
+    ended = run("signin-link", LOG_LEVEL="DEBUG")
+
+    (line,) = ended.stdout.splitlines()
+    assert ended.returncode == 0
+    assert line.startswith("http://localhost:8080/sign-in/link?token=")
+    assert line.split("token=")[1] not in ended.stderr
+
+
+def test_there_is_no_link_without_a_web_app(run: Run) -> None:
+    ended = run("signin-link", ENABLE_WEBUI="false")
+
+    assert ended.returncode == 2
+    assert "ENABLE_WEBUI" in ended.stderr
+
+
+def test_a_first_start_that_nobody_could_enter_is_refused(run: Run) -> None:
+    ended = run("serve", ENABLE_WEBUI="false")
+
+    assert ended.returncode == 2
+    assert "ADMIN_MASTER_KEY" in ended.stderr
+
+
+def test_the_command_imports_no_web_framework() -> None:
+    code = "import sys, orderdesk_app.cli, orderdesk_app.server, orderdesk_app.routes; print(any(name == 'reflex' or name.startswith('reflex.') for name in sys.modules))"
+    ended = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=60, check=True)
+
+    assert ended.stdout.strip() == "False"
+
+
+def test_the_server_listens_where_the_settings_say_and_keeps_no_access_log() -> None:
+    command = server_command(load_settings({"PORT": "9123"}, None))
+
+    assert command[command.index("--port") + 1] == "9123"
+    assert command[command.index("--host") + 1] == "127.0.0.1"
+    assert "--no-access-log" in command
+
+
+def test_the_printed_address_has_the_port_that_is_served() -> None:
+    assert own_address(load_settings({"PORT": "9123"}, None)) == "http://localhost:9123"
+    assert own_address(load_settings({"PUBLIC_URL": "http://localhost:8080"}, None)) == "http://localhost:8080"

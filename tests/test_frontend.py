@@ -1,0 +1,133 @@
+"""The frontend is built when its sources changed, and only then."""
+
+import gzip
+import json
+import os
+import shutil
+from pathlib import Path
+
+import brotli
+import pytest
+
+from orderdesk_app.config import load_settings
+from orderdesk_app.errors import ConfigurationError
+from orderdesk_app.frontend import LOCKS, ROOT, SOURCES, Frontend, allowed_origins, make_origin_relative, reflex_environment
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    """A copy of all that the build reads."""
+    for name in (*SOURCES, *LOCKS, "requirements.lock"):
+        source, target = ROOT / name, tmp_path / name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        if source.is_dir():
+            shutil.copytree(source, target, ignore=shutil.ignore_patterns("__pycache__"))
+        else:
+            shutil.copy(source, target)
+    return tmp_path
+
+
+@pytest.fixture
+def built(project: Path) -> Frontend:
+    """The same, as a build leaves it."""
+    frontend = Frontend(project)
+    frontend.client.mkdir(parents=True)
+    (frontend.client / "index.html").write_text("<html></html>")
+    frontend.stamp.write_text(json.dumps({"fingerprint": frontend.fingerprint()}))
+    return frontend
+
+
+def test_an_unchanged_frontend_is_not_built_again(built: Frontend) -> None:
+    for path in built.root.rglob("*.py"):
+        os.utime(path, (1, 1))  # a checkout changes times, not contents
+
+    assert built.is_current()
+
+
+@pytest.mark.parametrize(
+    "name", ["orderdesk_app/states/home.py", "orderdesk_app/pages/home.py", "orderdesk_app/components/frame.py", "assets/look.css", "rxconfig.py", LOCKS[1]]
+)
+def test_a_changed_source_is_built(built: Frontend, name: str) -> None:
+    with (built.root / name).open("a") as file:
+        file.write("\n# changed\n")
+
+    assert not built.is_current()
+
+
+def test_a_new_state_and_a_removed_page_are_built(built: Frontend) -> None:
+    (built.root / "orderdesk_app/states/new.py").write_text("")
+    with_new = built.is_current()
+    (built.root / "orderdesk_app/states/new.py").unlink()
+    as_before = built.is_current()
+    (built.root / "orderdesk_app/pages/home.py").unlink()
+
+    assert (with_new, as_before, built.is_current()) == (False, True, False)
+
+
+def test_another_version_of_the_framework_is_built(built: Frontend) -> None:
+    lock = built.root / "requirements.lock"
+    lock.write_text(lock.read_text().replace("reflex==", "reflex==9."))
+
+    assert not built.is_current()
+
+
+def test_a_service_that_changes_needs_no_build(built: Frontend) -> None:
+    (built.root / "orderdesk_app/services").mkdir()
+    (built.root / "orderdesk_app/services/keys.py").write_text("changed = True")
+
+    assert built.is_current()
+
+
+def test_an_interrupted_build_is_none(built: Frontend) -> None:
+    (built.client / "index.html").unlink()
+
+    assert not built.is_current()
+
+
+def chunk(folder: Path, text: str) -> Path:
+    (folder / "assets").mkdir()
+    path = folder / "assets" / "reflex-env-1a2b.js"
+    path.write_text(text)
+    return path
+
+
+def test_built_pages_talk_to_the_host_they_came_from(tmp_path: Path) -> None:
+    path = chunk(tmp_path, "var e={PING:`http://localhost:8000/ping`,EVENT:`ws://localhost:8000/_event`};export{e as t};")
+
+    make_origin_relative(tmp_path)
+
+    text = path.read_text()
+    assert "localhost" not in text
+    assert "location.origin+`/ping`" in text
+    assert gzip.decompress(Path(f"{path}.gz").read_bytes()).decode() == text
+    assert brotli.decompress(Path(f"{path}.br").read_bytes()).decode() == text
+
+
+def test_another_shape_of_the_build_is_not_served(tmp_path: Path) -> None:
+    chunk(tmp_path, "var e={}")
+
+    with pytest.raises(ConfigurationError, match="make run"):
+        make_origin_relative(tmp_path)
+
+
+def test_the_lock_names_no_registry_and_no_machine() -> None:
+    text = "".join((ROOT / name).read_text() for name in LOCKS)
+
+    assert "resolved" not in text
+    assert "http://" not in text
+
+
+def test_serving_asks_the_network_nothing() -> None:
+    environment = reflex_environment(load_settings({}, None))
+
+    assert environment["REFLEX_TELEMETRY_ENABLED"] == "false"
+    assert environment["REFLEX_CHECK_LATEST_VERSION"] == "false"
+    assert environment["__REFLEX_SKIP_COMPILE"] == "true"
+
+
+def test_only_our_own_pages_may_connect() -> None:
+    production = {"APP_ENV": "production", "PUBLIC_URL": "https://orders.example.com", "MCP_KMS_KEY": "q83vEjRWeJCrze8SNFZ4kKvN7xI0VniQq83vEjRWeJA="}
+
+    assert allowed_origins(load_settings(production, None)) == ("https://orders.example.com",)
+    assert set(allowed_origins(load_settings({}, None))) == {"http://localhost:8080", "http://127.0.0.1:8080", "http://[::1]:8080"}
+    assert "http://localhost:9123" in allowed_origins(load_settings({"PORT": "9123"}, None))
