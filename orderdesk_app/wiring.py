@@ -31,6 +31,7 @@ from orderdesk_app.services.access import Access
 from orderdesk_app.services.activity import Activity
 from orderdesk_app.services.audit import Audit
 from orderdesk_app.services.console import ConsoleHistory
+from orderdesk_app.services.folders import Folders
 from orderdesk_app.services.journal import Journal
 from orderdesk_app.services.keys import Keys
 from orderdesk_app.services.limits import Limits
@@ -148,8 +149,9 @@ async def _build(settings: Settings, closing: AsyncExitStack, http: httpx.AsyncC
     reads = Reads(cache, signals, sealer, seal=settings.cache_backend != "memory")
     stores = Stores(database, signals, access, sealer, client, sandbox_keys, api_url=settings.orderdesk_api_url, sandbox_url=SANDBOX_API)
     journal = Journal(database, signals, sealer)
-    changes = OrderChanges(client, OrderLocks(Leases(database)), journal, reads, repeats=settings.mutation_max_retries, timeout=settings.http_timeout)
-    orders = Orders(client, reads, journal, changes, cache_seconds=settings.cache_ttl_orders)
+    folders = Folders(client, reads, cache_seconds=settings.cache_ttl_store_settings)
+    changes = OrderChanges(client, OrderLocks(Leases(database)), journal, reads, folders, repeats=settings.mutation_max_retries, timeout=settings.http_timeout)
+    orders = Orders(client, reads, journal, changes, folders, cache_seconds=settings.cache_ttl_orders)
     products = Products(client, reads, cache_seconds=settings.cache_ttl_products)
     runner = Runner(
         Toolbox(access=access, sign_in=sign_in, stores=stores, orders=orders, products=products, limits=limits),

@@ -30,6 +30,7 @@ from orderdesk_app.orderdesk.locks import Lock, OrderLocks
 from orderdesk_app.orderdesk.merge import FolderMove, Plan, plan_create, plan_update
 from orderdesk_app.orderdesk.patience import Patience
 from orderdesk_app.orderdesk.verdict import is_refusal, is_same, judge, may_still_happen
+from orderdesk_app.services.folders import Folders
 from orderdesk_app.services.journal import NOT_YET, Action, Journal, State, is_that_order
 from orderdesk_app.services.open_store import OpenStore
 from orderdesk_app.services.reads import Reads
@@ -92,12 +93,14 @@ class OrderChanges:
         locks: OrderLocks,
         journal: Journal,
         reads: Reads,
+        folders: Folders,
         *,
         repeats: int,
         timeout: float,
         sleep: Callable[[float], Awaitable[object]] = asyncio.sleep,
     ) -> None:
         self._client, self._locks, self._journal, self._reads = client, locks, journal, reads
+        self._folders_of = folders
         self._repeats, self._timeout, self._sleep = repeats, timeout, sleep
         self._running: set[asyncio.Future[Any]] = set()
 
@@ -450,7 +453,7 @@ class OrderChanges:
         wanted = merge.wanted_folder(changes)
         if wanted is None or merge.find_folder(wanted, store.record.folders) is not None:
             return store.record.folders
-        return folders_of(await self._client.get_store(store.access, patience))
+        return await self._folders_of.anew(store, patience)
 
     async def _begin(self, write: _Write, lock: Lock | None, *, before: Order | None, meant: Mapping[str, Any] | None, paths: Sequence[str]) -> None:
         try:
@@ -528,13 +531,6 @@ class OrderChanges:
         details["not_changed"] = ["folder_id"]
         words = f"{done}the order was not moved to folder {move.folder_name}. Repeat the move alone: changes with only folder_id {move.folder_id}."
         return _like(cause, f"{_reason(cause)} {words}", outcome_is_part=True, details=details)
-
-
-def folders_of(told: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:
-    """The folders of a store as Order Desk tells them: a map of id and name, or our own list of pairs."""
-    folders = told.get("folders") or {}
-    pairs = folders.items() if isinstance(folders, Mapping) else folders
-    return tuple((str(id_), str(name)) for id_, name in pairs)
 
 
 def as_sequence(value: object) -> Sequence[object]:

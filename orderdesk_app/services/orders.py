@@ -10,9 +10,10 @@ from orderdesk_app.orderdesk import json_text
 from orderdesk_app.orderdesk.answers import OrderPage
 from orderdesk_app.orderdesk.client import OrderDeskClient
 from orderdesk_app.orderdesk.patience import Patience
+from orderdesk_app.services.folders import FolderList, Folders
 from orderdesk_app.services.journal import Journal, may_settle
 from orderdesk_app.services.open_store import OpenStore
-from orderdesk_app.services.order_changes import Deleted, OrderChanges, Written, folders_of
+from orderdesk_app.services.order_changes import Deleted, OrderChanges, Written
 from orderdesk_app.services.order_search import OrderQuery, Rows, names_unknown_folder, search_orders, together, upstream_parameters
 from orderdesk_app.services.reads import Reads
 
@@ -36,13 +37,15 @@ class OrderRows:
     has_more: bool
     cached: bool
     matched_by: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    folders: FolderList = ()
 
 
 class Orders:
     """What a person or an agent may ask about orders. Raises the errors of `errors.py`; a failed write says through `outcome` what became of it."""
 
-    def __init__(self, client: OrderDeskClient, reads: Reads, journal: Journal, changes: OrderChanges, *, cache_seconds: float) -> None:
+    def __init__(self, client: OrderDeskClient, reads: Reads, journal: Journal, changes: OrderChanges, folders: Folders, *, cache_seconds: float) -> None:
         self._client, self._reads, self._journal, self._changes, self._seconds = client, reads, journal, changes, cache_seconds
+        self._folders = folders
 
     async def get(self, actor: Actor, store: OpenStore, order_id: OrderId, patience: Patience) -> Fetched:
         """One whole order. Raises NotFound. A fresh read settles writes of this order whose outcome was not known."""
@@ -66,7 +69,7 @@ class Orders:
         _need(actor, Scope.ORDERS_READ)
         folders = store.record.folders
         if names_unknown_folder(query, folders):
-            folders = folders_of(await self._client.get_store(store.access, patience))
+            folders = await self._folders.anew(store, patience)
         parameters = upstream_parameters(query, folders)
         search = (query.search or "").strip()
         name = json_text.dumps({**parameters, "limit": query.limit, "offset": query.offset, "?": search}).decode()
@@ -77,7 +80,8 @@ class Orders:
 
         told, cached = await self._reads.get(store.record, "orders", name, self._seconds, fetch)
         matched = {order_id: tuple(fields) for order_id, fields in told["matched_by"].items()}
-        return OrderRows(told["orders"], told["total"], query.limit, query.offset, told["has_more"], cached, matched)
+        named = await self._folders.naming(store, (row.get("folder_id") for row in told["orders"]), patience)
+        return OrderRows(told["orders"], told["total"], query.limit, query.offset, told["has_more"], cached, matched, named)
 
     async def create(self, actor: Actor, store: OpenStore, order_data: Any, patience: Patience) -> Written:
         """A new order. Raises ValidationFailed, Conflict naming the order that exists, OutcomeUnknown naming the source id to look for."""

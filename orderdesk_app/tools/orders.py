@@ -11,7 +11,7 @@ from orderdesk_app.services.order_search import OrderQuery
 from orderdesk_app.tools.arguments import Arguments, DigitsId, StoreIdentifier, TextId
 from orderdesk_app.tools.catalogue import ToolCall, tool
 from orderdesk_app.tools.paging import Pagination, pagination
-from orderdesk_app.tools.views import Showing, check_fields, plain, selected, summary, untrusted_paths
+from orderdesk_app.tools.views import Showing, check_fields, folder_name, plain, selected, summary, untrusted_paths
 
 _SHOWING = Showing()
 _SORTABLE = tuple(
@@ -48,6 +48,7 @@ class WrittenOrder(TypedDict):
     order: Order
     changed: Annotated[list[str], Field(description="Dotted paths of what is different now.")]
     change_id: Annotated[str | None, Field(description="Names this change in the activity; null when nothing had to be written.")]
+    differing: NotRequired[Annotated[list[str], Field(description="Paths that Order Desk wrote in another way than it was told to.")]]
     untrusted: NotRequired[Untrusted]
 
 
@@ -179,10 +180,10 @@ async def orders_list(call: ToolCall, arguments: ListOrders) -> OrderRows:
     untrusted: list[str] = []
     for index, row in enumerate(found.orders):
         if arguments.view == "full" or arguments.fields:
-            shown = selected({**_SHOWING.of(row), "folder": call.store.record.folder_name(row.get("folder_id")) or ""}, arguments.fields)
+            shown = selected({**_SHOWING.of(row), "folder": folder_name(row, found.folders)}, arguments.fields)
             untrusted += untrusted_paths(shown, f"orders[{index}]")
         else:
-            shown = summary(row, call.store.record)
+            shown = summary(row, found.folders)
         matched = found.matched_by.get(str(row.get("id", "")))
         rows.append({**shown, "matched_by": matched} if matched else shown)
     result: OrderRows = {
@@ -252,6 +253,8 @@ async def orders_delete(call: ToolCall, arguments: DeleteOrder) -> DeletedOrder:
 def _written(written: Any) -> WrittenOrder:
     shown: dict[str, Any] = plain(written.order)
     result: WrittenOrder = {"order": shown, "changed": list(written.changed), "change_id": written.change_id}
+    if written.differing:
+        result["differing"] = list(written.differing)
     untrusted = untrusted_paths(shown, "order")
     if untrusted:
         result["untrusted"] = untrusted

@@ -10,7 +10,7 @@ from orderdesk_app.errors import ValidationFailed
 from orderdesk_app.orderdesk.dates import to_iso
 from orderdesk_app.orderdesk.merge import ADDRESS_FIELDS, READ_ONLY, WRITABLE
 from orderdesk_app.orderdesk.verdict import FREE_MAPS
-from orderdesk_app.services.open_store import StoreRecord
+from orderdesk_app.services.folders import FolderList
 
 _DATES = frozenset({"date_added", "date_updated"})
 _FREE = frozenset({*FREE_MAPS, "metadata", "variation_list"})  # maps whose keys and words are somebody's own
@@ -80,7 +80,7 @@ def plain(value: Any, *, key: str = "", is_free: bool = False) -> Any:
     return value
 
 
-def summary(order: Mapping[str, Any], store: StoreRecord) -> dict[str, Any]:
+def summary(order: Mapping[str, Any], folders: FolderList) -> dict[str, Any]:
     """An order as one row of a list."""
     shipping, customer = _map(order.get("shipping")), _map(order.get("customer"))
     return {
@@ -89,7 +89,7 @@ def summary(order: Mapping[str, Any], store: StoreRecord) -> dict[str, Any]:
         "source_name": str(order.get("source_name") or ""),
         "date_added": to_iso(str(order.get("date_added") or "")),
         "date_updated": to_iso(str(order.get("date_updated") or "")),
-        "folder": store.folder_name(order.get("folder_id")) or str(order.get("folder_id") or ""),
+        "folder": folder_name(order, folders),
         "email": str(order.get("email") or ""),
         "customer": _who(customer) or _who(shipping),
         "city": str(shipping.get("city") or ""),
@@ -97,6 +97,12 @@ def summary(order: Mapping[str, Any], store: StoreRecord) -> dict[str, Any]:
         "order_total": plain(order.get("order_total", 0)),
         "item_count": len(order.get("order_items") or []),
     }
+
+
+def folder_name(order: Mapping[str, Any], folders: FolderList) -> str:
+    """The name of the order's folder; its id where nobody knows the name."""
+    wanted = str(order.get("folder_id") or "")
+    return next((name for id_, name in folders if id_ == wanted), wanted)
 
 
 def selected(shown: dict[str, Any], fields: Sequence[str] | None) -> dict[str, Any]:

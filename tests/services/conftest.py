@@ -26,6 +26,7 @@ from orderdesk_app.orderdesk.client import OrderDeskClient, open_http
 from orderdesk_app.orderdesk.locks import OrderLocks
 from orderdesk_app.orderdesk.patience import Patience
 from orderdesk_app.security.sealing import Sealer
+from orderdesk_app.services.folders import Folders
 from orderdesk_app.services.journal import Journal
 from orderdesk_app.services.open_store import OpenStore, StoreRecord
 from orderdesk_app.services.order_changes import OrderChanges
@@ -134,9 +135,10 @@ async def a_process(
     client = OrderDeskClient(http, MemoryBuckets(time), timeout=TIMEOUT, max_retries=3, sleep=time.sleep, clock=time, random=lambda: 1.0)
     reads = Reads(MemoryCache(clock=time), signals, sealer, seal=True)
     journal = Journal(database, signals, sealer)
-    changes = OrderChanges(client, OrderLocks(Leases(database)), journal, reads, repeats=repeats, timeout=TIMEOUT, sleep=time.sleep)
+    folders = Folders(client, reads, cache_seconds=300)
+    changes = OrderChanges(client, OrderLocks(Leases(database)), journal, reads, folders, repeats=repeats, timeout=TIMEOUT, sleep=time.sleep)
     assert app.faults is not None
-    orders = Orders(client, reads, journal, changes, cache_seconds=15)
+    orders = Orders(client, reads, journal, changes, folders, cache_seconds=15)
     return OrderWorld(orders, changes, reads, journal, database, app, app.faults, time, actor, store)
 
 

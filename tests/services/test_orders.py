@@ -548,6 +548,24 @@ async def test_filters_are_order_desks_own(world: OrderWorld) -> None:
     }  # fmt: skip
 
 
+async def test_a_folder_made_since_is_named_and_asked_for_once(world: OrderWorld) -> None:
+    old = replace(world.store, record=replace(world.store.record, folders=world.store.record.folders[:1]))
+
+    lists = [await world.orders.list(world.actor, old, OrderQuery(folder_id="21655", offset=offset), world.patience()) for offset in (0, 1)]
+
+    assert all(dict(rows.folders)["21655"] == "Prepared" for rows in lists)
+    assert len(world.faults.requests(method="GET", path="/store")) == 1
+
+
+async def test_a_list_does_not_fail_for_want_of_a_folders_name(world: OrderWorld) -> None:
+    old = replace(world.store, record=replace(world.store.record, folders=()))
+    world.fault("server_error", path="/store", times=-1)
+
+    rows = await world.orders.list(world.actor, old, OrderQuery(limit=2), world.patience())
+
+    assert len(rows.orders) == 2
+
+
 async def test_status_is_the_folder_of_that_name(world: OrderWorld) -> None:
     rows = await listed(world, status="shipped", limit=10)
 
