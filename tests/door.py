@@ -122,15 +122,15 @@ def door(tmp_path_factory: pytest.TempPathFactory, sqlite_template: Path, sandbo
         yield opened
 
 
-def call(tool: str, arguments: Any = None, *, id: Any = 1, **meta: Any) -> dict[str, Any]:
+def call(tool: str, arguments: Any = None, *, message_id: Any = 1, **meta: Any) -> dict[str, Any]:
     """A tools/call as it stands in a body."""
     params: dict[str, Any] = {"name": tool, "arguments": arguments if arguments is not None else {}}
     if meta:
         params["_meta"] = meta
-    return {"jsonrpc": "2.0", "id": id, "method": "tools/call", "params": params}
+    return {"jsonrpc": "2.0", "id": message_id, "method": "tools/call", "params": params}
 
 
-def modern(method: str, params: dict[str, Any] | None = None, *, id: Any = 1, **meta: Any) -> tuple[dict[str, str], dict[str, Any]]:
+def modern(method: str, params: dict[str, Any] | None = None, *, message_id: Any = 1, **meta: Any) -> tuple[dict[str, str], dict[str, Any]]:
     """Headers and body of a request of revision 2026-07-28."""
     about = {
         "io.modelcontextprotocol/protocolVersion": MODERN,
@@ -141,4 +141,4 @@ def modern(method: str, params: dict[str, Any] | None = None, *, id: Any = 1, **
     headers = {"mcp-protocol-version": MODERN, "mcp-method": method}
     if params and "name" in params:
         headers["mcp-name"] = params["name"]
-    return headers, {"jsonrpc": "2.0", "id": id, "method": method, "params": {**(params or {}), "_meta": about}}
+    return headers, {"jsonrpc": "2.0", "id": message_id, "method": method, "params": {**(params or {}), "_meta": about}}

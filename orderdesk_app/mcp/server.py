@@ -24,7 +24,7 @@ from orderdesk_app.tools.runner import Outcome, Runner
 
 _LOG = log(__name__)
 CLIENT_INFO = "io.modelcontextprotocol/clientInfo"
-INTERNAL_ERROR = -32603
+INVALID_PARAMS, INTERNAL_ERROR = -32602, -32603
 INSTRUCTIONS = (
     "Read and change the orders of Order Desk stores. Find orders with orders_list, read one with orders_get, change it with orders_update "
     "(send only what changes; pass expected_date_updated to be refused when somebody else changed it meanwhile). Ids are Order Desk's own."
@@ -78,8 +78,10 @@ class AgentDoor:
             on_list_tools=self._list_tools,
             on_call_tool=self._call_tool,
             on_list_prompts=self._list_prompts,
+            on_get_prompt=self._get_prompt,
             on_list_resources=self._list_resources,
             on_list_resource_templates=self._list_templates,
+            on_read_resource=self._read_resource,
         )
         server.middleware[:] = [self._watch]  # in place of the SDK's tracing, which nobody collects here
         return server
@@ -128,6 +130,12 @@ class AgentDoor:
 
     async def _list_templates(self, ctx: ServerRequestContext[Any, Any], params: types.PaginatedRequestParams | None) -> types.ListResourceTemplatesResult:
         return types.ListResourceTemplatesResult(resource_templates=[])
+
+    async def _get_prompt(self, ctx: ServerRequestContext[Any, Any], params: types.GetPromptRequestParams) -> types.GetPromptResult:
+        raise MCPError(INVALID_PARAMS, "There is no such prompt: this server has tools only.", {"name": params.name})
+
+    async def _read_resource(self, ctx: ServerRequestContext[Any, Any], params: types.ReadResourceRequestParams) -> types.ReadResourceResult:
+        raise MCPError(INVALID_PARAMS, "There is no such resource: this server has tools only.", {"uri": str(params.uri)})
 
     async def _call_tool(self, ctx: ServerRequestContext[Any, Any], params: types.CallToolRequestParams) -> types.CallToolResult:
         caller = self._who_calls(ctx)

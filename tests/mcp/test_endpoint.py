@@ -2,6 +2,7 @@
 
 import json
 import re
+import time
 from collections.abc import Iterator
 
 import httpx
@@ -201,7 +202,7 @@ def test_a_request_id_comes_back_and_stands_in_the_log(agent: httpx.Client, door
     answer = agent.post("/mcp", json=LIST, headers={"x-request-id": "from-outside-0001"})
 
     assert answer.headers["x-request-id"] == "from-outside-0001"
-    assert '"request_id": "from-outside-0001"' in door.server.log.read_text()
+    assert _appears(door, '"request_id": "from-outside-0001"')  # it is written after the answer
 
 
 @pytest.mark.parametrize("given", ["short", "with space inside", "x" * 65, 'quote"quote"', "näme-with-umlaut", "<script>alert</script>"])
@@ -232,8 +233,8 @@ def _request(door: Door, body: bytes, *lines: bytes, path: bytes = b"/mcp", host
 
 
 def test_requests_sent_in_one_go_are_answered_in_their_order(door: Door) -> None:
-    one = _body(call("stores_list", id=1))
-    two = _body(call("stores_resolve", {"identifier": door.store_id}, id=2))
+    one = _body(call("stores_list", message_id=1))
+    two = _body(call("stores_resolve", {"identifier": door.store_id}, message_id=2))
     requests = b"".join(_request(door, body, b"content-length: %d" % len(body)) for body in (one, two, one))
 
     answer = door.raw(requests)
@@ -272,6 +273,13 @@ def test_who_hangs_up_in_the_middle_harms_nobody(door: Door, agent: httpx.Client
 
     assert agent.post("/mcp", json=LIST).status_code == 200
     assert "Traceback" not in door.server.log.read_text()
+
+
+def _appears(door: Door, text: str) -> bool:
+    until = time.monotonic() + 5
+    while text not in door.server.log.read_text() and time.monotonic() < until:
+        time.sleep(0.02)
+    return text in door.server.log.read_text()
 
 
 def _body(value: object) -> bytes:

@@ -17,12 +17,15 @@ def told(monkeypatch: pytest.MonkeyPatch) -> Told:
 
 
 async def test_a_long_call_is_heard_of_again_and_again(told: Told) -> None:
+    often = asyncio.Event()
+
     async def hear(progress: float, total: float | None, message: str | None) -> None:
         told.append((progress, total, message))
+        if len(told) == 4:
+            often.set()
 
     async with telling_progress(hear):
-        while len(told) < 4:
-            await asyncio.sleep(0.005)
+        await often.wait()
 
     steps = [step for step, _, _ in told]
     assert steps == sorted(set(steps))

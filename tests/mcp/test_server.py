@@ -49,6 +49,17 @@ async def test_prompts_and_resources_are_listed_and_empty(door: Door, revision: 
         assert (await client.list_resource_templates()).resource_templates == []
 
 
+async def test_a_prompt_or_resource_that_is_not_there_is_named(door: Door, revision: str) -> None:
+    async with door.client(revision) as client:
+        with pytest.raises(MCPError) as no_prompt:
+            await client.get_prompt("daily")
+        with pytest.raises(MCPError) as no_resource:
+            await client.read_resource("orderdesk://orders/1")
+
+    assert (no_prompt.value.error.code, no_prompt.value.error.data) == (-32602, {"name": "daily"})
+    assert (no_resource.value.error.code, no_resource.value.error.data) == (-32602, {"uri": "orderdesk://orders/1"})
+
+
 async def test_every_tool_answers_as_its_schema_says(door: Door, revision: str) -> None:
     deleted = str(100000040 + REVISIONS.index(revision))
     spare = str(10080 + REVISIONS.index(revision))

@@ -97,7 +97,7 @@ async def test_progress_is_told_over_stdio(door: Door) -> None:
 
 
 def test_what_was_asked_before_the_end_is_answered_and_written_down(door: Door) -> None:
-    asked = [call("stores_list", id=number) for number in range(5)]
+    asked = [call("stores_list", message_id=number) for number in range(5)]
 
     code, answers, errors = _pipe(_environment(door, door.key), HELLO, {"jsonrpc": "2.0", "method": "notifications/initialized"}, *asked)
 
@@ -125,7 +125,7 @@ def test_stdout_holds_nothing_but_messages(door: Door) -> None:
     [b"hello\n", b"{\n", b"\xff\xfe\n", b'{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"orders_list","arguments":{"limit":NaN}}}\n', b"[]\n"],
 )
 def test_a_line_that_is_no_message_is_refused_and_the_next_one_served(door: Door, line: bytes) -> None:
-    code, answers, _ = _pipe(_environment(door, door.key), HELLO, line, call("stores_list", id="after"))
+    code, answers, _ = _pipe(_environment(door, door.key), HELLO, line, call("stores_list", message_id="after"))
 
     assert code == 0
     refused = next(answer for answer in answers if "error" in answer)
@@ -136,7 +136,9 @@ def test_a_line_that_is_no_message_is_refused_and_the_next_one_served(door: Door
 
 def test_a_modern_request_needs_no_handshake(door: Door) -> None:
     code, answers, _ = _pipe(
-        _environment(door, door.key), modern("server/discover", id=1)[1], modern("tools/call", {"name": "stores_list", "arguments": {}}, id=2)[1]
+        _environment(door, door.key),
+        modern("server/discover", message_id=1)[1],
+        modern("tools/call", {"name": "stores_list", "arguments": {}}, message_id=2)[1],
     )
 
     assert code == 0
