@@ -95,8 +95,8 @@ class Front:
         return None
 
     def _is_ours(self, host: str) -> bool:
-        parts = urlsplit(f"//{host}")
         try:
+            parts = urlsplit(f"//{host}")
             name, port = (parts.hostname or "").rstrip("."), parts.port
         except ValueError:
             return False
@@ -107,8 +107,8 @@ class Front:
         return name == self._host and port in (None, *self._ports)
 
     def _is_our_origin(self, origin: str) -> bool:
-        parts = urlsplit(origin)
         try:
+            parts = urlsplit(origin)
             port = parts.port or (443 if parts.scheme == "https" else 80)
         except ValueError:
             return False
@@ -126,7 +126,10 @@ class Front:
         if not chain:
             return peer
         told = chain[-self._proxies] if len(chain) >= self._proxies else chain[0]
-        told = told.rsplit(":", 1)[0] if told.count(":") == 1 else told.strip("[]")
+        if told.startswith("["):
+            told = told[1:].partition("]")[0]  # [address]:port
+        elif told.count(":") == 1:
+            told = told.partition(":")[0]
         try:
             return str(ip_address(told))
         except ValueError:

@@ -1,0 +1,232 @@
+"""What every request passes first: Host, Origin, its id, and where it comes from."""
+
+import json
+from typing import Any
+
+import httpx
+import pytest
+from starlette.types import Receive, Scope, Send
+
+from orderdesk_app.context import current_request
+from orderdesk_app.routes.front import ADDRESS, Front, route_of
+from tests.door import Door
+
+OPEN = ("/health/live", "/health/ready")
+
+
+class Told:
+    """An app that tells what it was given."""
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        body = json.dumps({"address": scope.get(ADDRESS), "request_id": current_request().request_id}).encode()
+        await send({"type": "http.response.start", "status": 200, "headers": [(b"content-type", b"application/json")]})
+        await send({"type": "http.response.body", "body": body})
+
+
+def front(app: Any = None, *, public_url: str = "http://localhost:8080", port: int = 8080, is_production: bool = False, proxies: int = 0) -> Front:
+    return Front(app or Told(), public_url=public_url, port=port, is_production=is_production, trusted_proxies=proxies)
+
+
+async def ask(app: Front, path: str = "/mcp", **headers: str) -> httpx.Response:
+    """`host` and others by name, `_` for `-`; the caller's own address is 198.51.100.7."""
+    transport = httpx.ASGITransport(app, client=("198.51.100.7", 4711), raise_app_exceptions=False)
+    async with httpx.AsyncClient(transport=transport, base_url="http://localhost:8080") as http:
+        return await http.get(path, headers={name.replace("_", "-"): value for name, value in headers.items()})
+
+
+# ------------------------------------------------------------------ Host
+
+
+@pytest.mark.parametrize(
+    "host", ["localhost:8080", "127.0.0.1:8080", "[::1]:8080", "LOCALHOST:8080", "localhost", "localhost:9000", "localhost.:8080", "127.0.0.2"]
+)
+async def test_in_development_every_name_of_this_machine_is_ours(host: str) -> None:
+    assert (await ask(front(), host=host)).status_code == 200
+
+
+@pytest.mark.parametrize(
+    "host",
+    [
+        "evil.example",
+        "evil.example:8080",
+        "localhost.evil.example",
+        "localhost@evil.example",
+        "localhost/evil",
+        "localhost:port",
+        "localhost:99999",
+        "10.0.0.1:8080",
+        "",
+        " ",
+        "[::1",
+        "[::2]:8080",
+    ],
+)
+async def test_any_other_host_is_misdirected(host: str) -> None:
+    answer = await ask(front(), host=host)
+
+    assert answer.status_code == 421
+    assert answer.json()["error"] == "misdirected_request"
+    assert answer.headers["x-request-id"]
+
+
+@pytest.mark.parametrize(
+    ("host", "status"),
+    [
+        ("orders.example.com", 200),
+        ("ORDERS.example.com:443", 200),
+        ("orders.example.com:8080", 421),
+        ("localhost:8080", 421),
+        ("127.0.0.1", 421),
+        ("example.com", 421),
+    ],
+)
+async def test_in_production_only_the_public_name_is_ours(host: str, status: int) -> None:
+    production = front(public_url="https://orders.example.com", is_production=True)
+
+    assert (await ask(production, host=host)).status_code == status
+
+
+@pytest.mark.parametrize("path", OPEN)
+async def test_probes_that_know_the_address_alone_are_let_in(path: str) -> None:
+    production = front(public_url="https://orders.example.com", is_production=True)
+
+    assert (await ask(production, path, host="10.1.2.3:8080", origin="http://anywhere")).status_code == 200
+    assert (await ask(production, "/health", host="10.1.2.3:8080")).status_code == 421
+
+
+# ------------------------------------------------------------------ Origin
+
+
+@pytest.mark.parametrize("origin", ["http://localhost:8080", "http://127.0.0.1:8080", "http://[::1]:8080"])
+async def test_pages_of_ours_may_ask(origin: str) -> None:
+    assert (await ask(front(), origin=origin)).status_code == 200
+
+
+@pytest.mark.parametrize(
+    "origin",
+    [
+        "null",
+        "",
+        "https://evil.example",
+        "http://localhost:3000",
+        "https://localhost:8080",
+        "http://localhost:8080.evil.example",
+        "http://localhost",
+        "localhost:8080",
+        "http://localhost:x",
+        "http://[",
+        "http://[::1",
+    ],
+)
+async def test_pages_of_others_may_not(origin: str) -> None:
+    answer = await ask(front(), origin=origin)
+
+    assert answer.status_code == 403
+    assert answer.json()["error"] == "forbidden_origin"
+
+
+async def test_behind_https_the_origin_has_no_port() -> None:
+    production = front(public_url="https://orders.example.com", is_production=True)
+
+    assert (await ask(production, host="orders.example.com", origin="https://orders.example.com")).status_code == 200
+    assert (await ask(production, host="orders.example.com", origin="http://orders.example.com")).status_code == 403
+
+
+# ------------------------------------------------------------------ whose address
+
+
+@pytest.mark.parametrize(
+    ("proxies", "forwarded", "address"),
+    [
+        (0, "203.0.113.1", "198.51.100.7"),  # nobody is trusted: what is told does not count
+        (1, "203.0.113.1", "203.0.113.1"),
+        (1, "10.9.9.9, 203.0.113.1", "203.0.113.1"),  # the caller wrote the first one
+        (1, "10.9.9.9,, 203.0.113.1 ", "203.0.113.1"),
+        (2, "10.9.9.9, 203.0.113.1, 192.0.2.8", "203.0.113.1"),
+        (2, "203.0.113.1", "203.0.113.1"),
+        (1, "203.0.113.1:5678", "203.0.113.1"),
+        (1, "2001:db8::1", "2001:db8::1"),
+        (1, "[2001:db8::1]", "2001:db8::1"),
+        (1, "[2001:db8::1]:5678", "2001:db8::1"),
+        (1, "unknown", "198.51.100.7"),
+        (1, "<script>", "198.51.100.7"),
+        (1, "", "198.51.100.7"),
+    ],
+)
+async def test_a_forwarded_address_counts_as_far_as_proxies_are_trusted(proxies: int, forwarded: str, address: str) -> None:
+    answer = await ask(front(proxies=proxies), x_forwarded_for=forwarded)
+
+    assert answer.json()["address"] == address
+
+
+async def test_several_forwarding_lines_are_one_list() -> None:
+    transport = httpx.ASGITransport(front(proxies=1), client=("198.51.100.7", 1))
+    async with httpx.AsyncClient(transport=transport, base_url="http://localhost:8080") as http:
+        answer = await http.get("/mcp", headers=[("x-forwarded-for", "10.9.9.9"), ("x-forwarded-for", "203.0.113.1")])
+
+    assert answer.json()["address"] == "203.0.113.1"
+
+
+# ------------------------------------------------------------------ ids and faults
+
+
+async def test_the_id_of_a_request_is_known_inside_and_told_outside() -> None:
+    answer = await ask(front(), x_request_id="abc-12345")
+
+    assert answer.headers["x-request-id"] == answer.json()["request_id"] == "abc-12345"
+
+
+async def test_a_fault_of_ours_tells_its_reference_and_nothing_else() -> None:
+    async def broken(scope: Scope, receive: Receive, send: Send) -> None:
+        raise KeyError("a secret of the database")
+
+    answer = await ask(front(broken), x_request_id="abc-12345")
+
+    assert answer.status_code == 500
+    assert answer.json()["reference"] == "abc-12345"
+    assert "secret" not in answer.text
+
+
+@pytest.mark.parametrize(
+    ("path", "route"),
+    [("/mcp", "/mcp"), ("/health/ready", "/health/ready"), ("/assets/x.js", "/assets"), ("/stores/1", "web"), ("/mcpx", "web"), ("/" + "x" * 500, "web")],
+)
+def test_metrics_know_a_few_routes_alone(path: str, route: str) -> None:
+    assert route_of(path) == route
+
+
+async def test_a_websocket_from_elsewhere_is_closed() -> None:
+    sent: list[Any] = []
+
+    async def receive() -> Any:
+        return {"type": "websocket.connect"}
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    for headers in ([(b"host", b"evil.example")], [(b"host", b"localhost:8080"), (b"origin", b"https://evil.example")]):
+        await front()({"type": "websocket", "path": "/_event", "headers": headers, "client": None}, receive, send)
+
+    assert [message["type"] for message in sent] == ["websocket.close", "websocket.close"]
+
+
+# ------------------------------------------------------------------ the real server
+
+
+@pytest.mark.parametrize("path", ["/mcp", "/health", "/metrics", "/anything"])
+@pytest.mark.parametrize(
+    ("lines", "status"),
+    [(b"host: evil.example", 421), (b"host: localhost\r\norigin: https://evil.example", 403), (b"host: localhost\r\nhost: evil.example", 421)],
+)
+def test_a_real_socket_is_judged_alike(door: Door, path: str, lines: bytes, status: int) -> None:
+    answer = door.raw(b"GET " + path.encode() + b" HTTP/1.1\r\n" + lines + b"\r\nconnection: close\r\n\r\n")
+
+    assert int(answer.split()[1]) in (status, 400)
+    assert answer.split()[1] != b"400" or lines.count(b"host") == 2
+
+
+@pytest.mark.parametrize("path", OPEN)
+def test_probes_pass_on_a_real_socket(door: Door, path: str) -> None:
+    answer = door.raw(b"GET " + path.encode() + b" HTTP/1.1\r\nhost: 10.1.2.3\r\norigin: http://other\r\nconnection: close\r\n\r\n")
+
+    assert answer.startswith(b"HTTP/1.1 200 ")
