@@ -72,7 +72,7 @@ class ConsoleHistory:
             await session.flush()
             old = (await session.exec(owned(actor, ConsoleCall).order_by(col(ConsoleCall.at).desc(), col(ConsoleCall.id).desc()).offset(KEPT))).all()
             if old:
-                await session.execute(
+                await session.exec(
                     delete(ConsoleCall).where(col(ConsoleCall.id).in_([entry.id for entry in old]), col(ConsoleCall.tenant_id) == actor.tenant_id)
                 )
         return kept

@@ -74,13 +74,13 @@ class DatabaseRows:
                 for change, body in zip(changes, sealed, strict=True):
                     if change.seen == 0:
                         values = {"store_row_id": owner[0], "kind": change.kind, "object_id": change.object_id, "body": body, "version": 1}
-                        await session.execute(insert(SandboxRow).values(values))
+                        await session.exec(insert(SandboxRow).values(values))
                         continue
                     where = (
                         col(SandboxRow.store_row_id) == owner[0], col(SandboxRow.kind) == change.kind,
                         col(SandboxRow.object_id) == change.object_id, col(SandboxRow.version) == change.seen,
                     )  # fmt: skip
-                    done = await session.execute(update(SandboxRow).where(*where).values(body=body, version=change.seen + 1))
+                    done = await session.exec(update(SandboxRow).where(*where).values(body=body, version=change.seen + 1))
                     if getattr(done, "rowcount", 0) != 1:
                         raise _SeenOld
         except (_SeenOld, IntegrityError):

@@ -154,7 +154,7 @@ class Stores:
         table: Any = Credential if actor.credential_id else Session
         row_id = actor.credential_id or actor.session_id
         async with self._database.write() as session:
-            await session.execute(update(table).where(table.id == row_id, table.tenant_id == actor.tenant_id).values(active_store_id=record.id))
+            await session.exec(update(table).where(table.id == row_id, table.tenant_id == actor.tenant_id).values(active_store_id=record.id))
             await self._signals.publish(session, f"tenant:{actor.tenant_id}")
         return record
 
@@ -164,8 +164,8 @@ class Stores:
         _may_write(actor)
         record = self._own((await self._access.account(actor.tenant_id)).stores, store_id)
         async with self._database.write() as session:
-            await session.execute(delete(Change).where(col(Change.store_row_id) == record.id, col(Change.tenant_id) == actor.tenant_id))
-            gone = await session.execute(delete(Store).where(col(Store.id) == record.id, col(Store.tenant_id) == actor.tenant_id))
+            await session.exec(delete(Change).where(col(Change.store_row_id) == record.id, col(Change.tenant_id) == actor.tenant_id))
+            gone = await session.exec(delete(Store).where(col(Store.id) == record.id, col(Store.tenant_id) == actor.tenant_id))
             if getattr(gone, "rowcount", 0) == 0:
                 raise NotFound("That store is no longer connected.", field="store_id")
             await self._signals.publish(session, f"tenant:{actor.tenant_id}")
