@@ -44,6 +44,7 @@
   document.addEventListener("click", (event) => {
     const target = event.target instanceof Element ? event.target : null;
     if (!target) return;
+    if (target.closest(".skip")) { event.preventDefault(); document.getElementById("main")?.focus(); return; }  // the router would only change the address
     const opener = target.closest("[data-opens]");
     if (opener) { event.preventDefault(); openWith(opener.dataset.opens); return; }
     if (target.closest("[data-closes]")) { target.closest("dialog")?.close(); return; }

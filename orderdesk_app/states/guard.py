@@ -40,7 +40,8 @@ class Guard(Middleware):
         user = await wiring.current().sessions.resume(session_cookie(root.router.headers.cookie))
         person = await self._bind(root, user)
         if event.name in HYDRATE:
-            person.notices = []  # a page that is loaded anew tells nothing old
+            # A page that is loaded anew tells nothing old: no notice, and no refused form, whose dialog would open again.
+            person.notices, person.problem, person.problem_form, person.problem_field, person.typed = [], "", "", "", {}
         if event.name in FRAMEWORK:
             return None
         registered = RegistrationContext.get().event_handlers.get(event.name)
