@@ -31,8 +31,9 @@ from orderdesk_app.services.sessions import COOKIE
 from tests.browser.chromium import ORDER, Chromium, choose
 from tests.browser.recorder import Recorder
 from tests.browser.watch import Watch
-from tests.worlds import FIRST_ORDER, AgentClient, free_port, quick_passwords
+from tests.worlds import API_KEY, FIRST_ORDER, AgentClient, SandboxServer, free_port, quick_passwords, sandbox_server
 
+__all__ = ["sandbox_server"]  # a fixture that this conftest hands on
 WIDE, NARROW = (1280, 800), (390, 844)
 
 
@@ -82,6 +83,8 @@ class Site:
     folder: Path
     link: str = field(repr=False)  # the printed one, by our address
     accounts: list[Account] = field(default_factory=list, repr=False)
+    made: list[str] = field(default_factory=list, repr=False)  # keys that no answer of the server ever showed
+    shown: list[str] = field(default_factory=list, repr=False)  # keys that one answer showed
 
     @property
     def url(self) -> str:
@@ -113,6 +116,31 @@ class Site:
         self.accounts.append(account)
         return account
 
+    async def new_key(self, account: Account) -> str:
+        """Another access key of that account."""
+        async with wiring.open_house(self.settings) as house:
+            _, key = await house.keys.create(await self._actor(house, account), "Made elsewhere", frozenset(Scope))
+        self.made.append(key.reveal())
+        return key.reveal()
+
+    async def connect(self, account: Account, store_id: str, name: str) -> None:
+        """A store at the sandbox server, as `stores_register` connects it."""
+        async with wiring.open_house(self.settings) as house:
+            await house.store_desk.connect(await self._actor(house, account), store_id, Secret(API_KEY), name=name, label="")
+        if not account.access_key:
+            account.access_key = await self.new_key(account)
+
+    async def console_call(self, account: Account, tool: str, arguments: dict[str, Any]) -> str:
+        """The id of a call that the account made in the console."""
+        async with wiring.open_house(self.settings) as house:
+            call = await house.console.run(await self._actor(house, account), tool, arguments)
+        return call.id
+
+    async def _actor(self, house: wiring.House, account: Account) -> Actor:
+        user = await house.sessions.resume(account.cookie)
+        assert user is not None
+        return user.actor
+
     async def sign_in_link(self) -> str:
         """A fresh link for the admin, as `orderdesk signin-link` makes it."""
         async with wiring.open_house(self.settings) as house:
@@ -133,7 +161,7 @@ class Serving:
 
 
 @pytest.fixture(scope="session")
-def serving(frontend: Frontend, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Serving]:
+def serving(frontend: Frontend, sandbox_server: SandboxServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Serving]:
     """`orderdesk serve`, started as a person starts it; it is ready a moment later."""
     folder = tmp_path_factory.mktemp("site")
     (folder / "data").mkdir(mode=0o700)
@@ -143,6 +171,7 @@ def serving(frontend: Frontend, tmp_path_factory: pytest.TempPathFactory) -> Ite
         "MCP_KMS_KEY": b64encode(secrets.token_bytes(32)).decode(),
         "PORT": str(port),
         "PUBLIC_URL": f"http://localhost:{public_port}",
+        "ORDERDESK_API_URL": sandbox_server.url,
         "CACHE_BACKEND": "sqlite",
         "LOG_LEVEL": "DEBUG",
         "RATE_LIMIT_RPM": "100000",

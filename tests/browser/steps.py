@@ -1,13 +1,64 @@
 """What people do on every page, and how a test knows that the page has caught up."""
 
+import json
+from typing import Any
+
 from playwright.async_api import Locator, Page, expect
 
 
 async def settled(page: Page) -> None:
-    """The page lives, has its data, and nothing is on its way."""
+    """The page lives and has its data: the server has told the browser who looks, and no skeleton is left."""
+    if await page.locator(".side").count():
+        await expect(page.locator(".side .who > span")).not_to_have_text("")
+        await expect(page.locator("main .bone")).to_have_count(0)
+    else:
+        await page.wait_for_load_state("networkidle")
+
+
+async def go_to(page: Page, title: str) -> None:
+    """By the menu."""
+    await page.get_by_role("complementary", name="Sidebar").get_by_role("link", name=title, exact=True).click()
+    await expect(page.get_by_role("heading", level=1)).to_have_text(title)
     await expect(page.locator(".bone")).to_have_count(0)
-    await page.wait_for_load_state("networkidle")
+
+
+async def sign_out(page: Page) -> None:
+    await page.get_by_role("complementary", name="Sidebar").get_by_role("button", name="Sign out").click()
+    await expect(page.get_by_role("heading", level=1)).to_have_text("Sign in to Order Desk agents")
 
 
 def notice(page: Page, words: str) -> Locator:
     return page.locator(".notice").filter(has_text=words)
+
+
+def card(page: Page, name: str) -> Locator:
+    """A store on the stores page."""
+    return page.get_by_role("article", name=name, exact=True)
+
+
+# ------------------------------------------------------------------ the console
+
+
+async def choose_tool(page: Page, name: str) -> None:
+    entry = page.get_by_role("region", name="Tools", exact=True).get_by_role("button").filter(has=page.get_by_text(name, exact=True))
+    await entry.click()
+    await expect(entry.or_(page.get_by_role("heading", name="Sign in to Order Desk agents")).first).to_be_visible()
+
+
+def form_of(page: Page) -> Locator:
+    return page.get_by_role("region", name="Arguments", exact=True)
+
+
+def result_region(page: Page) -> Locator:
+    return page.get_by_role("region", name="Result", exact=True).first
+
+
+async def run(page: Page) -> None:
+    await form_of(page).get_by_role("button", name="Run").click()
+
+
+async def result_of(page: Page, outcome: str = "Done") -> dict[str, Any]:
+    """The result as JSON, once it has come."""
+    await expect(result_region(page).locator(".badge").first).to_have_text(outcome)
+    found: dict[str, Any] = json.loads(await page.locator("#result").inner_text())
+    return found

@@ -1,23 +1,121 @@
 """The main job as a person does it, from the printed link to the empty screen after signing out."""
 
-from playwright.async_api import expect
+import json
 
-from tests.browser.conftest import Opens, Site
+from playwright.async_api import Page, expect
+
+from tests.browser.conftest import Opens, Site, agent
+from tests.browser.steps import choose_tool, form_of, go_to, result_of, run, settled, sign_out
+from tests.worlds import FIRST_ORDER
+
+CITY = "Göteborg-Västra"
 
 
-async def test_a_sign_in_link_asks_first_and_works_once(site: Site, opens: Opens) -> None:
+async def test_the_printed_link_asks_first_and_works_once(site: Site, opens: Opens) -> None:
     visitor, second = await opens(), await opens()
     second.watch.expect(r"^4\d\d (GET|POST) /sign-in/link")
-    link = await site.sign_in_link()
-
     page = await visitor.new_page()
-    await page.goto(link)
+
+    await page.goto(site.link)
+    await page.reload()  # looking uses nothing up: mail scanners open links
     await page.get_by_role("button", name="Sign in as").click()
 
     await expect(page.get_by_role("heading", level=1)).to_have_text("Home")
     other = await second.new_page()
-    await other.goto(link)
+    await other.goto(site.link)
     await expect(other.get_by_role("heading", level=1)).to_have_text("This link no longer works")
     await expect(other.get_by_text("was used before")).to_be_visible()
     await other.goto("/")
     await expect(other).to_have_url(f"{site.url}/sign-in")
+
+
+async def test_a_person_changes_an_order_and_leaves_nothing_behind(site: Site, opens: Opens) -> None:
+    context = await opens()
+    page = await context.new_page()
+
+    await page.goto(await site.sign_in_link())
+    await page.get_by_role("button", name="Sign in as").click()
+    await expect(page.get_by_role("heading", level=1)).to_have_text("Home")
+
+    await go_to(page, "Stores")
+    await page.get_by_role("button", name="Try the sandbox store").click()
+    await expect(page.get_by_role("heading", name="Sandbox store", level=2)).to_be_visible()
+
+    await go_to(page, "Console")
+    await choose_tool(page, "orders_update")
+    await form_of(page).get_by_label("order_id").fill(FIRST_ORDER)
+    await form_of(page).get_by_label("changes").fill(json.dumps({"shipping": {"city": CITY}}))
+    await run(page)
+    changed = await result_of(page)
+    assert changed["changed"] == ["shipping.city"]
+
+    await choose_tool(page, "orders_get")
+    await form_of(page).get_by_label("order_id").fill(FIRST_ORDER)
+    await run(page)
+    assert (await result_of(page))["order"]["shipping"]["city"] == CITY
+
+    await go_to(page, "Home")
+    await expect(page.get_by_role("main").get_by_text(f"changed order {FIRST_ORDER}")).to_be_visible()
+
+    cookies = await context.cookies()
+    await sign_out(page)
+    await expect(page.get_by_text("You are signed out.")).to_be_visible()
+    for _ in range(3):
+        await page.go_back()
+        await expect(page).to_have_url(f"{site.url}/sign-in")
+        await _shows_nothing(page)
+
+    await context.add_cookies([{"name": c["name"], "value": c["value"], "url": site.url} for c in cookies])
+    await page.goto("/console")
+    await expect(page).to_have_url(f"{site.url}/sign-in")
+    await _shows_nothing(page)
+
+
+async def test_signing_out_in_one_tab_ends_the_others(site: Site, opens: Opens) -> None:
+    account = await site.move_in("Two tabs")
+    context = await opens(account)
+    first, second = await context.new_page(), await context.new_page()
+    for page in (first, second):
+        await page.goto("/console")
+        await settled(page)
+
+    await sign_out(first)
+    await choose_tool(second, "orders_get")
+
+    await expect(second).to_have_url(f"{site.url}/sign-in")
+
+
+async def test_what_an_agent_changes_a_person_sees(site: Site, opens: Opens) -> None:
+    account = await site.move_in("Ada and her agent")
+    page = await (await opens(account)).new_page()
+
+    async with agent(site, account) as client:
+        await client.get("orders_update", order_id=FIRST_ORDER, changes={"shipping": {"city": CITY}})
+    await page.goto("/console?tool=orders_get")
+    await settled(page)
+    await form_of(page).get_by_label("order_id").fill(FIRST_ORDER)
+    await run(page)
+
+    assert (await result_of(page))["order"]["shipping"]["city"] == CITY
+
+
+async def test_a_wrong_key_is_told_and_the_right_one_signs_in(site: Site, opens: Opens) -> None:
+    account = await site.move_in("Grace", with_store=False)
+    page = await (await opens()).new_page()
+    await page.goto("/sign-in")
+    await settled(page)
+
+    await page.get_by_label("Key", exact=True).fill("not-a-key-of-anybody-0123456789abcdefghijklmnopqrstuvwxyz-ABCDEF")
+    await page.get_by_role("button", name="Sign in", exact=True).click()
+    await expect(page.get_by_role("alert")).to_have_text("That key is not known here. Check that you copied all 64 characters.")
+
+    await page.get_by_label("Key", exact=True).fill(f"  {account.master_key}\n")
+    await page.get_by_role("button", name="Sign in", exact=True).click()
+    await expect(page.get_by_role("heading", level=1)).to_have_text("Home")
+    await expect(page.get_by_role("complementary").get_by_text("Grace")).to_be_visible()
+
+
+async def _shows_nothing(page: Page) -> None:
+    content = await page.content()
+    for word in (CITY, FIRST_ORDER, "Sandbox store"):
+        assert word not in content, f"“{word}” is still to be seen"

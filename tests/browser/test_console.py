@@ -1,0 +1,177 @@
+"""The console: any tool, a form from its schema with its example in it, typed values, results and errors as an assistant gets them."""
+
+import json
+from typing import Any
+
+from playwright.async_api import Page, expect
+
+from orderdesk_app import wiring
+from tests.browser.conftest import Account, Opens, Site
+from tests.browser.steps import choose_tool, form_of, notice, result_of, result_region, run, settled
+from tests.worlds import API_KEY, FIRST_ORDER
+
+
+async def open_console(page: Page, tool: str = "") -> None:
+    await page.goto(f"/console?tool={tool}" if tool else "/console")
+    await settled(page)
+
+
+async def test_every_tool_has_a_form_with_its_example_in_it(page: Page) -> None:
+    await open_console(page)
+
+    for tool in wiring.tools():
+        await choose_tool(page, tool.name)
+        await expect(form_of(page).get_by_role("heading")).to_have_text(tool.title)
+        example: dict[str, Any] = tool.example.model_dump(mode="json", exclude_unset=True)
+        await form_of(page).locator("summary").evaluate_all("(all) => all.forEach((one) => { one.parentElement.open = true; })")
+        for name in tool.input_schema.get("properties", {}):
+            control = form_of(page).locator(f"[name={name}]")
+            await expect(control).to_have_count(1)
+            value = await control.input_value()
+            if name in tool.secrets:
+                assert value == "", "a secret is never filled in"
+            elif isinstance(example.get(name), dict | list):
+                assert json.loads(value) == example[name]
+            else:
+                assert value == str(example.get(name, "")), f"{tool.name}.{name}"
+
+
+async def test_values_are_typed(page: Page) -> None:
+    await open_console(page, "orders_list")
+
+    await form_of(page).get_by_label("limit").fill("2")
+    await run(page)
+
+    answer = await result_of(page)
+    assert len(answer["orders"]) == 2
+    assert answer["pagination"]["limit"] == 2
+    await page.get_by_role("group", name="Show as").get_by_role("button", name="Request").click()
+    await expect(page.locator("#result")).to_contain_text('"limit": 2')
+
+
+async def test_json_that_is_none_is_told_under_its_field(page: Page) -> None:
+    await open_console(page, "orders_update")
+
+    await form_of(page).get_by_label("changes").fill('{"shipping": ')
+    await run(page)
+
+    await expect(form_of(page).get_by_role("alert")).to_have_text("This must be an object in JSON.")
+    await expect(form_of(page).get_by_label("changes")).to_have_attribute("aria-invalid", "true")
+    await expect(form_of(page).get_by_label("changes")).to_have_value('{"shipping": ')
+
+
+async def test_an_error_is_an_error(page: Page) -> None:
+    await open_console(page, "orders_get")
+
+    await form_of(page).get_by_label("order_id").fill("999999999")
+    await run(page)
+
+    await expect(result_region(page).locator(".badge.red")).to_be_visible()
+    await expect(result_region(page).get_by_role("alert")).to_contain_text("999999999")
+    answer = json.loads(await page.locator("#result").inner_text())
+    assert answer["error"]["code"] == "NOT_FOUND"
+
+
+async def test_the_result_says_how_long_it_took_and_whether_it_was_cached(page: Page) -> None:
+    await open_console(page, "orders_get")
+    await form_of(page).get_by_label("order_id").fill(FIRST_ORDER)
+
+    await run(page)
+    await result_of(page)
+    await run(page)
+
+    await expect(result_region(page).get_by_text("From cache")).to_be_visible()
+    await expect(result_region(page)).to_contain_text(" ms")
+
+
+async def test_a_result_is_copied_and_downloaded_whole(opens: Opens, ada: Account) -> None:
+    context = await opens(ada)
+    await context.grant_permissions(["clipboard-read", "clipboard-write"])
+    page = await context.new_page()
+    await open_console(page, "stores_list")
+    await run(page)
+    answer = await result_of(page)
+
+    await result_region(page).get_by_role("button", name="Copy").click()
+    await expect(result_region(page).get_by_role("button", name="Copied")).to_be_visible()
+    async with page.expect_download() as downloading:
+        await result_region(page).get_by_role("button", name="Download the result").click()
+
+    assert json.loads(await page.evaluate("() => navigator.clipboard.readText()")) == answer
+    download = await downloading.value
+    assert download.suggested_filename == "stores_list.json"
+    assert json.loads((await download.path()).read_text()) == answer
+
+
+async def test_the_last_ten_calls_are_kept_and_run_again(page: Page) -> None:
+    await open_console(page, "orders_list")
+    for limit in range(1, 13):
+        await form_of(page).get_by_label("limit").fill(str(limit))
+        await run(page)
+        await expect(page.locator("#result")).to_contain_text(f'"limit": {limit},')
+
+    await page.reload()
+    await settled(page)
+
+    history = page.get_by_role("table").get_by_role("row").filter(has=page.get_by_role("button", name="Open orders_list"))
+    await expect(history).to_have_count(10)
+    await expect(history.first).to_contain_text("12")
+    await history.nth(9).get_by_role("button").click()
+    await expect(form_of(page).get_by_label("limit")).to_have_value("3")
+    await expect(page.locator("#result")).to_contain_text('"limit": 3,')
+    await run(page)
+    await expect(history.first).to_contain_text("3")
+
+
+async def test_a_tool_with_a_secret_is_posted_plainly_and_the_secret_is_not_kept(site: Site, page: Page) -> None:
+    await open_console(page, "stores_register")
+    await form_of(page).get_by_label("store_id").fill("10031")
+    await form_of(page).get_by_label("api_key").fill(API_KEY)
+
+    await run(page)
+
+    answer = await result_of(page)
+    assert answer["store"]["store_id"] == "10031"
+    await expect(page.get_by_role("table")).to_contain_text("***")
+    await expect(form_of(page).get_by_label("api_key")).to_have_value("")
+    assert API_KEY not in await page.content()
+    assert API_KEY.encode() not in site.recorder.all()
+
+
+async def test_a_refused_secret_form_keeps_what_was_typed_but_not_the_secret(page: Page) -> None:
+    await open_console(page, "stores_register")
+    await form_of(page).get_by_label("store_id").fill("10032")
+    await form_of(page).get_by_label("api_key").fill("not-the-right-key")
+
+    await run(page)
+
+    await expect(result_region(page).locator(".badge.red").or_(form_of(page).get_by_role("alert")).or_(notice(page, "refused")).first).to_be_visible()
+    await expect(form_of(page).get_by_label("store_id")).to_have_value("10032")
+    await expect(form_of(page).get_by_label("api_key")).to_have_value("")
+    assert "not-the-right-key" not in await page.content()
+
+
+async def test_customers_words_are_words_and_never_markup(site: Site, opens: Opens, ada: Account, page: Page) -> None:
+    words = "<img src=x onerror=alert(1)><script>alert(2)</script>"
+    await open_console(page, "orders_update")
+    await form_of(page).get_by_label("order_id").fill(FIRST_ORDER)
+    await form_of(page).get_by_label("changes").fill(json.dumps({"shipping": {"city": words}}))
+
+    await run(page)
+
+    answer = await result_of(page)
+    assert answer["order"]["shipping"]["city"] == words
+    await expect(page.locator("main img")).to_have_count(0)
+
+
+async def test_a_tool_is_found_by_its_name(page: Page) -> None:
+    await open_console(page)
+
+    await page.keyboard.press("/")
+    await expect(page.get_by_placeholder("Find a tool")).to_be_focused()
+    await page.keyboard.type("inventory")
+    await page.get_by_placeholder("Find a tool").fill("resolve")
+
+    await expect(page.get_by_role("region", name="Tools", exact=True).get_by_role("button")).to_have_count(1)
+    await page.get_by_placeholder("Find a tool").fill("no such tool")
+    await expect(page.get_by_text("No tool has that name.")).to_be_visible()

@@ -1,0 +1,201 @@
+"""Keys are made, shown once, used by a real client, revoked and replaced; each from the page."""
+
+import asyncio
+import contextlib
+import json
+from contextlib import AsyncExitStack
+
+import httpx
+import httpx2
+import pytest
+from mcp.client import Client
+from mcp.client.streamable_http import streamable_http_client
+from playwright.async_api import BrowserContext, Error, Page, expect
+
+from tests.browser.conftest import Account, Opens, Site
+from tests.browser.steps import notice, settled
+
+CHAPTER = "a new key"
+
+
+async def make_key(site: Site, page: Page, name: str) -> str:
+    """Makes it in Settings; returns it as the one answer shows it."""
+    await page.goto("/settings")
+    await settled(page)
+    await page.get_by_role("banner").get_by_role("button", name="New key").click()
+    dialog = page.get_by_role("dialog", name="New key")
+    await dialog.get_by_label("Name").fill(name)
+    with site.recorder.chapter(CHAPTER):
+        await dialog.get_by_role("button", name="Make key").click()
+        await expect(page.get_by_role("heading", level=1)).to_have_text(f"Key “{name}”")
+        await page.wait_for_load_state("networkidle")
+    key = await page.locator("#new-key").inner_text()
+    site.shown.append(key)
+    return key
+
+
+async def test_a_new_key_is_shown_once_with_a_configuration_ready_to_paste(site: Site, page: Page) -> None:
+    key = await make_key(site, page, "Claude on my laptop")
+
+    configuration = json.loads(await page.locator("#claude-desktop").inner_text())
+
+    server = configuration["mcpServers"]["orderdesk"]
+    assert key in server["env"].values() or f"Bearer {key}" in server["env"].values()
+    assert key not in " ".join(server["args"])
+    assert f"{site.url}/mcp" in server["args"]
+    assert "mcp-remote" in server["args"]
+    assert any("${" in argument for argument in server["args"]), "the header comes from an environment variable"
+    await page.get_by_role("link", name="I have copied it").click()
+    await settled(page)
+    row = page.get_by_role("row").filter(has_text="Claude on my laptop")
+    await expect(row).to_contain_text(f"…{key[-4:]}")
+    await _is_nowhere(page, key)
+    page.context.watch.expect("ERR_CACHE_MISS")  # the browser has not kept the answer, and asks before it sends the form again
+    with contextlib.suppress(Error):
+        await page.go_back()
+    await _is_nowhere(page, key)
+    assert site.recorder.outside(CHAPTER).count(key.encode()) == 0
+
+
+async def test_loading_the_answer_anew_makes_no_second_key(site: Site, page: Page) -> None:
+    key = await make_key(site, page, "Pressed F5")
+
+    with site.recorder.chapter(CHAPTER):
+        await page.reload()
+        await page.wait_for_load_state("networkidle")
+        await _is_nowhere(page, key)
+
+    await page.goto("/settings")
+    await settled(page)
+    await expect(page.get_by_role("row").filter(has_text="Pressed F5")).to_have_count(1)
+
+
+@pytest.mark.parametrize("mode", ["legacy", "2026-07-28"])
+async def test_a_new_key_opens_the_agents_door_until_it_is_revoked(site: Site, page: Page, mode: str) -> None:
+    key = await make_key(site, page, "A real client")
+
+    async with AsyncExitStack() as closing:
+        http = await closing.enter_async_context(httpx2.AsyncClient(headers={"Authorization": f"Bearer {key}"}, timeout=30))
+        client = await closing.enter_async_context(Client(streamable_http_client(f"{site.url}/mcp", http_client=http), mode=mode))
+        answer = await client.call_tool("orders_list", {"limit": 1})
+    assert not answer.is_error
+    assert answer.structured_content["pagination"]["count"] == 1
+
+    await page.goto("/settings")
+    await settled(page)
+    await page.get_by_role("button", name="Revoke A real client").click()
+    await page.get_by_role("dialog", name="Revoke A real client").get_by_role("button", name="Revoke key").click()
+    await expect(notice(page, "The key is revoked.")).to_be_visible()
+    await expect(page.get_by_role("row").filter(has_text="A real client")).to_have_count(0)
+    async with httpx.AsyncClient() as plain:
+        refused = await plain.post(f"{site.url}/mcp", headers={"Authorization": f"Bearer {key}"}, json={"jsonrpc": "2.0", "id": 1, "method": "tools/list"})
+    assert refused.status_code == 401
+    assert refused.headers["www-authenticate"].startswith("Bearer")
+
+
+async def test_a_key_without_a_name_is_told_where_the_mistake_is(page: Page) -> None:
+    await page.goto("/settings")
+    await settled(page)
+    await page.get_by_role("banner").get_by_role("button", name="New key").click()
+    dialog = page.get_by_role("dialog", name="New key")
+    await dialog.get_by_label("Name").fill("x")
+    await dialog.get_by_label("Name").fill("   ")
+
+    await dialog.get_by_role("button", name="Make key").click()
+
+    await expect(dialog).to_be_visible()
+    await expect(dialog.get_by_role("alert")).to_contain_text("A key's name has 1 to")
+    await expect(dialog.get_by_label("Name")).to_be_focused()
+
+
+async def test_a_key_may_do_only_what_was_ticked(site: Site, page: Page) -> None:
+    await page.goto("/settings")
+    await settled(page)
+    await page.get_by_role("banner").get_by_role("button", name="New key").click()
+    dialog = page.get_by_role("dialog", name="New key")
+    await dialog.get_by_label("Name").fill("Only reads")
+    await dialog.get_by_label("Change orders").uncheck()
+
+    with site.recorder.chapter(CHAPTER):
+        await dialog.get_by_role("button", name="Make key").click()
+        await expect(page.get_by_role("heading", level=1)).to_have_text("Key “Only reads”")
+    key = await page.locator("#new-key").inner_text()
+    site.shown.append(key)
+
+    async with (
+        httpx2.AsyncClient(headers={"Authorization": f"Bearer {key}"}, timeout=30) as http,
+        Client(streamable_http_client(f"{site.url}/mcp", http_client=http)) as client,
+    ):
+        names = {tool.name for tool in (await client.list_tools()).tools}
+        answer = await client.call_tool("orders_delete", {"order_id": "100000001"})
+    assert "orders_get" in names
+    assert "orders_delete" not in names
+    assert answer.is_error
+    assert answer.content[0].text.startswith("PERMISSION_DENIED")
+
+
+async def test_a_replaced_master_key_signs_in_and_the_old_one_does_not(site: Site, opens: Opens, ada: Account, page: Page) -> None:
+    elsewhere = await opens()
+    other = await elsewhere.new_page()
+    await _sign_in(other, ada.master_key)
+    await expect(other.get_by_role("heading", level=1)).to_have_text("Home")
+
+    await page.goto("/settings")
+    await settled(page)
+    await page.get_by_role("button", name="Replace master key").click()
+    dialog = page.get_by_role("dialog", name="Replace the master key")
+    go_on = dialog.get_by_role("button", name="Replace master key")
+    await expect(go_on).to_be_disabled()
+    await dialog.get_by_role("textbox").fill("replac")
+    await expect(go_on).to_be_disabled()
+    await dialog.get_by_role("textbox").fill("replace")
+    with site.recorder.chapter(CHAPTER):
+        await go_on.click()
+        await expect(page.get_by_role("heading", level=1)).to_have_text("New master key")
+    new = await page.locator("#new-key").inner_text()
+    site.shown.append(new)
+
+    assert len(new) == 64
+    await other.goto("/")
+    await expect(other).to_have_url(f"{site.url}/sign-in")  # whoever was signed in by the old key is out
+    await _sign_in(other, ada.master_key)
+    await expect(other.get_by_role("alert")).to_contain_text("That key is not known here.")
+    await _sign_in(other, new)
+    await expect(other.get_by_role("heading", level=1)).to_have_text("Home")
+
+
+async def test_copying_takes_the_whole_key(site: Site, opens: Opens, ada: Account) -> None:
+    context: BrowserContext = await opens(ada)
+    await context.grant_permissions(["clipboard-read", "clipboard-write"])
+    page = await context.new_page()
+    key = await make_key(site, page, "To be copied")
+
+    await page.get_by_role("button", name="Copy").first.click()
+
+    await expect(page.get_by_role("button", name="Copied")).to_be_visible()
+    assert await page.evaluate("() => navigator.clipboard.readText()") == key
+
+
+async def test_an_admin_sees_what_runs_and_a_member_does_not(site: Site, opens: Opens, page: Page) -> None:
+    admin = await (await opens()).new_page()
+    await admin.goto(await site.sign_in_link())
+    await admin.get_by_role("button", name="Sign in as").click()
+    await expect(admin.get_by_role("heading", level=1)).to_have_text("Home")
+
+    await asyncio.gather(admin.goto("/settings"), page.goto("/settings"))
+    await asyncio.gather(settled(admin), settled(page))
+
+    await expect(admin.get_by_role("heading", name="System")).to_be_visible()
+    await expect(admin.get_by_role("main").get_by_text("SQLite", exact=True)).to_be_visible()
+    await expect(page.get_by_role("heading", name="System")).to_have_count(0)
+
+
+async def _sign_in(page: Page, key: str) -> None:
+    await page.goto("/sign-in")
+    await settled(page)
+    await page.get_by_label("Key", exact=True).fill(key)
+    await page.get_by_role("button", name="Sign in", exact=True).click()
+
+
+async def _is_nowhere(page: Page, key: str) -> None:
+    assert key not in await page.content(), "the key is shown a second time"
