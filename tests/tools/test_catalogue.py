@@ -149,7 +149,9 @@ def test_a_tool_is_the_one_of_its_snapshot(tool: Tool) -> None:
         kept.write_text(now, encoding="utf-8")
 
     assert kept.exists(), f"write it down with: SNAPSHOTS=write python -m pytest {Path(__file__).name}"
-    assert kept.read_text(encoding="utf-8") == now, "the contract changed; if on purpose, write it down: SNAPSHOTS=write python -m pytest tests/tools/test_catalogue.py"
+    assert kept.read_text(encoding="utf-8") == now, (
+        "the contract changed; if on purpose, write it down: SNAPSHOTS=write python -m pytest tests/tools/test_catalogue.py"
+    )
 
 
 def test_no_snapshot_is_left_of_a_tool_that_is_gone() -> None:
