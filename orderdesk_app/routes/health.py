@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from collections.abc import Awaitable
 from typing import Any
 
 from starlette.requests import Request
@@ -9,6 +10,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from orderdesk_app import __version__, wiring
+from orderdesk_app.cache.store import Cache
 from orderdesk_app.observability import log
 
 _LOG = log(__name__)
@@ -65,14 +67,22 @@ async def detailed(request: Request) -> Response:
 
 async def _checks() -> dict[str, str]:
     house = wiring.current()
-    database, cache = await asyncio.gather(_try(house.database.ping()), _try(house.cache.ping()))
+    database, cache = await asyncio.gather(_try(house.database.ping()), _try(_use(house.cache)))
     return {"database": database, "cache": cache}
 
 
-async def _try(ping: Any) -> str:
+async def _use(cache: Cache) -> None:
+    """A cache works when it gives back what it was given."""
+    await cache.ping()
+    await cache.put("health", b"kept", 10, ())
+    if await cache.get("health") != b"kept":
+        raise LookupError
+
+
+async def _try(part: Awaitable[None]) -> str:
     try:
         async with asyncio.timeout(_SECONDS):
-            await ping
+            await part
     except Exception as error:
         _LOG.error("a part does not answer", exc_info=error)
         return "unavailable"

@@ -17,8 +17,8 @@ async def metrics(request: Request) -> Response:
     if not settings.enable_metrics:
         return JSONResponse({"error": "not_found"}, 404)
     if settings.is_production or token:
-        given = request.headers.get("authorization", "")
-        if not token or not compare_digest(given.encode(), f"Bearer {token}".encode()):
+        scheme, _, given = request.headers.get("authorization", "").partition(" ")
+        if not token or scheme.lower() != "bearer" or not compare_digest(given.strip().encode(), token.encode()):
             return JSONResponse({"error": "not_found"}, 404)
     return Response(metrics_text(), media_type="text/plain; version=0.0.4; charset=utf-8")
 

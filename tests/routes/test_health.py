@@ -1,0 +1,136 @@
+"""What probes and admins are told: nothing is called well that was not tried."""
+
+import asyncio
+import sqlite3
+import time
+from typing import Any
+
+import psycopg
+import pytest
+
+from orderdesk_app import wiring
+from orderdesk_app.context import Role
+from orderdesk_app.routes import health
+from orderdesk_app.services.sessions import COOKIE
+from tests.routes.conftest import Inside
+from tests.worlds import MASTER_KEY
+
+CHECKED = ("/health/ready", "/health")
+
+
+async def test_ready_says_which_parts_answer(inside: Inside) -> None:
+    async with inside() as http:
+        answer = await http.get("/health/ready")
+
+    assert answer.status_code == 200
+    assert answer.json() == {"status": "ok", "checks": {"database": "ok", "cache": "ok"}}
+    assert answer.headers["cache-control"] == "no-store"
+
+
+@pytest.mark.parametrize("path", CHECKED)
+async def test_a_database_that_lost_its_tables_is_not_ready(inside: Inside, path: str) -> None:
+    async with inside() as http:
+        await _sql("ALTER TABLE tenants RENAME TO elsewhere")
+        broken = await http.get(path)
+        alive = await http.get("/health/live")
+        await _sql("ALTER TABLE elsewhere RENAME TO tenants")
+        mended = await http.get(path)
+
+    assert broken.status_code == 503
+    assert broken.json()["status"] == "unavailable"
+    assert broken.json()["checks"] == {"database": "unavailable", "cache": "ok"}
+    assert "tenants" not in broken.text
+    assert alive.status_code == 200
+    assert mended.status_code == 200
+
+
+@pytest.mark.parametrize("path", CHECKED)
+async def test_a_cache_that_lost_its_file_is_not_ready(inside: Inside, path: str) -> None:
+    async with inside(CACHE_BACKEND="sqlite") as http:
+        before = await http.get(path)
+        with sqlite3.connect(wiring.current().settings.data_dir / "cache.db") as cache:
+            cache.execute("DROP TABLE entries")
+        broken = await http.get(path)
+
+    assert before.status_code == 200
+    assert broken.status_code == 503
+    assert broken.json()["checks"] == {"database": "ok", "cache": "unavailable"}
+
+
+async def test_a_cache_that_keeps_nothing_is_not_ready(inside: Inside, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def forgets(key: str) -> None:
+        return None
+
+    async with inside() as http:
+        monkeypatch.setattr(wiring.current().cache, "get", forgets)
+        answer = await http.get("/health/ready")
+
+    assert answer.json()["checks"] == {"database": "ok", "cache": "unavailable"}
+
+
+async def test_a_part_that_hangs_is_not_waited_for(inside: Inside, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def hangs(self: Any) -> None:
+        await asyncio.sleep(60)
+
+    async with inside() as http:
+        monkeypatch.setattr(health, "_SECONDS", 0.05)
+        monkeypatch.setattr(type(wiring.current().database), "ping", hangs)
+        started = time.monotonic()
+        answer = await http.get("/health/ready")
+
+    assert answer.status_code == 503
+    assert time.monotonic() - started < 5
+
+
+# ------------------------------------------------------------------ in detail, for admins
+
+
+async def test_details_are_for_admins_alone(inside: Inside) -> None:
+    async with inside() as http:
+        house = wiring.current()
+        _, member = await house.tenants.make_tenant("Ada's Teas")
+        nobody = await http.get("/health/detailed")
+        wrong = await http.get("/health/detailed", headers={"authorization": "Bearer wrong"})
+        refused = await http.get("/health/detailed", headers={"authorization": f"Bearer {member.reveal()}"})
+        allowed = await http.get("/health/detailed", headers={"authorization": f"Bearer {MASTER_KEY}"})
+
+    assert (nobody.status_code, wrong.status_code, refused.status_code, allowed.status_code) == (401, 401, 403, 200)
+    assert nobody.headers["www-authenticate"].startswith("Bearer")
+    assert allowed.json()["checks"] == {"database": "ok", "cache": "ok"}
+    assert allowed.json()["database"] in ("sqlite", "postgres")
+
+
+async def test_a_signed_in_admin_sees_details_and_a_member_does_not(inside: Inside) -> None:
+    async with inside() as http:
+        house = wiring.current()
+        cookies = []
+        for name, role in (("Chief", Role.ADMIN), ("Ada's Teas", Role.MEMBER)):
+            tenant, _ = await house.tenants.make_tenant(name, role)
+            cookies.append(await house.sessions.start(tenant.id, credential_id=None, address="", user_agent=""))
+        chief, member, garbled = [(await http.get("/health/detailed", headers={"cookie": f"{COOKIE}={cookie}"})).status_code for cookie in (*cookies, "a.b.c")]
+
+    assert (chief, member, garbled) == (200, 403, 401)
+
+
+async def test_details_can_be_switched_off(inside: Inside) -> None:
+    async with inside(ENABLE_DETAILED_HEALTH="false") as http:
+        answer = await http.get("/health/detailed", headers={"authorization": f"Bearer {MASTER_KEY}"})
+
+    assert answer.status_code == 404
+
+
+async def test_probes_are_read_and_never_written(inside: Inside) -> None:
+    async with inside() as http:
+        for path in ("/health", "/health/live", "/health/ready", "/health/detailed"):
+            assert (await http.post(path)).status_code == 405, path
+            assert (await http.head(path)).status_code in (200, 401), path
+
+
+async def _sql(statement: str) -> None:
+    database = wiring.current().database
+    if database.is_sqlite:
+        with sqlite3.connect(database.path, timeout=10) as connection:
+            connection.execute(statement)
+        return
+    async with await psycopg.AsyncConnection.connect(database.conninfo) as connection:
+        await connection.execute(statement.encode())

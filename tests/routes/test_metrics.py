@@ -1,0 +1,107 @@
+"""Who may read `/metrics`, and that its figures move."""
+
+import time
+from collections.abc import Iterable
+
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
+
+from orderdesk_app.observability import metric_families
+from tests.door import Door, call, modern
+from tests.routes.conftest import Inside
+
+TOKEN = "b8f1c0d29e7a46538b1f0c2d7e9a4653"
+KMS_KEY = "q2Wn0vQm8pYt3Zk6sR1xLw5uHc7jB4dFgEaTiOyPnVM="
+PRODUCTION = {"APP_ENV": "production", "MCP_KMS_KEY": KMS_KEY}
+
+
+async def test_in_development_metrics_are_open(inside: Inside) -> None:
+    async with inside() as http:
+        answer = await http.get("/metrics")
+
+    assert answer.status_code == 200
+    assert answer.headers["content-type"].startswith("text/plain; version=0.0.4")
+
+
+@pytest.mark.parametrize(
+    ("values", "given", "status"),
+    [
+        (PRODUCTION, None, 404),
+        (PRODUCTION, "Bearer ", 404),
+        ({**PRODUCTION, "METRICS_TOKEN": TOKEN}, None, 404),
+        ({**PRODUCTION, "METRICS_TOKEN": TOKEN}, "Bearer wrong", 404),
+        ({**PRODUCTION, "METRICS_TOKEN": TOKEN}, TOKEN, 404),
+        ({**PRODUCTION, "METRICS_TOKEN": TOKEN}, f"Bearer {TOKEN}", 200),
+        ({**PRODUCTION, "METRICS_TOKEN": TOKEN}, f"bearer  {TOKEN}", 200),
+        ({"METRICS_TOKEN": TOKEN}, None, 404),
+        ({"METRICS_TOKEN": TOKEN}, f"Bearer {TOKEN}", 200),
+        ({"ENABLE_METRICS": "false"}, None, 404),
+    ],
+)
+async def test_in_production_only_the_token_opens_them(inside: Inside, values: dict[str, str], given: str | None, status: int) -> None:
+    async with inside(**values) as http:
+        answer = await http.get("/metrics", headers={"authorization": given} if given is not None else {})
+
+    assert answer.status_code == status
+    if status == 404:
+        assert answer.json()["error"] == "not_found"
+
+
+def test_there_are_at_least_fifteen_families_of_our_own_each_in_words() -> None:
+    families = metric_families()
+
+    assert len({family.name for family in families}) >= 15
+    for family in families:
+        assert family.name.startswith("orderdesk_")
+        assert family.documentation.endswith(".")
+
+
+def _figures(door: Door) -> dict[str, float]:
+    with door.http("") as http:
+        text = http.get("/metrics").text
+    return {f"{sample.name}{sorted(sample.labels.items())}": sample.value for family in text_string_to_metric_families(text) for sample in family.samples}
+
+
+def test_what_happens_at_the_door_moves_its_figures(door: Door) -> None:
+    before = _figures(door)
+    with door.http() as http:
+        http.post("/mcp", json=call("stores_list"), headers={"mcp-protocol-version": "2025-11-25"})
+        headers, body = modern("tools/list")
+        http.post("/mcp", json=body, headers=headers)
+        http.get("/mcp")
+        http.post("/mcp", content=b"{")
+    with door.http("") as http:
+        http.post("/mcp", json=call("stores_list"))
+
+    expected = {
+        "orderdesk_mcp_requests_total[('method', 'tools/call'), ('revision', '2025-11-25')]": 1,
+        "orderdesk_mcp_requests_total[('method', 'tools/list'), ('revision', '2026-07-28')]": 1,
+        "orderdesk_mcp_refused_total[('reason', 'method')]": 1,
+        "orderdesk_mcp_refused_total[('reason', 'json')]": 1,
+        "orderdesk_credentials_refused_total[('door', 'mcp')]": 1,
+        "orderdesk_http_requests_total[('route', '/mcp'), ('status', '2xx')]": 2,
+        "orderdesk_http_requests_total[('route', '/mcp'), ('status', '4xx')]": 3,
+        "orderdesk_http_request_seconds_count[('route', '/mcp')]": 5,
+        "orderdesk_tool_calls_total[('outcome', 'ok'), ('tool', 'stores_list'), ('via', 'mcp')]": 1,
+        "orderdesk_tool_call_seconds_count[('tool', 'stores_list')]": 1,
+    }
+    until = time.monotonic() + 5  # a request is counted when its answer is out
+    while (moved := _moved(before, _figures(door), expected)) != expected and time.monotonic() < until:
+        time.sleep(0.02)
+    assert moved == expected
+
+
+def _moved(before: dict[str, float], after: dict[str, float], names: Iterable[str]) -> dict[str, float]:
+    return {name: after.get(name, 0) - before.get(name, 0) for name in names}
+
+
+def test_no_stranger_makes_new_figures(door: Door) -> None:
+    with door.http() as http:
+        http.post("/mcp", json={"jsonrpc": "2.0", "id": 1, "method": "x" * 300}, headers={"mcp-protocol-version": "2025-11-25"})
+        http.post("/mcp", json=call("no_such_tool_" + "y" * 300))
+        http.get("/some/path/" + "z" * 300)
+        text = http.get("/metrics").text
+
+    assert "xxx" not in text
+    assert "yyy" not in text
+    assert "zzz" not in text
