@@ -2,6 +2,7 @@
 
 from secrets import randbelow
 from typing import Any, Protocol
+from unicodedata import category
 
 from sqlalchemy import delete, update
 from sqlalchemy.exc import IntegrityError
@@ -258,16 +259,21 @@ def _key(api_key: Secret) -> Secret:
 
 def _name(name: str) -> str:
     text = " ".join(name.split())
-    if not text or len(text) > 120:
-        raise ValidationFailed("store_name must be 1 to 120 characters.", field="store_name")
+    if not text or len(text) > 120 or not _is_plain(text):
+        raise ValidationFailed("store_name must be 1 to 120 characters, none of them a control character.", field="store_name")
     return text
 
 
 def _label(label: str | None) -> str:
     text = " ".join((label or "").split())
-    if len(text) > 60:
-        raise ValidationFailed("label must be at most 60 characters.", field="label")
+    if len(text) > 60 or not _is_plain(text):
+        raise ValidationFailed("label must be at most 60 characters, none of them a control character.", field="label")
     return text
+
+
+def _is_plain(text: str) -> bool:
+    """Without control characters and halves of surrogate pairs, which Postgres or UTF-8 refuse."""
+    return not any(category(character) in ("Cc", "Cs") for character in text)
 
 
 def _folders(told: dict[str, Any]) -> list[list[str]]:

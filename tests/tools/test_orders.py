@@ -499,3 +499,24 @@ async def test_errors_carry_their_facts_for_programs(world: World) -> None:
     about = told.meta["orderdesk/error"]
     assert {"code", "field", "retry_after", "outcome"} <= set(about)
     assert (about["code"], about["field"]) == ("NOT_FOUND", "order_id")
+
+
+@pytest.mark.parametrize("nasty", ["half a pair \ud800", "a zero \x00 inside", "\U0001f469\u200d\U0001f467 Zoë مرحبا"])
+async def test_no_text_breaks_a_write(world: World, nasty: str) -> None:
+    outcome = await world.owner.call("orders_update", {"order_id": FIRST_ORDER, "changes": {"order_notes": [nasty], "shipping": {"city": nasty}}})
+    await world.house.audit.flush()
+
+    assert outcome.error is None or outcome.error.code == "VALIDATION_ERROR", outcome.error
+    assert [row.tool for row in await world.audit_rows()][-1] == "orders_update"
+    if outcome.error is None:
+        order = (await world.owner.get("orders_get", order_id=FIRST_ORDER))["order"]
+        assert order["shipping"]["city"] == nasty
+        answer(outcome).model_dump_json()
+
+
+@pytest.mark.parametrize("tool", ["orders_list", "products_list", "stores_resolve"])
+async def test_no_text_breaks_a_search(world: World, tool: str) -> None:
+    name = "identifier" if tool == "stores_resolve" else "search"
+    for nasty in ("half a pair \ud800", "a zero \x00 inside", "%' OR 1=1 --", "\u202e", "x" * 200, "é" * 200, "&limit=1#?"):
+        outcome = await world.owner.call(tool, {name: nasty})
+        assert outcome.error is None or outcome.error.code in ("VALIDATION_ERROR", "NOT_FOUND"), (nasty, outcome.error)

@@ -1,0 +1,84 @@
+"""The tool about the account: a master key is checked, and signs in only where the door has a session."""
+
+from dataclasses import replace
+
+from sqlmodel import col, select
+
+from orderdesk_app.context import Actor, Secret, Via
+from orderdesk_app.db.audit import AuditEntry
+from tests.worlds import World, counted
+
+UNKNOWN = "x" * 64
+
+
+async def test_a_master_key_is_told_whose_it_is(small: World) -> None:
+    result = await small.owner.get("tenant_use_master_key", master_key=small.owner.key.reveal())
+
+    assert (result["tenant"]["name"], result["tenant"]["role"], result["stores_count"]) == ("Ada's Teas", "member", 1)
+
+
+async def test_over_http_the_requests_own_key_stays_in_force(small: World) -> None:
+    result = await small.owner.get("tenant_use_master_key", master_key=small.neighbour.key.reveal())
+
+    assert result["tenant"]["name"] == "Bert's Bikes"
+    assert (await small.owner.get("stores_list"))["stores"][0]["store_id"] == small.store_id
+
+
+async def test_over_stdio_it_signs_in(small: World) -> None:
+    signed_in: list[Secret] = []
+
+    outcome = await small.house.runner.run(None, "tenant_use_master_key", {"master_key": small.owner.key.reveal()}, sign_in=signed_in.append)
+
+    assert outcome.error is None
+    assert signed_in == [small.owner.key]
+    rows = [row for row in await small.audit_rows() if row.tool == "tenant_use_master_key"] or await flushed(small)
+    assert rows[-1].via == "stdio"
+
+
+async def flushed(small: World) -> list[AuditEntry]:
+    await small.house.audit.flush()
+    return [row for row in await small.audit_rows() if row.tool == "tenant_use_master_key"]
+
+
+async def test_a_wrong_key_signs_nobody_in_and_is_written_down(small: World) -> None:
+    signed_in: list[Secret] = []
+
+    outcome = await small.house.runner.run(None, "tenant_use_master_key", {"master_key": UNKNOWN}, sign_in=signed_in.append)
+
+    assert outcome.error is not None
+    assert (outcome.error.code, outcome.error.field) == ("AUTH_ERROR", "master_key")
+    assert UNKNOWN not in outcome.error.message
+    assert signed_in == []
+    async with small.house.database.read() as session:
+        [row] = (await session.exec(select(AuditEntry).where(col(AuditEntry.action) == "sign_in.key"))).all()
+    assert row.outcome == "AUTH_ERROR"
+
+
+async def test_wrong_keys_are_limited_by_address(small: World) -> None:
+    small.house.limits.sign_in._burst = 3
+    small.house.limits.sign_in._rate = 1 / 60
+    principal = await small.owner.principal()
+    here, there = (replace(principal, actor=replace(principal.actor, address=address)) for address in ("203.0.113.9", "203.0.113.10"))
+    before = counted("rate_limited", limit="sign_in")
+
+    for _ in range(3):
+        await small.house.runner.run(here, "tenant_use_master_key", {"master_key": UNKNOWN})
+    fourth = await small.house.runner.run(here, "tenant_use_master_key", {"master_key": UNKNOWN})
+    elsewhere = await small.house.runner.run(there, "tenant_use_master_key", {"master_key": UNKNOWN})
+
+    assert fourth.error is not None
+    assert fourth.error.code == "RATE_LIMIT_EXCEEDED"
+    assert fourth.error.retry_after is not None
+    assert elsewhere.error is not None
+    assert elsewhere.error.code == "AUTH_ERROR"
+    assert counted("rate_limited", limit="sign_in") == before + 1
+
+
+async def test_an_access_key_is_not_a_master_key(small: World) -> None:
+    person = Actor((await small.owner.principal()).actor.tenant_id, via=Via.WEB)
+    _, key = await small.house.keys.create(person, "an agent")
+
+    error = await small.owner.refused("tenant_use_master_key", master_key=key.reveal())
+
+    assert error.code == "AUTH_ERROR"
+    assert "access key" in error.message
