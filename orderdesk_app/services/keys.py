@@ -20,6 +20,7 @@ from orderdesk_app.db.signals import EVERYTHING, Signals
 from orderdesk_app.db.signin import SignInLink
 from orderdesk_app.db.tenants import Tenant
 from orderdesk_app.errors import Conflict, NotFound, PermissionDenied, ValidationFailed
+from orderdesk_app.observability import KEY_CHANGES
 from orderdesk_app.security.digests import digest
 from orderdesk_app.security.keyring import Keyring
 from orderdesk_app.security.passwords import Passwords
@@ -100,6 +101,7 @@ class Keys:
             if (await session.exec(select(func.count()).select_from(working))).one() >= _MOST_KEYS:
                 raise Conflict(f"An account has at most {_MOST_KEYS} keys. Revoke one that is no longer used.")
             session.add(row)
+        KEY_CHANGES.labels("made").inc()
         return _view(row), key
 
     async def revoke(self, actor: Actor, key_id: str) -> KeyView:
@@ -115,6 +117,7 @@ class Keys:
             row.revoked_at = now()
             session.add(row)
             await self._signals.publish(session, f"tenant:{actor.tenant_id}")
+        KEY_CHANGES.labels("revoked").inc()
         return _view(row)
 
     async def rotate_master(self, actor: Actor) -> Secret:
@@ -139,6 +142,7 @@ class Keys:
             links = update(SignInLink).where(col(SignInLink.tenant_id) == actor.tenant_id, col(SignInLink.used_at).is_(None))
             await session.exec(links.values(used_at=moment))
             await self._signals.publish(session, f"tenant:{actor.tenant_id}")
+        KEY_CHANGES.labels("rotated").inc()
         return key
 
     async def find(self, token: str) -> FoundKey | None:

@@ -12,6 +12,7 @@ from orderdesk_app.db.engine import Database
 from orderdesk_app.db.signin import SignInLink
 from orderdesk_app.db.tenants import Tenant
 from orderdesk_app.errors import AuthFailed, LinkExpired, LinkUsed, NotFound, SignInFailed
+from orderdesk_app.observability import SIGN_INS
 from orderdesk_app.security.digests import digest
 from orderdesk_app.security.keyring import Keyring
 from orderdesk_app.security.tokens import new_link_secret
@@ -141,6 +142,7 @@ class SignIn:
     async def _write_down(
         self, tenant_id: TenantId, action: str, address: str, *, credential_id: str | None = None, outcome: str = "ok", via: Via = Via.WEB
     ) -> None:
+        SIGN_INS.labels(action.removeprefix("sign_in."), outcome).inc()
         if self._audit is not None:
             actor = Actor(tenant_id=tenant_id, via=via, credential_id=credential_id, address=address)
             await self._audit.record(Entry(actor=actor, action=action, outcome=outcome))

@@ -14,6 +14,7 @@ from reflex_base.registry import RegistrationContext
 
 from orderdesk_app import wiring
 from orderdesk_app.context import Role
+from orderdesk_app.observability import WEB_EVENTS
 from orderdesk_app.services.sessions import COOKIE, WebUser
 from orderdesk_app.states.person import ACT, ROLES, Person
 
@@ -42,17 +43,23 @@ class Guard(Middleware):
         if event.name in HYDRATE:
             # A page that is loaded anew tells nothing old: no notice, and no refused form, whose dialog would open again.
             person.notices, person.problem, person.problem_form, person.problem_field, person.typed = [], "", "", "", {}
+            person.form_token = wiring.current().form_tokens.issue(user.session_id) if user else ""  # some forms may be sent once
         if event.name in FRAMEWORK:
+            WEB_EVENTS.labels("framework").inc()
             return None
         registered = RegistrationContext.get().event_handlers.get(event.name)
         # Only what stands below @act is meant for pages. A public method of a state is callable too, and <State>.setvar runs set_<name> past its own marks.
         if registered is None or event.name.endswith(".setvar") or not getattr(registered.handler.fn, ACT, False):
+            WEB_EVENTS.labels("no_act").inc()
             return _nothing()
         if user is None:
+            WEB_EVENTS.labels("signed_out").inc()
             return StateUpdate(delta={}, events=Event.from_event_type(rx.redirect(SIGN_IN)))
         roles: frozenset[Role] | None = getattr(registered.handler.fn, ROLES, None)
         if roles is not None and user.actor.role not in roles:
+            WEB_EVENTS.labels("wrong_role").inc()
             return _nothing()
+        WEB_EVENTS.labels("allowed").inc()
         return None
 
     async def _bind(self, root: BaseState, user: WebUser | None) -> Person:
