@@ -1,0 +1,169 @@
+"""The ASGI factory without the web app: what is served, what is not even loaded, and what becomes of calls when somebody leaves."""
+
+import contextlib
+import json
+import signal
+import socket
+import sqlite3
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from tests.door import Door, call, door, modern, open_door
+from tests.worlds import FIRST_ORDER, SandboxServer, sandbox_process, sandbox_server, serving, start_server
+
+__all__ = ["door", "sandbox_server"]
+
+
+# ------------------------------------------------------------------ without the web app
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/",
+        "/sign-in",
+        "/webui",
+        "/stores",
+        "/sign-in/link?token=x",
+        "/mcp/",
+        "/favicon.ico",
+        "/_event",
+        "/ping",
+        "/health/",
+        "/docs",
+        "/.env",
+        "/%2e%2e/data/app.db",
+        "//mcp",
+    ],
+)
+@pytest.mark.parametrize("method", ["GET", "POST"])
+def test_nothing_but_the_agents_door_health_and_metrics_is_served(door: Door, path: str, method: str) -> None:
+    with door.http("") as http:
+        answer = http.request(method, door.server.url + path)
+
+    assert answer.status_code == 404
+    assert answer.json()["error"] == "not_found"
+    assert answer.headers["x-request-id"]
+
+
+def test_a_websocket_is_closed_at_once(door: Door) -> None:
+    answer = door.raw(
+        b"GET /_event HTTP/1.1\r\nhost: localhost\r\nupgrade: websocket\r\nconnection: upgrade\r\nsec-websocket-version: 13\r\nsec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
+    )
+
+    assert int(answer.split()[1]) in (403, 404)
+
+
+def test_the_web_framework_is_not_loaded_by_the_serving_process(tmp_path: Path) -> None:
+    """Python itself writes down what it imports."""
+    with serving(tmp_path, f"sqlite:///{tmp_path}/app.db", PYTHONVERBOSE="1") as (server,):
+        httpx.get(f"{server.url}/health")
+        log = server.log.read_text(errors="replace")
+
+    assert "import 'orderdesk_app.mcp.endpoint'" in log
+    assert "import 'reflex" not in log
+
+
+def test_a_first_start_that_could_give_nobody_a_key_is_refused(tmp_path: Path) -> None:
+    server = start_server(tmp_path, f"sqlite:///{tmp_path}/app.db", ADMIN_MASTER_KEY="")
+
+    code = server.process.wait(30)
+
+    assert code == 2
+    assert "ADMIN_MASTER_KEY" in server.log.read_text()
+    assert "Traceback" not in server.log.read_text()
+
+
+# ------------------------------------------------------------------ who leaves in the middle
+
+
+@pytest.fixture
+def slow(tmp_path: Path) -> Iterator[tuple[Door, SandboxServer]]:
+    """A server and its own Order Desk, whose next answers a test makes slow."""
+    with sandbox_process() as sandbox, open_door(tmp_path, f"sqlite:///{tmp_path}/app.db", sandbox) as opened:
+        yield opened, sandbox
+
+
+UPDATE = {"order_id": FIRST_ORDER, "changes": {"shipping": {"city": "Lagos"}}}
+
+
+def _sent(door: Door, body: Any, **headers: str) -> socket.socket:
+    """A request that is out, and a socket on which nobody has listened yet."""
+    text = json.dumps(body).encode()
+    lines = {
+        "host": "localhost",
+        "authorization": f"Bearer {door.key}",
+        "content-type": "application/json",
+        "accept": "application/json, text/event-stream",
+        **headers,
+    }
+    head = "\r\n".join(["POST /mcp HTTP/1.1", *[f"{name}: {value}" for name, value in lines.items()], f"content-length: {len(text)}"])
+    connection = socket.create_connection(("127.0.0.1", door.server.port), timeout=30)
+    connection.sendall(head.encode() + b"\r\n\r\n" + text)
+    return connection
+
+
+@pytest.mark.parametrize("progress", [False, True])
+@pytest.mark.parametrize("revision", ["2025-11-25", "2026-07-28"])
+def test_a_write_goes_on_when_its_caller_hangs_up(slow: tuple[Door, SandboxServer], revision: str, progress: bool) -> None:
+    door, sandbox = slow
+    meta = {"progressToken": "p"} if progress else {}
+    headers, body = modern("tools/call", {"name": "orders_update", "arguments": UPDATE}, **meta)
+    if revision == "2025-11-25":
+        headers, body = {"mcp-protocol-version": revision}, call("orders_update", UPDATE, **meta)
+    sandbox.fault("slow", method="PUT", seconds=1.0)
+
+    connection = _sent(door, body, **headers)
+    _until(lambda: sandbox.requests(method="PUT"))
+    connection.close()
+
+    _until(lambda: sandbox.order(door.store_id)["shipping"]["city"] == "Lagos")
+    _until(lambda: _audited(door, "orders_update") == ["ok"])
+
+
+def test_a_stop_waits_for_the_write_that_is_under_way_and_answers_it(slow: tuple[Door, SandboxServer]) -> None:
+    door, sandbox = slow
+    sandbox.fault("slow", method="PUT", seconds=2.0)
+
+    connection = _sent(door, call("orders_update", UPDATE), **{"mcp-protocol-version": "2025-11-25", "connection": "close"})
+    _until(lambda: sandbox.requests(method="PUT"))
+    door.server.process.send_signal(signal.SIGTERM)
+    answer = b""
+    with contextlib.suppress(OSError), connection:
+        while part := connection.recv(65536):
+            answer += part
+    door.server.process.wait(30)
+
+    assert sandbox.order(door.store_id)["shipping"]["city"] == "Lagos"
+    assert _audited(door, "orders_update") == ["ok"]
+    assert b'"isError":false' in answer, answer[-300:]
+
+
+def test_reads_of_the_last_second_are_written_down_at_a_stop(slow: tuple[Door, SandboxServer]) -> None:
+    door, _ = slow
+    with door.http() as http:
+        for _ in range(20):
+            http.post("/mcp", json=call("stores_list"))
+    door.server.process.send_signal(signal.SIGTERM)
+    door.server.process.wait(30)
+
+    assert len(_audited(door, "stores_list")) == 20
+
+
+def _until(question: Any, seconds: float = 15) -> None:
+    until = time.monotonic() + seconds
+    while not question():
+        assert time.monotonic() < until, "it did not happen"
+        time.sleep(0.03)
+
+
+def _audited(door: Door, tool: str) -> list[str]:
+    """Outcomes of the calls of a tool, as they stand in the database."""
+    path = door.database_url.removeprefix("sqlite:///")
+    with contextlib.closing(sqlite3.connect(path, timeout=10)) as database:
+        return [row[0] for row in database.execute("SELECT outcome FROM audit_entries WHERE tool = ? ORDER BY at", (tool,))]
