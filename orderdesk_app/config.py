@@ -181,7 +181,7 @@ class Settings(BaseSettings):
     @model_validator(mode="before")
     @classmethod
     def _public_url_follows_port(cls, given: Any) -> Any:
-        if isinstance(given, dict) and given.get("port") and not given.get("public_url"):
+        if isinstance(given, dict) and str(given.get("port", "")).isdigit() and not given.get("public_url"):
             return {**given, "public_url": f"http://localhost:{given['port']}"}
         return given
 
@@ -283,11 +283,24 @@ def load_settings(
         raise ConfigurationError("\n".join(_sentence(line) for line in error.errors(include_url=False, include_input=False))) from None
 
 
+_RULES = {  # in our words; the library's speak to programmers
+    "int_parsing": "must be a whole number",
+    "int_from_float": "must be a whole number",
+    "float_parsing": "must be a number",
+    "bool_parsing": "must be true or false",
+    "literal_error": "must be {expected}",
+    "greater_than": "must be more than {gt}",
+    "greater_than_equal": "must be {ge} or more",
+    "less_than_equal": "must be {le} or less",
+}
+
+
 def _sentence(line: Any) -> str:
-    words = str(line["msg"]).removeprefix("Value error, ")
+    rule = _RULES.get(line["type"])
+    words = rule.format_map(line.get("ctx", {})) if rule else str(line["msg"]).removeprefix("Value error, ")
     if not line["loc"]:
         return words  # a rule over several settings names them itself
     name = str(line["loc"][0])
     extra = Settings.model_fields[name].json_schema_extra
     example = extra.get("example", "") if isinstance(extra, dict) else ""
-    return f"{name.upper()}: {words[:1].lower()}{words[1:]}. Example: {name.upper()}={example}"
+    return f"{name.upper()}: {words}. Example: {name.upper()}={example}"

@@ -1,0 +1,32 @@
+"""Opt-in, against a real store: ORDERDESK_TEST_ENABLED=true with ORDERDESK_TEST_STORE_ID and ORDERDESK_TEST_API_KEY. It reads and changes nothing.
+
+Without them there is nothing here to run, so that a run of all tests neither needs a merchant nor skips anything.
+"""
+
+from orderdesk_app.config import load_settings
+from orderdesk_app.context import OrderId, Secret, StoreId
+from orderdesk_app.orderdesk.access import StoreAccess
+from orderdesk_app.orderdesk.buckets import MemoryBuckets
+from orderdesk_app.orderdesk.client import OrderDeskClient, open_http
+from orderdesk_app.orderdesk.patience import Patience
+
+SETTINGS = load_settings()
+
+if SETTINGS.orderdesk_test_enabled:
+
+    async def test_a_real_store_answers_as_the_sandbox_does() -> None:
+        store = StoreAccess(SETTINGS.orderdesk_api_url, StoreId(SETTINGS.orderdesk_test_store_id), Secret(SETTINGS.orderdesk_test_api_key.get_secret_value()))
+        async with open_http() as http:
+            client = OrderDeskClient(http, MemoryBuckets(), timeout=SETTINGS.http_timeout, max_retries=SETTINGS.http_max_retries)
+
+            await client.test(store, Patience(30))
+            told = await client.get_store(store, Patience(30))
+            page = await client.list_orders(store, {"limit": "2"}, Patience(30))
+            inventory = await client.list_inventory(store, {"limit": "2"}, Patience(30))
+
+            assert str(told["id"]) == store.store_id
+            assert len(page.orders) <= 2
+            assert inventory.items is not None
+            for order in page.orders:
+                whole = await client.get_order(store, OrderId(str(order["id"])), Patience(30))
+                assert whole["id"] == order["id"]

@@ -1,0 +1,256 @@
+"""Settings: a wrong one stops the start and says what to write instead; production has a floor; none is declared and unread."""
+
+import ast
+import re
+from base64 import b64encode, urlsafe_b64encode
+from pathlib import Path
+from secrets import token_bytes, token_hex
+
+import pytest
+
+from orderdesk_app.config import Settings, decode_key, is_loopback, load_settings
+from orderdesk_app.errors import ConfigurationError
+
+ROOT = Path(__file__).resolve().parent.parent
+KMS = b64encode(token_bytes(32)).decode()
+PRODUCTION = {"APP_ENV": "production", "HOST": "0.0.0.0", "PUBLIC_URL": "https://orders.example.com", "MCP_KMS_KEY": KMS}
+WRONG = {
+    "APP_ENV": ["staging"],
+    "HOST": ["0.0.0.0", "192.0.2.1"],
+    "PORT": ["http", "0", "65536", "80.5"],
+    "PUBLIC_URL": ["orders.example.com", "ftp://x", "https://", "http://localhost:99999", "https://user:pw@example.com", "http://localhost/?a=1"],
+    "DATABASE_URL": ["mysql://x", "app.db"],
+    "LOG_LEVEL": ["LOUD"],
+    "TRUST_PROXY": ["maybe", "-1", "11"],
+    "WORKERS": ["0", "many", "65"],
+    "MCP_KMS_KEY": ["short", "not base64 at all!!", b64encode(b"x" * 31).decode()],
+    "ADMIN_MASTER_KEY": ["changeme", "x" * 31, "x" * 257, "dev-admin-master-key-change-in-production", "with spaces " * 4, "ü" * 40],
+    "ALLOW_QUERY_TOKEN": ["perhaps"],
+    "ENABLE_WEBUI": ["perhaps"],
+    "SESSION_TIMEOUT": ["59", "a day", "31536001"],
+    "SESSION_COOKIE_SECURE": ["perhaps"],
+    "SESSION_COOKIE_SAMESITE": ["None", "relaxed"],
+    "RATE_LIMIT_RPM": ["0", "many"],
+    "WEBUI_RATE_LIMIT_LOGIN": ["0", "many"],
+    "WEBUI_RATE_LIMIT_API_CONSOLE": ["0", "many"],
+    "CACHE_BACKEND": ["disk", "redis"],
+    "CACHE_TTL_ORDERS": ["-1", "long"],
+    "CACHE_TTL_PRODUCTS": ["-1", "long"],
+    "CACHE_TTL_STORE_SETTINGS": ["-1", "long"],
+    "ORDERDESK_API_URL": ["http://app.orderdesk.me/api/v2", "app.orderdesk.me", "https://user@x"],
+    "HTTP_TIMEOUT": ["0", "601", "long"],
+    "HTTP_MAX_RETRIES": ["-1", "11"],
+    "MUTATION_MAX_RETRIES": ["-1", "21"],
+    "ENABLE_METRICS": ["perhaps"],
+    "ENABLE_DETAILED_HEALTH": ["perhaps"],
+    "ENABLE_AUDIT_LOG": ["perhaps"],
+    "ORDERDESK_TEST_ENABLED": ["perhaps"],
+}
+ANY_TEXT = {"ORDERDESK_MCP_KEY", "JWT_SECRET_KEY", "CSRF_SECRET_KEY", "METRICS_TOKEN", "ORDERDESK_TEST_STORE_ID", "ORDERDESK_TEST_API_KEY"}
+DECLARED = {
+    "APP_ENV": "development", "HOST": "127.0.0.1", "PORT": 8080, "PUBLIC_URL": "http://localhost:8080", "DATABASE_URL": "sqlite:///data/app.db",
+    "LOG_LEVEL": "INFO", "TRUST_PROXY": 0, "WORKERS": 1, "MCP_KMS_KEY": "", "ADMIN_MASTER_KEY": "", "ORDERDESK_MCP_KEY": "", "ALLOW_QUERY_TOKEN": True,
+    "ENABLE_WEBUI": True, "JWT_SECRET_KEY": "", "CSRF_SECRET_KEY": "", "SESSION_TIMEOUT": 86400, "SESSION_COOKIE_SECURE": None,
+    "SESSION_COOKIE_SAMESITE": "Lax", "RATE_LIMIT_RPM": 120, "WEBUI_RATE_LIMIT_LOGIN": 5, "WEBUI_RATE_LIMIT_API_CONSOLE": 30, "CACHE_BACKEND": "memory",
+    "CACHE_TTL_ORDERS": 15, "CACHE_TTL_PRODUCTS": 60, "CACHE_TTL_STORE_SETTINGS": 300, "ORDERDESK_API_URL": "https://app.orderdesk.me/api/v2",
+    "HTTP_TIMEOUT": 30, "HTTP_MAX_RETRIES": 3, "MUTATION_MAX_RETRIES": 5, "ENABLE_METRICS": True, "METRICS_TOKEN": "", "ENABLE_DETAILED_HEALTH": True,
+    "ENABLE_AUDIT_LOG": True, "ORDERDESK_TEST_ENABLED": False, "ORDERDESK_TEST_STORE_ID": "", "ORDERDESK_TEST_API_KEY": "",
+}  # fmt: skip
+
+
+def plain(value: object) -> object:
+    return value.get_secret_value() if hasattr(value, "get_secret_value") else value
+
+
+def test_no_environment_at_all_gives_the_embedded_default() -> None:
+    settings = load_settings({})
+
+    assert {name.upper(): plain(getattr(settings, name)) for name in Settings.model_fields} == DECLARED
+
+
+@pytest.mark.parametrize(("variable", "value"), [(variable, value) for variable, values in WRONG.items() for value in values])
+def test_a_wrong_value_is_told_with_variable_rule_and_example(variable: str, value: str) -> None:
+    with pytest.raises(ConfigurationError) as error:
+        load_settings({variable: value})
+
+    sentence = str(error.value)
+    assert sentence.startswith(f"{variable}: ")
+    assert f"{variable}=" in sentence.split(": ", 1)[1], "an example"
+    assert "must be" in sentence or "must begin" in sentence or "development" in sentence
+    assert "pydantic" not in sentence
+    assert "Input should" not in sentence.casefold()
+    if variable in ("MCP_KMS_KEY", "ADMIN_MASTER_KEY", "DATABASE_URL"):
+        assert value not in sentence.replace("sqlite:///", ""), "a secret is not repeated"
+
+
+def test_every_setting_is_tried_with_a_wrong_value_unless_any_text_will_do() -> None:
+    assert {name.upper() for name in Settings.model_fields} == {*WRONG, *ANY_TEXT}
+
+
+@pytest.mark.parametrize("name", Settings.model_fields)
+def test_every_setting_has_words_and_an_example_that_works(name: str) -> None:
+    field = Settings.model_fields[name]
+    assert field.description
+    assert field.description.endswith(".")
+    assert isinstance(field.json_schema_extra, dict)
+    example = str(field.json_schema_extra["example"])
+    assert example
+    if not example.startswith("<") and name not in ("host", "public_url", "app_env"):  # these need production
+        load_settings({name: example})
+
+
+def test_several_wrong_values_are_told_at_once() -> None:
+    with pytest.raises(ConfigurationError) as error:
+        load_settings({"PORT": "http", "WORKERS": "many"})
+
+    assert [line.split(":")[0] for line in str(error.value).splitlines()] == ["PORT", "WORKERS"]
+
+
+# ------------------------------------------------------------------ production
+
+
+def test_production_starts_with_a_key_and_an_https_address() -> None:
+    settings = load_settings(PRODUCTION)
+
+    assert settings.is_production
+    assert settings.cookie_secure
+
+
+@pytest.mark.parametrize(
+    ("changed", "named"),
+    [
+        ({"MCP_KMS_KEY": ""}, "MCP_KMS_KEY"),
+        ({"MCP_KMS_KEY": b64encode(bytes(32)).decode()}, "MCP_KMS_KEY"),
+        ({"MCP_KMS_KEY": b64encode(b"change-me-in-production-please!!").decode()}, "MCP_KMS_KEY"),
+        ({"JWT_SECRET_KEY": "secret"}, "JWT_SECRET_KEY"),
+        ({"JWT_SECRET_KEY": "a" * 64}, "JWT_SECRET_KEY"),
+        ({"CSRF_SECRET_KEY": "changeme"}, "CSRF_SECRET_KEY"),
+        ({"METRICS_TOKEN": "password"}, "METRICS_TOKEN"),
+        ({"SESSION_COOKIE_SECURE": "false"}, "SESSION_COOKIE_SECURE"),
+        ({"PUBLIC_URL": "http://orders.example.com"}, "SESSION_COOKIE_SECURE"),
+        ({"ADMIN_MASTER_KEY": "dev-admin-master-key-change-in-production"}, "ADMIN_MASTER_KEY"),
+    ],
+)
+def test_production_refuses_what_belongs_to_development_and_says_which(changed: dict[str, str], named: str) -> None:
+    with pytest.raises(ConfigurationError) as error:
+        load_settings({**PRODUCTION, **changed})
+
+    assert str(error.value).startswith(f"{named}: ")
+
+
+def test_production_takes_keys_of_chance() -> None:
+    for _ in range(50):
+        load_settings({**PRODUCTION, "MCP_KMS_KEY": b64encode(token_bytes(32)).decode(), "JWT_SECRET_KEY": token_hex(32), "METRICS_TOKEN": token_hex(32)})
+
+
+def test_an_insecure_cookie_is_allowed_where_only_this_machine_is_reached() -> None:
+    settings = load_settings({**PRODUCTION, "PUBLIC_URL": "http://localhost:8080"})
+
+    assert not settings.cookie_secure
+
+
+@pytest.mark.parametrize("address", ["https://orders.example.com", "http://192.168.1.4:8080"])
+def test_development_is_for_this_machine_alone(address: str) -> None:
+    with pytest.raises(ConfigurationError, match="PUBLIC_URL: development"):
+        load_settings({"PUBLIC_URL": address})
+
+
+def test_more_workers_need_a_database_that_they_share() -> None:
+    with pytest.raises(ConfigurationError, match="WORKERS: more than one needs Postgres"):
+        load_settings({"WORKERS": "2", "ENABLE_WEBUI": "false"})
+    load_settings({"WORKERS": "2", "ENABLE_WEBUI": "false", "DATABASE_URL": "postgresql:///x"})
+
+
+# ------------------------------------------------------------------ how values are read
+
+
+@pytest.mark.parametrize(("text", "count"), [("true", 1), ("TRUE", 1), ("false", 0), ("3", 3), ("0", 0), ("1", 1)])
+def test_trusted_proxies_are_a_word_or_a_number(text: str, count: int) -> None:
+    assert load_settings({"TRUST_PROXY": text}).trust_proxy == count
+
+
+@pytest.mark.parametrize("encode", [b64encode, urlsafe_b64encode])
+def test_a_kms_key_is_base64_or_base64url_padded_or_not(encode: object) -> None:
+    key = b"\xfb\xff" * 20
+    text = encode(key).decode()  # type: ignore[operator]
+
+    assert decode_key(text) == decode_key(text.rstrip("=")) == decode_key(f" {text}\n") == key
+
+
+def test_words_may_be_written_in_any_case() -> None:
+    settings = load_settings({"LOG_LEVEL": "debug", "APP_ENV": "Development", "SESSION_COOKIE_SAMESITE": "strict"})
+
+    assert (settings.log_level, settings.app_env, settings.session_cookie_samesite) == ("DEBUG", "development", "Strict")
+
+
+def test_an_empty_value_is_none() -> None:
+    assert load_settings({"PORT": "", "SESSION_COOKIE_SECURE": ""}).port == 8080
+
+
+def test_the_public_address_follows_the_port() -> None:
+    assert load_settings({"PORT": "9090"}).public_url == "http://localhost:9090"
+    assert load_settings({"PORT": "9090", "PUBLIC_URL": "http://localhost:1234/"}).public_url == "http://localhost:1234"
+
+
+def test_a_dotenv_file_is_read_and_the_environment_wins(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / ".env").write_text("PORT=9191\nRATE_LIMIT_RPM=7 # a remark\nSOMETHING_ELSE=1\n", encoding="utf-8")
+    monkeypatch.setenv("RATE_LIMIT_RPM", "8")
+    monkeypatch.delenv("PORT", raising=False)
+    monkeypatch.delenv("PUBLIC_URL", raising=False)
+
+    settings = load_settings(env_file=tmp_path / ".env")
+
+    assert (settings.port, settings.rate_limit_rpm, settings.public_url) == (9191, 8, "http://localhost:9191")
+
+
+def test_settings_print_no_secret() -> None:
+    settings = load_settings({"ADMIN_MASTER_KEY": "a1b2c3d4" * 8, "DATABASE_URL": "postgresql://me:pass-word-1@db/x", "METRICS_TOKEN": "metrics-token-1"})
+
+    for told in (repr(settings), str(settings)):
+        for secret in ("a1b2c3d4", "pass-word-1", "metrics-token-1"):
+            assert secret not in told
+
+
+def test_a_secret_setting_is_never_repeated_by_an_error() -> None:
+    with pytest.raises(ConfigurationError) as error:
+        load_settings({"ADMIN_MASTER_KEY": "short-but-secret", "PORT": "x"})
+
+    assert "short-but-secret" not in str(error.value)
+    assert error.value.__cause__ is None
+
+
+@pytest.mark.parametrize(
+    ("host", "is_local"),
+    [
+        ("localhost", True),
+        ("LOCALHOST.", True),
+        ("127.0.0.1", True),
+        ("127.9.9.9", True),
+        ("[::1]", True),
+        ("::1", True),
+        ("0.0.0.0", False),
+        ("example.com", False),
+        ("localhost.example.com", False),
+        ("", False),
+    ],
+)
+def test_loopback_is_what_only_this_machine_reaches(host: str, is_local: bool) -> None:
+    assert is_loopback(host) is is_local
+
+
+def test_no_setting_is_declared_and_unread() -> None:
+    read = set()
+    for path in [*ROOT.glob("orderdesk_app/**/*.py"), *ROOT.glob("tests/orderdesk/*.py")]:
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Attribute):
+                read.add(node.attr)
+
+    assert {name for name in Settings.model_fields if name not in read} == set()
+
+
+def test_only_the_settings_read_the_environment() -> None:
+    """Reflex and the build take theirs from the environment; no decision of ours does."""
+    allowed = {"frontend.py", "cli.py"}
+    readers = {path.name for path in ROOT.glob("orderdesk_app/**/*.py") if re.search(r"os\.(environ|getenv)", path.read_text(encoding="utf-8"))}
+
+    assert readers <= allowed
