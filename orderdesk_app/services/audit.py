@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Protocol
 
-from sqlalchemy import insert
+from sqlalchemy.dialects import postgresql, sqlite
 
 from orderdesk_app.context import Actor, Sealed, current_request, new_id, now
 from orderdesk_app.db.audit import AuditEntry
@@ -48,13 +48,17 @@ class Entry:
     request_id: str = field(default_factory=lambda: current_request().request_id)
 
 
+_Line = tuple[Entry, bytes | None]  # what waits holds its arguments as they are kept: a queue of whole requests would be gigabytes
+
+
 class Audit:
     """`record` for what changes something (committed when it returns), `note` for reads (committed within a second)."""
 
     def __init__(self, database: Database, sealer: Seals, *, enabled: bool) -> None:
         self._database, self._sealer, self._enabled = database, sealer, enabled
-        self._queue: asyncio.Queue[Entry] = asyncio.Queue(_QUEUE)
-        self._taken: list[Entry] = []  # out of the queue and not committed yet: kept when a commit fails
+        self._insert = sqlite.insert if database.is_sqlite else postgresql.insert
+        self._queue: asyncio.Queue[_Line] = asyncio.Queue(_QUEUE)
+        self._taken: list[_Line] = []  # out of the queue and not committed yet: kept when a commit fails
         self._committing = asyncio.Lock()
         self._something, self._hurry = asyncio.Event(), asyncio.Event()
         self._is_stopping = False
@@ -78,12 +82,12 @@ class Audit:
     async def record(self, entry: Entry) -> None:
         """Commit the row now. A row that cannot be committed is an error: no write goes unrecorded."""
         if self._enabled:
-            await self._commit([entry], "write")
+            await self._commit([(entry, _arguments(entry))], "write")
 
     async def note(self, entry: Entry) -> None:
         """Queue the row; waits while the queue is full."""
         if self._enabled:
-            await self._queue.put(entry)
+            await self._queue.put((entry, _arguments(entry)))
             self._something.set()
             if self._queue.qsize() > _QUEUE // 2:
                 self._hurry.set()
@@ -117,19 +121,17 @@ class Audit:
             if not self._is_stopping:
                 self._hurry.clear()
 
-    async def _commit(self, entries: list[Entry], kind: str) -> None:
-        rows = [self._row(entry, await self._sealed(entry)) for entry in entries]
+    async def _commit(self, lines: list[_Line], kind: str) -> None:
+        rows = [self._row(entry, await self._sealed(entry, text)) for entry, text in lines]
         async with self._database.write() as session:
-            await session.exec(insert(AuditEntry), params=rows)
+            # A commit that was cut off may have happened: then its rows are there already, and those behind them must not wait for ever.
+            await session.exec(self._insert(AuditEntry).on_conflict_do_nothing(index_elements=["id"]), params=rows)
         AUDIT_ROWS.labels(kind).inc(len(rows))
         AUDIT_WAITING.set(self._queue.qsize())
 
-    async def _sealed(self, entry: Entry) -> Sealed | None:
-        if not entry.arguments:
+    async def _sealed(self, entry: Entry, text: bytes | None) -> Sealed | None:
+        if text is None:
             return None
-        text = json.dumps(entry.arguments, default=str, ensure_ascii=False).encode(errors="replace")  # half a surrogate pair has no bytes
-        if len(text) > _MOST_ARGUMENT_BYTES:
-            text = json.dumps({"cut": True, "bytes": len(text), "names": sorted(entry.arguments)[:100]}).encode()
         place = (entry.actor.tenant_id, "audit_entries", "arguments", entry.id)
         try:
             return self._sealer.seal(*place, text)
@@ -146,6 +148,15 @@ class Audit:
             "store_row_id": entry.store_row_id, "arguments": sealed, "outcome": entry.outcome, "duration_ms": entry.duration_ms,
             "cached": entry.cached, "upstream_requests": entry.upstream_requests, "request_id": entry.request_id, "change_id": entry.change_id,
         }  # fmt: skip
+
+
+def _arguments(entry: Entry) -> bytes | None:
+    if not entry.arguments:
+        return None
+    text = json.dumps(entry.arguments, default=str, ensure_ascii=False).encode(errors="replace")  # half a surrogate pair has no bytes
+    if len(text) > _MOST_ARGUMENT_BYTES:
+        text = json.dumps({"cut": True, "bytes": len(text), "names": sorted(entry.arguments)[:100]}).encode()
+    return text
 
 
 def _storable(text: str) -> str:

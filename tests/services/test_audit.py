@@ -168,6 +168,33 @@ async def test_rows_outlive_a_database_that_is_away_for_a_while(audit: Audit, da
     await eventually(committed, 3)
 
 
+async def test_rows_whose_commit_was_cut_off_but_happened_stop_nobody(
+    audit: Audit, database: Database, entry: MakeEntry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    commit = audit._commit
+
+    async def commits_and_hears_nothing(*lines: Any) -> None:
+        await commit(*lines)
+        raise OSError("the connection was lost")
+
+    with monkeypatch.context() as cut:
+        cut.setattr(audit, "_commit", commits_and_hears_nothing)
+        await audit.note(entry(tool="first"))
+        with pytest.raises(OSError, match="lost"):
+            await audit.flush()
+    await audit.note(entry(tool="second"))
+    await audit.flush()
+
+    assert [row.tool for row in await rows(database)] == ["first", "second"]
+
+
+async def test_what_waits_holds_no_large_arguments(audit: Audit, entry: MakeEntry) -> None:
+    await audit.note(entry(arguments={"search": "x" * 1_000_000}))
+
+    _, text = audit._queue._queue[0]  # type: ignore[attr-defined]
+    assert len(text) < 20_000
+
+
 async def test_a_write_whose_row_cannot_be_committed_is_told(audit: Audit, monkeypatch: pytest.MonkeyPatch, entry: MakeEntry) -> None:
     async def away(*_: Any) -> None:
         raise OSError("connection refused")
