@@ -2,6 +2,7 @@
 
 import importlib
 import pkgutil
+from typing import Any
 
 import reflex as rx
 from reflex_components_core.base.error_boundary import ErrorBoundary
@@ -11,7 +12,7 @@ from orderdesk_app.components.frame import Viewer, frame
 from orderdesk_app.components.page import Page
 from orderdesk_app.observability import ERRORS, log
 from orderdesk_app.states.guard import Guard
-from orderdesk_app.states.person import Arrival, Notices, Person
+from orderdesk_app.states.person import Arrival, Notices, Person, Switcher
 
 _LOG = log(__name__)
 
@@ -46,7 +47,17 @@ app.add_middleware(Guard(), index=0)
 
 _PAGES = every_page()
 _MENU = [page for page in _PAGES if page.section != "none"]
-_VIEWER = Viewer(name=Person.name, is_admin=Person.is_admin, form_token=Person.form_token, notices=Person.notices, dismiss=Notices.dismiss)
+_PERSON: Any = Person  # on its class, a state's attributes are variables of the browser
+_VIEWER = Viewer(
+    name=_PERSON.name,
+    is_admin=_PERSON.is_admin,
+    form_token=_PERSON.form_token,
+    notices=_PERSON.notices,
+    dismiss=Notices.dismiss,
+    stores=_PERSON.store_choices,
+    active_store=_PERSON.active_store,
+    choose_store=Switcher.choose_store,
+)
 
 for _page in _PAGES:
     app.add_page(

@@ -8,7 +8,7 @@ import reflex as rx
 from reflex.style import color_mode, set_color_mode
 from reflex_components_core.core.banner import has_connection_errors
 
-from orderdesk_app.components.native import go, post_form
+from orderdesk_app.components.native import go, jump, post_form
 from orderdesk_app.components.page import Page
 from orderdesk_app.components.pieces import icon
 
@@ -22,6 +22,9 @@ class Viewer:
     form_token: Any
     notices: Any
     dismiss: Any  # the handler that closes a notice
+    stores: Any  # id and name of each, for the switcher
+    active_store: Any
+    choose_store: Any  # the handler that makes one the active one
 
 
 def frame(page: Page, menu: Sequence[Page], viewer: Viewer, content: rx.Component) -> rx.Component:
@@ -29,11 +32,11 @@ def frame(page: Page, menu: Sequence[Page], viewer: Viewer, content: rx.Componen
     if page.is_public:
         return rx.el.div(rx.el.main(content, id="main"), class_name="alone")
     return rx.el.div(
-        rx.el.a("Skip to content", href="#main", class_name="skip"),
+        jump("Skip to content", to="#main", class_name="skip"),
         rx.el.div(
             rx.el.aside(_menu(menu, viewer, with_keys=True), class_name="side", aria_label="Sidebar"),
             rx.el.div(
-                _top(page),
+                _top(page, viewer),
                 rx.el.main(content, id="main", class_name="content", tab_index=-1),
                 class_name="grow",
             ),
@@ -106,7 +109,7 @@ def _colour_mode() -> rx.Component:
     )
 
 
-def _top(page: Page) -> rx.Component:
+def _top(page: Page, viewer: Viewer) -> rx.Component:
     return rx.el.header(
         rx.el.button(
             icon("menu"),
@@ -117,6 +120,7 @@ def _top(page: Page) -> rx.Component:
             custom_attrs={"data-opens": "drawer"},
         ),
         rx.el.h1(page.title),
+        _switcher(viewer),
         rx.el.button(
             icon("search"),
             rx.el.span("Go to…", class_name="grow"),
@@ -129,6 +133,22 @@ def _top(page: Page) -> rx.Component:
         ),
         *([page.actions()] if page.actions else []),
         class_name="top",
+    )
+
+
+def _switcher(viewer: Viewer) -> rx.Component:
+    """Which store a call means that names none; there is nothing to switch with fewer than two."""
+    return rx.cond(
+        viewer.stores.length() > 1,
+        rx.el.select(
+            rx.el.option("Choose a store", value="", disabled=True),
+            rx.foreach(viewer.stores, lambda store: rx.el.option(store["name"], value=store["id"])),
+            value=viewer.active_store,
+            on_change=viewer.choose_store,
+            class_name="input switcher",
+            aria_label="Active store",
+            title="Calls that name no store mean this one",
+        ),
     )
 
 

@@ -23,6 +23,19 @@ def post_form(*children: Any, action: str | rx.Var[str], token: rx.Var[str] | No
     return form
 
 
+class NativeLink(BaseHTML):  # type: ignore[misc]
+    """A link within the page; rx.el.a would make a navigation of it."""
+
+    tag = "a"
+    href: rx.Var[str]
+
+
+def jump(*children: Any, to: str, **props: Any) -> rx.Component:
+    """A link to an element of this page."""
+    link: rx.Component = NativeLink.create(*children, href=to, **props)
+    return link
+
+
 def go(*children: Any, to: str | rx.Var[str], **props: Any) -> rx.Component:
     """A link to a page of ours, without loading everything anew."""
     link: rx.Component = ReactRouterLink.create(*children, to=to, **props)

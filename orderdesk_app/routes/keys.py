@@ -10,7 +10,7 @@ from starlette.routing import Route
 from orderdesk_app import wiring
 from orderdesk_app.config import Settings
 from orderdesk_app.context import Scope, Secret
-from orderdesk_app.errors import OrderDeskAgentsError
+from orderdesk_app.errors import Conflict, OrderDeskAgentsError
 from orderdesk_app.routes.forms import Form, done, refuse, signed_in_form
 from orderdesk_app.routes.plain import copyable, plain_page
 from orderdesk_app.services.sessions import WebUser
@@ -26,7 +26,10 @@ _STEPS = Markup(
 @signed_in_form
 async def create(request: Request, user: WebUser, form: Form) -> Response:
     try:
+        wiring.current().form_tokens.spend(form["form_token"])
         view, key = await wiring.current().keys.create(user.actor, form.get("name", "").strip(), _scopes(form))
+    except Conflict as error:
+        return refuse(user, "/settings", error)
     except OrderDeskAgentsError as error:
         return refuse(user, "/settings", error, form="key", typed={"name": form.get("name", "")})
     return _show_once(f"Key “{view.name}”", key, note="")
@@ -45,6 +48,7 @@ async def revoke(request: Request, user: WebUser, form: Form) -> Response:
 async def rotate_master(request: Request, user: WebUser, form: Form) -> Response:
     house = wiring.current()
     try:
+        house.form_tokens.spend(form["form_token"])
         key = await house.keys.rotate_master(user.actor)
     except OrderDeskAgentsError as error:
         return refuse(user, "/settings", error)

@@ -152,8 +152,8 @@ class Stores:
         """Make a store the active one of this key or session; it stays so until another is chosen."""
         record, _ = self.resolve(principal, identifier)
         actor = principal.actor
-        table: Any = Credential if actor.credential_id else Session
-        row_id = actor.credential_id or actor.session_id
+        table: Any = Session if actor.session_id else Credential  # a session has a choice of its own, whatever key it was signed in with
+        row_id = actor.session_id or actor.credential_id
         async with self._database.write() as session:
             await session.exec(update(table).where(table.id == row_id, table.tenant_id == actor.tenant_id).values(active_store_id=record.id))
             await self._signals.publish(session, f"tenant:{actor.tenant_id}")

@@ -27,6 +27,13 @@ class Notice(TypedDict):
     tone: str
 
 
+class StoreChoice(TypedDict):
+    """A store for the switcher."""
+
+    id: str
+    name: str
+
+
 class Person(rx.State):
     """Set by the guard before every event, for nobody else to set. Others inherit it, so each handler knows who acts."""
 
@@ -38,10 +45,12 @@ class Person(rx.State):
     problem_form: str = ""
     problem_field: str = ""
     typed: dict[str, str] = {}
+    store_choices: list[StoreChoice] = []
+    active_store: str = ""  # of this session, for calls that name no store
 
     _session: str = ""  # the session that this tree of states belongs to
     _actor: Actor | None = None
-    _active_store: StoreRowId | None = None  # of this session
+    _active_store: StoreRowId | None = None
 
     def _who(self) -> Actor:
         """The actor of this event. Raises AuthFailed when nobody is signed in."""
@@ -52,6 +61,12 @@ class Person(rx.State):
     def _tell(self, text: str, tone: str = "green") -> None:
         """Say what was done, or what went wrong."""
         self.notices = [*self.notices, Notice(id=new_id(), text=text, tone=tone)][-_MOST_NOTICES:]
+
+    async def _know_stores(self) -> None:
+        """The switcher as the account's stores stand."""
+        records = await wiring.current().store_desk.list(self._who())
+        self.store_choices = [StoreChoice(id=record.id, name=record.name) for record in records]
+        self.active_store = next((record.id for record in records if record.id == self._active_store), "")
 
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -125,6 +140,7 @@ class Arrival(Person):
         kept = remark if remark is not None and remark.form else None
         self.problem, self.problem_form, self.problem_field = (kept.text, kept.form, kept.field) if kept else ("", "", "")
         self.typed = dict(kept.typed) if kept else {}
+        await self._know_stores()
 
 
 class Notices(Person):
@@ -134,3 +150,17 @@ class Notices(Person):
     @act
     async def dismiss(self, notice_id: str) -> None:
         self.notices = [notice for notice in self.notices if notice["id"] != notice_id]
+
+
+class Switcher(Person):
+    """Which store is meant where none is named."""
+
+    @rx.event
+    @act
+    async def choose_store(self, row_id: str) -> None:
+        house, actor = wiring.current(), self._who()
+        record = await house.store_desk.find(actor, row_id)
+        await house.stores.use(await house.access.of_actor(actor), record.id)
+        self._active_store = record.id
+        await self._know_stores()
+        self._tell(f"Calls that name no store now mean {record.name}.")

@@ -61,6 +61,7 @@ class StoresState(Person):
             record = await wiring.current().store_desk.add_sandbox(self._who())
             self._tell(f"{record.name} is ready: 500 believable orders, nothing real. Try them in the console.")
             await self._read()
+            await self._know_stores()
         finally:
             self.busy = ""
 

@@ -58,6 +58,22 @@ def test_a_key_that_cannot_be_made_says_why_at_the_form(ada: Visitor, name: str,
     assert tab.vars["settings_state.keys"] == []
 
 
+@pytest.mark.parametrize("path", ["/settings/keys/create", "/settings/keys/rotate-master"])
+def test_a_form_that_the_browser_sends_twice_makes_one_key(ada: Visitor, path: str) -> None:
+    fields = {"form_token": ada.form_token(), "name": "Claude", "scopes": "orders:read"}
+    first = ada.send(path, fields)
+
+    second = ada.send(path, fields)
+
+    keys = [key.name for key in ada.web.do(ada.web.house.keys.list, ada.actor)]
+    with ada.tab() as tab:
+        tab.act("arrival.arrive")
+    assert first.status_code == 200
+    assert second.status_code == 303
+    assert len(keys) == (2 if "create" in path else 1)
+    assert "sent before" in tab.vars["person.notices"][0]["text"]
+
+
 def test_a_refusal_is_said_once(ada: Visitor) -> None:
     ada.post("/settings/keys/create", name="", scopes="orders:read")
 

@@ -130,3 +130,27 @@ def test_a_neighbour_cannot_touch_a_store(ada: Visitor, bert: Visitor, store: St
 
     assert [(record.id, record.name) for record in stores_of(ada)] == [(store.id, store.name)]
     assert "no longer connected" in other.seen
+
+
+def test_the_store_that_is_chosen_is_meant_where_none_is_named(ada: Visitor, tab: Tab, store: StoreRecord) -> None:
+    tab.act("stores_state.add_sandbox")
+    second = stores_of(ada)[1]
+    tab.act("console_state.load")
+    tab.act("console_state.run", form={"limit": "1"})
+    unsure = tab.vars["console_state.message"]
+
+    tab.act("switcher.choose_store", row_id=second.id)
+    tab.act("console_state.run", form={"limit": "1"})
+
+    assert "Say which store" in unsure
+    assert tab.vars["console_state.ok"] is True
+    assert tab.vars["person.active_store"] == second.id
+    assert actions(ada)[0] == ("tool", "ok")
+
+
+def test_a_neighbours_store_cannot_be_chosen(bert: Visitor, store: StoreRecord) -> None:
+    with bert.tab() as other:
+        other.act("switcher.choose_store", row_id=store.id)
+
+    assert other.vars.get("person.active_store", "") == ""
+    assert "no longer connected" in other.seen
