@@ -3,7 +3,8 @@
 import asyncio
 import contextlib
 import socket
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,10 +15,13 @@ import pytest
 from mcp.client import Client
 from mcp.client import session as client_session
 from mcp.client.streamable_http import streamable_http_client
+from starlette.types import ASGIApp
 
+from orderdesk_app import wiring
 from orderdesk_app.config import Settings
-from orderdesk_app.context import Scope, Via
-from tests.worlds import KMS_KEY, SandboxServer, Server, open_world, serving, settings_for
+from orderdesk_app.context import Scope, Secret, Via
+from orderdesk_app.server import create_app
+from tests.worlds import KMS_KEY, MASTER_KEY, SandboxServer, Server, open_world, quick_passwords, serving, settings_for
 
 LEGACY = ("2025-03-26", "2025-06-18", "2025-11-25")
 MODERN = "2026-07-28"
@@ -142,3 +146,40 @@ def modern(method: str, params: dict[str, Any] | None = None, *, message_id: Any
     if params and "name" in params:
         headers["mcp-name"] = params["name"]
     return headers, {"jsonrpc": "2.0", "id": message_id, "method": method, "params": {**(params or {}), "_meta": about}}
+
+
+# ------------------------------------------------------------------ the app in this process, where a part has to be broken
+
+Inside = Callable[..., AbstractAsyncContextManager[httpx.AsyncClient]]
+
+
+@contextlib.asynccontextmanager
+async def living(app: ASGIApp) -> AsyncIterator[None]:
+    """The app between its lifespan's start and stop, as a server would have it."""
+    heard: asyncio.Queue[Any] = asyncio.Queue()
+    told: asyncio.Queue[Any] = asyncio.Queue()
+    task = asyncio.create_task(app({"type": "lifespan", "asgi": {"version": "3.0"}}, heard.get, told.put))  # type: ignore[arg-type]
+    await heard.put({"type": "lifespan.startup"})
+    assert (await told.get())["type"] == "lifespan.startup.complete"
+    try:
+        yield
+    finally:
+        await heard.put({"type": "lifespan.shutdown"})
+        await told.get()
+        await task
+
+
+@pytest.fixture
+def inside(database_url: str) -> Inside:
+    """`async with inside(SETTING=…) as http`: the whole app in this process, on both databases."""
+
+    @contextlib.asynccontextmanager
+    async def open_app(**values: str) -> AsyncIterator[httpx.AsyncClient]:
+        settings = settings_for(database_url, **{"ENABLE_WEBUI": "false", "ADMIN_MASTER_KEY": MASTER_KEY, **values})
+        app = create_app(settings)
+        with quick_passwords():
+            async with living(app), httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url=settings.public_url) as http:
+                await wiring.current().tenants.ensure_admin(master_key=Secret(MASTER_KEY), has_webui=False)
+                yield http
+
+    return open_app

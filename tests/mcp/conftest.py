@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.door import door
+from tests.door import door, inside
 from tests.worlds import ROOT, sandbox_server
 
-__all__ = ["door", "sandbox_server"]
+__all__ = ["door", "inside", "sandbox_server"]
 
 NODE_FOLDER = ROOT / "tests" / "node"
 

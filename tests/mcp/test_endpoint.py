@@ -1,5 +1,6 @@
 """`/mcp` as a stranger meets it: keys, methods, pages of our own and of others, tokens in addresses. No client library smooths anything."""
 
+import asyncio
 import json
 import re
 import time
@@ -7,9 +8,14 @@ from collections.abc import Iterator
 
 import httpx
 import pytest
+from sqlalchemy import text
+from sqlmodel import select
 
-from tests.door import MODERN, Door, call, modern
-from tests.worlds import FIRST_ORDER
+from orderdesk_app import wiring
+from orderdesk_app.context import Actor, Via
+from orderdesk_app.db.audit import AuditEntry
+from tests.door import MODERN, Door, Inside, call, modern
+from tests.worlds import FIRST_ORDER, MASTER_KEY
 
 LIST = {"jsonrpc": "2.0", "id": 1, "method": "tools/list"}
 METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE", "HEAD")
@@ -133,13 +139,13 @@ def test_an_unknown_revision_is_refused_in_words(agent: httpx.Client) -> None:
 
 def test_white_space_around_header_values_does_not_count(agent: httpx.Client, door: Door) -> None:
     headers, body = modern("tools/call", {"name": "stores_list", "arguments": {}})
-    text = json.dumps(body).encode()
+    sent = json.dumps(body).encode()
     lines = [
         f"{name}: \t {value} \t ".encode()
         for name, value in {**headers, "accept": "application/json", "content-type": "application/json", "authorization": f"Bearer {door.key}"}.items()
     ]
 
-    answer = door.raw(b"\r\n".join([b"POST /mcp HTTP/1.1", b"host: localhost", *lines, b"content-length: %d" % len(text), b"", text]))
+    answer = door.raw(b"\r\n".join([b"POST /mcp HTTP/1.1", b"host: localhost", *lines, b"content-length: %d" % len(sent), b"", sent]))
 
     assert answer.startswith(b"HTTP/1.1 200 "), answer[:300]
 
@@ -284,3 +290,98 @@ def _appears(door: Door, text: str) -> bool:
 
 def _body(value: object) -> bytes:
     return json.dumps(value).encode()
+
+
+# ------------------------------------------------------------------ other settings, broken parts, and what is written down
+
+
+BEARER = {"authorization": f"Bearer {MASTER_KEY}", "accept": "application/json", "content-type": "application/json"}
+
+
+async def test_keys_in_addresses_can_be_refused(inside: Inside) -> None:
+    async with inside(ALLOW_QUERY_TOKEN="false") as http:
+        in_address = await http.post("/mcp", params={"token": MASTER_KEY}, json=LIST, headers={"accept": "application/json"})
+        in_header = await http.post("/mcp", json=LIST, headers=BEARER)
+
+    assert in_address.status_code == 401
+    assert in_header.status_code == 200
+
+
+async def test_a_row_names_program_address_and_request(inside: Inside) -> None:
+    async with inside(TRUST_PROXY="2") as http:
+        told = {**BEARER, "user-agent": "shop-bot/3", "x-forwarded-for": "203.0.113.9, 192.0.2.1"}
+        for revision, request in (("2025-11-25", "of-the-old-era"), (MODERN, "of-the-new-era")):
+            headers, body = modern("tools/call", {"name": "stores_list", "arguments": {}})
+            if revision != MODERN:
+                headers, body = {"mcp-protocol-version": revision}, call("stores_list")
+            await http.post("/mcp", json=body, headers={**told, **headers, "x-request-id": request})
+        house = wiring.current()
+        await house.audit.flush()
+        async with house.database.read() as session:
+            rows = (await session.exec(select(AuditEntry).where(AuditEntry.tool == "stores_list"))).all()
+
+    assert {(row.request_id, row.client_name, row.client_version) for row in rows} == {("of-the-old-era", "shop-bot/3", ""), ("of-the-new-era", "tests", "1")}
+    assert {row.address for row in rows} == {"203.0.113.9"}
+
+
+async def test_a_program_that_said_its_name_at_the_handshake_is_known_by_it(inside: Inside) -> None:
+    def hello(name: str) -> dict[str, object]:
+        about = {"protocolVersion": "2025-11-25", "capabilities": {}, "clientInfo": {"name": name, "version": "9"}}
+        return {"jsonrpc": "2.0", "id": 0, "method": "initialize", "params": about}
+
+    async with inside() as http:
+        for agent in ("one", "two"):
+            await http.post("/mcp", json=hello(f"program {agent}"), headers={**BEARER, "user-agent": agent})
+        for agent in ("one", "two", "three"):
+            await http.post("/mcp", json=call("stores_list"), headers={**BEARER, "user-agent": agent})
+        house = wiring.current()
+        await house.audit.flush()
+        async with house.database.read() as session:
+            rows = (await session.exec(select(AuditEntry).where(AuditEntry.tool == "stores_list"))).all()
+
+    assert sorted(row.client_name for row in rows) == ["program one", "program two", "three"]
+
+
+async def test_a_revoked_key_is_refused_by_every_process_within_a_second(door: Door) -> None:
+    async with wiring.open_house(door.settings) as elsewhere:
+        tenant = (await elsewhere.access.by_token(door.key)).actor
+        person = Actor(tenant_id=tenant.tenant_id, via=Via.WEB)
+        view, key = await elsewhere.keys.create(person, "for a moment")
+        with door.http(key.reveal()) as http:
+            before = http.post("/mcp", json=LIST).status_code
+            await elsewhere.keys.revoke(person, view.id)
+            await asyncio.sleep(1.0)
+            after = http.post("/mcp", json=LIST).status_code
+
+    assert (before, after) == (200, 401)
+
+
+async def test_a_database_that_is_away_is_a_fault_with_a_reference_and_no_details(inside: Inside) -> None:
+    async with inside() as http:
+        known = await http.post("/mcp", json=LIST, headers=BEARER)
+        await wiring.current().database.close()
+        async with wiring.current().database.write() as session:
+            await (await session.connection()).execute(text("ALTER TABLE credentials RENAME TO elsewhere"))
+        still_known = await http.post("/mcp", json=LIST, headers=BEARER)
+        unknown = await http.post("/mcp", json=LIST, headers={**BEARER, "authorization": "Bearer odk_" + "x" * 43})
+
+    assert known.status_code == still_known.status_code == 200
+    assert unknown.status_code == 500
+    assert unknown.json()["reference"] == unknown.headers["x-request-id"]
+    assert "credentials" not in unknown.text
+    assert "SELECT" not in unknown.text
+
+
+@pytest.mark.parametrize("revision", ["2025-11-25", MODERN])
+async def test_a_fault_of_ours_in_the_protocol_tells_a_reference_and_no_text(inside: Inside, monkeypatch: pytest.MonkeyPatch, revision: str) -> None:
+    def broken() -> None:
+        raise KeyError("a secret of ours")
+
+    async with inside() as http:
+        monkeypatch.setattr("orderdesk_app.mcp.server.every_tool", broken)
+        headers, body = modern("tools/list")
+        answer = await http.post("/mcp", json=body if revision == MODERN else LIST, headers={**BEARER, **(headers if revision == MODERN else {})})
+
+    assert answer.json()["error"]["code"] == -32603
+    assert answer.headers["x-request-id"] in answer.json()["error"]["message"]
+    assert "secret" not in answer.text

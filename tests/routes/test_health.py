@@ -12,7 +12,7 @@ from orderdesk_app import wiring
 from orderdesk_app.context import Role
 from orderdesk_app.routes import health
 from orderdesk_app.services.sessions import COOKIE
-from tests.routes.conftest import Inside
+from tests.door import Inside
 from tests.worlds import MASTER_KEY
 
 CHECKED = ("/health/ready", "/health")

@@ -7,8 +7,7 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from orderdesk_app.observability import metric_families
-from tests.door import Door, call, modern
-from tests.routes.conftest import Inside
+from tests.door import Door, Inside, call, modern
 
 TOKEN = "b8f1c0d29e7a46538b1f0c2d7e9a4653"
 KMS_KEY = "q2Wn0vQm8pYt3Zk6sR1xLw5uHc7jB4dFgEaTiOyPnVM="
