@@ -12,7 +12,7 @@ from orderdesk_app.observability import CACHE_READS
 from orderdesk_app.orderdesk import json_text
 from orderdesk_app.services.open_store import StoreRecord
 
-_MOST_PARSED = 2_000
+_MOST_PARSED_BYTES = 16 * 1024 * 1024  # of text; what it says takes a few times as much
 
 
 class SealsCache(Protocol):
@@ -30,9 +30,11 @@ class Reads:
         self._cache, self._sealer, self._seal = cache, sealer, seal
         self._flight = SingleFlight()
         self._parsed: OrderedDict[str, tuple[bytes, Any]] = OrderedDict()  # what a cached text says, so that it is read once
+        self._parsed_bytes = 0
         self._writes: dict[str, int] = {}  # how often each store was written, as this process heard
         self._heard_all = 0
-        self._pending: set[str] = set()
+        self._news = 0
+        self._pending: dict[str, int] = {}  # stores whose entries must go before anything is told, and with which news that was heard last
         signals.subscribe(self._hear)
 
     async def get(self, store: StoreRecord, kind: str, parameters: str, seconds: float, fetch: Callable[[], Awaitable[Any]]) -> tuple[Any, bool]:
@@ -65,16 +67,20 @@ class Reads:
 
     async def _drop_pending(self) -> None:
         while self._pending:
-            await self._cache.drop(self._pending.pop())
+            store_key, news = next(iter(self._pending.items()))
+            await self._cache.drop(store_key)  # if this fails or is given up, the next read tries again before it tells anything
+            if self._pending.get(store_key) == news:
+                del self._pending[store_key]
 
     def _hear(self, topic: str) -> None:
+        self._news += 1
         if topic == "*":
             self._heard_all += 1
-            self._pending.update(self._writes)
+            self._pending.update(dict.fromkeys(self._writes, self._news))
         elif topic.startswith("store:"):
             store_key = topic.removeprefix("store:")
             self._writes[store_key] = self._writes.get(store_key, 0) + 1
-            self._pending.add(store_key)
+            self._pending[store_key] = self._news
 
     def _state(self, store_key: str) -> tuple[int, int]:
         return self._writes.get(store_key, 0), self._heard_all
@@ -99,7 +105,9 @@ class Reads:
         self._remember(key, raw, value)
 
     def _remember(self, key: str, raw: bytes, value: Any) -> None:
+        before, _ = self._parsed.pop(key, (b"", None))
         self._parsed[key] = (raw, value)
-        self._parsed.move_to_end(key)
-        if len(self._parsed) > _MOST_PARSED:
-            self._parsed.popitem(last=False)
+        self._parsed_bytes += len(raw) - len(before)
+        while self._parsed_bytes > _MOST_PARSED_BYTES:
+            _, (oldest, _) = self._parsed.popitem(last=False)
+            self._parsed_bytes -= len(oldest)
