@@ -18,6 +18,7 @@ from orderdesk_app.errors import AuthFailed, OrderDeskAgentsError
 from orderdesk_app.mcp.batch import answer_batch, takes_batches
 from orderdesk_app.mcp.body import MOST_BODY_BYTES, HungUp, Unfit, is_answer, is_message, not_a_message, parse, read_body, replay, wants_progress
 from orderdesk_app.mcp.server import AgentDoor
+from orderdesk_app.mcp.written import completing
 from orderdesk_app.observability import CREDENTIALS_REFUSED, MCP_REFUSED
 from orderdesk_app.services.access import Access, Principal
 from orderdesk_app.tools.runner import Runner
@@ -115,7 +116,9 @@ class McpEndpoint:
                 return await Response(status_code=202)(scope, receive, send)  # we ask nothing, so there is nothing to do with it
             raise not_a_message()
         streams = wants_progress(message) and "text/event-stream" in headers.get("accept", "")
-        await (self._stream if streams else self._json).handle_request(scope, replay(body, receive), send)
+        if streams:
+            return await self._stream.handle_request(scope, replay(body, receive), send)
+        await self._json.handle_request(scope, replay(body, receive), completing(scope, send))
 
     def _take_token(self, scope: Scope, headers: Headers) -> tuple[str | None, bool]:
         """The bearer token, else `?token=` (and True), which is redacted in place before a log or a page could see it."""

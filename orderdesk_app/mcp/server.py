@@ -17,6 +17,7 @@ from orderdesk_app.context import Secret, current_request, serving
 from orderdesk_app.errors import AuthFailed, OrderDeskAgentsError
 from orderdesk_app.mcp.progress import telling_progress
 from orderdesk_app.mcp.text import lines_of
+from orderdesk_app.mcp.written import written_in
 from orderdesk_app.observability import ERRORS, MCP_REQUESTS, log
 from orderdesk_app.services.access import Principal
 from orderdesk_app.tools.catalogue import Tool, every_tool, find_tool
@@ -142,10 +143,12 @@ class AgentDoor:
         principal = self._named(ctx, caller, await self._principal(caller))
         call = self._runner.run(principal, params.name, params.arguments, sign_in=caller.sign_in if caller.may_sign_in else None)
         if (ctx.meta or {}).get("progress_token") is None:
-            return answer(await call)
-        async with telling_progress(ctx.session.report_progress):
             outcome = await call
-        return answer(outcome)
+        else:
+            async with telling_progress(ctx.session.report_progress):
+                outcome = await call
+        written = written_in(ctx.request.scope) if ctx.request is not None else None
+        return written.stand_in(outcome.result) if written is not None and outcome.result is not None else answer(outcome)
 
     async def _principal(self, caller: Caller) -> Principal | None:
         try:
