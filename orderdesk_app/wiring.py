@@ -6,7 +6,6 @@ Read this after the README. Each line says what a thing is made of; twins (memor
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
-from http.cookies import CookieError, SimpleCookie
 
 import httpx
 
@@ -26,7 +25,7 @@ from orderdesk_app.orderdesk.client import OrderDeskClient, open_http
 from orderdesk_app.orderdesk.locks import OrderLocks
 from orderdesk_app.security.keyring import Keyring
 from orderdesk_app.security.sealing import Sealer
-from orderdesk_app.security.web import SessionCookies
+from orderdesk_app.security.web import SessionCookies, cookie_in
 from orderdesk_app.services.access import Access
 from orderdesk_app.services.activity import Activity
 from orderdesk_app.services.audit import Audit
@@ -92,11 +91,7 @@ class House:
                 return (await self.access.by_token(token.strip())).actor
             except AuthFailed:
                 return None
-        try:
-            morsel = SimpleCookie(cookie).get(COOKIE)
-        except CookieError:
-            return None
-        user = await self.sessions.resume(morsel.value) if morsel else None
+        user = await self.sessions.resume(cookie_in(cookie, COOKIE))
         return user.actor if user else None
 
 

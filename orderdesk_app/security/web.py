@@ -9,10 +9,17 @@ from itsdangerous import BadSignature, URLSafeSerializer
 from joserfc import jwt
 from joserfc.errors import JoseError
 from joserfc.jwk import OctKey
+from starlette.requests import cookie_parser
 
 _ALGORITHM = "HS256"
 _AUDIENCE = "orderdesk-web"
 _LONGEST = 4096
+
+
+def cookie_in(header: str, name: str) -> str | None:
+    """That cookie's value in a Cookie header, read as browsers and Starlette read it. http.cookies gives all up for one that another app on the same host
+    wrote carelessly, and then a page would know somebody whom its events do not."""
+    return cookie_parser(header).get(name)
 
 
 class SessionCookies:

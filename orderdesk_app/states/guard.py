@@ -3,7 +3,6 @@
 Proof and attack: docs/reflex.md section 3. The session's row is asked for on every event, so a sign-out ends open tabs at once.
 """
 
-from http.cookies import CookieError, SimpleCookie
 from typing import Any, Final
 
 import reflex as rx
@@ -15,6 +14,7 @@ from reflex_base.registry import RegistrationContext
 from orderdesk_app import wiring
 from orderdesk_app.context import Role
 from orderdesk_app.observability import WEB_EVENTS
+from orderdesk_app.security.web import cookie_in
 from orderdesk_app.services.sessions import COOKIE, WebUser
 from orderdesk_app.states.person import ACT, ROLES, Person
 
@@ -38,7 +38,7 @@ class Guard(Middleware):
     async def preprocess(self, app: Any, state: BaseState, event: Event) -> StateUpdate | None:
         """None lets the handler run; an update stands in its place."""
         root = state._get_root_state()
-        user = await wiring.current().sessions.resume(session_cookie(root.router.headers.cookie))
+        user = await wiring.current().sessions.resume(cookie_in(root.router.headers.cookie, COOKIE))
         person = await self._bind(root, user)
         if event.name in HYDRATE:
             # A page that is loaded anew tells nothing old: no notice, and no refused form, whose dialog would open again.
@@ -77,15 +77,6 @@ class Guard(Middleware):
         if bool(person.form_token) != (user is not None):
             person.form_token = wiring.current().form_tokens.issue(session) if user else ""
         return person
-
-
-def session_cookie(header: str) -> str | None:
-    """Our cookie's value in a Cookie header."""
-    try:
-        morsel = SimpleCookie(header or "").get(COOKIE)
-    except CookieError:
-        return None
-    return morsel.value if morsel else None
 
 
 def _nothing() -> StateUpdate:

@@ -4,7 +4,7 @@ import pytest
 from joserfc import jwt
 from joserfc.jwk import OctKey
 
-from orderdesk_app.security.web import SessionCookies, SignedText
+from orderdesk_app.security.web import SessionCookies, SignedText, cookie_in
 
 KEY = b"a key of thirty-two bytes, really"
 
@@ -57,3 +57,13 @@ def test_a_signed_text_serves_its_purpose_alone():
 def test_what_is_not_signed_is_nothing(cookies, text):
     assert SignedText(KEY, "link").read(text) is None
     assert cookies.read(text) is None
+
+
+@pytest.mark.parametrize("other", ['a={"x": 1}', "b", "c=d e", "[x]=1", "y=\u00e9", "="])
+def test_a_cookie_of_another_app_hides_not_ours(other):
+    assert cookie_in(f"{other}; session=abc", "session") == "abc"
+    assert cookie_in(f"session=abc; {other}", "session") == "abc"
+
+
+def test_no_cookie_is_nobody():
+    assert cookie_in("", "session") is None
