@@ -20,6 +20,7 @@ from orderdesk_app.orderdesk.verdict import FREE_MAPS, ITEM_MAPS, as_list, as_ma
 AUTHOR = "agent"  # of a note that names none; short, as it counts towards the limit of all notes
 NOTES_LIMIT = 2_000  # characters of all notes of an order, date and author included (docs/orderdesk-api.md 6.6)
 MAP_LIMITS = {"checkout_data": 3_500, "order_metadata": 2_000}  # characters as JSON (6.1)
+MOST_ITEMS = 500  # of one call: telling whether new items arrived compares each with each
 SOURCE_ID_PREFIX = "agent-"
 SUM_LIMIT = Decimal(10) ** 12
 
@@ -277,7 +278,10 @@ def _merge_items(spot: _Spot, value: Any) -> None:
     items = as_list(spot.into.get(spot.key))
     places = {str(item.get("id")): index for index, item in enumerate(items) if isinstance(item, Mapping)}
     seen: set[str] = set()
-    for index, entry in enumerate(_list(value, spot.path)):
+    entries = _list(value, spot.path)
+    if len(entries) > MOST_ITEMS:
+        raise ValidationFailed(f"order_items: one call takes at most {MOST_ITEMS} entries. Send the rest with another orders_update.", field=spot.path)
+    for index, entry in enumerate(entries):
         path = f"{spot.path}[{index}]"
         given = _object(entry, path)
         item_id = _item_id(given, path)
@@ -409,11 +413,13 @@ def _check_name(name: Any, path: str, allowed: Iterable[str], read_only: Mapping
     if name in allowed:
         return
     shown = path[:80]
+    path = path[:200]
     if name in read_only:
         raise ValidationFailed(f"{shown}: cannot be set: {read_only[name]}.", field=path)
     if name in _SHIPMENT_NAMES:
         raise ValidationFailed(f"{shown}: {_SHIPMENT_WORDS}.", field=path)
-    guess = hints.get(name) or _nested_guess(name) or next(iter(get_close_matches(str(name), list(allowed), n=1, cutoff=0.6)), None)
+    # Cut: likeness takes long to tell of long names.
+    guess = hints.get(name) or _nested_guess(name) or next(iter(get_close_matches(str(name)[:80], list(allowed), n=1, cutoff=0.6)), None)
     hint = f"Did you mean {guess}?" if guess and guess.split(" ")[0].split(".")[0] in allowed else f"Known fields: {', '.join(allowed)}."
     raise ValidationFailed(f"{shown}: there is no such field. {hint}", field=path)
 

@@ -12,6 +12,9 @@ from orderdesk_app.errors import ValidationFailed
 SECRET: JsonDict = {"x-secret": True}  # json_schema_extra of an argument that opens doors: never logged, never kept, posted by plain forms
 
 
+_LONGEST_NAME = 80  # of a name that is quoted, and compared with ours: likeness takes long to tell of long ones
+
+
 class Arguments(BaseModel):
     """The base: unknown names are refused, text is trimmed."""
 
@@ -60,22 +63,26 @@ def parse(model: type[Arguments], given: Any) -> Arguments:
     if not isinstance(given, Mapping):
         raise ValidationFailed("Arguments must be an object of names and values.")
     given = {name: value for name, value in given.items() if value is not None}  # an explicit null means: left out
+    unknown = next((name for name in given if name not in model.model_fields), None)
+    if unknown is not None:  # told first: a misspelt name explains a missing one
+        raise _no_such(model, str(unknown)[:_LONGEST_NAME])
     try:
         return model.model_validate(given)
     except ValidationError as error:
         raise _sentence(model, error) from None
 
 
+def _no_such(model: type[Arguments], name: str) -> ValidationFailed:
+    known = list(model.model_fields)
+    near = get_close_matches(name, known, 1)
+    hint = f" Did you mean {near[0]}?" if near else f" It takes: {', '.join(known) or 'no arguments'}."
+    return ValidationFailed(f"{name} is not an argument of this tool.{hint}", field=name)
+
+
 def _sentence(model: type[Arguments], error: ValidationError) -> ValidationFailed:
-    lines = error.errors(include_url=False, include_context=True, include_input=False)
-    line = min(lines, key=lambda entry: entry["type"] != "extra_forbidden")  # a misspelt name explains a missing one
+    line = error.errors(include_url=False, include_context=True, include_input=False)[0]
     field = ".".join(str(part) for part in line["loc"]) or None
     kind, context = line["type"], line.get("ctx", {})
-    if kind == "extra_forbidden":
-        known = list(model.model_fields)
-        near = get_close_matches(str(line["loc"][-1]), known, 1)
-        hint = f" Did you mean {near[0]}?" if near else f" It takes: {', '.join(known) or 'no arguments'}."
-        return ValidationFailed(f"{field} is not an argument of this tool.{hint}", field=field)
     if kind == "missing":
         described = model.model_fields[str(line["loc"][0])].description or ""
         return ValidationFailed(f"{field} is required: {described}", field=field)

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from orderdesk_app.errors import ValidationFailed
-from orderdesk_app.orderdesk.merge import ADDRESS_FIELDS, Plan, plan_create, plan_update, remaining
+from orderdesk_app.orderdesk.merge import ADDRESS_FIELDS, MOST_ITEMS, Plan, plan_create, plan_update, remaining
 from orderdesk_app.orderdesk.verdict import as_list, note_key
 
 NOON = datetime(2026, 11, 22, 12, tzinfo=UTC)
@@ -345,3 +345,20 @@ def test_merging_twice_is_merging_once_but_for_new_items(changes: dict[str, Any]
     plan = plan_update(once, again, at=NOON)
 
     assert plan.changed == ()
+
+
+def test_a_name_as_long_as_a_request_may_be_is_quoted_shortly() -> None:
+    for changes in ({"x" * 4_000_000: 1}, {"shipping": {"x" * 4_000_000: 1}}):
+        with pytest.raises(ValidationFailed) as caught:
+            update(changes)
+
+        assert len(caught.value.message) < 1_000
+        assert len(caught.value.field or "") <= 200
+
+
+def test_one_call_takes_so_many_items_and_no_more() -> None:
+    assert len(update({"order_items": [{"name": f"Mug {number}"} for number in range(MOST_ITEMS)]}).body["order_items"]) == MOST_ITEMS + 2
+
+    with pytest.raises(ValidationFailed, match="at most 500") as caught:
+        update({"order_items": [{"name": "Mug"}] * (MOST_ITEMS + 1)})
+    assert caught.value.field == "order_items"

@@ -1,0 +1,39 @@
+"""What a caller sends is judged quickly and quoted shortly, however much it is."""
+
+from typing import Any
+
+import pytest
+
+from orderdesk_app.errors import ValidationFailed
+from orderdesk_app.tools.arguments import parse
+from orderdesk_app.tools.orders import GetOrder
+
+
+def refused(given: Any) -> ValidationFailed:
+    with pytest.raises(ValidationFailed) as caught:
+        parse(GetOrder, given)
+    return caught.value
+
+
+def test_a_misspelt_name_explains_a_missing_one() -> None:
+    error = refused({"order_idd": "5"})
+
+    assert (error.field, error.message) == ("order_idd", "order_idd is not an argument of this tool. Did you mean order_id?")
+
+
+def test_a_name_as_long_as_a_request_may_be_is_quoted_shortly() -> None:
+    error = refused({"order_id": "5", "x" * 4_000_000: 1})
+
+    assert len(error.message) < 300
+    assert len(error.field or "") < 300
+
+
+def test_too_many_fields_are_refused_before_each_is_looked_at() -> None:
+    for fields in ([5] * 101, "a," * 101):
+        error = refused({"order_id": "5", "fields": fields})
+
+        assert (error.field, error.message) == ("fields", "fields must hold at most 100 entries.")
+
+
+def test_null_means_left_out() -> None:
+    assert parse(GetOrder, {"order_id": "5", "fields": None, "store_identifier": None}) == GetOrder(order_id="5")
