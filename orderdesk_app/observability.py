@@ -99,10 +99,11 @@ def place_of(error: BaseException) -> str:
 def _only_known_fields(_: Any, __: str, event: Event) -> Event:
     record = event.get("_record")
     if isinstance(record, logging.LogRecord) and event.get("_from_structlog") is False:
-        text = record.msg if isinstance(record.msg, str) else type(record.msg).__name__
-        for pattern in (_EMAIL, _QUOTED, _ADDRESS, _LONG, _DIGITS):
-            text = pattern.sub("…", text)
-        event["event"] = text[:200]
+        event["event"] = _blurred(_QUOTED.sub("…", record.msg) if isinstance(record.msg, str) else type(record.msg).__name__)
+    else:
+        event["event"] = _blurred(str(event.get("event", "")))  # ours are constants; should one be put together one day, it leaks nothing
+    if isinstance(event.get("reason"), str):
+        event["reason"] = _blurred(_QUOTED.sub("…", event["reason"]))
     error = event.pop("exc_info", None)
     if error is True:
         error = sys.exc_info()
@@ -115,6 +116,13 @@ def _only_known_fields(_: Any, __: str, event: Event) -> Event:
     for name in [n for n in event if n not in LOG_FIELDS and not n.startswith("_")]:
         del event[name]
     return event
+
+
+def _blurred(text: str) -> str:
+    """Without what looks like a key, an e-mail address, an IP or a phone number."""
+    for pattern in (_EMAIL, _ADDRESS, _LONG, _DIGITS):
+        text = pattern.sub("…", text)
+    return text[:200]
 
 
 def configure_logging(level: str, stream: TextIO | None = None) -> None:

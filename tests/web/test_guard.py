@@ -11,6 +11,7 @@ from orderdesk_app.context import Role
 from orderdesk_app.states.guard import FRAMEWORK
 from orderdesk_app.states.person import ACT, Person, act, requires
 from tests.web.visitors import STATE, Tab, Visitor, Web, handler_named, our_handlers
+from tests.worlds import counted
 
 
 class ProbeState(Person):
@@ -191,3 +192,16 @@ def test_the_newest_three_notices_stand_and_can_be_closed(ada: Visitor) -> None:
 
     assert len(first) == 3
     assert len(tab.vars["person.notices"]) == 2
+
+
+def test_events_are_counted_by_what_the_guard_said(web: Web, ada: Visitor) -> None:
+    before = {outcome: counted("web_events", outcome=outcome) for outcome in ("allowed", "signed_out", "no_act", "wrong_role", "framework")}
+
+    with ada.tab() as tab:
+        tab.act("home_state.load")
+        tab.act("probe_state.for_admins")
+        tab.act("probe_state.forgotten")
+    with Tab(web, "", "nobody-at-all") as tab:
+        tab.act("home_state.load")
+
+    assert {outcome for outcome, count in before.items() if counted("web_events", outcome=outcome) > count} == set(before)
