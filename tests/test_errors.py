@@ -1,0 +1,205 @@
+"""Every error that a user can meet: it has its code and status, says the next step, and is met here through a door."""
+
+import re
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from orderdesk_app import errors
+from orderdesk_app.context import now
+from orderdesk_app.errors import OrderDeskAgentsError
+from orderdesk_app.mcp.server import answer
+from orderdesk_app.server import create_app
+from orderdesk_app.tools.runner import Outcome
+from tests.door import living
+from tests.worlds import FIRST_ORDER, MINIMAL_ORDER, SandboxServer, World, open_world, sandbox_server, settings_for
+
+__all__ = ["sandbox_server"]
+
+CODES = {"VALIDATION_ERROR", "NOT_FOUND", "AUTH_ERROR", "CONFLICT_ERROR", "RATE_LIMIT_EXCEEDED", "ORDERDESK_API_ERROR", "PERMISSION_DENIED"}
+
+
+def every_class(root: type[OrderDeskAgentsError] = OrderDeskAgentsError) -> list[type[OrderDeskAgentsError]]:
+    return [root, *(found for child in root.__subclasses__() for found in every_class(child))]
+
+
+@pytest.fixture
+async def world(sqlite_url: str, sandbox_server: SandboxServer) -> AsyncIterator[World]:
+    sandbox_server.reset()
+    quick = {"HTTP_TIMEOUT": "1", "HTTP_MAX_RETRIES": "0", "MUTATION_MAX_RETRIES": "0", "CACHE_TTL_ORDERS": "0"}
+    async with open_world(settings_for(sqlite_url, ORDERDESK_API_URL=sandbox_server.url, **quick), sandbox_server) as world:
+        world.extra = {"sandbox": sandbox_server}
+        yield world
+
+
+Meeting = Callable[[World], Awaitable[Outcome]]
+
+
+def asking(tool: str, **arguments: Any) -> Meeting:
+    return lambda world: world.owner.call(tool, arguments)
+
+
+def after(kind: str, meeting: Meeting, **fault: Any) -> Meeting:
+    async def meet(world: World) -> Outcome:
+        world.extra["sandbox"].fault(kind, **fault)
+        return await meeting(world)
+
+    return meet
+
+
+async def with_few_scopes(world: World) -> Outcome:
+    principal = await world.owner.principal()
+    return await world.house.runner.run(replace(principal, actor=replace(principal.actor, scopes=frozenset())), "stores_list", {})
+
+
+async def too_often(world: World) -> Outcome:
+    world.house.limits.tools._burst = 1
+    world.house.limits.tools._buckets.clear()
+    await world.owner.call("stores_list")
+    return await world.owner.call("stores_list")
+
+
+async def with_a_fault_of_ours(world: World) -> Outcome:
+    principal = await world.owner.principal()
+    return await world.house.runner.run(replace(principal, account=None), "stores_list", {})  # type: ignore[arg-type]
+
+
+async def twice(world: World) -> Outcome:
+    order = {**MINIMAL_ORDER, "source_id": "W-1"}
+    await world.owner.get("orders_create", order_data=order)
+    return await world.owner.call("orders_create", {"order_data": order})
+
+
+UPDATE = asking("orders_update", order_id=FIRST_ORDER, changes={"email": "new@example.com"})
+GET = asking("orders_get", order_id=FIRST_ORDER)
+MET: list[tuple[type[OrderDeskAgentsError], Meeting]] = [
+    (errors.ValidationFailed, asking("orders_get", order_id="abc")),
+    (errors.UnknownTool, asking("orders_fetch")),
+    (errors.AuthFailed, lambda world: world.house.runner.run(None, "stores_list", {})),
+    (errors.SignInFailed, asking("tenant_use_master_key", master_key="x" * 64)),
+    (errors.StoreKeyRefused, asking("stores_register", store_id="10005", api_key="wrong")),
+    (errors.PermissionDenied, with_few_scopes),
+    (errors.NotFound, asking("orders_get", order_id="99")),
+    (errors.Conflict, twice),
+    (errors.RateLimited, too_often),
+    (errors.RateLimited, after("rate_limited", GET, times=9)),
+    (errors.UpstreamFailed, after("error_in_200", GET, message="The moon is in the wrong house")),
+    (errors.UpstreamUnreachable, after("dropped", GET, times=9)),
+    (errors.UpstreamUnreachable, after("bad_gateway", GET, times=9)),
+    (errors.UpstreamUnreachable, after("broken_json", GET, times=9)),
+    (errors.OutcomeUnknown, lambda world: after("dropped", after("dropped", UPDATE, method="PUT", effect="done"), method="GET", skip=1, times=99)(world)),
+    (errors.Unexpected, with_a_fault_of_ours),
+]
+AT_OTHER_DOORS = {
+    OrderDeskAgentsError: "the root, never raised itself",
+    errors.BodyTooLarge: "test_a_body_that_is_too_large_is_refused",
+    errors.LinkExpired: "test_an_expired_link_says_so",
+    errors.LinkUsed: "test_a_used_link_says_so",
+}
+
+
+@pytest.mark.parametrize(("kind", "meeting"), MET, ids=[f"{number}-{kind.__name__}" for number, (kind, _) in enumerate(MET)])
+async def test_an_error_is_met_as_a_result_that_says_what_to_do(world: World, kind: type[OrderDeskAgentsError], meeting: Meeting) -> None:
+    outcome = await meeting(world)
+
+    assert outcome.error is not None
+    assert type(outcome.error) is kind, f"{type(outcome.error).__name__}: {outcome.error.message}"
+    told = answer(outcome)
+    text = told.content[0].text  # type: ignore[union-attr]
+    assert told.is_error is True
+    assert text.startswith(f"{kind.code}: ")
+    assert len(text.split(". ")) >= 2 or ":" in text.split(": ", 1)[1] or kind is errors.ValidationFailed, f"it says what to do next: {text}"
+    assert text.rstrip().endswith((".", ")", "”"))
+    assert not re.search(r"Traceback|Error\(|httpx|psycopg|sqlalchemy|pydantic|0x[0-9a-f]{6}|<html|/work|site-packages", text, re.IGNORECASE)
+    about = told.meta["orderdesk/error"]  # type: ignore[index]
+    assert about["code"] == kind.code
+    assert {"code", "field", "retry_after", "outcome"} <= set(about)
+
+
+def test_every_class_is_met() -> None:
+    assert {kind.__name__ for kind in every_class()} == {kind.__name__ for kind in [*(kind for kind, _ in MET), *AT_OTHER_DOORS]}
+
+
+@pytest.mark.parametrize("kind", [kind for kind in every_class() if kind is not OrderDeskAgentsError], ids=lambda kind: kind.__name__)
+def test_every_class_has_a_public_code_a_status_and_its_line_in_the_tree(kind: type[OrderDeskAgentsError]) -> None:
+    assert kind.code in CODES
+    assert 400 <= kind.status < 600
+    [line] = [line for line in (errors.__doc__ or "").splitlines() if re.search(rf"\b{kind.__name__}\b", line)]
+    assert kind.code in line
+    assert str(kind.status) in line
+
+
+def test_no_error_is_raised_that_the_tree_does_not_know() -> None:
+    """What rises to a user is ours; a `raise Exception` or a library's class would come out as a fault of ours."""
+    for path in Path(errors.__file__).parent.glob("tools/*.py"):
+        raised = set(re.findall(r"raise ([A-Z]\w+)", path.read_text(encoding="utf-8")))
+        assert raised <= {kind.__name__ for kind in every_class()} | {"ValueError"}, path.name
+
+
+async def test_a_rate_limit_says_when_to_come_back(world: World) -> None:
+    outcome = await too_often(world)
+
+    assert outcome.error is not None
+    assert outcome.error.retry_after is not None
+    assert 0 < outcome.error.retry_after < 60
+    assert outcome.error.outcome == "not_done"
+
+
+async def test_order_desks_own_sentence_is_told_and_its_page_is_not(world: World) -> None:
+    said = await after("error_in_200", GET, message="The moon is in the wrong house")(world)
+    page = await after("bad_gateway", GET, times=9)(world)
+
+    assert said.error is not None
+    assert "The moon is in the wrong house" in said.error.message
+    assert page.error is not None
+    assert "<" not in page.error.message
+
+
+async def test_an_unknown_outcome_tells_to_read_before_repeating(world: World) -> None:
+    outcome = await MET[-2][1](world)
+
+    assert outcome.error is not None
+    assert outcome.error.outcome == "unknown"
+    assert "orders_get" in outcome.error.message
+    assert outcome.error.details["change_id"]
+
+
+@pytest.fixture
+async def plain(sqlite_url: str) -> AsyncIterator[httpx.AsyncClient]:
+    app = create_app(settings_for(sqlite_url, ENABLE_WEBUI="false"))
+    async with living(app), httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://localhost:8080") as http:
+        yield http
+
+
+async def test_a_body_that_is_too_large_is_refused(plain: httpx.AsyncClient, sqlite_url: str) -> None:
+    async with open_world(settings_for(sqlite_url), None) as world:
+        key = world.owner.key.reveal()
+
+        answered = await plain.post(
+            "/mcp", content=b"[" + b" " * (4 * 1024 * 1024), headers={"authorization": f"Bearer {key}", "content-type": "application/json"}
+        )
+
+    assert answered.status_code == errors.BodyTooLarge.status == 413
+
+
+async def test_a_used_link_says_so(world: World) -> None:
+    sign_in = world.house.sign_in
+    link = await sign_in.make_link((await world.owner.principal()).actor.tenant_id)
+    await sign_in.use_link(link.reveal(), address="203.0.113.1", user_agent="tests")
+
+    with pytest.raises(errors.LinkUsed, match="each works once"):
+        await sign_in.use_link(link.reveal(), address="203.0.113.1", user_agent="tests")
+
+
+async def test_an_expired_link_says_so(world: World) -> None:
+    sign_in = world.house.sign_in
+    link = await sign_in.make_link((await world.owner.principal()).actor.tenant_id)
+    sign_in._clock = lambda: now() + timedelta(minutes=15)
+
+    with pytest.raises(errors.LinkExpired, match="15 minutes"):
+        await sign_in.use_link(link.reveal(), address="203.0.113.1", user_agent="tests")
