@@ -1,5 +1,6 @@
 """The protocol server: lists the catalogue for a credential and hands calls to the runner. One instance serves HTTP and stdio alike."""
 
+import json
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from dataclasses import replace
@@ -14,13 +15,13 @@ from pydantic import ValidationError
 
 from orderdesk_app import __version__
 from orderdesk_app.context import Secret, current_request, serving
-from orderdesk_app.errors import AuthFailed, OrderDeskAgentsError
+from orderdesk_app.errors import AuthFailed
 from orderdesk_app.mcp.progress import telling_progress
 from orderdesk_app.mcp.text import lines_of
 from orderdesk_app.mcp.written import written_in
 from orderdesk_app.observability import ERRORS, MCP_REQUESTS, log
 from orderdesk_app.services.access import Principal
-from orderdesk_app.tools.catalogue import Tool, every_tool, find_tool
+from orderdesk_app.tools.catalogue import Tool, every_tool
 from orderdesk_app.tools.runner import Outcome, Runner
 
 _LOG = log(__name__)
@@ -66,6 +67,8 @@ class AgentDoor:
         self._runner, self._who_calls = runner, who_calls
         self._clients: OrderedDict[str, tuple[str, str]] = OrderedDict()  # what the last `initialize` of a session called itself
         self._listed = {entry.name: listing(entry) for entry in every_tool()}
+        # Asked in every call, for arguments that stand in a header as well; the SDK would walk all of a schema to find none.
+        self._headed = {entry.name: entry.input_schema for entry in every_tool() if '"x-mcp-header"' in json.dumps(entry.input_schema)}
 
     def server(self) -> Server[Any]:
         """A protocol server with these handlers."""
@@ -113,10 +116,7 @@ class AgentDoor:
                 self._clients.popitem(last=False)
 
     def _input_schema(self, name: str) -> Mapping[str, Any] | None:
-        try:
-            return find_tool(name).input_schema
-        except OrderDeskAgentsError:
-            return None
+        return self._headed.get(name)
 
     async def _list_tools(self, ctx: ServerRequestContext[Any, Any], params: types.PaginatedRequestParams | None) -> types.ListToolsResult:
         principal = await self._principal(self._who_calls(ctx))

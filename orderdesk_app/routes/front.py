@@ -1,12 +1,13 @@
 """What every request passes first: its id, its caller's address, whether it is meant for this host, and its count in the metrics."""
 
+import logging
 import re
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from ipaddress import ip_address
 from urllib.parse import urlsplit
 
-from starlette.datastructures import Headers, MutableHeaders
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -15,9 +16,11 @@ from orderdesk_app.context import RequestContext, new_id, serving
 from orderdesk_app.observability import ERRORS, HTTP_REQUESTS, HTTP_SECONDS, log
 
 _LOG = log(__name__)
+_LEVEL = logging.getLogger(__name__)  # asked before a line is made that hardly anybody reads
 _ID = re.compile(r"[A-Za-z0-9_.\-]{8,64}")
 _ALWAYS_OPEN = frozenset({"/health/live", "/health/ready"})  # asked by machines that know the address alone
 ADDRESS = "orderdesk.address"  # keys of the ASGI scope
+_READ = frozenset({b"host", b"origin", b"x-request-id", b"x-forwarded-for"})
 _ROUTES = ("/mcp", "/health/live", "/health/ready", "/health/detailed", "/health", "/metrics", "/assets/", "/_event")
 
 
@@ -33,16 +36,17 @@ class Front:
         self._any_loopback = not is_production and is_loopback(self._host)
         if self._any_loopback:
             self._ports.add(port)
+        self._is_ours = lru_cache(256)(self._is_our_host)  # a few names come again and again
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] not in ("http", "websocket"):
             return await self._app(scope, receive, send)
-        headers = Headers(scope=scope)
-        given = headers.get("x-request-id", "")
+        headers = _read(scope)
+        given = headers.get(b"x-request-id", ("",))[0]
         request = RequestContext(given if _ID.fullmatch(given) else new_id())
-        scope[ADDRESS] = self._address(scope, headers.getlist("x-forwarded-for"))
+        scope[ADDRESS] = self._address(scope, headers.get(b"x-forwarded-for", ()))
         with serving(request):
-            refusal = self._refusal(scope, headers)
+            refusal = self._refusal(scope["path"], headers)
             if scope["type"] == "websocket":
                 if refusal is not None:
                     await receive()
@@ -60,7 +64,8 @@ class Front:
             nonlocal status, begun
             if message["type"] == "http.response.start":
                 begun, status = True, message["status"]
-                MutableHeaders(raw=message.setdefault("headers", []))["X-Request-ID"] = request.request_id
+                others = [pair for pair in message.get("headers", ()) if pair[0] != b"x-request-id"]
+                message["headers"] = [*others, (b"x-request-id", request.request_id.encode())]
             await send(message)
 
         try:
@@ -82,19 +87,20 @@ class Front:
             seconds = time.perf_counter() - started
             HTTP_REQUESTS.labels(route, f"{status // 100}xx").inc()
             HTTP_SECONDS.labels(route).observe(seconds)
-            _LOG.debug("request", route=route, method=scope["method"], status=status, seconds=round(seconds, 4))
+            if _LEVEL.isEnabledFor(logging.DEBUG):
+                _LOG.debug("request", route=route, method=scope["method"], status=status, seconds=round(seconds, 4))
 
-    def _refusal(self, scope: Scope, headers: Headers) -> tuple[int, str] | None:
-        if scope["path"] in _ALWAYS_OPEN:
+    def _refusal(self, path: str, headers: Mapping[bytes, Sequence[str]]) -> tuple[int, str] | None:
+        if path in _ALWAYS_OPEN:
             return None
-        if len(headers.getlist("host")) != 1 or not self._is_ours(headers["host"]):
+        hosts, origins = headers.get(b"host", ()), headers.get(b"origin")
+        if len(hosts) != 1 or not self._is_ours(hosts[0]):
             return 421, "This server does not answer for that host. Use the address in PUBLIC_URL."
-        origin = headers.get("origin")
-        if origin is not None and not self._is_our_origin(origin):
+        if origins is not None and not self._is_our_origin(origins[0]):
             return 403, "Pages of other sites may not use this server."
         return None
 
-    def _is_ours(self, host: str) -> bool:
+    def _is_our_host(self, host: str) -> bool:
         try:
             parts = urlsplit(f"//{host}")
             name, port = (parts.hostname or "").rstrip("."), parts.port
@@ -136,6 +142,16 @@ class Front:
             return peer
 
 
+def _read(scope: Scope) -> Mapping[bytes, Sequence[str]]:
+    """The few headers that matter here, each with all its values."""
+    found: dict[bytes, list[str]] = {}
+    for name, value in scope["headers"]:
+        if name in _READ:
+            found.setdefault(name, []).append(value.decode("latin-1"))
+    return found
+
+
+@lru_cache(1024)
 def route_of(path: str) -> str:
     """A path as a metric's label: one of a fixed set."""
     for route in _ROUTES:
