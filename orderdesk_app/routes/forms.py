@@ -1,10 +1,11 @@
 """What every form of ours passes: sent by our own page, small, by a session that is alive, with that session's form token."""
 
+import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from functools import wraps
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
-from starlette.requests import HTTPConnection, Request
+from starlette.requests import ClientDisconnect, HTTPConnection, Request
 from starlette.responses import RedirectResponse, Response
 
 from orderdesk_app import wiring
@@ -19,6 +20,7 @@ from orderdesk_app.services.sessions import COOKIE, WebUser
 _LOG = log(__name__)
 _MOST_BYTES = 256 * 1024
 _MOST_FIELDS = 200
+_SECONDS = 30.0  # a form that comes in drops holds a connection, and nobody has signed in yet
 Form = Mapping[str, str]
 Endpoint = Callable[[Request], Awaitable[Response]]
 SignedInEndpoint = Callable[[Request, WebUser, Form], Awaitable[Response]]
@@ -37,6 +39,8 @@ def own_form(endpoint: Callable[[Request, Form], Awaitable[Response]]) -> Endpoi
             return await endpoint(request, await _read(request))
         except OrderDeskAgentsError as error:
             return error_page(error.status, "That was not done", error.message, href="/", label="Home", reference=current_request().request_id)
+        except ClientDisconnect:
+            return Response(status_code=400)  # nobody waits for it
         except Exception as error:
             ERRORS.labels("web").inc()
             _LOG.error("a form failed", exc_info=error, route=request.url.path)
@@ -127,16 +131,26 @@ def _is_from_us(request: Request) -> bool:
 async def _read(request: Request) -> Form:
     if request.headers.get("content-type", "").split(";")[0].strip() != "application/x-www-form-urlencoded":
         raise PermissionDenied("This address takes forms alone. Use the page that the form stands on.")
-    body = b""
-    async for chunk in request.stream():
-        body += chunk
-        if len(body) > _MOST_BYTES:
-            raise BodyTooLarge(f"This form is larger than {_MOST_BYTES // 1024} KiB.")
     try:
+        async with asyncio.timeout(_SECONDS):
+            body = await _body(request)
         pairs = parse_qsl(body.decode(), keep_blank_values=True, max_num_fields=_MOST_FIELDS)
+    except TimeoutError:
+        raise BodyTooLarge(f"This form did not arrive within {_SECONDS:.0f} seconds. Send it again.") from None
     except ValueError as error:
         raise BodyTooLarge("This form could not be read.") from error
     form: dict[str, str] = {}
     for name, value in pairs:
         form[name] = f"{form[name]},{value}" if name in form else value  # boxes of one name
     return form
+
+
+async def _body(request: Request) -> bytes:
+    chunks: list[bytes] = []
+    size = 0
+    async for chunk in request.stream():
+        size += len(chunk)
+        if size > _MOST_BYTES:
+            raise BodyTooLarge(f"This form is larger than {_MOST_BYTES // 1024} KiB.")
+        chunks.append(chunk)
+    return b"".join(chunks)

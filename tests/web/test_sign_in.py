@@ -1,11 +1,16 @@
 """Signing in and out, by plain forms."""
 
+import asyncio
 from http.cookies import SimpleCookie
 
 import pytest
+from starlette.requests import Request
+from starlette.types import Message
 
+from orderdesk_app.routes import forms
+from orderdesk_app.routes.sign_in import with_key
 from orderdesk_app.services.sessions import COOKIE
-from tests.web.visitors import Visitor, Web
+from tests.web.visitors import ORIGIN, Visitor, Web
 
 
 def link_for(visitor: Visitor) -> str:
@@ -140,3 +145,26 @@ def test_a_wrong_key_is_never_written_back(ada: Visitor) -> None:
     answer = stranger(ada).post("/sign-in/key", key="some-wrong-key-that-must-not-come-back", token=False)
 
     assert "some-wrong-key" not in answer.text + str(answer.headers)
+
+
+def test_a_form_that_comes_in_drops_is_not_waited_for(web: Web, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(forms, "_SECONDS", 0.05)
+
+    async def never() -> Message:
+        await asyncio.Event().wait()
+        raise AssertionError
+
+    headers = {"host": "localhost:8080", "origin": ORIGIN, "content-type": "application/x-www-form-urlencoded"}
+    request = Request(
+        {"type": "http", "method": "POST", "path": "/sign-in/key", "query_string": b"", "headers": [(k.encode(), v.encode()) for k, v in headers.items()]},
+        never,
+    )
+
+    answer = web.do(with_key, request)
+
+    assert answer.status_code == 413
+    assert "did not arrive" in bytes(answer.body).decode()
+
+
+def test_a_form_larger_than_any_of_ours_is_refused(ada: Visitor) -> None:
+    assert ada.post("/sign-in/key", token=False, key="x" * 300_000).status_code == 413
