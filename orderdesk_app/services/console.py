@@ -52,7 +52,9 @@ class ConsoleHistory:
     ) -> PastCall:
         """Remember a call, and forget all but the last ten."""
         row_id = new_id()
-        text = json.dumps(result, ensure_ascii=False, default=str).encode()
+        text = json.dumps(result, ensure_ascii=False, default=str).encode(
+            errors="backslashreplace"
+        )  # half a surrogate pair has no bytes; JSON knows this escape
         is_cut = len(text) > _MOST_RESULT_BYTES
         if is_cut:
             text = json.dumps({"cut": f"The result was {len(text):,} bytes, too large to keep. Run the call again to see it."}).encode()

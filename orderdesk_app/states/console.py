@@ -142,7 +142,7 @@ class ConsoleState(Person):
     @act
     async def download(self) -> Any:
         call = await wiring.current().console.history.get(self._who(), self.call)
-        return rx.download(data=json.dumps(call.result, indent=2, ensure_ascii=False), filename=f"{call.tool}.json")
+        return rx.download(data=_shown(call.result), filename=f"{call.tool}.json")
 
     async def _open(self, call_id: str) -> None:
         call = await wiring.current().console.history.get(self._who(), call_id)
@@ -165,15 +165,13 @@ class ConsoleState(Person):
         self.columns, self.rows, self.view = [], [], "result"
 
     def _show_result(self, call: PastCall) -> None:
-        text = json.dumps(call.result, indent=2, ensure_ascii=False)
+        text = _shown(call.result)
         self.call, self.ok, self.cached = call.id, call.outcome == "ok", call.cached
         self.code = "Done" if self.ok else call.outcome
         self.message = "" if self.ok else str(call.result.get("error", {}).get("message", ""))
         self.took, self.size = duration(call.duration_ms), _size(len(text.encode()))
         self.result = text if len(text) <= _SHOWN else text[:_SHOWN] + "\n… The rest is in the download."
-        self.request = json.dumps(
-            {"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": {"name": call.tool, "arguments": call.arguments}}, indent=2, ensure_ascii=False
-        )
+        self.request = _shown({"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": {"name": call.tool, "arguments": call.arguments}})
         self.columns, self.rows = _table(call.result)
         if self.view == "table" and not self.rows:
             self.view = "result"
@@ -206,7 +204,7 @@ def _call_row(call: PastCall) -> CallRow:
     return CallRow(
         id=call.id,
         tool=call.tool,
-        arguments=json.dumps(call.arguments, ensure_ascii=False)[:200],
+        arguments=_sendable(json.dumps(call.arguments, ensure_ascii=False)[:200]),
         outcome="Done" if call.outcome == "ok" else call.outcome,
         tone="green" if call.outcome == "ok" else "red",
         duration=duration(call.duration_ms),
@@ -220,8 +218,17 @@ def _table(result: Mapping[str, Any]) -> tuple[list[str], list[list[str]]]:
     for value in result.values():
         if isinstance(value, list) and value and all(isinstance(entry, Mapping) for entry in value):
             columns = [name for name in value[0] if not isinstance(value[0][name], (list, Mapping))][:_COLUMNS]
-            return columns, [["" if entry.get(name) is None else str(entry.get(name, ""))[:_CELL] for name in columns] for entry in value]
+            return columns, [["" if entry.get(name) is None else _sendable(str(entry.get(name, ""))[:_CELL]) for name in columns] for entry in value]
     return [], []
+
+
+def _shown(value: Any) -> str:
+    return _sendable(json.dumps(value, indent=2, ensure_ascii=False))
+
+
+def _sendable(text: str) -> str:
+    """Half a surrogate pair, which Order Desk may tell, cannot be sent to a browser: it is written as JSON writes it."""
+    return text.encode(errors="backslashreplace").decode()
 
 
 def _size(count: int) -> str:

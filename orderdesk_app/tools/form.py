@@ -30,7 +30,9 @@ def fields_of(tool: Tool, values: Mapping[str, Any] | None = None) -> list[Field
     """The tool's arguments in order, required ones first; filled with `values`, else with the tool's example."""
     filled = dict(values) if values is not None else tool.example.model_dump(mode="json", exclude_unset=True)
     required = set(tool.input_schema.get("required", []))
-    fields = [_field(name, schema, name in required, name in tool.secrets, filled.get(name)) for name, schema in tool.input_schema.get("properties", {}).items()]
+    fields = [
+        _field(name, schema, name in required, name in tool.secrets, filled.get(name)) for name, schema in tool.input_schema.get("properties", {}).items()
+    ]
     return sorted(fields, key=lambda field: not field.required)
 
 
@@ -56,7 +58,7 @@ def _field(name: str, schema: Mapping[str, Any], required: bool, is_secret: bool
 
 def _shown(kind: Kind, value: Any) -> str:
     if kind == "json":
-        return json.dumps(value, indent=2, ensure_ascii=False)
+        return json.dumps(value, indent=2, ensure_ascii=False).encode(errors="backslashreplace").decode()  # half a surrogate pair stays an escape
     if isinstance(value, bool):
         return "true" if value else "false"
     return str(value)
@@ -75,7 +77,13 @@ def arguments_from(tool: Tool, form: Mapping[str, Any]) -> tuple[dict[str, Any],
         try:
             arguments[field.name] = _value(field, text.strip())
         except ValueError:
-            rules = {"integer": "a whole number", "number": "a number", "boolean": "true or false", "choice": f"one of {', '.join(field.options)}", "json": f"{field.shape} in JSON"}
+            rules = {
+                "integer": "a whole number",
+                "number": "a number",
+                "boolean": "true or false",
+                "choice": f"one of {', '.join(field.options)}",
+                "json": f"{field.shape} in JSON",
+            }
             errors[field.name] = f"This must be {rules.get(field.kind, 'text')}."
     return arguments, errors
 
@@ -90,10 +98,17 @@ def _value(field: Field, text: str) -> Any:
     if field.kind == "choice":
         return text if text in field.options else _refuse()
     if field.kind == "json":
-        value = json.loads(text)
+        value = _json(text)
         fits = {"an object": dict, "a list": list}.get(field.shape, object)
         return value if isinstance(value, fits) else _refuse()
     return text
+
+
+def _json(text: str) -> Any:
+    try:
+        return json.loads(text, parse_constant=lambda _: _refuse())
+    except RecursionError:
+        return _refuse()
 
 
 def _refuse() -> Any:

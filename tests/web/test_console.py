@@ -84,6 +84,8 @@ def test_an_error_is_shown_as_one_and_stands_at_its_field(tab: Tab) -> None:
         ("orders_get", {"order_id": ""}, "order_id"),
         ("orders_update", {"changes": "{broken"}, "changes"),
         ("orders_update", {"changes": "[1]"}, "changes"),
+        ("orders_update", {"changes": '{"shipping_total": NaN}'}, "changes"),
+        ("orders_update", {"changes": "[" * 100_000}, "changes"),
         ("orders_list", {"limit": "0"}, "limit"),
     ],
 )
@@ -161,3 +163,17 @@ def test_a_neighbour_opens_nothing(ada: Visitor, bert: Visitor, tab: Tab) -> Non
     assert other.vars["console_state.history"] == []
     assert other.vars["console_state.result"] == ""
     assert "no longer in the history" in other.seen
+
+
+def test_half_a_character_of_order_desks_is_shown_as_json_writes_it(ada: Visitor, tab: Tab) -> None:
+    half = {"note": "half \ud83d a fox"}
+    kept = tab.web.do(
+        tab.web.house.console.history.keep,
+        ada.actor, tool="orders_update", arguments={"order_id": "5", "changes": half}, result={"orders": [half]}, outcome="ok", duration_ms=1.0, cached=False,
+    )  # fmt: skip
+
+    tab.act("console_state.open_call", call_id=kept.id)
+
+    assert json.loads(tab.vars["console_state.result"]) == {"orders": [half]}
+    assert tab.vars["console_state.rows"] == [["half \\ud83d a fox"]]
+    assert json.loads(form_of(tab)["changes"]) == half
