@@ -17,7 +17,7 @@ class PageGate:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http" and scope["method"] in ("GET", "HEAD"):
-            address = scope["path"].rstrip("/") or "/"
+            address = scope["path"].removesuffix("/index.html").rstrip("/") or "/"
             built = self._pages.get(address)
             if built is not None:
                 if address not in PUBLIC and not await self._is_signed_in(HTTPConnection(scope)):

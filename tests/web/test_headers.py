@@ -73,7 +73,7 @@ async def test_https_is_kept_where_it_is_served() -> None:
         assert "strict-transport-security" not in (await plain.get("/")).headers
 
 
-@pytest.mark.parametrize("path", ["/", "/stores", "/stores/"])
+@pytest.mark.parametrize("path", ["/", "/stores", "/stores/", "/index.html", "/stores/index.html"])
 async def test_nobody_loads_a_page_without_signing_in(built: Frontend, path: str) -> None:
     async def nobody(_: HTTPConnection) -> bool:
         return False
