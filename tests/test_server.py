@@ -126,6 +126,31 @@ def test_a_write_goes_on_when_its_caller_hangs_up(slow: tuple[Door, SandboxServe
     _until(lambda: _audited(door, "orders_update") == ["ok"])
 
 
+@pytest.mark.parametrize("revision", ["2025-11-25", "2026-07-28"])
+def test_a_read_ends_when_its_stream_is_closed_and_leaves_its_row(slow: tuple[Door, SandboxServer], revision: str) -> None:
+    door, sandbox = slow
+    read = {"order_id": FIRST_ORDER, "fields": ["id"]}
+    headers, body = modern("tools/call", {"name": "orders_get", "arguments": read}, progressToken="p")
+    if revision == "2025-11-25":
+        headers, body = {"mcp-protocol-version": revision}, call("orders_get", read, progressToken="p")
+    sandbox.fault("slow", method="GET", seconds=4.0)
+
+    connection = _sent(door, body, **headers)
+    _until(lambda: sandbox.requests(method="GET", path="/orders/*"))
+    assert b"started" in connection.recv(65536)
+    connection.close()
+
+    _until(lambda: _audited(door, "orders_get") == ["CANCELLED"], seconds=3.5)
+
+
+def test_a_call_that_the_key_does_not_allow_leaves_its_row(slow: tuple[Door, SandboxServer]) -> None:
+    door, _ = slow
+    with door.http(door.reading_key) as http:
+        http.post("/mcp", json=call("orders_delete", {"order_id": FIRST_ORDER}))
+
+    _until(lambda: _audited(door, "orders_delete") == ["PERMISSION_DENIED"])
+
+
 def test_a_stop_waits_for_the_write_that_is_under_way_and_answers_it(slow: tuple[Door, SandboxServer]) -> None:
     door, sandbox = slow
     sandbox.fault("slow", method="PUT", seconds=2.0)

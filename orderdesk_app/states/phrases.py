@@ -39,6 +39,7 @@ _OUTCOMES = {
     "CONFLICT_ERROR": "Conflict",
     "RATE_LIMIT_EXCEEDED": "Too many calls",
     "ORDERDESK_API_ERROR": "Order Desk failed",
+    "CANCELLED": "Given up by the caller",
 }
 _STORE_IS_AT_FAULT = frozenset({"AUTH_ERROR", "ORDERDESK_API_ERROR"})
 _DOORS = {"console": "You, in the console", "web": "You", "mcp": "An assistant", "stdio": "An assistant", "system": "The system"}

@@ -3,9 +3,9 @@ scope, arguments, rate limit, store, call, audit and metrics, error mapping, in 
 
 import asyncio
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 
 from orderdesk_app.context import Secret, current_request
 from orderdesk_app.errors import AuthFailed, OrderDeskAgentsError, PermissionDenied, Unexpected
@@ -19,6 +19,8 @@ from orderdesk_app.tools.catalogue import Tool, ToolCall, find_tool
 from orderdesk_app.tools.toolbox import Toolbox
 
 _LOG = log(__name__)
+T = TypeVar("T")
+GIVEN_UP = "CANCELLED"  # the outcome of a read whose caller left before its end
 SIGN_IN_FIRST = "Not signed in. Call tenant_use_master_key with your master key first, or start with ORDERDESK_MCP_KEY set."
 
 
@@ -46,7 +48,7 @@ class Runner:
 
     def __init__(self, toolbox: Toolbox, limits: Limits, audit: Audit, *, patience_seconds: float) -> None:
         self._toolbox, self._limits, self._audit, self._patience_seconds = toolbox, limits, audit, patience_seconds
-        self._unfinished: set[asyncio.Task[Outcome]] = set()
+        self._unfinished: set[asyncio.Task[Any]] = set()
 
     async def run(self, principal: Principal | None, name: str, given: Any, *, sign_in: Callable[[Secret], None] | None = None) -> Outcome:
         """`principal` None: nobody has signed in yet (stdio). `sign_in` is what a door does with a key that signs in."""
@@ -61,13 +63,16 @@ class Runner:
         if tool.reads:
             return await self._run(principal, tool, given, sign_in)
         # A write goes on to its end, audit row included, when the caller hangs up.
-        task = asyncio.create_task(self._run(principal, tool, given, sign_in))
+        return await asyncio.shield(self._to_its_end(self._run(principal, tool, given, sign_in)))
+
+    def _to_its_end(self, work: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
+        task = asyncio.create_task(work)
         self._unfinished.add(task)
         task.add_done_callback(self._unfinished.discard)
-        return await asyncio.shield(task)
+        return task
 
     async def finish(self) -> None:
-        """Wait for writes whose caller has gone; for shutdown."""
+        """Wait for what goes on though its caller has gone; for shutdown."""
         if self._unfinished:
             await asyncio.wait(self._unfinished, timeout=self._patience_seconds)
 
@@ -95,16 +100,17 @@ class Runner:
                 f"Something went wrong on our side. Try again; if it stays, tell your administrator this reference: {reference}.",
                 outcome="not_done" if tool.reads else "unknown",
             )
+        except asyncio.CancelledError:
+            # The caller of a read has gone. This task may wait for nothing more, and the call leaves its row all the same.
+            row = self._entry(principal, call, outcome, GIVEN_UP, patience, started)
+            if row is not None:
+                self._to_its_end(self._audit.note(row))
+            raise
         finally:
             TOOLS_RUNNING.dec()
-        seconds = time.perf_counter() - started
-        outcome.duration_ms = seconds * 1000
-        code = outcome.error.code if outcome.error else "ok"
-        via = str(principal.actor.via) if principal else "stdio"
-        TOOL_CALLS.labels(tool.name, code, via).inc()
-        TOOL_SECONDS.labels(tool.name).observe(seconds)
-        if call is not None and call.given_principal is not None:
-            await self._remember(call, tool, outcome, code, patience)
+        row = self._entry(principal, call, outcome, outcome.error.code if outcome.error else "ok", patience, started)
+        if row is not None:
+            await self._remember(row, tool)
         return outcome
 
     def _prepare(self, principal: Principal | None, tool: Tool, patience: Patience, sign_in: Callable[[Secret], None] | None) -> ToolCall:
@@ -114,30 +120,39 @@ class Runner:
             raise PermissionDenied(f"This key may not do that: it lacks the permission {tool.scope}. Make a key with it under Settings.")
         return ToolCall(toolbox=self._toolbox, patience=patience, given_principal=principal, sign_in=sign_in)
 
-    async def _remember(self, call: ToolCall, tool: Tool, outcome: Outcome, code: str, patience: Patience) -> None:
-        change_id = outcome.result.get("change_id") if outcome.result else None
-        if outcome.error is not None:
-            change_id = outcome.error.details.get("change_id")
-        entry = Entry(
-            actor=call.actor,
+    def _entry(self, principal: Principal | None, call: ToolCall | None, outcome: Outcome, code: str, patience: Patience, started: float) -> Entry | None:
+        """Counts the call; its audit row, or None while nobody has signed in."""
+        assert outcome.tool is not None, "what is not a tool was refused before"
+        seconds = time.perf_counter() - started
+        outcome.duration_ms = seconds * 1000
+        TOOL_CALLS.labels(outcome.tool.name, code, str(principal.actor.via) if principal else "stdio").inc()
+        TOOL_SECONDS.labels(outcome.tool.name).observe(seconds)
+        who = call.given_principal if call is not None else principal
+        if who is None:
+            return None
+        change_id = outcome.error.details.get("change_id") if outcome.error else (outcome.result or {}).get("change_id")
+        return Entry(
+            actor=who.actor,
             action="tool",
-            tool=tool.name,
+            tool=outcome.tool.name,
             outcome=code,
-            store_row_id=call.opened.record.id if call.opened else None,
+            store_row_id=call.opened.record.id if call is not None and call.opened else None,
             arguments=outcome.arguments,
             duration_ms=outcome.duration_ms,
             cached=outcome.is_cached,
             upstream_requests=patience.requests,
             change_id=str(change_id) if change_id else None,
         )
+
+    async def _remember(self, row: Entry, tool: Tool) -> None:
         if tool.reads:
-            await self._audit.note(entry)
+            await self._audit.note(row)
             return
         try:
-            await self._audit.record(entry)
+            await self._audit.record(row)
         except Exception as error:  # the change itself is in the journal; saying now that it failed would be false
             _LOG.error("an audit row waits for the database", exc_info=error, tool=tool.name)
-            await self._audit.note(entry)
+            await self._audit.note(row)
 
 
 def _without_secrets(tool: Tool, given: Any) -> dict[str, Any]:
