@@ -133,7 +133,8 @@ async def _build(settings: Settings, closing: AsyncExitStack, http: httpx.AsyncC
     if http is None:
         http = open_http(mounts={SANDBOX_URL: httpx.ASGITransport(sandbox)})
         closing.push_async_callback(http.aclose)
-    client = OrderDeskClient(http, Buckets(database), timeout=settings.http_timeout, max_retries=settings.http_max_retries, observe=_observe)
+    buckets = Buckets(database)
+    client = OrderDeskClient(http, buckets, timeout=settings.http_timeout, max_retries=settings.http_max_retries, observe=_observe)
 
     keys = Keys(database, keyring, signals)
     tenants = Tenants(database, keys)
@@ -165,7 +166,7 @@ async def _build(settings: Settings, closing: AsyncExitStack, http: httpx.AsyncC
         settings=settings, database=database, signals=signals, keyring=keyring, cache=cache, access=access, audit=audit,
         activity=Activity(database, sealer, audit), console=Console(runner, access, ConsoleHistory(database, sealer), limits), form_tokens=FormTokens(settings.csrf_secret_key.get_secret_value().encode() or keyring.purpose("csrf")),
         keys=keys, limits=limits, orders=orders, products=products, remarks=Remarks(), runner=runner, sessions=sessions,
-        sign_in=sign_in, store_desk=StoreDesk(stores, access, audit, patience_seconds=settings.http_timeout), stores=stores, tenants=tenants,
+        sign_in=sign_in, store_desk=StoreDesk(stores, access, audit, buckets, patience_seconds=settings.http_timeout), stores=stores, tenants=tenants,
     )  # fmt: skip
 
 

@@ -111,3 +111,10 @@ def bones(*widths: str) -> rx.Component:
 def ago(words: Any, exact: Any) -> rx.Component:
     """A time, relative; the exact one on hover and for who cannot see the hover."""
     return rx.el.time(words, title=exact, class_name="dim small")
+
+
+def meter(filled: Any, words: Any) -> rx.Component:
+    """A bar, and what it says in words."""
+    return rx.el.div(
+        rx.el.div(rx.el.i(style={"width": filled}), class_name="meter", aria_hidden="true"), rx.el.span(words, class_name="dim small"), class_name="metered"
+    )

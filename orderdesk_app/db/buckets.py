@@ -68,6 +68,11 @@ class Buckets:
         await self._database.at_once(self._lower, self._with(key, 1.0 - seconds * self._per_second))
         self._left.pop(key, None)
 
+    async def level(self, key: str) -> float:
+        """How many tokens stand there now, for people to see; nothing is taken. Never below 0."""
+        look = await self._database.at_once(self._look, self._with(key, 0.0))
+        return max(0.0, min(self._capacity, float(look[0][0]))) if look else self._capacity
+
     def _with(self, key: str, tokens: float) -> dict[str, object]:
         return {"key": key, "tokens": tokens, "capacity": self._capacity, "per_second": self._per_second, "now": self._clock()}
 

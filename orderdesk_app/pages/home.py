@@ -6,7 +6,7 @@ import reflex as rx
 
 from orderdesk_app.components.native import go
 from orderdesk_app.components.page import Page
-from orderdesk_app.components.pieces import ago, badge, bones, callout, empty, icon
+from orderdesk_app.components.pieces import ago, badge, bones, callout, empty, icon, meter
 from orderdesk_app.states.home import HomeState
 
 S: Any = HomeState  # on its class, a state's attributes are variables of the browser
@@ -103,6 +103,7 @@ def _stores() -> rx.Component:
             rx.el.div(
                 rx.el.span(entry["name"], class_name="strong cut"),
                 rx.el.span(entry["calls"], " calls in 24 h", rx.cond(entry["ago"] != "", rx.fragment(", the last ", entry["ago"])), class_name="dim small"),
+                meter(entry["filled"], rx.fragment(entry["ready"], " of 20 requests ready")),
                 class_name="grow what",
             ),
             badge(entry["words"], entry["tone"]),

@@ -6,7 +6,7 @@ import reflex as rx
 
 from orderdesk_app.components.native import post_form
 from orderdesk_app.components.page import Page
-from orderdesk_app.components.pieces import ago, badge, bones, callout, closes, dialog, empty, field, icon, opens, secret_input, text_input
+from orderdesk_app.components.pieces import ago, badge, bones, callout, closes, dialog, empty, field, icon, meter, opens, secret_input, text_input
 from orderdesk_app.states.stores import StoresState
 
 S: Any = StoresState  # on its class, a state's attributes are variables of the browser
@@ -68,6 +68,8 @@ def _card(store: Any) -> rx.Component:
             rx.el.dd(ago(store["last"], store["last_exact"])),
             rx.el.dt("Calls in 24 h"),
             rx.el.dd(store["calls"], style={"fontVariantNumeric": "tabular-nums"}),
+            rx.el.dt("Ready"),
+            rx.el.dd(meter(store["filled"], rx.fragment(store["ready"], " of 20 requests at once"))),
             rx.el.dt("Folders"),
             rx.el.dd(store["folders"]),
             class_name="facts",

@@ -55,9 +55,7 @@ async def with_link(request: Request, form: Form) -> Response:
 @signed_in_form
 async def sign_out(request: Request, user: WebUser, form: Form) -> Response:
     await wiring.current().sessions.end(request.cookies.get(COOKIE))  # the row first: open tabs end at once
-    response = forget(back("/sign-in", out="1"))
-    response.headers["Clear-Site-Data"] = '"cache"'  # the back button shows nothing
-    return response
+    return forget(back("/sign-in", out="1"))
 
 
 async def old_address(request: Request) -> Response:

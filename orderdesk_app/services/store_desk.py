@@ -3,7 +3,7 @@
 import time
 from collections.abc import Awaitable
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Protocol, TypeVar
 
 from orderdesk_app.context import Actor, Secret
 from orderdesk_app.errors import NotFound, OrderDeskAgentsError, ValidationFailed
@@ -24,15 +24,25 @@ class Tried:
     milliseconds: float
 
 
+class Levels(Protocol):
+    """db.buckets, as far as people look at it."""
+
+    async def level(self, key: str) -> float: ...
+
+
 class StoreDesk:
     """Stores at the hands of somebody who is signed in."""
 
-    def __init__(self, stores: Stores, access: Access, audit: Audit, *, patience_seconds: float) -> None:
-        self._stores, self._access, self._audit, self._patience_seconds = stores, access, audit, patience_seconds
+    def __init__(self, stores: Stores, access: Access, audit: Audit, levels: Levels, *, patience_seconds: float) -> None:
+        self._stores, self._access, self._audit, self._levels, self._patience_seconds = stores, access, audit, levels, patience_seconds
 
     async def list(self, actor: Actor) -> tuple[StoreRecord, ...]:
         """The account's stores, the oldest first."""
         return (await self._access.account(actor.tenant_id)).stores
+
+    async def ready_requests(self, record: StoreRecord) -> int:
+        """How many requests Order Desk would take from us at once, of 20 (docs/orderdesk-api.md section 7)."""
+        return int(await self._levels.level(record.key))
 
     async def connect(self, actor: Actor, store_id: str, api_key: Secret, *, name: str, label: str) -> StoreRecord:
         """Tries the key at Order Desk and keeps it. Raises what Stores.register raises."""
@@ -85,4 +95,6 @@ class StoreDesk:
             outcome = error.code
             raise
         finally:
-            await self._audit.record(Entry(actor=actor, action=action, outcome=outcome, store_row_id=row_id, duration_ms=(time.perf_counter() - started) * 1000))
+            await self._audit.record(
+                Entry(actor=actor, action=action, outcome=outcome, store_row_id=row_id, duration_ms=(time.perf_counter() - started) * 1000)
+            )

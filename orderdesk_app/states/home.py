@@ -50,6 +50,8 @@ class Health(TypedDict):
     calls: str
     ago: str
     exact: str
+    ready: int  # requests that Order Desk takes at once, of 20
+    filled: str
 
 
 class Step(TypedDict):
@@ -78,7 +80,7 @@ class HomeState(Person):
         names: dict[str, str] = {record.id: record.name for record in records}
         self.tiles = _tiles(day)
         self.latest = [_line(happening, names) for happening in await house.activity.latest(actor, count=15)]
-        self.stores = [_health(record, day) for record in records]
+        self.stores = [_health(record, day, await house.store_desk.ready_requests(record)) for record in records]
         self.problems = _problems(records, day)
         self.steps = _steps(bool(records), await house.activity.first_steps(actor))
         self.is_newcomer = not all(step["done"] for step in self.steps)
@@ -152,12 +154,22 @@ def _line(happening: Happening, stores: Mapping[str, str]) -> Line:
     )
 
 
-def _health(record: StoreRecord, day: Day) -> Health:
+def _health(record: StoreRecord, day: Day, ready: int) -> Health:
+    filled = f"{ready * 5}%"
     state = day.stores.get(record.id)
     if state is None or state.last_outcome is None:
-        return Health(name=record.name, words="No calls in 24 h", tone="gray", calls="0", ago="", exact="")
+        return Health(name=record.name, words="No calls in 24 h", tone="gray", calls="0", ago="", exact="", ready=ready, filled=filled)
     words, tone = ("Last call failed", "red") if is_store_at_fault(state.last_outcome) else ("Answers", "green")
-    return Health(name=record.name, words=words, tone=tone, calls=f"{state.calls:,}", ago=ago(state.last_at, now()), exact=exact(state.last_at))
+    return Health(
+        name=record.name,
+        words=words,
+        tone=tone,
+        calls=f"{state.calls:,}",
+        ago=ago(state.last_at, now()),
+        exact=exact(state.last_at),
+        ready=ready,
+        filled=filled,
+    )
 
 
 def _problems(records: tuple[StoreRecord, ...], day: Day) -> list[str]:

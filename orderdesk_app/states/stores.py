@@ -30,6 +30,8 @@ class StoreCard(TypedDict):
     last_exact: str
     health: str
     tone: str
+    ready: int  # requests that Order Desk takes at once, of 20
+    filled: str  # the same as a width
 
 
 class StoresState(Person):
@@ -49,7 +51,7 @@ class StoresState(Person):
         house, actor = wiring.current(), self._who()
         records = await house.store_desk.list(actor)
         day = await house.activity.day(actor)
-        self.stores = [_card(record, day.stores.get(record.id)) for record in records]
+        self.stores = [_card(record, day.stores.get(record.id), await house.store_desk.ready_requests(record)) for record in records]
         self.loaded = True
 
     @rx.event
@@ -84,7 +86,7 @@ class StoresState(Person):
         await self._read()
 
 
-def _card(record: StoreRecord, state: StoreState | None) -> StoreCard:
+def _card(record: StoreRecord, state: StoreState | None, ready: int) -> StoreCard:
     health, tone = ("No calls in 24 h", "gray")
     if state is not None and state.last_outcome is not None:
         health, tone = ("Last call failed", "red") if is_store_at_fault(state.last_outcome) else ("Answers", "green")
@@ -104,4 +106,6 @@ def _card(record: StoreRecord, state: StoreState | None) -> StoreCard:
         last_exact=exact(last),
         health=health,
         tone=tone,
+        ready=ready,
+        filled=f"{ready * 5}%",
     )

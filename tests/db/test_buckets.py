@@ -170,3 +170,15 @@ async def test_taking_is_cheap_enough_for_every_request(sqlite_url):
     await database.close()
 
     assert sorted(seconds)[100] < 0.0015
+
+
+async def test_the_level_is_seen_without_taking_anything(buckets, clock):
+    untouched = await buckets.level(KEY)
+    for _ in range(5):
+        await buckets.take(KEY)
+
+    assert untouched == 20
+    assert await buckets.level(KEY) == pytest.approx(15)
+    assert await buckets.level(KEY) == pytest.approx(15)
+    await buckets.drain(KEY, 60)
+    assert await buckets.level(KEY) == 0

@@ -134,3 +134,14 @@ def test_yesterday_is_not_counted(ada: Visitor, tab: Tab) -> None:
     tab.act("home_state.load")
 
     assert tile(tab, "Calls")["value"] == "0"
+
+
+def test_requests_that_were_made_lower_what_is_ready(ada: Visitor, tab: Tab) -> None:
+    tab.act("stores_state.add_sandbox")
+    (record,) = ada.web.do(ada.web.house.store_desk.list, ada.actor)
+    ada.web.do(ada.web.house.store_desk._levels.drain, record.key, 60)
+    tab.act("home_state.load")
+    tab.act("stores_state.load")
+
+    assert tab.vars["home_state.stores"][0]["ready"] == 0
+    assert tab.vars["stores_state.stores"][0]["filled"] == "0%"
