@@ -40,6 +40,16 @@ def _url(value: str) -> str:
     return value.rstrip("/")
 
 
+def _public_url(value: str) -> str:
+    """As browsers write it in Origin: small letters, no port that the scheme implies."""
+    parts = urlsplit(_url(value))
+    if parts.path:
+        raise ValueError("must be without a path: everything is served from the root of its host")
+    implied = {"http": 80, "https": 443}[parts.scheme]
+    host = f"[{parts.hostname}]" if ":" in (parts.hostname or "") else parts.hostname
+    return f"{parts.scheme}://{host}" + (f":{parts.port}" if parts.port not in (None, implied) else "")
+
+
 def _api_url(value: str) -> str:
     parts = urlsplit(_url(value))
     if parts.scheme != "https" and not is_loopback(parts.hostname or ""):
@@ -84,7 +94,7 @@ def _kms_key(value: SecretStr) -> SecretStr:
     return value
 
 
-Url = Annotated[str, AfterValidator(_url)]
+PublicUrl = Annotated[str, AfterValidator(_public_url)]
 ApiUrl = Annotated[str, AfterValidator(_api_url)]
 
 
@@ -105,7 +115,7 @@ class Settings(BaseSettings):
     )
     host: str = Setting("127.0.0.1", "The address to listen on; `0.0.0.0` in a container.", example="0.0.0.0")  # noqa: S104  an example, not a default
     port: int = Setting(8080, "The one port that serves everything.", example="8080", ge=1, le=65535)
-    public_url: Url = Setting(
+    public_url: PublicUrl = Setting(
         "http://localhost:8080",
         "(follows PORT when unset) The address that people and clients use, as they type it. Host and Origin are checked against it.",
         example="https://orders.example.com",

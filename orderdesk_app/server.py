@@ -10,7 +10,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from orderdesk_app import wiring
 from orderdesk_app.config import Settings, load_settings
-from orderdesk_app.frontend import Frontend, allowed_origins
+from orderdesk_app.frontend import Frontend
 from orderdesk_app.mcp.endpoint import McpEndpoint
 from orderdesk_app.observability import configure_logging
 from orderdesk_app.routes import all_routes, health, metrics
@@ -35,16 +35,14 @@ def create_app(settings: Settings | None = None) -> ASGIApp:
         hashes = frontend.script_hashes()
         routes += all_routes()
         web = PageGate(reflex_app(), pages=frontend.pages(), is_signed_in=_is_signed_in)
-    headed = SecurityHeaders(
-        App(settings, routes, web), script_hashes=hashes, origins=allowed_origins(settings), is_https=settings.public_url.startswith("https://")
-    )
-    return Front(
-        headed,
+    front = Front(
+        App(settings, routes, web),
         public_url=settings.public_url,
         port=settings.port,
         is_production=settings.is_production,
         trusted_proxies=settings.trust_proxy,
     )
+    return SecurityHeaders(front, script_hashes=hashes, is_https=settings.public_url.startswith("https://"))
 
 
 async def _is_signed_in(connection: HTTPConnection) -> bool:

@@ -18,7 +18,15 @@ WRONG = {
     "APP_ENV": ["staging"],
     "HOST": ["0.0.0.0", "192.0.2.1"],
     "PORT": ["http", "0", "65536", "80.5"],
-    "PUBLIC_URL": ["orders.example.com", "ftp://x", "https://", "http://localhost:99999", "https://user:pw@example.com", "http://localhost/?a=1"],
+    "PUBLIC_URL": [
+        "orders.example.com",
+        "ftp://x",
+        "https://",
+        "http://localhost:99999",
+        "https://user:pw@example.com",
+        "http://localhost/?a=1",
+        "http://localhost:8080/orders",
+    ],
     "DATABASE_URL": ["mysql://x", "app.db"],
     "LOG_LEVEL": ["LOUD"],
     "TRUST_PROXY": ["maybe", "-1", "11"],
@@ -147,6 +155,20 @@ def test_an_insecure_cookie_is_allowed_where_only_this_machine_is_reached() -> N
     settings = load_settings({**PRODUCTION, "PUBLIC_URL": "http://localhost:8080"})
 
     assert not settings.cookie_secure
+
+
+@pytest.mark.parametrize(
+    ("typed", "meant"),
+    [
+        ("https://Orders.Example.com", "https://orders.example.com"),
+        ("https://orders.example.com:443/", "https://orders.example.com"),
+        ("https://orders.example.com:8443", "https://orders.example.com:8443"),
+        ("HTTP://LOCALHOST:80", "http://localhost"),
+        ("http://[::1]:8080", "http://[::1]:8080"),
+    ],
+)
+def test_the_public_address_is_read_as_browsers_write_it(typed: str, meant: str) -> None:
+    assert load_settings({**PRODUCTION, "PUBLIC_URL": typed}).public_url == meant
 
 
 @pytest.mark.parametrize("address", ["https://orders.example.com", "http://192.168.1.4:8080"])

@@ -1,8 +1,7 @@
-"""What stands on every answer: the content policy and its neighbours; and the check where a websocket comes from."""
+"""What stands on every answer: the content policy and its neighbours."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
-from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 FOREVER = b"public, max-age=31536000, immutable"
@@ -27,11 +26,10 @@ def content_policy(script_hashes: Sequence[str]) -> str:
 
 
 class SecurityHeaders:
-    """The outermost layer: static files, errors and the framework's own answers pass it too."""
+    """The outermost layer: refusals, static files, errors and the framework's own answers pass it too."""
 
-    def __init__(self, app: ASGIApp, *, script_hashes: Sequence[str] = (), origins: Iterable[str] = (), is_https: bool = False) -> None:
+    def __init__(self, app: ASGIApp, *, script_hashes: Sequence[str] = (), is_https: bool = False) -> None:
         self._app = app
-        self._origins = frozenset(origins)
         self._always = [
             (b"content-security-policy", content_policy(script_hashes).encode()),
             (b"x-content-type-options", b"nosniff"),
@@ -45,10 +43,6 @@ class SecurityHeaders:
             self._always.append((b"strict-transport-security", b"max-age=31536000"))
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "websocket" and not self._may_connect(scope):
-            await receive()
-            await send({"type": "websocket.close", "code": 1008})
-            return
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
@@ -66,9 +60,3 @@ class SecurityHeaders:
             await send(message)
 
         await self._app(scope, receive, with_headers)
-
-    def _may_connect(self, scope: Scope) -> bool:
-        """A browser names the page that connects; other clients name none. The cookie alone proves nothing here."""
-        headers = Headers(scope=scope)
-        origin = headers.get("origin")
-        return origin is None or origin in self._origins

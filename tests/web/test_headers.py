@@ -50,6 +50,16 @@ def test_every_answer_carries_the_policy(web: Web, path: str) -> None:
     assert headers["x-request-id"]
 
 
+def test_a_refusal_carries_the_policy_too(web: Web) -> None:
+    refused = [web.client.get("/", headers={"host": "evil.example"}), web.client.get("/", headers={"origin": "https://evil.example"})]
+
+    assert [answer.status_code for answer in refused] == [421, 403]
+    for answer in refused:
+        assert answer.headers["x-content-type-options"] == "nosniff"
+        assert answer.headers["cache-control"] == "no-store"
+        assert answer.headers["x-request-id"]
+
+
 def test_no_script_may_stand_inline_or_be_made_of_text(built: Frontend) -> None:
     policy = content_policy(built.script_hashes())
     scripts = next(part for part in policy.split("; ") if part.startswith("script-src"))
