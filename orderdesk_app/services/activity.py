@@ -116,6 +116,7 @@ class Activity:
 
     async def first_steps(self, actor: Actor) -> FirstSteps:
         """For the checklist on Home."""
+        await self._audit.flush()
         async with self._database.read() as session:
             key = (await session.exec(owned(actor, Credential).where(col(Credential.kind) == "access").limit(1))).first()
             agents = (str(Via.MCP), str(Via.STDIO))

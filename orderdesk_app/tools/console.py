@@ -26,7 +26,7 @@ class Console:
         outcome = await self._runner.run(principal, name, dict(arguments))
         return await self.history.keep(
             actor,
-            tool=outcome.tool.name if outcome.tool else name[:80],
+            tool=outcome.tool.name if outcome.tool else "unknown",
             arguments=outcome.arguments,
             result=outcome.result if outcome.error is None and outcome.result is not None else {"error": error_facts(outcome.error)},
             outcome=outcome.error.code if outcome.error else "ok",

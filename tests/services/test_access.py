@@ -1,0 +1,173 @@
+"""Who a key belongs to is known without asking the database, and never for longer than it is true."""
+
+import asyncio
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+from sqlmodel import col, update
+
+from orderdesk_app.context import ALL_SCOPES, Actor, Role, Scope, Via, now
+from orderdesk_app.db.engine import Database
+from orderdesk_app.db.signals import Signals
+from orderdesk_app.db.tenants import Tenant
+from orderdesk_app.errors import AuthFailed
+from orderdesk_app.services.access import Access, _Remembered
+from orderdesk_app.services.keys import Keys
+
+
+@dataclass
+class CountingDatabase:
+    """The database, and how often it is asked."""
+
+    database: Database
+    reads: int = 0
+
+    def read(self) -> Any:
+        self.reads += 1
+        return self.database.read()
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.database, name)
+
+
+@pytest.fixture
+def asked(database: Database) -> CountingDatabase:
+    return CountingDatabase(database)
+
+
+@pytest.fixture
+def access(asked: CountingDatabase, keys: Keys, signals: Signals) -> Access:
+    keys._database = asked  # type: ignore[assignment]
+    return Access(asked, keys, signals)  # type: ignore[arg-type]
+
+
+async def test_a_key_opens_its_own_account(access: Access, tenant: Any, neighbour: Any) -> None:
+    ours, theirs = await access.by_token(tenant.master_key.reveal()), await access.by_token(neighbour.master_key.reveal())
+
+    assert (ours.actor.tenant_id, ours.account.name, ours.actor.scopes, ours.actor.role) == (tenant.view.id, "Ada's Teas", ALL_SCOPES, Role.MEMBER)
+    assert theirs.actor.tenant_id == neighbour.view.id
+
+
+async def test_the_second_question_asks_no_database(access: Access, asked: CountingDatabase, tenant: Any) -> None:
+    await access.by_token(tenant.master_key.reveal())
+    before = asked.reads
+
+    for _ in range(10):
+        await access.by_token(tenant.master_key.reveal())
+
+    assert asked.reads == before
+
+
+@pytest.mark.parametrize("token", ["", " ", "x", "x" * 64, "odk_" + "y" * 43, "a\x00b" * 20, "é" * 64, "x" * 100_000])
+async def test_an_unknown_key_is_refused_in_words(access: Access, token: str) -> None:
+    with pytest.raises(AuthFailed, match="not known here"):
+        await access.by_token(token)
+
+
+async def test_an_access_key_is_no_master_key(access: Access, keys: Keys, tenant: Any) -> None:
+    _, key = await keys.create(tenant.actor, "an agent", [Scope.ORDERS_READ])
+
+    principal = await access.by_token(key.reveal())
+
+    assert (principal.actor.scopes, principal.credential_name) == (frozenset({Scope.ORDERS_READ}), "an agent")
+    with pytest.raises(AuthFailed):
+        await access.by_token(key.reveal(), kind="master")
+
+
+async def test_a_revoked_key_stops_at_once(access: Access, keys: Keys, tenant: Any) -> None:
+    view, key = await keys.create(tenant.actor, "an agent")
+    await access.by_token(key.reveal())
+
+    await keys.revoke(tenant.actor, view.id)
+
+    with pytest.raises(AuthFailed):
+        await access.by_token(key.reveal())
+
+
+async def test_an_answer_that_was_read_before_a_change_is_not_kept_after_it(access: Access, keys: Keys, signals: Signals, tenant: Any) -> None:
+    """The row was read, then the key was revoked, then the answer arrived: it must not open the door for the next five minutes."""
+    view, key = await keys.create(tenant.actor, "an agent")
+    find, has_read, may_answer = keys.find, asyncio.Event(), asyncio.Event()
+
+    async def slowly(token: str) -> Any:
+        found = await find(token)
+        has_read.set()
+        await may_answer.wait()
+        return found
+
+    keys.find = slowly  # type: ignore[method-assign]
+    first = asyncio.create_task(access.by_token(key.reveal()))
+    await has_read.wait()
+    await keys.revoke(tenant.actor, view.id)
+    may_answer.set()
+    await first
+
+    with pytest.raises(AuthFailed):
+        await access.by_token(key.reveal())
+
+
+async def test_a_disabled_account_stops_when_the_news_are_heard(access: Access, database: Database, signals: Signals, tenant: Any) -> None:
+    await access.by_token(tenant.master_key.reveal())
+
+    async with database.write() as session:
+        await session.exec(update(Tenant).where(col(Tenant.id) == tenant.view.id).values(disabled_at=now()))
+        await signals.publish(session, f"tenant:{tenant.view.id}")
+
+    with pytest.raises(AuthFailed):
+        await access.by_token(tenant.master_key.reveal())
+    with pytest.raises(AuthFailed, match="no longer exists"):
+        await access.of_actor(Actor(tenant.view.id, via=Via.WEB))
+
+
+async def test_news_of_a_neighbour_empty_nothing_of_ours(access: Access, asked: CountingDatabase, database: Database, signals: Signals, tenant: Any) -> None:
+    await access.by_token(tenant.master_key.reveal())
+    before = asked.reads
+
+    async with database.write() as session:
+        await signals.publish(session, "tenant:01SOMEBODYELSE")
+    await access.by_token(tenant.master_key.reveal())
+
+    assert asked.reads == before
+
+
+async def test_after_news_were_lost_everything_is_asked_anew(access: Access, asked: CountingDatabase, signals: Signals, tenant: Any) -> None:
+    await access.by_token(tenant.master_key.reveal())
+    before = asked.reads
+
+    signals._tell("*")
+    await access.by_token(tenant.master_key.reveal())
+
+    assert asked.reads > before
+
+
+async def test_somebody_signed_in_has_the_role_that_the_account_has_now(access: Access, tenant: Any) -> None:
+    principal = await access.of_actor(Actor(tenant.view.id, Role.ADMIN, via=Via.WEB))
+
+    assert principal.actor.role is Role.MEMBER
+
+
+@dataclass
+class Clock:
+    seconds: float = 0.0
+    steps: list[float] = field(default_factory=list)
+
+    def __call__(self) -> float:
+        return self.seconds
+
+
+async def test_what_is_remembered_is_forgotten_after_its_time_and_never_grows_without_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = Clock()
+    remembered: _Remembered[str] = _Remembered(seconds=300, clock=clock)
+    monkeypatch.setattr("orderdesk_app.services.access._MOST", 10)
+
+    async def read() -> str:
+        return "value"
+
+    for number in range(50):
+        await remembered.load(f"key {number}", read)
+    assert (remembered.get("key 49"), remembered.get("key 0")) == ("value", None)
+    clock.seconds += 301
+
+    assert remembered.get("key 49") is None
+    assert len(remembered._values) == 10
