@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from orderdesk_app.context import Secret, StoreId
+from orderdesk_app.context import Secret, StoreId, TenantId
 
 
 @dataclass(frozen=True, slots=True)
@@ -12,8 +12,11 @@ class StoreAccess:
     api_url: str
     store_id: StoreId
     api_key: Secret
+    on_trial_by: TenantId | None = None  # who tries a key that Order Desk has not accepted yet: whoever guesses must not use up the store's own bucket
 
     @property
     def key(self) -> str:
         """Names the store's bucket, locks and cache tag, whichever tenant asks."""
+        if self.on_trial_by is not None:
+            return f"{self.api_url}|on trial by {self.on_trial_by}"
         return f"{self.api_url}|{self.store_id}"

@@ -96,7 +96,7 @@ class Stores:
     async def register(self, actor: Actor, store_id: str, api_key: Secret, *, name: str | None, label: str | None, patience: Patience) -> StoreRecord:
         """Try the key at Order Desk, then keep it. Raises StoreKeyRefused, Conflict (already connected), ValidationFailed, UpstreamFailed."""
         _may_write(actor)
-        access = StoreAccess(api_url=self._api_url, store_id=StoreId(_digits(store_id)), api_key=_key(api_key))
+        access = StoreAccess(api_url=self._api_url, store_id=StoreId(_digits(store_id)), api_key=_key(api_key), on_trial_by=actor.tenant_id)
         await self._must_be_new(actor, access, name, label)
         told = await self._ask(access, patience)
         return await self._keep(actor, access, told, name=name, label=label, is_sandbox=False)
@@ -104,7 +104,7 @@ class Stores:
     async def add_sandbox(self, actor: Actor, *, patience: Patience) -> StoreRecord:
         """A sandbox store of one's own: seeded orders, changes kept under it, nothing real."""
         _may_write(actor)
-        store_id = StoreId(f"9{randbelow(10**9):09}")
+        store_id = StoreId(f"9{randbelow(10**14):014}")  # so many that no two of all accounts are the same: what a sandbox keeps is found by it
         access = StoreAccess(api_url=self._sandbox_url, store_id=store_id, api_key=self._sandbox_keys.key_of(store_id))
         account = await self._access.account(actor.tenant_id)
         taken = {s.name.casefold() for s in account.stores}
@@ -134,7 +134,7 @@ class Stores:
         _must_be_distinct([s for s in account.stores if s.id != record.id], name, label)
         sealed = record.api_key
         if api_key is not None:
-            access = StoreAccess(api_url=record.api_url, store_id=record.store_id, api_key=_key(api_key))
+            access = StoreAccess(api_url=record.api_url, store_id=record.store_id, api_key=_key(api_key), on_trial_by=actor.tenant_id)
             await self._ask(access, patience)
             sealed = await self._sealer.seal_for(actor.tenant_id, "stores", "api_key", record.id, access.api_key.reveal().encode())
         async with self._database.write() as session:

@@ -8,6 +8,7 @@ import pytest
 from sqlmodel import col, func, select
 
 from orderdesk_app.context import Actor, Via
+from orderdesk_app.db.buckets import Bucket
 from orderdesk_app.db.changes import Change
 from orderdesk_app.db.sandbox import SandboxRow
 from orderdesk_app.db.stores import Store
@@ -73,6 +74,22 @@ async def test_a_neighbour_may_have_the_same_store(world: World) -> None:
     await world.neighbour.get("stores_register", store_id="10005", api_key=world.api_key_of("10005"))
 
     assert (await world.neighbour.get("stores_list"))["count"] == 2
+
+
+async def test_who_guesses_at_a_neighbours_store_uses_up_nothing_of_it(world: World) -> None:
+    [record] = await world.owner.stores()
+
+    async def tokens_taken() -> list[tuple[float, float]]:
+        async with world.house.database.read() as session:
+            return [(row.tokens, row.updated_at) for row in (await session.exec(select(Bucket).where(col(Bucket.key) == record.key))).all()]
+
+    await world.owner.get("orders_get", order_id=FIRST_ORDER)
+    before = await tokens_taken()
+    for _ in range(5):
+        await world.neighbour.refused("stores_register", store_id=record.store_id, api_key="a-guess-at-the-key")
+
+    assert len(before) == 1
+    assert await tokens_taken() == before
 
 
 @pytest.mark.parametrize("nasty", ["a\x00b", "half \ud800"])
