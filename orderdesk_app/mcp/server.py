@@ -77,7 +77,7 @@ class AgentDoor:
             version=__version__,
             title="Order Desk agents",
             instructions=INSTRUCTIONS,
-            cache_hints={"tools/list": CacheHint(60_000, "private"), "server/discover": CacheHint(300_000, "public")},
+            cache_hints={"tools/list": CacheHint(60_000, "private"), "server/discover": CacheHint(300_000, "private")},
             get_tool_input_schema=self._input_schema,
             on_list_tools=self._list_tools,
             on_call_tool=self._call_tool,

@@ -206,7 +206,7 @@ async def test_the_server_names_what_it_speaks(door: Door, revision: str) -> Non
 
     assert MODERN in answer["supportedVersions"]
     assert answer["capabilities"]["tools"] == {"listChanged": False}
-    assert answer["cacheScope"] in ("private", "public")
+    assert answer["cacheScope"] == "private"
 
 
 async def test_a_tool_call_without_its_name_is_a_protocol_error(door: Door, revision: str) -> None:
