@@ -76,9 +76,11 @@ class Products:
             cached = cached and from_cache
             fresh = {str(row.get("id")): row for row in page["items"] if str(row.get("id")) not in seen}
             seen.update(fresh)
-            if len(page["items"]) < _PAGE or not fresh:
-                complete = True
+            total = page["total"]
+            complete = len(seen) >= total if total is not None else len(page["items"]) < _PAGE or not fresh
+            if complete or not fresh:
                 break
+        complete = complete and len(seen) <= MOST_SEARCHED
         looked = list(seen.values())[:MOST_SEARCHED]
         words = search.casefold().split()
         matches = [
