@@ -2,6 +2,7 @@
 
 import argparse
 import asyncio
+import contextlib
 import json
 import os
 import signal
@@ -206,7 +207,8 @@ async def speak(settings: Settings) -> None:
     """Until stdin ends, or a signal does: then what waits is still written down."""
     stopped = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(number, stopped.set)
+        with contextlib.suppress(NotImplementedError):  # Windows knows no such handlers; the end of stdin is enough there
+            asyncio.get_running_loop().add_signal_handler(number, stopped.set)
     async with wiring.open_house(settings) as house:
         given = settings.admin_master_key.get_secret_value()
         await house.tenants.ensure_admin(master_key=Secret(given) if given else None, has_webui=True)  # whoever has no key yet is told so by the first call
