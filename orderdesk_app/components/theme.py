@@ -10,11 +10,6 @@ RADIX: Final[dict[str, Any]] = {
     "appearance": "inherit",
 }
 
+# Colours carry meaning and nothing else: green done, amber needs attention, red failed or destructive, blue running or from the cache,
+# violet made by an agent (and the sandbox), gray everything else. `assets/look.css` has their shades, light and dark.
 Tone = Literal["green", "amber", "red", "blue", "violet", "gray"]
-
-DONE: Final[Tone] = "green"
-ATTENTION: Final[Tone] = "amber"
-FAILED: Final[Tone] = "red"
-RUNNING: Final[Tone] = "blue"
-BY_AGENT: Final[Tone] = "violet"
-PLAIN: Final[Tone] = "gray"

@@ -95,7 +95,7 @@ def _tiles(day: Day) -> list[Tile]:
         Tile(
             name="Calls",
             value=f"{day.calls:,}",
-            note=f"in 24 h · busiest hour {busiest:,}" if day.calls else "in 24 h",
+            note=f"in 24\u00a0h · busiest hour {busiest:,}" if day.calls else "in 24\u00a0h",
             points=_points(day.calls_by_hour),
             told=_told("Calls an hour", day.calls_by_hour),
             tone="gray",
@@ -103,7 +103,7 @@ def _tiles(day: Day) -> list[Tile]:
         Tile(
             name="Errors",
             value=f"{day.errors:,}",
-            note=f"{share:.1%} of calls in 24 h · under 2 % is normal",
+            note=f"{share:.1%} of calls in 24\u00a0h · under 2 % is normal",
             points=_points(day.errors_by_hour),
             told=_told("Errors an hour", day.errors_by_hour),
             tone="red" if share >= 0.02 else "gray",
@@ -111,7 +111,7 @@ def _tiles(day: Day) -> list[Tile]:
         Tile(
             name="Median duration",
             value="–" if day.median_ms is None else duration(day.median_ms),
-            note="of calls in 24 h · under 1 s is normal",
+            note="of calls in 24\u00a0h · under 1 s is normal",
             points=_points(day.median_by_hour),
             told=_told("Median milliseconds by hour", day.median_by_hour),
             tone="amber" if (day.median_ms or 0) > _SLOW_MS else "gray",
@@ -119,7 +119,7 @@ def _tiles(day: Day) -> list[Tile]:
         Tile(
             name="Saved by cache",
             value=f"{day.saved:,}",
-            note=f"of {asked:,} requests to Order Desk in 24 h",
+            note=f"of {asked:,} requests to Order Desk in 24\u00a0h",
             points=_points(day.saved_by_hour),
             told=_told("Requests saved an hour", day.saved_by_hour),
             tone="gray",
