@@ -1,47 +1,125 @@
-"""The inventory, however many rows Order Desk gives at a time: a search says truly how much it has looked through."""
+"""The inventory read through the cache: at most 2,000 rows of a search, and what happens where Order Desk's pages are not as guessed."""
 
 from typing import Any
 
 import pytest
 
+from orderdesk_app.context import Actor, Scope, Secret, StoreId, StoreRowId, TenantId
+from orderdesk_app.errors import NotFound, PermissionDenied
+from orderdesk_app.orderdesk.access import StoreAccess
 from orderdesk_app.orderdesk.answers import InventoryPage
-from orderdesk_app.services.products import ProductPage, Products
-from tests.services.conftest import OrderWorld
+from orderdesk_app.orderdesk.patience import Patience
+from orderdesk_app.services.open_store import OpenStore, StoreRecord
+from orderdesk_app.services.products import MOST_SEARCHED, Products
+
+ACTOR = Actor(TenantId("01TENANT"))
+RECORD = StoreRecord(StoreRowId("01ROW"), ACTOR.tenant_id, StoreId("5"), "Teas", "", "http://sandbox.invalid/api/v2", b"", (), "UTC", False)  # type: ignore[arg-type]
+STORE = OpenStore(RECORD, StoreAccess("http://sandbox.invalid/api/v2", StoreId("5"), Secret("key")))
 
 
 class Inventory:
-    """An Order Desk with so many items, which gives at most `most` at a time and may not mind the offset, nor tell its total."""
+    """An Order Desk with so many products, and its own idea of pages."""
 
-    def __init__(self, items: int, *, most: int = 500, minds_offset: bool = True, tells_total: bool = True) -> None:
-        self.items, self.most, self.minds_offset, self.tells_total = items, most, minds_offset, tells_total
+    def __init__(self, count: int, *, pages: str = "honoured", total: int | None = None, largest_page: int = 500) -> None:
+        self.rows = [{"id": number, "name": f"Mug {number}", "code": f"MUG-{number}"} for number in range(1, count + 1)]
+        self.pages, self.total, self.largest = pages, total, largest_page
+        self.requests = 0
 
-    async def list_inventory(self, _store: Any, parameters: Any, _patience: Any) -> InventoryPage:
-        offset = int(parameters["offset"]) if self.minds_offset else 0
-        numbers = range(offset, min(self.items, offset + self.most, offset + int(parameters["limit"])))
-        rows = [{"id": number, "name": f"Mug {number}", "code": f"M-{number}"} for number in numbers]
-        return InventoryPage(rows, self.items if self.tells_total else None, None, None)
+    async def list_inventory(self, store: StoreAccess, parameters: dict[str, str], patience: Patience) -> InventoryPage:
+        self.requests += 1
+        limit, offset = int(parameters["limit"]), int(parameters["offset"])
+        rows = (
+            self.rows[offset : offset + min(limit, self.largest)] if self.pages == "honoured" else self.rows[:limit] if self.pages == "no offset" else self.rows
+        )
+        return InventoryPage(items=[dict(row) for row in rows], total=self.total, limit=limit, offset=offset)
+
+    async def get_inventory_item(self, store: StoreAccess, item_id: str, patience: Patience) -> dict[str, Any]:
+        raise NotFound("no such item")
 
 
-async def search(world: OrderWorld, inventory: Inventory) -> ProductPage:
-    products = Products(inventory, world.reads, cache_seconds=60)  # type: ignore[arg-type]
-    return await products.page(world.actor, world.store, search="mug", code=None, limit=10, offset=0, patience=world.patience())
+class Straight:
+    """Reads without a cache."""
+
+    async def get(self, store: StoreRecord, kind: str, parameters: str, seconds: float, fetch: Any) -> tuple[Any, bool]:
+        return await fetch(), False
 
 
-@pytest.mark.parametrize(
-    ("inventory", "covered", "is_complete"),
-    [
-        (Inventory(300), 300, True),
-        (Inventory(500), 500, True),
-        (Inventory(1200, most=100), 1200, True),
-        (Inventory(3000), 2000, False),
-        (Inventory(300, tells_total=False), 300, True),
-        (Inventory(700, tells_total=False), 700, True),
-        (Inventory(800, minds_offset=False), 500, False),
-        (Inventory(0), 0, True),
-    ],
-)
-async def test_a_search_says_truly_how_much_it_has_seen(world: OrderWorld, inventory: Inventory, covered: int, is_complete: bool) -> None:
-    page = await search(world, inventory)
+def products(inventory: Inventory) -> Products:
+    return Products(inventory, Straight(), cache_seconds=60)  # type: ignore[arg-type]
 
-    assert (page.covered, page.is_complete) == (covered, is_complete)
-    assert page.total == (covered if is_complete else None)
+
+async def page(inventory: Inventory, **asked: Any) -> Any:
+    return await products(inventory).page(ACTOR, STORE, **{"search": None, "code": None, "limit": 50, "offset": 0, "patience": Patience(30), **asked})
+
+
+@pytest.mark.parametrize("pages", ["honoured", "no offset", "all at once"])
+@pytest.mark.parametrize("total", [120, None])
+async def test_pages_show_every_product_once_or_admit_that_they_cannot(pages: str, total: int | None) -> None:
+    inventory = Inventory(120, pages=pages, total=total)
+    seen: list[int] = []
+    offset = 0
+    for _ in range(10):
+        shown = await page(inventory, limit=50, offset=offset)
+        seen += [row["id"] for row in shown.products]
+        offset += len(shown.products)
+        if not shown.has_more:
+            break
+
+    assert len(seen) == len(set(seen))
+    assert seen == list(range(1, (50 if pages == "no offset" else 120) + 1))
+
+
+async def test_a_search_looks_through_at_most_two_thousand_and_says_so() -> None:
+    inventory = Inventory(3_000)
+
+    found = await page(inventory, search="mug 1999")
+    beyond = await page(inventory, search="mug 2500")
+
+    assert [row["id"] for row in found.products] == [1999]
+    assert (found.covered, found.is_complete, found.total) == (MOST_SEARCHED, False, None)
+    assert beyond.products == []
+    assert inventory.requests == 8
+
+
+async def test_a_search_of_everything_knows_how_many_there_are() -> None:
+    found = await page(Inventory(700), search="mug", limit=10)
+
+    assert (found.total, found.covered, found.is_complete, found.has_more) == (700, 700, True, True)
+
+
+async def test_a_search_ends_where_order_desk_ignores_the_offset() -> None:
+    inventory = Inventory(700, pages="no offset")
+
+    found = await page(inventory, search="mug", limit=500)
+
+    assert (found.covered, found.is_complete, found.total) == (500, False, None)
+    assert inventory.requests == 2
+
+
+async def test_a_search_of_an_order_desk_that_ignores_the_limit_asks_once() -> None:
+    inventory = Inventory(700, pages="all at once")
+
+    found = await page(inventory, search="mug", limit=500)
+
+    assert (found.covered, found.is_complete, found.total) == (700, True, 700)
+    assert inventory.requests == 1
+
+
+async def test_every_word_of_a_search_must_be_there() -> None:
+    inventory = Inventory(30)
+
+    assert [row["id"] for row in (await page(inventory, search="7 MUG")).products] == [7, 17, 27]
+
+
+async def test_what_is_not_there_is_told_with_the_stores_name() -> None:
+    with pytest.raises(NotFound, match="Store Teas has no product 9") as error:
+        await products(Inventory(1)).get(ACTOR, STORE, "9", Patience(30))
+
+    assert error.value.field == "product_id"
+
+
+async def test_who_may_not_read_products_reads_none() -> None:
+    poor = Actor(ACTOR.tenant_id, scopes=frozenset({Scope.ORDERS_READ}))
+
+    with pytest.raises(PermissionDenied, match="products:read"):
+        await products(Inventory(1)).get(poor, STORE, "1", Patience(30))

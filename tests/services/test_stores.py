@@ -1,0 +1,170 @@
+"""Connected stores beyond what tools show: editing, trying again, two at once, and what the person's desk writes down."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+
+from orderdesk_app.context import Actor, Secret, Via
+from orderdesk_app.errors import Conflict, NotFound, StoreKeyRefused, UpstreamUnreachable, ValidationFailed
+from orderdesk_app.orderdesk.patience import Patience
+from orderdesk_app.services import stores as stores_service
+from tests.worlds import API_KEY, FIRST_ORDER, SandboxServer, World, open_world, sandbox_server, settings_for
+
+__all__ = ["sandbox_server"]
+
+
+@pytest.fixture
+async def world(database_url: str, sandbox_server: SandboxServer) -> AsyncIterator[World]:
+    sandbox_server.reset()
+    async with open_world(settings_for(database_url, ORDERDESK_API_URL=sandbox_server.url, HTTP_MAX_RETRIES="0"), sandbox_server) as world:
+        world.extra = {"sandbox": sandbox_server}
+        yield world
+
+
+async def actor_of(world: World) -> Actor:
+    return Actor((await world.owner.principal()).actor.tenant_id, via=Via.WEB, session_id="01SESSION")
+
+
+async def test_of_two_who_connect_the_same_store_at_once_one_is_told_that_it_is_there(world: World) -> None:
+    calls = [world.owner.call("stores_register", {"store_id": "10005", "api_key": API_KEY, "store_name": name}) for name in ("One", "Two")]
+
+    outcomes = await asyncio.gather(*calls)
+
+    assert sorted(outcome.error.code if outcome.error else "ok" for outcome in outcomes) == ["CONFLICT_ERROR", "ok"]
+    assert (await world.owner.get("stores_list"))["count"] == 2
+
+
+async def test_a_new_key_is_tried_before_the_old_one_is_given_up(world: World) -> None:
+    actor = await actor_of(world)
+    [record] = await world.owner.stores()
+
+    with pytest.raises(StoreKeyRefused):
+        await world.house.stores.edit(actor, record.id, name="New name", label="", api_key=Secret("wrong"), patience=Patience(30))
+
+    assert [(store.name, store.api_key) for store in await world.owner.stores()] == [(record.name, record.api_key)]
+    assert (await world.owner.get("orders_get", order_id=FIRST_ORDER))["order"]["id"] == FIRST_ORDER
+
+
+async def test_a_store_is_renamed_and_found_by_its_new_name_at_once(world: World) -> None:
+    actor = await actor_of(world)
+    [record] = await world.owner.stores()
+
+    await world.house.stores.edit(actor, record.id, name="New name", label="nn", api_key=None, patience=Patience(30))
+
+    assert (await world.owner.get("stores_resolve", identifier="new NAME"))["matched_by"] == "name"
+    assert (await world.owner.refused("stores_resolve", identifier=record.name)).code == "NOT_FOUND"
+
+
+async def test_a_test_of_the_connection_asks_order_desk_now_and_keeps_what_it_says(world: World) -> None:
+    actor = await actor_of(world)
+    [record] = await world.owner.stores()
+    world.extra["sandbox"].forget()
+
+    tried = await world.house.store_desk.test(actor, record.id)
+
+    assert tried.milliseconds > 0
+    assert tried.record.folders == record.folders
+    assert {row["path"] for row in world.extra["sandbox"].requests()} == {"/test", "/store"}
+
+
+async def test_a_connection_that_fails_says_so_and_keeps_what_was_known(world: World) -> None:
+    actor = await actor_of(world)
+    [record] = await world.owner.stores()
+    world.extra["sandbox"].fault("dropped", times=9)
+
+    with pytest.raises(UpstreamUnreachable):
+        await world.house.store_desk.test(actor, record.id)
+
+    assert await world.owner.stores() == (record,)
+    [happening] = [h for h in await world.house.activity.latest(actor) if h.action == "store.test"]
+    assert (happening.outcome, happening.store_row_id) == ("ORDERDESK_API_ERROR", record.id)
+
+
+async def test_a_store_is_disconnected_only_by_its_name(world: World) -> None:
+    actor = await actor_of(world)
+    [record] = await world.owner.stores()
+
+    with pytest.raises(ValidationFailed, match=r"Type the store's name"):
+        await world.house.store_desk.disconnect(actor, record.id, typed_name="yes")
+    await world.house.store_desk.disconnect(actor, record.id, typed_name=f" {record.name} ")
+
+    assert await world.owner.stores() == ()
+
+
+async def test_what_people_do_with_stores_is_written_down(world: World) -> None:
+    actor = await actor_of(world)
+    desk = world.house.store_desk
+    record = await desk.connect(actor, "10005", Secret(API_KEY), name="Second", label="")
+    await desk.edit(actor, record.id, name="Renamed", label="two", api_key=None)
+    await desk.test(actor, record.id)
+    await desk.disconnect(actor, record.id, typed_name="Renamed")
+    with pytest.raises(StoreKeyRefused):
+        await desk.connect(actor, "10006", Secret("wrong"), name="", label="")
+
+    happenings = [h for h in await world.house.activity.latest(actor) if h.action.startswith("store.")]
+
+    assert [(h.action, h.outcome) for h in reversed(happenings)] == [
+        ("store.connect", "ok"), ("store.edit", "ok"), ("store.test", "ok"), ("store.disconnect", "ok"), ("store.connect", "AUTH_ERROR"),
+    ]  # fmt: skip
+    assert {h.store_row_id for h in happenings if h.outcome == "ok"} == {record.id}
+
+
+async def test_the_sandbox_is_there_in_one_click_as_often_as_one_likes(world: World) -> None:
+    actor = await actor_of(world)
+
+    first, second = [await world.house.store_desk.add_sandbox(actor) for _ in range(2)]
+
+    assert (first.name, second.name) == ("Sandbox store", "Sandbox store 2")
+    assert first.store_id != second.store_id
+    assert first.is_sandbox
+    assert len(first.folders) == 5
+
+
+@pytest.mark.parametrize("key", ["", "two words", "ü" * 20, "x" * 513, "line\nbreak"])
+async def test_a_key_that_can_be_none_is_refused_before_it_is_sent(world: World, key: str) -> None:
+    actor = await actor_of(world)
+    world.extra["sandbox"].forget()
+
+    with pytest.raises(ValidationFailed) as error:
+        await world.house.stores.register(actor, "10005", Secret(key), name=None, label=None, patience=Patience(30))
+
+    assert error.value.field == "api_key"
+    assert world.extra["sandbox"].requests() == []
+
+
+async def test_an_account_has_a_most_of_stores(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(stores_service, "_MOST_STORES", 1)
+
+    error = await world.owner.refused("stores_register", store_id="10005", api_key=API_KEY)
+
+    assert error.code == "VALIDATION_ERROR"
+    assert "Disconnect one first" in error.message
+
+
+async def test_a_store_that_answers_for_another_is_not_kept(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def of_another(*_: Any) -> dict[str, Any]:
+        return {"id": "99", "name": "Another"}
+
+    monkeypatch.setattr(type(world.house.stores._client), "get_store", of_another)
+
+    error = await world.owner.refused("stores_register", store_id="10005", api_key=API_KEY)
+
+    assert (error.code, error.field) == ("ORDERDESK_API_ERROR", "store_id")
+    assert (await world.owner.get("stores_list"))["count"] == 1
+
+
+async def test_an_edited_store_may_not_take_anothers_name(world: World) -> None:
+    actor = await actor_of(world)
+    [record] = await world.owner.stores()
+    await world.owner.get("stores_register", store_id="10005", api_key=API_KEY, store_name="Second", label="two")
+
+    for name, label in (("second", ""), ("Fine", "TWO")):
+        with pytest.raises(Conflict):
+            await world.house.stores.edit(actor, record.id, name=name, label=label, api_key=None, patience=Patience(30))
+
+
+async def test_a_store_of_nobody_is_not_found(world: World) -> None:
+    with pytest.raises(NotFound):
+        await world.house.store_desk.find(await actor_of(world), "01NOSUCHSTORE")
