@@ -1,5 +1,6 @@
 """The ASGI factory: one port for agents, people and operators. `/mcp`, health, metrics and plain routes are answered here; all else by Reflex."""
 
+import gc
 from contextlib import AsyncExitStack
 from typing import Any
 
@@ -81,6 +82,9 @@ class App:
         house = await self._open.enter_async_context(wiring.open_house(self._settings))
         self._mcp = McpEndpoint(house.runner, house.access, allow_query_token=self._settings.allow_query_token)
         await self._open.enter_async_context(self._mcp.running())
+        # What stands now stands until the end: without this the collector would walk all of it again and again while requests wait.
+        gc.collect()
+        gc.freeze()
 
     async def _live(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Our start before the web app's, our stop after its; both in the one task that the lifespan runs in."""
