@@ -77,7 +77,8 @@ class Products:
             fresh = {str(row.get("id")): row for row in page["items"] if str(row.get("id")) not in seen}
             seen.update(fresh)
             total = page["total"]
-            complete = len(seen) >= total if total is not None else len(page["items"]) < _PAGE or not fresh
+            # Without a total: a short page is the last one, a longer one is everything, and a whole one that tells nothing new proves nothing.
+            complete = len(seen) >= total if total is not None else len(page["items"]) != _PAGE
             if complete or not fresh:
                 break
         complete = complete and len(seen) <= MOST_SEARCHED
