@@ -1,14 +1,14 @@
-"""Measures everything and prints one table: `python -m benchmarks [rates] [added] [parallel] [--without-webui]`. Exit code 1 when a target is missed."""
+"""Measures everything and prints one table: `python -m benchmarks [PART …] [--without-webui]`. Exit code 1 when a target is missed."""
 
 import argparse
 import sys
 import tempfile
 from pathlib import Path
 
-from benchmarks import rates
+from benchmarks import added_time, rates, together
 from benchmarks.figures import Figure, table
 
-PARTS = {"rates": rates.measure}
+PARTS = {"rates": rates.measure, "added_time": added_time.measure, "together": together.measure}
 
 
 def main() -> int:
