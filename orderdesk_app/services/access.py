@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from hashlib import sha256
 from typing import Generic, Protocol, TypeVar
 
+from orderdesk_app.cache.flight import SingleFlight
 from orderdesk_app.context import ALL_SCOPES, Actor, Role, Scope, StoreId, StoreRowId, TenantId, Via
 from orderdesk_app.db.engine import Database
 from orderdesk_app.db.owned import owned
@@ -58,11 +59,12 @@ T = TypeVar("T")
 
 
 class _Remembered(Generic[T]):
-    """A bounded map that never keeps what was read before a change was heard."""
+    """A bounded map that never keeps what was read before a change was heard. Whoever misses the same at the same time shares one reading."""
 
     def __init__(self, *, seconds: float, clock: Callable[[], float] = time.monotonic) -> None:
         self._values: OrderedDict[str, tuple[float, T]] = OrderedDict()
         self._changes = 0
+        self._flight = SingleFlight()
         self._seconds, self._clock = seconds, clock
 
     def get(self, key: str) -> T | None:
@@ -71,13 +73,18 @@ class _Remembered(Generic[T]):
 
     async def load(self, key: str, read: Callable[[], Awaitable[T | None]]) -> T | None:
         seen = self._changes
-        value = await read()
-        if value is not None and seen == self._changes:
-            self._values[key] = (self._clock() + self._seconds, value)
-            self._values.move_to_end(key)
-            if len(self._values) > _MOST:
-                self._values.popitem(last=False)
-        return value
+
+        async def read_and_keep() -> T | None:
+            value = await read()
+            if value is not None and seen == self._changes:
+                self._values[key] = (self._clock() + self._seconds, value)
+                self._values.move_to_end(key)
+                if len(self._values) > _MOST:
+                    self._values.popitem(last=False)
+            return value
+
+        # The changes heard are part of the name: a reading that begins after a change never shares one that began before it.
+        return await self._flight.do(f"{seen}|{key}", read_and_keep)
 
     def forget(self, doomed: Callable[[str, T], bool]) -> None:
         self._changes += 1

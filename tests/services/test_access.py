@@ -171,3 +171,38 @@ async def test_what_is_remembered_is_forgotten_after_its_time_and_never_grows_wi
 
     assert remembered.get("key 49") is None
     assert len(remembered._values) == 10
+
+
+async def test_many_who_come_at_once_share_one_question(access: Access, asked: CountingDatabase, tenant: Any) -> None:
+    await access.by_token(tenant.master_key.reveal())
+    access._hear("*")
+    before = asked.reads
+    await access.by_token(tenant.master_key.reveal())
+    of_one = asked.reads - before
+    access._hear("*")
+    before = asked.reads
+
+    await asyncio.gather(*(access.by_token(tenant.master_key.reveal()) for _ in range(64)))
+
+    assert asked.reads - before == of_one
+
+
+async def test_who_asks_after_a_change_does_not_share_what_was_read_before_it() -> None:
+    remembered: _Remembered[str] = _Remembered(seconds=60)
+    begun, may_end = asyncio.Event(), asyncio.Event()
+
+    async def slow() -> str:
+        begun.set()
+        await may_end.wait()
+        return "before"
+
+    async def quick() -> str:
+        return "after"
+
+    first = asyncio.create_task(remembered.load("key", slow))
+    await begun.wait()
+    remembered.forget(lambda _, __: True)
+    told = await remembered.load("key", quick)
+    may_end.set()
+
+    assert (told, await first, remembered.get("key")) == ("after", "before", "after")
