@@ -111,6 +111,7 @@ class Audit:
             # The first row waits the longest: never more than this, plus the commit.
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._hurry.wait(), _FLUSH_SECONDS)
+            self._hurry.clear()  # before the commit: rows that come meanwhile may be in a hurry again
             AUDIT_WAITING.set(self._queue.qsize())
             try:
                 await self.flush()
@@ -118,8 +119,6 @@ class Audit:
                 _LOG.error("audit rows wait for the database", exc_info=error, count=len(self._taken))
                 self._something.set()
                 await asyncio.sleep(_FLUSH_SECONDS)
-            if not self._is_stopping:
-                self._hurry.clear()
 
     async def _commit(self, lines: list[_Line], kind: str) -> None:
         rows = [self._row(entry, await self._sealed(entry, text)) for entry, text in lines]
