@@ -1,12 +1,10 @@
 """The values that every floor speaks of: ids, secrets, who acts, and the request they act in."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from enum import StrEnum
-from secrets import token_bytes
+from os import urandom
 from time import time
 from typing import NewType
 
@@ -108,13 +106,20 @@ def current_request() -> RequestContext:
     return _request.get() or RequestContext()
 
 
-@contextmanager
-def serving(request: RequestContext) -> Iterator[RequestContext]:
-    token = _request.set(request)
-    try:
-        yield request
-    finally:
-        _request.reset(token)
+class serving:  # noqa: N801  reads as the statement it is used in
+    """`with serving(request):` what runs inside belongs to that request."""
+
+    __slots__ = ("_request", "_token")
+
+    def __init__(self, request: RequestContext) -> None:
+        self._request = request
+
+    def __enter__(self) -> RequestContext:
+        self._token = _request.set(self._request)
+        return self._request
+
+    def __exit__(self, *_: object) -> None:
+        _request.reset(self._token)
 
 
 _CROCKFORD = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
@@ -123,7 +128,7 @@ _PAIRS = [first + second for first in _CROCKFORD for second in _CROCKFORD]  # tw
 
 def new_id() -> str:
     """A ULID (github.com/ulid/spec): 26 characters, sorts by time, safe in addresses."""
-    number = (int(time() * 1000) << 80) | int.from_bytes(token_bytes(10))
+    number = (int(time() * 1000) << 80) | int.from_bytes(urandom(10))
     return "".join([_PAIRS[(number >> shift) & 1023] for shift in range(120, -1, -10)])
 
 

@@ -2,7 +2,7 @@
 
 import contextlib
 from collections.abc import AsyncIterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 from urllib.parse import parse_qsl, urlencode
 
@@ -91,10 +91,7 @@ class McpEndpoint:
         if scope["method"] != "POST":
             MCP_REFUSED.labels("method").inc()
             return await JSONResponse({"error": "method_not_allowed", "message": "Send JSON-RPC with POST."}, 405, _ALLOW)(scope, receive, send)
-        scope[PRINCIPAL] = replace(
-            principal,
-            actor=replace(principal.actor, client_name=headers.get("user-agent", "")[:80], address=scope.get("orderdesk.address", "")),
-        )
+        scope[PRINCIPAL] = principal.through(headers.get("user-agent", "")[:80], "", scope.get("orderdesk.address", ""))
         try:
             await self._serve(headers, scope, receive, send)
         except Unfit as error:

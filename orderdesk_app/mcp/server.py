@@ -3,7 +3,6 @@
 import json
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 from typing import Any, Protocol
 
 import mcp_types as types
@@ -164,7 +163,7 @@ class AgentDoor:
             name, version = str(info.get("name", ""))[:80], str(info.get("version", ""))[:40]
         else:
             name, version = self._clients.get(caller.session, ("", ""))
-        return replace(principal, actor=replace(principal.actor, client_name=name or principal.actor.client_name, client_version=version))
+        return principal.through(name or principal.actor.client_name, version, principal.actor.address)
 
 
 def listing(entry: Tool) -> types.Tool:

@@ -73,7 +73,7 @@ def json_of(result: Mapping[str, Any]) -> str:
 
 def _kept_json(value: Any) -> str:
     if not isinstance(value, Shown):
-        return _dumps(value)
+        return _json_of_texts(value) if type(value) is list and value and type(value[0]) is str else _JSON_WORDS.get(id(value)) or _dumps(value)
     kept = value.made.get(_STRUCTURE)
     if kept is None:
         kept = value.made[_STRUCTURE] = _dumps(value)
@@ -81,7 +81,12 @@ def _kept_json(value: Any) -> str:
     return text
 
 
+def _json_of_texts(texts: list[Any]) -> str:
+    return f"[{','.join([_dumps(text) for text in texts])}]"
+
+
 _dumps = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
+_JSON_WORDS = {id(True): "true", id(False): "false", id(None): "null"}
 
 
 def _utf8(text: str) -> bytes:

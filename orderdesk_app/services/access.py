@@ -3,7 +3,7 @@
 import time
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from hashlib import sha256
 from typing import Generic, Protocol, TypeVar
 
@@ -19,6 +19,7 @@ from orderdesk_app.observability import SIGNALS
 from orderdesk_app.services.open_store import StoreRecord
 
 _MOST = 20_000
+_MOST_CLIENTS = 50  # of one key
 _KEY_SECONDS = 300  # then a master key is verified anew
 _ACCOUNT_SECONDS = 300
 
@@ -53,6 +54,17 @@ class Principal:
     account: Account
     credential_name: str = ""
     active_store_id: StoreRowId | None = None
+    _through: dict[tuple[str, str, str], "Principal"] = field(default_factory=dict, repr=False, compare=False)
+
+    def through(self, client_name: str, client_version: str, address: str) -> "Principal":
+        """The same, come by this client from this address. The same few come again and again, so they are kept."""
+        known = self._through.get((client_name, client_version, address))
+        if known is None:
+            known = replace(self, actor=replace(self.actor, client_name=client_name, client_version=client_version, address=address), _through={})
+            if len(self._through) >= _MOST_CLIENTS:
+                self._through.clear()
+            self._through[client_name, client_version, address] = known
+        return known
 
 
 T = TypeVar("T")
@@ -105,6 +117,7 @@ class Access:
         self._database, self._keys = database, keys
         self._found: _Remembered[FoundKey] = _Remembered(seconds=_KEY_SECONDS)
         self._accounts: _Remembered[Account] = _Remembered(seconds=_ACCOUNT_SECONDS)
+        self._principals: OrderedDict[tuple[str, Via], tuple[FoundKey, Principal]] = OrderedDict()  # made of those two, and good while they are
         signals.subscribe(self._hear)
 
     async def by_token(self, token: str, *, via: Via = Via.MCP, kind: str | None = None) -> Principal:
@@ -114,8 +127,15 @@ class Access:
         if found is None or kind not in (None, found.kind):
             raise AuthFailed("This key is not known here. Make a new one under Settings, and send it as Authorization: Bearer.")
         account = await self.account(found.tenant_id)
+        known = self._principals.get((name, via))
+        if known is not None and known[0] is found and known[1].account is account:
+            return known[1]
         actor = Actor(tenant_id=account.tenant_id, role=account.role, scopes=found.scopes, via=via, credential_id=found.credential_id)
-        return Principal(actor=actor, account=account, credential_name=found.name, active_store_id=found.active_store_id)
+        principal = Principal(actor=actor, account=account, credential_name=found.name, active_store_id=found.active_store_id)
+        self._principals[name, via] = (found, principal)
+        if len(self._principals) > _MOST:
+            self._principals.popitem(last=False)
+        return principal
 
     async def of_actor(self, actor: Actor, *, active_store_id: StoreRowId | None = None) -> Principal:
         """The principal of somebody who is signed in to the web app."""

@@ -1,5 +1,6 @@
 """Connecting stores, finding the one that a call means, and opening its key for the length of the call."""
 
+from collections import OrderedDict
 from secrets import randbelow
 from typing import Any, Protocol
 from unicodedata import category
@@ -26,6 +27,7 @@ from orderdesk_app.services.open_store import OpenStore, StoreRecord
 from orderdesk_app.services.sandbox import SandboxKeys
 
 _MOST_STORES = 200
+_MOST_OPENED = 1_000
 
 
 class SealsKeys(Protocol):
@@ -53,6 +55,8 @@ class Stores:
     ) -> None:
         self._database, self._signals, self._access, self._sealer, self._client = database, signals, access, sealer, client
         self._sandbox_keys, self._api_url, self._sandbox_url = sandbox_keys, api_url, sandbox_url
+        self._opened: OrderedDict[str, OpenStore] = OrderedDict()
+        signals.subscribe(self._hear)
 
     def resolve(self, principal: Principal, identifier: str, *, field: str = "identifier") -> tuple[StoreRecord, str]:
         """The store that an id, name or label means, and which of the three matched. Raises NotFound, or ValidationFailed when it is ambiguous; `field` is the argument they name."""
@@ -75,6 +79,11 @@ class Stores:
         """The store of a call, with its key: the one named, else the active one, else the only one."""
         return await self.unseal(self._choose(principal, identifier))
 
+    def _hear(self, topic: str) -> None:
+        """Whose stores changed, or are gone, has none of their keys kept open."""
+        for row_id in [row_id for row_id, opened in self._opened.items() if topic in ("*", f"tenant:{opened.record.tenant_id}")]:
+            del self._opened[row_id]
+
     def _choose(self, principal: Principal, identifier: str | None) -> StoreRecord:
         stores = principal.account.stores
         if identifier:
@@ -89,9 +98,16 @@ class Stores:
         raise ValidationFailed(f"Say which store: pass store_identifier, or choose one with stores_use_store.{_choices(stores)}", field="store_identifier")
 
     async def unseal(self, record: StoreRecord) -> OpenStore:
-        """The record with its key opened."""
+        """The record with its key opened, once for each record that access remembers."""
+        known = self._opened.get(record.id)
+        if known is not None and known.record is record:
+            return known
         key = await self._sealer.open_for(record.tenant_id, "stores", "api_key", record.id, record.api_key)
-        return OpenStore(record, StoreAccess(api_url=record.api_url, store_id=record.store_id, api_key=Secret(key.decode())))
+        opened = OpenStore(record, StoreAccess(api_url=record.api_url, store_id=record.store_id, api_key=Secret(key.decode())))
+        self._opened[record.id] = opened
+        if len(self._opened) > _MOST_OPENED:
+            self._opened.popitem(last=False)
+        return opened
 
     async def register(self, actor: Actor, store_id: str, api_key: Secret, *, name: str | None, label: str | None, patience: Patience) -> StoreRecord:
         """Try the key at Order Desk, then keep it. Raises StoreKeyRefused, Conflict (already connected), ValidationFailed, UpstreamFailed."""
