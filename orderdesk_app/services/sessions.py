@@ -1,6 +1,7 @@
 """Signed-in people: a cookie names a row, and the row decides, at every single event."""
 
 import hmac
+from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -12,13 +13,14 @@ from orderdesk_app.context import Actor, Role, StoreRowId, TenantId, Via, new_id
 from orderdesk_app.db.engine import Database
 from orderdesk_app.db.sessions import Session
 from orderdesk_app.db.tenants import Tenant
-from orderdesk_app.errors import PermissionDenied
+from orderdesk_app.errors import Conflict, PermissionDenied
 from orderdesk_app.security.keyring import Keyring
 from orderdesk_app.security.web import SessionCookies, SignedText
 
 COOKIE = "orderdesk_session"
 _IDLE_SHARE = 4  # an idle session ends after a quarter of its time
 _KEPT = timedelta(days=30)  # how long rows of sessions that are over stand, to be looked at
+_MOST_SPENT = 10_000
 _SEEN_SHARE = 20  # how often, within the idle time, being seen is written down
 
 
@@ -101,12 +103,21 @@ class FormTokens:
 
     def __init__(self, key: bytes) -> None:
         self._signed = SignedText(key, "form")
+        self._spent: OrderedDict[str, None] = OrderedDict()
 
     def issue(self, session_id: str) -> str:
-        return self._signed.sign(session_id)
+        return self._signed.sign(f"{session_id} {new_id()}")
 
     def check(self, session_id: str, token: str) -> None:
         """Raises PermissionDenied for a missing or foreign value."""
-        found = self._signed.read(token)
-        if found is None or not hmac.compare_digest(found.encode(), session_id.encode()):
+        found, _, _ = (self._signed.read(token) or "").rpartition(" ")
+        if not found or not hmac.compare_digest(found.encode(), session_id.encode()):
             raise PermissionDenied("This form is out of date. Reload the page and send it again.")
+
+    def spend(self, token: str) -> None:
+        """For forms that must not do their work twice when the browser sends them twice (F5 on the answer). Raises Conflict the second time."""
+        if token in self._spent:
+            raise Conflict("This form was sent before, and what it did is done. A key is shown once: if you have not copied it, make another.")
+        self._spent[token] = None
+        if len(self._spent) > _MOST_SPENT:
+            self._spent.popitem(last=False)

@@ -8,7 +8,7 @@ import pytest
 
 from orderdesk_app.context import Via, now
 from orderdesk_app.db.tenants import Tenant
-from orderdesk_app.errors import PermissionDenied
+from orderdesk_app.errors import Conflict, PermissionDenied
 from orderdesk_app.security.web import SessionCookies
 from orderdesk_app.services.sessions import FormTokens, Sessions
 
@@ -136,6 +136,17 @@ async def test_a_form_value_serves_its_own_session_alone():
     ):
         with pytest.raises(PermissionDenied, match="Reload"):
             forms.check(session_id, value)
+
+
+def test_a_form_value_that_is_spent_serves_no_second_time():
+    forms = FormTokens(b"a key of thirty-two bytes, really")
+    token, other = forms.issue("session one"), forms.issue("session one")
+
+    forms.spend(token)
+
+    with pytest.raises(Conflict, match="sent before"):
+        forms.spend(token)
+    forms.spend(other)
 
 
 async def test_sessions_that_are_long_over_are_cleared_away(sessions, cookie, tenant, database, clock):
