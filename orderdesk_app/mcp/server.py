@@ -10,6 +10,9 @@ from mcp.server.caching import CacheHint
 from mcp.server.context import CallNext, HandlerResult, ServerRequestContext
 from mcp.server.lowlevel import Server
 from mcp.shared.exceptions import MCPError
+from mcp_types import SERVER_INFO_META_KEY
+from mcp_types.methods import validate_client_request
+from mcp_types.version import HANDSHAKE_PROTOCOL_VERSIONS
 from pydantic import ValidationError
 
 from orderdesk_app import __version__
@@ -17,13 +20,14 @@ from orderdesk_app.context import Secret, current_request, serving
 from orderdesk_app.errors import AuthFailed
 from orderdesk_app.mcp.progress import telling_progress
 from orderdesk_app.mcp.text import lines_of
-from orderdesk_app.mcp.written import written_in
+from orderdesk_app.mcp.written import Written, written_in
 from orderdesk_app.observability import ERRORS, MCP_REQUESTS, log
 from orderdesk_app.services.access import Principal
 from orderdesk_app.tools.catalogue import Tool, every_tool
 from orderdesk_app.tools.runner import Outcome, Runner
 
 _LOG = log(__name__)
+_SERVER_INFO = {"name": "orderdesk-agents", "title": "Order Desk agents", "version": __version__}
 CLIENT_INFO = "io.modelcontextprotocol/clientInfo"
 INVALID_PARAMS, INTERNAL_ERROR = -32602, -32603
 INSTRUCTIONS = (
@@ -72,9 +76,9 @@ class AgentDoor:
     def server(self) -> Server[Any]:
         """A protocol server with these handlers."""
         server: Server[Any] = Server(
-            "orderdesk-agents",
-            version=__version__,
-            title="Order Desk agents",
+            _SERVER_INFO["name"],
+            version=_SERVER_INFO["version"],
+            title=_SERVER_INFO["title"],
             instructions=INSTRUCTIONS,
             cache_hints={"tools/list": CacheHint(60_000, "private"), "server/discover": CacheHint(300_000, "private")},
             get_tool_input_schema=self._input_schema,
@@ -96,7 +100,8 @@ class AgentDoor:
             self._remember_client(ctx)
         try:
             with serving(current_request()):  # over HTTP the request's; over stdio each message is a request of its own
-                return await call_next(ctx)
+                written = written_in(ctx.request.scope) if ctx.method == "tools/call" and ctx.request is not None else None
+                return await (call_next(ctx) if written is None else self._call_and_write(ctx, written))
         except (MCPError, ValidationError):
             raise  # the protocol's own refusals
         except Exception as error:  # the SDK would send its text to the client
@@ -138,16 +143,27 @@ class AgentDoor:
         raise MCPError(INVALID_PARAMS, "There is no such resource: this server has tools only.", {"uri": str(params.uri)})
 
     async def _call_tool(self, ctx: ServerRequestContext[Any, Any], params: types.CallToolRequestParams) -> types.CallToolResult:
+        return answer(await self._run(ctx, params.name, params.arguments))
+
+    async def _call_and_write(self, ctx: ServerRequestContext[Any, Any], written: Written) -> dict[str, Any]:
+        """tools/call as the SDK does it, its check of the parameters included, but without its copies of parameters and result. In the wire's form."""
+        validate_client_request("tools/call", ctx.protocol_version, ctx.params)
+        params = ctx.params or {}
+        outcome = await self._run(ctx, params["name"], params.get("arguments"))
+        result = answer(outcome).model_dump(by_alias=True, mode="json", exclude_none=True) if outcome.result is None else written.stand_in(outcome.result)
+        if ctx.protocol_version in HANDSHAKE_PROTOCOL_VERSIONS:
+            result.pop("resultType", None)
+            return result
+        return {**result, "resultType": "complete", "_meta": {**result.get("_meta", {}), SERVER_INFO_META_KEY: _SERVER_INFO}}
+
+    async def _run(self, ctx: ServerRequestContext[Any, Any], tool: str, arguments: Any) -> Outcome:
         caller = self._who_calls(ctx)
         principal = self._named(ctx, caller, await self._principal(caller))
-        call = self._runner.run(principal, params.name, params.arguments, sign_in=caller.sign_in if caller.may_sign_in else None)
+        call = self._runner.run(principal, tool, arguments, sign_in=caller.sign_in if caller.may_sign_in else None)
         if (ctx.meta or {}).get("progress_token") is None:
-            outcome = await call
-        else:
-            async with telling_progress(ctx.session.report_progress):
-                outcome = await call
-        written = written_in(ctx.request.scope) if ctx.request is not None else None
-        return written.stand_in(outcome.result) if written is not None and outcome.result is not None else answer(outcome)
+            return await call
+        async with telling_progress(ctx.session.report_progress):
+            return await call
 
     async def _principal(self, caller: Caller) -> Principal | None:
         try:

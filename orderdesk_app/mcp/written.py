@@ -8,7 +8,6 @@ from collections.abc import Mapping
 from secrets import token_hex
 from typing import Any
 
-import mcp_types as types
 from starlette.types import Message, Scope, Send
 
 from orderdesk_app.mcp.text import json_lines_of
@@ -28,10 +27,10 @@ class Written:
     def __init__(self) -> None:
         self.text = self.structure = b""
 
-    def stand_in(self, result: Mapping[str, Any]) -> types.CallToolResult:
-        """Keep the result; what the SDK carries instead."""
+    def stand_in(self, result: Mapping[str, Any]) -> dict[str, Any]:
+        """Keep the result; what the SDK carries instead, in the wire's form."""
         self.text, self.structure = _utf8(json_lines_of(result)), _utf8(json_of(result))
-        return types.CallToolResult(content=[types.TextContent(type="text", text=_TEXT)], structured_content={_STRUCTURE: 0})
+        return {"content": [{"type": "text", "text": _TEXT}], "structuredContent": {_STRUCTURE: 0}, "isError": False}
 
     def complete(self, body: bytes) -> bytes:
         """The answer with the result in place of the stand-ins."""
