@@ -1,24 +1,31 @@
 """What happened in an account: the numbers of the last day, the latest calls, and how each store answers."""
 
 import json
-from collections.abc import Sequence
+import time
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from statistics import median
 from typing import Any, Protocol
 
-from sqlalchemy import func
-from sqlmodel import col, select
+from sqlalchemy import Integer, Subquery, case, cast, func, select
+from sqlmodel import col
+from sqlmodel.ext.asyncio.session import AsyncSession
 
-from orderdesk_app.context import Actor, Sealed, Via, now
+from orderdesk_app.cache.flight import SingleFlight
+from orderdesk_app.context import Actor, Sealed, TenantId, Via, now
 from orderdesk_app.db.audit import AuditEntry
 from orderdesk_app.db.engine import Database
 from orderdesk_app.db.keys import Credential
 from orderdesk_app.db.owned import owned
+from orderdesk_app.observability import ERRORS, log
 from orderdesk_app.services.audit import Audit
 
+_LOG = log(__name__)
 HOURS = 24
-_MOST_ROWS = 20_000
+_MOST_ROWS = 20_000  # durations that are read for the medians; counts are the database's and always whole
+_FRESH_SECONDS = 2.0
+_MOST_DAYS = 1_000
 
 
 class OpensArguments(Protocol):
@@ -87,25 +94,31 @@ class Activity:
 
     def __init__(self, database: Database, sealer: OpensArguments, audit: Audit) -> None:
         self._database, self._sealer, self._audit = database, sealer, audit
+        self._days: dict[TenantId, tuple[int, float, Day]] = {}
+        self._flight = SingleFlight()
 
     async def day(self, actor: Actor) -> Day:
-        """The numbers of the last 24 hours, those of this second included."""
+        """The numbers of the last 24 hours, those of this second included; what other processes did may be two seconds late."""
         await self._audit.flush()
-        end = now()
-        start = end - timedelta(hours=HOURS)
-        columns = (AuditEntry.at, AuditEntry.outcome, AuditEntry.duration_ms, AuditEntry.cached, AuditEntry.upstream_requests, AuditEntry.store_row_id)
+        mark = self._audit.mark(actor.tenant_id)
+        kept = self._days.get(actor.tenant_id)
+        if kept is not None and kept[0] == mark and time.monotonic() - kept[1] < _FRESH_SECONDS:
+            return kept[2]
+        return await self._flight.do(f"{actor.tenant_id}|{mark}", lambda: self._read_day(actor, mark))
+
+    async def _read_day(self, actor: Actor, mark: int) -> Day:
+        started = time.monotonic()
+        start = now() - timedelta(hours=HOURS)
+        calls = _calls(actor, start)
         async with self._database.read() as session:
-            question = select(*columns).where(col(AuditEntry.tenant_id) == actor.tenant_id, col(AuditEntry.action) == "tool", col(AuditEntry.at) >= start)  # type: ignore[call-overload]
-            rows: Sequence[Any] = (await session.exec(question.order_by(col(AuditEntry.at).desc()).limit(_MOST_ROWS))).all()
-            total = len(rows)
-            if total == _MOST_ROWS:  # figures stay exact beyond what the curves read
-                counting = select(func.count()).select_from(AuditEntry)
-                total = (
-                    await session.exec(
-                        counting.where(col(AuditEntry.tenant_id) == actor.tenant_id, col(AuditEntry.action) == "tool", col(AuditEntry.at) >= start)
-                    )
-                ).one()
-        return _summed(rows, total, start)
+            counts = await _counted(session, calls)
+            durations = await _durations(session, calls, sum(row.calls for row in counts))
+            last = await _last_of_stores(session, calls)
+        day = _summed(counts, durations, last)
+        if len(self._days) >= _MOST_DAYS:
+            self._days.clear()
+        self._days[actor.tenant_id] = (mark, started, day)
+        return day
 
     async def latest(self, actor: Actor, *, count: int = 20) -> list[Happening]:
         """The newest rows first."""
@@ -129,39 +142,93 @@ class Activity:
     async def _happening(self, actor: Actor, row: AuditEntry) -> Happening:
         arguments: dict[str, Any] = {}
         if row.arguments is not None:
-            arguments = json.loads(await self._sealer.open_for(actor.tenant_id, "audit_entries", "arguments", row.id, row.arguments))
+            try:
+                arguments = json.loads(await self._sealer.open_for(actor.tenant_id, "audit_entries", "arguments", row.id, row.arguments))
+            except Exception as error:  # one row that cannot be opened (a lost key, a damaged file) must not hide all the others
+                ERRORS.labels("audit").inc()
+                _LOG.error("the arguments of an audit row cannot be opened", exc_info=error, row=row.id)
         return Happening(
             id=row.id, at=row.at, action=row.action, tool=row.tool, via=row.via, client=row.client_name, store_row_id=row.store_row_id, outcome=row.outcome,
             duration_ms=row.duration_ms, cached=row.cached, request_id=row.request_id, change_id=row.change_id, arguments=arguments,
         )  # fmt: skip
 
 
-def _summed(rows: Sequence[Any], total: int, start: datetime) -> Day:
+def _calls(actor: Actor, start: datetime) -> Subquery:
+    """The account's tool calls since `start`, each with its hour: 0 is the oldest."""
+    hour = case(*((col(AuditEntry.at) >= start + timedelta(hours=number), number) for number in range(HOURS - 1, 0, -1)), else_=0)
+    columns = (AuditEntry.id, AuditEntry.at, AuditEntry.store_row_id, AuditEntry.outcome, AuditEntry.duration_ms, AuditEntry.cached)
+    rows = select(hour.label("hour"), *columns, AuditEntry.upstream_requests)  # type: ignore[call-overload]
+    found: Subquery = rows.where(col(AuditEntry.tenant_id) == actor.tenant_id, col(AuditEntry.action) == "tool", col(AuditEntry.at) >= start).subquery()
+    return found
+
+
+async def _counted(session: AsyncSession, calls: Subquery) -> Sequence[Any]:
+    """Whole counts for each hour and store, however many rows there are."""
+    c = calls.c
+    question = select(
+        c.hour,
+        c.store_row_id,
+        func.count().label("calls"),
+        func.sum(case((c.outcome != "ok", 1), else_=0)).label("errors"),
+        func.sum(cast(c.cached, Integer)).label("saved"),
+        func.sum(c.upstream_requests).label("upstream"),
+    ).group_by(c.hour, c.store_row_id)
+    return (await (await session.connection()).execute(question)).all()
+
+
+async def _durations(session: AsyncSession, calls: Subquery, total: int) -> Sequence[Any]:
+    """(hour, duration) of every call; in a very busy account, of the newest ones of each hour."""
+    most = _MOST_ROWS if total <= _MOST_ROWS else max(1, _MOST_ROWS // HOURS)
+    place = func.row_number().over(partition_by=calls.c.hour, order_by=calls.c.at.desc()).label("place")
+    placed = select(calls.c.hour, calls.c.duration_ms, place).subquery()
+    return (await (await session.connection()).execute(select(placed.c.hour, placed.c.duration_ms).where(placed.c.place <= most))).all()
+
+
+async def _last_of_stores(session: AsyncSession, calls: Subquery) -> dict[str, tuple[datetime, str]]:
+    """When each store was asked last, and how that ended."""
+    place = func.row_number().over(partition_by=calls.c.store_row_id, order_by=(calls.c.at.desc(), calls.c.id.desc())).label("place")
+    placed = select(calls.c.store_row_id, calls.c.at, calls.c.outcome, place).where(calls.c.store_row_id.is_not(None)).subquery()
+    rows = (await (await session.connection()).execute(select(placed.c.store_row_id, placed.c.at, placed.c.outcome).where(placed.c.place == 1))).all()
+    return {row.store_row_id: (row.at, row.outcome) for row in rows}
+
+
+def _summed(counts: Sequence[Any], durations: Sequence[Any], last: dict[str, tuple[datetime, str]]) -> Day:
     calls, errors, saved = [0] * HOURS, [0] * HOURS, [0] * HOURS
+    of_stores: dict[str, tuple[int, int]] = defaultdict(lambda: (0, 0))
+    for row in counts:
+        calls[row.hour] += row.calls
+        errors[row.hour] += row.errors
+        saved[row.hour] += row.saved
+        if row.store_row_id is not None:
+            known = of_stores[row.store_row_id]
+            of_stores[row.store_row_id] = (known[0] + row.calls, known[1] + row.errors)
     times: list[list[float]] = [[] for _ in range(HOURS)]
-    stores: dict[str, StoreState] = {}
-    upstream = 0
-    for at, outcome, duration, cached, requests, store_row_id in rows:  # newest first
-        hour = min(HOURS - 1, max(0, int((at - start).total_seconds() // 3600)))
-        is_error = outcome != "ok"
-        calls[hour] += 1
-        errors[hour] += is_error
-        saved[hour] += cached
-        upstream += requests
+    for hour, duration in durations:
         times[hour].append(duration)
-        if store_row_id is not None:
-            known = stores.get(store_row_id) or StoreState(store_row_id, last_at=at, last_outcome=outcome)
-            stores[store_row_id] = StoreState(store_row_id, known.calls + 1, known.errors + is_error, known.last_at, known.last_outcome)
-    every = [duration for hour in times for duration in hour]
+    # Each duration stands for as many calls as its hour had for each one that was read.
+    weighed = [(duration, calls[hour] / len(times[hour])) for hour in range(HOURS) for duration in times[hour]]
     return Day(
-        calls=total,
+        calls=sum(calls),
         errors=sum(errors),
-        median_ms=median(every) if every else None,
+        median_ms=_median(weighed) if weighed else None,
         saved=sum(saved),
-        upstream_requests=upstream,
+        upstream_requests=sum(row.upstream for row in counts),
         calls_by_hour=calls,
         errors_by_hour=errors,
-        median_by_hour=[median(hour) if hour else 0.0 for hour in times],
+        median_by_hour=[_median((duration, 1.0) for duration in hour) if hour else 0.0 for hour in times],
         saved_by_hour=saved,
-        stores=stores,
+        stores={row_id: StoreState(row_id, *of_stores[row_id], *last.get(row_id, (None, None))) for row_id in of_stores},
     )
+
+
+def _median(weighed: Iterable[tuple[float, float]]) -> float:
+    """The value with half of the weight below it; the mean of two where the half lies between them."""
+    values = sorted(weighed)
+    half, passed = sum(weight for _, weight in values) / 2, 0.0
+    for number, (value, weight) in enumerate(values):
+        passed += weight
+        if passed > half or number == len(values) - 1:
+            return value
+        if passed == half:
+            return (value + values[number + 1][0]) / 2
+    raise ValueError("there is no median of nothing")

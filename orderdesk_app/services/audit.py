@@ -3,12 +3,12 @@
 import asyncio
 import contextlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Protocol
 
-from orderdesk_app.context import Actor, Sealed, current_request, new_id, now
+from orderdesk_app.context import Actor, Sealed, TenantId, current_request, new_id, now
 from orderdesk_app.db.audit import AuditEntry
 from orderdesk_app.db.engine import Database
 from orderdesk_app.observability import AUDIT_ROWS, AUDIT_WAITING, log
@@ -17,6 +17,7 @@ _LOG = log(__name__)
 _QUEUE = 2_000
 _FLUSH_SECONDS = 0.4
 _MOST_ARGUMENT_BYTES = 16_384
+_MOST_MARKS = 10_000
 
 
 class Seals(Protocol):
@@ -62,6 +63,8 @@ class Audit:
         self._something, self._hurry = asyncio.Event(), asyncio.Event()
         self._is_stopping = False
         self._flusher: asyncio.Task[None] | None = None
+        self._commits = self._marks_from = 0
+        self._marks: dict[TenantId, int] = {}
 
     async def start(self) -> None:
         self._is_stopping = False
@@ -98,6 +101,10 @@ class Audit:
             self._taken = [self._queue.get_nowait() for _ in range(self._queue.qsize())]
             await self._commit_taken()
 
+    def mark(self, tenant_id: TenantId) -> int:
+        """A number that moves whenever this process commits rows of that account."""
+        return self._marks.get(tenant_id, self._marks_from)
+
     async def _commit_taken(self) -> None:
         if self._taken:
             await self._commit(self._taken, "read")
@@ -121,11 +128,22 @@ class Audit:
 
     async def _commit(self, lines: list[_Line], kind: str) -> None:
         rows = [self._row(entry, await self._sealed(entry, text)) for entry, text in lines]
-        async with self._database.write() as session:
-            # A commit that was cut off may have happened: then its rows are there already, and those behind them must not wait for ever.
-            await (await session.connection()).exec_driver_sql(self._insert, rows)
+        try:
+            async with self._database.write() as session:
+                # A commit that was cut off may have happened: then its rows are there already, and those behind them must not wait for ever.
+                await (await session.connection()).exec_driver_sql(self._insert, rows)
+        finally:
+            self._move({entry.actor.tenant_id for entry, _ in lines})
         AUDIT_ROWS.labels(kind).inc(len(rows))
         AUDIT_WAITING.set(self._queue.qsize())
+
+    def _move(self, tenants: Set[TenantId]) -> None:
+        self._commits += 1
+        if len(self._marks) > _MOST_MARKS:
+            self._marks.clear()
+            self._marks_from = self._commits  # every account's number moves: asking once too often is the safe side
+        for tenant_id in tenants:
+            self._marks[tenant_id] = self._commits
 
     async def _sealed(self, entry: Entry, text: bytes | None) -> Sealed | None:
         if text is None:

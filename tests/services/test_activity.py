@@ -1,8 +1,10 @@
 """Home's figures: each is real, and moves when its thing happens."""
 
+import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import replace
 from datetime import timedelta
+from statistics import median
 from typing import Any
 
 import pytest
@@ -112,13 +114,61 @@ async def test_the_latest_come_first_and_say_what_was_done(world: World) -> None
     assert written.at <= failed.at
 
 
-async def test_the_figures_of_a_busy_account_stay_exact(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(activity_service, "_MOST_ROWS", 5)
+async def test_all_figures_of_a_busy_account_are_of_the_same_calls(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """More calls than durations are read: the newest are not taken for all."""
+    monkeypatch.setattr(activity_service, "_MOST_ROWS", 24)
+    hours_ago = [5] * 30 + [0] * 10
+    for number, hours in enumerate(hours_ago):
+        facts = {"outcome": "NOT_FOUND", "duration_ms": 300.0} if hours else {"cached": True, "duration_ms": 2.0}
+        await happen(world, at=now() - timedelta(hours=hours, minutes=1), upstream_requests=number % 2, store_row_id="01STORE", **facts)
 
-    for _ in range(8):
-        await happen(world)
+    told = await day(world)
 
-    assert (await day(world)).calls == 8
+    assert (told.calls, told.errors, told.saved, told.upstream_requests) == (40, 30, 10, 20)
+    assert (told.calls_by_hour[18], told.calls_by_hour[23], sum(told.calls_by_hour)) == (30, 10, 40)
+    assert (told.errors_by_hour[18], told.saved_by_hour[23]) == (30, 10)
+    assert (told.median_ms, told.median_by_hour[18], told.median_by_hour[23]) == (300.0, 300.0, 2.0)
+    assert (told.stores["01STORE"].calls, told.stores["01STORE"].errors, told.stores["01STORE"].last_outcome) == (40, 30, "ok")
+
+
+@pytest.mark.parametrize("durations", [[5.0], [1.0, 4.0], [9.0, 1.0, 5.0], [4.0, 4.0, 8.0, 1.0], [1.0, 2.0, 3.0, 100.0, 200.0, 300.0]])
+async def test_the_median_is_the_median(world: World, durations: list[float]) -> None:
+    for duration in durations:
+        await happen(world, duration_ms=duration)
+
+    assert (await day(world)).median_ms == median(durations)
+
+
+async def test_many_open_tabs_ask_the_database_once(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    await happen(world)
+    reads = 0
+    read = world.house.database.read
+
+    def counted() -> Any:
+        nonlocal reads
+        reads += 1
+        return read()
+
+    monkeypatch.setattr(world.house.database, "read", counted)
+    actor = (await world.owner.principal()).actor
+    reads = 0
+    together = await asyncio.gather(*(world.house.activity.day(actor) for _ in range(20)))
+    again = await world.house.activity.day(actor)
+
+    assert reads == 1
+    assert {told.calls for told in (*together, again)} == {1}
+
+
+async def test_a_row_that_cannot_be_opened_is_shown_without_its_arguments(world: World) -> None:
+    await world.owner.refused("orders_get", order_id="99")
+    await world.house.audit.flush()
+    await world.house.database.at_once("UPDATE audit_entries SET arguments = :damaged WHERE tool = :tool", {"damaged": b"\x01broken", "tool": "orders_get"})
+    await world.owner.get("stores_list")
+
+    listed, damaged = await world.house.activity.latest((await world.owner.principal()).actor, count=2)
+
+    assert listed.tool == "stores_list"
+    assert (damaged.tool, damaged.outcome, damaged.arguments) == ("orders_get", "NOT_FOUND", {})
 
 
 async def test_a_neighbour_moves_nothing_of_ours(world: World) -> None:
