@@ -34,6 +34,8 @@ from tests.browser.watch import Watch
 from tests.worlds import API_KEY, FIRST_ORDER, AgentClient, SandboxServer, free_port, quick_passwords, sandbox_server
 
 __all__ = ["sandbox_server"]  # a fixture that this conftest hands on
+HERE = Path(__file__).parent
+CHAPTER = "a new key"  # of the recorder: the one answer that shows a new key
 WIDE, NARROW = (1280, 800), (390, 844)
 
 
@@ -41,8 +43,13 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Browser and server live in one event loop for the whole run."""
     together = pytest.mark.asyncio(loop_scope="session")
     for item in items:
-        if item.path.is_relative_to(Path(__file__).parent) and pytest_asyncio.is_async_test(item):
+        if item.path.is_relative_to(HERE) and pytest_asyncio.is_async_test(item):
             item.add_marker(together, append=False)
+    # What all of them have left behind is searched at the end; the sort is stable and moves nothing else.
+    ours = [number for number, item in enumerate(items) if item.path.is_relative_to(HERE)]
+    last = sorted((items[number] for number in ours), key=lambda item: item.path.name == "test_secrets.py")
+    for number, item in zip(ours, last, strict=True):
+        items[number] = item
 
 
 @pytest.fixture(scope="session")
@@ -73,6 +80,10 @@ class Account:
     store_name: str
     store_key: str = field(repr=False)
 
+    def keys(self) -> dict[str, str]:
+        """Their secrets, but for what they have none of."""
+        return {what: secret for what, secret in (("master", self.master_key), ("access", self.access_key), ("store", self.store_key)) if secret}
+
 
 @dataclass
 class Site:
@@ -84,6 +95,7 @@ class Site:
     link: str = field(repr=False)  # the printed one, by our address
     accounts: list[Account] = field(default_factory=list, repr=False)
     made: list[str] = field(default_factory=list, repr=False)  # keys that no answer of the server ever showed
+    links: list[str] = field(default_factory=list, repr=False)
     shown: list[str] = field(default_factory=list, repr=False)  # keys that one answer showed
 
     @property
@@ -93,10 +105,13 @@ class Site:
     def cookie_of(self, account: Account) -> SetCookieParam:
         return {"name": COOKIE, "value": account.cookie, "url": self.url, "httpOnly": True, "sameSite": "Lax"}
 
-    def logs(self) -> bytes:
-        """Everything that the process wrote; the printed link apart, which is meant for the one who started it."""
-        printed = (self.folder / "stdout").read_bytes().replace(self.link.partition("token=")[2].encode(), b"")
-        return printed + (self.folder / "stderr").read_bytes()
+    @property
+    def kms_key(self) -> str:
+        return self.settings.mcp_kms_key.get_secret_value()
+
+    def printed(self) -> bytes:
+        """What stands on standard output, but for the link, which is meant for the one who started it."""
+        return (self.folder / "stdout").read_bytes().replace(self.link.partition("token=")[2].encode(), b"")
 
     async def move_in(self, name: str, *, with_store: bool = True) -> Account:
         """A new account, signed in; unless it is a newcomer's, with a sandbox store and a key for its assistant."""
@@ -146,7 +161,8 @@ class Site:
         async with wiring.open_house(self.settings) as house:
             admin = await house.tenants.ensure_admin(master_key=None, has_webui=True)
             token: Secret = await house.sign_in.make_link(admin.tenant_id)
-        return f"{self.url}/sign-in/link?token={token.reveal()}"
+        self.links.append(f"{self.url}/sign-in/link?token={token.reveal()}")
+        return self.links[-1]
 
 
 @dataclass

@@ -6,11 +6,12 @@ import re
 from collections.abc import Iterator
 
 # Headers by which a client asks for compressed answers; renamed on their way, so that what arrives can be read.
+_BUILT = re.compile(rb"GET (/assets/\S+|/[\w.-]+\.(css|js|svg|ico))[ ?]")  # files that were there before there was any secret
 _COMPRESSION = re.compile(rb"(?i)\r\n(accept-encoding|sec-websocket-extensions):")
 
 
 class Recorder:
-    """A plain TCP relay on loopback: it changes nothing of what is sent to the browser, and remembers all of it."""
+    """A plain TCP relay on loopback: it changes nothing of what is sent to the browser, and remembers all of it but the built files."""
 
     def __init__(self, port: int) -> None:
         self.port = port
@@ -27,8 +28,9 @@ class Recorder:
                 writer.close()
                 return
             self._open |= {writer, back}
+            built = [False]  # what was asked for last, on this connection
             try:
-                await asyncio.gather(self._pass_on(reader, back, asks=True), self._pass_on(there, writer, asks=False))
+                await asyncio.gather(self._pass_on(reader, back, built, asks=True), self._pass_on(there, writer, built, asks=False))
             finally:
                 for end in (writer, back):
                     self._open.discard(end)
@@ -42,12 +44,13 @@ class Recorder:
         for writer in list(self._open):
             writer.close()
 
-    async def _pass_on(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, *, asks: bool) -> None:
+    async def _pass_on(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, built: list[bool], *, asks: bool) -> None:
         with contextlib.suppress(OSError):
             while part := await reader.read(65536):
                 if asks:
+                    built[0] = _BUILT.match(part) is not None
                     part = _COMPRESSION.sub(rb"\r\nx-not-asked:", part)
-                else:
+                elif not built[0]:
                     self._heard += part
                 writer.write(part)
                 await writer.drain()

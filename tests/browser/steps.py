@@ -5,6 +5,8 @@ from typing import Any
 
 from playwright.async_api import Locator, Page, expect
 
+from tests.browser.conftest import CHAPTER, Site
+
 
 async def settled(page: Page) -> None:
     """The page lives and has its data: the server has told the browser who looks, and no skeleton is left."""
@@ -25,6 +27,25 @@ async def go_to(page: Page, title: str) -> None:
 async def sign_out(page: Page) -> None:
     await page.get_by_role("complementary", name="Sidebar").get_by_role("button", name="Sign out").click()
     await expect(page.get_by_role("heading", level=1)).to_have_text("Sign in to Order Desk agents")
+
+
+# ------------------------------------------------------------------ settings and stores
+
+
+async def make_key(site: Site, page: Page, name: str) -> str:
+    """Makes it in Settings; returns it as the one answer shows it."""
+    await page.goto("/settings")
+    await settled(page)
+    await page.get_by_role("banner").get_by_role("button", name="New key").click()
+    dialog = page.get_by_role("dialog", name="New key")
+    await dialog.get_by_label("Name").fill(name)
+    with site.recorder.chapter(CHAPTER):
+        await dialog.get_by_role("button", name="Make key").click()
+        await expect(page.get_by_role("heading", level=1)).to_have_text(f"Key “{name}”")
+        await page.wait_for_load_state("networkidle")
+    key = await page.locator("#new-key").inner_text()
+    site.shown.append(key)
+    return key
 
 
 def notice(page: Page, words: str) -> Locator:

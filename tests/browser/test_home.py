@@ -62,6 +62,7 @@ async def test_the_median_is_that_of_the_calls(site: Site, ada: Account, page: P
         for limit in range(1, 4):
             await client.get("orders_list", limit=limit)
     await open_home(page)
+    await expect(figure(page, "Calls")).to_have_text("3")
 
     shown = await figure(page, "Median duration").inner_text()
     durations = [await line.locator(".took").inner_text() for line in await region(page, "Latest").get_by_role("listitem").all()]
