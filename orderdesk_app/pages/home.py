@@ -102,7 +102,12 @@ def _stores() -> rx.Component:
         return rx.el.li(
             rx.el.div(
                 rx.el.span(entry["name"], class_name="strong cut"),
-                rx.el.span(entry["calls"], " calls in 24 h", rx.cond(entry["ago"] != "", rx.fragment(", the last ", entry["ago"])), class_name="dim small"),
+                rx.el.span(
+                    entry["calls"],
+                    " calls in 24 h",
+                    rx.cond(entry["ago"] != "", rx.fragment(", the last ", ago(entry["ago"], entry["exact"]))),
+                    class_name="dim small",
+                ),
                 meter(entry["filled"], rx.fragment(entry["ready"], " of 20 requests ready")),
                 class_name="grow what",
             ),

@@ -9,7 +9,9 @@ import reflex as rx
 from orderdesk_app import wiring
 from orderdesk_app.context import now
 from orderdesk_app.errors import NotFound, OrderDeskAgentsError
+from orderdesk_app.services.access import Principal
 from orderdesk_app.services.console import PastCall
+from orderdesk_app.services.stores import Stores
 from orderdesk_app.states.person import Person, act
 from orderdesk_app.states.times import ago, duration, exact
 from orderdesk_app.tools.catalogue import Tool, find_tool, tools_for
@@ -177,7 +179,9 @@ class ConsoleState(Person):
             self.view = "result"
 
     async def _remember(self) -> None:
-        self.history = [_call_row(call) for call in await wiring.current().console.history.list(self._who())]
+        house, actor = wiring.current(), self._who()
+        principal = await house.access.of_actor(actor)
+        self.history = [_call_row(call, _zone(house.stores, principal, call)) for call in await house.console.history.list(actor)]
 
 
 def _tool_row(tool: Tool) -> ToolRow:
@@ -200,7 +204,20 @@ def _field_row(field: Field) -> FieldRow:
     )
 
 
-def _call_row(call: PastCall) -> CallRow:
+def _zone(stores: Stores, principal: Principal, call: PastCall) -> str:
+    """The zone of the store that a past call was about, where that is certain: it was named, or there is only one."""
+    try:
+        if not find_tool(call.tool).takes_store:
+            return ""
+        named = call.arguments.get("store_identifier")
+        if named:
+            return stores.resolve(principal, str(named))[0].timezone
+    except OrderDeskAgentsError:  # the tool or the store is gone
+        return ""
+    return principal.account.stores[0].timezone if len(principal.account.stores) == 1 else ""
+
+
+def _call_row(call: PastCall, zone: str) -> CallRow:
     return CallRow(
         id=call.id,
         tool=call.tool,
@@ -208,8 +225,8 @@ def _call_row(call: PastCall) -> CallRow:
         outcome="Done" if call.outcome == "ok" else call.outcome,
         tone="green" if call.outcome == "ok" else "red",
         duration=duration(call.duration_ms),
-        ago=ago(call.at, now()),
-        exact=exact(call.at),
+        ago=ago(call.at, now(), zone),
+        exact=exact(call.at, zone),
     )
 
 

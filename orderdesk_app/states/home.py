@@ -1,6 +1,5 @@
 """What Home shows: problems, four numbers of the last day, the latest, the stores' health, and a newcomer's next steps."""
 
-from collections.abc import Mapping
 from typing import TypedDict
 
 import reflex as rx
@@ -77,9 +76,9 @@ class HomeState(Person):
         house, actor = wiring.current(), self._who()
         records = await house.store_desk.list(actor)
         day = await house.activity.day(actor)
-        names: dict[str, str] = {record.id: record.name for record in records}
+        of_stores: dict[str, StoreRecord] = {record.id: record for record in records}
         self.tiles = _tiles(day)
-        self.latest = [_line(happening, names) for happening in await house.activity.latest(actor, count=15)]
+        self.latest = [_line(happening, of_stores.get(happening.store_row_id or "")) for happening in await house.activity.latest(actor, count=15)]
         self.stores = [_health(record, day, await house.store_desk.ready_requests(record)) for record in records]
         self.problems = _problems(records, day)
         self.steps = _steps(bool(records), await house.activity.first_steps(actor))
@@ -138,19 +137,20 @@ def _told(name: str, values: list[int] | list[float]) -> str:
     return f"{name}, the oldest of 24 first: " + ", ".join(f"{value:.0f}" for value in values)
 
 
-def _line(happening: Happening, stores: Mapping[str, str]) -> Line:
+def _line(happening: Happening, store: StoreRecord | None) -> Line:
     is_ok = happening.outcome == "ok"
+    zone = store.timezone if store else ""
     return Line(
         id=happening.id,
         who=who_did(happening),
         what=what_was_done(happening),
-        store=stores.get(happening.store_row_id or "", ""),
+        store=store.name if store else "",
         outcome="From cache" if happening.cached else outcome_words(happening.outcome),
         tone="green" if is_ok else "red",
         by_agent=happening.via in ("mcp", "stdio"),
         duration=duration(happening.duration_ms) if happening.duration_ms else "",
-        ago=ago(happening.at, now()),
-        exact=exact(happening.at),
+        ago=ago(happening.at, now(), zone),
+        exact=exact(happening.at, zone),
     )
 
 
@@ -166,7 +166,7 @@ def _health(record: StoreRecord, day: Day, ready: int) -> Health:
         tone=tone,
         calls=f"{state.calls:,}",
         ago=ago(state.last_at, now()),
-        exact=exact(state.last_at),
+        exact=exact(state.last_at, record.timezone),
         ready=ready,
         filled=filled,
     )

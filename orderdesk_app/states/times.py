@@ -1,10 +1,12 @@
-"""Times and amounts as people read them."""
+"""Times and amounts as people read them: a store's times in the store's zone, all others in UTC."""
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, tzinfo
+from functools import lru_cache
+from zoneinfo import ZoneInfo
 
 
-def ago(then: datetime | None, now: datetime) -> str:
-    """As in 12 s ago, 3 min ago, 5 h ago, 4 d ago; then the date; empty for never."""
+def ago(then: datetime | None, now: datetime, zone: str = "") -> str:
+    """As in 12 s ago, 3 min ago, 5 h ago, 4 d ago; then the date in that zone; empty for never."""
     if then is None:
         return ""
     seconds = max(0, int((now - then).total_seconds()))
@@ -16,12 +18,24 @@ def ago(then: datetime | None, now: datetime) -> str:
         return f"{seconds // 3600} h ago"
     if seconds < 30 * 86400:
         return f"{seconds // 86400} d ago"
-    return then.strftime("%-d %b %Y")
+    return then.astimezone(_zone(zone)[0]).strftime("%-d %b %Y")
 
 
-def exact(then: datetime | None) -> str:
-    """As in 22 Nov 2026, 21:49:03 UTC; empty for never."""
-    return "" if then is None else then.astimezone(UTC).strftime("%-d %b %Y, %H:%M:%S UTC")
+def exact(then: datetime | None, zone: str = "") -> str:
+    """As in 22 Nov 2026, 15:49:03 America/Chicago; without a zone, or with one that nobody knows, 21:49:03 UTC; empty for never."""
+    if then is None:
+        return ""
+    place, name = _zone(zone)
+    return f"{then.astimezone(place).strftime('%-d %b %Y, %H:%M:%S')} {name}"
+
+
+@lru_cache(1024)  # a zone is a file: it is read once in a process, not at every event
+def _zone(name: str) -> tuple[tzinfo, str]:
+    """The zone and how it is called. What Order Desk tells of a store may be anything."""
+    try:
+        return (ZoneInfo(name), name) if name and name.isascii() else (UTC, "UTC")
+    except (LookupError, ValueError, OSError):
+        return UTC, "UTC"
 
 
 def duration(milliseconds: float) -> str:

@@ -1,7 +1,9 @@
 """Each figure of Home: something happens, and the page shows it."""
 
 from collections.abc import Iterator
+from datetime import timedelta
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
 
@@ -79,6 +81,21 @@ def test_the_latest_says_in_plain_words_who_did_what(ada: Visitor, tab: Tab) -> 
     assert (moved["who"], moved["what"], moved["outcome"], moved["by_agent"]) == ("Claude Desktop", "changed order 1042: moved to Shipped", "Done", True)
     assert (failed["what"], failed["outcome"], failed["tone"]) == ("tried to read order 77", "Not found", "red")
     assert moved["exact"].endswith("UTC")
+
+
+def test_what_a_store_did_is_told_in_the_stores_zone(ada: Visitor, tab: Tab) -> None:
+    tab.act("stores_state.add_sandbox")
+    (record,) = ada.web.do(ada.web.house.store_desk.list, ada.actor)
+    happen(ada, store_row_id=record.id, at=now() - timedelta(minutes=5))
+    tab.act("home_state.load")
+    tab.act("stores_state.load")
+
+    zone = "America/Los_Angeles"
+    moment = (now() - timedelta(minutes=5)).astimezone(ZoneInfo(zone))
+    told = next(line["exact"] for line in tab.vars["home_state.latest"] if line["what"].startswith("read order"))
+    assert told in (f"{moment - timedelta(seconds=late):%-d %b %Y, %H:%M:%S} {zone}" for late in range(30))
+    assert tab.vars["home_state.stores"][0]["exact"].endswith(zone)
+    assert tab.vars["stores_state.stores"][0]["last_exact"].endswith(zone)
 
 
 def test_a_store_whose_key_is_refused_is_a_problem(ada: Visitor, tab: Tab) -> None:
