@@ -31,6 +31,7 @@ from orderdesk_app.services.activity import Activity
 from orderdesk_app.services.audit import Audit
 from orderdesk_app.services.console import ConsoleHistory
 from orderdesk_app.services.folders import Folders
+from orderdesk_app.services.health import Health
 from orderdesk_app.services.journal import Journal
 from orderdesk_app.services.keys import Keys
 from orderdesk_app.services.limits import Limits
@@ -71,6 +72,7 @@ class House:
     activity: Activity
     console: Console
     form_tokens: FormTokens
+    health: Health
     keys: Keys
     limits: Limits
     orders: Orders
@@ -165,7 +167,7 @@ async def _build(settings: Settings, closing: AsyncExitStack, http: httpx.AsyncC
     return House(
         settings=settings, database=database, signals=signals, keyring=keyring, cache=cache, access=access, audit=audit,
         activity=Activity(database, sealer, audit), console=Console(runner, access, ConsoleHistory(database, sealer), limits), form_tokens=FormTokens(settings.csrf_secret_key.get_secret_value().encode() or keyring.purpose("csrf")),
-        keys=keys, limits=limits, orders=orders, products=products, remarks=Remarks(), runner=runner, sessions=sessions,
+        health=Health(database, cache), keys=keys, limits=limits, orders=orders, products=products, remarks=Remarks(), runner=runner, sessions=sessions,
         sign_in=sign_in, store_desk=StoreDesk(stores, access, audit, buckets, patience_seconds=settings.http_timeout), stores=stores, tenants=tenants,
     )  # fmt: skip
 

@@ -1,0 +1,67 @@
+"""Whether database and cache really answer: tried at most once a second, however many ask."""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+
+from orderdesk_app.cache.flight import SingleFlight
+from orderdesk_app.cache.store import Cache
+from orderdesk_app.db.engine import Database
+from orderdesk_app.observability import log
+
+_LOG = log(__name__)
+_SECONDS = 3.0  # a part that takes longer does not answer
+_FRESH_SECONDS = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """For each part "ok" or "unavailable", and how long the check took."""
+
+    parts: dict[str, str]
+    seconds: float
+
+    @property
+    def is_fine(self) -> bool:
+        return all(value == "ok" for value in self.parts.values())
+
+
+class Health:
+    """Anybody may ask without a key, so asking is no way to keep the database busy."""
+
+    def __init__(self, database: Database, cache: Cache, *, clock: Callable[[], float] = time.monotonic) -> None:
+        self._database, self._cache, self._clock = database, cache, clock
+        self._flight = SingleFlight()
+        self._last: tuple[float, Checked] | None = None
+
+    async def check(self) -> Checked:
+        """As it is now, or was less than a second ago."""
+        if self._last is not None and self._clock() - self._last[0] < _FRESH_SECONDS:
+            return self._last[1]
+        return await self._flight.do("check", self._check)
+
+    async def _check(self) -> Checked:
+        started = self._clock()
+        database, cache = await asyncio.gather(_try(self._database.ping()), _try(_use(self._cache)))
+        checked = Checked({"database": database, "cache": cache}, self._clock() - started)
+        self._last = (self._clock(), checked)
+        return checked
+
+
+async def _use(cache: Cache) -> None:
+    """A cache works when it gives back what it was given."""
+    await cache.ping()
+    await cache.put("health", b"kept", 10, ())
+    if await cache.get("health") != b"kept":
+        raise LookupError
+
+
+async def _try(part: Awaitable[None]) -> str:
+    try:
+        async with asyncio.timeout(_SECONDS):
+            await part
+    except Exception as error:
+        _LOG.error("a part does not answer", exc_info=error)
+        return "unavailable"
+    return "ok"
