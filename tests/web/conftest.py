@@ -10,7 +10,7 @@ from orderdesk_app import wiring
 from orderdesk_app.config import load_settings
 from orderdesk_app.context import Role
 from orderdesk_app.db.migrate import upgrade
-from orderdesk_app.frontend import reflex_environment
+from orderdesk_app.frontend import MOUNTS, reflex_environment
 from orderdesk_app.server import create_app
 from tests.web.visitors import ORIGIN, Visitor, Web
 
@@ -23,9 +23,7 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Web]:
     upgrade(url)
     limits = {"WEBUI_RATE_LIMIT_LOGIN": "10000", "WEBUI_RATE_LIMIT_API_CONSOLE": "10000", "RATE_LIMIT_RPM": "100000"}
     settings = load_settings({"DATABASE_URL": url, **limits}, None)
-    environment = reflex_environment(settings)
-    del environment["__REFLEX_MOUNT_FRONTEND_COMPILED_APP"]  # no build is needed here
-    os.environ.update(environment)
+    os.environ.update({**reflex_environment(settings), MOUNTS: "false"})  # no build is needed here
     with TestClient(create_app(settings), base_url=ORIGIN, follow_redirects=False) as client:
         yield Web(client, wiring.current())
 
