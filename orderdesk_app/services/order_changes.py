@@ -552,7 +552,7 @@ def _must_be_version(order: Mapping[str, Any], expected: str | None) -> None:
             "Read it again and decide anew.",
             field="expected_date_updated",
             outcome="not_done",
-            details={"expected_date_updated": dates.to_iso(expected), "date_updated": dates.to_iso(there)},
+            details={"expected_date_updated": dates.to_iso(expected), "date_updated": dates.to_iso(there), "order": dict(order)},
         )
 
 

@@ -6,10 +6,12 @@ from pydantic import BeforeValidator, Field, WithJsonSchema
 from typing_extensions import TypedDict
 
 from orderdesk_app.context import OrderId, Scope
+from orderdesk_app.errors import Conflict
 from orderdesk_app.orderdesk.merge import READ_ONLY, WRITABLE
 from orderdesk_app.services.order_search import OrderQuery
 from orderdesk_app.tools.arguments import Arguments, DigitsId, StoreIdentifier, TextId
 from orderdesk_app.tools.catalogue import ToolCall, tool
+from orderdesk_app.tools.conflicts import with_both_versions
 from orderdesk_app.tools.paging import Pagination, pagination
 from orderdesk_app.tools.views import Showing, check_fields, folder_name, plain, selected, summary, untrusted_paths
 
@@ -239,9 +241,13 @@ async def orders_create(call: ToolCall, arguments: CreateOrder) -> WrittenOrder:
 )
 async def orders_update(call: ToolCall, arguments: UpdateOrder) -> WrittenOrder:
     """Change an order safely: send only what changes; it is merged into the newest version, written, and verified. Everything else stays as it is."""
-    written = await call.toolbox.orders.update(
-        call.actor, call.store, OrderId(arguments.order_id), arguments.changes, expected_date_updated=arguments.expected_date_updated, patience=call.patience
-    )
+    asked, expected = arguments.changes, arguments.expected_date_updated
+    try:
+        written = await call.toolbox.orders.update(
+            call.actor, call.store, OrderId(arguments.order_id), asked, expected_date_updated=expected, patience=call.patience
+        )
+    except Conflict as error:
+        raise with_both_versions(error, asked, call.store.record.folders) from error
     return _written(written)
 
 

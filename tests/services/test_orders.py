@@ -117,6 +117,7 @@ async def test_a_version_that_moved_on_is_a_conflict_with_both_versions(world: O
     assert error.value.outcome == "not_done"
     assert error.value.details["expected_date_updated"] == seen.replace(" ", "T") + "Z"
     assert error.value.details["date_updated"] != error.value.details["expected_date_updated"]
+    assert error.value.details["order"] == json_text.loads(json.dumps(await world.upstream())), "the version that stands there now"
     assert (await world.upstream())["email"] == "first@example.com"
     with pytest.raises(ValidationFailed):
         await world.update({"email": "x@example.com"}, expected_date_updated="yesterday")
