@@ -8,7 +8,7 @@ from axe_playwright_python.async_playwright import Axe
 from playwright.async_api import Page, expect
 
 from tests.browser.conftest import NARROW, WIDE, Account, Opens, Site
-from tests.browser.steps import settled
+from tests.browser.steps import form_of, make_key, result_of, run, settled
 
 PICTURES = Path("test-results")
 VIEWS = [(scheme, size) for scheme in ("light", "dark") for size in (WIDE, NARROW)]
@@ -49,6 +49,49 @@ async def test_every_page_has_something_to_show_a_newcomer(opens: Opens, newcome
             await settled(page)
             await picture(page, f"{entry['route']}-empty", scheme, size)
             faults += [f"{entry['route']} ({scheme}): {fault}" for fault in [*await shape(page, entry, size), *await axe(page)]]
+
+    assert not faults, "\n".join(faults)
+
+
+@pytest.mark.parametrize(("scheme", "size"), [VIEWS[0], VIEWS[3]], ids=["light-1280", "dark-390"])
+async def test_what_opens_on_a_page_reads_well_too(site: Site, opens: Opens, settler: Account, scheme: str, size: tuple[int, int]) -> None:
+    """Dialogs, the palette, results and errors of the console, and the plain pages: a sign-in link, a key shown once."""
+    page = await (await opens(settler, size=size, scheme=scheme)).new_page()
+    faults = []
+
+    async def look(name: str) -> None:
+        await picture(page, name, scheme, size)
+        faults.extend(f"{name}: {fault}" for fault in [*await axe(page), *(await small_targets(page) if size == NARROW else [])])
+
+    for address, opener, name in (
+        ("/stores", "Connect store", "connect"),
+        ("/stores", f"Edit {settler.store_name}", "edit"),
+        ("/stores", f"Delete {settler.store_name}", "delete"),
+        ("/settings", "New key", "new-key"),
+        ("/settings", "Replace master key", "replace"),
+        ("/settings", "Revoke Claude on the till", "revoke"),
+        ("/", "Search and go to", "palette"),
+        *([("/", "Open menu", "menu")] if size == NARROW else []),
+    ):
+        await page.goto(address)
+        await settled(page)
+        await page.get_by_role("button", name=opener, exact=True).first.click()
+        await expect(page.get_by_role("dialog")).to_be_visible()
+        await look(f"dialog-{name}")
+
+    for tool, order_id, outcome in (("orders_list", "", "Done"), ("orders_get", "999999999", "NOT_FOUND")):
+        await page.goto(f"/console?tool={tool}")
+        await settled(page)
+        if order_id:
+            await form_of(page).get_by_label("order_id").fill(order_id)
+        await run(page)
+        await result_of(page, outcome)
+        await look(f"console-{tool}")
+
+    await make_key(site, page, f"Looked at {scheme}")
+    await look("plain-key")
+    await page.goto(await site.sign_in_link())
+    await look("plain-link")
 
     assert not faults, "\n".join(faults)
 
