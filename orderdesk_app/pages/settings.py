@@ -129,6 +129,7 @@ def _connect() -> rx.Component:
 
 
 def _master() -> rx.Component:
+    unmeant = rx.cond(S.problem_form == "rotate-master", S.problem, "")
     return panel(
         rx.cond(
             S.master_hint != "",
@@ -156,13 +157,15 @@ def _master() -> rx.Component:
                 field(
                     "Type “replace” to go on",
                     "confirm-rotate",
-                    text_input("confirm", id="confirm-rotate", auto_complete="off", custom_attrs={"data-confirms": "replace"}),
+                    text_input("confirm", id="confirm-rotate", error=unmeant, auto_complete="off", custom_attrs={"data-confirms": "replace"}),
+                    error=unmeant,
                 ),
                 rx.el.div(closes(), rx.el.button("Replace master key", type="submit", class_name="button danger primary", disabled=True), class_name="ends"),
                 action="/settings/keys/rotate-master",
                 token=S.form_token,
                 class_name="form",
             ),
+            custom_attrs={"data-reopens": rx.cond(S.problem_form == "rotate-master", "1", "")},
         ),
         title="Master key",
     )

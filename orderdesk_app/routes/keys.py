@@ -10,11 +10,12 @@ from starlette.routing import Route
 from orderdesk_app import wiring
 from orderdesk_app.config import Settings
 from orderdesk_app.context import Scope, Secret
-from orderdesk_app.errors import Conflict, OrderDeskAgentsError
+from orderdesk_app.errors import Conflict, OrderDeskAgentsError, ValidationFailed
 from orderdesk_app.routes.forms import Form, done, refuse, signed_in_form
 from orderdesk_app.routes.plain import copyable, plain_page
 from orderdesk_app.services.sessions import WebUser
 
+CONFIRMS = "replace"  # pages/settings.py asks for the same word
 _ONCE = Markup('<p class="callout amber">This is the only time that this key is shown. Copy it now; it is not kept in a form that anybody can read.</p>')
 _DONE = Markup('<div class="row"><a class="button primary" href="/settings">I have copied it</a></div>')
 _STEPS = Markup(
@@ -49,10 +50,20 @@ async def rotate_master(request: Request, user: WebUser, form: Form) -> Response
     house = wiring.current()
     try:
         house.form_tokens.spend(form["form_token"])
+        await _must_mean_it(user, form)
         key = await house.keys.rotate_master(user.actor)
+    except ValidationFailed as error:
+        return refuse(user, "/settings", error, form="rotate-master")
     except OrderDeskAgentsError as error:
         return refuse(user, "/settings", error)
     return _show_once("New master key", key, note="The old master key stopped working just now, and other browsers that were signed in with it are signed out.")
+
+
+async def _must_mean_it(user: WebUser, form: Form) -> None:
+    """A key that exists is replaced when the word was typed, as the page asks; a first one replaces nothing."""
+    has_one = any(key.is_master for key in await wiring.current().keys.list(user.actor))
+    if has_one and form.get("confirm", "").strip() != CONFIRMS:
+        raise ValidationFailed(f"Type “{CONFIRMS}” to replace the master key. The old one still works.", field="confirm")
 
 
 def _scopes(form: Form) -> frozenset[Scope]:

@@ -5,7 +5,8 @@ from html import unescape
 
 import pytest
 
-from tests.web.visitors import Visitor
+from orderdesk_app.context import Secret
+from tests.web.visitors import Visitor, Web
 
 
 def block(page: str, identity: str) -> str:
@@ -60,7 +61,7 @@ def test_a_key_that_cannot_be_made_says_why_at_the_form(ada: Visitor, name: str,
 
 @pytest.mark.parametrize("path", ["/settings/keys/create", "/settings/keys/rotate-master"])
 def test_a_form_that_the_browser_sends_twice_makes_one_key(ada: Visitor, path: str) -> None:
-    fields = {"form_token": ada.form_token(), "name": "Claude", "scopes": "orders:read"}
+    fields = {"form_token": ada.form_token(), "name": "Claude", "scopes": "orders:read", "confirm": "replace"}
     first = ada.send(path, fields)
 
     second = ada.send(path, fields)
@@ -104,13 +105,37 @@ def test_a_replaced_master_key_signs_in_and_the_old_one_does_not(ada: Visitor) -
     other_browser = Visitor(ada.web, ada.view, ada.key)
     other_browser.sign_in()
 
-    page = ada.post("/settings/keys/rotate-master")
+    page = ada.post("/settings/keys/rotate-master", confirm="replace")
 
     new = block(page.text, "new-key")
     assert other_browser.post("/sign-in/key", key=new, token=False).headers["location"] == "/"
     assert other_browser.post("/sign-in/key", key=ada.key.reveal(), token=False).headers["location"] == "/sign-in?error=unknown"
     assert ada.web.do(ada.web.house.sessions.resume, other_browser.cookie) is None
     assert ada.web.do(ada.web.house.sessions.resume, ada.cookie) is not None
+
+
+@pytest.mark.parametrize("typed", [{}, {"confirm": ""}, {"confirm": "yes"}, {"confirm": "Replace it"}])
+def test_a_master_key_is_not_replaced_unless_the_word_was_typed(ada: Visitor, typed: dict[str, str]) -> None:
+    answer = ada.post("/settings/keys/rotate-master", **typed)
+
+    with ada.tab() as tab:
+        tab.act("arrival.arrive")
+    assert answer.status_code == 303
+    assert (tab.vars["person.problem_form"], tab.vars["person.problem_field"]) == ("rotate-master", "confirm")
+    assert "replace" in tab.vars["person.problem"]
+    assert ada.post("/sign-in/key", key=ada.key.reveal(), token=False).headers["location"] == "/"
+
+
+def test_a_first_master_key_replaces_nothing_and_needs_no_word(web: Web) -> None:
+    tenant, _ = web.do(web.house.tenants.make_tenant, "Came by a link")
+    web.do(web.house.database.at_once, "DELETE FROM credentials WHERE tenant_id = :tenant", {"tenant": tenant.id})
+    cookie = web.do(lambda: web.house.sessions.start(tenant.id, credential_id=None, address="", user_agent=""))
+    newcomer = Visitor(web, tenant, Secret(""), cookie)
+
+    page = newcomer.post("/settings/keys/rotate-master")
+
+    assert page.status_code == 200
+    assert newcomer.post("/sign-in/key", key=block(page.text, "new-key"), token=False).headers["location"] == "/"
 
 
 def test_a_form_that_is_too_large_or_of_another_kind_is_refused(ada: Visitor) -> None:

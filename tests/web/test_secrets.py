@@ -99,7 +99,7 @@ def test_no_secret_stands_anywhere_but_where_a_new_key_is_shown(web: Web, ada: V
         f"/?token={UNKNOWN_KEY}",
     ):
         ada.get(path)
-    rotated = block(ada.post("/settings/keys/rotate-master").text, "new-key")
+    rotated = block(ada.post("/settings/keys/rotate-master", confirm="replace").text, "new-key")
     cookies = {ada.cookie, bert.cookie}
     states = saved_states()
     ada.post("/sign-out")
