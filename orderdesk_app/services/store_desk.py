@@ -6,13 +6,15 @@ from dataclasses import dataclass
 from typing import Protocol, TypeVar
 
 from orderdesk_app.context import Actor, Secret
-from orderdesk_app.errors import NotFound, OrderDeskAgentsError, ValidationFailed
+from orderdesk_app.errors import NotFound, OrderDeskAgentsError, Unexpected, ValidationFailed
+from orderdesk_app.observability import log
 from orderdesk_app.orderdesk.patience import Patience
 from orderdesk_app.services.access import Access
 from orderdesk_app.services.audit import Audit, Entry
 from orderdesk_app.services.open_store import StoreRecord
 from orderdesk_app.services.stores import Stores
 
+_LOG = log(__name__)
 T = TypeVar("T")
 
 
@@ -91,10 +93,16 @@ class StoreDesk:
             done = await doing
             row_id = done.id if isinstance(done, StoreRecord) else row_id
             return done
-        except OrderDeskAgentsError as error:
-            outcome = error.code
+        except BaseException as error:
+            outcome = error.code if isinstance(error, OrderDeskAgentsError) else Unexpected.code
             raise
         finally:
-            await self._audit.record(
-                Entry(actor=actor, action=action, outcome=outcome, store_row_id=row_id, duration_ms=(time.perf_counter() - started) * 1000)
-            )
+            seconds = time.perf_counter() - started
+            await self._remember(Entry(actor=actor, action=action, outcome=outcome, store_row_id=row_id, duration_ms=seconds * 1000))
+
+    async def _remember(self, row: Entry) -> None:
+        try:
+            await self._audit.record(row)
+        except Exception as error:  # the store is as it is: saying now that the change failed would be false
+            _LOG.error("an audit row waits for the database", exc_info=error, action=row.action)
+            await self._audit.note(row)

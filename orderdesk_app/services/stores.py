@@ -1,6 +1,7 @@
 """Connecting stores, finding the one that a call means, and opening its key for the length of the call."""
 
 from collections import OrderedDict
+from collections.abc import Sequence
 from secrets import randbelow
 from typing import Any, Protocol
 from unicodedata import category
@@ -8,6 +9,7 @@ from unicodedata import category
 from sqlalchemy import delete, update
 from sqlalchemy.exc import IntegrityError
 from sqlmodel import col
+from sqlmodel.ext.asyncio.session import AsyncSession
 
 from orderdesk_app.context import Actor, Scope, Sealed, Secret, StoreId, StoreRowId, new_id, now
 from orderdesk_app.db.changes import Change
@@ -17,6 +19,7 @@ from orderdesk_app.db.owned import owned
 from orderdesk_app.db.sessions import Session
 from orderdesk_app.db.signals import Signals
 from orderdesk_app.db.stores import Store
+from orderdesk_app.db.tenants import Tenant
 from orderdesk_app.errors import Conflict, NotFound, PermissionDenied, StoreKeyRefused, UpstreamFailed, ValidationFailed
 from orderdesk_app.observability import STORE_CHANGES
 from orderdesk_app.orderdesk.access import StoreAccess
@@ -27,6 +30,7 @@ from orderdesk_app.services.open_store import OpenStore, StoreRecord
 from orderdesk_app.services.sandbox import SandboxKeys
 
 _MOST_STORES = 200
+_LONGEST_NAME = 120
 _MOST_OPENED = 1_000
 
 
@@ -115,17 +119,16 @@ class Stores:
         access = StoreAccess(api_url=self._api_url, store_id=StoreId(_digits(store_id)), api_key=_key(api_key), on_trial_by=actor.tenant_id)
         await self._must_be_new(actor, access, name, label)
         told = await self._ask(access, patience)
-        return await self._keep(actor, access, told, name=name, label=label, is_sandbox=False)
+        names = [_name(name)] if name else _told_names(str(told.get("name") or ""), access.store_id)
+        return await self._keep(actor, access, told, names=names, label=label, is_sandbox=False)
 
     async def add_sandbox(self, actor: Actor, *, patience: Patience) -> StoreRecord:
         """A sandbox store of one's own: seeded orders, changes kept under it, nothing real."""
         _may_write(actor)
         store_id = StoreId(f"9{randbelow(10**14):014}")  # so many that no two of all accounts are the same: what a sandbox keeps is found by it
         access = StoreAccess(api_url=self._sandbox_url, store_id=store_id, api_key=self._sandbox_keys.key_of(store_id))
-        account = await self._access.account(actor.tenant_id)
-        taken = {s.name.casefold() for s in account.stores}
-        name = next(n for n in ("Sandbox store", *(f"Sandbox store {i}" for i in range(2, _MOST_STORES + 2))) if n.casefold() not in taken)
-        return await self._keep(actor, access, await self._ask(access, patience), name=name, label=None, is_sandbox=True)
+        names = ["Sandbox store", *(f"Sandbox store {i}" for i in range(2, _MOST_STORES + 2))]
+        return await self._keep(actor, access, await self._ask(access, patience), names=names, label=None, is_sandbox=True)
 
     async def refresh(self, actor: Actor, record: StoreRecord, patience: Patience) -> StoreRecord:
         """Ask Order Desk again and keep its folders and settings: also the test of a connection."""
@@ -157,6 +160,7 @@ class Stores:
             row = (await session.exec(owned(actor, Store).where(col(Store.id) == record.id))).one_or_none()
             if row is None:
                 raise NotFound("That store is no longer connected.", field="store_id")
+            _must_be_distinct([other for other in await _rows(session, actor) if other.id != record.id], name, label)
             row.name, row.label, row.api_key, row.updated_at = name, label, sealed, now()
             session.add(row)
             await self._signals.publish(session, f"tenant:{actor.tenant_id}")
@@ -207,14 +211,15 @@ class Stores:
             raise Conflict(f"Store {access.store_id} is connected already. Edit it, or disconnect it first.", field="store_id", outcome="not_done")
         _must_be_distinct(stores, _name(name) if name else None, _label(label))
 
-    async def _keep(self, actor: Actor, access: StoreAccess, told: dict[str, Any], *, name: str | None, label: str | None, is_sandbox: bool) -> StoreRecord:
+    async def _keep(self, actor: Actor, access: StoreAccess, told: dict[str, Any], *, names: Sequence[str], label: str | None, is_sandbox: bool) -> StoreRecord:
+        """Keeps the store under the first of `names` that no other has. Raises Conflict when all are taken, or the label, or the store is there."""
         row_id = StoreRowId(new_id())
         sealed = await self._sealer.seal_for(actor.tenant_id, "stores", "api_key", row_id, access.api_key.reveal().encode())
         row = Store(
             id=row_id,
             tenant_id=actor.tenant_id,
             store_id=access.store_id,
-            name=_name(name or str(told.get("name") or f"Store {access.store_id}")),
+            name=names[0],
             label=_label(label),
             api_url=access.api_url,
             api_key=sealed,
@@ -223,9 +228,13 @@ class Stores:
             folders=_folders(told),
             settings=_settings(told),
         )
-        record = store_record(row)
         try:
             async with self._database.write() as session:
+                others = await _rows(session, actor)
+                taken = {other.name.casefold() for other in others}
+                row.name = next((name for name in names if name.casefold() not in taken), names[0])
+                _must_be_distinct([other for other in others if other.store_id != row.store_id or other.api_url != row.api_url], row.name, row.label)
+                record = store_record(row)
                 session.add(row)
                 await self._signals.publish(session, f"tenant:{actor.tenant_id}")
         except IntegrityError as error:
@@ -238,6 +247,13 @@ class Stores:
         if not found:
             raise NotFound(f"No store of this account has the id {store_id[:40]}.{_choices(stores)}", field="store_id")
         return found[0]
+
+
+async def _rows(session: AsyncSession, actor: Actor) -> Sequence[Store]:
+    """The account's stores inside a write; whoever else writes them waits until it ends."""
+    # On Postgres two writers would not see each other's new row; the tenant's row lets one pass after the other, and keys that point to it alone.
+    await session.get(Tenant, actor.tenant_id, with_for_update={"key_share": True})
+    return (await session.exec(owned(actor, Store))).all()
 
 
 def _may_write(actor: Actor) -> None:
@@ -275,9 +291,16 @@ def _key(api_key: Secret) -> Secret:
 
 def _name(name: str) -> str:
     text = " ".join(name.split())
-    if not text or len(text) > 120 or not _is_plain(text):
-        raise ValidationFailed("store_name must be 1 to 120 characters, none of them a control character.", field="store_name")
+    if not text or len(text) > _LONGEST_NAME or not _is_plain(text):
+        raise ValidationFailed(f"store_name must be 1 to {_LONGEST_NAME} characters, none of them a control character.", field="store_name")
     return text
+
+
+def _told_names(told: str, store_id: str) -> list[str]:
+    """What a store may be called by the name that Order Desk tells: that name, else with its id, else with a number; each as we can keep it."""
+    plain = " ".join("".join(" " if category(sign) in ("Cc", "Cs") else sign for sign in told).split()) or f"Store {store_id}"
+    endings = ["", f" ({store_id})", *(f" ({store_id}) {number}" for number in range(2, _MOST_STORES + 2))]
+    return [plain[: _LONGEST_NAME - len(ending)].rstrip() + ending for ending in endings]
 
 
 def _label(label: str | None) -> str:

@@ -10,6 +10,7 @@ from orderdesk_app.context import Actor, Secret, Via
 from orderdesk_app.errors import Conflict, NotFound, StoreKeyRefused, UpstreamUnreachable, ValidationFailed
 from orderdesk_app.orderdesk.patience import Patience
 from orderdesk_app.services import stores as stores_service
+from orderdesk_app.services.audit import Entry
 from tests.worlds import API_KEY, FIRST_ORDER, SandboxServer, World, open_world, sandbox_server, settings_for
 
 __all__ = ["sandbox_server"]
@@ -168,3 +169,105 @@ async def test_an_edited_store_may_not_take_anothers_name(world: World) -> None:
 async def test_a_store_of_nobody_is_not_found(world: World) -> None:
     with pytest.raises(NotFound):
         await world.house.store_desk.find(await actor_of(world), "01NOSUCHSTORE")
+
+
+async def test_what_was_done_is_not_called_failed_when_only_its_row_cannot_be_written(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    actor = await actor_of(world)
+    desk, audit = world.house.store_desk, world.house.audit
+
+    async def fails(entry: Entry) -> None:
+        raise OSError("disk full")
+
+    with monkeypatch.context() as broken:
+        broken.setattr(audit, "record", fails)
+        record = await desk.connect(actor, "10005", Secret(API_KEY), name="Second", label="")
+        with pytest.raises(StoreKeyRefused):
+            await desk.connect(actor, "10006", Secret("wrong"), name="", label="")
+        await desk.disconnect(actor, record.id, typed_name="Second")
+
+    assert len(await world.owner.stores()) == 1
+    happenings = [h for h in await world.house.activity.latest(actor) if h.action.startswith("store.")]
+    assert [(h.action, h.outcome) for h in reversed(happenings)] == [("store.connect", "ok"), ("store.connect", "AUTH_ERROR"), ("store.disconnect", "ok")]
+
+
+async def test_a_fault_of_ours_is_not_written_down_as_done(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    actor = await actor_of(world)
+    [record] = await world.owner.stores()
+
+    async def fails(*_: Any) -> None:
+        raise OSError("no such file")
+
+    monkeypatch.setattr(world.house.stores, "refresh", fails)
+    with pytest.raises(OSError, match="no such file"):
+        await world.house.store_desk.test(actor, record.id)
+
+    [happening] = [h for h in await world.house.activity.latest(actor) if h.action == "store.test"]
+    assert happening.outcome == "ORDERDESK_API_ERROR"
+
+
+# ------------------------------------------------------------------ names that Order Desk tells
+
+
+def telling(world: World, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    """Every store that is asked calls itself so, at the same moment."""
+    ask = world.house.stores._client.get_store
+
+    async def told(access: Any, patience: Any) -> dict[str, Any]:
+        return {**await ask(access, patience), "name": name}
+
+    monkeypatch.setattr(world.house.stores._client, "get_store", told)
+
+
+async def test_stores_that_order_desk_calls_the_same_are_told_apart_by_their_ids(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    telling(world, monkeypatch, "Teas")
+
+    calls = [world.owner.call("stores_register", {"store_id": store_id, "api_key": API_KEY}) for store_id in ("10005", "10006", "10007")]
+    outcomes = await asyncio.gather(*calls)
+
+    assert [outcome.error for outcome in outcomes] == [None] * 3
+    names = sorted(store.name for store in await world.owner.stores() if store.store_id in ("10005", "10006", "10007"))
+    assert len(set(names)) == 3
+    assert names[0] == "Teas"
+    for store in await world.owner.stores():
+        assert store.name in ("Teas", f"Teas ({store.store_id})") or store.store_id == world.store_id
+        assert (await world.owner.get("stores_resolve", identifier=store.name))["store"]["store_id"] == store.store_id
+
+
+@pytest.mark.parametrize("name", ["T" * 500, "Teas\u0007\n and more", "\u0000"])
+async def test_a_name_that_we_could_not_keep_is_made_one_that_we_can(world: World, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    telling(world, monkeypatch, name)
+
+    for store_id in ("10005", "10006"):
+        await world.owner.get("stores_register", store_id=store_id, api_key=API_KEY)
+
+    names = [store.name for store in await world.owner.stores() if store.store_id in ("10005", "10006")]
+    assert len({name.casefold() for name in names}) == 2
+    assert all(0 < len(name) <= 120 and name.isprintable() for name in names)
+
+
+async def test_of_two_who_take_a_name_at_once_one_is_refused(world: World) -> None:
+    calls = [world.owner.call("stores_register", {"store_id": store_id, "api_key": API_KEY, "store_name": "Teas"}) for store_id in ("10005", "10006")]
+
+    outcomes = await asyncio.gather(*calls)
+
+    assert sorted(outcome.error.code if outcome.error else "ok" for outcome in outcomes) == ["CONFLICT_ERROR", "ok"]
+    assert [store.name for store in await world.owner.stores()].count("Teas") == 1
+
+
+async def test_of_two_stores_that_are_renamed_alike_at_once_one_keeps_its_name(world: World) -> None:
+    actor = await actor_of(world)
+    records = [await world.house.stores.register(actor, i, Secret(API_KEY), name=f"S {i}", label=None, patience=Patience(30)) for i in ("10005", "10006")]
+
+    edits = [world.house.stores.edit(actor, record.id, name="Teas", label="", api_key=None, patience=Patience(30)) for record in records]
+    ends = await asyncio.gather(*edits, return_exceptions=True)
+
+    assert sorted(type(end).__name__ for end in ends) == ["Conflict", "StoreRecord"]
+    assert [store.name for store in await world.owner.stores()].count("Teas") == 1
+
+
+async def test_two_sandboxes_at_once_have_two_names(world: World) -> None:
+    actor = await actor_of(world)
+
+    made = await asyncio.gather(*(world.house.store_desk.add_sandbox(actor) for _ in range(3)))
+
+    assert {record.name for record in made} == {"Sandbox store", "Sandbox store 2", "Sandbox store 3"}
