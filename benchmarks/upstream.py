@@ -1,7 +1,11 @@
-"""An Order Desk that has nothing to do but wait: every answer takes 20 ms, every order is a believable one. Counts what it was asked."""
+"""An Order Desk that has nothing to do but wait: every answer takes 20 ms, every order is a believable one, every store has its bucket.
+
+Counts what it was asked.
+"""
 
 import asyncio
 import json
+import time
 from collections import Counter
 from collections.abc import Awaitable, Callable
 from typing import Any
@@ -10,10 +14,12 @@ from orderdesk_app.demo.rows import ORDER
 from orderdesk_app.demo.seed import FIRST_ORDER, Seed
 
 SECONDS = 0.020
+CAPACITY, PER_SECOND = 20.0, 3.0  # docs/orderdesk-api.md section 10
 FOLDERS = {"1": "New", "2": "Prepared", "3": "Closed"}
 
 _SEED = Seed()
 _asked: Counter[str] = Counter()
+_buckets: dict[bytes, tuple[float, float]] = {}
 
 Message = dict[str, Any]
 
@@ -31,7 +37,8 @@ async def answer(scope: Message, receive: Callable[[], Awaitable[Message]], send
     if path.startswith("/api/v2/orders/"):
         _asked[path.rpartition("/")[2]] += 1
     await asyncio.sleep(SECONDS)
-    await _say(send, _body(path, dict(scope["headers"])))
+    headers = dict(scope["headers"])
+    await _say(send, _body(path, headers), _tokens_left(headers.get(b"orderdesk-store-id", b"")))
 
 
 def _body(path: str, headers: dict[bytes, bytes]) -> bytes:
@@ -52,8 +59,15 @@ def order(order_id: str) -> bytes:
     return text.replace(str(number).encode(), order_id.encode(), 1)
 
 
-async def _say(send: Callable[[Message], Awaitable[None]], body: bytes) -> None:
-    headers = [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode()), (b"x-tokens-remaining", b"15")]
+def _tokens_left(store_id: bytes) -> int:
+    tokens, at = _buckets.get(store_id, (CAPACITY, 0.0))
+    left = max(0.0, min(CAPACITY, tokens + (time.monotonic() - at) * PER_SECOND) - 1)
+    _buckets[store_id] = (left, time.monotonic())
+    return int(left)
+
+
+async def _say(send: Callable[[Message], Awaitable[None]], body: bytes, tokens: int = 0) -> None:
+    headers = [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode()), (b"x-tokens-remaining", str(tokens).encode())]
     await send({"type": "http.response.start", "status": 200, "headers": headers})
     await send({"type": "http.response.body", "body": body})
 

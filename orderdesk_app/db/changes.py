@@ -6,7 +6,8 @@ from typing import Any
 from sqlalchemy import JSON, Index, LargeBinary, String
 from sqlmodel import Field
 
-from orderdesk_app.context import OrderId, Sealed, StoreRowId, TenantId, new_id, now
+from orderdesk_app.context import Actor, OrderId, Sealed, StoreRowId, TenantId, new_id, now
+from orderdesk_app.db.engine import Database
 from orderdesk_app.db.rows import Row
 
 
@@ -31,3 +32,14 @@ class Change(Row, table=True):
     client_name: str = ""
     request_id: str = ""
     closed_at: datetime | None = None
+
+
+_LEFT_OPEN = """
+    SELECT 1 FROM changes WHERE tenant_id = :tenant_id AND store_row_id = :store_row_id AND order_id IN (:order_id, '')
+    AND state IN ('open', 'unknown') AND closed_at IS NULL LIMIT 1
+"""
+
+
+async def may_be_left_open(database: Database, actor: Actor, store_row_id: StoreRowId, order_id: OrderId) -> bool:
+    """False where no write of this order, and no create, waits for its outcome; asked by every uncached read, so in the shortest way."""
+    return bool(await database.ask(_LEFT_OPEN, {"tenant_id": actor.tenant_id, "store_row_id": store_row_id, "order_id": order_id}))

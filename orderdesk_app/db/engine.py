@@ -70,6 +70,8 @@ class Database:
         self._line = asyncio.Lock()
         self._writer: asyncio.Task[Any] | None = None
         self._single: aiosqlite.Connection | None = None
+        self._asking: aiosqlite.Connection | None = None
+        self._opening = asyncio.Lock()
         if self.is_sqlite:
             self.path = sqlite_path(url)
             self._reading = _sqlite_engine(self.path, reads_only=True)
@@ -136,15 +138,28 @@ class Database:
                 self._single = await open_sqlite(self.path)
             return [tuple(row) for row in await self._single.execute_fetchall(statement, dict(parameters))]
 
+    async def ask(self, question: Statement, parameters: Mapping[str, Any]) -> Sequence[tuple[Any, ...]]:
+        """The rows of one short question with :names, without waiting for writes: the short way for what every uncached read asks."""
+        if not self.is_sqlite:
+            return await self.at_once(question, parameters)
+        if self._asking is None:
+            async with self._opening:
+                if self._asking is None:
+                    connection = await open_sqlite(self.path)
+                    await connection.execute_fetchall("PRAGMA query_only=ON")
+                    self._asking = connection
+        return [tuple(row) for row in await self._asking.execute_fetchall(question, dict(parameters))]
+
     async def ping(self) -> None:
         """Reads a table; raises whatever the engine raises when that fails, after 5 seconds at the latest."""
         async with asyncio.timeout(5), self._reading.connect() as connection:
             await connection.execute(text("SELECT 1 FROM tenants LIMIT 1"))
 
     async def close(self) -> None:
-        if self._single is not None:
-            await self._single.close()
-            self._single = None
+        for connection in (self._single, self._asking):
+            if connection is not None:
+                await connection.close()
+        self._single = self._asking = None
         if self._reading.sync_engine.pool is not self._writing.sync_engine.pool:
             await self._reading.dispose()
         await self._writing.dispose()

@@ -5,10 +5,12 @@ import itertools
 import logging
 import random as chance
 import re
+import sys
 import time
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass
 from http.cookiejar import CookieJar, DefaultCookiePolicy
+from importlib.util import find_spec
 from typing import Any
 from urllib.parse import quote, urlencode
 
@@ -41,6 +43,8 @@ def open_http(*, mounts: Mapping[str, httpx.AsyncBaseTransport] | None = None) -
     """The one pool of connections of this process. No redirects, no cookies: what one store is given, the next must not send."""
     for name in ("httpx", "httpcore"):
         logging.getLogger(name).setLevel(logging.WARNING)  # they log addresses with customers' names, and headers with keys
+    if find_spec("sniffio") is None:
+        sys.modules["sniffio"] = None  # type: ignore[assignment]  # httpcore looks for it on the disk four times a request; so it knows at once
     return httpx.AsyncClient(
         follow_redirects=False,
         cookies=CookieJar(DefaultCookiePolicy(allowed_domains=[])),

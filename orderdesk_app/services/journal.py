@@ -13,7 +13,7 @@ from sqlalchemy import and_, or_, update
 from sqlmodel import col
 
 from orderdesk_app.context import Actor, OrderId, Sealed, current_request, new_id, now
-from orderdesk_app.db.changes import Change
+from orderdesk_app.db.changes import Change, may_be_left_open
 from orderdesk_app.db.engine import Database
 from orderdesk_app.db.owned import owned
 from orderdesk_app.db.signals import Signals
@@ -118,6 +118,8 @@ class Journal:
 
     async def left_open(self, actor: Actor, store: StoreRecord, order_id: OrderId) -> list[LeftOpen]:
         """Writes of this order, and creates that may have made it, whose outcome is not written down; the oldest first. One indexed question."""
+        if not await may_be_left_open(self._database, actor, store.id, order_id):
+            return []
         question = owned(actor, Change).where(
             col(Change.store_row_id) == store.id,
             or_(col(Change.order_id) == order_id, and_(col(Change.order_id) == NOT_YET, col(Change.at) > now() - _CREATES_LOOKED_FOR)),

@@ -67,9 +67,12 @@ class Showing:
 
 def plain(value: Any, *, key: str = "", is_free: bool = False) -> Any:
     """A value as our JSON has it: Decimals as numbers with the same digits, dates in ISO 8601, nulls left out, [] for an empty map as {}."""
+    kind = type(value)
+    if (kind is str and key not in _DATES) or kind is int:
+        return value  # most of an order, so it is asked first
     if isinstance(value, Decimal):
         return int(value) if value == value.to_integral_value() else float(value)
-    if isinstance(value, Mapping):
+    if kind is dict or isinstance(value, Mapping):
         return {name: plain(entry, key=name, is_free=is_free or name in _FREE) for name, entry in value.items() if entry is not None}
     if isinstance(value, list):
         if not value and key in _FREE:
