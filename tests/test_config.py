@@ -186,7 +186,9 @@ def test_more_workers_need_a_database_that_they_share() -> None:
 # ------------------------------------------------------------------ how values are read
 
 
-@pytest.mark.parametrize(("text", "count"), [("true", 1), ("TRUE", 1), ("false", 0), ("3", 3), ("0", 0), ("1", 1)])
+@pytest.mark.parametrize(
+    ("text", "count"), [("true", 1), ("TRUE", 1), ("false", 0), ("False", 0), ("3", 3), ("0", 0), ("1", 1), ("10", 10), ("yes", 1), ("off", 0)]
+)
 def test_trusted_proxies_are_a_word_or_a_number(text: str, count: int) -> None:
     assert load_settings({"TRUST_PROXY": text}).trust_proxy == count
 
@@ -272,7 +274,7 @@ def test_no_setting_is_declared_and_unread() -> None:
 
 def test_only_the_settings_read_the_environment() -> None:
     """Reflex and the build take theirs from the environment; no decision of ours does."""
-    allowed = {"frontend.py", "cli.py"}
+    allowed = {"frontend.py", "cli.py", "server.py"}
     readers = {path.name for path in ROOT.glob("orderdesk_app/**/*.py") if re.search(r"os\.(environ|getenv)", path.read_text(encoding="utf-8"))}
 
     assert readers <= allowed
