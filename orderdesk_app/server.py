@@ -1,7 +1,6 @@
 """The ASGI factory: one port for agents, people and operators. `/mcp`, health, metrics and plain routes are answered here; all else by Reflex."""
 
 import gc
-import os
 from contextlib import AsyncExitStack
 from typing import Any
 
@@ -12,8 +11,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from orderdesk_app import wiring
 from orderdesk_app.config import Settings, load_settings
-from orderdesk_app.errors import ConfigurationError
-from orderdesk_app.frontend import MOUNTS, Frontend, reflex_environment
+from orderdesk_app.frontend import Frontend
 from orderdesk_app.mcp.endpoint import McpEndpoint
 from orderdesk_app.observability import configure_logging
 from orderdesk_app.routes import all_routes, health, metrics
@@ -32,7 +30,7 @@ def create_app(settings: Settings | None = None) -> ASGIApp:
     hashes: tuple[str, ...] = ()
     if settings.enable_webui:
         frontend = Frontend()
-        _make_ready(settings, frontend)
+        frontend.make_ready(settings)
         # The web framework is loaded only where it is served; building its app twice in a process fails.
         from orderdesk_app.orderdesk_app import app as reflex_app
 
@@ -47,14 +45,6 @@ def create_app(settings: Settings | None = None) -> ASGIApp:
         trusted_proxies=settings.trust_proxy,
     )
     return SecurityHeaders(front, script_hashes=hashes, is_https=settings.public_url.startswith("https://"))
-
-
-def _make_ready(settings: Settings, frontend: Frontend) -> None:
-    """What `orderdesk serve` has done before; a server that was started on this factory by hand needs it as well."""
-    for name, value in reflex_environment(settings, frontend.root).items():
-        os.environ.setdefault(name, value)  # Reflex reads it while it is imported
-    if os.environ[MOUNTS] == "true" and not frontend.is_built():
-        raise ConfigurationError("The web app has never been built. Run: orderdesk build (or set ENABLE_WEBUI=false to serve agents alone)")
 
 
 async def _is_signed_in(connection: HTTPConnection) -> bool:
