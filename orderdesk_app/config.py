@@ -98,9 +98,9 @@ PublicUrl = Annotated[str, AfterValidator(_public_url)]
 ApiUrl = Annotated[str, AfterValidator(_api_url)]
 
 
-def Setting(default: Any, words: str, *, example: str = "", **rules: Any) -> Any:  # noqa: N802  reads as a declaration
-    """One setting: its default, when to change it, and an example for the error text and `.env.example`."""
-    return Field(default=default, description=words, json_schema_extra={"example": example}, validate_default=True, **rules)
+def Setting(default: Any, words: str, *, example: str = "", shown: str = "", **rules: Any) -> Any:  # noqa: N802  reads as a declaration
+    """One setting: its default, when to change it, an example for the error text and `.env.example`, and how documents write the default where its value is not what people type."""
+    return Field(default=default, description=words, json_schema_extra={"example": example, "shown": shown}, validate_default=True, **rules)
 
 
 class Settings(BaseSettings):
@@ -130,11 +130,16 @@ class Settings(BaseSettings):
         0,
         "`true` behind exactly one reverse proxy (the last address of X-Forwarded-For is the caller's); a number behind so many.",
         example="true",
+        shown="false",
         ge=0,
         le=10,
     )
     workers: int = Setting(
-        1, "More processes for more load; more than 1 needs Postgres, and with the web UI the shared web state of a later release.", example="1", ge=1, le=64
+        1,
+        "More processes for more load; more than 1 needs Postgres and `ENABLE_WEBUI=false` in this release, and each keeps its own limits.",
+        example="1",
+        ge=1,
+        le=64,
     )
     mcp_kms_key: Annotated[SecretStr, AfterValidator(_kms_key)] = Setting(
         SecretStr(""),
@@ -160,9 +165,13 @@ class Settings(BaseSettings):
     session_cookie_secure: bool | None = Setting(None, "Whether the cookie needs HTTPS; by default true when PUBLIC_URL is https.", example="true")
     session_cookie_samesite: Literal["Lax", "Strict"] = Setting("Lax", "`Strict` when nobody arrives by a link from another site.", example="Lax")
     rate_limit_rpm: int = Setting(
-        120, "Tool calls a minute for each tenant (a burst of twice that; a read counts 1, a write 2).", example="120", ge=1, le=1_000_000
+        120,
+        "Tool calls a minute for each tenant (a burst of twice that; a read counts 1, a write 2), kept by each worker for itself.",
+        example="120",
+        ge=1,
+        le=1_000_000,
     )
-    webui_rate_limit_login: int = Setting(5, "Sign-in tries a minute for each address.", example="5", ge=1, le=10_000)
+    webui_rate_limit_login: int = Setting(5, "Sign-in tries a minute for each address, kept by each worker for itself.", example="5", ge=1, le=10_000)
     webui_rate_limit_api_console: int = Setting(30, "Console calls a minute for each person.", example="30", ge=1, le=100_000)
 
     cache_backend: Literal["memory", "sqlite"] = Setting("memory", "`sqlite` keeps answers over a restart, sealed.", example="memory")

@@ -77,6 +77,9 @@ def main() -> int:
 
 
 def _plain(field: FieldInfo) -> str:
+    extra = field.json_schema_extra
+    if isinstance(extra, dict) and extra.get("shown"):
+        return str(extra["shown"])
     value = field.default
     if isinstance(value, SecretStr):
         value = value.get_secret_value()
