@@ -136,12 +136,16 @@ def _result() -> rx.Component:
 
     head = rx.el.div(
         badge(S.code, rx.cond(S.ok, "green", "red")),
-        rx.cond(S.cached, badge("From cache", "blue")),
+        rx.cond(S.cached, badge("From cache", "blue"), rx.cond(S.ok, badge("Not cached"))),
         rx.el.span(S.took, " · ", S.size, class_name="dim small", style={"fontVariantNumeric": "tabular-nums"}),
         rx.el.span(class_name="grow"),
         copy_button("result"),
-        rx.el.button(
-            icon("download"), type="button", class_name="button small square", aria_label="Download the result", title="Download", on_click=S.download
+        rx.cond(
+            S.is_cut,
+            rx.fragment(),
+            rx.el.button(
+                icon("download"), type="button", class_name="button small square", aria_label="Download the result", title="Download", on_click=S.download
+            ),
         ),
         class_name="row",
     )
@@ -169,7 +173,7 @@ def _result() -> rx.Component:
         ),
         rx.match(
             S.view,
-            ("table", table),
+            ("table", rx.fragment(table, rx.el.pre(S.result, id="result", hidden=True))),  # there is something to copy in every view
             ("request", rx.el.pre(S.request, id="result", class_name="code result-body", tab_index=0, custom_attrs={"data-json": "1"}, aria_label="Request")),
             rx.el.pre(S.result, id="result", class_name="code result-body", tab_index=0, custom_attrs={"data-json": "1"}, aria_label="Result"),
         ),

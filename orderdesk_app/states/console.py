@@ -75,6 +75,7 @@ class ConsoleState(Person):
     took: str = ""
     cached: bool = False
     size: str = ""
+    is_cut: bool = False  # too large to keep: there is nothing to download
     result: str = ""
     request: str = ""
     columns: list[str] = []
@@ -172,7 +173,9 @@ class ConsoleState(Person):
         self.code = "Done" if self.ok else call.outcome
         self.message = "" if self.ok else str(call.result.get("error", {}).get("message", ""))
         self.took, self.size = duration(call.duration_ms), _size(len(text.encode()))
-        self.result = text if len(text) <= _SHOWN else text[:_SHOWN] + "\n… The rest is in the download."
+        self.is_cut = call.is_cut
+        rest = "The rest is too large to keep. Ask for fewer rows, or name the fields that you need." if call.is_cut else "The rest is in the download."
+        self.result = text if len(text) <= _SHOWN else f"{text[:_SHOWN]}\n… {rest}"
         self.request = _shown({"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": {"name": call.tool, "arguments": call.arguments}})
         self.columns, self.rows = _table(call.result)
         if self.view == "table" and not self.rows:

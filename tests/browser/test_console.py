@@ -103,6 +103,24 @@ async def test_a_result_is_copied_and_downloaded_whole(opens: Opens, ada: Accoun
     assert json.loads((await download.path()).read_text()) == answer
 
 
+async def test_a_result_is_copied_in_every_view(opens: Opens, ada: Account) -> None:
+    context = await opens(ada)
+    await context.grant_permissions(["clipboard-read", "clipboard-write"])
+    page = await context.new_page()
+    await open_console(page, "orders_list")
+    await run(page)
+    answer = await result_of(page)
+
+    await page.get_by_role("group", name="Show as").get_by_role("button", name="Table").click()
+    await expect(result_region(page).get_by_role("table")).to_be_visible()
+    await result_region(page).get_by_role("button", name="Copy").click()
+    await expect(result_region(page).get_by_role("button", name="Copied")).to_be_visible()
+
+    assert json.loads(await page.evaluate("() => navigator.clipboard.readText()")) == answer
+    await expect(result_region(page)).to_contain_text("Not cached")
+    await expect(result_region(page)).to_contain_text(" kB")
+
+
 async def test_the_last_ten_calls_are_kept_and_run_again(page: Page) -> None:
     await open_console(page, "orders_list")
     for limit in range(1, 13):

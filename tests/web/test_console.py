@@ -7,6 +7,8 @@ from typing import Any
 import pytest
 
 from orderdesk_app import wiring
+from orderdesk_app.services import console as console_service
+from orderdesk_app.states import console as console_state
 from tests.web.visitors import Tab, Visitor, handler_named
 
 
@@ -174,6 +176,21 @@ def test_a_neighbour_opens_nothing(ada: Visitor, bert: Visitor, tab: Tab) -> Non
     assert other.vars["console_state.history"] == []
     assert other.vars["console_state.result"] == ""
     assert "no longer in the history" in other.seen
+
+
+def test_a_result_that_is_too_large_to_keep_promises_no_download(tab: Tab, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(console_state, "_SHOWN", 500)
+    tab.act("console_state.choose", name="orders_list")
+    tab.act("console_state.run", form=form_of(tab))
+    kept = tab.vars["console_state.result"], tab.vars.get("console_state.is_cut", False)
+    monkeypatch.setattr(console_service, "_MOST_RESULT_BYTES", 1000)
+    tab.act("console_state.run", form=form_of(tab))
+    cut = tab.vars["console_state.result"], tab.vars["console_state.is_cut"]
+
+    assert kept[0].endswith("The rest is in the download.")
+    assert "download" not in cut[0]
+    assert "fewer rows" in cut[0]
+    assert (kept[1], cut[1]) == (False, True)
 
 
 def test_half_a_character_of_order_desks_is_shown_as_json_writes_it(ada: Visitor, tab: Tab) -> None:
