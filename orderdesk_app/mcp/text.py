@@ -15,6 +15,7 @@ _HIDDEN = re.compile(
 _BREAKS = re.compile(r"\s*[\r\n\u2028\u2029\t]+\s*")
 
 
+_PLAIN_NAME = re.compile(r"[A-Za-z0-9 _.-]{1,40}").fullmatch
 _ANY_MARKER = "\0"  # stands where each result puts a marker of its own; neither cleaned text nor JSON holds it
 
 
@@ -41,13 +42,15 @@ def json_lines_of(result: Mapping[str, Any]) -> str:
 
 def _parts(result: Mapping[str, Any]) -> Iterable[_Part]:
     untrusted = frozenset(result.get("untrusted") or ())
-    if untrusted:
-        yield _WARNING
+    parts: list[_Part] = []
     for name, value in result.items():
         if isinstance(value, Shown):
-            yield _kept_part(name, value, untrusted)
+            parts.append(_kept_part(name, value, untrusted))
         elif name != "untrusted" and not _is_empty(value):
-            yield _part(name, value, untrusted)
+            parts.append(_part(name, value, untrusted))
+    if untrusted or any(_ANY_MARKER in template for template, _ in parts):  # a name may stand in a fence where no value does
+        yield _WARNING
+    yield from parts
 
 
 def _kept_part(name: str, value: Shown, untrusted: frozenset[str]) -> _Part:
@@ -77,30 +80,45 @@ def _block(name: str, value: Any, path: str, untrusted: frozenset[str], indent: 
         return
     if isinstance(value, dict):
         flat = {key: entry for key, entry in value.items() if not isinstance(entry, (dict, list))}
-        yield f"{indent}{clean(str(name))}: {_row(flat, path, untrusted)}".rstrip()
+        yield f"{indent}{_name(name)}: {_row(flat, path, untrusted)}".rstrip()
         for key, entry in value.items():
             if isinstance(entry, (dict, list)):
                 yield from _block(key, entry, f"{path}.{key}", untrusted, indent + "  ")
     elif isinstance(value, list):
         if all(not isinstance(entry, (dict, list)) for entry in value):
-            yield f"{indent}{clean(str(name))}: {', '.join([_value(entry, path, untrusted) for entry in value])}"
+            yield f"{indent}{_name(name)}: {', '.join([_value(entry, path, untrusted) for entry in value])}"
             return
-        yield f"{indent}{clean(str(name))} ({len(value)}):"
+        yield f"{indent}{_name(name)} ({len(value)}):"
         for index, entry in enumerate(value):
             yield from _block("-", entry, f"{path}[{index}]", untrusted, indent + "  ")
     else:
-        yield f"{indent}{clean(str(name))}: {_value(value, path, untrusted)}"
+        yield f"{indent}{_name(name)}: {_value(value, path, untrusted)}"
 
 
 def _row(flat: Mapping[str, Any], path: str, untrusted: frozenset[str]) -> str:
-    return "; ".join([f"{clean(str(key))}={_value(entry, f'{path}.{key}', untrusted)}" for key, entry in flat.items() if not _is_empty(entry)])
+    return "; ".join([_pair(key, entry, f"{path}.{key}", untrusted) for key, entry in flat.items() if not _is_empty(entry)])
+
+
+def _pair(key: str, entry: Any, path: str, untrusted: frozenset[str]) -> str:
+    if _PLAIN_NAME(key):
+        return f"{key}={_value(entry, path, untrusted)}"
+    return _fenced(f"{clean(key)}={_value(entry, path, frozenset())}")
+
+
+def _name(name: str) -> str:
+    """Ours are plain words. A name that is none was written by somebody else: it is text as much as a value is."""
+    return name if _PLAIN_NAME(name) else _fenced(clean(name))
 
 
 def _value(value: Any, path: str, untrusted: frozenset[str]) -> str:
     if isinstance(value, bool):
         return "yes" if value else "no"
     text = clean(str(value))
-    return f"<{_ANY_MARKER}>{text}</{_ANY_MARKER}>" if path in untrusted else text
+    return _fenced(text) if path in untrusted else text
+
+
+def _fenced(text: str) -> str:
+    return f"<{_ANY_MARKER}>{text}</{_ANY_MARKER}>"
 
 
 def _is_empty(value: Any) -> bool:
