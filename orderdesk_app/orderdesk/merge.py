@@ -5,6 +5,7 @@ Pure: no clock, no socket. Every refusal is a ValidationFailed whose `field` is 
 
 import copy
 import json
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -69,6 +70,7 @@ _SHIPMENT_NAMES = frozenset({
     "order_shipments", "shipments", "shipment", "order_shipment", "tracking", "tracking_number", "tracking_numbers", "tracking_url", "tracking_code", "carrier",
     "carrier_code", "shipment_method", "shipment_id", "date_shipped", "shipment_date",
 })  # fmt: skip
+_HUMP = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
 _HINTS = {
     "status": "folder_name (in Order Desk the folder is the status)", "folder": "folder_name", "notes": "order_notes", "note": "order_notes",
     "comment": "order_notes", "comments": "order_notes", "items": "order_items", "line_items": "order_items", "products": "order_items",
@@ -414,14 +416,20 @@ def _check_name(name: Any, path: str, allowed: Iterable[str], read_only: Mapping
         return
     shown = path[:80]
     path = path[:200]
-    if name in read_only:
-        raise ValidationFailed(f"{shown}: cannot be set: {read_only[name]}.", field=path)
-    if name in _SHIPMENT_NAMES:
+    known = _as_ours(str(name)[:80])  # cut: likeness takes long to tell of long names
+    if known in read_only:
+        raise ValidationFailed(f"{shown}: cannot be set: {read_only[known]}.", field=path)
+    if known in _SHIPMENT_NAMES:
         raise ValidationFailed(f"{shown}: {_SHIPMENT_WORDS}.", field=path)
-    # Cut: likeness takes long to tell of long names.
-    guess = hints.get(name) or _nested_guess(name) or next(iter(get_close_matches(str(name)[:80], list(allowed), n=1, cutoff=0.6)), None)
+    exact = known if known in allowed else None
+    guess = exact or hints.get(known) or _nested_guess(known) or next(iter(get_close_matches(known, list(allowed), n=1, cutoff=0.6)), None)
     hint = f"Did you mean {guess}?" if guess and guess.split(" ")[0].split(".")[0] in allowed else f"Known fields: {', '.join(allowed)}."
     raise ValidationFailed(f"{shown}: there is no such field. {hint}", field=path)
+
+
+def _as_ours(name: str) -> str:
+    """`shippingMethod`, `Shipping-Method` and `shipping method` as Order Desk writes them: `shipping_method`."""
+    return _HUMP.sub("_", name).replace("-", "_").replace(" ", "_").lower()
 
 
 def _nested_guess(name: Any) -> str | None:

@@ -28,10 +28,16 @@ class Arguments(BaseModel):
         )
 
 
+def _whole(value: Any) -> Any:
+    """5.0 as 5: some clients know no whole numbers. Beyond 2**53 a float has lost digits, and is no id."""
+    return int(value) if isinstance(value, float) and value.is_integer() and abs(value) <= 2**53 else value
+
+
 def _digits(value: Any) -> Any:
     if isinstance(value, bool) or value is None:
         raise ValueError("must be an id of digits")
-    text = str(value).strip() if isinstance(value, (int, str)) else ""
+    value = _whole(value)
+    text = str(value).strip() if isinstance(value, str) or (isinstance(value, int) and abs(value) < 10**20) else ""
     if not text.isascii() or not text.isdigit() or len(text) > 20:
         raise ValueError("must be an id of digits")
     return text
@@ -39,6 +45,7 @@ def _digits(value: Any) -> Any:
 
 def _text(value: Any) -> Any:
     """Ids of other systems are text; models often send them as numbers."""
+    value = _whole(value)
     return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
 
 

@@ -35,5 +35,15 @@ def test_too_many_fields_are_refused_before_each_is_looked_at() -> None:
         assert (error.field, error.message) == ("fields", "fields must hold at most 100 entries.")
 
 
+@pytest.mark.parametrize("given", [5, "5", 5.0, " 5 "])
+def test_an_id_may_come_as_any_whole_number(given: Any) -> None:
+    assert parse(GetOrder, {"order_id": given, "store_identifier": 10001.0}) == GetOrder(order_id="5", store_identifier="10001")
+
+
+@pytest.mark.parametrize("given", [5.5, -5.0, 1e300, float("nan"), float("inf"), True, 2.0**60])
+def test_other_numbers_are_no_ids(given: Any) -> None:
+    assert refused({"order_id": given}).field == "order_id"
+
+
 def test_null_means_left_out() -> None:
     assert parse(GetOrder, {"order_id": "5", "fields": None, "store_identifier": None}) == GetOrder(order_id="5")
