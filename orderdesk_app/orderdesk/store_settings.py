@@ -1,11 +1,19 @@
 """What we keep of `GET /store`: never a secret, and Order Desk's settings hold several (docs/orderdesk-api.md section 6.9)."""
 
 import re
+from decimal import Decimal
 from typing import Any
 
 from orderdesk_app.context import Secret
 from orderdesk_app.orderdesk.answers import LONG_ENOUGH_TO_SEARCH, as_map
 
+# All that is kept of the settings. The rest are a merchant's own: addresses, names, words, and what later versions of Order Desk may add.
+_HARMLESS = frozenset({
+    "timezone", "locale_code", "store_country", "country_name_format", "currency", "currency_symbol", "date_format", "short_date_format", "orders_per_page",
+    "weight_unit", "auto_update_stock_count", "auto_create_inventory_items", "normalize_capitalization", "normalize_phone_numbers",
+    "limit_address_field_char_length", "app_version",
+})  # fmt: skip
+_LONGEST = 60  # characters of a setting that is kept
 _WORDS = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|[^A-Za-z0-9]+")
 _SECRET_PARTS = ("password", "passwd", "passphrase", "secret", "token", "apikey", "credential", "privatekey", "smtp", "signature", "oauth", "bearer")
 _SECRET_WORDS = frozenset({"key", "keys", "pass", "pwd", "auth", "pin", "hash", "salt"})
@@ -14,7 +22,7 @@ _SIGNED_IN_ADDRESS = re.compile(r"//[^/@\s]*:[^/@\s]*@")
 
 def view(store: dict[str, Any], key: Secret) -> dict[str, Any]:
     """`{"id", "name", "timezone", "locale", "folders": [[id, name], …], "settings"}`: ids as texts, folders in Order Desk's order."""
-    settings = without_secrets(as_map(store.get("settings")), key)
+    settings = harmless(without_secrets(as_map(store.get("settings")), key))
     return {
         "id": str(store.get("id", "")),
         "name": _text(store.get("name")),
@@ -28,6 +36,15 @@ def view(store: dict[str, Any], key: Secret) -> dict[str, Any]:
 def folders(value: Any) -> list[list[str]]:
     """`[[id, name], …]`, the first of them where new orders go."""
     return [[str(folder_id), _text(name)] for folder_id, name in as_map(value).items()]
+
+
+def harmless(settings: dict[str, Any]) -> dict[str, Any]:
+    """Settings that say how the store is set up and nothing of whose it is: short plain values of names that we know."""
+    return {name: item for name, item in settings.items() if name in _HARMLESS and _is_short(item)}
+
+
+def _is_short(item: Any) -> bool:
+    return isinstance(item, int | float | Decimal) or (isinstance(item, str) and len(item) <= _LONGEST and "@" not in item)
 
 
 def without_secrets(value: Any, key: Secret) -> Any:

@@ -22,7 +22,16 @@ def test_the_view_has_what_people_look_at_in_order_desks_order() -> None:
 
     assert (seen["id"], seen["name"], seen["timezone"], seen["locale"]) == ("11", "Test Store", "America/Los_Angeles", "en_US")
     assert seen["folders"] == [["21656", "Closed"], ["21654", "New"], ["21655", "Prepared"]]
-    assert seen["settings"] == {"timezone": "America/Los_Angeles", "locale_code": "en_US", "orders_per_page": 50, "shipping_methods": []}
+    assert seen["settings"] == {"timezone": "America/Los_Angeles", "locale_code": "en_US", "orders_per_page": 50}
+
+
+def test_of_the_settings_only_harmless_ones_are_kept() -> None:
+    kept = {"timezone": "Asia/Tokyo", "store_country": "JP", "date_format": "Y-m-d", "auto_update_stock_count": "1", "currency_symbol": "¥"}
+    told = {"store_email": "a@example.com", "admin_email": "b@example.com", "store_url": "https://example.com", "store_name": "Ada's", "custom_css": "a{}"}
+
+    seen = view({**STORE, "settings": {**kept, **told, "weight_unit": {"email": "c@example.com"}, "locale_code": "d@example.com" * 20}}, KEY)
+
+    assert seen["settings"] == kept
 
 
 @pytest.mark.parametrize(
