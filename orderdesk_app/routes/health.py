@@ -8,6 +8,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from orderdesk_app import __version__, wiring
+from orderdesk_app.context import ALL_SCOPES
 from orderdesk_app.services.health import Checked
 
 _STARTED = time.time()
@@ -42,6 +43,8 @@ async def detailed(request: Request) -> Response:
         )
     if not actor.is_admin:
         return JSONResponse({"error": "forbidden", "message": "This is for admins."}, 403)
+    if actor.scopes != ALL_SCOPES:  # a key for a few things, in the hands of an agent, is no admin
+        return JSONResponse({"error": "forbidden", "message": "This is for admins: send the account's master key, or a key with every permission."}, 403)
     checked = await house.health.check()
     parts: dict[str, Any] = {
         "status": _word(checked),

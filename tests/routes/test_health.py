@@ -9,7 +9,7 @@ import psycopg
 import pytest
 
 from orderdesk_app import wiring
-from orderdesk_app.context import Role
+from orderdesk_app.context import Actor, Role, Scope, Via
 from orderdesk_app.services import health
 from orderdesk_app.services.sessions import COOKIE
 from tests.door import Inside
@@ -145,6 +145,19 @@ async def test_a_signed_in_admin_sees_details_and_a_member_does_not(inside: Insi
         chief, member, garbled = [(await http.get("/health/detailed", headers={"cookie": f"{COOKIE}={cookie}"})).status_code for cookie in (*cookies, "a.b.c")]
 
     assert (chief, member, garbled) == (200, 403, 401)
+
+
+async def test_an_admins_narrow_key_opens_no_details(inside: Inside) -> None:
+    async with inside() as http:
+        house = wiring.current()
+        admin = (await house.access.by_token(MASTER_KEY)).actor
+        person = Actor(admin.tenant_id, role=admin.role, via=Via.WEB)
+        _, narrow = await house.keys.create(person, "reads", [Scope.ORDERS_READ])
+        _, wide = await house.keys.create(person, "does all", list(Scope))
+        answers = [await http.get("/health/detailed", headers={"authorization": f"Bearer {key.reveal()}"}) for key in (narrow, wide)]
+
+    assert [answer.status_code for answer in answers] == [403, 200]
+    assert "every permission" in answers[0].json()["message"]
 
 
 async def test_details_can_be_switched_off(inside: Inside) -> None:
