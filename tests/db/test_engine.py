@@ -299,3 +299,16 @@ async def test_postgres_that_went_away_for_a_moment_is_found_again(postgres, pos
     assert await names(database) == []
     await asyncio.gather(*(names(database) for _ in range(5)))
     await database.close()
+
+
+async def test_a_short_question_sees_what_is_committed_and_waits_for_no_write(database):
+    async with database.write() as session:
+        session.add(Tenant(name="Ada", role="member"))
+
+    async with database.write() as session:
+        session.add(Tenant(name="Bert", role="member"))
+        await session.flush()
+        told = await asyncio.wait_for(database.ask("SELECT name FROM tenants WHERE name IN (:first, :second)", {"first": "Ada", "second": "Bert"}), 5)
+
+    assert told == [("Ada",)]
+    assert await database.ask("SELECT count(*) FROM tenants", {}) == [(2,)]
