@@ -213,7 +213,7 @@ async def speak(settings: Settings) -> None:
         given = settings.admin_master_key.get_secret_value()
         await house.tenants.ensure_admin(master_key=Secret(given) if given else None, has_webui=True)  # whoever has no key yet is told so by the first call
         serving = asyncio.create_task(
-            serve_stdio(house.runner, house.access, settings.orderdesk_mcp_key.get_secret_value(), grace_seconds=settings.http_timeout)
+            serve_stdio(house.runner, house.access, house.sign_in, settings.orderdesk_mcp_key.get_secret_value(), grace_seconds=settings.http_timeout)
         )
         await asyncio.wait({serving, asyncio.create_task(stopped.wait())}, return_when=asyncio.FIRST_COMPLETED)
     if not serving.done():

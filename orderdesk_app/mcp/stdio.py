@@ -16,6 +16,7 @@ from orderdesk_app.errors import AuthFailed, ConfigurationError
 from orderdesk_app.mcp.body import PARSE_ERROR
 from orderdesk_app.mcp.server import AgentDoor
 from orderdesk_app.services.access import Access, Principal
+from orderdesk_app.services.signin import SignIn
 from orderdesk_app.tools.runner import Runner
 
 Frame = SessionMessage | Exception  # an exception stands for a line that was no message
@@ -38,7 +39,7 @@ class StdioCaller:
         self._key = key
 
 
-async def serve_stdio(runner: Runner, access: Access, key: str, *, grace_seconds: float) -> None:
+async def serve_stdio(runner: Runner, access: Access, sign_in: SignIn, key: str, *, grace_seconds: float) -> None:
     """Serve until stdin ends and what was asked before is answered (for `grace_seconds` at most). `key` may be empty: then tenant_use_master_key signs in.
 
     Raises ConfigurationError for a wrong ORDERDESK_MCP_KEY.
@@ -47,9 +48,11 @@ async def serve_stdio(runner: Runner, access: Access, key: str, *, grace_seconds
     if key:
         caller.sign_in(Secret(key))
         try:
-            await caller.principal()
+            principal = await access.by_token(key, via=Via.STDIO)
         except AuthFailed as error:
+            await sign_in.write_down_bad_key(via=Via.STDIO)
             raise ConfigurationError("ORDERDESK_MCP_KEY: this key is not known here. Example: ORDERDESK_MCP_KEY=<a key from Settings>") from error
+        await sign_in.write_down_key(principal.actor)
 
     def who_calls(_: ServerRequestContext[Any, Any]) -> StdioCaller:
         return caller

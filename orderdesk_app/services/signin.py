@@ -73,6 +73,14 @@ class SignIn:
             raise SignInFailed("This is an access key, which is for agents. Sign in with the account's master key, or with a sign-in link.", field="master_key")
         raise SignInFailed("This master key is not known here. Copy it again, whole, or sign in with a sign-in link.", field="master_key")
 
+    async def write_down_key(self, actor: Actor) -> None:
+        """Commits the row of an agent's sign-in: `actor` showed a good key just now (over HTTP or stdio)."""
+        await self._write_down(actor.tenant_id, "sign_in.key", actor.address, credential_id=actor.credential_id, actor=actor)
+
+    async def write_down_bad_key(self, *, via: Via, address: str = "") -> None:
+        """Commits the row of a sign-in with a key that nobody has."""
+        await self._write_down(NOBODY, "sign_in.key", address, outcome=SignInFailed.code, via=via)
+
     async def make_link(self, tenant_id: TenantId) -> Secret:
         """The token of a new link for that account: good once, for 15 minutes."""
         secret = new_link_secret()
@@ -140,11 +148,19 @@ class SignIn:
         return digest(self._keyring.digest_key, secret)
 
     async def _write_down(
-        self, tenant_id: TenantId, action: str, address: str, *, credential_id: str | None = None, outcome: str = "ok", via: Via = Via.WEB
+        self,
+        tenant_id: TenantId,
+        action: str,
+        address: str,
+        *,
+        credential_id: str | None = None,
+        outcome: str = "ok",
+        via: Via = Via.WEB,
+        actor: Actor | None = None,
     ) -> None:
         SIGN_INS.labels(action.removeprefix("sign_in."), outcome).inc()
         if self._audit is not None:
-            actor = Actor(tenant_id=tenant_id, via=via, credential_id=credential_id, address=address)
+            actor = actor or Actor(tenant_id=tenant_id, via=via, credential_id=credential_id, address=address)
             await self._audit.record(Entry(actor=actor, action=action, outcome=outcome))
 
 

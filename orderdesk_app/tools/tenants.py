@@ -35,6 +35,9 @@ async def tenant_use_master_key(call: ToolCall, arguments: UseMasterKey) -> Tena
     key = Secret(arguments.master_key)
     await call.toolbox.sign_in.check_key(key, address=address, via=via)
     principal = await call.toolbox.access.by_token(key.reveal(), via=via)
+    if actor is not None:
+        principal = principal.through(actor.client_name, actor.client_version, address)
+    await call.toolbox.sign_in.write_down_key(principal.actor)
     if call.sign_in is not None:
         call.sign_in(key)
         call.given_principal = principal

@@ -155,6 +155,17 @@ def test_a_wrong_key_stops_the_start_with_a_sentence(door: Door) -> None:
     assert "Traceback" not in errors
 
 
+def test_signing_in_by_the_environment_is_written_down(door: Door) -> None:
+    before = asyncio.run(_sign_ins(door))
+
+    _pipe(_environment(door, door.reading_key), HELLO)
+    _pipe(_environment(door, "a-key-that-nobody-has"), HELLO)
+
+    good, bad = asyncio.run(_sign_ins(door))[len(before) :]
+    assert (good.via, good.outcome, bool(good.tenant_id), bool(good.credential_id)) == ("stdio", "ok", True, True)
+    assert (bad.via, bad.outcome, bad.tenant_id, bad.credential_id) == ("stdio", "AUTH_ERROR", "", None)
+
+
 def test_settings_of_servers_do_not_matter(door: Door) -> None:
     listening = {"WORKERS": "4", "HOST": "0.0.0.0", "PORT": str(door.server.port), "PUBLIC_URL": "https://orders.example.com"}
 
@@ -189,6 +200,16 @@ def test_the_web_framework_is_never_loaded(door: Door) -> None:
     done = subprocess.run([sys.executable, "-c", program], input=lines, env=_environment(door, door.key), cwd=ROOT, capture_output=True, timeout=60, check=True)
 
     assert done.stderr.decode().strip().splitlines()[-1] == "[]"
+
+
+async def _sign_ins(door: Door) -> list[AuditEntry]:
+    database = Database(door.database_url)
+    try:
+        async with database.read() as session:
+            mine = (col(AuditEntry.action) == "sign_in.key", col(AuditEntry.via) == "stdio")
+            return list((await session.exec(select(AuditEntry).where(*mine).order_by(col(AuditEntry.id)))).all())
+    finally:
+        await database.close()
 
 
 async def _rows(door: Door, client: str) -> list[AuditEntry]:

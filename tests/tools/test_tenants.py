@@ -40,6 +40,24 @@ async def flushed(small: World) -> list[AuditEntry]:
     return [row for row in await small.audit_rows() if row.tool == "tenant_use_master_key"]
 
 
+async def test_every_sign_in_leaves_its_row_before_the_answer(small: World) -> None:
+    neighbour = await small.neighbour.principal()
+    small.house.limits.sign_in._burst = 10
+
+    await small.house.runner.run(None, "tenant_use_master_key", {"master_key": small.owner.key.reveal()}, sign_in=lambda _: None)
+    over_http = neighbour.through("an agent", "7", "203.0.113.9")
+    await small.house.runner.run(over_http, "tenant_use_master_key", {"master_key": small.owner.key.reveal()})
+
+    owner = (await small.owner.principal()).actor
+    async with small.house.database.read() as session:
+        rows = (await session.exec(select(AuditEntry).where(col(AuditEntry.action) == "sign_in.key").order_by(col(AuditEntry.id)))).all()
+    assert [(row.tenant_id, row.credential_id, row.via, row.outcome) for row in rows] == [
+        (owner.tenant_id, owner.credential_id, "stdio", "ok"),
+        (owner.tenant_id, owner.credential_id, "mcp", "ok"),
+    ]
+    assert (rows[1].client_name, rows[1].client_version, rows[1].address) == ("an agent", "7", "203.0.113.9")
+
+
 async def test_a_wrong_key_signs_nobody_in_and_is_written_down(small: World) -> None:
     signed_in: list[Secret] = []
 
