@@ -5,7 +5,7 @@ import json
 import shutil
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -66,7 +66,7 @@ def _on(engine: str, database_url: str | None, folder: Path, *, has_webui: bool)
 async def _all_at_once(engine: str, ours: Server, upstream: Server, made: World) -> list[Figure]:
     connections = [await Connection.open(ours.port) for _ in range(IDENTICAL)]
     stores = made.store_ids
-    calls = {
+    calls: dict[str, Callable[[int], Call]] = {
         "stores_list": lambda number: call("stores_list", {}, token=made.token),
         "stores_resolve": lambda number: call("stores_resolve", {"identifier": f"Shop {stores[number % STORES]}"}, token=made.token),
         "stores_use_store": lambda number: call("stores_use_store", {"identifier": stores[number % STORES]}, token=made.token),

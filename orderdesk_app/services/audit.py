@@ -60,6 +60,8 @@ class Audit:
         self._queue: asyncio.Queue[_Line] = asyncio.Queue(_QUEUE)
         self._taken: list[_Line] = []  # out of the queue and not committed yet: kept when a commit fails
         self._committing = asyncio.Lock()
+        self._recorded: dict[str, _Line] = {}  # rows of writes whose callers wait for them
+        self._recording = asyncio.Lock()
         self._something, self._hurry = asyncio.Event(), asyncio.Event()
         self._is_stopping = False
         self._flusher: asyncio.Task[None] | None = None
@@ -82,9 +84,27 @@ class Audit:
         await self.flush()
 
     async def record(self, entry: Entry) -> None:
-        """Commit the row now. A row that cannot be committed is an error: no write goes unrecorded."""
-        if self._enabled:
-            await self._commit([(entry, _arguments(entry))], "write")
+        """Commit the row now, together with those that came while others were committed. A row that cannot be committed is an error: no write goes unrecorded."""
+        if not self._enabled:
+            return
+        line: _Line = (entry, _arguments(entry))
+        self._recorded[entry.id] = line
+        try:
+            async with self._recording:
+                if entry.id not in self._recorded:
+                    return  # whoever was in line before has taken it along
+                lines = list(self._recorded.values())
+                try:
+                    await self._commit(lines, "write")
+                except Exception:
+                    if len(lines) == 1:
+                        raise
+                    lines = [line]  # no other's row is to blame for ours
+                    await self._commit(lines, "write")
+                for done, _ in lines:
+                    self._recorded.pop(done.id, None)
+        finally:
+            self._recorded.pop(entry.id, None)
 
     async def note(self, entry: Entry) -> None:
         """Queue the row; waits while the queue is full."""

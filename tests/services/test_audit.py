@@ -257,3 +257,36 @@ async def test_rows_committed_are_counted_by_kind(audit: Audit, entry: MakeEntry
 
     assert (counted("audit_rows", kind="write"), counted("audit_rows", kind="read")) == (before[0] + 1, before[1] + 1)
     assert counted("audit_waiting") == 0
+
+
+async def test_rows_recorded_at_the_same_time_are_committed_together(
+    audit: Audit, database: Database, monkeypatch: pytest.MonkeyPatch, entry: MakeEntry
+) -> None:
+    commit, sizes = audit._commit, []
+
+    async def counted(lines: Any, kind: str) -> None:
+        sizes.append(len(lines))
+        await commit(lines, kind)
+
+    monkeypatch.setattr(audit, "_commit", counted)
+
+    await asyncio.gather(*(audit.record(entry()) for _ in range(64)))
+
+    assert sum(sizes) == 64
+    assert len(sizes) < 4
+    assert audit._recorded == {}
+
+
+async def test_a_row_that_cannot_be_committed_fails_alone(audit: Audit, monkeypatch: pytest.MonkeyPatch, entry: MakeEntry) -> None:
+    commit, bad = audit._commit, entry()
+
+    async def strict(lines: Any, kind: str) -> None:
+        if any(line[0].id == bad.id for line in lines):
+            raise OSError("not this one")
+        await commit(lines, kind)
+
+    monkeypatch.setattr(audit, "_commit", strict)
+
+    told = await asyncio.gather(audit.record(bad), *(audit.record(entry()) for _ in range(5)), return_exceptions=True)
+
+    assert [type(answer) for answer in told] == [OSError, *[type(None)] * 5]
