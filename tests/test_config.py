@@ -274,7 +274,7 @@ def test_no_setting_is_declared_and_unread() -> None:
 
 def test_only_the_settings_read_the_environment() -> None:
     """Reflex and the build take theirs from the environment; no decision of ours does."""
-    allowed = {"frontend.py", "cli.py", "server.py"}
+    allowed = {"frontend.py", "cli.py"}
     readers = {path.name for path in ROOT.glob("orderdesk_app/**/*.py") if re.search(r"os\.(environ|getenv)", path.read_text(encoding="utf-8"))}
 
     assert readers <= allowed
