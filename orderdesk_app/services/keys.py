@@ -16,7 +16,7 @@ from orderdesk_app.db.engine import Database
 from orderdesk_app.db.keys import Credential
 from orderdesk_app.db.owned import owned
 from orderdesk_app.db.sessions import Session
-from orderdesk_app.db.signals import EVERYTHING, Signals
+from orderdesk_app.db.signals import Signals
 from orderdesk_app.db.signin import SignInLink
 from orderdesk_app.db.tenants import Tenant
 from orderdesk_app.errors import Conflict, NotFound, PermissionDenied, ValidationFailed
@@ -66,9 +66,8 @@ class Keys:
         self._database, self._keyring, self._signals = database, keyring, signals
         self._passwords = passwords or Passwords()
         self._clock = clock
-        self._verified: OrderedDict[bytes, tuple[TenantId, float]] = OrderedDict()
+        self._verified: OrderedDict[bytes, tuple[bytes | None, float]] = OrderedDict()  # by digest: the hash that a key was found to fit, and until when
         self._flight = SingleFlight()
-        signals.subscribe(self._hear)
 
     async def list(self, actor: Actor) -> list[KeyView]:
         """The account's keys that work, the newest first."""
@@ -201,8 +200,9 @@ class Keys:
         return digest(self._keyring.digest_key, token)
 
     async def _is_verified(self, row: Credential, key: Secret) -> bool:
-        _, until = self._verified.get(row.digest, (row.tenant_id, 0.0))
-        if until > self._clock():
+        # The row has just been read: a revoked key is not in it, and another hash is verified anew. So no news of the account undoes this.
+        fitted, until = self._verified.get(row.digest, (None, 0.0))
+        if fitted == row.bcrypt and until > self._clock():
             return True
         # Many first calls at once with one key are one check.
         return await self._flight.do(row.digest.hex(), lambda: self._verify(row, key))
@@ -210,7 +210,7 @@ class Keys:
     async def _verify(self, row: Credential, key: Secret) -> bool:
         if row.bcrypt is None or not await self._passwords.is_hash_of(row.bcrypt, key):
             return False
-        self._verified[row.digest] = (row.tenant_id, self._clock() + VERIFIED_SECONDS)
+        self._verified[row.digest] = (row.bcrypt, self._clock() + VERIFIED_SECONDS)
         if len(self._verified) > _MOST_VERIFIED:
             self._verified.popitem(last=False)
         return True
@@ -220,14 +220,6 @@ class Keys:
         if row.last_used_at is None or moment - row.last_used_at > timedelta(seconds=_USED_SECONDS):
             async with self._database.write() as session:
                 await session.exec(update(Credential).where(col(Credential.id) == row.id).values(last_used_at=moment))
-
-    def _hear(self, topic: str) -> None:
-        if topic == EVERYTHING:
-            self._verified.clear()
-        elif topic.startswith("tenant:"):
-            tenant_id = topic.removeprefix("tenant:")
-            for name in [name for name, (owner, _) in self._verified.items() if owner == tenant_id]:
-                del self._verified[name]
 
 
 def _only_people(actor: Actor) -> None:
