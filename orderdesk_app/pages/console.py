@@ -4,6 +4,7 @@ from typing import Any
 
 import reflex as rx
 
+from orderdesk_app import wiring
 from orderdesk_app.components.native import post_form
 from orderdesk_app.components.page import Page
 from orderdesk_app.components.pieces import ago, badge, bones, callout, copy_button, empty, icon, secret_input
@@ -18,6 +19,9 @@ def console() -> rx.Component:
         _history(),
         class_name="stack",
     )
+
+
+TOOLSETS = tuple(dict.fromkeys(tool.toolset.capitalize() for tool in wiring.tools()))
 
 
 def _tools() -> rx.Component:
@@ -35,10 +39,15 @@ def _tools() -> rx.Component:
             key=tool["name"],
         )
 
+    def group(toolset: str) -> rx.Component:
+        mine = rx.foreach(S.tools, lambda tool: rx.cond(tool["toolset"] == toolset, entry(tool)))
+        return rx.el.div(rx.el.h3(toolset, class_name="dim small tools-of"), rx.el.ul(mine), custom_attrs={"data-group": toolset})
+
     return rx.el.section(
-        rx.el.label("Tools", html_for="find-tool", class_name="sr"),
+        rx.el.h2("Tools", class_name="sr"),
+        rx.el.label("Find a tool", html_for="find-tool", class_name="sr"),
         rx.el.input(type="search", id="find-tool", placeholder="Find a tool", class_name="input", auto_complete="off", custom_attrs={"data-filters": "tools"}),
-        rx.cond(S.loaded, rx.el.ul(rx.foreach(S.tools, entry), id="tools", class_name="tools"), bones("100%", "100%", "100%", "100%")),
+        rx.cond(S.loaded, rx.el.div(*(group(name) for name in TOOLSETS), id="tools", class_name="tools"), bones("100%", "100%", "100%", "100%")),
         rx.el.p("No tool has that name.", class_name="dim small", hidden=True, custom_attrs={"data-none": "1"}),
         class_name="panel stack tight tool-list",
         aria_label="Tools",
