@@ -26,16 +26,6 @@ class StoreRecord:
         """Names the bucket, the locks and the cache tag of this Order Desk store, whichever tenant has it."""
         return f"{self.api_url}|{self.store_id}"
 
-    def folder_name(self, folder_id: object) -> str | None:
-        """The name of a folder by its id (Order Desk writes ids as numbers in orders, as text in settings)."""
-        wanted = str(folder_id)
-        return next((name for id_, name in self.folders if id_ == wanted), None)
-
-    def folder_id(self, name: str) -> str | None:
-        """The id of the folder of that name, compared after trimming and case folding."""
-        wanted = name.strip().casefold()
-        return next((id_ for id_, known in self.folders if known.strip().casefold() == wanted), None)
-
 
 @dataclass(frozen=True, slots=True)
 class OpenStore:

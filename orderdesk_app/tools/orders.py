@@ -7,7 +7,6 @@ from typing_extensions import TypedDict
 
 from orderdesk_app.context import OrderId, Scope
 from orderdesk_app.errors import Conflict
-from orderdesk_app.orderdesk.merge import READ_ONLY, WRITABLE
 from orderdesk_app.services.order_search import OrderQuery
 from orderdesk_app.tools.arguments import Arguments, DigitsId, StoreIdentifier, TextId
 from orderdesk_app.tools.catalogue import ToolCall, tool
@@ -17,9 +16,6 @@ from orderdesk_app.tools.views import Showing, check_fields, folder_name, plain,
 
 _SHOWING = Showing()
 _MOST_FIELDS = 100
-_SORTABLE = tuple(
-    sorted({*WRITABLE, *READ_ONLY, "shipping_last_name", "customer_last_name"} - {"cc_number", "order_history", "order_items", "order_notes", "folder_name"})
-)
 
 Order = Annotated[
     dict[str, Any],
