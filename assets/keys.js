@@ -60,7 +60,7 @@
       return;
     }
     if (target instanceof HTMLDialogElement) { target.close(); return; }  // the backdrop belongs to the dialog
-    if (target.closest("dialog.drawer a, dialog.palette a")) target.closest("dialog").close();
+    if (target.closest("dialog.drawer a, dialog.palette a, dialog.palette button")) target.closest("dialog").close();
   });
 
   // A form says that it works, and cannot be sent twice.
@@ -112,13 +112,13 @@
   };
 
   // The palette
-  const entries = () => all("#palette li:not([hidden]) a");
+  const entries = () => all("#palette li:not([hidden]) [role=option]");
   let chosen = 0;
   const choose = (index) => {
     const found = entries();
     if (!found.length) return;
     chosen = (index + found.length) % found.length;
-    all("#palette a").forEach((entry) => entry.classList.remove("chosen"));
+    all("#palette [role=option]").forEach((entry) => entry.classList.remove("chosen"));
     found[chosen].classList.add("chosen");
     found[chosen].scrollIntoView({ block: "nearest" });
     one("#palette input")?.setAttribute("aria-activedescendant", found[chosen].id);
@@ -180,8 +180,60 @@
     });
     Object.entries(ranges).forEach(([name, found]) => CSS.highlights.set(`json-${name}`, new Highlight(...found.slice(0, 60000))));
   };
+  // A result as a tree: the first level stands open, others fill when they are opened. Numbers keep their digits.
+  class Digits { constructor(text) { this.text = text; } }
+  const element = (tag, name, text) => { const made = document.createElement(tag); made.className = name; made.textContent = text; return made; };
+  const leaf = (value) => (value instanceof Digits
+    ? element("span", "json-number", value.text)
+    : element("span", typeof value === "string" ? "json-text" : "json-word", JSON.stringify(value)));
+  const branch = (name, value, depth) => {
+    const item = document.createElement("li");
+    const entries = value && typeof value === "object" && !(value instanceof Digits) ? Object.entries(value) : [];
+    if (!entries.length) {
+      item.append(element("span", "json-key", name), ": ", value && typeof value === "object" && !(value instanceof Digits) ? element("span", "dim", "empty") : leaf(value));
+      return item;
+    }
+    const details = document.createElement("details");
+    const summary = document.createElement("summary");
+    const words = Array.isArray(value) ? ["entry", "entries"] : ["field", "fields"];
+    summary.append(element("span", "json-key", name), " ", element("span", "dim small", `${entries.length} ${words[entries.length === 1 ? 0 : 1]}`));
+    details.append(summary);
+    const fill = () => { if (details.childElementCount === 1) details.append(grown(entries, depth + 1)); };
+    details.addEventListener("toggle", fill);
+    if (depth < 1) { fill(); details.open = true; }
+    item.append(details);
+    return item;
+  };
+  const grown = (entries, depth) => {
+    const list = document.createElement("ul");
+    list.append(...entries.map(([name, value]) => branch(name, value, depth)));
+    return list;
+  };
+  const planted = new WeakMap();
+  const grow = () => all("[data-tree]").forEach((place) => {
+    const text = document.getElementById(place.dataset.tree)?.textContent || "";
+    if (planted.get(place) === text) return;
+    planted.set(place, text);
+    try {
+      const value = JSON.parse(text, (_, part, context) => (typeof part === "number" ? new Digits(context?.source ?? String(part)) : part));
+      place.replaceChildren(grown(Object.entries(value), 0));
+    } catch {
+      place.replaceChildren(element("p", "dim", "This result is no tree. Look at it as Raw."));
+    }
+  });
+
+  // A result that comes outside the window (below the form on a phone, above the history) is brought into it.
+  let lastResult = "";
+  const bring = () => {
+    const region = one("[data-result]");
+    const call = region?.dataset.result || "";
+    if (call === lastResult) return;
+    lastResult = call;
+    const { top } = call ? region.getBoundingClientRect() : { top: 0 };
+    if (call && (top < 0 || top > innerHeight - 160)) region.scrollIntoView({ block: "start" });
+  };
   let asked = false;
-  const settle = () => { asked = false; reopen(); colour(); };
+  const settle = () => { asked = false; reopen(); colour(); grow(); bring(); };
   const look = () => { if (!asked) { asked = true; requestAnimationFrame(settle); } };
   new MutationObserver(look).observe(document.documentElement, { childList: true, subtree: true, characterData: true, attributes: true, attributeFilter: ["data-reopens"] });
   look();

@@ -58,6 +58,19 @@ class Scope(StrEnum):
     ORDERS_WRITE = "orders:write"
     PRODUCTS_READ = "products:read"
 
+    @property
+    def words(self) -> str:
+        """The permission as people read it."""
+        return _SCOPE_WORDS[self]
+
+
+_SCOPE_WORDS = {
+    Scope.STORES_READ: "See stores",
+    Scope.STORES_WRITE: "Connect and disconnect stores",
+    Scope.ORDERS_READ: "Read orders",
+    Scope.ORDERS_WRITE: "Change orders",
+    Scope.PRODUCTS_READ: "Read products",
+}
 
 ALL_SCOPES = frozenset(Scope)
 

@@ -7,7 +7,7 @@ from typing import Any
 import reflex as rx
 from reflex_components_core.base.error_boundary import ErrorBoundary
 
-from orderdesk_app import pages
+from orderdesk_app import pages, wiring
 from orderdesk_app.components.frame import Viewer, frame
 from orderdesk_app.components.page import Page
 from orderdesk_app.observability import ERRORS, log
@@ -47,6 +47,7 @@ app.add_middleware(Guard(), index=0)
 
 _PAGES = every_page()
 _MENU = [page for page in _PAGES if page.section != "none"]
+_TOOLS = [(tool.name, tool.title) for tool in wiring.tools()]
 _PERSON: Any = Person  # on its class, a state's attributes are variables of the browser
 _VIEWER = Viewer(
     name=_PERSON.name,
@@ -61,7 +62,7 @@ _VIEWER = Viewer(
 
 for _page in _PAGES:
     app.add_page(
-        frame(_page, _MENU, _VIEWER, _page.draw()),
+        frame(_page, _MENU, _TOOLS, _VIEWER, _page.draw()),
         route=_page.route,
         title=f"{_page.title} · Order Desk agents",
         description="AI assistants and people work on Order Desk orders.",

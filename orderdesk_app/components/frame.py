@@ -27,8 +27,8 @@ class Viewer:
     choose_store: Any  # the handler that makes one the active one
 
 
-def frame(page: Page, menu: Sequence[Page], viewer: Viewer, content: rx.Component) -> rx.Component:
-    """The page in its frame, or alone when it is for people who are not signed in."""
+def frame(page: Page, menu: Sequence[Page], tools: Sequence[tuple[str, str]], viewer: Viewer, content: rx.Component) -> rx.Component:
+    """The page in its frame, or alone when it is for people who are not signed in. `tools` are (name, title), for the palette."""
     if page.is_public:
         return rx.el.div(rx.el.main(content, id="main"), class_name="alone")
     return rx.el.div(
@@ -43,7 +43,7 @@ def frame(page: Page, menu: Sequence[Page], viewer: Viewer, content: rx.Componen
             class_name="frame",
         ),
         rx.el.dialog(_menu(menu, viewer, with_keys=False), id="drawer", class_name="drawer", aria_label="Menu"),
-        _palette(menu),
+        _palette(menu, tools, viewer),
         _shortcuts(menu),
         _notices(viewer),
         _offline(),
@@ -152,24 +152,43 @@ def _switcher(viewer: Viewer) -> rx.Component:
     )
 
 
-def _palette(menu: Sequence[Page]) -> rx.Component:
-    def entry(page: Page, number: int) -> rx.Component:
-        return rx.el.li(
-            go(icon(page.icon), page.title, to=page.route, id=f"palette-{number}", role="option"), role="presentation", custom_attrs={"data-words": page.title}
+def _palette(menu: Sequence[Page], tools: Sequence[tuple[str, str]], viewer: Viewer) -> rx.Component:
+    def entry(identity: str, name: str, title: str, kind: str, to: str, words: str) -> rx.Component:
+        option = go(icon(name), rx.el.span(title, class_name="grow"), rx.el.span(kind, class_name="dim small"), to=to, id=f"palette-{identity}", role="option")
+        return rx.el.li(option, role="presentation", custom_attrs={"data-words": words})
+
+    def store(row: Any) -> rx.Component:
+        option = rx.el.button(
+            icon("store"),
+            rx.el.span("Use ", row["name"], class_name="grow cut"),
+            rx.el.span("Store", class_name="dim small"),
+            type="button",
+            on_click=viewer.choose_store(row["id"]),
+            id="palette-store-" + row["id"],
+            role="option",
+            tab_index=-1,
         )
+        return rx.el.li(option, role="presentation", custom_attrs={"data-words": "use store " + row["name"]}, key=row["id"])
 
     return rx.el.dialog(
         rx.el.input(
             type="text",
-            placeholder="Go to a page…",
-            aria_label="Go to a page",
+            placeholder="A page, a store or a tool…",
+            aria_label="Find a page, a store or a tool",
             role="combobox",
             aria_expanded="true",
             aria_controls="palette-list",
             auto_complete="off",
             custom_attrs={"data-filters": "palette-list"},
         ),
-        rx.el.ul(*[entry(page, number) for number, page in enumerate(menu)], id="palette-list", role="listbox", aria_label="Pages"),
+        rx.el.ul(
+            *[entry(f"page-{number}", page.icon, page.title, "Page", page.route, page.title) for number, page in enumerate(menu)],
+            rx.foreach(viewer.stores, store),
+            *[entry(f"tool-{name}", "terminal", title, "Tool", f"/console?tool={name}", f"{title} {name}") for name, title in tools],
+            id="palette-list",
+            role="listbox",
+            aria_label="Pages, stores and tools",
+        ),
         rx.el.p("Nothing has that name.", class_name="none", hidden=True, custom_attrs={"data-none": "1"}),
         id="palette",
         class_name="palette",

@@ -169,11 +169,17 @@ def _result() -> rx.Component:
         role="region",
         aria_label="Result as a table",
     )
+    # Grown by keys.js from the text beside it, which is also what is copied.
+    tree = rx.el.div(
+        key=S.call, class_name="code result-body tree", tab_index=0, role="region", aria_label="Result as a tree", custom_attrs={"data-tree": "result"}
+    )
+    to_copy = rx.el.pre(S.result, id="result", hidden=True)
     filled = rx.el.div(
         head,
         rx.cond(~S.ok, callout(S.message)),
         rx.el.div(
-            view("result", "Result"),
+            view("raw", "Raw"),
+            rx.cond(S.has_tree, view("tree", "Tree")),
             rx.cond(S.rows.length() > 0, view("table", "Table")),
             view("request", "Request"),
             class_name="segments",
@@ -182,7 +188,8 @@ def _result() -> rx.Component:
         ),
         rx.match(
             S.view,
-            ("table", rx.fragment(table, rx.el.pre(S.result, id="result", hidden=True))),  # there is something to copy in every view
+            ("table", rx.fragment(table, to_copy)),
+            ("tree", rx.fragment(tree, to_copy)),
             ("request", rx.el.pre(S.request, id="result", class_name="code result-body", tab_index=0, custom_attrs={"data-json": "1"}, aria_label="Request")),
             rx.el.pre(S.result, id="result", class_name="code result-body", tab_index=0, custom_attrs={"data-json": "1"}, aria_label="Result"),
         ),
@@ -198,6 +205,7 @@ def _result() -> rx.Component:
         class_name="panel result",
         aria_live="polite",
         aria_label="Result",
+        custom_attrs={"data-result": S.call},
     )
 
 

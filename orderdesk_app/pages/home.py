@@ -18,7 +18,15 @@ def home() -> rx.Component:
         rx.cond(S.is_newcomer, _steps()),
         rx.cond(
             S.loaded,
-            rx.el.div(rx.foreach(S.tiles, _tile), class_name="four"),
+            rx.el.div(
+                rx.el.div(rx.foreach(S.tiles, _tile), class_name="four"),
+                rx.el.div(
+                    rx.el.button("Show as table", type="button", class_name="button small bare", on_click=S.show_table, aria_pressed=S.as_table),
+                    class_name="row apart-end",
+                ),
+                _by_hour(),
+                class_name="stack tight",
+            ),
             rx.el.div(*[rx.el.div(bones("40%", "60%", "100%"), class_name="panel") for _ in range(4)], class_name="four"),
         ),
         rx.el.div(_latest(), _stores(), class_name="two"),
@@ -43,10 +51,30 @@ def _tile(tile: Any) -> rx.Component:
             custom_attrs={"viewBox": "0 0 240 36", "preserveAspectRatio": "none", "aria-hidden": "true", "focusable": "false"},
             class_name="spark",
         ),
-        rx.el.p(tile["told"], class_name="sr"),
+        rx.el.p(tile["finding"], class_name="dim small"),
         class_name="panel tile",
         aria_label=tile["name"],
     )
+
+
+def _by_hour() -> rx.Component:
+    """The curves as a table: for everybody who asks, and for screen readers always."""
+
+    def row(hour: Any) -> rx.Component:
+        return rx.el.tr(
+            rx.el.th(hour["since"], scope="row"),
+            *[rx.el.td(hour[name], class_name="number") for name in ("calls", "errors", "median", "saved")],
+            key=hour["since"],
+        )
+
+    heads = ("Calls", "Errors", "Median duration", "Saved by cache")
+    table = rx.el.table(
+        rx.el.caption("The last 24 hours, the newest first", class_name="sr"),
+        rx.el.thead(rx.el.tr(rx.el.th("Hour from (UTC)", scope="col"), *[rx.el.th(words, scope="col", class_name="number") for words in heads])),
+        rx.el.tbody(rx.foreach(S.hours, row)),
+        class_name="table",
+    )
+    return rx.el.div(rx.el.div(table, class_name="scroll"), class_name=rx.cond(S.as_table, "panel flush", "sr"))
 
 
 def _steps() -> rx.Component:

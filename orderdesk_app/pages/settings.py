@@ -12,14 +12,6 @@ from orderdesk_app.states.settings import SettingsState
 
 S: Any = SettingsState  # on its class, a state's attributes are variables of the browser
 
-SCOPES = {
-    Scope.STORES_READ: "See stores",
-    Scope.STORES_WRITE: "Connect and disconnect stores",
-    Scope.ORDERS_READ: "Read orders",
-    Scope.ORDERS_WRITE: "Change orders",
-    Scope.PRODUCTS_READ: "Read products",
-}
-
 
 def settings() -> rx.Component:
     return rx.el.div(_keys(), _connect(), _master(), _system(), _make_dialog(), class_name="stack wide")
@@ -91,8 +83,7 @@ def _revoke_dialog(key: Any) -> rx.Component:
 def _make_dialog() -> rx.Component:
     wrong = rx.cond(S.problem_form == "key", S.problem, "")
     boxes = [
-        rx.el.label(rx.el.input(type="checkbox", name="scopes", value=str(scope), default_checked=True), words, class_name="check")
-        for scope, words in SCOPES.items()
+        rx.el.label(rx.el.input(type="checkbox", name="scopes", value=str(scope), default_checked=True), scope.words, class_name="check") for scope in Scope
     ]
     return dialog(
         "make-key",

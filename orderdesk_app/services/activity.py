@@ -66,8 +66,9 @@ class StoreState:
 
 @dataclass(frozen=True, slots=True)
 class Day:
-    """The last 24 hours. Lists hold one number an hour, the oldest first; `median_ms` is None without calls."""
+    """The 24 hours since `since` (UTC). Lists hold one number an hour, the oldest first; `median_ms` is None without calls."""
 
+    since: datetime = field(default_factory=lambda: now() - timedelta(hours=HOURS))
     calls: int = 0
     errors: int = 0
     median_ms: float | None = None
@@ -114,7 +115,7 @@ class Activity:
             counts = await _counted(session, calls)
             durations = await _durations(session, calls, sum(row.calls for row in counts))
             last = await _last_of_stores(session, calls)
-        day = _summed(counts, durations, last)
+        day = _summed(start, counts, durations, last)
         if len(self._days) >= _MOST_DAYS:
             self._days.clear()
         self._days[actor.tenant_id] = (mark, started, day)
@@ -192,7 +193,7 @@ async def _last_of_stores(session: AsyncSession, calls: Subquery) -> dict[str, t
     return {row.store_row_id: (row.at, row.outcome) for row in rows}
 
 
-def _summed(counts: Sequence[Any], durations: Sequence[Any], last: dict[str, tuple[datetime, str]]) -> Day:
+def _summed(since: datetime, counts: Sequence[Any], durations: Sequence[Any], last: dict[str, tuple[datetime, str]]) -> Day:
     calls, errors, saved = [0] * HOURS, [0] * HOURS, [0] * HOURS
     of_stores: dict[str, tuple[int, int]] = defaultdict(lambda: (0, 0))
     for row in counts:
@@ -208,6 +209,7 @@ def _summed(counts: Sequence[Any], durations: Sequence[Any], last: dict[str, tup
     # Each duration stands for as many calls as its hour had for each one that was read.
     weighed = [(duration, calls[hour] / len(times[hour])) for hour in range(HOURS) for duration in times[hour]]
     return Day(
+        since=since,
         calls=sum(calls),
         errors=sum(errors),
         median_ms=_median(weighed) if weighed else None,

@@ -82,9 +82,9 @@ class Keys:
         if not 1 <= len(name) <= _LONGEST_NAME or not name.isprintable():
             raise ValidationFailed(f"A key's name has 1 to {_LONGEST_NAME} characters on one line. Choose another.", field="name")
         if not scopes:
-            raise ValidationFailed("A key needs at least one scope. Choose what it may do.", field="scopes")
+            raise ValidationFailed("A key needs at least one permission. Choose what it may do.", field="scopes")
         if not set(scopes) <= actor.scopes:
-            raise PermissionDenied("A key cannot be allowed more than you are. Choose fewer scopes.", field="scopes")
+            raise PermissionDenied("A key cannot be allowed more than you are. Choose fewer permissions.", field="scopes")
         key = new_access_key()
         row = Credential(
             tenant_id=actor.tenant_id,

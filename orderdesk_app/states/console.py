@@ -80,7 +80,8 @@ class ConsoleState(Person):
     request: str = ""
     columns: list[str] = []
     rows: list[list[str]] = []
-    view: str = "result"
+    has_tree: bool = False  # a text that is cut short is no JSON
+    view: str = "raw"
     history: list[CallRow] = []
 
     @rx.event
@@ -112,7 +113,7 @@ class ConsoleState(Person):
     @rx.event
     @act
     async def show(self, view: str) -> None:
-        self.view = view if view in ("result", "table", "request") else "result"
+        self.view = view if view in ("raw", "tree", "table", "request") else "raw"
 
     @rx.event
     @act
@@ -165,7 +166,7 @@ class ConsoleState(Person):
 
     def _forget_result(self) -> None:
         self.call = self.result = self.request = self.code = self.message = ""
-        self.columns, self.rows, self.view = [], [], "result"
+        self.columns, self.rows, self.view = [], [], "raw"
 
     def _show_result(self, call: PastCall) -> None:
         text = _shown(call.result)
@@ -173,13 +174,13 @@ class ConsoleState(Person):
         self.code = "Done" if self.ok else call.outcome
         self.message = "" if self.ok else str(call.result.get("error", {}).get("message", ""))
         self.took, self.size = duration(call.duration_ms), _size(len(text.encode()))
-        self.is_cut = call.is_cut
+        self.is_cut, self.has_tree = call.is_cut, len(text) <= _SHOWN
         rest = "The rest is too large to keep. Ask for fewer rows, or name the fields that you need." if call.is_cut else "The rest is in the download."
         self.result = text if len(text) <= _SHOWN else f"{text[:_SHOWN]}\n… {rest}"
         self.request = _shown({"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": {"name": call.tool, "arguments": call.arguments}})
         self.columns, self.rows = _table(call.result)
-        if self.view == "table" and not self.rows:
-            self.view = "result"
+        if (self.view == "table" and not self.rows) or (self.view == "tree" and not self.has_tree):
+            self.view = "raw"
 
     async def _remember(self) -> None:
         house, actor = wiring.current(), self._who()

@@ -1,5 +1,7 @@
 """What Home shows: problems, four numbers of the last day, the latest, the stores' health, and a newcomer's next steps."""
 
+from collections.abc import Callable, Sequence
+from datetime import timedelta
 from typing import TypedDict
 
 import reflex as rx
@@ -17,14 +19,24 @@ _WIDTH, _HEIGHT = 240, 36
 
 
 class Tile(TypedDict):
-    """A number: what it counts, over which time, what is normal; and its curve as SVG points, told in words as well."""
+    """A number: what it counts, over which time, what is normal; and its curve as SVG points, with what is to be seen in it."""
 
     name: str
     value: str
     note: str
     points: str
-    told: str
+    finding: str
     tone: str
+
+
+class Hour(TypedDict):
+    """One hour of the curves as a row."""
+
+    since: str
+    calls: str
+    errors: str
+    median: str
+    saved: str
 
 
 class Line(TypedDict):
@@ -64,6 +76,8 @@ class HomeState(Person):
     loaded: bool = False
     problems: list[str] = []
     tiles: list[Tile] = []
+    hours: list[Hour] = []
+    as_table: bool = False
     latest: list[Line] = []
     stores: list[Health] = []
     steps: list[Step] = []
@@ -77,7 +91,7 @@ class HomeState(Person):
         records = await house.store_desk.list(actor)
         day = await house.activity.day(actor)
         of_stores = {str(record.id): record for record in records}
-        self.tiles = _tiles(day)
+        self.tiles, self.hours = _tiles(day), _hours(day)
         self.latest = [_line(happening, of_stores.get(happening.store_row_id or "")) for happening in await house.activity.latest(actor, count=15)]
         self.stores = [_health(record, day, await house.store_desk.ready_requests(record)) for record in records]
         self.problems = _problems(records, day)
@@ -85,18 +99,23 @@ class HomeState(Person):
         self.is_newcomer = not all(step["done"] for step in self.steps)
         self.loaded = True
 
+    @rx.event
+    @act
+    async def show_table(self) -> None:
+        """Show or hide the curves as a table."""
+        self.as_table = not self.as_table
+
 
 def _tiles(day: Day) -> list[Tile]:
     share = day.errors / day.calls if day.calls else 0.0
     asked = day.upstream_requests + day.saved
-    busiest = max(day.calls_by_hour)
     return [
         Tile(
             name="Calls",
             value=f"{day.calls:,}",
-            note=f"in 24\u00a0h · busiest hour {busiest:,}" if day.calls else "in 24\u00a0h",
+            note="in 24\u00a0h",
             points=_points(day.calls_by_hour),
-            told=_told("Calls an hour", day.calls_by_hour),
+            finding=_finding(day, day.calls_by_hour, "Busiest hour", "A quiet day so far"),
             tone="gray",
         ),
         Tile(
@@ -104,7 +123,7 @@ def _tiles(day: Day) -> list[Tile]:
             value=f"{day.errors:,}",
             note=f"{share:.1%} of calls in 24\u00a0h · under 2 % is normal",
             points=_points(day.errors_by_hour),
-            told=_told("Errors an hour", day.errors_by_hour),
+            finding=_finding(day, day.errors_by_hour, "Most in the hour", "None in any hour"),
             tone="red" if share >= 0.02 else "gray",
         ),
         Tile(
@@ -112,7 +131,7 @@ def _tiles(day: Day) -> list[Tile]:
             value="–" if day.median_ms is None else duration(day.median_ms),
             note="of calls in 24\u00a0h · under 1 s is normal",
             points=_points(day.median_by_hour),
-            told=_told("Median milliseconds by hour", day.median_by_hour),
+            finding=_finding(day, day.median_by_hour, "Slowest hour", "No calls to time", as_words=duration),
             tone="amber" if (day.median_ms or 0) > _SLOW_MS else "gray",
         ),
         Tile(
@@ -120,7 +139,7 @@ def _tiles(day: Day) -> list[Tile]:
             value=f"{day.saved:,}",
             note=f"of {asked:,} requests to Order Desk in 24\u00a0h",
             points=_points(day.saved_by_hour),
-            told=_told("Requests saved an hour", day.saved_by_hour),
+            finding=_finding(day, day.saved_by_hour, "Most in the hour", "Nothing was asked twice"),
             tone="gray",
         ),
     ]
@@ -133,8 +152,27 @@ def _points(values: list[int] | list[float]) -> str:
     return " ".join(f"{number * step:.1f},{_HEIGHT - 2 - value / most * (_HEIGHT - 4):.1f}" for number, value in enumerate(values))
 
 
-def _told(name: str, values: list[int] | list[float]) -> str:
-    return f"{name}, the oldest of 24 first: " + ", ".join(f"{value:.0f}" for value in values)
+def _finding(day: Day, values: Sequence[float], words: str, nothing: str, *, as_words: Callable[[float], str] = "{:,.0f}".format) -> str:
+    """What the curve shows: its highest hour, and how high that is."""
+    most = max(values)
+    return f"{words} from {_since(day, values.index(most))} UTC: {as_words(most)}" if most else nothing
+
+
+def _hours(day: Day) -> list[Hour]:
+    return [
+        Hour(
+            since=_since(day, hour),
+            calls=f"{day.calls_by_hour[hour]:,}",
+            errors=f"{day.errors_by_hour[hour]:,}",
+            median=duration(day.median_by_hour[hour]) if day.median_by_hour[hour] else "–",
+            saved=f"{day.saved_by_hour[hour]:,}",
+        )
+        for hour in reversed(range(len(day.calls_by_hour)))
+    ]
+
+
+def _since(day: Day, hour: int) -> str:
+    return f"{day.since + timedelta(hours=hour):%H:%M}"
 
 
 def _line(happening: Happening, store: StoreRecord | None) -> Line:

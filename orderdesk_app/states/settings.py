@@ -7,7 +7,7 @@ import reflex as rx
 
 from orderdesk_app import __version__, wiring
 from orderdesk_app.config import Settings
-from orderdesk_app.context import now
+from orderdesk_app.context import ALL_SCOPES, Scope, now
 from orderdesk_app.states.person import Person, act
 from orderdesk_app.states.times import ago, exact
 
@@ -55,7 +55,7 @@ class SettingsState(Person):
                     name=key.name,
                     kind=key.kind,
                     hint=f"…{key.hint}",
-                    scopes=", ".join(sorted(key.scopes)),
+                    scopes="Everything" if set(key.scopes) >= ALL_SCOPES else ", ".join(scope.words for scope in Scope if scope in key.scopes),
                     made=ago(key.created_at, moment),
                     made_exact=exact(key.created_at),
                     used=ago(key.last_used_at, moment) or "Never",

@@ -117,7 +117,7 @@ class Runner:
         if principal is None and not tool.works_signed_out:
             raise AuthFailed(SIGN_IN_FIRST)
         if principal is not None and tool.scope not in principal.actor.scopes:
-            raise PermissionDenied(f"This key may not do that: it lacks the permission {tool.scope}. Make a key with it under Settings.")
+            raise PermissionDenied(f"This key may not do that: it lacks the permission “{tool.scope.words}” ({tool.scope}). Make a key with it under Settings.")
         return ToolCall(toolbox=self._toolbox, patience=patience, given_principal=principal, sign_in=sign_in)
 
     def _entry(self, principal: Principal | None, call: ToolCall | None, outcome: Outcome, code: str, patience: Patience, started: float) -> Entry | None:

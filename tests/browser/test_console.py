@@ -121,6 +121,32 @@ async def test_a_result_is_copied_in_every_view(opens: Opens, ada: Account) -> N
     await expect(result_region(page)).to_contain_text(" kB")
 
 
+async def test_a_result_is_shown_as_a_tree_with_every_digit(site: Site, ada: Account, page: Page) -> None:
+    await open_console(page, "orders_update")
+    await form_of(page).get_by_label("order_id").fill(FIRST_ORDER)
+    await form_of(page).get_by_label("changes").fill('{"order_metadata": {"cart_id": 123456789012345678}}')
+    await run(page)
+    await result_of(page)
+
+    await page.get_by_role("group", name="Show as").get_by_role("button", name="Tree").click()
+
+    tree = page.get_by_role("region", name="Result as a tree")
+    await expect(tree).to_contain_text("order_metadata")
+    await expect(tree.get_by_text("123456789012345678", exact=True)).to_have_count(0)  # a branch fills when it is opened
+    await tree.locator("summary").filter(has_text="order_metadata").click()
+    await expect(tree.get_by_text("123456789012345678", exact=True)).to_be_visible()
+
+
+async def test_on_a_phone_the_result_comes_into_view(opens: Opens, ada: Account) -> None:
+    page = await (await opens(ada, size=(390, 844), has_touch=True)).new_page()
+    await open_console(page, "orders_list")
+
+    await form_of(page).get_by_role("button", name="Run").tap()
+    await result_of(page)
+
+    await expect(result_region(page).locator(".badge").first).to_be_in_viewport()
+
+
 async def test_the_last_ten_calls_are_kept_and_run_again(page: Page) -> None:
     await open_console(page, "orders_list")
     for limit in range(1, 13):

@@ -36,7 +36,22 @@ async def test_calls_are_counted(site: Site, ada: Account, page: Page) -> None:
     await open_home(page)
 
     await expect(figure(page, "Calls")).to_have_text("3")
-    await expect(tile(page, "Calls")).to_contain_text("busiest hour 3")
+    await expect(tile(page, "Calls")).to_contain_text(re.compile(r"Busiest hour from \d\d:\d\d UTC: 3$"))
+
+
+async def test_the_curves_are_a_table_for_who_wants_one(site: Site, ada: Account, page: Page) -> None:
+    async with agent(site, ada) as client:
+        for _ in range(2):
+            await client.get("stores_list")
+    await open_home(page)
+    newest = page.get_by_role("table").get_by_role("row").nth(1)
+    await expect(newest.get_by_role("cell").nth(0)).to_have_text("2")  # a screen reader has it at once
+
+    await page.get_by_role("button", name="Show as table").click()
+
+    await expect(page.get_by_role("table")).to_be_in_viewport()
+    await expect(page.get_by_role("table").get_by_role("row")).to_have_count(25)
+    await expect(page.get_by_role("button", name="Show as table")).to_have_attribute("aria-pressed", "true")
 
 
 async def test_errors_are_counted_and_shared_out(site: Site, ada: Account, page: Page) -> None:

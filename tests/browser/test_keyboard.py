@@ -65,17 +65,41 @@ async def test_the_palette_finds_a_page_and_gives_the_focus_back(opens: Opens, s
 async def test_the_palette_is_walked_with_arrows(opens: Opens, settler: Account) -> None:
     page = await open_page(opens, settler)
     await page.keyboard.press("Control+k")
-    chosen = page.locator("#palette a.chosen")
-    first = await chosen.inner_text()
+    chosen = page.locator("#palette .chosen")
+    first = await chosen.text_content() or ""
 
     await page.keyboard.press("ArrowDown")
-    second = await chosen.inner_text()
+    second = await chosen.text_content() or ""
     await page.keyboard.press("ArrowUp")
 
     assert first != second
     await expect(chosen).to_have_text(first)
     await page.keyboard.type("zzzz")
     await expect(page.get_by_text("Nothing has that name.")).to_be_visible()
+
+
+async def test_the_palette_finds_a_tool_also_on_its_own_page(opens: Opens, settler: Account) -> None:
+    page = await open_page(opens, settler)
+
+    for words, title in (("products get", "Get a product"), ("orders_delete", "Delete an order")):
+        await page.keyboard.press("Control+k")
+        await page.keyboard.type(words)
+        await page.keyboard.press("Enter")
+
+        await expect(heading(page)).to_have_text("Console")
+        await expect(page.get_by_role("region", name="Arguments").get_by_role("heading")).to_have_text(title)
+
+
+async def test_the_palette_chooses_the_store(opens: Opens, settler: Account) -> None:
+    page = await open_page(opens, settler)
+    name = (await page.locator("#palette [role=option]").filter(has_text="Use ").first.locator(".cut").text_content() or "").removeprefix("Use ")
+
+    await page.keyboard.press("Control+k")
+    await page.keyboard.type("use store")
+    await page.keyboard.press("Enter")
+
+    await expect(page.locator(".notice").filter(has_text=name)).to_be_visible()
+    await expect(page.get_by_role("dialog", name="Go to")).to_be_hidden()
 
 
 async def test_a_question_mark_lists_the_keys(opens: Opens, settler: Account) -> None:

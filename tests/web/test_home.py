@@ -41,7 +41,9 @@ def test_a_call_moves_the_number_of_calls(ada: Visitor, tab: Tab) -> None:
     tab.act("home_state.load")
 
     assert tile(tab, "Calls")["value"] == "1"
-    assert tile(tab, "Calls")["told"].endswith("0, 1")
+    assert tile(tab, "Calls")["finding"].startswith("Busiest hour from ")
+    assert tile(tab, "Calls")["finding"].endswith(" UTC: 1")
+    assert [hour["calls"] for hour in tab.vars["home_state.hours"]] == ["1", *["0"] * 23]
 
 
 def test_a_failed_call_moves_the_number_of_errors_and_colours_it(ada: Visitor, tab: Tab) -> None:
