@@ -60,10 +60,11 @@ def envelope(body: bytes) -> dict[str, Any] | None:
     return value if isinstance(value, dict) else None
 
 
-def fault(status: int, answer: dict[str, Any] | None, *, names_a_thing: bool) -> Fault | None:
+def fault(status: int, answer: dict[str, Any] | None, *, names_a_thing: bool, is_read: bool = True) -> Fault | None:
     """What went wrong, None for a success. An error in a 200 is an error; so is a page of HTML that calls itself a success.
 
     `names_a_thing`: the path ends in the id of one order or item, so that "not found" means that one.
+    Not `is_read`: the words of a refusal may be about anything in the body, so they say nothing about the store's key.
     """
     if status == 429:
         return Fault.RATE_LIMITED
@@ -81,7 +82,7 @@ def fault(status: int, answer: dict[str, Any] | None, *, names_a_thing: bool) ->
         return None
     if names_a_thing and _NO_SUCH.search(_words(answer)):
         return Fault.NOT_FOUND
-    if _KEY_WORDS.search(_words(answer)):
+    if is_read and _KEY_WORDS.search(_words(answer)):
         return Fault.KEY_REFUSED
     return Fault.SAID_NO
 

@@ -143,7 +143,7 @@ class OrderDeskClient:
     async def replace_order(self, store: StoreAccess, order_id: OrderId, order: dict[str, Any], patience: Patience) -> dict[str, Any]:
         """The whole order is replaced: what `order` leaves out becomes blank (docs/orderdesk-api.md section 7.2)."""
         path = f"/orders/{_path_id(order_id, 'order_id')}"
-        answer = await self._ask("PUT", store, path, patience, body=order, thing=f"order {order_id} in this store")
+        answer = await self._ask("PUT", store, path, patience, body=order)
         return _same(_inner(answer, "order", "PUT"), order_id, "PUT")
 
     async def delete_order(self, store: StoreAccess, order_id: OrderId, patience: Patience) -> None:
@@ -264,7 +264,7 @@ class OrderDeskClient:
             return _Reply(Fault.UNREADABLE if isinstance(error, httpx.DecodingError) else Fault.BROKEN_OFF, cause=error), None
         status = response.status_code
         answer = {} if status == 204 and request.method == "DELETE" else await _envelope(body)
-        fault = answers.fault(status, answer, names_a_thing=thing is not None)
+        fault = answers.fault(status, answer, names_a_thing=thing is not None, is_read=request.method == "GET")
         return _Reply(fault, status, answer, asked_wait(response.headers, now())), answers.count(response.headers.get("X-Tokens-Remaining", "").strip())
 
 

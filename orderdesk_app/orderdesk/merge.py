@@ -142,30 +142,15 @@ def plan_create(order_data: Any, *, at: datetime, folders: Folders = (), author:
     people = [as_map(body.get(key)) for key in ("shipping", "customer")]
     if not any(str(person.get(key) or "").strip() for person in people for key in ("first_name", "last_name", "company")):
         raise ValidationFailed("shipping: an order needs somebody: give shipping.first_name and shipping.last_name, or shipping.company.", field="shipping")
-    if not str(body.get("source_id") or "").strip():
+    for name in ("source_id", "source_name"):  # Order Desk trims them, and the order must be found by them
+        if name in body:
+            body[name] = body[name].strip()
+    if not body.get("source_id"):
         body["source_id"] = source_id or SOURCE_ID_PREFIX + new_id().lower()
     folder = _folder_move({}, wanted, folders)
     if folder:
         body["folder_id"] = _as_number(Decimal(folder.folder_id))
     return Plan(body, body, tuple(difference.path for difference in differences({}, body)), None)
-
-
-def remaining(changes: Mapping[str, Any], there: Iterable[str]) -> dict[str, Any]:
-    """The changes without what was added and stands there in whatever form (`order_items[+2]`, `order_notes`): merging it again would add it twice.
-
-    All else merges twice harmlessly.
-    """
-    there = set(there)
-    kept: list[Any] = []
-    number = 0
-    for entry in as_list(changes.get("order_items")):
-        if isinstance(entry, Mapping) and entry.get("id") is None:
-            number += 1
-            if f"order_items[+{number}]" in there:
-                continue
-        kept.append(entry)
-    left = {name: value for name, value in changes.items() if name != "order_notes" or name not in there}
-    return {**left, "order_items": kept} if "order_items" in changes else left
 
 
 def wanted_folder(changes: Any) -> tuple[str, str] | None:

@@ -29,7 +29,8 @@ from orderdesk_app.orderdesk.client import OrderDeskClient
 from orderdesk_app.orderdesk.locks import Lock, OrderLocks
 from orderdesk_app.orderdesk.merge import FolderMove, Plan, plan_create, plan_update
 from orderdesk_app.orderdesk.patience import Patience
-from orderdesk_app.orderdesk.verdict import is_refusal, is_same, judge, may_still_happen
+from orderdesk_app.orderdesk.progress import Progress
+from orderdesk_app.orderdesk.verdict import is_alike, is_refusal, is_same, judge, may_still_happen
 from orderdesk_app.services.folders import Folders
 from orderdesk_app.services.journal import NOT_YET, Action, Journal, State, is_that_order
 from orderdesk_app.services.open_store import OpenStore
@@ -37,8 +38,13 @@ from orderdesk_app.services.reads import Reads
 
 _LOG = log(__name__)
 _PAUSES = (0.3, 1.0, 3.0)  # before reading again while Order Desk may still be at work
-_DUPLICATE = re.compile(r"duplicate|already (?:exists|been)", re.IGNORECASE)
-_ORDER_ID = re.compile(r"(?<!\d)\d{4,20}(?!\d)", re.ASCII)
+_DUPLICATE = re.compile(r"duplicate|already (?:exist|been|import|added|there)", re.IGNORECASE)
+_EXISTS = re.compile(r"(?<!not )(?<!n't )\bexists?\b|already", re.IGNORECASE)
+_NAMED_ID = re.compile(r"\b(?:order|id|number|no)\b[\s.:#]*(\d{1,20})(?!\d)", re.IGNORECASE | re.ASCII)
+_ORDER_ID = re.compile(r"(?<![\d.])\d{1,20}(?![\d.]\d)(?!\d)", re.ASCII)
+_MOMENT = re.compile(r"\d{4}-\d\d-\d\d(?:[T ]\d\d:\d\d(?::\d\d)?)?|\d{1,2}/\d{1,2}/\d{2,4}|\d\d:\d\d(?::\d\d)?", re.ASCII)
+_PARTS = ("shipping", "customer", "order_items", "order_notes")  # an answer without them is not the whole order
+_MOST_NAMED = 3  # numbers of a refusal that are looked up
 
 Order = dict[str, Any]
 T = TypeVar("T")
@@ -48,7 +54,7 @@ T = TypeVar("T")
 class Written:
     """An order after its change: what is changed, as dotted paths, and the journal's id of it (None when nothing had to be written).
 
-    `differing` are paths that Order Desk wrote in another way than it was told to; a create may end like that.
+    `differing` are paths where something else stands than was meant: Order Desk wrote it in another way, or somebody changed it since.
     """
 
     order: Order
@@ -82,6 +88,7 @@ class _Write:
     change_id: str = ""
     may_still_happen: bool = False  # Order Desk may be at work on it although we stopped waiting
     has_begun: bool = False  # from here on the caller may leave, and the write goes on to its end
+    found: Order | None = None  # the order as it was seen last
 
 
 class OrderChanges:
@@ -114,9 +121,7 @@ class OrderChanges:
     async def create(self, actor: Actor, store: OpenStore, order_data: Any, *, patience: Patience) -> Written:
         write = _Write(actor, store, NOT_YET, "create", patience)
         plan = plan_create(order_data, at=now(), folders=await self._folders(store, order_data, patience))
-        is_ours = not is_same(as_given(order_data).get("source_id"), plan.body["source_id"])
-        known = frozenset[str]() if is_ours else await self._known_before(write, plan)
-        return await self._to_its_end(write, self._create(write, plan, known, is_ours=is_ours))
+        return await self._to_its_end(write, self._create(write, plan, is_ours=not str(as_given(order_data).get("source_id", "") or "").strip()))
 
     async def delete(self, actor: Actor, store: OpenStore, order_id: OrderId, *, patience: Patience) -> Deleted:
         write = _Write(actor, store, order_id, "delete", patience)
@@ -149,63 +154,79 @@ class OrderChanges:
                 return Written(before, (), None)
             await self._begin(write, lock, before=before, meant=plan.meant, paths=plan.changed)
             try:
-                order = await self._put(write, lock, before, as_given(changes), plan, folders) if plan.needs_put else before
+                order = before
+                differing: tuple[str, ...] = ()
+                if plan.needs_put:
+                    order, differing = await self._put(write, lock, before, as_given(changes), plan, folders, expected)
                 if plan.folder is not None:
                     if not lock.still_held():
                         raise self._half_done(None, write, plan, plan.folder, "not_done")
                     order = await self._move(write, plan, plan.folder, order)
                 await self._end(write, "done", after=order)
-                return Written(order, plan.changed, write.change_id)
+                return Written(order, tuple(path for path in plan.changed if path not in differing), write.change_id, differing)
             except BaseException as error:
                 await self._note_failure(write, error)
                 raise
 
-    async def _put(self, write: _Write, lock: Lock, before: Order, changes: Mapping[str, Any], first: Plan, folders: merge.Folders) -> Order:
-        """PUT until the order is as meant. The order as it is then; raises what is known otherwise."""
+    async def _put(
+        self, write: _Write, lock: Lock, before: Order, changes: Mapping[str, Any], first: Plan, folders: merge.Folders, expected: str | None
+    ) -> tuple[Order, tuple[str, ...]]:
+        """PUT until the order is as meant. The order as it is then, and where something else stands; raises what is known otherwise."""
         plan = first
-        came_through: set[str] = set()
+        progress = Progress(changes, (path for path in first.changed if path != "folder_id"))
         for attempt in range(self._repeats + 1):
-            if attempt:
-                came_through.update(path for path in first.changed if path not in plan.changed)
             if not lock.still_held():
-                raise _after_part(_stood_still(), write, first, came_through)
+                raise _after_part(_stood_still(), write, progress)
             lost: OrderDeskAgentsError | None = None
-            found: Order
             try:
                 found = await self._client.replace_order(write.store.access, write.order_id, plan.body, write.patience)
             except OrderDeskAgentsError as error:
                 if error.outcome == "not_done" or isinstance(error, ValidationFailed):
-                    raise _after_part(error, write, first, came_through) from error
+                    raise _after_part(error, write, progress) from error
                 lost = error
                 found = await self._found_after(write, error, before, plan)
             verdict = judge(before, plan.body, found)
+            if lost is None and (verdict.ruling != "done" or any(part in before and part not in found for part in _PARTS)):
+                # An answer may tell less than there is (no more than its id is attested): what counts is what stands there now.
+                found = await self._found_instead(write)
+                verdict = judge(before, plan.body, found)
+            write.found = found
+            progress.note(verdict)
             if lost is not None:
                 RECONCILED.labels(verdict.ruling).inc()
                 if verdict.ruling == "changed_by_other":
                     raise self._unknown(write, lost)
                 if verdict.arrived and not verdict.absent:
-                    return found  # it was written, and somebody changed parts of it since
+                    return found, progress.rewritten  # it was written, and what differs Order Desk or somebody else changed since
                 if verdict.ruling == "not_done" and is_refusal(lost):
-                    raise _after_part(_as_not_done(lost), write, first, came_through) from lost
+                    raise _after_part(_as_not_done(lost), write, progress) from lost
                 if verdict.ruling == "not_done" and may_still_happen(lost):
                     raise self._unknown(write, lost)
-            if verdict.ruling == "done":
-                return found
-            if attempt == self._repeats:
-                raise _after_part(_differs(verdict.differing, lost), write, first, {*came_through, *verdict.arrived}, is_other=bool(verdict.other)) from lost
-            # Fetch, merge, write again. What was read to judge a lost answer is as fresh as can be.
-            changes = merge.remaining(changes, (*verdict.arrived, *verdict.other))
-            fresh = found if lost is not None else await self._read_again(write, first, came_through)
-            try:
-                plan = plan_update(fresh, changes, at=now(), folders=folders)
+            if progress.is_done:
+                return found, ()
+            # What was written in another way once is sent once more, and not for ever.
+            if attempt == self._repeats or (attempt and not progress.missing):
+                raise _after_part(_differs(progress, lost), write, progress) from lost
+            if lost is not None and not progress.has_left_marks:
+                _must_be_version(found, expected)
+            try:  # fetch, merge, write again: what was read to judge the last attempt is as fresh as can be
+                plan = plan_update(found, progress.changes, at=now(), folders=folders)
             except ValidationFailed as error:  # somebody took the item away, or filled the notes
-                raise _after_part(error, write, first, came_through) from error
-            if verdict.ruling == "not_done" and not is_same(fresh, before):
-                await self._journal.renew(write.actor, write.change_id, before=fresh, meant=plan.meant)
-            before = fresh
+                raise _after_part(error, write, progress) from error
             if not plan.needs_put:
-                return fresh
+                raise _after_part(_differs(progress, lost), write, progress) from lost
+            if verdict.ruling == "not_done" and not is_same(found, before):
+                await self._journal.renew(write.actor, write.change_id, before=found, meant=plan.meant)
+            before = found
         raise AssertionError("the last attempt returns or raises")
+
+    async def _found_instead(self, write: _Write) -> Order:
+        """The order as it is after a PUT whose answer does not show what was meant. Raises OutcomeUnknown when it cannot be read."""
+        answered = UpstreamFailed("Order Desk took the change, and its answer does not show it.")
+        found = await self._read_lost(write, answered)
+        if isinstance(found, _Gone):
+            raise _gone_meanwhile(write)
+        return found
 
     async def _found_after(self, write: _Write, lost: OrderDeskAgentsError, before: Order, plan: Plan) -> Order:
         """The order as it is after a PUT without an answer; read again for a while where Order Desk may still be at work."""
@@ -216,21 +237,7 @@ class OrderChanges:
             await self._sleep(min(pause, self._timeout))
             found = await self._read_lost(write, lost)
         if isinstance(found, _Gone):
-            raise NotFound(
-                f"Order {write.order_id} was deleted by somebody else while it was being changed. Nothing is left to change.",
-                field="order_id",
-                outcome="not_done",
-                details={"change_id": write.change_id},
-            ) from lost
-        return found
-
-    async def _read_again(self, write: _Write, first: Plan, came_through: set[str]) -> Order:
-        try:
-            found = await self._read(write.store, write.order_id, write.patience)
-        except OrderDeskAgentsError as error:
-            raise _after_part(_differs(tuple(path for path in first.changed if path not in came_through), error), write, first, came_through) from error
-        if isinstance(found, _Gone):
-            raise NotFound(f"Order {write.order_id} was deleted by somebody else while it was being changed.", field="order_id", outcome="not_done")
+            raise _gone_meanwhile(write) from lost
         return found
 
     async def _move(self, write: _Write, plan: Plan, move: FolderMove, order: Order) -> Order:
@@ -248,8 +255,9 @@ class OrderChanges:
             found = await self._found_after_move(write, lost, move)
             if lost is not None:
                 RECONCILED.labels("done" if found is not None and is_same(found.get("folder_id"), move.folder_id) else "not_done").inc()
-            if found is not None and (said_moved or is_same(found.get("folder_id"), move.folder_id)):
-                return found
+            is_elsewhere = found is not None and not is_same(found.get("folder_id"), order.get("folder_id"))
+            if found is not None and (is_same(found.get("folder_id"), move.folder_id) or (said_moved and is_elsewhere)):
+                return found  # there, or moved on by a rule of the store; where it still lies where it lay, the answer was wrong
             if found is None and said_moved:
                 return {**order, "folder_id": plan.meant["folder_id"]}
             if found is None or (lost is not None and may_still_happen(lost)):
@@ -290,7 +298,15 @@ class OrderChanges:
                 raise _exists(order_id, plan.body)
         return frozenset(str(found.get("id")) for found in orders)
 
-    async def _create(self, write: _Write, plan: Plan, known: frozenset[str], *, is_ours: bool) -> Written:
+    async def _create(self, write: _Write, plan: Plan, *, is_ours: bool) -> Written:
+        """`is_ours`: the source id was made here, and nobody else can have it."""
+        if is_ours:
+            return await self._make(write, plan, frozenset(), is_ours=True)
+        # Creates with one source id one after the other: else each would take what another made for its own.
+        async with self._locks.holding(write.store.access, OrderId(f"with source_id {plan.body['source_id']}"), write.patience):
+            return await self._make(write, plan, await self._known_before(write, plan), is_ours=False)
+
+    async def _make(self, write: _Write, plan: Plan, known: frozenset[str], *, is_ours: bool) -> Written:
         await self._begin(write, None, before=None, meant=plan.meant, paths=plan.changed)
         try:
             order = await self._post(write, plan, known, is_ours=is_ours)
@@ -302,9 +318,10 @@ class OrderChanges:
             raise
 
     async def _post(self, write: _Write, plan: Plan, known: frozenset[str], *, is_ours: bool) -> Order:
+        was_lost = False
         for attempt in range(self._repeats + 1):
             try:
-                return await self._client.create_order(write.store.access, plan.body, write.patience)
+                return await self._as_it_stands(write, plan, await self._client.create_order(write.store.access, plan.body, write.patience))
             except OrderDeskAgentsError as error:
                 if error.outcome == "not_done" or isinstance(error, ValidationFailed):
                     if attempt == 0:
@@ -314,16 +331,28 @@ class OrderChanges:
             found = await self._found_after_post(write, plan, known, lost)
             RECONCILED.labels("done" if found is not None else "not_done").inc()
             if found is not None:
-                if is_ours or judge({}, plan.body, found).ruling == "done":
+                may_be_ours = is_ours or was_lost or not says_duplicate(lost)
+                if may_be_ours and (is_ours or judge({}, plan.body, found).ruling == "done"):
                     return found
                 raise _exists(OrderId(str(found.get("id"))), plan.body) from lost
             if is_refusal(lost):
-                raise _duplicate(lost) or _as_not_done(lost) from lost
+                raise await self._duplicate(write, plan, lost) or _as_not_done(lost) from lost
             if may_still_happen(lost):
                 raise self._unknown(write, lost, source_id=str(plan.body["source_id"]))
             if attempt == self._repeats:
                 raise _as_not_done(lost) from lost
+            was_lost = True
         raise AssertionError("the last attempt returns or raises")
+
+    async def _as_it_stands(self, write: _Write, plan: Plan, answered: Order) -> Order:
+        """The new order whole: an answer may tell less than there is."""
+        if judge({}, plan.body, answered).ruling == "done" and all(part in answered for part in _PARTS):
+            return answered
+        try:
+            found = await self._read(write.store, OrderId(str(answered.get("id"))), self._time_to_read(write))
+        except OrderDeskAgentsError:
+            return answered
+        return answered if isinstance(found, _Gone) else found
 
     async def _found_after_post(self, write: _Write, plan: Plan, known: frozenset[str], lost: OrderDeskAgentsError) -> Order | None:
         """The order that a POST without an answer made, None if there is none. Raises OutcomeUnknown when that cannot be read."""
@@ -333,17 +362,36 @@ class OrderChanges:
             try:
                 orders = await self._by_source(write.store, plan.body, self._time_to_read(write))
             except OrderDeskAgentsError as error:
-                raise self._unknown(write, lost, source_id=str(plan.body["source_id"])) from error
+                raise _key_refused(error, lost) or self._unknown(write, lost, source_id=str(plan.body["source_id"])) from error
             name = plan.body.get("source_name")
             for found in orders:
-                if str(found.get("id")) not in known and (not name or is_same(name, found.get("source_name"))):
+                if str(found.get("id")) not in known and (not name or is_alike(name, found.get("source_name"))):
                     return found
         return None
 
+    async def _duplicate(self, write: _Write, plan: Plan, lost: OrderDeskAgentsError) -> Conflict | None:
+        """Order Desk's own refusal of a duplicate, naming the order that exists (docs/orderdesk-api.md 7.1); None if it refused something else."""
+        if not says_duplicate(lost):
+            return None
+        said = str(lost.details.get("upstream_message") or "")
+        named = [OrderId(number) for number in numbers_in(said) if number != str(plan.body["source_id"])]
+        try:
+            same_source = [OrderId(str(row.get("id"))) for row in await self._by_source(write.store, plan.body, self._time_to_read(write))]
+            named = [order_id for order_id in same_source if order_id in named] or (same_source if len(same_source) == 1 else named)
+            for order_id in named[:_MOST_NAMED]:
+                if not isinstance(await self._read(write.store, order_id, self._time_to_read(write)), _Gone):
+                    return _exists(order_id, plan.body)
+        except OrderDeskAgentsError:
+            pass  # then its own words must do
+        if not _DUPLICATE.search(said):
+            return None  # something else may exist, or not
+        words = f"Order Desk refused it as a duplicate: “{said}”. Nothing was created. Find the order with orders_list, and change it with orders_update."
+        return Conflict(words, field="source_id", outcome="not_done")
+
     async def _by_source(self, store: OpenStore, body: Mapping[str, Any], patience: Patience) -> list[Order]:
-        """Orders with exactly that source id."""
+        """Orders with that source id, in whatever form Order Desk keeps it."""
         page = await self._client.list_orders(store.access, {"source_id": str(body["source_id"]), "limit": "50"}, patience)
-        return [order for order in page.orders if is_same(order.get("source_id"), body["source_id"])]
+        return [order for order in page.orders if is_alike(order.get("source_id"), body["source_id"])]
 
     # ------------------------------------------------------------------ delete
 
@@ -369,18 +417,16 @@ class OrderChanges:
                 await self._client.delete_order(write.store.access, write.order_id, write.patience)
                 return
             except OrderDeskAgentsError as error:
-                if attempt == 0 and isinstance(error, NotFound):
-                    raise NotFound(f"Order {write.order_id} was deleted by somebody else just now.", field="order_id", outcome="not_done") from error
-                if attempt > 0 and isinstance(error, NotFound):
-                    return
                 if error.outcome == "not_done" or isinstance(error, ValidationFailed):
                     raise
                 lost = error
             found = await self._read_lost(write, lost)
             RECONCILED.labels("done" if isinstance(found, _Gone) else "not_done").inc()
             if isinstance(found, _Gone):
+                if attempt == 0 and isinstance(lost, NotFound):
+                    raise NotFound(f"Order {write.order_id} was deleted by somebody else just now.", field="order_id", outcome="not_done") from lost
                 return
-            if is_refusal(lost):
+            if is_refusal(lost) or isinstance(lost, NotFound):  # "not found" of an order that is there is about something else
                 raise _as_not_done(lost) from lost
             if attempt == self._repeats:
                 raise self._unknown(write, lost) if may_still_happen(lost) else _as_not_done(lost) from lost
@@ -441,7 +487,7 @@ class OrderChanges:
         try:
             return await self._read(write.store, write.order_id, self._time_to_read(write))
         except OrderDeskAgentsError as error:
-            raise self._unknown(write, lost) from error
+            raise _key_refused(error, lost) or self._unknown(write, lost) from error
 
     def _time_to_read(self, write: _Write) -> Patience:
         """Patience of its own: a write that waited long must still be able to learn its outcome."""
@@ -493,10 +539,9 @@ class OrderChanges:
             error.details.setdefault("change_id", write.change_id)
         if outcome == "not_done":
             await self._end(write, "not_done")
-        elif outcome == "partly_done" and isinstance(error, OrderDeskAgentsError) and error.details.get("changed"):
-            await self._end(write, "done", paths=[str(path) for path in as_sequence(error.details["changed"])])
-        elif outcome == "partly_done":
-            await self._end(write, "unknown")
+        elif outcome == "partly_done" and isinstance(error, OrderDeskAgentsError):
+            paths = [*as_sequence(error.details.get("changed")), *as_sequence(error.details.get("differing"))]
+            await self._end(write, "done", after=write.found, paths=[str(path) for path in paths])
         else:
             await self._end(write, "unknown" if write.may_still_happen else "open", final=False)
 
@@ -542,7 +587,7 @@ def as_given(changes: Any) -> dict[str, Any]:
 
 
 def _must_be_version(order: Mapping[str, Any], expected: str | None) -> None:
-    if not expected:
+    if expected is None:
         return
     there = str(order.get("date_updated") or "")
     dates.to_upstream(expected, "expected_date_updated")  # refuses what is no date
@@ -554,6 +599,13 @@ def _must_be_version(order: Mapping[str, Any], expected: str | None) -> None:
             outcome="not_done",
             details={"expected_date_updated": dates.to_iso(expected), "date_updated": dates.to_iso(there), "order": dict(order)},
         )
+
+
+def _key_refused(error: OrderDeskAgentsError, lost: OrderDeskAgentsError) -> StoreKeyRefused | None:
+    """Order Desk said no to the write, and no to the key when asked about it: then the key was why, and nothing was done."""
+    if isinstance(error, StoreKeyRefused) and is_refusal(lost):
+        return StoreKeyRefused(error.message, outcome="not_done", details=dict(error.details))
+    return None
 
 
 def _stood_still() -> UpstreamUnreachable:
@@ -579,32 +631,47 @@ def _exists(order_id: OrderId, body: Mapping[str, Any]) -> Conflict:
     )
 
 
-def _duplicate(lost: OrderDeskAgentsError) -> Conflict | None:
-    """Order Desk's own refusal of a duplicate, which names the order that exists (docs/orderdesk-api.md 7.1)."""
+def says_duplicate(lost: OrderDeskAgentsError) -> bool:
+    """Whether Order Desk may have refused an order because there is one like it."""
     said = str(lost.details.get("upstream_message") or "")
-    if not _DUPLICATE.search(said):
-        return None
-    named = _ORDER_ID.findall(said)
-    words = f"Order {named[-1]} exists already, Order Desk says" if named else f"Order Desk says: “{said}”"
-    details: dict[str, object] = {"order_id": named[-1]} if named else {}
-    return Conflict(f"{words}. Nothing was created. Change that order with orders_update.", field="source_id", outcome="not_done", details=details)
+    return is_refusal(lost) and bool(_DUPLICATE.search(said) or _EXISTS.search(said))
 
 
-def _differs(paths: Sequence[str], lost: OrderDeskAgentsError | None) -> OrderDeskAgentsError:
+def numbers_in(said: str) -> list[str]:
+    """Numbers that may be an order's id, those that stand beside its name first; dates and times are none."""
+    said = _MOMENT.sub(" ", said)
+    return list(dict.fromkeys([*_NAMED_ID.findall(said), *_ORDER_ID.findall(said)]))
+
+
+def _gone_meanwhile(write: _Write) -> NotFound:
+    return NotFound(
+        f"Order {write.order_id} was deleted by somebody else while it was being changed. Nothing is left to change.",
+        field="order_id",
+        outcome="not_done",
+        details={"change_id": write.change_id},
+    )
+
+
+def _differs(progress: Progress, lost: OrderDeskAgentsError | None) -> OrderDeskAgentsError:
+    """What to say when Order Desk does not write what it is told to, however often."""
     why = f"{_reason(lost)} " if lost is not None else ""
-    words = f"{why}Order Desk did not write {', '.join(paths[:20])} as it was told to"
-    return _like(lost, f"{words}. Read the order before you try again.") if lost is not None else UpstreamFailed(f"{words}. Check these fields in Order Desk.")
+    paths = progress.rewritten + progress.missing
+    words = f"{why}Order Desk did not write {', '.join(paths[:20])} as it was told to. Read the order before you try again."
+    return _like(lost, words) if lost is not None else UpstreamFailed(words)
 
 
-def _after_part(error: OrderDeskAgentsError, write: _Write, plan: Plan, came_through: set[str], *, is_other: bool = False) -> OrderDeskAgentsError:
-    """The error with the truth about the whole update: earlier attempts may have brought part of it through, or (`is_other`) something else."""
-    done = [path for path in plan.changed if path in came_through]
+def _after_part(error: OrderDeskAgentsError, write: _Write, progress: Progress) -> OrderDeskAgentsError:
+    """The error with the truth about the whole update: some of it may stand in the order, as it was meant or in another way."""
     details: dict[str, object] = {**error.details, "change_id": write.change_id}
-    if not done:
-        return _like(error, error.message, outcome_is_part=is_other, details=details)
-    details |= {"changed": done, "not_changed": [path for path in plan.changed if path not in came_through]}
-    words = f"Partly done: {', '.join(done[:20])} changed. {_reason(error)} Read the order, then repeat only the rest."
-    return _like(error, words, outcome_is_part=True, details=details)
+    if not progress.has_left_marks:
+        return _like(error, error.message, details=details)
+    done, rewritten = progress.arrived, progress.rewritten
+    details |= {"changed": list(done), "not_changed": list(progress.missing)}
+    words = f"Partly done: {', '.join(done[:20])} changed. " if done else ""
+    if rewritten:
+        details["differing"] = list(rewritten)
+        words += f"Something else than was asked for stands at {', '.join(rewritten[:20])}. "
+    return _like(error, f"{words}{_reason(error)} Read the order, then send only what is still wrong.", outcome_is_part=True, details=details)
 
 
 def _as_not_done(error: OrderDeskAgentsError) -> OrderDeskAgentsError:

@@ -14,6 +14,7 @@ from orderdesk_app.orderdesk.merge import ADDRESS_FIELDS, SUMS, TEXTS
 from orderdesk_app.orderdesk.verdict import as_map, decimal_of
 
 MOST_ROWS = 500  # of one page of Order Desk's
+LONGEST_ID = 20  # digits
 ORDERED_BY = (
     *TEXTS, *SUMS, "id", "quantity_total", "weight_total", "product_total", "discount_total", "order_total", "refund_total", "email_count", "folder_id",
     "date_added", "date_updated", *(f"{part}_{name}" for part in ("shipping", "customer") for name in ADDRESS_FIELDS[part]),
@@ -100,7 +101,7 @@ def names_unknown_folder(query: OrderQuery, folders: Folders) -> bool:
 def searched_fields(search: str) -> tuple[str, ...]:
     """What a search text can be: at most four questions to Order Desk."""
     if search.isascii() and search.isdigit():
-        return ("id", "source_id")
+        return ("id", "source_id") if len(search) <= LONGEST_ID else ("source_id",)
     if "@" in search:
         return ("email", "source_id")
     return ("source_id", "email", "customer_last_name", "shipping_last_name")

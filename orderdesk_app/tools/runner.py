@@ -92,6 +92,8 @@ class Runner:
             outcome.result = await tool.run(call, arguments)
         except OrderDeskAgentsError as error:
             outcome.error = error
+            if error.outcome is None and not tool.reads:
+                error.outcome = "not_done"  # who writes says what became of it; whatever came before that wrote nothing
         except Exception as error:
             reference = current_request().request_id
             _LOG.error("a tool failed", exc_info=error, tool=tool.name)

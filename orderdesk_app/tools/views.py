@@ -68,8 +68,10 @@ class Showing:
 def plain(value: Any, *, key: str = "", is_free: bool = False) -> Any:
     """A value as our JSON has it: Decimals as numbers with the same digits, dates in ISO 8601, nulls left out, [] for an empty map as {}."""
     kind = type(value)
-    if (kind is str and key not in _DATES) or kind is int:
+    if (kind is str and key not in _DATES) or (kind is int and key != "id"):
         return value  # most of an order, so it is asked first
+    if kind is int:
+        return value if is_free else str(value)  # ids are texts, however Order Desk writes them
     if isinstance(value, Decimal):
         return int(value) if value == value.to_integral_value() else float(value)
     if kind is dict or isinstance(value, Mapping):

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from orderdesk_app.errors import ValidationFailed
-from orderdesk_app.orderdesk.merge import ADDRESS_FIELDS, MOST_ITEMS, Plan, plan_create, plan_update, remaining
+from orderdesk_app.orderdesk.merge import ADDRESS_FIELDS, MOST_ITEMS, Plan, plan_create, plan_update
 from orderdesk_app.orderdesk.verdict import as_list, note_key
 
 NOON = datetime(2026, 11, 22, 12, tzinfo=UTC)
@@ -294,16 +294,6 @@ def test_a_new_order_is_checked_by_the_same_rules(changes: dict[str, Any], field
         plan_create(a_new_order(**changes), at=NOON, folders=FOLDERS)
 
     assert refused.value.field == field
-
-
-def test_what_remains_after_a_part_arrived_adds_no_item_twice() -> None:
-    changes = {"email": "x@example.com", "order_items": [{"id": "1", "quantity": 3}, {"name": "A"}, {"name": "B"}]}
-
-    left = remaining(changes, ("order_items[+1]", "email"))
-
-    assert left == {"email": "x@example.com", "order_items": [{"id": "1", "quantity": 3}, {"name": "B"}]}
-    assert remaining({"order_notes": ["A"], "email": "x"}, ["order_notes"]) == {"email": "x"}
-    assert changes["order_items"][1] == {"name": "A"}
 
 
 words = st.text(alphabet=st.characters(exclude_categories=("Cs", "Cc")), max_size=20)

@@ -1,0 +1,74 @@
+"""How far an update has come over its attempts: what stands as meant, what Order Desk wrote in another way, what is still to be sent. Pure."""
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from orderdesk_app.orderdesk.verdict import Verdict, as_list
+
+_NEW_ITEM = "order_items[+"
+
+
+class Progress:
+    """Paths are those of the first plan; a new item keeps its number there, however often the rest is planned anew."""
+
+    def __init__(self, changes: Mapping[str, Any], changed: Iterable[str]) -> None:
+        self.changed = tuple(changed)
+        self.changes = dict(changes)  # what is still to be sent
+        self._arrived: set[str] = set()
+        self._rewritten: set[str] = set()
+        self._new_items = [path for path in self.changed if path.startswith(_NEW_ITEM)]
+
+    @property
+    def arrived(self) -> tuple[str, ...]:
+        """What stands, or once stood, as meant."""
+        return tuple(path for path in self.changed if path in self._arrived)
+
+    @property
+    def rewritten(self) -> tuple[str, ...]:
+        """Where neither the old nor the meant value stands: Order Desk wrote it in another way, or somebody else did."""
+        return tuple(path for path in self.changed if path in self._rewritten)
+
+    @property
+    def missing(self) -> tuple[str, ...]:
+        """What nothing has been seen of."""
+        return tuple(path for path in self.changed if path not in self._arrived and path not in self._rewritten)
+
+    @property
+    def is_done(self) -> bool:
+        return len(self._arrived) == len(self.changed)
+
+    @property
+    def has_left_marks(self) -> bool:
+        """Whether anything of this update stands in the order, in whatever form."""
+        return bool(self._arrived or self._rewritten)
+
+    def note(self, verdict: Verdict) -> None:
+        """Take in what was found after one more attempt.
+
+        What was added and stands there in whatever form is never sent again: merging it again would add it twice. All else merges twice harmlessly.
+        """
+        self._arrived.update(self._first(verdict.arrived))
+        self._rewritten.update(self._first(verdict.other))
+        self._rewritten -= self._arrived
+        self._leave_out({*verdict.arrived, *verdict.other})
+
+    def _first(self, paths: Iterable[str]) -> list[str]:
+        """Paths of the latest plan as the first plan named them."""
+        numbers = {f"{_NEW_ITEM}{number}]": path for number, path in enumerate(self._new_items, 1)}
+        return [numbers.get(path, path) for path in paths]
+
+    def _leave_out(self, there: set[str]) -> None:
+        kept: list[Any] = []
+        left: list[str] = []
+        number = 0
+        for entry in as_list(self.changes.get("order_items")):
+            if isinstance(entry, Mapping) and entry.get("id") is None:
+                number += 1
+                if f"{_NEW_ITEM}{number}]" in there:
+                    continue
+                left.append(self._new_items[number - 1])
+            kept.append(entry)
+        if "order_items" in self.changes:
+            self.changes["order_items"], self._new_items = kept, left
+        if "order_notes" in there:
+            self.changes.pop("order_notes", None)
