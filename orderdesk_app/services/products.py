@@ -13,6 +13,7 @@ from orderdesk_app.services.reads import Reads
 
 MOST_SEARCHED = 2_000
 _PAGE = 500
+_SMALLEST_PAGE = 50  # a page with fewer rows, and fewer than were asked for, is the last: no smaller maximum is known of Order Desk
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +59,10 @@ class Products:
         total = page["total"]
         if len(rows) > limit:  # limit and offset are a guess of ours about this endpoint: where they are ignored we cut ourselves
             total, rows = max(total or 0, len(rows)), rows[offset : offset + limit]
-        has_more = offset + len(rows) < total if total is not None and total >= offset + len(rows) else len(rows) == limit
+        if total == 0 and offset:
+            total = None  # a captured reply says "0" beside rows: beyond the last row it says nothing
+        # Without a total a short page may be Order Desk's own largest one; the page after it tells.
+        has_more = offset + len(rows) < total if total is not None and total >= offset + len(rows) else len(rows) >= min(limit, _SMALLEST_PAGE)
         return ProductPage(rows, total, bool(rows) and has_more, cached)
 
     async def _is_first_page_again(self, store: OpenStore, code: str | None, limit: int, rows: list[dict[str, Any]], patience: Patience) -> bool:
@@ -77,8 +81,10 @@ class Products:
             fresh = {str(row.get("id")): row for row in page["items"] if str(row.get("id")) not in seen}
             seen.update(fresh)
             total = page["total"]
-            # Without a total: a short page is the last one, a longer one is everything, and a whole one that tells nothing new proves nothing.
-            complete = len(seen) >= total if total is not None else len(page["items"]) != _PAGE
+            # Without a total: a page longer than was asked for is everything, an empty one comes after the last, and one that tells nothing new
+            # proves nothing, unless it is too short for any maximum.
+            rows = len(page["items"])
+            complete = len(seen) >= total if total is not None else rows > _PAGE or rows < _SMALLEST_PAGE
             if complete or not fresh:
                 break
         complete = complete and len(seen) <= MOST_SEARCHED

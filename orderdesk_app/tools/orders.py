@@ -176,6 +176,7 @@ async def orders_list(call: ToolCall, arguments: ListOrders) -> OrderRows:
     check_fields(arguments.fields)
     asked = arguments.model_dump(exclude={"store_identifier", "fields", "view"})
     found = await call.toolbox.orders.list(call.actor, call.store, OrderQuery(**asked), call.patience)
+    check_fields(arguments.fields, found.orders)
     rows: list[dict[str, Any]] = []
     untrusted: list[str] = []
     for index, row in enumerate(found.orders):
@@ -201,6 +202,7 @@ async def orders_get(call: ToolCall, arguments: GetOrder) -> OneOrder:
     """Read one order by Order Desk's id, whole or only the fields named. To find the id by the shop's number use orders_list with source_id."""
     check_fields(arguments.fields)
     found = await call.toolbox.orders.get(call.actor, call.store, OrderId(arguments.order_id), call.patience)
+    check_fields(arguments.fields, (found.order,))
     shown = selected(_SHOWING.of(found.order), arguments.fields)
     result: OneOrder = {"order": shown, "cached": found.cached}
     untrusted = untrusted_paths(shown, "order")

@@ -15,24 +15,6 @@ from orderdesk_app.services.folders import FolderList
 _DATES = frozenset({"date_added", "date_updated"})
 _FREE = frozenset({*FREE_MAPS, "metadata", "variation_list"})  # maps whose keys and words are somebody's own
 _ORDER_FIELDS = frozenset({*WRITABLE, *READ_ONLY, "folder", "order_shipments", "refund_total"}) - {"folder_name", "cc_number"}
-_PRODUCT_FIELDS = frozenset(
-    {
-        "id",
-        "name",
-        "code",
-        "price",
-        "cost",
-        "weight",
-        "stock",
-        "update_source",
-        "location",
-        "manufacturer_sku",
-        "metadata",
-        "variation_list",
-        "date_added",
-        "date_updated",
-    }
-)
 _MOST_SHOWN = 1_000
 
 
@@ -123,16 +105,23 @@ def selected(shown: dict[str, Any], fields: Sequence[str] | None) -> dict[str, A
     return picked if isinstance(picked, dict) else {}
 
 
-def check_fields(fields: Iterable[str] | None, *, of: str = "order") -> None:
-    """Raises ValidationFailed naming the first field that an order (or product) does not have."""
-    known = _ORDER_FIELDS if of == "order" else _PRODUCT_FIELDS
+def check_fields(fields: Iterable[str] | None, read: Sequence[Mapping[str, Any]] | None = None) -> None:
+    """Raises ValidationFailed naming the first field that an order does not have. Order Desk may tell more than its documents name: what is
+    like no known field is refused only once the orders are `read` and none has it."""
     for path in fields or ():
         first, _, rest = path.partition(".")
-        if first not in known:
-            raise ValidationFailed(f"fields: an {of} has no {first!r}.{_near(first, known)}".replace("an product", "a product"), field="fields")
         second = rest.partition(".")[0]
-        if rest and first in ADDRESS_FIELDS and second not in ADDRESS_FIELDS[first]:
-            raise ValidationFailed(f"fields: {first} has no {second!r}.{_near(second, ADDRESS_FIELDS[first])}", field="fields")
+        known = ADDRESS_FIELDS.get(first)
+        if first not in _ORDER_FIELDS:
+            place, name, names, is_there = "an order", first, _ORDER_FIELDS, any(first in order for order in read or ())
+        elif rest and known and second not in known:
+            place, name, names, is_there = first, second, frozenset(known), any(second in _map(order.get(first)) for order in read or ())
+        else:
+            continue
+        near = get_close_matches(name, names, 1)
+        if not is_there and (near or read is not None):
+            hint = f"Did you mean {near[0]!r}?" if near else "Leave fields out to see them all."
+            raise ValidationFailed(f"fields: {place} has no {name!r}. {hint}", field="fields")
 
 
 def untrusted_paths(shown: Mapping[str, Any], root: str) -> list[str]:
@@ -171,11 +160,6 @@ def _pick(value: Any, tree: Mapping[str, Any]) -> Any:
     if isinstance(value, list):
         return [_pick(entry, {**tree, "id": {}} if isinstance(entry, Mapping) and "id" in entry else tree) for entry in value]
     return value
-
-
-def _near(name: str, known: Iterable[str]) -> str:
-    near = get_close_matches(name, list(known), 1)
-    return f" Did you mean {near[0]!r}?" if near else " Leave fields out to see them all."
 
 
 def _map(value: Any) -> Mapping[str, Any]:

@@ -96,6 +96,33 @@ async def test_a_search_ends_where_order_desk_ignores_the_offset() -> None:
     assert inventory.requests == 2
 
 
+async def test_a_search_goes_on_where_order_desks_pages_are_smaller() -> None:
+    inventory = Inventory(230, largest_page=100)
+
+    found = await page(inventory, search="mug", limit=500)
+
+    assert (found.covered, found.is_complete, found.total) == (230, True, 230)
+
+
+async def test_a_list_goes_on_where_order_desks_pages_are_smaller() -> None:
+    inventory = Inventory(230, largest_page=100)
+    seen: list[int] = []
+
+    while True:
+        shown = await page(inventory, limit=300, offset=len(seen))
+        seen += [row["id"] for row in shown.products]
+        if not shown.has_more:
+            break
+
+    assert seen == list(range(1, 231))
+
+
+async def test_nothing_is_said_of_the_total_beyond_the_last_row_where_order_desk_says_none() -> None:
+    shown = await page(Inventory(30, total=0), offset=100)
+
+    assert (shown.products, shown.total, shown.has_more) == ([], None, False)
+
+
 async def test_a_search_of_an_order_desk_that_ignores_the_limit_asks_once() -> None:
     inventory = Inventory(700, pages="all at once")
 
