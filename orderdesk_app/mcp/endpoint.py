@@ -17,7 +17,8 @@ from orderdesk_app.context import Secret
 from orderdesk_app.errors import AuthFailed, OrderDeskAgentsError
 from orderdesk_app.mcp.batch import answer_batch, takes_batches
 from orderdesk_app.mcp.body import MOST_BODY_BYTES, HungUp, Unfit, is_answer, is_message, not_a_message, parse, read_body, replay, wants_progress
-from orderdesk_app.mcp.server import AgentDoor
+from orderdesk_app.mcp.server import MOST_NAME, AgentDoor
+from orderdesk_app.mcp.text import program_name
 from orderdesk_app.mcp.written import completing
 from orderdesk_app.observability import CREDENTIALS_REFUSED, MCP_REFUSED
 from orderdesk_app.services.access import Access, Principal
@@ -91,7 +92,7 @@ class McpEndpoint:
         if scope["method"] != "POST":
             MCP_REFUSED.labels("method").inc()
             return await JSONResponse({"error": "method_not_allowed", "message": "Send JSON-RPC with POST."}, 405, _ALLOW)(scope, receive, send)
-        scope[PRINCIPAL] = principal.through(headers.get("user-agent", "")[:80], "", scope.get("orderdesk.address", ""))
+        scope[PRINCIPAL] = principal.through(program_name(headers.get("user-agent", ""), MOST_NAME), "", scope.get("orderdesk.address", ""))
         try:
             await self._serve(headers, scope, receive, send)
         except Unfit as error:

@@ -19,7 +19,7 @@ from orderdesk_app import __version__
 from orderdesk_app.context import Secret, current_request, serving
 from orderdesk_app.errors import AuthFailed
 from orderdesk_app.mcp.progress import telling_progress
-from orderdesk_app.mcp.text import lines_of
+from orderdesk_app.mcp.text import lines_of, program_name
 from orderdesk_app.mcp.written import Written, written_in
 from orderdesk_app.observability import ERRORS, MCP_REQUESTS, log
 from orderdesk_app.services.access import Principal
@@ -42,6 +42,7 @@ _METHODS = frozenset(
 )  # fmt: skip
 _REVISIONS = frozenset({"2024-11-05", "2025-03-26", "2025-06-18", "2025-11-25", "2026-07-28"})
 _MOST_CLIENTS = 10_000
+MOST_NAME = 80  # characters of what a client calls itself
 
 
 class Caller(Protocol):
@@ -114,7 +115,7 @@ class AgentDoor:
         info = (ctx.params or {}).get("clientInfo")
         if isinstance(info, Mapping):
             session = self._who_calls(ctx).session
-            self._clients[session] = (str(info.get("name", ""))[:80], str(info.get("version", ""))[:40])
+            self._clients[session] = _told(info)
             self._clients.move_to_end(session)
             if len(self._clients) > _MOST_CLIENTS:
                 self._clients.popitem(last=False)
@@ -176,10 +177,15 @@ class AgentDoor:
             return None
         info = (ctx.meta or {}).get(CLIENT_INFO)
         if isinstance(info, Mapping):
-            name, version = str(info.get("name", ""))[:80], str(info.get("version", ""))[:40]
+            name, version = _told(info)
         else:
             name, version = self._clients.get(caller.session, ("", ""))
         return principal.through(name or principal.actor.client_name, version, principal.actor.address)
+
+
+def _told(info: Mapping[str, Any]) -> tuple[str, str]:
+    """Name and version of a client, cleaned here once for all who keep or show them."""
+    return program_name(info.get("name", ""), MOST_NAME), program_name(info.get("version", ""), 40)
 
 
 def listing(entry: Tool) -> types.Tool:

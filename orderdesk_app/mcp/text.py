@@ -30,6 +30,14 @@ def clean(text: str) -> str:
     return _BREAKS.sub(" ⏎ ", _HIDDEN.sub("", text)).strip()
 
 
+def program_name(told: object, most: int) -> str:
+    """What a program calls itself, or its version, as rows and pages may hold it: one line of printable characters, at most so many."""
+    text = str(told)[: 4 * most]
+    if not (text.isascii() and text.isprintable()):
+        text = "".join([character for character in text if character.isprintable() or character.isspace()])
+    return " ".join(text.split())[:most]
+
+
 def lines_of(result: Mapping[str, Any]) -> str:
     """Compact lines: `name: value`, a row of a list each on its own line; empty values are left out."""
     return _marked("\n".join([template for template, _ in _parts(result)]) or "done")

@@ -14,6 +14,7 @@ from sqlmodel import select
 from orderdesk_app import wiring
 from orderdesk_app.context import Actor, Via
 from orderdesk_app.db.audit import AuditEntry
+from orderdesk_app.orderdesk.patience import Patience
 from tests.door import MODERN, Door, Inside, call, modern
 from tests.worlds import FIRST_ORDER, MASTER_KEY
 
@@ -340,6 +341,28 @@ async def test_a_program_that_said_its_name_at_the_handshake_is_known_by_it(insi
             rows = (await session.exec(select(AuditEntry).where(AuditEntry.tool == "stores_list"))).all()
 
     assert sorted(row.client_name for row in rows) == ["program one", "program two", "three"]
+
+
+@pytest.mark.parametrize("revision", ["2025-11-25", MODERN])
+async def test_a_write_works_whatever_its_program_calls_itself(inside: Inside, revision: str) -> None:
+    strange = {"name": "Cl\u0000au\u202ede\n" + "x" * 200, "version": "1\u0000"}
+    hello = {"jsonrpc": "2.0", "id": 0, "method": "initialize", "params": {"protocolVersion": "2025-11-25", "capabilities": {}, "clientInfo": strange}}
+    update = {"name": "orders_update", "arguments": {"order_id": FIRST_ORDER, "changes": {"shipping": {"city": "Lagos"}}}}
+    async with inside() as http:
+        house = wiring.current()
+        await house.stores.add_sandbox((await house.access.by_token(MASTER_KEY)).actor, patience=Patience(30))
+        if revision == MODERN:
+            headers, body = modern("tools/call", update, **{"io.modelcontextprotocol/clientInfo": strange})
+        else:
+            await http.post("/mcp", json=hello, headers=BEARER)
+            headers, body = {"mcp-protocol-version": revision}, call("orders_update", update["arguments"])
+        named = await http.post("/mcp", json=body, headers={**BEARER, **headers})
+        async with house.database.read() as session:
+            [row] = (await session.exec(select(AuditEntry).where(AuditEntry.tool == "orders_update"))).all()
+
+    assert named.json()["result"]["isError"] is False, named.text
+    assert row.client_name == "Claude " + "x" * 73
+    assert row.client_version == "1"
 
 
 async def test_a_revoked_key_is_refused_by_every_process_within_a_second(door: Door) -> None:
