@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Sequence
+from math import ceil
 from urllib.parse import urlencode, urlsplit
 
 from watchfiles import PythonFilter, watch
@@ -23,6 +24,7 @@ from orderdesk_app.mcp.stdio import serve_stdio
 from orderdesk_app.observability import configure_logging
 
 FAILED, WRONG_SETTING, INTERRUPTED = 1, 2, 130
+_LAST_ROWS_SECONDS = 5  # beside the write under way, which a stop waits for: its rows, and the audit's that wait
 FACTORY = "orderdesk_app.server:create_app"
 WATCHED = ("orderdesk_app", "assets", "alembic", "rxconfig.py", ".env")
 
@@ -151,7 +153,8 @@ def server_command(settings: Settings) -> list[str]:
     """granian with our factory; no access log: addresses of pages hold tokens, and callers' addresses are theirs."""
     return [
         sys.executable, "-m", "granian", "--interface", "asgi", "--factory", "--loop", "uvloop", "--no-access-log", "--log-level", "warning",
-        "--host", settings.host, "--port", str(settings.port), "--workers", str(settings.workers), "--workers-kill-timeout", "10", FACTORY,
+        "--host", settings.host, "--port", str(settings.port), "--workers", str(settings.workers),
+        "--workers-kill-timeout", str(ceil(settings.http_timeout) + _LAST_ROWS_SECONDS), FACTORY,
     ]  # fmt: skip
 
 

@@ -113,6 +113,13 @@ def test_the_server_listens_where_the_settings_say_and_keeps_no_access_log() -> 
     assert "--no-access-log" in command
 
 
+@pytest.mark.parametrize("timeout", ["30", "0.5", "600"])
+def test_a_stop_waits_as_long_as_a_write_may_take(timeout: str) -> None:
+    command = server_command(load_settings({"HTTP_TIMEOUT": timeout}, None))
+
+    assert int(command[command.index("--workers-kill-timeout") + 1]) > float(timeout)
+
+
 def test_the_printed_address_has_the_port_that_is_served() -> None:
     assert own_address(load_settings({"PORT": "9123"}, None)) == "http://localhost:9123"
     assert own_address(load_settings({"PUBLIC_URL": "http://localhost:8080"}, None)) == "http://localhost:8080"
