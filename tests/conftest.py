@@ -70,6 +70,14 @@ class Postgres:
     def drop(self, name: str) -> None:
         self._sql(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
 
+    def shut(self, name: str) -> None:
+        """Nobody gets in any more, and whoever is in is put out: as if the server were stopped, for this database alone."""
+        self._sql(f"ALTER DATABASE {name} ALLOW_CONNECTIONS false")
+        self._sql(f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{name}'")
+
+    def reopen(self, name: str) -> None:
+        self._sql(f"ALTER DATABASE {name} ALLOW_CONNECTIONS true")
+
     def _sql(self, statement: str) -> None:
         with psycopg.connect(self.url("postgres"), autocommit=True) as connection:
             connection.execute(statement.encode())

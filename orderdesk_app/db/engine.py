@@ -7,6 +7,7 @@ processes (`orderdesk stdio` runs beside the server). WAL with synchronous=NORMA
 import asyncio
 import os
 import re
+import sqlite3
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from functools import lru_cache
@@ -17,6 +18,7 @@ import aiosqlite
 import psycopg
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from sqlalchemy import URL, event, text
+from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from sqlmodel.ext.asyncio.session import AsyncSession
 
@@ -25,6 +27,8 @@ from orderdesk_app.errors import ConfigurationError
 BUSY_SECONDS = 15
 _AFTER_COMMIT = "after_commit"
 _EXAMPLES = "Example: DATABASE_URL=sqlite:///data/app.db, or DATABASE_URL=postgresql://user:password@db.example.com/orderdesk?sslmode=require"
+
+NO_ANSWER = (SQLAlchemyError, psycopg.Error, sqlite3.Error, OSError)  # what a question raises while the database is away or cannot answer
 
 Statement = str  # SQL with :names
 

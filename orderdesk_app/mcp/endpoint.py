@@ -1,7 +1,7 @@
 """`/mcp` over HTTP: who calls, is the request fit to be read, and which of the two transports answers it."""
 
 import contextlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import parse_qsl, urlencode
@@ -13,17 +13,20 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.responses import JSONResponse, Response
 from starlette.types import Message, Receive, Scope, Send
 
-from orderdesk_app.context import Secret
+from orderdesk_app.context import Secret, current_request
+from orderdesk_app.db.engine import NO_ANSWER
 from orderdesk_app.errors import AuthFailed, OrderDeskAgentsError
 from orderdesk_app.mcp.batch import answer_batch, takes_batches
 from orderdesk_app.mcp.body import MOST_BODY_BYTES, HungUp, Unfit, is_answer, is_message, not_a_message, parse, read_body, replay, wants_progress
-from orderdesk_app.mcp.server import MOST_NAME, AgentDoor
+from orderdesk_app.mcp.server import INTERNAL_ERROR, MOST_NAME, AgentDoor
 from orderdesk_app.mcp.text import program_name
 from orderdesk_app.mcp.written import completing
-from orderdesk_app.observability import CREDENTIALS_REFUSED, MCP_REFUSED
+from orderdesk_app.observability import CREDENTIALS_REFUSED, ERRORS, MCP_REFUSED, log
 from orderdesk_app.services.access import Access, Principal
 from orderdesk_app.tools.runner import Runner
 
+_LOG = log(__name__)
+_RETRY_SECONDS = 5  # after which a client may ask again while the database is away
 PRINCIPAL = "orderdesk.principal"  # key of the ASGI scope
 
 
@@ -89,6 +92,11 @@ class McpEndpoint:
         except AuthFailed as error:
             CREDENTIALS_REFUSED.labels("mcp").inc()
             return await self._refuse(error, had_token=token is not None)(scope, receive, send)
+        except NO_ANSWER as error:
+            _LOG.error("a key could not be looked up", exc_info=error)
+            MCP_REFUSED.labels("database").inc()
+            ERRORS.labels("mcp").inc()
+            return await _no_database()(scope, receive, send)
         if scope["method"] != "POST":
             MCP_REFUSED.labels("method").inc()
             return await JSONResponse({"error": "method_not_allowed", "message": "Send JSON-RPC with POST."}, 405, _ALLOW)(scope, receive, send)
@@ -168,4 +176,13 @@ def _readable_by(origin: str, send: Send) -> Send:
 
 
 def _rpc_error(error: Unfit) -> Response:
-    return JSONResponse({"jsonrpc": "2.0", "id": None, "error": {"code": error.code, "message": error.message}}, error.status)
+    return _rpc_response(error.status, error.code, error.message)
+
+
+def _no_database() -> Response:
+    words = f"Our database does not answer, so keys cannot be checked. Nothing was done. Try again in {_RETRY_SECONDS} s; if it stays, tell your administrator this reference"
+    return _rpc_response(503, INTERNAL_ERROR, f"{words}: {current_request().request_id}.", {"Retry-After": str(_RETRY_SECONDS), "Cache-Control": "no-store"})
+
+
+def _rpc_response(status: int, code: int, message: str, headers: Mapping[str, str] | None = None) -> Response:
+    return JSONResponse({"jsonrpc": "2.0", "id": None, "error": {"code": code, "message": message}}, status, headers)

@@ -15,6 +15,7 @@ from orderdesk_app import wiring
 from orderdesk_app.context import Actor, Via
 from orderdesk_app.db.audit import AuditEntry
 from orderdesk_app.orderdesk.patience import Patience
+from tests.conftest import Postgres
 from tests.door import MODERN, Door, Inside, call, modern
 from tests.worlds import FIRST_ORDER, MASTER_KEY
 
@@ -296,6 +297,7 @@ def _body(value: object) -> bytes:
 # ------------------------------------------------------------------ other settings, broken parts, and what is written down
 
 
+UNKNOWN = "Bearer odk_" + "x" * 43
 BEARER = {"authorization": f"Bearer {MASTER_KEY}", "accept": "application/json", "content-type": "application/json"}
 
 
@@ -379,20 +381,40 @@ async def test_a_revoked_key_is_refused_by_every_process_within_a_second(door: D
     assert (before, after) == (200, 401)
 
 
-async def test_a_database_that_is_away_is_a_fault_with_a_reference_and_no_details(inside: Inside) -> None:
+async def test_without_a_database_callers_are_told_to_come_back(inside: Inside) -> None:
     async with inside() as http:
         known = await http.post("/mcp", json=LIST, headers=BEARER)
-        await wiring.current().database.close()
         async with wiring.current().database.write() as session:
             await (await session.connection()).execute(text("ALTER TABLE credentials RENAME TO elsewhere"))
         still_known = await http.post("/mcp", json=LIST, headers=BEARER)
-        unknown = await http.post("/mcp", json=LIST, headers={**BEARER, "authorization": "Bearer odk_" + "x" * 43})
+        unknown = await http.post("/mcp", json=LIST, headers={**BEARER, "authorization": UNKNOWN})
 
     assert known.status_code == still_known.status_code == 200
-    assert unknown.status_code == 500
-    assert unknown.json()["reference"] == unknown.headers["x-request-id"]
+    assert unknown.status_code == 503
+    assert int(unknown.headers["retry-after"]) > 0
+    assert unknown.json()["error"]["code"] == -32603
+    assert unknown.headers["x-request-id"] in unknown.json()["error"]["message"]
     assert "credentials" not in unknown.text
     assert "SELECT" not in unknown.text
+
+
+@pytest.mark.parametrize("database_url", ["postgres"], indirect=True)
+async def test_good_keys_work_again_as_soon_as_postgres_is_back(
+    inside: Inside, postgres: Postgres, database_url: str, capfd: pytest.CaptureFixture[str]
+) -> None:
+    name = database_url.partition("?")[0].rpartition("/")[2]
+    async with inside(LOG_LEVEL="ERROR") as http:
+        before = await http.post("/mcp", json=LIST, headers=BEARER)
+        postgres.shut(name)
+        wiring.current().access._hear("*")  # as when the line on which changes are heard breaks: what was known is asked anew
+        capfd.readouterr()
+        away = [await http.post("/mcp", json=LIST, headers={**BEARER, **key, "x-request-id": "while-it-was-away"}) for key in ({}, {"authorization": UNKNOWN})]
+        told = [line for line in capfd.readouterr().err.splitlines() if "while-it-was-away" in line]
+        postgres.reopen(name)
+        after = await http.post("/mcp", json=LIST, headers=BEARER)
+
+    assert [answer.status_code for answer in (before, *away, after)] == [200, 503, 503, 200]
+    assert len(told) == 2
 
 
 @pytest.mark.parametrize("revision", ["2025-11-25", MODERN])
