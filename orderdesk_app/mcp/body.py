@@ -4,6 +4,7 @@ The SDK parses again; this first look is what keeps a library's words, numbers t
 """
 
 import asyncio
+from functools import lru_cache
 from typing import Any
 
 from pydantic_core import from_json
@@ -57,6 +58,24 @@ async def _chunks(receive: Receive) -> bytes:
 
 def _too_large() -> Unfit:
     return Unfit(413, INVALID_REQUEST, f"The request is larger than {MOST_BODY_BYTES} bytes. Send less at a time.", "too_large")
+
+
+def accepts_streams(headers: Headers) -> bool:
+    """Whether the answer may be an event stream; JSON it may always be. Raises Unfit for what is not sent as JSON (415), and for who does not take JSON (406)."""
+    return _judge_media(headers.get("content-type", ""), ", ".join(headers.getlist("accept")))
+
+
+@lru_cache(256)
+def _judge_media(content_type: str, accept: str) -> bool:
+    if content_type.partition(";")[0].strip().lower() != "application/json":
+        raise Unfit(415, INVALID_REQUEST, "The request is not sent as JSON. Send it with Content-Type: application/json.", "media")
+    if not accept:
+        return False  # whoever names nothing takes anything (RFC 9110 12.5.1), and JSON is understood by more
+    taken = {kind.partition(";")[0].strip() for kind in accept.lower().split(",")}
+    if not taken & {"application/json", "application/*", "*/*"}:
+        words = "This address answers in JSON, and in an event stream where progress is asked for. Send Accept: application/json, text/event-stream."
+        raise Unfit(406, INVALID_REQUEST, words, "media")
+    return bool(taken & {"text/event-stream", "text/*", "*/*"})
 
 
 def parse(body: bytes) -> Any:

@@ -17,7 +17,19 @@ from orderdesk_app.context import Secret, current_request
 from orderdesk_app.db.engine import NO_ANSWER
 from orderdesk_app.errors import AuthFailed, OrderDeskAgentsError
 from orderdesk_app.mcp.batch import answer_batch, takes_batches
-from orderdesk_app.mcp.body import MOST_BODY_BYTES, HungUp, Unfit, is_answer, is_message, not_a_message, parse, read_body, replay, wants_progress
+from orderdesk_app.mcp.body import (
+    MOST_BODY_BYTES,
+    HungUp,
+    Unfit,
+    accepts_streams,
+    is_answer,
+    is_message,
+    not_a_message,
+    parse,
+    read_body,
+    replay,
+    wants_progress,
+)
 from orderdesk_app.mcp.server import INTERNAL_ERROR, MOST_NAME, AgentDoor
 from orderdesk_app.mcp.text import program_name
 from orderdesk_app.mcp.written import completing
@@ -111,6 +123,8 @@ class McpEndpoint:
 
     async def _serve(self, headers: Headers, scope: Scope, receive: Receive, send: Send) -> None:
         """Read, judge, and hand to the transport that fits. Raises Unfit or HungUp."""
+        takes_streams = accepts_streams(headers)
+        scope["headers"] = [*[pair for pair in scope["headers"] if pair[0] not in _JUDGED], *_AS_JUDGED]
         body = await read_body(headers, receive)
         message = parse(body)
         revision = headers.get("mcp-protocol-version")
@@ -121,8 +135,7 @@ class McpEndpoint:
             if is_answer(message) and revision in (None, *HANDSHAKE_PROTOCOL_VERSIONS):
                 return await Response(status_code=202)(scope, receive, send)  # we ask nothing, so there is nothing to do with it
             raise not_a_message()
-        streams = wants_progress(message) and "text/event-stream" in headers.get("accept", "")
-        if streams:
+        if takes_streams and wants_progress(message):
             return await self._stream.handle_request(scope, replay(body, receive), send)
         await self._json.handle_request(scope, replay(body, receive), completing(scope, send))
 
@@ -151,6 +164,9 @@ class McpEndpoint:
         )
 
 
+# The SDK judges both again, by other rules and with answers that have no words: it is shown what no rule refuses.
+_AS_JUDGED = ((b"content-type", b"application/json"), (b"accept", b"application/json, text/event-stream"))
+_JUDGED = frozenset(name for name, _ in _AS_JUDGED)
 _ALLOW = {"Allow": "POST, OPTIONS"}
 # In development a page on localhost may ask 127.0.0.1; browsers ask first whether it may send these.
 _MAY_SEND = {

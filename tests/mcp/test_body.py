@@ -128,12 +128,61 @@ def test_notifications_are_taken_in_silence(door: Door, method: str, revision: s
     assert answer.content == b""
 
 
-@pytest.mark.parametrize("kind", ["text/plain", "application/x-www-form-urlencoded", ""])
-def test_only_json_is_read(door: Door, kind: str) -> None:
-    with door.http() as http:
-        answer = http.post("/mcp", json=call("stores_list"), headers={"content-type": kind})
+@pytest.mark.parametrize("revision", [None, "2025-11-25", MODERN])
+@pytest.mark.parametrize(
+    ("sent", "status"),
+    [
+        ({"content-type": "text/plain"}, 415),
+        ({"content-type": "application/x-www-form-urlencoded"}, 415),
+        ({"content-type": "application/json-patch+json"}, 415),
+        ({"content-type": ""}, 415),
+        ({"accept": "text/html"}, 406),
+        ({"accept": "text/event-stream"}, 406),
+    ],
+)
+@pytest.mark.parametrize("in_batch", [False, True])
+def test_what_is_neither_sent_nor_taken_as_json_is_refused_in_words(
+    door: Door, revision: str | None, sent: dict[str, str], status: int, in_batch: bool
+) -> None:
+    headers, body = modern("tools/list")
+    if revision != MODERN:
+        headers, body = {} if revision is None else {"mcp-protocol-version": revision}, {"jsonrpc": "2.0", "id": 1, "method": "tools/list"}
 
-    assert answer.status_code in (400, 415)
+    with door.http() as http:
+        answer = http.post("/mcp", json=[body] if in_batch else body, headers={**headers, **sent})
+
+    assert answer.status_code == status
+    assert answer.json()["error"]["code"] == -32600
+    _in_our_words(answer.text)
+
+
+@pytest.mark.parametrize("kind", ["APPLICATION/JSON", "application/json;charset=UTF-8", "Application/Json ; charset=utf-8"])
+@pytest.mark.parametrize("accept", ["APPLICATION/JSON", "*/*", "application/*;q=0.8, text/html", "text/html, application/json"])
+@pytest.mark.parametrize("revision", ["2025-11-25", MODERN])
+def test_media_types_are_read_as_http_writes_them(door: Door, kind: str, accept: str, revision: str) -> None:
+    headers, body = modern("tools/list")
+    if revision != MODERN:
+        headers, body = {"mcp-protocol-version": revision}, {"jsonrpc": "2.0", "id": 1, "method": "tools/list"}
+
+    with door.http() as http:
+        answer = http.post("/mcp", json=body, headers={**headers, "content-type": kind, "accept": accept})
+
+    assert answer.status_code == 200
+    assert len(answer.json()["result"]["tools"]) == 13
+
+
+@pytest.mark.parametrize("accept", ["*/*", "application/json, Text/Event-Stream", "application/json;q=0.1, text/*"])
+@pytest.mark.parametrize("revision", ["2025-11-25", MODERN])
+def test_who_takes_event_streams_is_told_of_progress(door: Door, accept: str, revision: str) -> None:
+    headers, body = modern("tools/call", {"name": "stores_list", "arguments": {}}, progressToken="p")
+    if revision != MODERN:
+        headers, body = {"mcp-protocol-version": revision}, call("stores_list", progressToken="p")
+
+    with door.http() as http:
+        answer = http.post("/mcp", json=body, headers={**headers, "accept": accept})
+
+    assert answer.headers["content-type"].startswith("text/event-stream")
+    assert "notifications/progress" in answer.text
 
 
 # ------------------------------------------------------------------ size and time
