@@ -45,7 +45,7 @@ def _quick(metric: MetricT) -> MetricT:
 
 
 BUILD = _gauge("build_info", "The running version; always 1.", "version")
-HTTP_REQUESTS = _counter("http_requests", "HTTP requests answered.", "route", "status")
+HTTP_REQUESTS = _counter("http_requests", "HTTP requests by the class of their answer; gone where the caller hung up before one.", "route", "status")
 HTTP_SECONDS = _seconds("http_request", "Time from an HTTP request to the end of its answer.", "route")
 MCP_REQUESTS = _counter("mcp_requests", "Requests at /mcp by JSON-RPC method and protocol revision.", "method", "revision")
 MCP_REFUSED = _counter("mcp_refused", "Requests at /mcp refused before the protocol.", "reason")

@@ -1,5 +1,6 @@
 """What every request passes first: its id, its caller's address, whether it is meant for this host, and its count in the metrics."""
 
+import asyncio
 import logging
 import re
 import time
@@ -8,6 +9,7 @@ from functools import lru_cache
 from ipaddress import ip_address
 from urllib.parse import urlsplit
 
+from starlette.requests import ClientDisconnect
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -57,13 +59,19 @@ class Front:
     async def _serve(self, scope: Scope, receive: Receive, send: Send, request: RequestContext, refusal: tuple[int, str] | None) -> None:
         started = time.perf_counter()
         route = route_of(scope["path"])
-        status = 500
-        begun = False
+        status: int | None = None  # None: no answer has begun
+        has_gone = False
+
+        async def receive_and_note() -> Message:
+            nonlocal has_gone
+            message = await receive()
+            has_gone = has_gone or message["type"] == "http.disconnect"
+            return message
 
         async def send_with_id(message: Message) -> None:
-            nonlocal status, begun
+            nonlocal status
             if message["type"] == "http.response.start":
-                begun, status = True, message["status"]
+                status = message["status"]
                 others = [pair for pair in message.get("headers", ()) if pair[0] != b"x-request-id"]
                 message["headers"] = [*others, (b"x-request-id", request.request_id.encode())]
             await send(message)
@@ -74,21 +82,27 @@ class Front:
                     scope, receive, send_with_id
                 )
             else:
-                await self._app(scope, receive, send_with_id)
+                await self._app(scope, receive_and_note, send_with_id)
+        except asyncio.CancelledError:
+            has_gone = True  # nobody waits for this one
+            raise
+        except ClientDisconnect:
+            has_gone = True
         except Exception as error:
             ERRORS.labels("http").inc()
             _LOG.error("a request failed", exc_info=error, route=route, method=scope["method"])
-            if begun:
+            if status is not None:
                 raise
             await JSONResponse({"error": "internal", "message": "Something went wrong on our side.", "reference": request.request_id}, 500)(
                 scope, receive, send_with_id
             )
         finally:
             seconds = time.perf_counter() - started
-            HTTP_REQUESTS.labels(route, f"{status // 100}xx").inc()
+            outcome = f"{status // 100}xx" if status is not None else "gone" if has_gone else "5xx"
+            HTTP_REQUESTS.labels(route, outcome).inc()
             HTTP_SECONDS.labels(route).observe(seconds)
             if _LEVEL.isEnabledFor(logging.DEBUG):
-                _LOG.debug("request", route=route, method=scope["method"], status=status, seconds=round(seconds, 4))
+                _LOG.debug("request", route=route, method=scope["method"], status=status or outcome, seconds=round(seconds, 4))
 
     def _refusal(self, path: str, headers: Mapping[bytes, Sequence[str]]) -> tuple[int, str] | None:
         if path in _ALWAYS_OPEN:

@@ -1,15 +1,19 @@
 """What every request passes first: Host, Origin, its id, and where it comes from."""
 
+import asyncio
+import contextlib
 import json
 from typing import Any
 
 import httpx
 import pytest
+from starlette.requests import Request
 from starlette.types import Receive, Scope, Send
 
 from orderdesk_app.context import current_request
 from orderdesk_app.routes.front import ADDRESS, Front, route_of
 from tests.door import Door
+from tests.worlds import counted
 
 OPEN = ("/health/live", "/health/ready")
 
@@ -208,6 +212,36 @@ async def test_a_websocket_from_elsewhere_is_closed() -> None:
         await front()({"type": "websocket", "path": "/_event", "headers": headers, "client": None}, receive, send)
 
     assert [message["type"] for message in sent] == ["websocket.close", "websocket.close"]
+
+
+async def reads_its_body(scope: Scope, receive: Receive, send: Send) -> None:
+    await Request(scope, receive).body()
+
+
+async def watches_its_caller(scope: Scope, receive: Receive, send: Send) -> None:
+    while (await receive())["type"] != "http.disconnect":
+        pass
+
+
+async def is_cancelled(scope: Scope, receive: Receive, send: Send) -> None:
+    raise asyncio.CancelledError
+
+
+@pytest.mark.parametrize("app", [reads_its_body, watches_its_caller, is_cancelled])
+async def test_a_caller_that_hangs_up_is_counted_as_gone_and_no_fault_of_ours(app: Any) -> None:
+    async def receive() -> Any:
+        return {"type": "http.disconnect"}
+
+    async def send(message: Any) -> None:
+        raise AssertionError("nobody hears it")
+
+    before, faults = [counted("http_requests", route="/mcp", status=status) for status in ("gone", "5xx")], counted("unexpected_errors", where="http")
+    scope = {"type": "http", "method": "POST", "path": "/mcp", "headers": [(b"host", b"localhost:8080")], "client": None}
+    with contextlib.suppress(asyncio.CancelledError):
+        await front(app)(scope, receive, send)
+
+    assert [counted("http_requests", route="/mcp", status=status) for status in ("gone", "5xx")] == [before[0] + 1, before[1]]
+    assert counted("unexpected_errors", where="http") == faults
 
 
 # ------------------------------------------------------------------ the real server
