@@ -18,16 +18,15 @@ def takes_batches(revision: str | None) -> bool:
     return revision in (None, "2025-03-26")
 
 
-async def answer_batch(messages: list[Any], serve: Serve, scope: Scope, receive: Receive) -> Response:
-    """Each message served by itself, one after the other; the answers in one list, or 202 when none asks for one. Raises Unfit."""
+async def answer_batch(messages: list[Any], serve: Serve, scope: Scope, receive: Receive, send: Send) -> None:
+    """Each message served by itself, one after the other; the answers sent in one list, or 202 when none asks for one. Raises Unfit."""
     if not messages:
         raise Unfit(400, INVALID_REQUEST, "The batch is empty. Send one JSON-RPC message or a list of them.", "batch")
     if len(messages) > MOST_MESSAGES:
         raise Unfit(400, INVALID_REQUEST, f"A batch holds at most {MOST_MESSAGES} messages. Send the rest in another.", "batch")
     answers = [answer for message in messages for answer in await _answer(message, serve, scope, receive)]
-    if not answers:
-        return Response(status_code=202)
-    return Response(to_json(answers), media_type="application/json")
+    response = Response(to_json(answers), media_type="application/json") if answers else Response(status_code=202)
+    await response(scope, receive, send)
 
 
 async def _answer(message: Any, serve: Serve, scope: Scope, receive: Receive) -> list[Any]:

@@ -30,6 +30,7 @@ from orderdesk_app.mcp.body import (
     replay,
     wants_progress,
 )
+from orderdesk_app.mcp.hearing import while_heard
 from orderdesk_app.mcp.server import INTERNAL_ERROR, MOST_NAME, AgentDoor
 from orderdesk_app.mcp.text import program_name
 from orderdesk_app.mcp.written import completing
@@ -129,15 +130,14 @@ class McpEndpoint:
         message = parse(body)
         revision = headers.get("mcp-protocol-version")
         if isinstance(message, list) and takes_batches(revision):
-            response = await answer_batch(message, self._json.handle_request, scope, receive)
-            return await response(scope, receive, send)
+            return await while_heard(receive, answer_batch(message, self._json.handle_request, scope, receive, send))
         if not is_message(message):
             if is_answer(message) and revision in (None, *HANDSHAKE_PROTOCOL_VERSIONS):
                 return await Response(status_code=202)(scope, receive, send)  # we ask nothing, so there is nothing to do with it
             raise not_a_message()
         if takes_streams and wants_progress(message):
             return await self._stream.handle_request(scope, replay(body, receive), send)
-        await self._json.handle_request(scope, replay(body, receive), completing(scope, send))
+        await while_heard(receive, self._json.handle_request(scope, replay(body, receive), completing(scope, send)))
 
     def _take_token(self, scope: Scope, headers: Headers) -> tuple[str | None, bool]:
         """The bearer token, else `?token=` (and True), which is redacted in place before a log or a page could see it."""
