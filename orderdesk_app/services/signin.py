@@ -32,6 +32,9 @@ class SignInLimit(Protocol):
     def check(self, key: str) -> None:
         """Raises RateLimited."""
 
+    def give_back(self, key: str) -> None:
+        """A try that turned out well does not count."""
+
 
 class AuditTrail(Protocol):
     """Where sign-ins are written down (services/audit.py)."""
@@ -63,10 +66,11 @@ class SignIn:
         return cookie
 
     async def check_key(self, key: Secret, *, address: str, via: Via = Via.WEB) -> FoundKey:
-        """Whose master key this is. A wrong one counts as a failed sign-in: against the address, and in the audit. Raises SignInFailed or RateLimited."""
-        self._limit.check(address)
+        """Whose master key this is. Only a wrong one counts as a sign-in try: against the address, and in the audit. Raises SignInFailed or RateLimited."""
+        self._limit.check(address)  # first, so that of many guesses at once none is free
         found = await self._keys.find(key.reveal().strip())
         if found is not None and found.kind == MASTER:
+            self._limit.give_back(address)
             return found
         await self._write_down(found.tenant_id if found else NOBODY, "sign_in.key", address, outcome=SignInFailed.code, via=via)
         if found is not None:
@@ -109,6 +113,7 @@ class SignIn:
         except (AuthFailed, NotFound) as error:
             await self._write_down(NOBODY, "sign_in.link", address, outcome=error.code)
             raise
+        self._limit.give_back(address)
         await self._write_down(tenant_id, "sign_in.link", address)
         return cookie
 

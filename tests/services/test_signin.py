@@ -35,6 +35,9 @@ class Tries:
         if self.left < 0:
             raise RateLimited("Too many.", retry_after=60)
 
+    def give_back(self, key: str) -> None:
+        self.left += 1
+
 
 class Trail:
     def __init__(self) -> None:
@@ -115,6 +118,25 @@ async def test_an_address_that_tries_too_often_is_refused_even_with_the_right_ke
 
     with pytest.raises(RateLimited):
         await sign_in.with_key(tenant.master_key, **BROWSER)
+
+
+async def test_the_right_key_and_a_good_link_use_no_tries_up(sign_in, tries, tenant):
+    tries.left = 1
+
+    for _ in range(6):
+        await sign_in.with_key(tenant.master_key, **BROWSER)
+        await sign_in.use_link((await sign_in.make_link(tenant.view.id)).reveal(), **BROWSER)
+
+    assert tries.left == 1
+
+
+async def test_of_many_guesses_at_once_no_more_are_looked_at_than_there_are_tries(sign_in, tries, tenant):
+    tries.left = 3
+
+    guesses = [sign_in.with_key(new_master_key(), **BROWSER) for _ in range(20)]
+    results = await asyncio.gather(*guesses, sign_in.with_key(tenant.master_key, **BROWSER), return_exceptions=True)
+
+    assert [type(result) for result in results] == [SignInFailed] * 3 + [RateLimited] * 18
 
 
 async def test_a_link_tells_whose_it_is_and_works_once(sign_in, sessions, two_tenants, trail):

@@ -92,6 +92,14 @@ async def test_wrong_keys_are_limited_by_address(small: World) -> None:
     assert counted("rate_limited", limit="sign_in") == before + 1
 
 
+async def test_the_right_key_may_be_shown_as_often_as_one_likes(small: World) -> None:
+    small.house.limits.sign_in._burst = 3
+    small.house.limits.sign_in._rate = 1 / 60
+
+    for _ in range(6):
+        assert (await small.owner.get("tenant_use_master_key", master_key=small.owner.key.reveal()))["stores_count"] == 1
+
+
 async def test_an_access_key_is_not_a_master_key(small: World) -> None:
     person = Actor((await small.owner.principal()).actor.tenant_id, via=Via.WEB)
     _, key = await small.house.keys.create(person, "an agent")
