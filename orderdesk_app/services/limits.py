@@ -3,11 +3,13 @@
 import time
 from collections import OrderedDict
 from collections.abc import Callable
+from math import ceil
 
 from orderdesk_app.errors import RateLimited
 from orderdesk_app.observability import RATE_LIMITED
 
 _MOST_KEYS = 100_000
+_DUST = 1e-6  # what sums of fractions may lack of a whole token
 
 
 class Limit:
@@ -22,10 +24,10 @@ class Limit:
         now = self._clock()
         tokens, then = self._buckets.get(key, (self._burst, now))
         tokens = min(self._burst, tokens + (now - then) * self._rate)
-        if tokens < cost:
+        if tokens < cost - _DUST:
             RATE_LIMITED.labels(self._name).inc()
-            wait = (cost - tokens) / self._rate
-            raise RateLimited(f"{self._words} Try again in {max(1, round(wait))} s.", retry_after=round(wait, 1) or 0.1, outcome="not_done")
+            wait = ceil((cost - tokens) / self._rate * 10) / 10  # up: whoever waits as told is not refused again
+            raise RateLimited(f"{self._words} Try again in {ceil(wait)} s.", retry_after=wait, outcome="not_done")
         self._buckets[key] = (tokens - cost, now)
         self._buckets.move_to_end(key)
         if len(self._buckets) > _MOST_KEYS:

@@ -79,6 +79,21 @@ def test_a_refusal_says_when_to_come_back_and_costs_nothing(limits: Limits, cloc
     assert "60 calls a minute" in error.value.message
 
 
+@pytest.mark.parametrize("rpm", [1, 7, 13, 60, 77, 120, 1000])
+@pytest.mark.parametrize("since", [0.0, 0.013, 0.04999, 0.33, 0.9])
+def test_whoever_waits_as_told_is_not_refused_again(clock: Clock, rpm: int, since: float) -> None:
+    limit = Limits(rpm=rpm, login=5, console=30, clock=clock).tools
+    spent(limit)
+    clock.seconds += since / rpm * 60
+
+    with pytest.raises(RateLimited) as error:
+        limit.spend("ada", 1)
+    clock.seconds += error.value.retry_after or 0
+    limit.spend("ada", 1)
+
+    assert error.value.retry_after == pytest.approx((1 - since) / rpm * 60, abs=0.1000001)
+
+
 def test_one_who_asks_much_takes_nothing_from_a_neighbour(limits: Limits) -> None:
     spent(limits.tools, "ada")
 
