@@ -4,15 +4,17 @@ The SDK parses again; this first look is what keeps a library's words, numbers t
 """
 
 import asyncio
+import re
 from functools import lru_cache
 from typing import Any
 
-from pydantic_core import from_json
+from pydantic_core import from_json, to_json
 from starlette.datastructures import Headers
 from starlette.types import Message, Receive
 
 MOST_BODY_BYTES = 4 * 1024 * 1024
 BODY_SECONDS = 30.0  # then a body that still comes in drops is refused: it would hold a connection and its memory for ever
+_MAY_OVERFLOW = re.compile(rb"[eE]\+?[0-9]{3}|[0-9]{200}")
 PARSE_ERROR, INVALID_REQUEST = -32700, -32600
 
 
@@ -79,9 +81,12 @@ def _judge_media(content_type: str, accept: str) -> bool:
 
 
 def parse(body: bytes) -> Any:
-    """The JSON of a body. NaN, Infinity, half surrogates, bad UTF-8 and nesting beyond 200 levels are not JSON here. Raises Unfit."""
+    """The JSON of a body. NaN, Infinity, 1e400, half surrogates, bad UTF-8 and nesting beyond 200 levels are not JSON here. Raises Unfit."""
     try:
-        return from_json(body, allow_inf_nan=False)
+        value = from_json(body, allow_inf_nan=False)
+        if _MAY_OVERFLOW.search(body):  # 1e400 is read as infinity all the same
+            from_json(to_json(value, inf_nan_mode="constants"), allow_inf_nan=False)
+        return value
     except ValueError:
         raise Unfit(400, PARSE_ERROR, "The request is not JSON in UTF-8, or nests too deeply. Send one JSON-RPC 2.0 object.", "json") from None
 

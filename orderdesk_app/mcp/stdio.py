@@ -1,6 +1,9 @@
 """The same catalogue over stdin and stdout, for clients that start us as a child process."""
 
+import json
+import sys
 from collections.abc import AsyncIterable, Awaitable, Callable
+from io import StringIO
 from typing import Any
 
 import anyio
@@ -8,18 +11,19 @@ from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStre
 from mcp.server.context import ServerRequestContext
 from mcp.server.stdio import stdio_server
 from mcp.shared.message import SessionMessage
-from mcp_types import ErrorData, JSONRPCError, JSONRPCNotification, JSONRPCRequest, JSONRPCResponse
-from pydantic_core import from_json, to_json
+from mcp_types import ErrorData, JSONRPCError, JSONRPCMessage, JSONRPCNotification, JSONRPCRequest, JSONRPCResponse, jsonrpc_message_adapter
+from pydantic import ValidationError
 
 from orderdesk_app.context import Secret, Via
 from orderdesk_app.errors import AuthFailed, ConfigurationError
-from orderdesk_app.mcp.body import PARSE_ERROR
+from orderdesk_app.mcp.body import Unfit, is_answer, is_message, not_a_message, parse
 from orderdesk_app.mcp.server import AgentDoor
 from orderdesk_app.services.access import Access, Principal
 from orderdesk_app.services.signin import SignIn
 from orderdesk_app.tools.runner import Runner
 
-Frame = SessionMessage | Exception  # an exception stands for a line that was no message
+_MOST_DIGITS = 20  # of an id; a longer number is none that a client counted up to
+Frame = SessionMessage | Exception
 
 
 class StdioCaller:
@@ -58,18 +62,22 @@ async def serve_stdio(runner: Runner, access: Access, sign_in: SignIn, key: str,
         return caller
 
     server = AgentDoor(runner, who_calls).server()
-    async with stdio_server() as (stdin, stdout), stdin, stdout, anyio.create_task_group() as group:
-        pipe = _Pipe(stdin, stdout.send, grace_seconds)
-        group.start_soon(pipe.read)
-        group.start_soon(pipe.write)
-        await server.run(pipe.incoming, pipe.outgoing, server.create_initialization_options())
+    lines = anyio.wrap_file(sys.stdin.buffer)  # read here: the SDK keeps nothing of a line that it cannot read, not even whose question it was
+    try:
+        async with stdio_server(anyio.wrap_file(StringIO())) as (unread, stdout), unread, stdout, anyio.create_task_group() as group:
+            pipe = _Pipe(lines, stdout.send, grace_seconds)
+            group.start_soon(pipe.read)
+            group.start_soon(pipe.write)
+            await server.run(pipe.incoming, pipe.outgoing, server.create_initialization_options())
+    except* BrokenPipeError:
+        pass  # the client has closed its end: nobody is left to be told anything
 
 
 class _Pipe:
     """Between the lines and the SDK, which drops what it cannot read and forgets what it was asked as soon as stdin ends."""
 
-    def __init__(self, stdin: AsyncIterable[Frame], say: Callable[[SessionMessage], Awaitable[None]], grace_seconds: float) -> None:
-        self._stdin, self._say, self._grace_seconds = stdin, say, grace_seconds
+    def __init__(self, lines: AsyncIterable[bytes], say: Callable[[SessionMessage], Awaitable[None]], grace_seconds: float) -> None:
+        self._lines, self._say, self._grace_seconds = lines, say, grace_seconds
         self._to_server: MemoryObjectSendStream[Frame]
         self._from_server: MemoryObjectReceiveStream[SessionMessage]
         self._to_server, self.incoming = anyio.create_memory_object_stream[Frame]()
@@ -79,9 +87,11 @@ class _Pipe:
 
     async def read(self) -> None:
         async with self._to_server:
-            async for frame in self._stdin:
-                if isinstance(frame, Exception) or not _is_plain(frame):
-                    await self._refuse()
+            async for line in self._lines:
+                try:
+                    frame = SessionMessage(_message(line))
+                except Unfit as error:
+                    await self._refuse(error, _id_in(line))
                     continue
                 self._remember(frame)
                 await self._to_server.send(frame)
@@ -107,15 +117,29 @@ class _Pipe:
         self._asked.discard(str(message_id))
         self._answered.set()
 
-    async def _refuse(self) -> None:
+    async def _refuse(self, error: Unfit, message_id: str | int | None) -> None:
         words = "The line is not a JSON-RPC 2.0 message in UTF-8. Send one message a line."
-        await self._say(SessionMessage(JSONRPCError(jsonrpc="2.0", id=None, error=ErrorData(code=PARSE_ERROR, message=words))))
+        await self._say(SessionMessage(JSONRPCError(jsonrpc="2.0", id=message_id, error=ErrorData(code=error.code, message=words))))
 
 
-def _is_plain(frame: SessionMessage) -> bool:
-    """False for NaN and Infinity, which are not JSON and which the SDK lets through."""
+def _message(line: bytes) -> JSONRPCMessage:
+    """The message of a line, by the same rules as over HTTP. Raises Unfit."""
+    value = parse(line)
+    if not is_message(value) and not is_answer(value):
+        raise not_a_message()
     try:
-        from_json(to_json(getattr(frame.message, "params", None), inf_nan_mode="constants"), allow_inf_nan=False)
-    except ValueError:
-        return False
-    return True
+        return jsonrpc_message_adapter.validate_python(value, by_name=False)
+    except ValidationError:
+        raise not_a_message() from None
+
+
+def _id_in(line: bytes) -> str | int | None:
+    """The id of a line that is unfit, if it can be made out at all: whoever asked would wait for ever for an answer without it."""
+    try:
+        value = json.loads(line.decode(errors="replace"), parse_int=lambda digits: int(digits) if len(digits) < _MOST_DIGITS else None)
+    except (ValueError, RecursionError):
+        return None
+    found = value.get("id") if isinstance(value, dict) else None
+    if isinstance(found, str):
+        return found if found == found.encode(errors="ignore").decode() else None  # half a character could not be written back
+    return found if isinstance(found, int) and not isinstance(found, bool) else None

@@ -24,6 +24,7 @@ REFUSED = {
     "half a character": b'{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"stores_resolve","arguments":{"identifier":"\\ud800"}}}',
     "NaN": b'{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"orders_list","arguments":{"limit":NaN}}}',
     "Infinity": b'{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"orders_list","arguments":{"limit":-Infinity}}}',
+    "more than a number can be": b'{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"orders_list","arguments":{"limit":1e400}}}',
     "deep": b'{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"orders_list","arguments":' + b"[" * 100_000 + b"]" * 100_000 + b"}}",
     "number": b"17",
     "null": b"null",

@@ -120,18 +120,47 @@ def test_stdout_holds_nothing_but_messages(door: Door) -> None:
     assert door.key not in errors
 
 
-@pytest.mark.parametrize(
-    "line",
-    [b"hello\n", b"{\n", b"\xff\xfe\n", b'{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"orders_list","arguments":{"limit":NaN}}}\n', b"[]\n"],
-)
+@pytest.mark.parametrize("line", [b"hello\n", b"{\n", b"\xff\xfe\n", b"[]\n", b'{"id":{},"method":"ping"}\n', b'{"id":"\\ud83d","method":"ping"}\n'])
 def test_a_line_that_is_no_message_is_refused_and_the_next_one_served(door: Door, line: bytes) -> None:
     code, answers, _ = _pipe(_environment(door, door.key), HELLO, line, call("stores_list", message_id="after"))
 
     assert code == 0
     refused = next(answer for answer in answers if "error" in answer)
     assert refused["id"] is None
-    assert refused["error"]["code"] == -32700
+    assert refused["error"]["code"] in (-32700, -32600)
     assert any(answer["id"] == "after" and "result" in answer for answer in answers)
+
+
+def test_an_unfit_question_is_refused_by_its_id(door: Door) -> None:
+    arguments = [b'{"limit":NaN}', b'{"search":"caf\\ud83d"}', b'{"limit":1e400}', b'{"limit":' + b"9" * 6000 + b"}", b'{"search":"\xff"}']
+    lines = [
+        b'{"jsonrpc":"2.0","id":%d,"method":"tools/call","params":{"name":"orders_list","arguments":%s}}\n' % pair for pair in enumerate(arguments, start=1)
+    ]
+    others = [b'{"jsonrpc":"2.0","id":"list","method":"tools/list","params":[]}\n', b'{"jsonrpc":"1.0","id":"old","method":"ping"}\n']
+
+    code, answers, errors = _pipe(_environment(door, door.key), HELLO, *lines, *others)
+
+    assert code == 0, errors
+    assert {answer["id"] for answer in answers if "error" in answer} == {1, 2, 3, 4, 5, "list", "old"}
+
+
+def test_a_client_that_stops_listening_ends_it_quietly(door: Door) -> None:
+    with subprocess.Popen(
+        COMMAND, env=_environment(door, door.key), cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    ) as process:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        assert process.stderr is not None
+        process.stdin.write(json.dumps(HELLO).encode() + b"\n")
+        process.stdin.flush()
+        process.stdout.readline()
+        process.stdout.close()
+        process.stdin.write(json.dumps(call("stores_list")).encode() + b"\n")
+        process.stdin.close()
+        errors = process.stderr.read().decode()
+        code = process.wait(30)
+
+    assert (code, errors) == (0, "")
 
 
 def test_a_modern_request_needs_no_handshake(door: Door) -> None:
