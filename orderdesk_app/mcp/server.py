@@ -19,7 +19,7 @@ from orderdesk_app import __version__
 from orderdesk_app.context import Secret, current_request, serving
 from orderdesk_app.errors import AuthFailed
 from orderdesk_app.mcp.progress import telling_progress
-from orderdesk_app.mcp.text import lines_of, program_name
+from orderdesk_app.mcp.text import clean, lines_of, program_name
 from orderdesk_app.mcp.written import Written, written_in
 from orderdesk_app.observability import ERRORS, MCP_REQUESTS, log
 from orderdesk_app.services.access import Principal
@@ -214,7 +214,7 @@ def answer(outcome: Outcome) -> types.CallToolResult:
         return types.CallToolResult(content=[types.TextContent(type="text", text=lines_of(result))], structured_content=result)
     about = {"code": error.code, "field": error.field, "retry_after": error.retry_after, "outcome": error.outcome, **error.details}
     return types.CallToolResult(
-        content=[types.TextContent(type="text", text=f"{error.code}: {error.message}")],
+        content=[types.TextContent(type="text", text=f"{error.code}: {clean(error.message)}")],
         is_error=True,
         _meta={"orderdesk/error": about},
     )
