@@ -124,6 +124,8 @@ class Access:
         """The principal of a bearer key (of that kind: "master" or "access"). Raises AuthFailed for an unknown, revoked or malformed one."""
         name = sha256(token.encode()).hexdigest()  # the key itself is not kept
         found = self._found.get(name) or await self._found.load(name, lambda: self._keys.find(token))
+        if found is not None and kind == "master" != found.kind:
+            raise AuthFailed("This is an access key, and only master keys may stand in an address. Send it as Authorization: Bearer.")
         if found is None or kind not in (None, found.kind):
             raise AuthFailed("This key is not known here. Make a new one under Settings, and send it as Authorization: Bearer.")
         account = await self.account(found.tenant_id)

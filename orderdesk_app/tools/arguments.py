@@ -73,10 +73,18 @@ def parse(model: type[Arguments], given: Any) -> Arguments:
     unknown = next((name for name in given if name not in model.model_fields), None)
     if unknown is not None:  # told first: a misspelt name explains a missing one
         raise _no_such(model, str(unknown)[:_LONGEST_NAME])
+    loose = next((name for name, value in given.items() if model.model_fields[name].annotation is int and _is_no_number(value)), None)
+    if loose is not None:
+        raise ValidationFailed(f"{loose} must be a whole number.", field=loose)
     try:
         return model.model_validate(given)
     except ValidationError as error:
         raise _sentence(model, error) from None
+
+
+def _is_no_number(value: Any) -> bool:
+    """True for what Python takes for a whole number and nobody else does: true for 1, "1_0" for 10."""
+    return isinstance(value, bool) or (isinstance(value, str) and "_" in value)
 
 
 def _no_such(model: type[Arguments], name: str) -> ValidationFailed:
@@ -87,12 +95,14 @@ def _no_such(model: type[Arguments], name: str) -> ValidationFailed:
 
 
 def _sentence(model: type[Arguments], error: ValidationError) -> ValidationFailed:
-    line = error.errors(include_url=False, include_context=True, include_input=False)[0]
+    line = error.errors(include_url=False, include_context=True, include_input=True)[0]
     field = ".".join(str(part) for part in line["loc"]) or None
     kind, context = line["type"], line.get("ctx", {})
     if kind == "missing":
         described = model.model_fields[str(line["loc"][0])].description or ""
         return ValidationFailed(f"{field} is required: {described}", field=field)
+    if kind == "too_long" and isinstance(line["input"], str):
+        kind = "string_too_long"  # where a text may also be left out, the length is judged as that of any value
     rules = {
         "greater_than_equal": "must be {ge} or more",
         "less_than_equal": "must be {le} or less",

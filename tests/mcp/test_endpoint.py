@@ -179,6 +179,7 @@ def test_an_access_key_may_not(stranger: httpx.Client, door: Door) -> None:
     answer = stranger.post("/mcp", params={"token": door.reading_key}, json=LIST)
 
     assert answer.status_code == 401
+    assert "Send it as Authorization: Bearer" in answer.json()["message"]
 
 
 def test_the_header_wins_over_the_address(stranger: httpx.Client, door: Door) -> None:

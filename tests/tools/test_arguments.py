@@ -6,7 +6,7 @@ import pytest
 
 from orderdesk_app.errors import ValidationFailed
 from orderdesk_app.tools.arguments import parse
-from orderdesk_app.tools.orders import GetOrder
+from orderdesk_app.tools.orders import GetOrder, ListOrders
 
 
 def refused(given: Any) -> ValidationFailed:
@@ -43,6 +43,20 @@ def test_an_id_may_come_as_any_whole_number(given: Any) -> None:
 @pytest.mark.parametrize("given", [5.5, -5.0, 1e300, float("nan"), float("inf"), True, 2.0**60])
 def test_other_numbers_are_no_ids(given: Any) -> None:
     assert refused({"order_id": given}).field == "order_id"
+
+
+@pytest.mark.parametrize("given", [True, False, "1_0", 2.5, "ten", [1]])
+def test_only_whole_numbers_are_whole_numbers(given: Any) -> None:
+    with pytest.raises(ValidationFailed) as caught:
+        parse(ListOrders, {"limit": given})
+
+    assert (caught.value.field, caught.value.message) == ("limit", "limit must be a whole number.")
+
+
+def test_a_text_is_measured_in_characters() -> None:
+    error = refused({"order_id": "5", "store_identifier": "x" * 201})
+
+    assert (error.field, error.message) == ("store_identifier", "store_identifier must be at most 200 characters.")
 
 
 def test_null_means_left_out() -> None:
