@@ -9,6 +9,8 @@ from starlette.routing import Route
 from orderdesk_app import wiring
 from orderdesk_app.observability import metrics_text
 
+_READ = ("GET", "HEAD")
+
 
 async def metrics(request: Request) -> Response:
     """Open in development; in production only for METRICS_TOKEN as bearer, and 404 without one set or sent."""
@@ -20,7 +22,9 @@ async def metrics(request: Request) -> Response:
         scheme, _, given = request.headers.get("authorization", "").partition(" ")
         if not token or scheme.lower() != "bearer" or not compare_digest(given.strip().encode(), token.encode()):
             return JSONResponse({"error": "not_found"}, 404)
+    if request.method not in _READ:  # asked last: a stranger is not told even this much
+        return JSONResponse({"error": "method_not_allowed", "message": "Metrics are read with GET."}, 405, {"Allow": ", ".join(_READ)})
     return Response(metrics_text(), media_type="text/plain; version=0.0.4; charset=utf-8")
 
 
-ROUTES = [Route("/metrics", metrics, methods=["GET"])]
+ROUTES = [Route("/metrics", metrics, methods=[*_READ, "POST", "PUT", "PATCH", "DELETE", "OPTIONS"])]

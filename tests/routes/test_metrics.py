@@ -46,6 +46,16 @@ async def test_in_production_only_the_token_opens_them(inside: Inside, values: d
         assert answer.json()["error"] == "not_found"
 
 
+@pytest.mark.parametrize("method", ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"])
+async def test_a_stranger_is_not_told_that_there_are_metrics(inside: Inside, method: str) -> None:
+    async with inside(**PRODUCTION, METRICS_TOKEN=TOKEN) as http:
+        hidden = await http.request(method, "/metrics")
+        known = await http.request(method, "/metrics", headers={"authorization": f"Bearer {TOKEN}"})
+
+    assert hidden.status_code == 404
+    assert known.status_code == (200 if method in ("GET", "HEAD") else 405)
+
+
 def test_there_are_at_least_fifteen_families_of_our_own_each_in_words() -> None:
     families = metric_families()
 
