@@ -1,6 +1,7 @@
 """Signing in: with the master key, or by a link that works once."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Protocol
 
@@ -60,19 +61,21 @@ class SignIn:
 
     async def with_key(self, key: Secret, *, address: str, user_agent: str) -> str:
         """Signs in with a master key; returns the cookie's value. Raises SignInFailed, or RateLimited for the address."""
-        found = await self.check_key(key, address=address)
+        found = await self.check_key(key, by=Actor(NOBODY, via=Via.WEB, address=address))
         cookie = await self._sessions.start(found.tenant_id, credential_id=found.credential_id, address=address, user_agent=user_agent)
         await self._write_down(found.tenant_id, "sign_in.key", address, credential_id=found.credential_id)
         return cookie
 
-    async def check_key(self, key: Secret, *, address: str, via: Via = Via.WEB) -> FoundKey:
-        """Whose master key this is. Only a wrong one counts as a sign-in try: against the address, and in the audit. Raises SignInFailed or RateLimited."""
-        self._limit.check(address)  # first, so that of many guesses at once none is free
+    async def check_key(self, key: Secret, *, by: Actor) -> FoundKey:
+        """Whose master key this is; `by` is who shows it, as far as that is known. Only a wrong one counts as a sign-in try: against the address, and in the audit. Raises SignInFailed or RateLimited."""
+        self._limit.check(by.address)  # first, so that of many guesses at once none is free
         found = await self._keys.find(key.reveal().strip())
         if found is not None and found.kind == MASTER:
-            self._limit.give_back(address)
+            self._limit.give_back(by.address)
             return found
-        await self._write_down(found.tenant_id if found else NOBODY, "sign_in.key", address, outcome=SignInFailed.code, via=via)
+        if found is not None and by.tenant_id == NOBODY:
+            by = replace(by, tenant_id=found.tenant_id)
+        await self._write_down(by.tenant_id, "sign_in.key", by.address, outcome=SignInFailed.code, actor=by)
         if found is not None:
             raise SignInFailed("This is an access key, which is for agents. Sign in with the account's master key, or with a sign-in link.", field="master_key")
         raise SignInFailed("This master key is not known here. Copy it again, whole, or sign in with a sign-in link.", field="master_key")

@@ -3,7 +3,8 @@
 from pydantic import Field
 from typing_extensions import TypedDict
 
-from orderdesk_app.context import Scope, Secret, Via
+from orderdesk_app.context import Actor, Scope, Secret, Via
+from orderdesk_app.services.signin import NOBODY
 from orderdesk_app.tools.arguments import SECRET, Arguments
 from orderdesk_app.tools.catalogue import ToolCall, tool
 
@@ -31,12 +32,12 @@ class TenantWithStores(TypedDict):
 async def tenant_use_master_key(call: ToolCall, arguments: UseMasterKey) -> TenantWithStores:
     """Check a master key and tell whose account it opens. Over stdio this signs the session in; over HTTP the request's own key stays in force."""
     actor = call.given_principal.actor if call.given_principal else None
-    via, address = (actor.via, actor.address) if actor else (Via.STDIO, "")
+    by = actor or Actor(NOBODY, via=Via.STDIO)
     key = Secret(arguments.master_key)
-    await call.toolbox.sign_in.check_key(key, address=address, via=via)
-    principal = await call.toolbox.access.by_token(key.reveal(), via=via)
+    await call.toolbox.sign_in.check_key(key, by=by)
+    principal = await call.toolbox.access.by_token(key.reveal(), via=by.via)
     if actor is not None:
-        principal = principal.through(actor.client_name, actor.client_version, address)
+        principal = principal.through(actor.client_name, actor.client_version, actor.address)
     await call.toolbox.sign_in.write_down_key(principal.actor)
     if call.sign_in is not None:
         call.sign_in(key)

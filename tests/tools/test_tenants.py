@@ -72,6 +72,18 @@ async def test_a_wrong_key_signs_nobody_in_and_is_written_down(small: World) -> 
     assert row.outcome == "AUTH_ERROR"
 
 
+async def test_a_wrong_key_is_written_down_with_who_tried_it(small: World) -> None:
+    over_http = (await small.owner.principal()).through("an agent", "7", "203.0.113.9")
+
+    await small.house.runner.run(over_http, "tenant_use_master_key", {"master_key": UNKNOWN})
+
+    async with small.house.database.read() as session:
+        [row] = (await session.exec(select(AuditEntry).where(col(AuditEntry.action) == "sign_in.key"))).all()
+    actor = over_http.actor
+    assert (row.outcome, row.tenant_id, row.credential_id) == ("AUTH_ERROR", actor.tenant_id, actor.credential_id)
+    assert (row.via, row.client_name, row.client_version, row.address) == ("mcp", "an agent", "7", "203.0.113.9")
+
+
 async def test_wrong_keys_are_limited_by_address(small: World) -> None:
     small.house.limits.sign_in._burst = 3
     small.house.limits.sign_in._rate = 1 / 60
