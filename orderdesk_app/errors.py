@@ -16,6 +16,7 @@ OrderDeskAgentsError
 └── UpstreamFailed          ORDERDESK_API_ERROR    502   Order Desk said no
     ├── UpstreamUnreachable ORDERDESK_API_ERROR    503   Order Desk could not be reached, or its answer could not be read
     ├── OutcomeUnknown      ORDERDESK_API_ERROR    502   a write may or may not have happened
+    ├── DatabaseBusy        ORDERDESK_API_ERROR    503   our database is locked by another program; nothing was done
     └── Unexpected          ORDERDESK_API_ERROR    500   a fault of ours; the reference finds it in the log
 ConfigurationError                                       a setting stops the start
 """
@@ -116,6 +117,10 @@ class UpstreamUnreachable(UpstreamFailed):
 
 class OutcomeUnknown(UpstreamFailed):
     pass
+
+
+class DatabaseBusy(UpstreamFailed):
+    status = 503
 
 
 class Unexpected(UpstreamFailed):

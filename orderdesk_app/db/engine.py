@@ -5,9 +5,11 @@ processes (`orderdesk stdio` runs beside the server). WAL with synchronous=NORMA
 """
 
 import asyncio
+import contextlib
 import os
 import re
 import sqlite3
+import time
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from functools import lru_cache
@@ -18,17 +20,19 @@ import aiosqlite
 import psycopg
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from sqlalchemy import URL, event, text
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from sqlmodel.ext.asyncio.session import AsyncSession
 
-from orderdesk_app.errors import ConfigurationError
+from orderdesk_app.errors import ConfigurationError, DatabaseBusy
 
-BUSY_SECONDS = 15
+BUSY_SECONDS = 5  # a call may meet a lock of somebody else's three times (its lock, giving that back, its audit row) and must end within HTTP_TIMEOUT
+_TRY_SECONDS = 2  # of a write that is only tried
+_LOCKED = f"Our database is locked by another program, so nothing was done. Try again in {BUSY_SECONDS} s; if it stays, tell your administrator."
 _AFTER_COMMIT = "after_commit"
 _EXAMPLES = "Example: DATABASE_URL=sqlite:///data/app.db, or DATABASE_URL=postgresql://user:password@db.example.com/orderdesk?sslmode=require"
 
-NO_ANSWER = (SQLAlchemyError, psycopg.Error, sqlite3.Error, OSError)  # what a question raises while the database is away or cannot answer
+NO_ANSWER = (DatabaseBusy, SQLAlchemyError, psycopg.Error, sqlite3.Error, OSError)  # what a question raises while the database is away or cannot answer
 
 Statement = str  # SQL with :names
 
@@ -76,8 +80,10 @@ class Database:
         self._single: aiosqlite.Connection | None = None
         self._asking: aiosqlite.Connection | None = None
         self._opening = asyncio.Lock()
+        self._locked_at = float("-inf")  # when SQLite was last found locked by another process
         if self.is_sqlite:
             self.path = sqlite_path(url)
+            self._file = _identity(self.path)
             self._reading = _sqlite_engine(self.path, reads_only=True)
             self._writing = _sqlite_engine(self.path, reads_only=False)
         else:
@@ -117,12 +123,21 @@ class Database:
 
     @asynccontextmanager
     async def _in_line(self) -> AsyncIterator[None]:
+        """One write at a time. Raises DatabaseBusy, with nothing done, when another process keeps the file locked."""
         if self._writer is asyncio.current_task() and self._line.locked():
             raise RuntimeError("a write inside a write would wait for itself: pass the session on")
+        arrived = time.monotonic()
         async with self._line:
+            if self._locked_at > arrived:
+                raise DatabaseBusy(_LOCKED, retry_after=BUSY_SECONDS, outcome="not_done")  # whoever was before us waited long enough for both
             self._writer = asyncio.current_task()
             try:
                 yield
+            except (DBAPIError, sqlite3.Error) as error:
+                if not _is_locked(error):
+                    raise
+                self._locked_at = time.monotonic()
+                raise DatabaseBusy(_LOCKED, retry_after=BUSY_SECONDS, outcome="not_done") from error
             finally:
                 self._writer = None
 
@@ -155,9 +170,22 @@ class Database:
         return [tuple(row) for row in await self._asking.execute_fetchall(question, dict(parameters))]
 
     async def ping(self) -> None:
-        """Reads a table; raises whatever the engine raises when that fails, after 5 seconds at the latest."""
-        async with asyncio.timeout(5), self._reading.connect() as connection:
-            await connection.execute(text("SELECT 1 FROM tenants LIMIT 1"))
+        """Reads a table and makes sure that a write would be taken; raises whatever that fails with, after 5 seconds at the latest."""
+        async with asyncio.timeout(5):
+            async with self._reading.connect() as connection:
+                await connection.execute(text("SELECT 1 FROM tenants LIMIT 1"))
+                if not self.is_sqlite and await connection.scalar(text("SELECT pg_is_in_recovery() OR current_setting('transaction_read_only')::boolean")):
+                    raise PermissionError("the database takes no writes")
+            if self.is_sqlite:
+                await asyncio.to_thread(self._try_to_write)
+
+    def _try_to_write(self) -> None:
+        """Begins a write and takes it back, on a connection that nobody else waits for; in one thread, so that nothing stays begun."""
+        if _identity(self.path) != self._file:
+            raise FileNotFoundError("the file that is open is not the one at this path any more")
+        with contextlib.closing(sqlite3.connect(f"{self.path.resolve().as_uri()}?mode=rw", uri=True, timeout=_TRY_SECONDS, isolation_level=None)) as connection:
+            connection.execute("BEGIN IMMEDIATE")
+            connection.execute("ROLLBACK")
 
     async def close(self) -> None:
         for connection in (self._single, self._asking):
@@ -167,6 +195,18 @@ class Database:
         if self._reading.sync_engine.pool is not self._writing.sync_engine.pool:
             await self._reading.dispose()
         await self._writing.dispose()
+
+
+def _identity(path: Path) -> tuple[int, int]:
+    """Which file it is, whatever it is called."""
+    found = path.stat()
+    return found.st_dev, found.st_ino
+
+
+def _is_locked(error: Exception) -> bool:
+    """True when SQLite waited its time for another process's write. That is met before anything is written: BEGIN IMMEDIATE asks for the lock."""
+    cause = error.orig if isinstance(error, DBAPIError) else error
+    return isinstance(cause, sqlite3.Error) and getattr(cause, "sqlite_errorcode", 0) & 0xFF == sqlite3.SQLITE_BUSY
 
 
 def after_commit(session: AsyncSession, call: Callable[[], None]) -> None:

@@ -17,7 +17,7 @@ from orderdesk_app.db.changes import Change, may_be_left_open
 from orderdesk_app.db.engine import Database
 from orderdesk_app.db.owned import owned
 from orderdesk_app.db.signals import Signals
-from orderdesk_app.errors import OrderDeskAgentsError
+from orderdesk_app.errors import DatabaseBusy, OrderDeskAgentsError
 from orderdesk_app.observability import log
 from orderdesk_app.orderdesk import json_text
 from orderdesk_app.orderdesk.merge import SOURCE_ID_PREFIX
@@ -89,8 +89,11 @@ class Journal:
     async def renew(self, actor: Actor, change_id: str, *, before: Image, meant: Image) -> None:
         """The order was read anew, and the write is tried again from there."""
         values = {"before": await self._seal(actor, change_id, "before", before), "meant": await self._seal(actor, change_id, "meant", meant)}
-        async with self._database.write() as session:
-            await session.exec(update(Change).where(col(Change.id) == change_id, col(Change.tenant_id) == actor.tenant_id).values(**values))
+        try:
+            async with self._database.write() as session:
+                await session.exec(update(Change).where(col(Change.id) == change_id, col(Change.tenant_id) == actor.tenant_id).values(**values))
+        except DatabaseBusy as error:  # "nothing was done" would be said of the order too, to which parts may have come through by now
+            raise TimeoutError("the journal row could not be renewed") from error
 
     async def close(
         self,

@@ -1,12 +1,14 @@
 """The way to the database: addresses, transactions, and many at once."""
 
 import asyncio
+import contextlib
 import os
 import signal
 import sqlite3
 import stat
 import subprocess
 import sys
+import time
 from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
@@ -14,11 +16,12 @@ from sqlalchemy.exc import IntegrityError, OperationalError, StatementError
 from sqlmodel import col, func, select
 
 from orderdesk_app.context import TenantId
+from orderdesk_app.db import engine
 from orderdesk_app.db.console import ConsoleCall
 from orderdesk_app.db.engine import Database, after_commit, postgres_conninfo
 from orderdesk_app.db.stores import Store
 from orderdesk_app.db.tenants import Tenant
-from orderdesk_app.errors import ConfigurationError
+from orderdesk_app.errors import ConfigurationError, DatabaseBusy
 
 
 async def names(database: Database) -> list[str]:
@@ -199,6 +202,29 @@ async def test_ping_reads_and_a_missing_table_is_a_failure(database):
 
     with pytest.raises(Exception, match="tenants"):
         await database.ping()
+
+
+async def test_while_another_program_holds_the_file_all_in_line_are_told_so_at_once(sqlite_url, monkeypatch):
+    monkeypatch.setattr(engine, "BUSY_SECONDS", 0.3)
+    database = Database(sqlite_url)
+
+    async def add(name):
+        async with database.write() as session:
+            session.add(Tenant(name=name))
+
+    started = time.monotonic()
+    with contextlib.closing(sqlite3.connect(database.path, isolation_level=None)) as other:
+        other.execute("BEGIN EXCLUSIVE")
+        results = await asyncio.gather(*(add(str(number)) for number in range(6)), database.at_once("DELETE FROM leases", {}), return_exceptions=True)
+        took = time.monotonic() - started
+        other.execute("ROLLBACK")
+    await add("later")
+    rows = await database.at_once("SELECT name FROM tenants", {})
+    await database.close()
+
+    assert [(type(result), result.outcome) for result in results] == [(DatabaseBusy, "not_done")] * 7
+    assert took < 2 * 0.3 + 1
+    assert rows == [("later",)]
 
 
 async def test_committed_rows_survive_kill_minus_nine(database_url, database):

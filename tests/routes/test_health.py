@@ -1,6 +1,7 @@
 """What probes and admins are told: nothing is called well that was not tried."""
 
 import asyncio
+import contextlib
 import sqlite3
 import time
 from typing import Any
@@ -52,6 +53,50 @@ async def test_a_database_that_lost_its_tables_is_not_ready(inside: Inside, path
     assert "tenants" not in broken.text
     assert alive.status_code == 200
     assert mended.status_code == 200
+
+
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+async def test_a_database_that_takes_no_writes_is_not_ready(inside: Inside) -> None:
+    async with inside() as http:
+        with contextlib.closing(sqlite3.connect(wiring.current().database.path, isolation_level=None)) as other:
+            other.execute("BEGIN EXCLUSIVE")
+            locked = await http.get("/health/ready")
+            other.execute("ROLLBACK")
+        a_second_passes()
+        free = await http.get("/health/ready")
+
+    assert (locked.status_code, locked.json()["checks"]["database"]) == (503, "unavailable")
+    assert free.status_code == 200
+
+
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+async def test_a_database_whose_file_was_moved_away_is_not_ready(inside: Inside) -> None:
+    async with inside() as http:
+        path = wiring.current().database.path
+        moved = path.rename(path.with_name("elsewhere.db"))
+        away = await http.get("/health/ready")
+        made_anew = path.exists()
+        path.write_bytes(moved.read_bytes())
+        a_second_passes()
+        another = await http.get("/health/ready")
+        moved.rename(path)
+        a_second_passes()
+        back = await http.get("/health/ready")
+
+    assert [answer.status_code for answer in (away, another, back)] == [503, 503, 200]
+    assert not made_anew
+
+
+@pytest.mark.parametrize("database_url", ["postgres"], indirect=True)
+async def test_a_postgres_that_only_reads_is_not_ready(inside: Inside, monkeypatch: pytest.MonkeyPatch) -> None:
+    async with inside() as http:
+        with monkeypatch.context() as standby:
+            standby.setenv("PGOPTIONS", "-c default_transaction_read_only=on")
+            await wiring.current().database.close()  # who connects anew may only read
+            answer = await http.get("/health/ready")
+        await wiring.current().database.close()
+
+    assert (answer.status_code, answer.json()["checks"]["database"]) == (503, "unavailable")
 
 
 @pytest.mark.parametrize("path", CHECKED)
