@@ -64,6 +64,14 @@ async def too_often(world: World) -> Outcome:
     return await world.owner.call("stores_list")
 
 
+async def with_a_database_that_another_program_holds(world: World) -> Outcome:
+    world.house.database._locked_at = float("inf")  # whoever comes now came before that was found out
+    try:
+        return await world.owner.call("stores_use_store", {"identifier": world.store_id})
+    finally:
+        world.house.database._locked_at = float("-inf")
+
+
 async def with_a_fault_of_ours(world: World) -> Outcome:
     principal = await world.owner.principal()
     return await world.house.runner.run(replace(principal, account=None), "stores_list", {})  # type: ignore[arg-type]
@@ -93,6 +101,7 @@ MET: list[tuple[type[OrderDeskAgentsError], Meeting]] = [
     (errors.UpstreamUnreachable, after("bad_gateway", GET, times=9)),
     (errors.UpstreamUnreachable, after("broken_json", GET, times=9)),
     (errors.OutcomeUnknown, lambda world: after("dropped", after("dropped", UPDATE, method="PUT", effect="done"), method="GET", skip=1, times=99)(world)),
+    (errors.DatabaseBusy, with_a_database_that_another_program_holds),
     (errors.Unexpected, with_a_fault_of_ours),
 ]
 AT_OTHER_DOORS = {
