@@ -26,7 +26,7 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 
 from orderdesk_app.errors import ConfigurationError, DatabaseBusy
 
-BUSY_SECONDS = 5  # a call may meet a lock of somebody else's three times (its lock, giving that back, its audit row) and must end within HTTP_TIMEOUT
+BUSY_SECONDS = 8  # a call may meet a lock of somebody else's three times (its lock, giving that back, its audit row) and must end within HTTP_TIMEOUT
 _TRY_SECONDS = 2  # of a write that is only tried
 _LOCKED = f"Our database is locked by another program, so nothing was done. Try again in {BUSY_SECONDS} s; if it stays, tell your administrator."
 _AFTER_COMMIT = "after_commit"
