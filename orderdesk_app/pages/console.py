@@ -56,6 +56,7 @@ def _tools() -> rx.Component:
 
 def _form() -> rx.Component:
     rows = rx.fragment(
+        rx.el.input(type="hidden", name="tool", value=S.tool, read_only=True),
         rx.foreach(S.fields, _field),
         rx.cond(
             S.more.length() > 0,
@@ -79,7 +80,6 @@ def _form() -> rx.Component:
         rx.cond(
             S.has_secret,
             post_form(
-                rx.el.input(type="hidden", name="tool", value=S.tool, read_only=True),
                 rows,
                 run,
                 action="/console/run",

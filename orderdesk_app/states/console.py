@@ -8,7 +8,7 @@ import reflex as rx
 
 from orderdesk_app import wiring
 from orderdesk_app.context import now
-from orderdesk_app.errors import NotFound, OrderDeskAgentsError
+from orderdesk_app.errors import Conflict, NotFound, OrderDeskAgentsError
 from orderdesk_app.services.access import Principal
 from orderdesk_app.services.console import PastCall
 from orderdesk_app.services.stores import Stores
@@ -121,6 +121,8 @@ class ConsoleState(Person):
         tool = find_tool(self.tool)
         if tool.secrets:
             raise NotFound("This tool takes a secret; its form is sent by the browser itself. Reload the page.")
+        if form.get("tool") != tool.name:  # sent before the browser had drawn the tool that was chosen last
+            raise Conflict(f"Nothing was run: that form was for another tool than “{tool.title}”, which is chosen now. Look at the form and run it again.")
         arguments, self.errors = arguments_from(tool, form)
         if self.errors:
             return

@@ -23,6 +23,10 @@ def tab(ada: Visitor) -> Iterator[Tab]:
 
 def form_of(tab: Tab) -> dict[str, str]:
     """The form as it stands, filled as the page fills it."""
+    return {"tool": tab.vars["console_state.tool"], **values_of(tab)}
+
+
+def values_of(tab: Tab) -> dict[str, str]:
     return {field["name"]: field["value"] for field in tab.vars["console_state.fields"]}
 
 
@@ -67,6 +71,19 @@ def test_the_second_read_comes_from_the_cache(tab: Tab) -> None:
     run(tab, "orders_get", order_id="100000002")
 
     assert tab.vars["console_state.cached"] is True
+
+
+def test_a_form_of_one_tool_is_never_run_as_another(tab: Tab) -> None:
+    tab.act("console_state.choose", name="orders_get")
+    drawn = {**form_of(tab), "order_id": "100000003"}
+    tab.act("console_state.choose", name="orders_delete")
+    filled = tab.vars["console_state.form_key"]
+
+    tab.act("console_state.run", form=drawn)
+
+    assert "Nothing was run" in tab.vars["person.notices"][-1]["text"]
+    assert tab.vars["console_state.form_key"] == filled  # what is typed meanwhile stays
+    assert run(tab, "orders_get", order_id="100000003")["order"]["id"] == "100000003"
 
 
 def test_an_error_is_shown_as_one_and_stands_at_its_field(tab: Tab) -> None:
@@ -123,7 +140,7 @@ def test_a_past_call_is_told_in_the_zone_of_its_store(tab: Tab) -> None:
 
 def test_a_tool_with_a_secret_is_not_run_by_an_event(tab: Tab) -> None:
     tab.act("console_state.choose", name="tenant_use_master_key")
-    tab.act("console_state.run", form={"master_key": "typed-into-a-state"})
+    tab.act("console_state.run", form={**form_of(tab), "master_key": "typed-into-a-state"})
 
     assert tab.vars["console_state.history"] == []
     assert "typed-into-a-state" not in tab.seen

@@ -52,7 +52,8 @@ def test_no_event_of_a_neighbour_shows_or_changes_anything(belongings: Belonging
                     continue
                 payload = dict.fromkeys(names, identity)
                 tab.send(name, payload, query={"call": identity, "tool": identity})
-                tab.send(name, {argument: {"store_identifier": identity, "order_id": "100000001", "limit": "1"} for argument in names})
+                shown = {"tool": tab.vars.get("console_state.tool", "")}
+                tab.send(name, {argument: {**shown, "store_identifier": identity, "order_id": "100000001", "limit": "1"} for argument in names})
 
     assert SECRET_NAME not in tab.seen
     assert belongings.state() == before
