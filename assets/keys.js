@@ -63,6 +63,20 @@
     if (target.closest("dialog.drawer a, dialog.palette a, dialog.palette button")) target.closest("dialog").close();
   });
 
+  // A form with a run key runs once: its button is busy from the click on until the server has given the next key. It keeps the focus, so it is not disabled.
+  let lastRun = "";
+  addEventListener("submit", (event) => {  // before the framework hears of it
+    const form = event.target;
+    if (!(form instanceof HTMLFormElement) || form.dataset.run === undefined) return;
+    if (form.dataset.running || form.dataset.run === lastRun) { event.preventDefault(); event.stopImmediatePropagation(); return; }
+    lastRun = form.dataset.run;
+    busy();
+  }, true);
+  const busy = () => all("form[data-run]").forEach((form) => {
+    const works = String(Boolean(form.dataset.running) || form.dataset.run === lastRun);
+    all("button[type=submit]", form).forEach((button) => { button.setAttribute("aria-busy", works); button.setAttribute("aria-disabled", works); });
+  });
+
   // A form says that it works, and cannot be sent twice.
   document.addEventListener("submit", (event) => {
     const form = event.target;
@@ -233,9 +247,9 @@
     if (call && (top < 0 || top > innerHeight - 160)) region.scrollIntoView({ block: "start" });
   };
   let asked = false;
-  const settle = () => { asked = false; reopen(); colour(); grow(); bring(); };
+  const settle = () => { asked = false; reopen(); colour(); grow(); busy(); bring(); };
   const look = () => { if (!asked) { asked = true; requestAnimationFrame(settle); } };
-  new MutationObserver(look).observe(document.documentElement, { childList: true, subtree: true, characterData: true, attributes: true, attributeFilter: ["data-reopens"] });
+  new MutationObserver(look).observe(document.documentElement, { childList: true, subtree: true, characterData: true, attributes: true, attributeFilter: ["data-reopens", "data-run", "data-running"] });
   look();
 
   // Pages that show what is going on ask again while somebody looks.

@@ -57,6 +57,7 @@ def _tools() -> rx.Component:
 def _form() -> rx.Component:
     rows = rx.fragment(
         rx.el.input(type="hidden", name="tool", value=S.tool, read_only=True),
+        rx.el.input(type="hidden", name="run_key", value=S.run_key, read_only=True),
         rx.foreach(S.fields, _field),
         rx.cond(
             S.more.length() > 0,
@@ -72,9 +73,9 @@ def _form() -> rx.Component:
         "Run",
         type="submit",
         class_name="button primary",
-        disabled=S.running,
-        aria_busy=rx.cond(S.running, "true", "false"),
     )
+    # keys.js marks the button busy within the click; it stays focusable, so that the focus stays on it.
+    runs = {"data-run": S.run_key, "data-running": rx.cond(S.running, "1", "")}
     return rx.el.section(
         rx.el.div(rx.el.h2(S.title), rx.el.p(S.description, class_name="dim small clamp")),
         rx.cond(
@@ -87,7 +88,7 @@ def _form() -> rx.Component:
                 class_name="form",
                 key=S.form_key,
             ),
-            rx.el.form(rows, run, on_submit=S.run, reset_on_submit=False, class_name="form", key=S.form_key),
+            rx.el.form(rows, run, on_submit=S.run, reset_on_submit=False, class_name="form", custom_attrs=runs, key=S.form_key),
         ),
         class_name="panel stack",
         aria_label="Arguments",

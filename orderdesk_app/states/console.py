@@ -7,7 +7,7 @@ from typing import Any, TypedDict
 import reflex as rx
 
 from orderdesk_app import wiring
-from orderdesk_app.context import now
+from orderdesk_app.context import new_id, now
 from orderdesk_app.errors import Conflict, NotFound, OrderDeskAgentsError
 from orderdesk_app.services.access import Principal
 from orderdesk_app.services.console import PastCall
@@ -67,6 +67,7 @@ class ConsoleState(Person):
     errors: dict[str, str] = {}
     form_key: str = ""  # changes when the fields are filled anew
 
+    run_key: str = ""  # stands in the form, and serves one run
     running: bool = False
     call: str = ""
     ok: bool = True
@@ -84,12 +85,14 @@ class ConsoleState(Person):
     view: str = "raw"
     history: list[CallRow] = []
 
+    _spent: str = ""  # the run key before
+
     @rx.event
     @act
     async def load(self) -> None:
         actor = self._who()
         self.tools = [_tool_row(tool) for tool in tools_for(actor.scopes)]
-        self.running, self.errors = False, {}
+        self.errors, self.run_key = {}, new_id()  # a click that was lost with the connection keeps no button busy
         query = self.router.url.query_parameters
         if query.get("call"):
             await self._open(str(query["call"]))
@@ -121,6 +124,8 @@ class ConsoleState(Person):
         tool = find_tool(self.tool)
         if tool.secrets:
             raise NotFound("This tool takes a secret; its form is sent by the browser itself. Reload the page.")
+        if not self._spend(form):
+            return
         if form.get("tool") != tool.name:  # sent before the browser had drawn the tool that was chosen last
             raise Conflict(f"Nothing was run: that form was for another tool than “{tool.title}”, which is chosen now. Look at the form and run it again.")
         arguments, self.errors = arguments_from(tool, form)
@@ -137,6 +142,16 @@ class ConsoleState(Person):
         if isinstance(field, str):
             self.errors = {field.split(".")[0]: call.result["error"]["message"]}
         await self._remember()
+
+    def _spend(self, form: Mapping[str, Any]) -> bool:
+        """Uses up the key that the form was drawn with. False for what was sent twice, which is no fault of anybody's. Raises Conflict for a form of long ago."""
+        given, expected = form.get("run_key"), self.run_key
+        if given == self._spent:
+            return False
+        self._spent, self.run_key = expected, new_id()  # the browser frees its button when it sees another key
+        if given != expected:
+            raise Conflict("Nothing was run: this form is out of date. Look at it and run it again.")
+        return True
 
     @rx.event
     @act
@@ -165,6 +180,7 @@ class ConsoleState(Person):
         self.fields = [_field_row(field) for field in fields if field.required or field.value]
         self.more = [_field_row(field) for field in fields if not (field.required or field.value)]
         self.form_key = f"{tool.name}-{now().timestamp()}"
+        self.run_key = new_id()
 
     def _forget_result(self) -> None:
         self.call = self.result = self.request = self.code = self.message = ""

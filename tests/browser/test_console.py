@@ -219,3 +219,18 @@ async def test_a_tool_is_found_by_its_name(page: Page) -> None:
     await expect(page.get_by_role("region", name="Tools", exact=True).get_by_role("button")).to_have_count(1)
     await page.get_by_placeholder("Find a tool").fill("no such tool")
     await expect(page.get_by_text("No tool has that name.")).to_be_visible()
+
+
+async def test_a_double_click_runs_once_and_the_focus_stays_on_the_button(site: Site, page: Page) -> None:
+    await open_console(page, "orders_create")
+    button = form_of(page).get_by_role("button", name="Run")
+
+    await button.dblclick()
+    await result_of(page)
+    await expect(page.get_by_role("button", name="Open orders_create")).to_have_count(1)
+    await expect(button).to_have_attribute("aria-busy", "false")
+    await button.focus()
+    await page.keyboard.press("Enter")
+
+    await expect(page.get_by_role("button", name="Open orders_create")).to_have_count(2)
+    await expect(button).to_be_focused()

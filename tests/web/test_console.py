@@ -23,7 +23,7 @@ def tab(ada: Visitor) -> Iterator[Tab]:
 
 def form_of(tab: Tab) -> dict[str, str]:
     """The form as it stands, filled as the page fills it."""
-    return {"tool": tab.vars["console_state.tool"], **values_of(tab)}
+    return {"tool": tab.vars["console_state.tool"], "run_key": tab.vars["console_state.run_key"], **values_of(tab)}
 
 
 def values_of(tab: Tab) -> dict[str, str]:
@@ -84,6 +84,29 @@ def test_a_form_of_one_tool_is_never_run_as_another(tab: Tab) -> None:
     assert "Nothing was run" in tab.vars["person.notices"][-1]["text"]
     assert tab.vars["console_state.form_key"] == filled  # what is typed meanwhile stays
     assert run(tab, "orders_get", order_id="100000003")["order"]["id"] == "100000003"
+
+
+def test_a_form_that_is_sent_twice_runs_once(tab: Tab) -> None:
+    tab.act("console_state.choose", name="orders_create")
+    form = form_of(tab)
+
+    tab.act("console_state.run", form=form)
+    tab.act("console_state.run", form=form)
+    once = tab.vars["console_state.history"]
+    tab.act("console_state.run", form=form_of(tab))
+
+    assert len(once) == 1
+    assert tab.vars.get("person.notices", []) == tab.vars["person.notices"][:1]  # the sandbox's own
+    assert len(tab.vars["console_state.history"]) == 2
+
+
+def test_a_form_of_long_ago_is_refused_and_says_so(tab: Tab) -> None:
+    tab.act("console_state.choose", name="orders_create")
+
+    tab.act("console_state.run", form={**form_of(tab), "run_key": "of-long-ago"})
+
+    assert "out of date" in tab.vars["person.notices"][-1]["text"]
+    assert tab.vars["console_state.history"] == []
 
 
 def test_an_error_is_shown_as_one_and_stands_at_its_field(tab: Tab) -> None:

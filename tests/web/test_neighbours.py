@@ -52,7 +52,7 @@ def test_no_event_of_a_neighbour_shows_or_changes_anything(belongings: Belonging
                     continue
                 payload = dict.fromkeys(names, identity)
                 tab.send(name, payload, query={"call": identity, "tool": identity})
-                shown = {"tool": tab.vars.get("console_state.tool", "")}
+                shown = {part: tab.vars.get(f"console_state.{part}", "") for part in ("tool", "run_key")}
                 tab.send(name, {argument: {**shown, "store_identifier": identity, "order_id": "100000001", "limit": "1"} for argument in names})
 
     assert SECRET_NAME not in tab.seen
