@@ -86,6 +86,7 @@ class ConsoleState(Person):
     history: list[CallRow] = []
 
     _spent: str = ""  # the run key before
+    _awaited: str = ""  # the run key of the call whose result is to be shown
 
     @rx.event
     @act
@@ -118,30 +119,52 @@ class ConsoleState(Person):
     async def show(self, view: str) -> None:
         self.view = view if view in ("raw", "tree", "table", "request") else "raw"
 
-    @rx.event
+    @rx.event(background=True)
     @act
-    async def run(self, form: dict[str, Any]) -> AsyncGenerator[None, None]:
-        tool = find_tool(self.tool)
+    async def run(self, form: dict[str, Any]) -> None:
+        """Order Desk may take its time, so it is asked without the state's lock; the tab goes on living."""
+        async with self:
+            tool = find_tool(self.tool)
+            arguments = self._begin(tool, form)
+            if arguments is None:
+                return
+            actor, active_store, run_key = self._who(), self._active_store, self._spent
+        try:
+            call = await wiring.current().console.run(actor, tool.name, arguments, active_store_id=active_store)
+        except Exception:
+            async with self:
+                self._end(run_key)
+            raise
+        async with self:
+            if not await self._is_still_signed_in():
+                return
+            if self._end(run_key):
+                self._show_result(call)
+                field = call.result.get("error", {}).get("field") if call.outcome != "ok" else None
+                if isinstance(field, str):
+                    self.errors = {field.split(".")[0]: call.result["error"]["message"]}
+            await self._remember()
+
+    def _begin(self, tool: Tool, form: Mapping[str, Any]) -> dict[str, Any] | None:
+        """The arguments that the tool runs with now; None when it does not run. Raises Conflict for a form that is not the one on the screen."""
         if tool.secrets:
             raise NotFound("This tool takes a secret; its form is sent by the browser itself. Reload the page.")
-        if not self._spend(form):
-            return
+        if self._awaited or not self._spend(form):  # one run at a time
+            return None
         if form.get("tool") != tool.name:  # sent before the browser had drawn the tool that was chosen last
             raise Conflict(f"Nothing was run: that form was for another tool than “{tool.title}”, which is chosen now. Look at the form and run it again.")
         arguments, self.errors = arguments_from(tool, form)
         if self.errors:
-            return
-        self.running = True
-        yield
-        try:
-            call = await wiring.current().console.run(self._who(), tool.name, arguments, active_store_id=self._active_store)
-        finally:
-            self.running = False
-        self._show_result(call)
-        field = call.result.get("error", {}).get("field") if call.outcome != "ok" else None
-        if isinstance(field, str):
-            self.errors = {field.split(".")[0]: call.result["error"]["message"]}
-        await self._remember()
+            return None
+        self.running, self._awaited = True, self._spent
+        return arguments
+
+    def _end(self, run_key: str) -> bool:
+        """Whether this run is the one that the screen waits for: another tool may have been chosen meanwhile, or somebody else sits here."""
+        if self._awaited != run_key:
+            return False
+        self.running, self._awaited = False, ""
+        return True
 
     def _spend(self, form: Mapping[str, Any]) -> bool:
         """Uses up the key that the form was drawn with. False for what was sent twice, which is no fault of anybody's. Raises Conflict for a form of long ago."""
@@ -183,10 +206,12 @@ class ConsoleState(Person):
         self.run_key = new_id()
 
     def _forget_result(self) -> None:
+        self.running, self._awaited = False, ""
         self.call = self.result = self.request = self.code = self.message = ""
         self.columns, self.rows, self.view = [], [], "raw"
 
     def _show_result(self, call: PastCall) -> None:
+        self.running, self._awaited = False, ""
         text = _shown(call.result)
         self.call, self.ok, self.cached = call.id, call.outcome == "ok", call.cached
         self.code = "Done" if self.ok else call.outcome

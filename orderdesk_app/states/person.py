@@ -12,6 +12,8 @@ from orderdesk_app import wiring
 from orderdesk_app.context import Actor, RequestContext, Role, StoreRowId, new_id, serving
 from orderdesk_app.errors import AuthFailed, OrderDeskAgentsError
 from orderdesk_app.observability import ERRORS, log
+from orderdesk_app.security.web import cookie_in
+from orderdesk_app.services.sessions import COOKIE
 
 _LOG = log(__name__)
 _MOST_NOTICES = 3
@@ -57,6 +59,14 @@ class Person(rx.State):
         if self._actor is None:
             raise AuthFailed("Your session has ended. Sign in again.")
         return self._actor
+
+    async def _is_still_signed_in(self) -> bool:
+        """For background events, which the guard looked at when they began: whether their session lives, and which store it has chosen since."""
+        user = await wiring.current().sessions.resume(cookie_in(self.router.headers.cookie, COOKIE))
+        if user is None or user.session_id != self._session:
+            return False
+        self._actor, self._active_store = user.actor, user.active_store_id
+        return True
 
     def _tell(self, text: str, tone: str = "green") -> None:
         """Say what was done, or what went wrong."""

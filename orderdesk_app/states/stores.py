@@ -67,23 +67,34 @@ class StoresState(Person):
         finally:
             self.busy = ""
 
-    @rx.event
+    @rx.event(background=True)
     @act
-    async def test(self, row_id: str) -> AsyncGenerator[None, None]:
-        self.busy = row_id
-        yield
+    async def test(self, row_id: str) -> None:
+        """Order Desk may take its time, so it is asked without the state's lock."""
+        async with self:
+            actor, self.busy = self._who(), row_id
         try:
-            tried = await wiring.current().store_desk.test(self._who(), row_id)
+            tried = await wiring.current().store_desk.test(actor, row_id)
             words, tone = (
                 f"Order Desk answered in {duration(tried.milliseconds)}: the key works, {len(tried.record.folders)} folders, times in {tried.record.timezone}.",
                 "green",
             )
         except OrderDeskAgentsError as error:
             words, tone = error.message, "red"
-        finally:
+        except Exception:
+            async with self:
+                self._rest(row_id)
+            raise
+        async with self:
+            if not await self._is_still_signed_in():
+                return
+            self._rest(row_id)
+            self.answers, self.answers_tone = {**self.answers, row_id: words}, {**self.answers_tone, row_id: tone}
+            await self._read()
+
+    def _rest(self, row_id: str) -> None:
+        if self.busy == row_id:  # another card may be tried meanwhile
             self.busy = ""
-        self.answers, self.answers_tone = {**self.answers, row_id: words}, {**self.answers_tone, row_id: tone}
-        await self._read()
 
 
 def _card(record: StoreRecord, state: StoreState | None, ready: int) -> StoreCard:

@@ -1,5 +1,6 @@
 """Any tool by hand."""
 
+import asyncio
 import json
 from collections.abc import Iterator
 from typing import Any
@@ -9,7 +10,7 @@ import pytest
 from orderdesk_app import wiring
 from orderdesk_app.services import console as console_service
 from orderdesk_app.states import console as console_state
-from tests.web.visitors import Tab, Visitor, handler_named
+from tests.web.visitors import Tab, Visitor, Web, handler_named
 
 
 @pytest.fixture
@@ -28,6 +29,30 @@ def form_of(tab: Tab) -> dict[str, str]:
 
 def values_of(tab: Tab) -> dict[str, str]:
     return {field["name"]: field["value"] for field in tab.vars["console_state.fields"]}
+
+
+@pytest.fixture
+def order_desk(web: Web, monkeypatch: pytest.MonkeyPatch) -> "SlowOrderDesk":
+    """Keeps every call of the console waiting until it is told to answer."""
+    slow = SlowOrderDesk(web)
+    monkeypatch.setattr(web.house.console, "run", slow.run)
+    return slow
+
+
+class SlowOrderDesk:
+    def __init__(self, web: Web) -> None:
+        self._web, self._run, self._open = web, web.house.console.run, asyncio.Event()
+
+    async def run(self, *arguments: Any, **named: Any) -> Any:
+        await self._open.wait()
+        return await self._run(*arguments, **named)
+
+    async def _answer(self) -> None:
+        self._open.set()
+
+    def answer(self, tab: Tab) -> None:
+        self._web.do(self._answer)
+        tab.finish("console_state.run")
 
 
 def run(tab: Tab, tool: str, **changed: Any) -> dict[str, Any]:
@@ -106,6 +131,46 @@ def test_a_form_of_long_ago_is_refused_and_says_so(tab: Tab) -> None:
     tab.act("console_state.run", form={**form_of(tab), "run_key": "of-long-ago"})
 
     assert "out of date" in tab.vars["person.notices"][-1]["text"]
+    assert tab.vars["console_state.history"] == []
+
+
+def test_a_call_that_waits_keeps_nothing_else_waiting(tab: Tab, order_desk: SlowOrderDesk) -> None:
+    tab.act("console_state.choose", name="orders_list")
+
+    tab.send(handler_named("console_state.run"), {"form": form_of(tab)}, waits=False)
+    tab.send(handler_named("console_state.run"), {"form": form_of(tab)}, waits=False)  # the button is busy
+    tab.act("console_state.show", view="request")
+    waiting = tab.vars["console_state.running"]
+    order_desk.answer(tab)
+
+    assert waiting is True
+    assert tab.vars["console_state.view"] == "request"
+    assert tab.vars["console_state.running"] is False
+    assert len(json.loads(tab.vars["console_state.result"])["orders"]) == 5
+    assert len(tab.vars["console_state.history"]) == 1
+
+
+def test_a_result_that_comes_when_another_tool_is_chosen_stands_in_the_history_alone(tab: Tab, order_desk: SlowOrderDesk) -> None:
+    tab.act("console_state.choose", name="orders_list")
+    tab.send(handler_named("console_state.run"), {"form": form_of(tab)}, waits=False)
+
+    tab.act("console_state.choose", name="stores_list")
+    order_desk.answer(tab)
+
+    assert tab.vars["console_state.tool"] == "stores_list"
+    assert tab.vars["console_state.result"] == ""
+    assert tab.vars["console_state.running"] is False
+    assert [row["tool"] for row in tab.vars["console_state.history"]] == ["orders_list"]
+
+
+def test_a_result_that_comes_after_sign_out_is_shown_to_nobody(ada: Visitor, tab: Tab, order_desk: SlowOrderDesk) -> None:
+    tab.act("console_state.choose", name="orders_list")
+    tab.send(handler_named("console_state.run"), {"form": form_of(tab)}, waits=False)
+
+    ada.post("/sign-out")
+    order_desk.answer(tab)
+
+    assert tab.vars["console_state.result"] == ""
     assert tab.vars["console_state.history"] == []
 
 

@@ -9,6 +9,7 @@ import pytest
 
 from orderdesk_app.context import Via, now
 from orderdesk_app.services.audit import Entry
+from tests.web.test_console import form_of
 from tests.web.visitors import Tab, Visitor
 
 
@@ -128,7 +129,7 @@ def test_an_order_that_is_not_there_is_no_fault_of_the_store(ada: Visitor, tab: 
 def test_each_step_is_ticked_when_it_is_done(ada: Visitor, tab: Tab) -> None:
     tab.act("stores_state.add_sandbox")
     tab.act("console_state.load")
-    tab.act("console_state.run", form={"limit": "1"})
+    tab.act("console_state.run", form={**form_of(tab), "limit": "1"})
     ada.post("/settings/keys/create", name="Claude", scopes="orders:read")
     happen(ada, actor=type(ada.actor)(tenant_id=ada.view.id, via=Via.MCP))
     tab.act("home_state.load")

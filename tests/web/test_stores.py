@@ -6,6 +6,7 @@ import httpx
 import pytest
 
 from orderdesk_app.services.open_store import StoreRecord
+from tests.web.test_console import form_of
 from tests.web.visitors import Tab, Visitor
 
 
@@ -136,11 +137,11 @@ def test_the_store_that_is_chosen_is_meant_where_none_is_named(ada: Visitor, tab
     tab.act("stores_state.add_sandbox")
     second = stores_of(ada)[1]
     tab.act("console_state.load")
-    tab.act("console_state.run", form={"limit": "1"})
+    tab.act("console_state.run", form={**form_of(tab), "limit": "1"})
     unsure = tab.vars["console_state.message"]
 
     tab.act("switcher.choose_store", row_id=second.id)
-    tab.act("console_state.run", form={"limit": "1"})
+    tab.act("console_state.run", form={**form_of(tab), "limit": "1"})
 
     assert "Say which store" in unsure
     assert tab.vars["console_state.ok"] is True

@@ -1,5 +1,6 @@
 """Somebody with a browser, without one: forms as our pages send them, and tabs that speak Reflex's websocket raw."""
 
+import asyncio
 import json
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -119,18 +120,34 @@ class Tab:
         assert self._socket is not None
         self._socket.__exit__(*error)
 
-    def send(self, name: str, payload: dict[str, Any] | None = None, *, path: str = "/", query: dict[str, str] | None = None) -> str:
-        """Sends an event and waits until it has been dealt with. Returns what came back, as text."""
+    def send(self, name: str, payload: dict[str, Any] | None = None, *, path: str = "/", query: dict[str, str] | None = None, waits: bool = True) -> str:
+        """Sends an event and waits until it has been dealt with; `waits` False does not wait for the end of a background event. Returns what came back, as text."""
         before = len(self.seen)
         full = path + ("?" + "&".join(f"{key}={value}" for key, value in query.items()) if query else "")
         router = {"pathname": path, "query": query or {}, "asPath": full}
         self._emit(name, payload or {}, router)
+        self._catch_up(name, router)
+        if waits and RegistrationContext.get().event_handlers[name].handler.is_background:
+            self.web.do(self._ended, name)  # it goes on after the next event has been answered
+            self._catch_up(name, router)
+        return self.seen[before:]
+
+    def finish(self, handler: str) -> None:
+        """Waits for the end of background events that were sent before."""
+        self.web.do(self._ended, handler_named(handler))
+        self._catch_up(handler, {"pathname": "/", "query": {}, "asPath": "/"})
+
+    async def _ended(self, name: str) -> None:
+        while any(f"|{name}|{self.token}|" in task.get_name() for task in asyncio.all_tasks()):
+            await asyncio.sleep(0.005)
+
+    def _catch_up(self, name: str, router: dict[str, Any]) -> None:
         self._beat = not self._beat
         self._emit(f"{STATE}.set_is_hydrated", {"value": self._beat}, router)
         for _ in range(200):
             text = self._receive()
             if f'"is_hydrated_rx_state_":{json.dumps(self._beat)}' in text:
-                return self.seen[before:]
+                return
         raise AssertionError(f"{name} did not come to an end")
 
     def act(self, handler: str, /, **payload: Any) -> str:
