@@ -68,10 +68,26 @@
   addEventListener("submit", (event) => {  // before the framework hears of it
     const form = event.target;
     if (!(form instanceof HTMLFormElement) || form.dataset.run === undefined) return;
-    if (form.dataset.running || form.dataset.run === lastRun) { event.preventDefault(); event.stopImmediatePropagation(); return; }
+    if (form.dataset.running || form.dataset.run === lastRun || !confirmed(form)) { event.preventDefault(); event.stopImmediatePropagation(); return; }
     lastRun = form.dataset.run;
+    one("dialog[open]", form)?.close();
     busy();
   }, true);
+  // What deletes asks first: the thing is named, and its id is typed once more. A form that names nothing goes on, and is told so.
+  const confirmed = (form) => {
+    const thing = form.elements[form.dataset.deletes]?.value.trim();
+    const dialog = one("dialog", form);
+    if (!thing || !dialog) return true;
+    const input = one("[data-confirms]", dialog);
+    if (dialog.open) return input.value.trim() === thing;
+    one("[data-thing]", dialog).textContent = thing;
+    input.dataset.confirms = thing;
+    input.value = "";
+    one("button[type=submit]", dialog).disabled = true;
+    open(dialog.id);
+    input.focus();
+    return false;
+  };
   const busy = () => all("form[data-run]").forEach((form) => {
     const works = String(Boolean(form.dataset.running) || form.dataset.run === lastRun);
     all("button[type=submit]", form).forEach((button) => { button.setAttribute("aria-busy", works); button.setAttribute("aria-disabled", works); });
@@ -104,7 +120,7 @@
     const input = event.target;
     if (!(input instanceof HTMLInputElement)) return;
     if (input.dataset.confirms !== undefined) {
-      const button = one("button[type=submit]", input.form);
+      const button = one("button[type=submit]", input.closest("dialog") || input.form);
       if (button) button.disabled = input.value.trim() !== input.dataset.confirms;
     }
     if (input.dataset.filters) filter(input);

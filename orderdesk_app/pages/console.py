@@ -7,7 +7,7 @@ import reflex as rx
 from orderdesk_app import wiring
 from orderdesk_app.components.native import post_form
 from orderdesk_app.components.page import Page
-from orderdesk_app.components.pieces import ago, badge, bones, callout, copy_button, empty, icon, secret_input
+from orderdesk_app.components.pieces import ago, badge, bones, callout, closes, copy_button, dialog, empty, field, icon, secret_input, text_input
 from orderdesk_app.states.console import ConsoleState
 
 S: Any = ConsoleState  # on its class, a state's attributes are variables of the browser
@@ -66,7 +66,20 @@ def _form() -> rx.Component:
                 rx.el.div(rx.foreach(S.more, _field), class_name="stack", margin_top="12px"),
             ),
         ),
-        rx.cond(S.is_destructive, callout("This changes the real store that it names.", tone="amber", role="note")),
+        rx.cond(S.changes_orders & (S.meant_store != ""), callout("Unless you name a store, this changes ", S.meant_store, ".", tone="amber", role="note")),
+    )
+    # keys.js opens it in the place of a run, and writes in what the form names.
+    confirms = dialog(
+        "confirm-run",
+        S.title,
+        rx.el.p(S.description),
+        rx.cond(S.changes_orders & (S.meant_store != ""), rx.el.p("Unless you name a store, this changes ", S.meant_store, ".")),
+        field(
+            rx.fragment("Type ", rx.el.span(class_name="mono", custom_attrs={"data-thing": "1"}), " to go on"),
+            "confirm",
+            text_input("confirm", auto_complete="off", custom_attrs={"data-confirms": ""}),
+        ),
+        rx.el.div(closes(), rx.el.button(S.title, type="submit", class_name="button danger primary", disabled=True), class_name="ends"),
     )
     run = rx.el.button(
         icon("play"),
@@ -75,7 +88,7 @@ def _form() -> rx.Component:
         class_name="button primary",
     )
     # keys.js marks the button busy within the click; it stays focusable, so that the focus stays on it.
-    runs = {"data-run": S.run_key, "data-running": rx.cond(S.running, "1", "")}
+    runs = {"data-run": S.run_key, "data-running": rx.cond(S.running, "1", ""), "data-deletes": S.deletes}
     return rx.el.section(
         rx.el.div(rx.el.h2(S.title), rx.el.p(S.description, class_name="dim small clamp")),
         rx.cond(
@@ -88,7 +101,7 @@ def _form() -> rx.Component:
                 class_name="form",
                 key=S.form_key,
             ),
-            rx.el.form(rows, run, on_submit=S.run, reset_on_submit=False, class_name="form", custom_attrs=runs, key=S.form_key),
+            rx.el.form(rows, run, rx.cond(S.deletes != "", confirms), on_submit=S.run, reset_on_submit=False, class_name="form", custom_attrs=runs, key=S.form_key),
         ),
         class_name="panel stack",
         aria_label="Arguments",

@@ -8,7 +8,7 @@ import reflex as rx
 
 from orderdesk_app import wiring
 from orderdesk_app.context import new_id, now
-from orderdesk_app.errors import Conflict, NotFound, OrderDeskAgentsError
+from orderdesk_app.errors import Conflict, NotFound, OrderDeskAgentsError, ValidationFailed
 from orderdesk_app.services.access import Principal
 from orderdesk_app.services.console import PastCall
 from orderdesk_app.services.stores import Stores
@@ -61,7 +61,8 @@ class ConsoleState(Person):
     title: str = ""
     description: str = ""
     has_secret: bool = False
-    is_destructive: bool = False
+    changes_orders: bool = False
+    deletes: str = ""  # the argument whose value is typed again before the tool runs
     fields: list[FieldRow] = []  # required ones, and those that are filled
     more: list[FieldRow] = []
     errors: dict[str, str] = {}
@@ -156,6 +157,8 @@ class ConsoleState(Person):
         arguments, self.errors = arguments_from(tool, form)
         if self.errors:
             return None
+        if tool.deletes and str(form.get("confirm", "")).strip() != arguments[tool.deletes]:
+            raise ValidationFailed(f"Nothing was deleted: type {arguments[tool.deletes]} to confirm it.")
         self.running, self._awaited = True, self._spent
         return arguments
 
@@ -199,7 +202,7 @@ class ConsoleState(Person):
     def _choose(self, tool: Tool, values: Mapping[str, Any] | None = None) -> None:
         fields = fields_of(tool, values)
         self.tool, self.title, self.description = tool.name, tool.title, tool.description
-        self.has_secret, self.is_destructive, self.errors = bool(tool.secrets), tool.destructive, {}
+        self.has_secret, self.changes_orders, self.deletes, self.errors = bool(tool.secrets), tool.takes_store and not tool.reads, tool.deletes, {}
         self.fields = [_field_row(field) for field in fields if field.required or field.value]
         self.more = [_field_row(field) for field in fields if not (field.required or field.value)]
         self.form_key = f"{tool.name}-{now().timestamp()}"
@@ -232,7 +235,7 @@ class ConsoleState(Person):
 
 
 def _tool_row(tool: Tool) -> ToolRow:
-    does, tone = ("Reads", "gray") if tool.reads else ("Deletes", "red") if tool.destructive and "delete" in tool.name else ("Changes", "amber")
+    does, tone = ("Reads", "gray") if tool.reads else ("Deletes", "red") if tool.deletes else ("Changes", "amber")
     return ToolRow(name=tool.name, title=tool.title, toolset=tool.toolset.capitalize(), words=f"{tool.name} {tool.title} {tool.toolset}", tone=tone, does=does)
 
 

@@ -13,6 +13,7 @@ from orderdesk_app.context import Actor, RequestContext, Role, StoreRowId, new_i
 from orderdesk_app.errors import AuthFailed, OrderDeskAgentsError
 from orderdesk_app.observability import ERRORS, log
 from orderdesk_app.security.web import cookie_in
+from orderdesk_app.services.open_store import StoreRecord
 from orderdesk_app.services.sessions import COOKIE
 
 _LOG = log(__name__)
@@ -49,6 +50,7 @@ class Person(rx.State):
     typed: dict[str, str] = {}
     store_choices: list[StoreChoice] = []
     active_store: str = ""  # of this session, for calls that name no store
+    meant_store: str = ""  # in words, the store of a call that names none; empty where there is no telling
 
     _session: str = ""  # the session that this tree of states belongs to
     _actor: Actor | None = None
@@ -76,7 +78,13 @@ class Person(rx.State):
         """The switcher as the account's stores stand."""
         records = await wiring.current().store_desk.list(self._who())
         self.store_choices = [StoreChoice(id=record.id, name=record.name) for record in records]
-        self.active_store = next((record.id for record in records if record.id == self._active_store), "")
+        active = next((record for record in records if record.id == self._active_store), None)
+        self.active_store = active.id if active else ""
+        self.meant_store = _as_meant(active or (records[0] if len(records) == 1 else None))
+
+
+def _as_meant(record: StoreRecord | None) -> str:
+    return "" if record is None else f"{record.name} (a sandbox: nothing in it is real)" if record.is_sandbox else record.name
 
 
 F = TypeVar("F", bound=Callable[..., Any])

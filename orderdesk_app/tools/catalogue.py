@@ -47,7 +47,7 @@ ToolFunction = Callable[[ToolCall, Any], Awaitable[Any]]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Tool:
-    """A tool as data. `weight` is its cost at the rate limit; `takes_store` makes the runner resolve `store_identifier`."""
+    """A tool as data. `weight` is its cost at the rate limit; `takes_store` makes the runner resolve `store_identifier`; `deletes` is the argument that names what is gone for good."""
 
     name: str
     toolset: str
@@ -56,6 +56,7 @@ class Tool:
     scope: Scope
     reads: bool
     destructive: bool
+    deletes: str
     idempotent: bool
     open_world: bool
     arguments: type[Arguments]
@@ -92,6 +93,7 @@ def tool(
     reads: bool,
     example: Arguments,
     destructive: bool = False,
+    deletes: str = "",
     idempotent: bool = True,
     open_world: bool = True,
     works_signed_out: bool = False,
@@ -108,7 +110,8 @@ def tool(
             description=" ".join((function.__doc__ or "").split()),
             scope=scope,
             reads=reads,
-            destructive=destructive,
+            destructive=destructive or bool(deletes),
+            deletes=deletes,
             idempotent=idempotent,
             open_world=open_world,
             arguments=arguments,

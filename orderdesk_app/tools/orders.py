@@ -249,7 +249,7 @@ async def orders_update(call: ToolCall, arguments: UpdateOrder) -> WrittenOrder:
     return _written(written)
 
 
-@tool(title="Delete an order", scope=Scope.ORDERS_WRITE, reads=False, destructive=True, example=DeleteOrder(order_id="100000002"))
+@tool(title="Delete an order", scope=Scope.ORDERS_WRITE, reads=False, deletes="order_id", example=DeleteOrder(order_id="100000002"))
 async def orders_delete(call: ToolCall, arguments: DeleteOrder) -> DeletedOrder:
     """Delete an order at Order Desk for good. To cancel one and keep it, move it with orders_update and folder_name instead."""
     written = await call.toolbox.orders.delete(call.actor, call.store, OrderId(arguments.order_id), call.patience)

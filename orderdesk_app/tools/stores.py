@@ -101,7 +101,7 @@ async def stores_use_store(call: ToolCall, arguments: StoreChoice) -> OneStore:
     return {"store": {**store_view(record, call.principal), "active": True}}
 
 
-@tool(title="Disconnect a store", scope=Scope.STORES_WRITE, reads=False, destructive=True, open_world=False, example=DeleteStore(store_id="10001"))
+@tool(title="Disconnect a store", scope=Scope.STORES_WRITE, reads=False, deletes="store_id", open_world=False, example=DeleteStore(store_id="10001"))
 async def stores_delete(call: ToolCall, arguments: DeleteStore) -> DeletedStore:
     """Disconnect a store from this account: its key and its journal of changes are deleted here. Nothing changes at Order Desk."""
     await call.toolbox.stores.delete(call.principal, arguments.store_id)

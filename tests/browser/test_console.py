@@ -234,3 +234,24 @@ async def test_a_double_click_runs_once_and_the_focus_stays_on_the_button(site: 
 
     await expect(page.get_by_role("button", name="Open orders_create")).to_have_count(2)
     await expect(button).to_be_focused()
+
+
+async def test_an_order_is_deleted_after_its_id_was_typed(page: Page) -> None:
+    await open_console(page, "orders_delete")
+    await form_of(page).get_by_label("order_id").fill("100000007")
+    dialog = page.get_by_role("dialog", name="Delete an order")
+
+    await run(page)
+    await expect(dialog).to_contain_text("Type 100000007 to go on")
+    await expect(dialog).to_contain_text("Sandbox store (a sandbox: nothing in it is real)")
+    await expect(dialog.get_by_role("button", name="Delete an order")).to_be_disabled()
+    await page.keyboard.press("Enter")
+    await page.keyboard.press("Escape")
+    await expect(dialog).to_be_hidden()
+    await expect(form_of(page).get_by_role("button", name="Run")).to_be_focused()
+    await run(page)
+    await page.keyboard.type("100000007")
+    await dialog.get_by_role("button", name="Delete an order").click()
+
+    await expect(dialog).to_be_hidden()
+    assert (await result_of(page))["deleted"] is True

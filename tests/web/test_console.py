@@ -174,6 +174,34 @@ def test_a_result_that_comes_after_sign_out_is_shown_to_nobody(ada: Visitor, tab
     assert tab.vars["console_state.history"] == []
 
 
+def test_what_deletes_runs_when_its_id_was_typed_once_more(tab: Tab) -> None:
+    run(tab, "orders_delete", order_id="100000004")
+    refused = tab.vars["person.notices"][-1]["text"]
+    run(tab, "orders_delete", order_id="100000004", confirm="100000005")
+    there = run(tab, "orders_get", order_id="100000004")
+
+    deleted = run(tab, "orders_delete", order_id="100000004", confirm=" 100000004 ")
+
+    assert refused == "Nothing was deleted: type 100000004 to confirm it."
+    assert there["order"]["id"] == "100000004"
+    assert deleted["deleted"] is True
+
+
+def test_the_store_that_a_change_would_meet_is_named(ada: Visitor, tab: Tab) -> None:
+    tab.act("console_state.choose", name="orders_update")
+    only = tab.vars["console_state.changes_orders"], tab.vars["person.meant_store"]
+    tab.act("stores_state.add_sandbox")
+    unsure = tab.vars["person.meant_store"]
+    tab.act("switcher.choose_store", row_id=tab.vars["person.store_choices"][1]["id"])
+    chosen = tab.vars["person.meant_store"]
+    tab.act("console_state.choose", name="stores_use_store")
+
+    assert only == (True, "Sandbox store (a sandbox: nothing in it is real)")
+    assert unsure == ""
+    assert chosen.startswith("Sandbox store 2 (")
+    assert tab.vars["console_state.changes_orders"] is False
+
+
 def test_an_error_is_shown_as_one_and_stands_at_its_field(tab: Tab) -> None:
     result = run(tab, "orders_get", order_id="999999999")
 
