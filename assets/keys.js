@@ -262,10 +262,23 @@
     const { top } = call ? region.getBoundingClientRect() : { top: 0 };
     if (call && (top < 0 || top > innerHeight - 160)) region.scrollIntoView({ block: "start" });
   };
+  // The first field at fault gets the focus, out of a closed “More arguments” too.
+  let lastFault = "";
+  const blame = () => {
+    const place = one("[data-fault]");
+    const fault = place?.dataset.fault || "";
+    if (fault === lastFault) return;
+    lastFault = fault;
+    const field = fault && one("[aria-invalid=true]", place);
+    if (!field) return;
+    const folded = field.closest("details");
+    if (folded) folded.open = true;
+    field.focus();
+  };
   let asked = false;
-  const settle = () => { asked = false; reopen(); colour(); grow(); busy(); bring(); };
+  const settle = () => { asked = false; reopen(); colour(); grow(); busy(); bring(); blame(); };
   const look = () => { if (!asked) { asked = true; requestAnimationFrame(settle); } };
-  new MutationObserver(look).observe(document.documentElement, { childList: true, subtree: true, characterData: true, attributes: true, attributeFilter: ["data-reopens", "data-run", "data-running"] });
+  new MutationObserver(look).observe(document.documentElement, { childList: true, subtree: true, characterData: true, attributes: true, attributeFilter: ["data-reopens", "data-run", "data-running", "data-fault"] });
   look();
 
   // Pages that show what is going on ask again while somebody looks.

@@ -105,6 +105,7 @@ def _form() -> rx.Component:
         ),
         class_name="panel stack",
         aria_label="Arguments",
+        custom_attrs={"data-fault": S.fault},
     )
 
 
@@ -118,7 +119,7 @@ def _field(field: Any) -> rx.Component:
         "name": name,
         "class_name": "input",
         "aria_invalid": rx.cond(is_wrong, "true", "false"),
-        "aria_describedby": identity + "-help",
+        "aria_describedby": identity + "-help" + rx.cond(is_wrong, " " + identity + "-wrong", ""),
     }
     text = {**common, "default_value": field["value"], "placeholder": field["hint"], "auto_complete": "off", "spell_check": False}
     control = rx.match(
@@ -141,13 +142,13 @@ def _field(field: Any) -> rx.Component:
             ),
         ),
         ("json", rx.el.textarea(rows="5", **text)),
-        rx.cond(field["is_secret"], secret_input(name, id=identity), rx.el.input(type="text", **text)),
+        rx.cond(field["is_secret"], secret_input(name, **{part: common[part] for part in ("id", "aria_invalid", "aria_describedby")}), rx.el.input(type="text", **text)),
     )
     return rx.el.div(
         rx.el.label(rx.el.code(name), rx.cond(field["required"], rx.el.span(" required", class_name="dim small")), html_for=identity),
         control,
         rx.el.span(rx.cond(field["note"] != "", field["note"] + ". ", ""), field["words"], class_name="help", id=identity + "-help"),
-        rx.cond(is_wrong, rx.el.span(wrong, class_name="wrong", role="alert")),
+        rx.cond(is_wrong, rx.el.span(wrong, class_name="wrong", id=identity + "-wrong", role="alert")),
         class_name="field",
         key=S.form_key + name,
     )

@@ -15,7 +15,7 @@ from orderdesk_app.services.stores import Stores
 from orderdesk_app.states.person import Person, act
 from orderdesk_app.states.times import ago, duration, exact
 from orderdesk_app.tools.catalogue import Tool, find_tool, tools_for
-from orderdesk_app.tools.form import Field, arguments_from, fields_of
+from orderdesk_app.tools.form import Field, argument_at, arguments_from, fields_of
 
 _SHOWN = 200_000  # characters of a result that a screen gets; the download has all that was kept
 _COLUMNS = 8
@@ -65,7 +65,8 @@ class ConsoleState(Person):
     deletes: str = ""  # the argument whose value is typed again before the tool runs
     fields: list[FieldRow] = []  # required ones, and those that are filled
     more: list[FieldRow] = []
-    errors: dict[str, str] = {}
+    errors: dict[str, str] = {}  # by argument
+    fault: str = ""  # is another one whenever the focus should go to the first field at fault
     form_key: str = ""  # changes when the fields are filled anew
 
     run_key: str = ""  # stands in the form, and serves one run
@@ -94,14 +95,16 @@ class ConsoleState(Person):
     async def load(self) -> None:
         actor = self._who()
         self.tools = [_tool_row(tool) for tool in tools_for(actor.scopes)]
-        self.errors, self.run_key = {}, new_id()  # a click that was lost with the connection keeps no button busy
+        self.run_key = new_id()  # a click that was lost with the connection keeps no button busy
         query = self.router.url.query_parameters
         if query.get("call"):
             await self._open(str(query["call"]))
+            self._mark(self.errors)
         elif self.problem_form == "console" and self.typed.get("tool"):  # a plain form that was refused
             self._choose(find_tool(self.typed["tool"]), {name: value for name, value in self.typed.items() if name != "tool"})
+            self._forget_result()
             if self.problem_field:
-                self.errors = {self.problem_field: self.problem}
+                self._mark({self.problem_field: self.problem})
             else:
                 self._tell(self.problem, "red")
         elif query.get("tool") or not self.tool:
@@ -141,9 +144,7 @@ class ConsoleState(Person):
                 return
             if self._end(run_key):
                 self._show_result(call)
-                field = call.result.get("error", {}).get("field") if call.outcome != "ok" else None
-                if isinstance(field, str):
-                    self.errors = {field.split(".")[0]: call.result["error"]["message"]}
+                self._mark(_errors(tool, call))
             await self._remember()
 
     def _begin(self, tool: Tool, form: Mapping[str, Any]) -> dict[str, Any] | None:
@@ -154,8 +155,10 @@ class ConsoleState(Person):
             return None
         if form.get("tool") != tool.name:  # sent before the browser had drawn the tool that was chosen last
             raise Conflict(f"Nothing was run: that form was for another tool than “{tool.title}”, which is chosen now. Look at the form and run it again.")
-        arguments, self.errors = arguments_from(tool, form)
-        if self.errors:
+        arguments, errors = arguments_from(tool, form)
+        self._mark(errors)
+        if errors:
+            self._forget_result()  # it is none of this form's
             return None
         if tool.deletes and str(form.get("confirm", "")).strip() != arguments[tool.deletes]:
             raise ValidationFailed(f"Nothing was deleted: type {arguments[tool.deletes]} to confirm it.")
@@ -194,7 +197,9 @@ class ConsoleState(Person):
     async def _open(self, call_id: str) -> None:
         call = await wiring.current().console.history.get(self._who(), call_id)
         try:
-            self._choose(find_tool(call.tool), call.arguments)
+            tool = find_tool(call.tool)
+            self._choose(tool, call.arguments)
+            self.errors = _errors(tool, call)
         except OrderDeskAgentsError:
             self._forget_result()  # a tool of an older release
         self._show_result(call)
@@ -203,10 +208,14 @@ class ConsoleState(Person):
         fields = fields_of(tool, values)
         self.tool, self.title, self.description = tool.name, tool.title, tool.description
         self.has_secret, self.changes_orders, self.deletes, self.errors = bool(tool.secrets), tool.takes_store and not tool.reads, tool.deletes, {}
+        self.fault = ""
         self.fields = [_field_row(field) for field in fields if field.required or field.value]
         self.more = [_field_row(field) for field in fields if not (field.required or field.value)]
         self.form_key = f"{tool.name}-{now().timestamp()}"
         self.run_key = new_id()
+
+    def _mark(self, errors: dict[str, str]) -> None:
+        self.errors, self.fault = errors, new_id() if errors else ""
 
     def _forget_result(self) -> None:
         self.running, self._awaited = False, ""
@@ -237,6 +246,13 @@ class ConsoleState(Person):
 def _tool_row(tool: Tool) -> ToolRow:
     does, tone = ("Reads", "gray") if tool.reads else ("Deletes", "red") if tool.deletes else ("Changes", "amber")
     return ToolRow(name=tool.name, title=tool.title, toolset=tool.toolset.capitalize(), words=f"{tool.name} {tool.title} {tool.toolset}", tone=tone, does=does)
+
+
+def _errors(tool: Tool, call: PastCall) -> dict[str, str]:
+    """What a call that failed says at its argument, where that is told."""
+    error = call.result.get("error", {}) if call.outcome != "ok" else {}
+    name = argument_at(tool, str(error.get("field", "")))
+    return {name: str(error.get("message", ""))} if name else {}
 
 
 def _field_row(field: Field) -> FieldRow:

@@ -1,6 +1,7 @@
 """A form from a tool's schema, and a tool's arguments from a sent form: the same for the console's page and its plain POST."""
 
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -86,6 +87,16 @@ def arguments_from(tool: Tool, form: Mapping[str, Any]) -> tuple[dict[str, Any],
             }
             errors[field.name] = f"This must be {rules.get(field.kind, 'text')}."
     return arguments, errors
+
+
+def argument_at(tool: Tool, path: str) -> str:
+    """The argument that an error's path such as `shipping.city` or `order_items[0].name` stands in: that of its name, else the only JSON object. Empty when there is none."""
+    fields = fields_of(tool, {})
+    first = re.split(r"[.\[]", path, maxsplit=1)[0]
+    if first in {field.name for field in fields}:
+        return first
+    objects = [field.name for field in fields if field.kind == "json" and field.shape == "an object"]
+    return objects[0] if path and len(objects) == 1 else ""
 
 
 def _value(field: Field, text: str) -> Any:

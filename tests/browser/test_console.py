@@ -255,3 +255,21 @@ async def test_an_order_is_deleted_after_its_id_was_typed(page: Page) -> None:
 
     await expect(dialog).to_be_hidden()
     assert (await result_of(page))["deleted"] is True
+
+
+async def test_the_field_at_fault_is_found_wherever_it_stands(page: Page) -> None:
+    await open_console(page, "orders_update")
+    changes, store = form_of(page).get_by_label("changes"), form_of(page).get_by_label("store_identifier")
+    await expect(store).to_be_hidden()
+
+    await changes.fill('{"shipping": {"citty": "Quito"}}')
+    await run(page)
+    await expect(changes).to_be_focused()
+    await expect(changes).to_have_attribute("aria-describedby", "arg-changes-help arg-changes-wrong")
+    await expect(page.locator("#arg-changes-wrong")).to_contain_text("citty")
+    await changes.fill('{"shipping": {"city": "Quito"}}')
+    await store.evaluate("(input) => { input.value = 'nobody'; }")
+    await run(page)
+
+    await expect(store).to_be_focused()
+    await expect(form_of(page).get_by_role("alert")).to_contain_text("No store of this account")

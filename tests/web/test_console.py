@@ -230,6 +230,42 @@ def test_what_cannot_be_is_said_at_the_field(tab: Tab, tool: str, changed: dict[
     assert tab.vars["console_state.errors"][field]
 
 
+@pytest.mark.parametrize(
+    ("tool", "changed", "field"),
+    [
+        ("orders_update", {"changes": '{"shipping": {"citty": "Quito"}}'}, "changes"),
+        ("orders_update", {"changes": '{"email": 5, "order_items": [{"id": "no"}]}'}, "changes"),
+        ("orders_create", {"order_data": '{"shipping": {"company": "Paper and Ink"}}'}, "order_data"),
+        ("orders_get", {"store_identifier": "nobody's"}, "store_identifier"),
+    ],
+)
+def test_what_the_tool_refuses_is_said_at_the_argument_that_holds_it(tab: Tab, tool: str, changed: dict[str, str], field: str) -> None:
+    run(tab, tool, **changed)
+
+    assert list(tab.vars["console_state.errors"]) == [field]
+    assert tab.vars["console_state.errors"][field] == tab.vars["console_state.message"]
+    assert tab.vars["console_state.fault"]
+
+
+def test_an_old_result_does_not_stand_beside_a_new_error_of_the_form(tab: Tab) -> None:
+    run(tab, "orders_list")
+
+    tab.act("console_state.run", form={**form_of(tab), "limit": "many"})
+
+    assert tab.vars["console_state.errors"]["limit"]
+    assert tab.vars["console_state.call"] == ""
+    assert tab.vars["console_state.result"] == ""
+
+
+def test_a_posted_form_that_order_desk_refuses_is_marked_at_its_field(ada: Visitor, tab: Tab) -> None:
+    answer = ada.post("/console/run", tool="stores_register", store_id="10001", api_key="two words")
+
+    tab.send(handler_named("console_state.load"), path="/console", query={"call": answer.headers["location"].removeprefix("/console?call=")})
+
+    assert list(tab.vars["console_state.errors"]) == ["api_key"]
+    assert tab.vars["console_state.fault"]
+
+
 def test_the_last_ten_calls_are_kept_and_one_can_be_run_again(tab: Tab) -> None:
     for number in range(1, 13):
         run(tab, "orders_list", limit=str(number))
