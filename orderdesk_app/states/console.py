@@ -145,6 +145,8 @@ class ConsoleState(Person):
             if self._end(run_key):
                 self._show_result(call)
                 self._mark(_errors(tool, call))
+            if not tool.reads:
+                await self._know_stores()  # another may be the active one now, or one more or less be there
             await self._remember()
 
     def _begin(self, tool: Tool, form: Mapping[str, Any]) -> dict[str, Any] | None:

@@ -202,6 +202,19 @@ def test_the_store_that_a_change_would_meet_is_named(ada: Visitor, tab: Tab) -> 
     assert tab.vars["console_state.changes_orders"] is False
 
 
+def test_the_switcher_knows_what_a_run_did_to_the_stores(ada: Visitor, tab: Tab) -> None:
+    tab.act("stores_state.add_sandbox")
+    first, second = ada.web.do(ada.web.house.store_desk.list, ada.actor)
+
+    run(tab, "stores_use_store", identifier=second.store_id)
+    chosen = tab.vars["person.active_store"]
+    run(tab, "stores_delete", store_id=second.store_id, confirm=second.store_id)
+
+    assert chosen == second.id
+    assert [choice["id"] for choice in tab.vars["person.store_choices"]] == [first.id]
+    assert tab.vars["person.active_store"] == ""
+
+
 def test_an_error_is_shown_as_one_and_stands_at_its_field(tab: Tab) -> None:
     result = run(tab, "orders_get", order_id="999999999")
 
