@@ -252,6 +252,14 @@
     }
   });
 
+  // The address says what is on the screen. A page that has just been drawn still says what was there before, so an address that asks for something is left alone then.
+  const said = new WeakMap();
+  const address = () => all("[data-address]").forEach((place) => {
+    const before = said.get(place), wanted = place.dataset.address;
+    said.set(place, wanted);
+    if (wanted && wanted !== before && wanted !== location.search && (before || !location.search)) history.replaceState(history.state, "", location.pathname + wanted);
+  });
+
   // A result that comes outside the window (below the form on a phone, above the history) is brought into it.
   let lastResult = "";
   const bring = () => {
@@ -276,9 +284,9 @@
     field.focus();
   };
   let asked = false;
-  const settle = () => { asked = false; reopen(); colour(); grow(); busy(); bring(); blame(); };
+  const settle = () => { asked = false; reopen(); colour(); grow(); busy(); address(); bring(); blame(); };
   const look = () => { if (!asked) { asked = true; requestAnimationFrame(settle); } };
-  new MutationObserver(look).observe(document.documentElement, { childList: true, subtree: true, characterData: true, attributes: true, attributeFilter: ["data-reopens", "data-run", "data-running", "data-fault"] });
+  new MutationObserver(look).observe(document.documentElement, { childList: true, subtree: true, characterData: true, attributes: true, attributeFilter: ["data-reopens", "data-run", "data-running", "data-fault", "data-address"] });
   look();
 
   // Pages that show what is going on ask again while somebody looks.

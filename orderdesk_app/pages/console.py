@@ -18,6 +18,7 @@ def console() -> rx.Component:
         rx.el.div(_tools(), _form(), _result(), class_name="console"),
         _history(),
         class_name="stack",
+        custom_attrs={"data-address": rx.cond(S.call != "", "?call=" + S.call, rx.cond(S.tool != "", "?tool=" + S.tool, ""))},
     )
 
 

@@ -96,9 +96,11 @@ class ConsoleState(Person):
         actor = self._who()
         self.tools = [_tool_row(tool) for tool in tools_for(actor.scopes)]
         self.run_key = new_id()  # a click that was lost with the connection keeps no button busy
+        # The address keeps in step with the screen, so a page that is loaded again (a connection that was lost does it too) asks for nothing new.
         query = self.router.url.query_parameters
-        if query.get("call"):
-            await self._open(str(query["call"]))
+        call, tool = str(query.get("call") or ""), str(query.get("tool") or "")
+        if call and call != self.call:
+            await self._open(call)
             self._mark(self.errors)
         elif self.problem_form == "console" and self.typed.get("tool"):  # a plain form that was refused
             self._choose(find_tool(self.typed["tool"]), {name: value for name, value in self.typed.items() if name != "tool"})
@@ -107,8 +109,9 @@ class ConsoleState(Person):
                 self._mark({self.problem_field: self.problem})
             else:
                 self._tell(self.problem, "red")
-        elif query.get("tool") or not self.tool:
-            self._choose(find_tool(str(query.get("tool") or "orders_list")))
+        elif (tool and tool != self.tool) or not self.tool:
+            self._choose(find_tool(tool or "orders_list"))
+            self._forget_result()
         await self._remember()
         self.loaded = True
 
@@ -164,6 +167,7 @@ class ConsoleState(Person):
             return None
         if tool.deletes and str(form.get("confirm", "")).strip() != arguments[tool.deletes]:
             raise ValidationFailed(f"Nothing was deleted: type {arguments[tool.deletes]} to confirm it.")
+        self.fields, self.more = _as_typed(self.fields, form), _as_typed(self.more, form)  # for when the page is loaded again
         self.running, self._awaited = True, self._spent
         return arguments
 
@@ -270,6 +274,10 @@ def _field_row(field: Field) -> FieldRow:
         options=list(field.options),
         note=notes[field.kind],
     )
+
+
+def _as_typed(rows: list[FieldRow], form: Mapping[str, Any]) -> list[FieldRow]:
+    return [FieldRow(**{**row, "value": str(form.get(row["name"]) or "")}) for row in rows]
 
 
 def _zone(stores: Stores, principal: Principal, call: PastCall) -> str:

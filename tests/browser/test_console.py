@@ -1,6 +1,7 @@
 """The console: any tool, a form from its schema with its example in it, typed values, results and errors as an assistant gets them."""
 
 import json
+import re
 from typing import Any
 
 from playwright.async_api import Page, expect
@@ -273,3 +274,24 @@ async def test_the_field_at_fault_is_found_wherever_it_stands(page: Page) -> Non
 
     await expect(store).to_be_focused()
     await expect(form_of(page).get_by_role("alert")).to_contain_text("No store of this account")
+
+
+async def test_the_address_says_what_is_on_the_screen(page: Page) -> None:
+    await open_console(page)
+    await choose_tool(page, "orders_list")
+    await expect(page).to_have_url(re.compile(r"/console\?tool=orders_list$"))
+    await form_of(page).get_by_label("limit").fill("2")
+    await run(page)
+    await result_of(page)
+    await expect(page).to_have_url(re.compile(r"/console\?call=\w+$"))
+
+    await page.reload()
+    await settled(page)
+
+    await expect(form_of(page).get_by_label("limit")).to_have_value("2")
+    assert len((await result_of(page))["orders"]) == 2
+    await page.keyboard.press("Control+k")
+    await page.keyboard.type("orders_get")
+    await page.keyboard.press("Enter")
+    await expect(form_of(page).get_by_role("heading")).to_have_text("Get an order")
+    await expect(page).to_have_url(re.compile(r"/console\?tool=orders_get$"))

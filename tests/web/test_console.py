@@ -215,6 +215,22 @@ def test_the_switcher_knows_what_a_run_did_to_the_stores(ada: Visitor, tab: Tab)
     assert tab.vars["person.active_store"] == ""
 
 
+def test_a_page_that_is_loaded_again_keeps_its_form_and_result(tab: Tab) -> None:
+    run(tab, "orders_list", limit="2")
+    filled, call = tab.vars["console_state.form_key"], tab.vars["console_state.call"]
+    load = handler_named("console_state.load")
+
+    tab.send(load, path="/console", query={"call": call})
+    tab.send(load, path="/console", query={"tool": "orders_list"})
+    tab.send(load, path="/console")
+    kept = tab.vars["console_state.form_key"], tab.vars["console_state.call"], values_of(tab)["limit"]
+    tab.send(load, path="/console", query={"tool": "orders_get"})
+
+    assert kept == (filled, call, "2")
+    assert tab.vars["console_state.tool"] == "orders_get"
+    assert tab.vars["console_state.call"] == ""
+
+
 def test_an_error_is_shown_as_one_and_stands_at_its_field(tab: Tab) -> None:
     result = run(tab, "orders_get", order_id="999999999")
 
