@@ -96,13 +96,13 @@ def _form() -> rx.Component:
             S.has_secret,
             post_form(
                 rows,
-                run,
+                rx.el.div(run, class_name="run"),
                 action="/console/run",
                 token=S.form_token,
                 class_name="form",
                 key=S.form_key,
             ),
-            rx.el.form(rows, run, rx.cond(S.deletes != "", confirms), on_submit=S.run, reset_on_submit=False, class_name="form", custom_attrs=runs, key=S.form_key),
+            rx.el.form(rows, rx.el.div(run, class_name="run"), rx.cond(S.deletes != "", confirms), on_submit=S.run, reset_on_submit=False, class_name="form", custom_attrs=runs, key=S.form_key),
         ),
         class_name="panel stack",
         aria_label="Arguments",
@@ -161,7 +161,7 @@ def _result() -> rx.Component:
 
     head = rx.el.div(
         badge(S.code, rx.cond(S.ok, "green", "red")),
-        rx.cond(S.cached, badge("From cache", "blue"), rx.cond(S.ok, badge("Not cached"))),
+        rx.cond(S.cached, badge("From cache", "blue"), rx.cond(S.ok & S.reads, badge("Not cached"))),
         rx.el.span(S.took, " · ", S.size, class_name="dim small", style={"fontVariantNumeric": "tabular-nums"}),
         rx.el.span(class_name="grow"),
         copy_button("result"),
@@ -174,10 +174,24 @@ def _result() -> rx.Component:
         ),
         class_name="row",
     )
+    def head_of(column: Any) -> rx.Component:
+        is_sorted = S.sorted_by == column["name"]
+        return rx.el.th(
+            rx.el.button(
+                column["name"], rx.cond(is_sorted, rx.cond(S.is_descending, " ↓", " ↑"), ""), type="button", class_name="sorts", on_click=S.sort(column["name"])
+            ),
+            scope="col",
+            class_name=rx.cond(column["is_number"], "number", ""),
+            aria_sort=rx.cond(is_sorted, rx.cond(S.is_descending, "descending", "ascending"), "none"),
+        )
+
+    def cell_of(cell: Any, place: Any) -> rx.Component:
+        return rx.el.td(cell, class_name=rx.cond(S.columns[place]["is_number"], "number", ""))
+
     table = rx.el.div(
         rx.el.table(
-            rx.el.thead(rx.el.tr(rx.foreach(S.columns, lambda name: rx.el.th(name, scope="col")))),
-            rx.el.tbody(rx.foreach(S.rows, lambda row: rx.el.tr(rx.foreach(row, lambda cell: rx.el.td(cell))))),
+            rx.el.thead(rx.el.tr(rx.foreach(S.columns, head_of))),
+            rx.el.tbody(rx.foreach(S.rows, lambda row: rx.el.tr(rx.foreach(row, cell_of)))),
             class_name="table",
         ),
         class_name="scroll result-body",
@@ -216,7 +230,7 @@ def _result() -> rx.Component:
         rx.cond(
             S.running,
             bones("40%", "100%", "90%", "60%"),
-            rx.cond(S.call != "", filled, empty("terminal", "Nothing run yet", "Run the tool, and its answer stands here exactly as an assistant gets it.")),
+            rx.cond(S.call != "", filled, empty("terminal", "Nothing run yet", "Run the tool, and its structured answer stands here.")),
         ),
         class_name="panel result",
         aria_live="polite",

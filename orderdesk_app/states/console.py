@@ -1,7 +1,7 @@
 """Any tool by hand: its form, the run, the result, and the last ten calls. Tools with secret arguments are posted plainly (routes/console.py)."""
 
 import json
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import Mapping
 from typing import Any, TypedDict
 
 import reflex as rx
@@ -14,11 +14,10 @@ from orderdesk_app.services.console import PastCall
 from orderdesk_app.services.stores import Stores
 from orderdesk_app.states.person import Person, act
 from orderdesk_app.states.times import ago, duration, exact
-from orderdesk_app.tools.catalogue import Tool, find_tool, tools_for
+from orderdesk_app.tools.catalogue import Tool, every_tool, find_tool, tools_for
 from orderdesk_app.tools.form import Field, argument_at, arguments_from, fields_of
 
 _SHOWN = 200_000  # characters of a result that a screen gets; the download has all that was kept
-_COLUMNS = 8
 _CELL = 80
 
 
@@ -41,6 +40,11 @@ class FieldRow(TypedDict):
     hint: str
     options: list[str]
     note: str
+
+
+class Column(TypedDict):
+    name: str
+    is_number: bool
 
 
 class CallRow(TypedDict):
@@ -77,12 +81,15 @@ class ConsoleState(Person):
     message: str = ""
     took: str = ""
     cached: bool = False
+    reads: bool = True  # only a read can come from the cache
     size: str = ""
     is_cut: bool = False  # too large to keep: there is nothing to download
     result: str = ""
     request: str = ""
-    columns: list[str] = []
+    columns: list[Column] = []
     rows: list[list[str]] = []
+    sorted_by: str = ""
+    is_descending: bool = False
     has_tree: bool = False  # a text that is cut short is no JSON
     view: str = "raw"
     history: list[CallRow] = []
@@ -125,6 +132,19 @@ class ConsoleState(Person):
     @act
     async def show(self, view: str) -> None:
         self.view = view if view in ("raw", "tree", "table", "request") else "raw"
+
+    @rx.event
+    @act
+    async def sort(self, column: str) -> None:
+        """The table by that column; the same column again turns it round. Empty cells stand last."""
+        place = next((place for place, entry in enumerate(self.columns) if entry["name"] == column), None)
+        if place is None:
+            return
+        self.is_descending = self.sorted_by == column and not self.is_descending
+        self.sorted_by = column
+        of = (lambda row: float(row[place])) if self.columns[place]["is_number"] else (lambda row: row[place].casefold())
+        filled = sorted((row for row in self.rows if row[place]), key=of, reverse=self.is_descending)
+        self.rows = [*filled, *(row for row in self.rows if not row[place])]
 
     @rx.event(background=True)
     @act
@@ -232,6 +252,7 @@ class ConsoleState(Person):
         self.running, self._awaited = False, ""
         text = _shown(call.result)
         self.call, self.ok, self.cached = call.id, call.outcome == "ok", call.cached
+        self.reads = any(tool.name == call.tool and tool.reads for tool in every_tool())
         self.code = "Done" if self.ok else call.outcome
         self.message = "" if self.ok else str(call.result.get("error", {}).get("message", ""))
         self.took, self.size = duration(call.duration_ms), _size(len(text.encode()))
@@ -240,6 +261,7 @@ class ConsoleState(Person):
         self.result = text if len(text) <= _SHOWN else f"{text[:_SHOWN]}\n… {rest}"
         self.request = _shown({"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": {"name": call.tool, "arguments": call.arguments}})
         self.columns, self.rows = _table(call.result)
+        self.sorted_by, self.is_descending = "", False
         if (self.view == "table" and not self.rows) or (self.view == "tree" and not self.has_tree):
             self.view = "raw"
 
@@ -306,13 +328,18 @@ def _call_row(call: PastCall, zone: str) -> CallRow:
     )
 
 
-def _table(result: Mapping[str, Any]) -> tuple[list[str], list[list[str]]]:
+def _table(result: Mapping[str, Any]) -> tuple[list[Column], list[list[str]]]:
     """The first list of objects in a result as a table of its plain values; nothing where there is none."""
     for value in result.values():
         if isinstance(value, list) and value and all(isinstance(entry, Mapping) for entry in value):
-            columns = [name for name in value[0] if not isinstance(value[0][name], (list, Mapping))][:_COLUMNS]
-            return columns, [["" if entry.get(name) is None else _sendable(str(entry.get(name, ""))[:_CELL]) for name in columns] for entry in value]
+            held = {name: [entry[name] for entry in value if entry.get(name) is not None] for name in dict.fromkeys(name for entry in value for name in entry)}
+            columns = {name: _are_numbers(cells) for name, cells in held.items() if not any(isinstance(cell, (list, Mapping)) for cell in cells)}
+            return [Column(name=name, is_number=is_number) for name, is_number in columns.items()], [["" if entry.get(name) is None else _sendable(str(entry.get(name, ""))[:_CELL]) for name in columns] for entry in value]
     return [], []
+
+
+def _are_numbers(cells: list[Any]) -> bool:
+    return bool(cells) and all(isinstance(cell, (int, float)) and not isinstance(cell, bool) for cell in cells)
 
 
 def _shown(value: Any) -> str:

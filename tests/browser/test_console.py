@@ -295,3 +295,28 @@ async def test_the_address_says_what_is_on_the_screen(page: Page) -> None:
     await page.keyboard.press("Enter")
     await expect(form_of(page).get_by_role("heading")).to_have_text("Get an order")
     await expect(page).to_have_url(re.compile(r"/console\?tool=orders_get$"))
+
+
+async def test_a_result_that_is_too_large_for_the_screen_is_downloaded_whole(page: Page) -> None:
+    await open_console(page, "orders_list")
+    await form_of(page).locator("summary").click()
+    await form_of(page).get_by_label("view").select_option("full")
+    await form_of(page).get_by_label("limit").fill("70")
+    await run(page)
+    await expect(page.locator("#result")).to_contain_text("The rest is in the download.")
+
+    async with page.expect_download() as downloading:
+        await result_region(page).get_by_role("button", name="Download the result").click()
+
+    answer = json.loads((await (await downloading.value).path()).read_text())
+    assert len(answer["orders"]) == 70
+
+
+async def test_the_run_button_and_every_tool_are_at_hand(page: Page) -> None:
+    await open_console(page, "orders_list")
+    await form_of(page).locator("summary").click()
+
+    await expect(form_of(page).get_by_role("button", name="Run")).to_be_in_viewport()
+    box = await page.locator("#tools").bounding_box()
+    assert box is not None
+    assert box["height"] > 600

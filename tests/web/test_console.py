@@ -78,7 +78,7 @@ def test_a_tool_runs_with_its_example(tab: Tab) -> None:
     assert tab.vars["console_state.ok"] is True
     assert tab.vars["console_state.code"] == "Done"
     assert tab.vars["console_state.took"].endswith("ms") or tab.vars["console_state.took"].endswith(" s")
-    assert tab.vars["console_state.columns"][0] == "id"
+    assert tab.vars["console_state.columns"][0] == {"name": "id", "is_number": False}
     assert len(tab.vars["console_state.rows"]) == 5
 
 
@@ -374,6 +374,32 @@ def test_a_neighbour_opens_nothing(ada: Visitor, bert: Visitor, tab: Tab) -> Non
     assert other.vars["console_state.history"] == []
     assert other.vars["console_state.result"] == ""
     assert "no longer in the history" in other.seen
+
+
+def test_a_table_has_every_plain_column_and_is_sorted_by_any(tab: Tab) -> None:
+    orders = run(tab, "orders_list", limit="20")["orders"]
+    columns = [column["name"] for column in tab.vars["console_state.columns"]]
+    (total,) = [column for column in tab.vars["console_state.columns"] if column["name"] == "order_total"]
+    place = columns.index("order_total")
+
+    tab.act("console_state.sort", column="order_total")
+    up = [float(row[place]) for row in tab.vars["console_state.rows"]]
+    tab.act("console_state.sort", column="order_total")
+    down = [float(row[place]) for row in tab.vars["console_state.rows"]]
+
+    assert set(columns) == {name for order in orders for name, value in order.items() if not isinstance(value, list | dict)}
+    assert len(columns) > 8
+    assert total["is_number"] is True
+    assert up == sorted(order["order_total"] for order in orders)
+    assert down == up[::-1]
+
+
+def test_only_a_read_is_told_to_come_from_the_cache_or_not(tab: Tab) -> None:
+    run(tab, "orders_list")
+    read = tab.vars.get("console_state.reads", True)
+    run(tab, "orders_update", order_id="100000001", changes='{"shipping": {"city": "Quito"}}')
+
+    assert (read, tab.vars["console_state.reads"]) == (True, False)
 
 
 def test_a_result_that_is_too_large_to_keep_promises_no_download(tab: Tab, monkeypatch: pytest.MonkeyPatch) -> None:

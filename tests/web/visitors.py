@@ -138,8 +138,8 @@ class Tab:
         self._catch_up(handler, {"pathname": "/", "query": {}, "asPath": "/"})
 
     async def _ended(self, name: str) -> None:
-        while any(f"|{name}|{self.token}|" in task.get_name() for task in asyncio.all_tasks()):
-            await asyncio.sleep(0.005)
+        if running := [task for task in asyncio.all_tasks() if f"|{name}|{self.token}|" in task.get_name()]:
+            await asyncio.wait(running)
 
     def _catch_up(self, name: str, router: dict[str, Any]) -> None:
         self._beat = not self._beat
