@@ -81,10 +81,15 @@ def _revoke_dialog(key: Any) -> rx.Component:
 
 
 def _make_dialog() -> rx.Component:
-    wrong = rx.cond(S.problem_form == "key", S.problem, "")
-    boxes = [
-        rx.el.label(rx.el.input(type="checkbox", name="scopes", value=str(scope), default_checked=True), scope.words, class_name="check") for scope in Scope
-    ]
+    is_back = S.problem_form == "key"
+    unticked = rx.cond(is_back & (S.problem_field == "scopes"), S.problem, "")
+    wrong = rx.cond(is_back & (S.problem_field != "scopes"), S.problem, "")  # what is about no field stands at the first one
+
+    def box(scope: Scope) -> rx.Component:
+        ticked = rx.cond(is_back, S.typed["scopes"].contains(str(scope)), True)
+        given = {"aria_invalid": rx.cond(unticked != "", "true", "false"), "aria_describedby": "scopes-wrong"}
+        return rx.el.label(rx.el.input(type="checkbox", name="scopes", value=str(scope), default_checked=ticked, **given), scope.words, class_name="check")
+
     return dialog(
         "make-key",
         "New key",
@@ -92,15 +97,30 @@ def _make_dialog() -> rx.Component:
             field(
                 "Name",
                 "name",
-                text_input("name", error=wrong, required=True, max_length=80, placeholder="Claude on my laptop", auto_complete="off"),
+                text_input(
+                    "name",
+                    error=wrong,
+                    required=True,
+                    max_length=80,
+                    placeholder="Claude on my laptop",
+                    auto_complete="off",
+                    default_value=rx.cond(is_back, S.typed["name"], ""),
+                ),
                 help_text="Who will use it. It stands beside everything that is done with this key.",
                 error=wrong,
             ),
-            rx.el.fieldset(rx.el.legend("It may", class_name="strong"), *boxes, class_name="field", style={"border": "0", "padding": "0", "margin": "0"}),
+            rx.el.fieldset(
+                rx.el.legend("It may", class_name="strong"),
+                *[box(scope) for scope in Scope],
+                rx.cond(unticked != "", rx.el.span(unticked, class_name="wrong", id="scopes-wrong", role="alert")),
+                class_name="field",
+                style={"border": "0", "padding": "0", "margin": "0"},
+            ),
             rx.el.div(closes(), rx.el.button("Make key", type="submit", class_name="button primary"), class_name="ends"),
             action="/settings/keys/create",
             token=S.form_token,
             class_name="form",
+            key="key" + S.problem,  # drawn anew with what was typed
         ),
         custom_attrs={"data-reopens": rx.cond(S.problem_form == "key", "1", "")},
     )

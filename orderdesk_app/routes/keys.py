@@ -32,7 +32,7 @@ async def create(request: Request, user: WebUser, form: Form) -> Response:
     except Conflict as error:
         return refuse(user, "/settings", error)
     except OrderDeskAgentsError as error:
-        return refuse(user, "/settings", error, form="key", typed={"name": form.get("name", "")})
+        return refuse(user, "/settings", error, form="key", typed={"name": form.get("name", "")[:200], "scopes": form.get("scopes", "")[:200]})
     return _show_once(f"Key “{view.name}”", key, note="")
 
 

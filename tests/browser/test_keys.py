@@ -80,14 +80,33 @@ async def test_a_key_without_a_name_is_told_where_the_mistake_is(page: Page) -> 
     await settled(page)
     await page.get_by_role("banner").get_by_role("button", name="New key").click()
     dialog = page.get_by_role("dialog", name="New key")
-    await dialog.get_by_label("Name").fill("x")
     await dialog.get_by_label("Name").fill("   ")
+    await dialog.get_by_label("Change orders").uncheck()
 
     await dialog.get_by_role("button", name="Make key").click()
 
     await expect(dialog).to_be_visible()
     await expect(dialog.get_by_role("alert")).to_contain_text("A key's name has 1 to")
     await expect(dialog.get_by_label("Name")).to_be_focused()
+    await expect(dialog.get_by_label("Change orders")).not_to_be_checked()
+    await expect(dialog.get_by_label("Read orders")).to_be_checked()
+
+
+async def test_a_key_that_may_do_nothing_is_told_at_the_boxes(page: Page) -> None:
+    await page.goto("/settings")
+    await settled(page)
+    await page.get_by_role("banner").get_by_role("button", name="New key").click()
+    dialog = page.get_by_role("dialog", name="New key")
+    await dialog.get_by_label("Name").fill("Idle")
+    for box in await dialog.get_by_role("checkbox").all():
+        await box.uncheck()
+
+    await dialog.get_by_role("button", name="Make key").click()
+
+    await expect(dialog.get_by_role("group", name="It may").get_by_role("alert")).to_contain_text("at least one permission")
+    await expect(dialog.get_by_role("checkbox").first).to_be_focused()
+    await expect(dialog.get_by_role("checkbox", checked=True)).to_have_count(0)
+    await expect(dialog.get_by_label("Name")).to_have_value("Idle")
 
 
 async def test_a_key_may_do_only_what_was_ticked(site: Site, page: Page) -> None:

@@ -59,6 +59,24 @@ def test_a_key_that_cannot_be_made_says_why_at_the_form(ada: Visitor, name: str,
     assert tab.vars["settings_state.keys"] == []
 
 
+def test_a_refused_key_form_keeps_its_name_and_its_boxes(ada: Visitor) -> None:
+    ada.post("/settings/keys/create", name="x" * 81, scopes="stores:read,orders:read")
+
+    with ada.tab() as tab:
+        tab.act("arrival.arrive")
+    assert tab.vars["person.problem_field"] == "name"
+    assert tab.vars["person.typed"] == {"name": "x" * 81, "scopes": "stores:read,orders:read"}
+
+
+def test_a_key_that_may_do_nothing_is_told_at_the_boxes(ada: Visitor) -> None:
+    ada.post("/settings/keys/create", name="Claude")
+
+    with ada.tab() as tab:
+        tab.act("arrival.arrive")
+    assert tab.vars["person.problem_field"] == "scopes"
+    assert tab.vars["person.typed"] == {"name": "Claude", "scopes": ""}
+
+
 @pytest.mark.parametrize("path", ["/settings/keys/create", "/settings/keys/rotate-master"])
 def test_a_form_that_the_browser_sends_twice_makes_one_key(ada: Visitor, path: str) -> None:
     fields = {"form_token": ada.form_token(), "name": "Claude", "scopes": "orders:read", "confirm": "replace"}
