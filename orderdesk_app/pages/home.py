@@ -98,7 +98,7 @@ def _latest() -> rx.Component:
         return rx.el.li(
             rx.el.div(
                 rx.el.span(rx.cond(entry["by_agent"], badge(entry["who"], "violet"), rx.el.span(entry["who"], class_name="strong")), " ", entry["what"]),
-                rx.cond(entry["store"] != "", rx.el.span(entry["store"], class_name="dim small")),
+                rx.cond(entry["where"] != "", rx.el.span(entry["where"], class_name="dim small")),
                 class_name="grow what",
             ),
             rx.el.div(

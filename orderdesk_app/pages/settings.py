@@ -69,6 +69,7 @@ def _revoke_dialog(key: Any) -> rx.Component:
     return dialog(
         "revoke-" + key["id"],
         "Revoke " + key["name"],
+        rx.el.p("It ends with ", rx.el.code(key["hint"]), " and was made ", ago(key["made"], key["made_exact"]), "."),  # two keys may have one name
         rx.el.p("Whoever uses this key is refused from then on. This cannot be undone; a new key is made in seconds."),
         post_form(
             rx.el.input(type="hidden", name="key_id", value=key["id"], read_only=True),

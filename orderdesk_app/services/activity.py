@@ -26,6 +26,7 @@ HOURS = 24
 _MOST_ROWS = 20_000  # durations that are read for the medians; counts are the database's and always whole
 _FRESH_SECONDS = 2.0
 _MOST_DAYS = 1_000
+_AGENTS = (str(Via.MCP), str(Via.STDIO))
 
 
 class OpensArguments(Protocol):
@@ -44,6 +45,7 @@ class Happening:
     tool: str | None
     via: str
     client: str
+    key: str  # the name of the access key it was done with; empty for people and for the master key
     store_row_id: str | None
     outcome: str
     duration_ms: float
@@ -126,21 +128,23 @@ class Activity:
         await self._audit.flush()
         async with self._database.read() as session:
             rows = (await session.exec(owned(actor, AuditEntry).order_by(col(AuditEntry.at).desc(), col(AuditEntry.id).desc()).limit(count))).all()
-        return [await self._happening(actor, row) for row in rows]
+            used = {row.credential_id for row in rows if row.via in _AGENTS and row.credential_id}
+            keys = (await session.exec(owned(actor, Credential).where(col(Credential.id).in_(used), col(Credential.kind) == "access"))).all()
+        names = {key.id: key.name for key in keys}  # revoked ones too: their work stays
+        return [await self._happening(actor, row, names.get(row.credential_id or "", "") if row.via in _AGENTS else "") for row in rows]
 
     async def first_steps(self, actor: Actor) -> FirstSteps:
         """For the checklist on Home."""
         await self._audit.flush()
         async with self._database.read() as session:
             key = (await session.exec(owned(actor, Credential).where(col(Credential.kind) == "access").limit(1))).first()
-            agents = (str(Via.MCP), str(Via.STDIO))
-            by_agent = (await session.exec(owned(actor, AuditEntry).where(col(AuditEntry.action) == "tool", col(AuditEntry.via).in_(agents)).limit(1))).first()
+            by_agent = (await session.exec(owned(actor, AuditEntry).where(col(AuditEntry.action) == "tool", col(AuditEntry.via).in_(_AGENTS)).limit(1))).first()
             by_hand = (
                 await session.exec(owned(actor, AuditEntry).where(col(AuditEntry.action) == "tool", col(AuditEntry.via) == str(Via.CONSOLE)).limit(1))
             ).first()
         return FirstSteps(key is not None, by_agent is not None, by_hand is not None)
 
-    async def _happening(self, actor: Actor, row: AuditEntry) -> Happening:
+    async def _happening(self, actor: Actor, row: AuditEntry, key: str) -> Happening:
         arguments: dict[str, Any] = {}
         if row.arguments is not None:
             try:
@@ -149,7 +153,7 @@ class Activity:
                 ERRORS.labels("audit").inc()
                 _LOG.error("the arguments of an audit row cannot be opened", exc_info=error, row=row.id)
         return Happening(
-            id=row.id, at=row.at, action=row.action, tool=row.tool, via=row.via, client=row.client_name, store_row_id=row.store_row_id, outcome=row.outcome,
+            id=row.id, at=row.at, action=row.action, tool=row.tool, via=row.via, client=row.client_name, key=key, store_row_id=row.store_row_id, outcome=row.outcome,
             duration_ms=row.duration_ms, cached=row.cached, request_id=row.request_id, change_id=row.change_id, arguments=arguments,
         )  # fmt: skip
 

@@ -11,7 +11,7 @@ from orderdesk_app.context import now
 from orderdesk_app.services.activity import Day, FirstSteps, Happening
 from orderdesk_app.services.open_store import StoreRecord
 from orderdesk_app.states.person import Person, act
-from orderdesk_app.states.phrases import is_store_at_fault, outcome_words, what_was_done, who_did
+from orderdesk_app.states.phrases import is_store_at_fault, outcome_words, through_what, what_was_done, who_did
 from orderdesk_app.states.times import ago, duration, exact
 
 _SLOW_MS = 1000
@@ -45,7 +45,7 @@ class Line(TypedDict):
     id: str
     who: str
     what: str
-    store: str
+    where: str  # the store and the program, as far as they are known
     outcome: str
     tone: str
     by_agent: bool
@@ -182,7 +182,7 @@ def _line(happening: Happening, store: StoreRecord | None) -> Line:
         id=happening.id,
         who=who_did(happening),
         what=what_was_done(happening),
-        store=store.name if store else "",
+        where=" · ".join(part for part in (store.name if store else "", through_what(happening)) if part),
         outcome="From cache" if happening.cached else outcome_words(happening.outcome),
         tone="green" if is_ok else "red",
         by_agent=happening.via in ("mcp", "stdio"),

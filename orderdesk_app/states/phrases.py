@@ -46,10 +46,15 @@ _DOORS = {"console": "You, in the console", "web": "You", "mcp": "An assistant",
 
 
 def who_did(happening: Happening) -> str:
-    """The assistant's own name where it gave one."""
-    if happening.via in ("mcp", "stdio") and happening.client:
-        return happening.client
+    """The name that a person gave to the key; without one, the assistant's own name where it told it."""
+    if happening.via in ("mcp", "stdio"):
+        return happening.key or happening.client or _DOORS[happening.via]
     return _DOORS.get(happening.via, "Somebody")
+
+
+def through_what(happening: Happening) -> str:
+    """The program that used the key, as it calls itself; empty where `who_did` says it."""
+    return happening.client if happening.key else ""
 
 
 def what_was_done(happening: Happening) -> str:

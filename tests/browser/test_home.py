@@ -111,6 +111,7 @@ async def test_the_latest_says_who_did_what_with_what_outcome(site: Site, ada: A
     await expect(lines.nth(1)).to_contain_text(f"changed order {FIRST_ORDER}")
     await expect(lines.nth(1)).to_contain_text(ada.store_name)
     await expect(lines.nth(1).locator(".badge.green")).to_have_text("Done")
+    await expect(lines.nth(1).locator(".badge.violet")).to_have_text("Claude on the till")
 
 
 async def test_the_page_catches_up_while_somebody_looks(site: Site, ada: Account, page: Page) -> None:

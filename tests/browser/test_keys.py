@@ -66,7 +66,9 @@ async def test_a_new_key_opens_the_agents_door_until_it_is_revoked(site: Site, p
     await page.goto("/settings")
     await settled(page)
     await page.get_by_role("button", name="Revoke A real client").click()
-    await page.get_by_role("dialog", name="Revoke A real client").get_by_role("button", name="Revoke key").click()
+    revoking = page.get_by_role("dialog", name="Revoke A real client")
+    await expect(revoking).to_contain_text(f"It ends with …{key[-4:]} and was made ")
+    await revoking.get_by_role("button", name="Revoke key").click()
     await expect(notice(page, "The key is revoked.")).to_be_visible()
     await expect(page.get_by_role("row").filter(has_text="A real client")).to_have_count(0)
     async with httpx.AsyncClient() as plain:

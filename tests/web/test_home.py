@@ -1,6 +1,7 @@
 """Each figure of Home: something happens, and the page shows it."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -81,9 +82,22 @@ def test_the_latest_says_in_plain_words_who_did_what(ada: Visitor, tab: Tab) -> 
     tab.act("home_state.load")
 
     failed, moved = tab.vars["home_state.latest"][:2]
+    assert moved["where"] == ""  # its own name stands first, and is not said twice
     assert (moved["who"], moved["what"], moved["outcome"], moved["by_agent"]) == ("Claude Desktop", "changed order 1042: moved to Shipped", "Done", True)
     assert (failed["what"], failed["outcome"], failed["tone"]) == ("tried to read order 77", "Not found", "red")
     assert moved["exact"].endswith("UTC")
+
+
+def test_two_assistants_with_one_program_are_told_apart_by_their_keys(ada: Visitor, tab: Tab) -> None:
+    for name in ("Claude on the till", "Claude at home"):
+        _, key = ada.web.do(ada.web.house.keys.create, ada.actor, name)
+        assistant = ada.web.do(ada.web.house.access.by_token, key.reveal(), via=Via.MCP).actor
+        happen(ada, actor=replace(assistant, client_name="claude-ai"))
+    tab.act("settings_state.load")
+    ada.post("/settings/keys/revoke", key_id=tab.vars["settings_state.keys"][0]["id"])
+    tab.act("home_state.load")
+
+    assert [(line["who"], line["where"]) for line in tab.vars["home_state.latest"][:2]] == [("Claude at home", "claude-ai"), ("Claude on the till", "claude-ai")]
 
 
 def test_what_a_store_did_is_told_in_the_stores_zone(ada: Visitor, tab: Tab) -> None:
