@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, Protocol
 
-from sqlalchemy import Integer, Subquery, case, cast, func, select
+from sqlalchemy import Integer, Subquery, and_, case, cast, func, or_, select
 from sqlmodel import col
 from sqlmodel.ext.asyncio.session import AsyncSession
 
@@ -26,6 +26,7 @@ HOURS = 24
 _MOST_ROWS = 20_000  # durations that are read for the medians; counts are the database's and always whole
 _FRESH_SECONDS = 2.0
 _MOST_DAYS = 1_000
+_Last = dict[str, tuple[datetime, str]]  # when each store was asked last, and how that ended
 _AGENTS = (str(Via.MCP), str(Via.STDIO))
 
 
@@ -57,7 +58,7 @@ class Happening:
 
 @dataclass(frozen=True, slots=True)
 class StoreState:
-    """How Order Desk answered for one store in the last day; `last_outcome` is None when nobody asked."""
+    """The calls of one store in the last day, the last of them at `last_at`; and how Order Desk answered last, to calls or to a person who tried the connection."""
 
     store_row_id: str
     calls: int = 0
@@ -117,7 +118,8 @@ class Activity:
             counts = await _counted(session, calls)
             durations = await _durations(session, calls, sum(row.calls for row in counts))
             last = await _last_of_stores(session, calls)
-        day = _summed(start, counts, durations, last)
+            tried = await _last_of_stores(session, _tries(actor, start))
+        day = _summed(start, counts, durations, last, tried)
         if len(self._days) >= _MOST_DAYS:
             self._days.clear()
         self._days[actor.tenant_id] = (mark, started, day)
@@ -167,6 +169,16 @@ def _calls(actor: Actor, start: datetime) -> Subquery:
     return found
 
 
+def _tries(actor: Actor, start: datetime) -> Subquery:
+    """What people did since `start` to learn whether a store answers: these are no calls, and yet the newest word about it."""
+    columns = (AuditEntry.id, AuditEntry.at, AuditEntry.store_row_id, AuditEntry.outcome)
+    rows: Any = owned(actor, AuditEntry).with_only_columns(*columns)  # type: ignore[call-overload]
+    # A new key that was refused is not kept, and says nothing of the one that is; a new name alone asks Order Desk nothing.
+    new_key = and_(col(AuditEntry.action) == "store.edit", col(AuditEntry.outcome) == "ok", col(AuditEntry.upstream_requests) > 0)
+    found: Subquery = rows.where(or_(col(AuditEntry.action) == "store.test", new_key), col(AuditEntry.at) >= start).subquery()
+    return found
+
+
 async def _counted(session: AsyncSession, calls: Subquery) -> Sequence[Any]:
     """Whole counts for each hour and store, however many rows there are."""
     c = calls.c
@@ -189,15 +201,14 @@ async def _durations(session: AsyncSession, calls: Subquery, total: int) -> Sequ
     return (await (await session.connection()).execute(select(placed.c.hour, placed.c.duration_ms).where(placed.c.place <= most))).all()
 
 
-async def _last_of_stores(session: AsyncSession, calls: Subquery) -> dict[str, tuple[datetime, str]]:
-    """When each store was asked last, and how that ended."""
+async def _last_of_stores(session: AsyncSession, calls: Subquery) -> _Last:
     place = func.row_number().over(partition_by=calls.c.store_row_id, order_by=(calls.c.at.desc(), calls.c.id.desc())).label("place")
     placed = select(calls.c.store_row_id, calls.c.at, calls.c.outcome, place).where(calls.c.store_row_id.is_not(None)).subquery()
     rows = (await (await session.connection()).execute(select(placed.c.store_row_id, placed.c.at, placed.c.outcome).where(placed.c.place == 1))).all()
     return {row.store_row_id: (row.at, row.outcome) for row in rows}
 
 
-def _summed(since: datetime, counts: Sequence[Any], durations: Sequence[Any], last: dict[str, tuple[datetime, str]]) -> Day:
+def _summed(since: datetime, counts: Sequence[Any], durations: Sequence[Any], last: _Last, tried: _Last) -> Day:
     calls, errors, saved = [0] * HOURS, [0] * HOURS, [0] * HOURS
     of_stores: dict[str, tuple[int, int]] = defaultdict(lambda: (0, 0))
     for row in counts:
@@ -223,8 +234,18 @@ def _summed(since: datetime, counts: Sequence[Any], durations: Sequence[Any], la
         errors_by_hour=errors,
         median_by_hour=[_median((duration, 1.0) for duration in hour) if hour else 0.0 for hour in times],
         saved_by_hour=saved,
-        stores={row_id: StoreState(row_id, *of_stores[row_id], *last.get(row_id, (None, None))) for row_id in of_stores},
+        stores={
+            row_id: StoreState(
+                row_id, *of_stores[row_id], last_at=last[row_id][0] if row_id in last else None, last_outcome=_newest(last.get(row_id), tried.get(row_id))
+            )
+            for row_id in {*of_stores, *tried}
+        },
     )
+
+
+def _newest(*answers: tuple[datetime, str] | None) -> str | None:
+    """The outcome of the latest of them."""
+    return max((answer for answer in answers if answer), default=(None, None))[1]
 
 
 def _median(weighed: Iterable[tuple[float, float]]) -> float:

@@ -48,18 +48,21 @@ class StoreDesk:
 
     async def connect(self, actor: Actor, store_id: str, api_key: Secret, *, name: str, label: str) -> StoreRecord:
         """Tries the key at Order Desk and keeps it. Raises what Stores.register raises."""
-        registering = self._stores.register(actor, store_id, api_key, name=name or None, label=label or None, patience=self._patience())
-        return await self._written_down(actor, "store.connect", registering)
+        patience = self._patience()
+        registering = self._stores.register(actor, store_id, api_key, name=name or None, label=label or None, patience=patience)
+        return await self._written_down(actor, "store.connect", registering, patience)
 
     async def add_sandbox(self, actor: Actor) -> StoreRecord:
         """A sandbox store of one's own."""
-        return await self._written_down(actor, "store.connect", self._stores.add_sandbox(actor, patience=self._patience()))
+        patience = self._patience()
+        return await self._written_down(actor, "store.connect", self._stores.add_sandbox(actor, patience=patience), patience)
 
     async def edit(self, actor: Actor, row_id: str, *, name: str, label: str, api_key: Secret | None) -> StoreRecord:
         """Renames it; a new key is tried first."""
         record = await self.find(actor, row_id)
-        editing = self._stores.edit(actor, record.id, name=name, label=label, api_key=api_key, patience=self._patience())
-        return await self._written_down(actor, "store.edit", editing, record)
+        patience = self._patience()
+        editing = self._stores.edit(actor, record.id, name=name, label=label, api_key=api_key, patience=patience)
+        return await self._written_down(actor, "store.edit", editing, patience, record)
 
     async def disconnect(self, actor: Actor, row_id: str, *, typed_name: str) -> StoreRecord:
         """Deletes its key and its journal here. Raises ValidationFailed unless its name was typed."""
@@ -67,14 +70,14 @@ class StoreDesk:
         if typed_name.strip() != record.name:
             raise ValidationFailed(f"Type the store's name, {record.name}, to disconnect it.", field="confirm")
         principal = await self._access.of_actor(actor)
-        await self._written_down(actor, "store.disconnect", self._stores.delete(principal, record.id), record)
+        await self._written_down(actor, "store.disconnect", self._stores.delete(principal, record.id), self._patience(), record)
         return record
 
     async def test(self, actor: Actor, row_id: str) -> Tried:
         """Asks Order Desk now, and keeps its folders and settings. Raises what Order Desk says."""
         record = await self.find(actor, row_id)
-        started = time.perf_counter()
-        fresh = await self._written_down(actor, "store.test", self._stores.refresh(actor, record, self._patience()), record)
+        started, patience = time.perf_counter(), self._patience()
+        fresh = await self._written_down(actor, "store.test", self._stores.refresh(actor, record, patience), patience, record)
         return Tried(fresh, (time.perf_counter() - started) * 1000)
 
     async def find(self, actor: Actor, row_id: str) -> StoreRecord:
@@ -87,7 +90,7 @@ class StoreDesk:
     def _patience(self) -> Patience:
         return Patience(self._patience_seconds)
 
-    async def _written_down(self, actor: Actor, action: str, doing: Awaitable[T], record: StoreRecord | None = None) -> T:
+    async def _written_down(self, actor: Actor, action: str, doing: Awaitable[T], patience: Patience, record: StoreRecord | None = None) -> T:
         started, outcome, row_id = time.perf_counter(), "ok", record.id if record else None
         try:
             done = await doing
@@ -97,8 +100,10 @@ class StoreDesk:
             outcome = error.code if isinstance(error, OrderDeskAgentsError) else Unexpected.code
             raise
         finally:
-            seconds = time.perf_counter() - started
-            await self._remember(Entry(actor=actor, action=action, outcome=outcome, store_row_id=row_id, duration_ms=seconds * 1000))
+            milliseconds = (time.perf_counter() - started) * 1000
+            await self._remember(
+                Entry(actor=actor, action=action, outcome=outcome, store_row_id=row_id, duration_ms=milliseconds, upstream_requests=patience.requests)
+            )
 
     async def _remember(self, row: Entry) -> None:
         try:

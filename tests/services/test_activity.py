@@ -83,6 +83,30 @@ async def test_the_state_of_a_store_is_how_it_answered_last(world: World) -> Non
     assert fine.last_at > failed.last_at
 
 
+async def test_a_connection_that_is_tried_is_the_newest_word_about_a_store_and_no_call(world: World) -> None:
+    actor = Actor((await world.owner.principal()).actor.tenant_id, via=Via.WEB)
+    [record] = await world.owner.stores()
+    await happen(world, store_row_id=record.id, outcome="ORDERDESK_API_ERROR")
+    broken = (await day(world)).stores[record.id]
+
+    await world.house.store_desk.edit(actor, record.id, name="New name", label="", api_key=None)
+    renamed = (await day(world)).stores[record.id]
+    await world.house.store_desk.test(actor, record.id)
+    tried = (await day(world)).stores[record.id]
+
+    assert (broken.last_outcome, renamed.last_outcome, tried.last_outcome) == ("ORDERDESK_API_ERROR", "ORDERDESK_API_ERROR", "ok")
+    assert (tried.calls, tried.errors, tried.last_at) == (broken.calls, broken.errors, broken.last_at)
+
+
+@pytest.mark.parametrize(("action", "outcome", "last"), [("store.edit", "ok", "ok"), ("store.edit", "AUTH_ERROR", None), ("store.test", "AUTH_ERROR", "AUTH_ERROR")])
+async def test_a_new_key_counts_when_it_was_kept(world: World, action: str, outcome: str, last: str | None) -> None:
+    await happen(world, action=action, tool=None, store_row_id="01STORE", outcome=outcome, upstream_requests=1)
+
+    told = (await day(world)).stores.get("01STORE")
+
+    assert (told.last_outcome if told else None) == last
+
+
 async def test_what_is_older_than_a_day_is_not_counted(world: World) -> None:
     await happen(world, at=now() - timedelta(hours=24, minutes=1))
     await happen(world, at=now() - timedelta(hours=23, minutes=30))

@@ -130,6 +130,21 @@ def test_a_store_whose_key_is_refused_is_a_problem(ada: Visitor, tab: Tab) -> No
     assert tab.vars["home_state.stores"][0]["words"] == "Answers"
 
 
+def test_a_problem_is_gone_when_its_own_next_step_went_well(ada: Visitor, tab: Tab) -> None:
+    tab.act("stores_state.add_sandbox")
+    (record,) = ada.web.do(ada.web.house.store_desk.list, ada.actor)
+    happen(ada, store_row_id=record.id, outcome="ORDERDESK_API_ERROR")
+    tab.act("home_state.load")
+    said = list(tab.vars["home_state.problems"])
+
+    tab.act("stores_state.test", row_id=record.id)
+    tab.act("home_state.load")
+
+    assert "Test the connection under Stores" in said[0]
+    assert tab.vars["home_state.problems"] == []
+    assert [tab.vars[f"{page}.stores"][0]["tone"] for page in ("home_state", "stores_state")] == ["green", "green"]
+
+
 def test_an_order_that_is_not_there_is_no_fault_of_the_store(ada: Visitor, tab: Tab) -> None:
     tab.act("stores_state.add_sandbox")
     (record,) = ada.web.do(ada.web.house.store_desk.list, ada.actor)
