@@ -8,6 +8,7 @@ from orderdesk_app.components.native import post_form
 from orderdesk_app.components.page import Page
 from orderdesk_app.components.pieces import ago, bones, callout, closes, copy_button, dialog, empty, field, icon, opens, panel, text_input
 from orderdesk_app.context import Scope
+from orderdesk_app.services.snippets import PLACEHOLDER
 from orderdesk_app.states.settings import SettingsState
 
 S: Any = SettingsState  # on its class, a state's attributes are variables of the browser
@@ -128,15 +129,36 @@ def _make_dialog() -> rx.Component:
 
 
 def _connect() -> rx.Component:
+    def snippet(identity: str, title: str, words: Any, text: Any) -> rx.Component:
+        return rx.el.div(
+            rx.el.div(rx.el.h3(title), copy_button(identity), class_name="row apart"),
+            rx.el.p(words, class_name="dim small"),
+            rx.el.pre(text, id=identity, class_name="code", tab_index=0, aria_label=title),
+            class_name="stack tight",
+        )
+
     return panel(
-        rx.el.p(
-            "An assistant connects to this address and sends a key as ",
-            rx.el.code("Authorization: Bearer"),
-            ". A new key comes with the ready configuration for Claude Desktop.",
-            class_name="dim",
+        rx.el.div(
+            rx.el.p(
+                "Make a key for it and put the key where ", rx.el.code(PLACEHOLDER), " stands; beside a new key it stands there already.", class_name="dim"
+            ),
+            snippet(
+                "claude-desktop",
+                "Claude Desktop",
+                "Settings, Developer, Edit Config: merge this into claude_desktop_config.json, then restart Claude Desktop.",
+                S.claude_desktop,
+            ),
+            snippet(
+                "claude-code",
+                "Claude Code",
+                "Run this once. Other programs take the same address and the same header.",
+                S.claude_code,
+            ),
+            snippet("mcp-address", "Address", "For everything else that speaks MCP; the key goes into the header Authorization, after Bearer.", S.address),
+            class_name="stack",
         ),
-        rx.el.div(rx.el.code(S.address, id="mcp-address", class_name="code grow"), copy_button("mcp-address"), class_name="row", margin_top="12px"),
         title="Connect an assistant",
+        id="connect",
     )
 
 

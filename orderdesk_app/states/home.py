@@ -227,5 +227,5 @@ def _steps(has_store: bool, done: FirstSteps) -> list[Step]:
         Step(words="Connect a store, or try the sandbox", href="/stores", label="Stores", done=has_store),
         Step(words="Run a tool yourself", href="/console", label="Console", done=done.has_console_call),
         Step(words="Make a key for an assistant", href="/settings", label="Settings", done=done.has_key),
-        Step(words="Let the assistant make its first call", href="/settings", label="How", done=done.has_agent_call),
+        Step(words="Let the assistant make its first call", href="/settings#connect", label="How", done=done.has_agent_call),
     ]

@@ -8,6 +8,7 @@ import reflex as rx
 from orderdesk_app import __version__, wiring
 from orderdesk_app.config import Settings
 from orderdesk_app.context import ALL_SCOPES, Scope, now
+from orderdesk_app.services.snippets import claude_code, claude_desktop
 from orderdesk_app.states.person import Person, act
 from orderdesk_app.states.times import ago, exact
 
@@ -39,6 +40,8 @@ class SettingsState(Person):
     master_hint: str = ""
     facts: list[Fact] = []
     address: str = ""
+    claude_desktop: str = ""  # to paste, with a placeholder for the key: a state holds none
+    claude_code: str = ""
 
     @rx.event
     @act
@@ -64,6 +67,7 @@ class SettingsState(Person):
             )
         self.keys = rows
         self.address = f"{house.settings.public_url}/mcp"
+        self.claude_desktop, self.claude_code = claude_desktop(house.settings.public_url), claude_code(house.settings.public_url)
         self.facts = _facts(house.settings) if self._who().is_admin else []
         self.loaded = True
 

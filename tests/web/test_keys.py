@@ -45,6 +45,17 @@ def test_beside_it_stands_the_configuration_for_claude_desktop(ada: Visitor) -> 
     assert not any(key in argument for argument in server["args"])
 
 
+def test_settings_show_the_same_words_with_a_place_for_the_key(ada: Visitor) -> None:
+    page = ada.post("/settings/keys/create", name="Claude", scopes="orders:read")
+
+    key = block(page.text, "new-key")
+    with ada.tab() as tab:
+        tab.act("settings_state.load")
+    for shown, told in (("claude-desktop", "claude_desktop"), ("claude-code", "claude_code")):
+        assert tab.vars[f"settings_state.{told}"] == block(page.text, shown).replace(key, "YOUR_KEY")
+    assert 'http://localhost:8080/mcp --header "Authorization: Bearer YOUR_KEY"' in tab.vars["settings_state.claude_code"]
+
+
 @pytest.mark.parametrize(("name", "scopes"), [("", "orders:read"), ("x" * 81, "orders:read"), ("Claude", ""), ("Claude", "everything")])
 def test_a_key_that_cannot_be_made_says_why_at_the_form(ada: Visitor, name: str, scopes: str) -> None:
     answer = ada.post("/settings/keys/create", name=name, scopes=scopes)
@@ -126,6 +137,9 @@ def test_a_replaced_master_key_signs_in_and_the_old_one_does_not(ada: Visitor) -
     page = ada.post("/settings/keys/rotate-master", confirm="replace")
 
     new = block(page.text, "new-key")
+    assert "The old master key stopped working" in page.text
+    assert "mcpServers" not in page.text  # it may do everything, and is no assistant's
+    assert "make an access key" in page.text
     assert other_browser.post("/sign-in/key", key=new, token=False).headers["location"] == "/"
     assert other_browser.post("/sign-in/key", key=ada.key.reveal(), token=False).headers["location"] == "/sign-in?error=unknown"
     assert ada.web.do(ada.web.house.sessions.resume, other_browser.cookie) is None
@@ -153,6 +167,7 @@ def test_a_first_master_key_replaces_nothing_and_needs_no_word(web: Web) -> None
     page = newcomer.post("/settings/keys/rotate-master")
 
     assert page.status_code == 200
+    assert "old master key" not in page.text
     assert newcomer.post("/sign-in/key", key=block(page.text, "new-key"), token=False).headers["location"] == "/"
 
 
