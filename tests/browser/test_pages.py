@@ -96,6 +96,32 @@ async def test_what_opens_on_a_page_reads_well_too(site: Site, opens: Opens, set
     assert not faults, "\n".join(faults)
 
 
+@pytest.mark.parametrize("size", [(1440, 900), NARROW], ids=["1440", "390"])
+async def test_nothing_lies_under_the_frameworks_badge_at_the_end_of_a_page(
+    opens: Opens, settler: Account, pages: list[dict[str, Any]], size: tuple[int, int]
+) -> None:
+    page = await (await opens(settler, size=size)).new_page()
+    covered = []
+
+    for entry in pages:
+        if not entry["is_public"]:
+            await page.goto(entry["address"])
+            await settled(page)
+            found: list[str] = await page.evaluate(
+                """() => {
+                    scrollTo(0, document.scrollingElement.scrollHeight);
+                    const badge = document.querySelector("a[href*='reflex.dev']").getBoundingClientRect();
+                    return [...document.querySelectorAll("main button, main a, main input, main select, main textarea")].filter((e) => {
+                        const box = e.getBoundingClientRect();
+                        return e.checkVisibility() && !e.closest(".sr") && box.bottom > badge.top && box.top < badge.bottom && box.right > badge.left;
+                    }).map((e) => e.textContent || e.name);
+                }"""
+            )
+            covered += [f"{entry['route']}: {words}" for words in found]
+
+    assert not covered, "\n".join(covered)
+
+
 async def test_a_page_that_is_nowhere_is_a_404_that_leads_home(opens: Opens, settler: Account) -> None:
     context = await opens(settler)
     context.watch.expect("^404 GET /no/such/page")
