@@ -16,13 +16,14 @@ WORDS = {
 
 
 def sign_in() -> rx.Component:
-    error = rx.State.router.url.query_parameters["error"]
-    words = rx.match(error, *WORDS.items(), "")
+    query = rx.State.router.url.query_parameters
+    words = rx.match(query["error"], *WORDS.items(), "")
     return rx.fragment(
         rx.el.div(
             rx.el.div(rx.el.img(src="/logo.svg", alt="", width="32", height="32"), rx.el.h1("Sign in to Order Desk agents"), class_name="row"),
             post_form(
-                rx.cond(rx.State.router.url.query_parameters["out"] == "1", callout("You are signed out.", tone="green", role="status")),
+                rx.cond(query["out"] == "1", callout("You are signed out.", tone="green", role="status")),
+                rx.el.input(type="hidden", name="next", value=rx.cond(query.contains("next"), query["next"], ""), read_only=True),
                 field(
                     "Key",
                     "key",

@@ -6,11 +6,14 @@ from starlette.requests import HTTPConnection
 from starlette.responses import RedirectResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from orderdesk_app.security.web import own_page, sign_in_address
+from orderdesk_app.services.sessions import COOKIE
+
 PUBLIC = frozenset({"/sign-in"})
 
 
 class PageGate:
-    """In front of Reflex: 303 to the sign-in page without a session; else the built file, without Starlette's absolute 307."""
+    """In front of Reflex: 303 to the sign-in page without a session, and past it with one; else the built file, without Starlette's absolute 307."""
 
     def __init__(self, app: ASGIApp, *, pages: Mapping[str, str], is_signed_in: Callable[[HTTPConnection], Awaitable[bool]]) -> None:
         self._app, self._pages, self._is_signed_in = app, pages, is_signed_in
@@ -20,8 +23,19 @@ class PageGate:
             address = scope["path"].removesuffix("/index.html").rstrip("/") or "/"
             built = self._pages.get(address)
             if built is not None:
-                if address not in PUBLIC and not await self._is_signed_in(HTTPConnection(scope)):
-                    await RedirectResponse("/sign-in", 303)(scope, receive, send)
+                detour = await self._detour(HTTPConnection(scope), address)
+                if detour:
+                    await RedirectResponse(detour, 303)(scope, receive, send)
                     return
                 scope = {**scope, "path": built, "raw_path": built.encode()}
         await self._app(scope, receive, send)
+
+    async def _detour(self, connection: HTTPConnection, address: str) -> str:
+        """Where else than to this page; empty for nowhere."""
+        is_signed_in = await self._is_signed_in(connection)
+        if address in PUBLIC:
+            return own_page(connection.query_params.get("next", "")) if is_signed_in else ""
+        if is_signed_in:
+            return ""
+        query = connection.url.query
+        return sign_in_address(f"{address}?{query}" if query else address, error="ended" if COOKIE in connection.cookies else "")

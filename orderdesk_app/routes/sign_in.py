@@ -11,6 +11,7 @@ from orderdesk_app.errors import AuthFailed, LinkExpired, LinkUsed, NotFound, Ra
 from orderdesk_app.routes.forms import Form, address_of, back, forget, own_form, remember, signed_in_form, user_agent
 from orderdesk_app.routes.plain import error_page, plain_page
 from orderdesk_app.security.tokens import ACCESS_PREFIX
+from orderdesk_app.security.web import own_page, sign_in_address
 from orderdesk_app.services.sessions import COOKIE, WebUser
 
 _ASK = Markup(
@@ -22,14 +23,14 @@ _ASK = Markup(
 
 @own_form
 async def with_key(request: Request, form: Form) -> Response:
-    key = Secret(form.get("key", "").strip())
+    key, wanted = Secret(form.get("key", "").strip()), own_page(form.get("next", ""))
     try:
         cookie = await wiring.current().sign_in.with_key(key, address=address_of(request), user_agent=user_agent(request))
     except RateLimited:
-        return back("/sign-in", error="many")
+        return back(sign_in_address(wanted, error="many"))
     except (AuthFailed, NotFound, ValidationFailed):
-        return back("/sign-in", error="agents" if key.reveal().startswith(ACCESS_PREFIX) else "unknown")
-    return remember(back("/"), cookie)
+        return back(sign_in_address(wanted, error="agents" if key.reveal().startswith(ACCESS_PREFIX) else "unknown"))
+    return remember(back(wanted), cookie)
 
 
 async def show_link(request: Request) -> Response:

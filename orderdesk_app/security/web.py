@@ -1,9 +1,11 @@
 """What a browser is given and gives back, signed: session cookies, sign-in links and form values."""
 
+import re
 from collections.abc import Callable
 from hashlib import sha256
 from time import time
 from typing import Any
+from urllib.parse import urlencode
 
 from itsdangerous import BadSignature, URLSafeSerializer
 from joserfc import jwt
@@ -14,12 +16,26 @@ from starlette.requests import cookie_parser
 _ALGORITHM = "HS256"
 _AUDIENCE = "orderdesk-web"
 _LONGEST = 4096
+# As the addresses of our pages are: no second slash, no backslash and no host that a browser could make of it.
+_PAGE = re.compile(r"/(?!sign-)[a-z-]{0,40}(/[a-z-]{1,40}){0,3}(\?[\w=&%.+-]{0,300})?", re.ASCII)
 
 
 def cookie_in(header: str, name: str) -> str | None:
     """That cookie's value in a Cookie header, read as browsers and Starlette read it. http.cookies gives all up for one that another app on the same host
     wrote carelessly, and then a page would know somebody whom its events do not."""
     return cookie_parser(header).get(name)
+
+
+def own_page(wanted: str) -> str:
+    """The address when it can be one of our own pages, else Home's: it comes from outside, and nobody is led elsewhere by signing in."""
+    return wanted if _PAGE.fullmatch(wanted) else "/"
+
+
+def sign_in_address(wanted: str, *, error: str = "") -> str:
+    """The sign-in page, which leads to the wanted one afterwards; `error` is one of the codes that pages/sign_in.py turns into a sentence."""
+    page = own_page(wanted)
+    query = urlencode({name: value for name, value in (("error", error), ("next", "" if page == "/" else page)) if value})
+    return f"/sign-in?{query}" if query else "/sign-in"
 
 
 class SessionCookies:

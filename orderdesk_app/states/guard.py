@@ -14,7 +14,7 @@ from reflex_base.registry import RegistrationContext
 from orderdesk_app import wiring
 from orderdesk_app.context import Role
 from orderdesk_app.observability import WEB_EVENTS
-from orderdesk_app.security.web import cookie_in
+from orderdesk_app.security.web import cookie_in, sign_in_address
 from orderdesk_app.services.sessions import COOKIE, WebUser
 from orderdesk_app.states.person import ACT, ROLES, Person
 
@@ -29,7 +29,6 @@ FRAMEWORK: Final = HYDRATE | {
     f"{_STATE}.reflex___state____update_vars_internal_state.update_vars_internal",
     f"{_STATE}.reflex___state____frontend_event_exception_state.handle_frontend_exception",
 }
-SIGN_IN: Final = "/sign-in"
 
 
 class Guard(Middleware):
@@ -54,7 +53,7 @@ class Guard(Middleware):
             return _nothing()
         if user is None:
             WEB_EVENTS.labels("signed_out").inc()
-            return StateUpdate(delta={}, events=Event.from_event_type(rx.redirect(SIGN_IN)))
+            return StateUpdate(delta={}, events=Event.from_event_type(rx.redirect(_back_by_signing_in(root))))
         roles: frozenset[Role] | None = getattr(registered.handler.fn, ROLES, None)
         if roles is not None and user.actor.role not in roles:
             WEB_EVENTS.labels("wrong_role").inc()
@@ -77,6 +76,12 @@ class Guard(Middleware):
         if bool(person.form_token) != (user is not None):
             person.form_token = wiring.current().form_tokens.issue(session) if user else ""
         return person
+
+
+def _back_by_signing_in(root: BaseState) -> str:
+    """A tab that sends events had a page, so its session has ended meanwhile."""
+    url = root.router.url
+    return sign_in_address(f"{url.path}?{url.query}" if url.query else url.path, error="ended")
 
 
 def _nothing() -> StateUpdate:

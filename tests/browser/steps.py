@@ -1,11 +1,14 @@
 """What people do on every page, and how a test knows that the page has caught up."""
 
 import json
+import re
 from typing import Any
 
 from playwright.async_api import Locator, Page, expect
 
 from tests.browser.conftest import CHAPTER, Site
+
+SIGN_IN = re.compile(r"/sign-in(\?.*)?$")
 
 
 async def settled(page: Page) -> None:

@@ -8,7 +8,7 @@ from axe_playwright_python.async_playwright import Axe
 from playwright.async_api import Page, expect
 
 from tests.browser.conftest import NARROW, WIDE, Account, Opens, Site
-from tests.browser.steps import form_of, make_key, result_of, run, settled
+from tests.browser.steps import SIGN_IN, form_of, make_key, result_of, run, settled
 
 PICTURES = Path("test-results")
 VIEWS = [(scheme, size) for scheme in ("light", "dark") for size in (WIDE, NARROW)]
@@ -149,7 +149,7 @@ async def test_every_page_but_the_public_ones_sends_a_stranger_to_the_sign_in(si
     for entry in pages:
         if not entry["is_public"]:
             await page.goto(entry["address"])
-            await expect(page, entry["route"]).to_have_url(f"{site.url}/sign-in")
+            await expect(page, entry["route"]).to_have_url(SIGN_IN)
 
 
 async def test_the_choice_of_colours_is_kept(opens: Opens, settler: Account) -> None:

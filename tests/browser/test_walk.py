@@ -5,7 +5,7 @@ import json
 from playwright.async_api import Page, expect
 
 from tests.browser.conftest import Opens, Site, agent
-from tests.browser.steps import choose_tool, form_of, go_to, result_of, run, settled, sign_out
+from tests.browser.steps import SIGN_IN, choose_tool, form_of, go_to, result_of, run, settled, sign_out
 from tests.worlds import FIRST_ORDER
 
 CITY = "Göteborg-Västra"
@@ -26,7 +26,7 @@ async def test_the_printed_link_asks_first_and_works_once(site: Site, opens: Ope
     await expect(other.get_by_role("heading", level=1)).to_have_text("This link no longer works")
     await expect(other.get_by_text("was used before")).to_be_visible()
     await other.goto("/")
-    await expect(other).to_have_url(f"{site.url}/sign-in")
+    await expect(other).to_have_url(SIGN_IN)
 
 
 async def test_a_person_changes_an_order_and_leaves_nothing_behind(site: Site, opens: Opens) -> None:
@@ -62,12 +62,12 @@ async def test_a_person_changes_an_order_and_leaves_nothing_behind(site: Site, o
     await expect(page.get_by_text("You are signed out.")).to_be_visible()
     for _ in range(3):
         await page.go_back()
-        await expect(page).to_have_url(f"{site.url}/sign-in")
+        await expect(page).to_have_url(SIGN_IN)
         await _shows_nothing(page)
 
     await context.add_cookies([{"name": c["name"], "value": c["value"], "url": site.url} for c in cookies])
     await page.goto("/console")
-    await expect(page).to_have_url(f"{site.url}/sign-in")
+    await expect(page).to_have_url(SIGN_IN)
     await _shows_nothing(page)
 
 
@@ -82,7 +82,13 @@ async def test_signing_out_in_one_tab_ends_the_others(site: Site, opens: Opens) 
     await sign_out(first)
     await choose_tool(second, "orders_get")
 
-    await expect(second).to_have_url(f"{site.url}/sign-in")
+    await expect(second).to_have_url(SIGN_IN)
+    await expect(second.get_by_role("alert")).to_have_text("Your session has ended. Sign in again.")
+    await second.get_by_label("Key", exact=True).fill(account.master_key)
+    await second.get_by_role("button", name="Sign in", exact=True).click()
+    await expect(second.get_by_role("heading", level=1)).to_have_text("Console")
+    await second.goto("/sign-in")
+    await expect(second.get_by_role("heading", level=1)).to_have_text("Home")
 
 
 async def test_what_an_agent_changes_a_person_sees(site: Site, opens: Opens) -> None:

@@ -51,7 +51,7 @@ def test_every_handler_of_ours_is_refused_without_a_session(web: Web) -> None:
             answer = tab.send(name, {})
 
         assert "orderdesk_app" not in answer, name
-        assert tab.redirects == ([] if not getattr(RegistrationContext.get().event_handlers[name].handler.fn, ACT, False) else ["/sign-in"]), name
+        assert tab.redirects == ([] if not getattr(RegistrationContext.get().event_handlers[name].handler.fn, ACT, False) else ["/sign-in?error=ended"]), name
 
 
 def test_every_handler_is_refused_after_sign_out_on_the_same_socket(ada: Visitor) -> None:
@@ -68,7 +68,15 @@ def test_every_handler_is_refused_after_sign_out_on_the_same_socket(ada: Visitor
             assert tab.vars["home_state.tiles"] == [], name  # what stood there is wiped
         tab.redirects.clear()
         tab.act("home_state.load")
-        assert tab.redirects == ["/sign-in"]
+        assert tab.redirects == ["/sign-in?error=ended"]
+
+
+def test_a_session_that_ended_elsewhere_says_so_and_leads_back_afterwards(ada: Visitor) -> None:
+    with ada.tab() as tab:
+        ada.post("/sign-out")
+        tab.send(handler_named("home_state.load"), path="/console", query={"tool": "orders_get"})
+
+    assert tab.redirects == ["/sign-in?error=ended&next=%2Fconsole%3Ftool%3Dorders_get"]
 
 
 def test_setvar_is_refused_even_to_admins(admin: Visitor) -> None:

@@ -14,6 +14,7 @@ from starlette.types import Receive, Scope, Send
 from orderdesk_app.frontend import Frontend
 from orderdesk_app.routes.headers import SecurityHeaders, content_policy
 from orderdesk_app.routes.pages import PageGate
+from orderdesk_app.services.sessions import COOKIE
 from tests.web.visitors import Visitor, Web
 
 INLINE = "document.title='x'"
@@ -90,9 +91,11 @@ async def test_nobody_loads_a_page_without_signing_in(built: Frontend, path: str
 
     async with browser(PageGate(told, pages=built.pages(), is_signed_in=nobody)) as client:
         page, sign_in, script = await client.get(path), await client.get("/sign-in"), await client.get("/keys.js")
+        ended = await client.get(path, headers={"cookie": f"{COOKIE}=of-a-session-that-ended"})
 
     assert page.status_code == 303
-    assert page.headers["location"] == "/sign-in"
+    assert page.headers["location"] == ("/sign-in?next=%2Fstores" if "stores" in path else "/sign-in")
+    assert ended.headers["location"].startswith("/sign-in?error=ended")
     assert sign_in.text == "/sign-in/index.html"
     assert script.text == "/keys.js"
 
@@ -106,6 +109,17 @@ async def test_who_is_signed_in_gets_the_built_page_without_a_detour(built: Fron
         answer = await client.get(path)
 
     assert (answer.status_code, answer.text) == (200, file)
+
+
+@pytest.mark.parametrize(("query", "there"), [("", "/"), ("?next=/stores", "/stores"), ("?next=//evil.example", "/"), ("?out=1", "/")])
+async def test_who_is_signed_in_needs_no_sign_in_page(built: Frontend, query: str, there: str) -> None:
+    async def somebody(_: HTTPConnection) -> bool:
+        return True
+
+    async with browser(PageGate(told, pages=built.pages(), is_signed_in=somebody)) as client:
+        answer = await client.get(f"/sign-in{query}")
+
+    assert (answer.status_code, answer.headers["location"]) == (303, there)
 
 
 def test_a_signed_in_page_is_not_kept_by_the_browser(ada: Visitor) -> None:

@@ -51,6 +51,35 @@ def test_a_key_that_is_not_known_says_so_at_the_field(ada: Visitor, key: str) ->
     assert "set-cookie" not in answer.headers
 
 
+def test_signing_in_leads_to_the_page_that_was_wanted(ada: Visitor) -> None:
+    wrong = stranger(ada).post("/sign-in/key", key="wrong", next="/console?tool=orders_get", token=False)
+    right = stranger(ada).post("/sign-in/key", key=ada.key.reveal(), next="/console?tool=orders_get", token=False)
+
+    assert wrong.headers["location"] == "/sign-in?error=unknown&next=%2Fconsole%3Ftool%3Dorders_get"
+    assert right.headers["location"] == "/console?tool=orders_get"
+
+
+OUTSIDE = [
+    "//evil.example",
+    "https://evil.example",
+    "/\\evil.example",
+    "\\\\evil.example",
+    "/%09/evil.example",
+    "javascript:alert(1)",
+    "/stores\n//evil",
+    "/sign-out",
+    "/x.y",
+    "stores",
+]
+
+
+@pytest.mark.parametrize("wanted", OUTSIDE)
+def test_signing_in_leads_nowhere_else(ada: Visitor, wanted: str) -> None:
+    answer = stranger(ada).post("/sign-in/key", key=ada.key.reveal(), next=wanted, token=False)
+
+    assert answer.headers["location"] == "/"
+
+
 def test_an_access_key_is_told_that_it_is_for_assistants(ada: Visitor) -> None:
     _, key = ada.web.do(ada.web.house.keys.create, ada.actor, "Claude")
 
