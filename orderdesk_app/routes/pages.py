@@ -33,9 +33,9 @@ class PageGate:
     async def _detour(self, connection: HTTPConnection, address: str) -> str:
         """Where else than to this page; empty for nowhere."""
         is_signed_in = await self._is_signed_in(connection)
-        if address in PUBLIC:
-            return own_page(connection.query_params.get("next", "")) if is_signed_in else ""
-        if is_signed_in:
-            return ""
+        if address in PUBLIC and is_signed_in:
+            return own_page(connection.query_params.get("next", ""))
+        if address in PUBLIC or is_signed_in:
+            return address if connection.url.path.endswith("/index.html") else ""  # in the browser the router knows pages by their address alone
         query = connection.url.query
         return sign_in_address(f"{address}?{query}" if query else address, error="ended" if COOKIE in connection.cookies else "")

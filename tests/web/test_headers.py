@@ -111,6 +111,17 @@ async def test_who_is_signed_in_gets_the_built_page_without_a_detour(built: Fron
     assert (answer.status_code, answer.text) == (200, file)
 
 
+@pytest.mark.parametrize(("path", "address"), [("/index.html", "/"), ("/stores/index.html", "/stores")])
+async def test_the_name_of_a_built_file_leads_to_its_page(built: Frontend, path: str, address: str) -> None:
+    async def somebody(_: HTTPConnection) -> bool:
+        return True
+
+    async with browser(PageGate(told, pages=built.pages(), is_signed_in=somebody)) as client:
+        answer = await client.get(path)
+
+    assert (answer.status_code, answer.headers["location"]) == (303, address)
+
+
 @pytest.mark.parametrize(("query", "there"), [("", "/"), ("?next=/stores", "/stores"), ("?next=//evil.example", "/"), ("?out=1", "/")])
 async def test_who_is_signed_in_needs_no_sign_in_page(built: Frontend, query: str, there: str) -> None:
     async def somebody(_: HTTPConnection) -> bool:
