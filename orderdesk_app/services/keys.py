@@ -26,6 +26,7 @@ from orderdesk_app.security.keyring import Keyring
 from orderdesk_app.security.passwords import Passwords
 from orderdesk_app.security.tokens import could_be_key, hint, new_access_key, new_master_key
 from orderdesk_app.services.access import FoundKey
+from orderdesk_app.services.names import is_seen
 
 MASTER, ACCESS = "master", "access"
 MASTER_NAME = "Master key"
@@ -79,8 +80,8 @@ class Keys:
         """A new access key, shown once and never again."""
         _only_people(actor)
         name = name.strip()
-        if not 1 <= len(name) <= _LONGEST_NAME or not name.isprintable():
-            raise ValidationFailed(f"A key's name has 1 to {_LONGEST_NAME} characters on one line. Choose another.", field="name")
+        if not 1 <= len(name) <= _LONGEST_NAME or not is_seen(name):
+            raise ValidationFailed(f"A key's name has 1 to {_LONGEST_NAME} characters on one line, each of which can be seen. Choose another.", field="name")
         if not scopes:
             raise ValidationFailed("A key needs at least one permission. Choose what it may do.", field="scopes")
         if not set(scopes) <= actor.scopes:

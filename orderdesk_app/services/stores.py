@@ -4,7 +4,6 @@ from collections import OrderedDict
 from collections.abc import Sequence
 from secrets import randbelow
 from typing import Any, Protocol
-from unicodedata import category
 
 from sqlalchemy import delete, update
 from sqlalchemy.exc import IntegrityError
@@ -26,6 +25,7 @@ from orderdesk_app.orderdesk.access import StoreAccess
 from orderdesk_app.orderdesk.client import OrderDeskClient
 from orderdesk_app.orderdesk.patience import Patience
 from orderdesk_app.services.access import Access, Principal, store_record
+from orderdesk_app.services.names import is_seen, only_seen
 from orderdesk_app.services.open_store import OpenStore, StoreRecord
 from orderdesk_app.services.sandbox import SandboxKeys
 
@@ -278,41 +278,38 @@ def _must_be_distinct(others: Any, name: str | None, label: str) -> None:
 def _digits(store_id: str) -> str:
     text = store_id.strip()
     if not text.isascii() or not text.isdigit() or len(text) > 20:
-        raise ValidationFailed("store_id must be digits: Order Desk shows it under Store Settings, API tab.", field="store_id")
+        raise ValidationFailed("A store id is digits alone. Order Desk shows it under Store Settings, API tab.", field="store_id")
     return text
 
 
 def _key(api_key: Secret) -> Secret:
     text = api_key.reveal().strip()
     if not text or len(text) > 512 or not text.isascii() or not text.isprintable() or " " in text:
-        raise ValidationFailed("api_key must be the key from Store Settings, API tab: one word, without spaces.", field="api_key")
+        raise ValidationFailed("An API key is one word, without spaces. Copy it from Order Desk, Store Settings, API tab.", field="api_key")
     return Secret(text)
 
 
 def _name(name: str) -> str:
     text = " ".join(name.split())
-    if not text or len(text) > _LONGEST_NAME or not _is_plain(text):
-        raise ValidationFailed(f"store_name must be 1 to {_LONGEST_NAME} characters, none of them a control character.", field="store_name")
+    if not text or len(text) > _LONGEST_NAME or not is_seen(text):
+        raise ValidationFailed(
+            f"A store's name has 1 to {_LONGEST_NAME} characters, each of which can be seen. Type it anew, as pasted text may hold others.", field="store_name"
+        )
     return text
 
 
 def _told_names(told: str, store_id: str) -> list[str]:
     """What a store may be called by the name that Order Desk tells: that name, else with its id, else with a number; each as we can keep it."""
-    plain = " ".join("".join(" " if category(sign) in ("Cc", "Cs") else sign for sign in told).split()) or f"Store {store_id}"
+    plain = only_seen(told) or f"Store {store_id}"
     endings = ["", f" ({store_id})", *(f" ({store_id}) {number}" for number in range(2, _MOST_STORES + 2))]
     return [plain[: _LONGEST_NAME - len(ending)].rstrip() + ending for ending in endings]
 
 
 def _label(label: str | None) -> str:
     text = " ".join((label or "").split())
-    if len(text) > 60 or not _is_plain(text):
-        raise ValidationFailed("label must be at most 60 characters, none of them a control character.", field="label")
+    if len(text) > 60 or not is_seen(text):
+        raise ValidationFailed("A label has at most 60 characters, each of which can be seen. Type it anew, as pasted text may hold others.", field="label")
     return text
-
-
-def _is_plain(text: str) -> bool:
-    """Without control characters and halves of surrogate pairs, which Postgres or UTF-8 refuse."""
-    return not any(category(character) in ("Cc", "Cs") for character in text)
 
 
 def _folders(told: dict[str, Any]) -> list[list[str]]:

@@ -185,7 +185,7 @@ async def test_nobody_gives_a_key_more_than_they_have(keys, tenant):
         await keys.create(reader, "more", {Scope.ORDERS_READ, Scope.ORDERS_WRITE})
 
 
-@pytest.mark.parametrize("name", ["", "  ", "a\tb", "x" * 81])
+@pytest.mark.parametrize("name", ["", "  ", "a\tb", "x" * 81, "Cla\u200bude", "\u3164"])
 async def test_a_key_has_a_name_that_people_can_read(keys, tenant, name):
     with pytest.raises(ValidationFailed) as caught:
         await keys.create(tenant.actor, name)

@@ -156,6 +156,16 @@ async def test_a_store_that_answers_for_another_is_not_kept(world: World, monkey
     assert (await world.owner.get("stores_list"))["count"] == 1
 
 
+async def test_an_edited_store_may_not_hide_signs_in_its_name_or_label(world: World) -> None:
+    actor = await actor_of(world)
+    [record] = await world.owner.stores()
+
+    for field, name, label in (("store_name", "Te\u200bas", ""), ("label", "Teas", "\u202eeu")):
+        with pytest.raises(ValidationFailed) as error:
+            await world.house.stores.edit(actor, record.id, name=name, label=label, api_key=None, patience=Patience(30))
+        assert error.value.field == field
+
+
 async def test_an_edited_store_may_not_take_anothers_name(world: World) -> None:
     actor = await actor_of(world)
     [record] = await world.owner.stores()
@@ -233,7 +243,7 @@ async def test_stores_that_order_desk_calls_the_same_are_told_apart_by_their_ids
         assert (await world.owner.get("stores_resolve", identifier=store.name))["store"]["store_id"] == store.store_id
 
 
-@pytest.mark.parametrize("name", ["T" * 500, "Teas\u0007\n and more", "\u0000"])
+@pytest.mark.parametrize("name", ["T" * 500, "Teas\u0007\n and more", "\u0000", "\u202eTeas\u200b", "\u3164"])
 async def test_a_name_that_we_could_not_keep_is_made_one_that_we_can(world: World, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
     telling(world, monkeypatch, name)
 

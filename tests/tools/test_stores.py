@@ -92,8 +92,8 @@ async def test_who_guesses_at_a_neighbours_store_uses_up_nothing_of_it(world: Wo
     assert await tokens_taken() == before
 
 
-@pytest.mark.parametrize("nasty", ["a\x00b", "half \ud800"])
-async def test_a_name_that_no_database_takes_is_refused_by_name(world: World, nasty: str) -> None:
+@pytest.mark.parametrize("nasty", ["a\x00b", "half \ud800", "Te\u200bas", "\u202eTeas"])
+async def test_a_name_that_nobody_could_read_is_refused_by_name(world: World, nasty: str) -> None:
     for field in ("store_name", "label"):
         error = await world.owner.refused("stores_register", **{"store_id": "10005", "api_key": world.api_key_of("10005"), field: nasty})
 
