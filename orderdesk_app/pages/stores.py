@@ -26,7 +26,7 @@ def stores() -> rx.Component:
         rx.el.div(rx.foreach(S.stores, _card), class_name="cards"),
         rx.el.div(_sandbox_button(), class_name="row"),
         rx.foreach(S.stores, _edit_dialog),
-        rx.foreach(S.stores, _delete_dialog),
+        rx.foreach(S.stores, _disconnect_dialog),
         class_name="stack",
     )
     waiting = rx.el.div(*[rx.el.div(bones("60%", "100%", "40%"), class_name="panel") for _ in range(2)], class_name="cards")
@@ -97,7 +97,7 @@ def _card(store: Any) -> rx.Component:
             ),
             opens("edit-" + store["id"], "Edit", class_name="button small", aria_label="Edit " + store["name"]),
             rx.el.span(class_name="grow"),
-            opens("delete-" + store["id"], "Delete", class_name="button small danger", aria_label="Delete " + store["name"]),
+            opens("disconnect-" + store["id"], "Disconnect", class_name="button small danger", aria_label="Disconnect " + store["name"]),
             class_name="row",
         ),
         class_name="panel stack",
@@ -247,12 +247,18 @@ def _edit_dialog(store: Any) -> rx.Component:
     )
 
 
-def _delete_dialog(store: Any) -> rx.Component:
-    form = "delete-" + store["id"]
+def _disconnect_dialog(store: Any) -> rx.Component:
+    form = "disconnect-" + store["id"]
     return dialog(
         form,
-        "Delete " + store["name"],
-        rx.el.p("Its key and the record of what was changed in it are deleted here, for good; undo is gone with them. Nothing changes at Order Desk."),
+        "Disconnect " + store["name"],
+        rx.cond(
+            store["is_sandbox"],
+            rx.el.p("Its orders go with it, and the record of what was changed in them, for good. Another sandbox store starts afresh."),
+            rx.el.p(
+                "Its key and the record of what was changed in it are deleted here, for good. Nothing changes at Order Desk, and it can be connected again."
+            ),
+        ),
         post_form(
             rx.cond((S.problem_form == form) & (S.problem_field != "confirm"), callout(S.problem)),
             rx.el.input(type="hidden", name="row_id", value=store["id"], read_only=True),
@@ -264,8 +270,8 @@ def _delete_dialog(store: Any) -> rx.Component:
                 ),
                 error=_wrong(form, "confirm"),
             ),
-            rx.el.div(closes(), rx.el.button("Delete store", type="submit", class_name="button danger primary", disabled=True), class_name="ends"),
-            action="/stores/delete",
+            rx.el.div(closes(), rx.el.button("Disconnect store", type="submit", class_name="button danger primary", disabled=True), class_name="ends"),
+            action="/stores/disconnect",
             token=S.form_token,
             class_name="form",
         ),

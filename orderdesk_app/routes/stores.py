@@ -44,8 +44,8 @@ async def disconnect(request: Request, user: WebUser, form: Form) -> Response:
     try:
         record = await wiring.current().store_desk.disconnect(user.actor, row_id, typed_name=form.get("confirm", ""))
     except OrderDeskAgentsError as error:
-        return refuse(user, PAGE, error, form=f"delete-{row_id[:40]}")
-    return done(user, PAGE, f"{record.name} is deleted here. Nothing changed at Order Desk.")
+        return refuse(user, PAGE, error, form=f"disconnect-{row_id[:40]}")
+    return done(user, PAGE, f"{record.name} is disconnected." if record.is_sandbox else f"{record.name} is disconnected. Nothing changed at Order Desk.")
 
 
 def _folders(count: int) -> str:
@@ -55,5 +55,5 @@ def _folders(count: int) -> str:
 ROUTES = [
     Route("/stores/connect", connect, methods=["POST"]),
     Route("/stores/edit", edit, methods=["POST"]),
-    Route("/stores/delete", disconnect, methods=["POST"]),
+    Route("/stores/disconnect", disconnect, methods=["POST"]),
 ]

@@ -27,7 +27,7 @@ _ACTIONS = {
     "sign_in.link": ("signed in with a link", "to sign in with a link"),
     "store.connect": ("connected a store", "to connect a store"),
     "store.edit": ("edited a store", "to edit a store"),
-    "store.disconnect": ("deleted a store", "to delete a store"),
+    "store.disconnect": ("disconnected a store", "to disconnect a store"),
     "store.test": ("tested a connection", "a connection"),
 }
 _OUTCOMES = {

@@ -66,7 +66,7 @@ async def test_what_opens_on_a_page_reads_well_too(site: Site, opens: Opens, set
     for address, opener, name in (
         ("/stores", "Connect store", "connect"),
         ("/stores", f"Edit {settler.store_name}", "edit"),
-        ("/stores", f"Delete {settler.store_name}", "delete"),
+        ("/stores", f"Disconnect {settler.store_name}", "disconnect"),
         ("/settings", "New key", "new-key"),
         ("/settings", "Replace master key", "replace"),
         ("/settings", "Revoke Claude on the till", "revoke"),

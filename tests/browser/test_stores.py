@@ -1,4 +1,4 @@
-"""Stores at the hands of a person: the sandbox in one click, a real key tried first, renamed, asked anew, deleted by its name."""
+"""Stores at the hands of a person: the sandbox in one click, a real key tried first, renamed, asked anew, disconnected by its name."""
 
 from playwright.async_api import Page, expect
 
@@ -101,17 +101,18 @@ async def test_a_store_is_renamed(page: Page, ada: Account) -> None:
     await expect(card(page, ada.store_name)).to_have_count(0)
 
 
-async def test_a_store_is_deleted_only_by_its_name(page: Page, ada: Account) -> None:
+async def test_a_store_is_disconnected_only_by_its_name(page: Page, ada: Account) -> None:
     await open_stores(page)
 
-    await card(page, ada.store_name).get_by_role("button", name="Delete").click()
-    dialog = page.get_by_role("dialog", name=f"Delete {ada.store_name}")
-    gone = dialog.get_by_role("button", name="Delete store")
+    await card(page, ada.store_name).get_by_role("button", name="Disconnect").click()
+    dialog = page.get_by_role("dialog", name=f"Disconnect {ada.store_name}")
+    await expect(dialog).not_to_contain_text("Order Desk")  # the sandbox is ours
+    gone = dialog.get_by_role("button", name="Disconnect store")
     await expect(gone).to_be_disabled()
     await dialog.get_by_role("textbox").fill("Sandbox")
     await expect(gone).to_be_disabled()
     await dialog.get_by_role("textbox").fill(ada.store_name)
     await gone.click()
 
-    await expect(notice(page, f"{ada.store_name} is deleted here.")).to_be_visible()
+    await expect(notice(page, f"{ada.store_name} is disconnected.")).to_be_visible()
     await expect(page.get_by_text("No stores yet")).to_be_visible()

@@ -93,18 +93,22 @@ def test_a_name_that_cannot_be_says_so_at_its_field_and_keeps_what_was_typed(ada
     assert tab.vars["person.typed"]["label"] == "eu"
 
 
-def test_a_store_is_deleted_only_by_its_typed_name(ada: Visitor, tab: Tab, store: StoreRecord) -> None:
-    ada.post("/stores/delete", row_id=store.id, confirm="sandbox")
+def test_a_store_is_disconnected_only_by_its_typed_name(ada: Visitor, tab: Tab, store: StoreRecord) -> None:
+    ada.post("/stores/disconnect", row_id=store.id, confirm="sandbox")
     kept = stores_of(ada)
     tab.act("arrival.arrive")
     said = tab.vars["person.problem"]
 
-    ada.post("/stores/delete", row_id=store.id, confirm="Sandbox store")
+    ada.post("/stores/disconnect", row_id=store.id, confirm="Sandbox store")
 
     assert len(kept) == 1
     assert "Sandbox store" in said
     assert stores_of(ada) == []
     assert ("store.disconnect", "ok") in actions(ada)
+    tab.act("arrival.arrive")
+    assert tab.vars["person.notices"][-1]["text"] == "Sandbox store is disconnected."  # Order Desk has nothing to do with it
+    tab.act("home_state.load")
+    assert tab.vars["home_state.latest"][0]["what"] == "disconnected a store"
 
 
 @pytest.mark.parametrize(("fields", "field"), [({"store_id": "abc", "api_key": "key"}, "store_id"), ({"store_id": "10001", "api_key": "two words"}, "api_key")])
@@ -123,7 +127,7 @@ def test_a_store_that_cannot_be_connected_says_why_and_gives_no_key_back(ada: Vi
 def test_a_neighbour_cannot_touch_a_store(ada: Visitor, bert: Visitor, store: StoreRecord) -> None:
     for path, fields in (
         ("/stores/edit", {"row_id": store.id, "store_name": "Mine now", "label": "", "api_key": ""}),
-        ("/stores/delete", {"row_id": store.id, "confirm": store.name}),
+        ("/stores/disconnect", {"row_id": store.id, "confirm": store.name}),
     ):
         bert.post(path, **fields)
     with bert.tab() as other:
