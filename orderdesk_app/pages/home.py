@@ -15,7 +15,8 @@ S: Any = HomeState  # on its class, a state's attributes are variables of the br
 def home() -> rx.Component:
     return rx.el.div(
         rx.foreach(S.problems, lambda problem: callout(problem, tone="amber", role="status")),
-        rx.cond(S.is_newcomer, _steps()),
+        # Without a store every number is nothing and the first step is all there is to do, so the steps stand first; with one they give way to what goes on.
+        rx.cond(S.is_newcomer & (S.stores.length() == 0), _steps()),
         rx.cond(
             S.loaded,
             rx.el.div(
@@ -30,6 +31,7 @@ def home() -> rx.Component:
             rx.el.div(*[rx.el.div(bones("40%", "60%", "100%"), class_name="panel") for _ in range(4)], class_name="four"),
         ),
         rx.el.div(_latest(), _stores(), class_name="two"),
+        rx.cond(S.is_newcomer & (S.stores.length() > 0), _steps()),
         # Pressed by keys.js every five seconds while somebody looks.
         rx.el.button("Refresh", type="button", on_click=S.load, hidden=True, custom_attrs={"data-every": "5"}),
         class_name="stack",

@@ -1,7 +1,6 @@
 """A tool call in plain words: "changed order 1042: shipping, order_notes". A tool without a phrase of its own is told by its title."""
 
 from collections.abc import Mapping
-from typing import Any
 
 from orderdesk_app.services.activity import Happening
 from orderdesk_app.tools.catalogue import every_tool
@@ -66,8 +65,15 @@ def what_was_done(happening: Happening) -> str:
     given = {name: str(value)[:40] for name, value in happening.arguments.items() if isinstance(value, str | int)}
     title = _titles().get(happening.tool, happening.tool)
     done, tried = _PHRASES.get(happening.tool, (f"ran “{title}”", f"“{title}”"))
-    words = done if is_ok else f"tried {tried}"
-    return words.format_map(_Left(given)).rstrip() + _details(happening.tool, happening.arguments)
+    changes = happening.arguments.get("changes") if happening.tool == "orders_update" else None
+    folder = changes.get("folder_name") if isinstance(changes, Mapping) and len(changes) == 1 else None
+    if isinstance(folder, str):
+        given["folder"], done, tried = folder[:40], "moved order {order_id} to {folder}", "to move order {order_id} to {folder}"
+        changes = None
+    words = (done if is_ok else f"tried {tried}").format_map(_Left(given)).rstrip()
+    if isinstance(changes, Mapping):
+        words += ": " + ", ".join(str(name).replace("_", " ") for name in list(changes)[:4])
+    return words
 
 
 def outcome_words(outcome: str) -> str:
@@ -78,16 +84,6 @@ def outcome_words(outcome: str) -> str:
 def is_store_at_fault(outcome: str) -> bool:
     """Whether a call failed because of the store or its key, not because of what was asked."""
     return outcome in _STORE_IS_AT_FAULT
-
-
-def _details(tool: str, arguments: Mapping[str, Any]) -> str:
-    changes = arguments.get("changes")
-    if tool == "orders_update" and isinstance(changes, Mapping):
-        folder = changes.get("folder_name")
-        if isinstance(folder, str) and len(changes) == 1:
-            return f": moved to {folder[:40]}"
-        return ": " + ", ".join(str(name).replace("_", " ") for name in list(changes)[:4])
-    return ""
 
 
 class _Left(dict[str, str]):

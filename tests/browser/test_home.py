@@ -141,12 +141,16 @@ async def test_a_newcomers_steps_are_done_one_by_one(site: Site, opens: Opens) -
     await open_home(page)
     steps = region(page, "First steps").get_by_role("listitem")
     await expect(steps.filter(has_text="Done:")).to_have_count(0)
+    await expect(page.get_by_role("main").get_by_role("heading", level=2).first).to_have_text("First steps")
 
     await steps.nth(0).get_by_role("link").click()
     await page.get_by_role("button", name="Try the sandbox store").click()
     await expect(page.get_by_role("heading", name="Sandbox store", level=2)).to_be_visible()
     await go_to(page, "Home")
     await expect(steps.filter(has_text="Done:")).to_have_count(1)
+
+    headings = page.get_by_role("main").get_by_role("heading", level=2)
+    await expect(headings.last).to_have_text("First steps")  # first what goes on, now that something can
 
     await steps.nth(1).get_by_role("link").click()
     await expect(page.get_by_role("heading", level=1)).to_have_text("Console")

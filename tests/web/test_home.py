@@ -36,6 +36,8 @@ def test_a_new_account_sees_what_to_do_next(tab: Tab) -> None:
     assert [step["done"] for step in tab.vars["home_state.steps"]] == [False, False, False, False]
     assert tile(tab, "Calls")["value"] == "0"
     assert tile(tab, "Median duration")["value"] == "–"
+    assert "0.0%" not in tile(tab, "Errors")["note"]  # of nothing there is no share
+    assert {hour["median"] for hour in tab.vars["home_state.hours"]} == {"–"}
 
 
 def test_a_call_moves_the_number_of_calls(ada: Visitor, tab: Tab) -> None:
@@ -79,11 +81,14 @@ def test_the_latest_says_in_plain_words_who_did_what(ada: Visitor, tab: Tab) -> 
     named = type(assistant)(tenant_id=assistant.tenant_id, via=Via.MCP, client_name="Claude Desktop")
     happen(ada, actor=named, tool="orders_update", arguments={"order_id": "1042", "changes": {"folder_name": "Shipped"}})
     happen(ada, outcome="NOT_FOUND", arguments={"order_id": "77"})
+    happen(ada, outcome="CONFLICT_ERROR", tool="orders_update", arguments={"order_id": "1", "changes": {"folder_name": "Shipped"}})
+    happen(ada, outcome="CONFLICT_ERROR", tool="orders_update", arguments={"order_id": "1", "changes": {"email": "x", "order_notes": []}})
     tab.act("home_state.load")
 
-    failed, moved = tab.vars["home_state.latest"][:2]
+    unchanged, unmoved, failed, moved = tab.vars["home_state.latest"][:4]
+    assert (unchanged["what"], unmoved["what"]) == ("tried to change order 1: email, order notes", "tried to move order 1 to Shipped")
     assert moved["where"] == ""  # its own name stands first, and is not said twice
-    assert (moved["who"], moved["what"], moved["outcome"], moved["by_agent"]) == ("Claude Desktop", "changed order 1042: moved to Shipped", "Done", True)
+    assert (moved["who"], moved["what"], moved["outcome"], moved["by_agent"]) == ("Claude Desktop", "moved order 1042 to Shipped", "Done", True)
     assert (failed["what"], failed["outcome"], failed["tone"]) == ("tried to read order 77", "Not found", "red")
     assert moved["exact"].endswith("UTC")
 
