@@ -10,7 +10,7 @@ from sqlalchemy.exc import IntegrityError
 from sqlmodel import col
 from sqlmodel.ext.asyncio.session import AsyncSession
 
-from orderdesk_app.context import Actor, Scope, Sealed, Secret, StoreId, StoreRowId, new_id, now
+from orderdesk_app.context import Actor, Scope, Sealed, Secret, StoreId, StoreRowId, Via, new_id, now
 from orderdesk_app.db.changes import Change
 from orderdesk_app.db.engine import Database
 from orderdesk_app.db.keys import Credential
@@ -97,9 +97,12 @@ class Stores:
             return active
         if len(stores) == 1:
             return stores[0]
+        is_person = principal.actor.via in (Via.CONSOLE, Via.WEB)
         if not stores:
-            raise NotFound("No store is connected yet. Connect one with stores_register, or under Stores in the web app.", field="store_identifier")
-        raise ValidationFailed(f"Say which store: pass store_identifier, or choose one with stores_use_store.{_choices(stores)}", field="store_identifier")
+            ways = "Connect one under Stores." if is_person else "Connect one with stores_register, or under Stores in the web app."
+            raise NotFound(f"No store is connected yet. {ways}", field="store_identifier")
+        ways = "write its name here, or choose one at the top of the page" if is_person else "pass store_identifier, or choose one with stores_use_store"
+        raise ValidationFailed(f"Say which store: {ways}.{_choices(stores)}", field="store_identifier")
 
     async def unseal(self, record: StoreRecord) -> OpenStore:
         """The record with its key opened, once for each record that access remembers."""

@@ -119,6 +119,7 @@ def test_a_store_that_cannot_be_connected_says_why_and_gives_no_key_back(ada: Vi
 
     assert tab.vars["person.problem_form"] == "connect"
     assert tab.vars["person.problem_field"] == field
+    assert field not in tab.vars["person.problem"]  # said as the form says it, not as a tool's parameter
     assert tab.vars["person.typed"]["store_name"] == "Paper"
     assert "api_key" not in tab.vars["person.typed"]
     assert stores_of(ada) == []
@@ -147,7 +148,7 @@ def test_the_store_that_is_chosen_is_meant_where_none_is_named(ada: Visitor, tab
     tab.act("switcher.choose_store", row_id=second.id)
     tab.act("console_state.run", form={**form_of(tab), "limit": "1"})
 
-    assert "Say which store" in unsure
+    assert unsure.startswith("Say which store: write its name here, or choose one at the top of the page. The stores are: Sandbox store (")
     assert tab.vars["console_state.ok"] is True
     assert tab.vars["person.active_store"] == second.id
     assert actions(ada)[0] == ("tool", "ok")
