@@ -110,6 +110,7 @@ def _make_dialog() -> rx.Component:
                 ),
                 help_text="Who will use it. It stands beside everything that is done with this key.",
                 error=wrong,
+                required=True,
             ),
             rx.el.fieldset(
                 rx.el.legend("It may", class_name="strong"),

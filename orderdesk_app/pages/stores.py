@@ -41,7 +41,7 @@ def _sandbox_button() -> rx.Component:
     is_busy = S.busy == "sandbox"
     return rx.el.button(
         icon("flask-conical"),
-        "Try the sandbox store",
+        rx.cond(S.has_sandbox, "Add another sandbox store", "Try the sandbox store"),
         type="button",
         class_name="button",
         on_click=S.add_sandbox,
@@ -140,12 +140,14 @@ def _connect_dialog() -> rx.Component:
                     custom_attrs={"data-trim": "1"},
                 ),
                 error=_wrong("connect", "store_id"),
+                required=True,
             ),
             field(
                 "API key",
                 "api_key",
                 secret_input("api_key", error=_wrong("connect", "api_key"), required=True, max_length=512),
                 error=_wrong("connect", "api_key"),
+                required=True,
             ),
             field(
                 "Name",
@@ -212,6 +214,7 @@ def _edit_dialog(store: Any) -> rx.Component:
                     default_value=_typed(form, "store_name", store["name"]),
                 ),
                 error=_wrong(form, "store_name"),
+                required=True,
             ),
             field(
                 "Label",

@@ -37,6 +37,7 @@ class StoreCard(TypedDict):
 class StoresState(Person):
     loaded: bool = False
     stores: list[StoreCard] = []
+    has_sandbox: bool = False
     busy: str = ""  # the card that is being tried, or "sandbox"
     answers: dict[str, str] = {}  # what Order Desk said to the last try, by card
     answers_tone: dict[str, str] = {}
@@ -52,6 +53,7 @@ class StoresState(Person):
         records = await house.store_desk.list(actor)
         day = await house.activity.day(actor)
         self.stores = [_card(record, day.stores.get(record.id), await house.store_desk.ready_requests(record)) for record in records]
+        self.has_sandbox = any(record.is_sandbox for record in records)
         self.loaded = True
 
     @rx.event

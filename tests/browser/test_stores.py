@@ -31,6 +31,7 @@ async def test_the_sandbox_store_is_one_click_away(site: Site, opens: Opens) -> 
 
     await expect(card(page, "Sandbox store")).to_contain_text("New, Prepared, Shipped, Closed, Canceled")
     await expect(notice(page, "Sandbox store is ready")).to_be_visible()
+    await expect(page.get_by_role("button", name="Add another sandbox store")).to_be_visible()
 
 
 async def test_a_store_is_connected_after_its_key_was_tried(opens: Opens, ada: Account, page: Page, sandbox_server: SandboxServer) -> None:
@@ -58,6 +59,15 @@ async def test_a_refused_key_is_told_at_its_field_and_is_not_kept(page: Page) ->
     await settled(page)
     await expect(card(page, "Wrong key")).to_have_count(0)
     await expect(dialog).to_be_hidden()
+
+
+async def test_the_form_says_what_it_cannot_do_without(page: Page) -> None:
+    await open_stores(page)
+
+    await page.get_by_role("banner").get_by_role("button", name="Connect store").click()
+
+    marked = page.get_by_role("dialog", name="Connect a store").locator("label").filter(has_text="(required)")
+    assert [await label.inner_text() for label in await marked.all()] == ["Store id (required)", "API key (required)"]
 
 
 async def test_a_store_that_is_there_already_is_told(page: Page) -> None:
