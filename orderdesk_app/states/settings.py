@@ -10,7 +10,7 @@ from orderdesk_app.config import Settings
 from orderdesk_app.context import ALL_SCOPES, Scope, now
 from orderdesk_app.services.snippets import claude_code, claude_desktop
 from orderdesk_app.states.person import Person, act
-from orderdesk_app.states.times import ago, exact
+from orderdesk_app.states.times import ago, exact, span
 
 
 class KeyRow(TypedDict):
@@ -84,7 +84,7 @@ def _facts(settings: Settings) -> list[Fact]:
         "Cache": f"{settings.cache_backend} (orders {settings.cache_ttl_orders} s, products {settings.cache_ttl_products} s)",
         "Workers": str(settings.workers),
         "Calls a minute": f"{settings.rate_limit_rpm} for each account",
-        "Session": f"{settings.session_timeout // 3600} h, {settings.session_timeout // 240} min when idle",
+        "Session": f"{span(settings.session_timeout)}, {span(settings.session_timeout / 4)} when idle",
         "Order Desk": settings.orderdesk_api_url,
         "Audit": "on" if settings.enable_audit_log else "off",
     }

@@ -43,3 +43,11 @@ def duration(milliseconds: float) -> str:
     if milliseconds < 1:
         return "under 1 ms"
     return f"{milliseconds:.0f} ms" if milliseconds < 1000 else f"{milliseconds / 1000:.2f} s"
+
+
+def span(seconds: float) -> str:
+    """A setting's length, as in 24 h, 90 min, 45 s: the largest unit that tells it whole."""
+    for unit, name in ((3600, "h"), (60, "min")):
+        if seconds >= unit and seconds % unit == 0:
+            return f"{seconds / unit:.0f} {name}"
+    return f"{seconds:.0f} s"

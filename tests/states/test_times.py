@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from orderdesk_app.states.times import ago, exact
+from orderdesk_app.states.times import ago, exact, span
 
 EVENING = datetime(2026, 11, 23, 2, 30, 5, tzinfo=UTC)
 
@@ -42,3 +42,8 @@ def test_a_zone_is_read_once(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(io, "open", no_file)
 
     assert exact(EVENING, "Pacific/Auckland").endswith("Pacific/Auckland")
+
+
+@pytest.mark.parametrize(("seconds", "words"), [(86400, "24 h"), (21600, "6 h"), (5400, "90 min"), (45, "45 s"), (37.5, "38 s")])
+def test_a_length_is_told_in_the_largest_unit_that_fits(seconds: float, words: str) -> None:
+    assert span(seconds) == words
