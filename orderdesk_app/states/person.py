@@ -71,8 +71,9 @@ class Person(rx.State):
         return True
 
     def _tell(self, text: str, tone: str = "green") -> None:
-        """Say what was done, or what went wrong."""
-        self.notices = [*self.notices, Notice(id=new_id(), text=text, tone=tone)][-_MOST_NOTICES:]
+        """Say what was done, or what went wrong. What stands there already is said anew, not twice."""
+        others = [notice for notice in self.notices if (notice["text"], notice["tone"]) != (text, tone)]
+        self.notices = [*others, Notice(id=new_id(), text=text, tone=tone)][-_MOST_NOTICES:]
 
     async def _know_stores(self) -> None:
         """The switcher as the account's stores stand."""

@@ -202,6 +202,14 @@ def test_the_newest_three_notices_stand_and_can_be_closed(ada: Visitor) -> None:
     assert len(tab.vars["person.notices"]) == 2
 
 
+def test_one_notice_does_not_stand_three_times(ada: Visitor) -> None:
+    with ada.tab() as tab:
+        for _ in range(3):
+            tab.act("switcher.choose_store", row_id="nobody's")
+
+    assert [notice["tone"] for notice in tab.vars["person.notices"]] == ["red"]
+
+
 def test_events_are_counted_by_what_the_guard_said(web: Web, ada: Visitor) -> None:
     before = {outcome: counted("web_events", outcome=outcome) for outcome in ("allowed", "signed_out", "no_act", "wrong_role", "framework")}
 
