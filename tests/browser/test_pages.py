@@ -131,6 +131,7 @@ async def test_a_page_that_is_nowhere_is_a_404_that_leads_home(opens: Opens, set
 
     assert answer is not None
     assert answer.status == 404
+    await expect(page.get_by_role("main").get_by_role("link", name="Order Desk agents").locator("img")).to_be_visible()
     await page.get_by_role("main").get_by_role("link", name="Home").click()
     await expect(page.get_by_role("heading", level=1)).to_have_text("Home")
 
@@ -193,7 +194,7 @@ async def shape(page: Page, entry: dict[str, Any], size: tuple[int, int]) -> lis
 async def small_targets(page: Page) -> list[str]:
     """Buttons, links and fields that a thumb would miss: less than 44 px high. Links within a sentence are text."""
     found: list[str] = await page.evaluate(
-        """() => [...document.querySelectorAll("button, a.button, nav a, input:not([type=hidden], [type=checkbox]), select, summary")]
+        """() => [...document.querySelectorAll("button, a.button, nav a, [role=option], input:not([type=hidden], [type=checkbox]), select, summary")]
             .filter((e) => e.checkVisibility() && !e.closest(".sr, .skip") && e.getBoundingClientRect().height < 43.5)
             .map((e) => `${e.tagName.toLowerCase()} “${(e.getAttribute("aria-label") || e.textContent || e.name || "").trim().slice(0, 40)}” is ${Math.round(e.getBoundingClientRect().height)} px high`)"""
     )
