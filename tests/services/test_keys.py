@@ -193,8 +193,8 @@ async def test_a_key_has_a_name_that_people_can_read(keys, tenant, name):
     assert caught.value.field == "name"
 
 
-async def test_a_key_without_any_scope_is_refused(keys, tenant):
-    with pytest.raises(ValidationFailed, match="scope"):
+async def test_a_key_without_any_permission_is_refused(keys, tenant):
+    with pytest.raises(ValidationFailed, match="permission"):
         await keys.create(tenant.actor, "useless", set())
 
 
