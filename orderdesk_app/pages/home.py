@@ -76,7 +76,9 @@ def _by_hour() -> rx.Component:
         rx.el.tbody(rx.foreach(S.hours, row)),
         class_name="table",
     )
-    return rx.el.div(rx.el.div(table, class_name="scroll"), class_name=rx.cond(S.as_table, "panel flush", "sr"))
+    # What scrolls can be reached by keyboard; what only screen readers have does not scroll.
+    scrolling = rx.el.div(table, class_name=rx.cond(S.as_table, "scroll", ""), tab_index=rx.cond(S.as_table, 0, -1))
+    return rx.el.div(scrolling, class_name=rx.cond(S.as_table, "panel flush", "sr"))
 
 
 def _steps() -> rx.Component:
