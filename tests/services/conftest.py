@@ -37,7 +37,8 @@ KEY = "the-key-of-the-store"
 API_URL = f"{SANDBOX_URL}{BASE}"
 FOLDERS = (("21654", "New"), ("21655", "Prepared"), ("21658", "Shipped"), ("21656", "Closed"), ("21657", "Canceled"))
 SEED = Seed()
-TIMEOUT = 0.5  # of the client in tests; answers of the in-process sandbox take milliseconds
+TIMEOUT = 10.0  # seconds of the client in tests: answers of the in-process sandbox take milliseconds, a busy machine may stop for longer
+SHORT_TIMEOUT = 0.5  # where a test waits until the client gives up
 A_NEW_ORDER = {"shipping": {"first_name": "Ada", "last_name": "Byron"}, "order_items": [{"name": "Mug", "code": "MUG-9", "price": "12.50", "quantity": 2}]}
 
 
@@ -126,22 +127,36 @@ def sandbox() -> SandboxApp:
 
 
 async def a_process(
-    database: Database, sealer: Sealer, actor: Actor, store: OpenStore, app: SandboxApp, *, repeats: int = 5, signals: Signals | None = None
+    database: Database,
+    sealer: Sealer,
+    actor: Actor,
+    store: OpenStore,
+    app: SandboxApp,
+    *,
+    repeats: int = 5,
+    signals: Signals | None = None,
+    client_timeout: float = TIMEOUT,
 ) -> OrderWorld:
     """The services of one process over that database and Order Desk."""
     time = Time()
     signals = signals or Signals(database)
     http = open_http(mounts={SANDBOX_URL: httpx.ASGITransport(app)})
-    client = OrderDeskClient(http, MemoryBuckets(time), timeout=TIMEOUT, max_retries=3, sleep=time.sleep, clock=time, random=lambda: 1.0)
+    client = OrderDeskClient(http, MemoryBuckets(time), timeout=client_timeout, max_retries=3, sleep=time.sleep, clock=time, random=lambda: 1.0)
     reads = Reads(MemoryCache(clock=time), signals, sealer, seal=True)
     journal = Journal(database, signals, sealer)
     folders = Folders(client, reads, cache_seconds=300)
-    changes = OrderChanges(client, OrderLocks(Leases(database)), journal, reads, folders, repeats=repeats, timeout=TIMEOUT, sleep=time.sleep)
+    changes = OrderChanges(client, OrderLocks(Leases(database)), journal, reads, folders, repeats=repeats, timeout=client_timeout, sleep=time.sleep)
     assert app.faults is not None
     orders = Orders(client, reads, journal, changes, folders, cache_seconds=15)
     return OrderWorld(orders, changes, reads, journal, database, app, app.faults, time, actor, store)
 
 
 @pytest.fixture
-async def world(database: Database, sealer: Sealer, tenant: Any) -> OrderWorld:
-    return await a_process(database, sealer, tenant.actor, await connect(database, tenant.actor), sandbox())
+def client_timeout() -> float:
+    """Of the world's client. A test that needs it short says so: `@pytest.mark.parametrize("client_timeout", [SHORT_TIMEOUT])`."""
+    return TIMEOUT
+
+
+@pytest.fixture
+async def world(database: Database, sealer: Sealer, tenant: Any, client_timeout: float) -> OrderWorld:
+    return await a_process(database, sealer, tenant.actor, await connect(database, tenant.actor), sandbox(), client_timeout=client_timeout)

@@ -13,10 +13,10 @@ from orderdesk_app.db.engine import Database
 from orderdesk_app.demo.server import StandaloneSandbox, serving
 from orderdesk_app.demo.switches import Switches
 from orderdesk_app.errors import Conflict, NotFound, OrderDeskAgentsError, OutcomeUnknown, RateLimited
-from tests.services.conftest import A_NEW_ORDER, KEY, OrderWorld, a_process, connect, sandbox
+from tests.services.conftest import A_NEW_ORDER, KEY, SHORT_TIMEOUT, TIMEOUT, OrderWorld, a_process, connect, sandbox
 
 ONE = "100000001"
-SLOW = 0.7  # beyond the client's timeout
+SLOW = SHORT_TIMEOUT + 0.2  # beyond the client's timeout
 
 
 @dataclass(frozen=True)
@@ -80,18 +80,24 @@ FAULTS = {
 
 
 @pytest.fixture
-async def world(sqlite_url: str, data_dir: Any, database: Database, sealer: Any, tenant: Any) -> OrderWorld:
-    store = await connect(database, tenant.actor)
-    return await a_process(database, sealer, tenant.actor, store, sandbox(), repeats=2)
+def client_timeout(request: pytest.FixtureRequest) -> float:
+    """Short where the fault is an answer that comes too late."""
+    return SHORT_TIMEOUT if request.node.callspec.params.get("fault", "").startswith("slow") else TIMEOUT
 
 
 @pytest.fixture
-async def served_world(database: Database, sealer: Any, tenant: Any) -> AsyncIterator[OrderWorld]:
+async def world(sqlite_url: str, data_dir: Any, database: Database, sealer: Any, tenant: Any, client_timeout: float) -> OrderWorld:
+    store = await connect(database, tenant.actor)
+    return await a_process(database, sealer, tenant.actor, store, sandbox(), repeats=2, client_timeout=client_timeout)
+
+
+@pytest.fixture
+async def served_world(database: Database, sealer: Any, tenant: Any, client_timeout: float) -> AsyncIterator[OrderWorld]:
     """Order Desk behind a real socket: there an effect can come after the client has left."""
     app = StandaloneSandbox({"4711": KEY}, control=True, switches=Switches(rate_limited=False))
     async with serving(app) as api_url:
         store = await connect(database, tenant.actor, api_url)
-        yield await a_process(database, sealer, tenant.actor, store, app.app, repeats=2)
+        yield await a_process(database, sealer, tenant.actor, store, app.app, repeats=2, client_timeout=client_timeout)
 
 
 @pytest.fixture

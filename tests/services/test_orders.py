@@ -18,7 +18,7 @@ from orderdesk_app.errors import Conflict, NotFound, OrderDeskAgentsError, Outco
 from orderdesk_app.orderdesk import json_text
 from orderdesk_app.orderdesk.patience import Patience
 from orderdesk_app.services.order_search import OrderQuery
-from tests.services.conftest import A_NEW_ORDER, KEY, OrderWorld, a_process, connect
+from tests.services.conftest import A_NEW_ORDER, KEY, SHORT_TIMEOUT, OrderWorld, a_process, connect
 
 ONE = "100000001"
 
@@ -360,6 +360,7 @@ async def test_a_crash_before_the_write_is_settled_as_not_done(world: OrderWorld
     assert [row.state for row in await world.rows()] == ["not_done"]
 
 
+@pytest.mark.parametrize("client_timeout", [SHORT_TIMEOUT])
 async def test_a_write_that_may_still_arrive_stays_open_until_it_is_late(world: OrderWorld) -> None:
     world.fault("slow", method="PUT", seconds=2, effect="late")
     with pytest.raises(OutcomeUnknown):
@@ -376,13 +377,21 @@ async def test_a_write_that_may_still_arrive_stays_open_until_it_is_late(world: 
     assert [(row.state, row.closed_at is not None) for row in await world.rows()] == [("not_done", True)]
 
 
-async def test_a_read_does_not_settle_what_is_being_written_just_now(world: OrderWorld) -> None:
-    world.fault("slow", method="PUT", seconds=0.2)
+async def test_a_read_does_not_settle_what_is_being_written_just_now(world: OrderWorld, monkeypatch: pytest.MonkeyPatch) -> None:
+    answer, may_answer = world.app._answer, asyncio.Event()
+
+    async def held(call: Any, *others: Any) -> Any:
+        if call.method == "PUT":
+            await may_answer.wait()
+        return await answer(call, *others)
+
+    monkeypatch.setattr(world.app, "_answer", held)
     writing = asyncio.create_task(world.update({"email": "new@example.com"}))
     await until(lambda: bool(world.requests("PUT")))
 
     await world.get()
     during = [row.state for row in await world.rows()]
+    may_answer.set()
     await writing
 
     assert during == ["open"]
@@ -405,6 +414,7 @@ async def test_a_create_whose_answer_was_lost_is_settled_when_its_order_is_read(
     assert [(row.state, row.order_id) for row in await world.rows()] == [("done", rows.orders[0]["id"])]
 
 
+@pytest.mark.parametrize("client_timeout", [SHORT_TIMEOUT])
 async def test_the_advice_after_an_unknown_create_creates_one_order(world: OrderWorld) -> None:
     world.fault("slow", method="POST", seconds=2, effect="late")
     with pytest.raises(OutcomeUnknown) as error:
