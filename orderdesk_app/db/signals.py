@@ -12,7 +12,7 @@ from sqlalchemy import text
 from sqlmodel import Field, col, delete
 from sqlmodel.ext.asyncio.session import AsyncSession
 
-from orderdesk_app.context import new_id, now
+from orderdesk_app.context import RequestContext, new_id, now, serving
 from orderdesk_app.db.engine import Database, after_commit, open_sqlite
 from orderdesk_app.db.rows import Row
 from orderdesk_app.observability import log
@@ -22,7 +22,7 @@ EVERYTHING = "*"
 CHANNEL = "orderdesk_signals"
 POLL_SECONDS = 0.15
 KEPT_SECONDS = 60.0
-_RECONNECT_SECONDS = 0.5
+_RECONNECT_SECONDS = (0.5, 1.0, 2.0)  # after one failure, two, and more: news comes again within about two seconds of the database
 _HEARTBEAT_SECONDS = 5.0
 
 Callback = Callable[[str], None]
@@ -49,6 +49,7 @@ class Signals:
         self._callbacks: list[Callback] = []
         self._listener: asyncio.Task[None] | None = None
         self._ready = asyncio.Event()
+        self._failures = 0  # of the line for news, one after the other
 
     def subscribe(self, callback: Callback) -> None:
         """`callback(topic)` runs in the event loop, so it does not wait for anything."""
@@ -88,13 +89,16 @@ class Signals:
 
     async def _listen(self) -> None:
         watch = self._watch_sqlite if self._database.is_sqlite else self._watch_postgres
-        while True:
-            try:
-                await watch()
-            except Exception as error:  # whatever it was: without news the caches would tell old things for ever
-                _LOG.warning("the line for news is down, trying again", error=type(error).__name__)
-                self._tell(EVERYTHING)
-            await asyncio.sleep(_RECONNECT_SECONDS)
+        with serving(RequestContext()):  # one id for all that this line has to say
+            while True:
+                try:
+                    await watch()
+                except Exception as error:  # whatever it was: without news the caches would tell old things for ever
+                    if not self._failures:  # an outage is told once, and so is its end
+                        _LOG.warning("the line for news is down, trying again", error=type(error).__name__)
+                    self._failures += 1
+                    self._tell(EVERYTHING)
+                await asyncio.sleep(_RECONNECT_SECONDS[min(self._failures, len(_RECONNECT_SECONDS)) - 1])
 
     async def _watch_sqlite(self) -> None:
         connection = await open_sqlite(self._database.path)
@@ -136,6 +140,9 @@ class Signals:
 
     def _begin(self) -> None:
         """Listening (again): whatever was said before is lost."""
+        if self._failures:
+            _LOG.info("the line for news is up again", count=self._failures)
+            self._failures = 0
         if self._ready.is_set():
             self._tell(EVERYTHING)
         self._ready.set()

@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator
 
 import psycopg
 import pytest
+import structlog
 
 from orderdesk_app.db.engine import Database
 from orderdesk_app.db.signals import EVERYTHING, Signals
@@ -20,10 +21,10 @@ class Ears:
         self.heard.append(topic)
         self._news.set()
 
-    async def next(self, topic: str, seconds: float = 1.0) -> None:
-        """Waits until the topic was heard; TimeoutError after so many seconds."""
+    async def next(self, topic: str, seconds: float = 1.0, *, times: int = 1) -> None:
+        """Waits until the topic was heard so often; TimeoutError after so many seconds."""
         async with asyncio.timeout(seconds):
-            while topic not in self.heard:
+            while self.heard.count(topic) < times:
                 self._news.clear()
                 await self._news.wait()
 
@@ -121,17 +122,42 @@ async def test_after_a_lost_connection_everything_may_have_changed(postgres_url)
     signals = Signals(database)
     signals.subscribe(ears)
     await signals.start()
+    async with asyncio.timeout(30):
+        await signals._ready.wait()  # start() itself waits for a second only
     async with await psycopg.AsyncConnection.connect(database.conninfo, autocommit=True) as connection:
         await connection.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()")
 
-    await ears.next(EVERYTHING, seconds=5)
-    await asyncio.sleep(1)
-    async with Database(postgres_url).write() as session:
-        await Signals(database).publish(session, "tenant:1")
-    await ears.next("tenant:1", seconds=3)
+    await ears.next(EVERYTHING, seconds=30, times=2)  # when the line breaks, and when it stands again
+    await tell(database, Signals(database), "tenant:1")
+    await ears.next("tenant:1", seconds=30)
 
     await signals.stop()
     await database.close()
+
+
+async def test_an_outage_is_told_once_and_so_is_its_end(database, signals, here, monkeypatch):
+    monkeypatch.setattr("orderdesk_app.db.signals._RECONNECT_SECONDS", (0.01,))
+    name = "_watch_sqlite" if database.is_sqlite else "_watch_postgres"
+    watch, failures = getattr(signals, name), iter(range(5))
+
+    async def fail_five_times() -> None:
+        if next(failures, None) is not None:
+            raise ConnectionError
+        await watch()
+
+    monkeypatch.setattr(signals, name, fail_five_times)
+    signals.subscribe(here)
+    with structlog.testing.capture_logs() as lines:
+        await signals.start()
+        async with asyncio.timeout(30):
+            await signals._ready.wait()
+        await signals.stop()
+
+    assert [(line["log_level"], line["event"]) for line in lines] == [
+        ("warning", "the line for news is down, trying again"),
+        ("info", "the line for news is up again"),
+    ]
+    assert here.heard == [EVERYTHING] * 5, "as long as it lasts nothing is kept for long"
 
 
 async def test_stopping_twice_and_starting_again_works(database, signals, here):
