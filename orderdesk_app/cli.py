@@ -26,6 +26,7 @@ from orderdesk_app.observability import configure_logging
 FAILED, WRONG_SETTING, INTERRUPTED = 1, 2, 130
 _LAST_ROWS_SECONDS = 5  # beside the write under way, which a stop waits for: its rows, and the audit's that wait
 FACTORY = "orderdesk_app.server:create_app"
+SERVER_LOG = ROOT / "orderdesk_app" / "server_log.json"  # granian's own lines look like ours, and stay away from standard output
 WATCHED = ("orderdesk_app", "assets", "alembic", "rxconfig.py", ".env")
 
 
@@ -153,7 +154,7 @@ def server_command(settings: Settings) -> list[str]:
     """granian with our factory; no access log: addresses of pages hold tokens, and callers' addresses are theirs."""
     return [
         sys.executable, "-m", "granian", "--interface", "asgi", "--factory", "--loop", "uvloop", "--no-access-log", "--log-level", "warning",
-        "--host", settings.host, "--port", str(settings.port), "--workers", str(settings.workers),
+        "--host", settings.host, "--port", str(settings.port), "--workers", str(settings.workers), "--log-config", str(SERVER_LOG),
         "--workers-kill-timeout", str(ceil(settings.http_timeout) + _LAST_ROWS_SECONDS), FACTORY,
     ]  # fmt: skip
 

@@ -12,6 +12,7 @@ import pytest
 from orderdesk_app.cli import own_address, parser, server_command
 from orderdesk_app.config import load_settings
 from orderdesk_app.frontend import ROOT
+from tests.worlds import free_port
 
 COMMANDS = ("serve", "build", "migrate", "stdio", "tools", "signin-link")
 Run = Callable[..., subprocess.CompletedProcess[str]]
@@ -118,6 +119,18 @@ def test_a_stop_waits_as_long_as_a_write_may_take(timeout: str) -> None:
     command = server_command(load_settings({"HTTP_TIMEOUT": timeout}, None))
 
     assert int(command[command.index("--workers-kill-timeout") + 1]) > float(timeout)
+
+
+def test_the_servers_own_lines_are_json_on_standard_error(tmp_path: Path) -> None:
+    command = server_command(load_settings({"PORT": str(free_port())}, None))
+    broken = [*command[:-1], "no_such_module:app"]
+
+    ended = subprocess.run(broken, cwd=tmp_path, env={**os.environ, "PYTHONPATH": str(ROOT)}, capture_output=True, text=True, timeout=60, check=False)
+
+    lines = [json.loads(line) for line in ended.stderr.splitlines() if line.startswith("{")]
+    assert ended.stdout == ""
+    assert ("error", "Unexpected exit from worker-1") in [(line["level"], line["event"]) for line in lines]
+    assert "[ERROR]" not in ended.stderr
 
 
 def test_the_printed_address_has_the_port_that_is_served() -> None:
