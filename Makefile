@@ -1,52 +1,70 @@
 # `make run` and `make test` are all there is to know; each makes what it needs, once.
-.PHONY: run dev test lint bench build docs clean
+.PHONY: run dev test lint bench build docs clean installed installed-for-tests new-environment always
 .DEFAULT_GOAL := run
 
 VENV := .venv
 BIN := $(VENV)/bin
+IS_SUPPORTED := import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))
 # The first Python from 3.11 to 3.13; PYTHON=… chooses another.
-PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do $$p -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' 2>/dev/null && echo $$p && break; done)
+PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do $$p -c '$(IS_SUPPORTED)' 2>/dev/null && echo $$p && break; done)
+PIP_INSTALL := $(BIN)/python -m pip install --disable-pip-version-check --quiet
+# Where flock is (util-linux), two that start at once install one after the other.
+IN_TURN := $(shell command -v flock >/dev/null 2>&1 && echo flock Makefile)
 
-run: $(VENV)/.run  ## serve on http://localhost:8080 and print a one-time sign-in link
+run: installed  ## serve on http://localhost:8080 and print a one-time sign-in link
 	@exec $(BIN)/orderdesk serve
 
-dev: $(VENV)/.test  ## the same, and start again when a source file changes
+dev: installed-for-tests  ## the same, and start again when a source file changes
 	@exec $(BIN)/orderdesk serve --reload
 
-build: $(VENV)/.run
+build: installed
 	@$(BIN)/orderdesk build
 
-test: $(VENV)/.test  ## every test: unit, HTTP, MCP clients, browser
+test: installed-for-tests  ## every test: unit, HTTP, MCP clients, browser
 	@$(BIN)/orderdesk build
 	$(BIN)/python -m pytest
 
-lint: $(VENV)/.test  ## style, types, and the floors' contract
+lint: installed-for-tests  ## style, types, and the floors' contract
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-docs: $(VENV)/.run  ## write the tables of README.md and .env.example anew
+docs: installed  ## write the tables of README.md and .env.example anew
 	@$(BIN)/python -m orderdesk_app.documents
 
-bench: $(VENV)/.test  ## the figures of benchmarks/README.md on this machine
+bench: installed-for-tests  ## the figures of benchmarks/README.md on this machine
 	@$(BIN)/orderdesk build
 	$(BIN)/python -m benchmarks
 
-$(VENV)/bin/python:
-	@if [ -z "$(PYTHON)" ]; then echo "orderdesk: Python 3.11, 3.12 or 3.13 is needed and none was found. On Debian or Ubuntu: sudo apt-get install python3 python3-venv" >&2; exit 2; fi
-	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { v=$$($(PYTHON) -c 'import sys; print("python%d.%d-venv" % sys.version_info[:2])'); echo "orderdesk: this Python cannot make virtual environments yet. On Debian or Ubuntu: sudo apt-get install $$v" >&2; exit 2; }
-	@rm -rf $(VENV)
-	$(PYTHON) -m venv $(VENV)
+installed:
+	@$(IN_TURN) $(MAKE) --no-print-directory $(VENV)/.run
 
-# The stamps are younger than what they were made of; nothing is installed twice, and a start without a network needs none.
-$(VENV)/.run: requirements.lock pyproject.toml | $(VENV)/bin/python
-	$(BIN)/python -m pip install --disable-pip-version-check --quiet -r requirements.lock
-	$(BIN)/python -m pip install --disable-pip-version-check --quiet --no-deps -e .
-	@touch $@
+installed-for-tests:
+	@$(IN_TURN) $(MAKE) --no-print-directory $(VENV)/.test
 
-$(VENV)/.test: requirements-dev.lock $(VENV)/.run
-	$(BIN)/python -m pip install --disable-pip-version-check --quiet -r requirements-dev.lock
-	@touch $@
+always:
+
+# Made anew when it is not whole, or not ours: pip's own command comes last and names the folder that it was made in, so a clone that moved starts again.
+$(BIN)/python: always
+	@grep -qs "$(CURDIR)/$(BIN)/python" $(BIN)/pip && $(BIN)/python -c 'import pip; $(IS_SUPPORTED)' 2>/dev/null || $(MAKE) --no-print-directory new-environment
+
+new-environment:
+	@if [ -z "$(PYTHON)" ]; then echo "orderdesk: Python 3.11, 3.12 or 3.13 is needed and none was found. On Debian or Ubuntu: sudo apt-get install python3 python3-venv" >&2; exit 2; fi; \
+	v=$$($(PYTHON) -c 'import sys; print("%d.%d" % sys.version_info[:2])') || { echo "orderdesk: PYTHON=$(PYTHON) does not run. Give the path of a Python 3.11, 3.12 or 3.13, or leave it out." >&2; exit 2; }; \
+	$(PYTHON) -c '$(IS_SUPPORTED)' || { echo "orderdesk: PYTHON=$(PYTHON) is Python $$v; 3.11, 3.12 or 3.13 is needed. Give another, or leave it out." >&2; exit 2; }; \
+	$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { echo "orderdesk: this Python cannot make virtual environments yet. On Debian or Ubuntu: sudo apt-get install python$$v-venv" >&2; exit 2; }; \
+	rm -rf $(VENV) && $(PYTHON) -m venv $(VENV)
+
+# A stamp is a copy of what was installed: a checkout that changes nothing but times installs nothing, and needs no network.
+$(VENV)/.run: always | $(BIN)/python
+	@cat requirements.lock pyproject.toml | cmp -s - $@ || { \
+	echo "Installing what requirements.lock names …" >&2; \
+	$(PIP_INSTALL) -r requirements.lock && $(PIP_INSTALL) --no-deps --no-build-isolation -e . && cat requirements.lock pyproject.toml > $@; }
+
+$(VENV)/.test: always $(VENV)/.run
+	@cmp -s requirements-dev.lock $@ || { \
+	echo "Installing what requirements-dev.lock names …" >&2; \
+	$(PIP_INSTALL) -r requirements-dev.lock && cp requirements-dev.lock $@; }
 
 clean:  ## forget everything that can be made again; data/ stays
-	rm -rf $(VENV) .web .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
+	rm -rf $(VENV) .web .tools .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
