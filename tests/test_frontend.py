@@ -1,10 +1,13 @@
 """The frontend is built when its sources changed, and only then."""
 
+import fcntl
 import gzip
 import json
 import os
 import shutil
+import subprocess
 from pathlib import Path
+from threading import Thread
 
 import brotli
 import pytest
@@ -32,7 +35,9 @@ def built(project: Path) -> Frontend:
     """The same, as a build leaves it."""
     frontend = Frontend(project)
     frontend.client.mkdir(parents=True)
-    (frontend.client / "index.html").write_text("<html></html>")
+    (frontend.client / "assets").mkdir()
+    (frontend.client / "assets/entry.js").write_text("")
+    (frontend.client / "index.html").write_text('<html><link rel="modulepreload" href="/assets/entry.js"/></html>')
     frontend.stamp.write_text(json.dumps({"fingerprint": frontend.fingerprint()}))
     return frontend
 
@@ -78,10 +83,81 @@ def test_a_service_that_changes_needs_no_build(built: Frontend) -> None:
     assert built.is_current()
 
 
-def test_an_interrupted_build_is_none(built: Frontend) -> None:
-    (built.client / "index.html").unlink()
+@pytest.mark.parametrize("name", ["index.html", "assets/entry.js"])
+def test_an_interrupted_build_is_none(built: Frontend, name: str) -> None:
+    (built.client / name).unlink()
 
     assert not built.is_current()
+
+
+@pytest.mark.parametrize("content", ["[]", "null", "{", ""])
+def test_a_stamp_that_says_nothing_is_none(built: Frontend, content: str) -> None:
+    built.stamp.write_text(content)
+
+    assert not built.is_current()
+
+
+class Reflex:
+    """Stands in for the processes of a build, and notes their environment."""
+
+    def __init__(self, frontend: Frontend, *, works: bool = True) -> None:
+        self.frontend, self.works, self.environment = frontend, works, dict[str, str]()
+        self.builds = 0
+
+    def __call__(self, command: list[str], *, env: dict[str, str], **_: object) -> subprocess.CompletedProcess[str]:
+        if "export" in command:
+            self.builds += 1
+            self.environment = env
+            (self.frontend.client / "assets").mkdir(parents=True, exist_ok=True)
+            (self.frontend.client / "assets/reflex-env-1a2b.js").write_text("var e={A:`http://localhost:8000/ping`,B:`ws://localhost:8000/_event`}")
+            (self.frontend.client / "index.html").write_text("<html></html>")
+        return subprocess.CompletedProcess(command, 0 if self.works else 1, "", "")
+
+
+def test_a_build_keeps_to_the_project(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    frontend = Frontend(project)
+    reflex = Reflex(frontend)
+    monkeypatch.setattr("orderdesk_app.frontend.subprocess.run", reflex)
+    for name in ("REFLEX_DIR", "npm_config_cache", "NPM_CONFIG_CACHE"):
+        monkeypatch.delenv(name, raising=False)
+
+    frontend.build()
+
+    assert frontend.is_current()
+    kept = [Path(reflex.environment[name]).relative_to(project).parts[0] for name in ("REFLEX_DIR", "npm_config_cache")]
+    assert kept == [".tools"] * 2, "Reflex empties .web"
+
+
+@pytest.mark.parametrize("has_packages", [False, True])
+def test_a_build_that_failed_speaks_of_the_network_only_where_npm_brought_nothing(project: Path, monkeypatch: pytest.MonkeyPatch, has_packages: bool) -> None:
+    frontend = Frontend(project)
+    monkeypatch.setattr("orderdesk_app.frontend.subprocess.run", Reflex(frontend, works=False))
+    if has_packages:
+        (frontend.web / "node_modules").mkdir(parents=True)
+
+    with pytest.raises(ConfigurationError) as failed:
+        frontend.build()
+
+    assert ("network" in str(failed.value)) != has_packages
+
+
+def test_who_comes_during_a_build_takes_what_it_made(built: Frontend, monkeypatch: pytest.MonkeyPatch) -> None:
+    reflex = Reflex(built)
+    monkeypatch.setattr("orderdesk_app.frontend.subprocess.run", reflex)
+    stamp = built.stamp.read_text()
+    with (built.root / "rxconfig.py").open("rb") as door:
+        fcntl.flock(door, fcntl.LOCK_EX)
+        built.stamp.unlink()
+        waiting = Thread(target=built.build)
+        waiting.start()
+        waiting.join(0.2)
+        was_waiting = waiting.is_alive()
+        built.stamp.write_text(stamp)
+    waiting.join(30)
+
+    assert was_waiting
+    assert reflex.builds == 0
+    assert built.is_current()
 
 
 def chunk(folder: Path, text: str) -> Path:
