@@ -1,5 +1,6 @@
 """Brings a database to the schema of this release; several processes may start at once, one migrates and the others wait."""
 
+import sqlite3
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -25,7 +26,7 @@ _WAIT_SECONDS = 60.0
 def upgrade(url: str) -> None:
     """Migrates to the newest schema, in one transaction: all of it or nothing. Blocks; at the start or in a thread.
 
-    Raises ConfigurationError where the database cannot be reached, or was made by a newer release.
+    Raises ConfigurationError where the database cannot be reached or used, or was made by a newer release.
     """
     config = Config()
     config.set_main_option("script_location", str(SCRIPTS).replace("%", "%%"))
@@ -41,11 +42,31 @@ def upgrade(url: str) -> None:
     except DatabaseError as error:
         if type(error) not in (OperationalError, DatabaseError):
             raise  # a fault of a migration, not of the address
+        if isinstance(error.orig, sqlite3.Error):
+            said = _said_of_the_file(error.orig)
+            if said is None:
+                raise
+            raise ConfigurationError(f"DATABASE_URL: the file {sqlite_path(url)} {said}") from error
         # Without its cause: the driver's words may quote parts of the address.
         raise ConfigurationError(
-            "DATABASE_URL: the database cannot be reached, is none, or refused us. Check path or host, port, name, user and password. "
+            "DATABASE_URL: the database cannot be reached, is none, or refused us. Check host, port, name, user and password. "
             "Example: DATABASE_URL=postgresql://user:password@db.example.com/orderdesk?sslmode=require"
         ) from None
+
+
+def _said_of_the_file(error: sqlite3.Error) -> str | None:
+    """What is wrong with an SQLite file and what to do; None for a fault of a migration."""
+    code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR) & 0xFF  # without what SQLite adds to a code
+    if code in (sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT):
+        return "is no SQLite database, or it is damaged. Restore a backup, or name another file."
+    if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
+        return "is held by another program. Stop that program, or wait for it, and start again."
+    if code == sqlite3.SQLITE_FULL:
+        return "stands on a disk that is full. Make room, and start again."
+    if code == sqlite3.SQLITE_ERROR:
+        theirs = "holds tables that were not made by this program, or not whole. Name another file, or restore a backup."
+        return theirs if "already exists" in str(error) else None
+    return "cannot be read or written. Check the rights of the file and of its folder, and the disk."
 
 
 @contextmanager

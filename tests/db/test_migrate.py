@@ -1,5 +1,7 @@
 """A database is brought to the schema of this release, whole, once, from wherever the program is started."""
 
+import contextlib
+import sqlite3
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
@@ -69,11 +71,42 @@ def test_an_unreachable_database_is_told_without_its_password(tmp_path):
     assert "word-of-mine" not in repr(caught.value) + repr(caught.value.__cause__)
 
 
-def test_a_file_that_is_no_database_is_told(tmp_path):
-    (tmp_path / "app.db").write_bytes(b"a shopping list, and long enough to be looked at" * 100)
+def no_database(path):
+    path.write_bytes(b"a shopping list, and long enough to be looked at" * 100)
 
-    with pytest.raises(ConfigurationError, match="DATABASE_URL"):
-        upgrade(f"sqlite:///{tmp_path / 'app.db'}")
+
+def damaged_database(path):
+    upgrade(f"sqlite:///{path}")
+    path.write_bytes(path.read_bytes()[:4096] + b"x" * 200_000)
+
+
+def tables_of_others(path):
+    with contextlib.closing(sqlite3.connect(path)) as connection:
+        connection.execute("CREATE TABLE tenants (id TEXT)")
+
+
+@pytest.mark.parametrize(("make", "said"), [(no_database, "is no SQLite database"), (damaged_database, "damaged"), (tables_of_others, "holds tables")])
+def test_a_file_that_will_not_do_is_told_as_a_file(tmp_path, make, said):
+    path = tmp_path / "app.db"
+    make(path)
+
+    with pytest.raises(ConfigurationError) as caught:
+        upgrade(f"sqlite:///{path}")
+
+    assert f"DATABASE_URL: the file {path} " in str(caught.value)
+    assert said in str(caught.value)
+    assert "password" not in str(caught.value)
+
+
+def test_a_file_that_another_program_holds_is_told(tmp_path, monkeypatch):
+    monkeypatch.setattr("orderdesk_app.db.migrate._WAIT_SECONDS", 0.1)
+    path = tmp_path / "app.db"
+    upgrade(f"sqlite:///{path}")
+    with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+
+        with pytest.raises(ConfigurationError, match="held by another program"):
+            upgrade(f"sqlite:///{path}")
 
 
 def test_the_servers_own_words_are_not_shown(postgres):
