@@ -226,14 +226,23 @@ async def speak(settings: Settings) -> None:
 
 
 def run_tools(chosen: argparse.Namespace) -> int:
+    try:
+        print_catalogue(as_json=chosen.json)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        # The reader has enough (`| head`). What is still in the buffer goes nowhere, or Python would complain of it at its end.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return 0
+
+
+def print_catalogue(*, as_json: bool) -> None:
     tools = wiring.tools()
-    if chosen.json:
+    if as_json:
         print(json.dumps([{"name": t.name, "title": t.title, "description": t.description, "scope": str(t.scope), "annotations": dict(t.annotations), "input_schema": t.input_schema, "output_schema": t.output_schema} for t in tools], indent=2, ensure_ascii=False))  # fmt: skip
-        return 0
+        return
     widest = max(len(tool.name) for tool in tools)
     for tool in tools:
         print(f"{tool.name:<{widest}}  {'reads  ' if tool.reads else 'changes'}  {tool.scope:<13}  {tool.title}")
-    return 0
 
 
 def run_signin_link(chosen: argparse.Namespace) -> int:

@@ -69,6 +69,18 @@ def test_tools_prints_the_catalogue(run: Run) -> None:
     assert "orders_update" in names
 
 
+@pytest.mark.parametrize("options", [(), ("--json",)])
+def test_whoever_has_read_enough_of_the_catalogue_is_told_no_more(tmp_path: Path, options: tuple[str, ...]) -> None:
+    reading, writing = os.pipe()
+    os.close(reading)  # as `head` does
+    command = [sys.executable, "-m", "orderdesk_app.cli", "tools", *options]
+
+    ended = subprocess.run(command, cwd=ROOT, stdout=writing, stderr=subprocess.PIPE, text=True, timeout=60, check=False)
+    os.close(writing)
+
+    assert ended.stderr == ""
+
+
 def test_migrate_can_be_repeated(run: Run, tmp_path: Path) -> None:
     first, second = run("migrate"), run("migrate")
 
