@@ -29,6 +29,20 @@ def is_loopback(host: str) -> bool:
         return False
 
 
+def _host(value: str) -> str:
+    """An address to listen on. `localhost` is 127.0.0.1, as browsers try both of its addresses."""
+    plain = value.strip().strip("[]")
+    if plain.lower() == "localhost":
+        return "127.0.0.1"
+    try:
+        address = ip_address(plain)
+    except ValueError:
+        raise ValueError("must be an IP address of this machine, or localhost") from None
+    if getattr(address, "scope_id", None):
+        raise ValueError("must be an IP address without a zone")
+    return str(address)
+
+
 def _url(value: str) -> str:
     try:
         parts = urlsplit(value)
@@ -94,6 +108,7 @@ def _kms_key(value: SecretStr) -> SecretStr:
     return value
 
 
+Host = Annotated[str, AfterValidator(_host)]
 PublicUrl = Annotated[str, AfterValidator(_public_url)]
 ApiUrl = Annotated[str, AfterValidator(_api_url)]
 
@@ -113,7 +128,7 @@ class Settings(BaseSettings):
     app_env: Literal["development", "production"] = Setting(
         "development", "`production` on any machine that others can reach: development prints a sign-in link.", example="production"
     )
-    host: str = Setting("127.0.0.1", "The address to listen on; `0.0.0.0` in a container.", example="0.0.0.0")  # noqa: S104  an example, not a default
+    host: Host = Setting("127.0.0.1", "The address to listen on; `0.0.0.0` in a container.", example="0.0.0.0")  # noqa: S104  an example, not a default
     port: int = Setting(8080, "The one port that serves everything.", example="8080", ge=1, le=65535)
     public_url: PublicUrl = Setting(
         "http://localhost:8080",

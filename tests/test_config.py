@@ -16,7 +16,7 @@ KMS = b64encode(token_bytes(32)).decode()
 PRODUCTION = {"APP_ENV": "production", "HOST": "0.0.0.0", "PUBLIC_URL": "https://orders.example.com", "MCP_KMS_KEY": KMS}
 WRONG = {
     "APP_ENV": ["staging"],
-    "HOST": ["0.0.0.0", "192.0.2.1"],
+    "HOST": ["0.0.0.0", "192.0.2.1", "foo.bar.invalid", "foo bar", "0.0.0.0:80", "fe80::1%eth0", "999.1.1.1"],
     "PORT": ["http", "0", "65536", "80.5"],
     "PUBLIC_URL": [
         "orders.example.com",
@@ -205,6 +205,11 @@ def test_words_may_be_written_in_any_case() -> None:
     settings = load_settings({"LOG_LEVEL": "debug", "APP_ENV": "Development", "SESSION_COOKIE_SAMESITE": "strict"})
 
     assert (settings.log_level, settings.app_env, settings.session_cookie_samesite) == ("DEBUG", "development", "Strict")
+
+
+@pytest.mark.parametrize(("typed", "meant"), [("localhost", "127.0.0.1"), ("LocalHost", "127.0.0.1"), ("[::1]", "::1"), (" 127.0.0.1 ", "127.0.0.1")])
+def test_where_to_listen_may_be_written_as_in_an_address(typed: str, meant: str) -> None:
+    assert load_settings({"HOST": typed}).host == meant
 
 
 def test_an_empty_value_is_none() -> None:
