@@ -3,12 +3,17 @@
 import argparse
 import asyncio
 import contextlib
+import errno
+import http.client
 import json
 import os
+import select
 import signal
+import socket
 import subprocess
 import sys
 from collections.abc import Sequence
+from http import HTTPStatus
 from math import ceil
 from urllib.parse import urlencode, urlsplit
 
@@ -106,17 +111,72 @@ def run_serve(chosen: argparse.Namespace) -> int:
     settings = load_settings()
     if chosen.reload:
         return serve_and_reload()
+    must_be_free(settings.host, settings.port)
     if settings.enable_webui:
         build_if_needed(Frontend())
     configure_logging(settings.log_level)
     upgrade(settings.database_url.get_secret_value())  # once, here: never in each worker
     link = asyncio.run(first_start(settings))
-    print(f"Order Desk agents on {own_address(settings)}")
+    must_be_free(settings.host, settings.port)  # a build takes a minute
+    words = f"Order Desk agents on {own_address(settings)}"
     if link:
-        print(f"\nSign in with this link, once, within 15 minutes:\n\n    {link}\n")
-    sys.stdout.flush()
+        say_once_it_answers(settings, f"{words}\n\nSign in with this link, once, within 15 minutes:\n\n    {link}\n")
+    else:
+        print(words, flush=True)
     command = server_command(settings)
     os.execve(command[0], command, server_environment(settings))  # noqa: S606  the server takes this process over: signals reach it, and one process is saved
+
+
+def must_be_free(host: str, port: int) -> None:
+    """Raises ConfigurationError when nothing can listen there. The server itself would share a busy port, and each would get some of the requests."""
+    is_ipv6 = ":" in host
+    try:
+        with socket.create_server((host, port), family=socket.AF_INET6 if is_ipv6 else socket.AF_INET, dualstack_ipv6=is_ipv6 and socket.has_dualstack_ipv6()):
+            return
+    except OSError as error:
+        if error.errno == errno.EADDRINUSE:
+            another = port + 1 if port < 65535 else port - 1
+            words = f"PORT: {port} is in use on {host}. End what serves there, or choose another port. Example: PORT={another}"
+        elif error.errno == errno.EACCES:
+            words = f"PORT: {port} is for the machine's administrator alone. Choose one above 1023. Example: PORT=8080"
+        else:
+            words = f"HOST: {host} is no address of this machine. Example: HOST=127.0.0.1"
+        raise ConfigurationError(words) from None
+
+
+def say_once_it_answers(settings: Settings, words: str) -> None:
+    """Prints when the server that takes this process over answers: whoever reads the link may open it at once. Prints nothing when it never does.
+
+    The process that waits is a child's child, so nobody is left to bury it. It ends with the server: the one end of a pipe is open as long as that lives.
+    """
+    ended, alive = os.pipe()
+    if child := os.fork():
+        os.waitpid(child, 0)
+        os.close(ended)
+        os.set_inheritable(alive, True)
+        return
+    try:
+        if os.fork() == 0:
+            os.close(alive)
+            while not select.select([ended], [], [], 0.05)[0]:
+                if is_live(settings.host, settings.port):
+                    print(words, flush=True)
+                    break
+    finally:
+        os._exit(0)  # what the parent opened is the parent's to close
+
+
+def is_live(host: str, port: int) -> bool:
+    """Whether /health/live answers there."""
+    anywhere = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104  asked, not bound
+    connection = http.client.HTTPConnection(anywhere.get(host, host), port, timeout=2)
+    try:
+        connection.request("GET", "/health/live")
+        return connection.getresponse().status == HTTPStatus.OK
+    except (OSError, http.client.HTTPException):
+        return False
+    finally:
+        connection.close()
 
 
 async def first_start(settings: Settings) -> str | None:

@@ -2,17 +2,21 @@
 
 import json
 import os
+import secrets
+import socket
 import subprocess
 import sys
+from base64 import b64encode
 from collections.abc import Callable
 from pathlib import Path
 
+import httpx
 import pytest
 
 from orderdesk_app.cli import own_address, parser, server_command
 from orderdesk_app.config import load_settings
 from orderdesk_app.frontend import ROOT
-from tests.worlds import free_port
+from tests.worlds import free_port, serving, start_server
 
 COMMANDS = ("serve", "build", "migrate", "stdio", "tools", "signin-link")
 Run = Callable[..., subprocess.CompletedProcess[str]]
@@ -148,3 +152,85 @@ def test_the_servers_own_lines_are_json_on_standard_error(tmp_path: Path) -> Non
 def test_the_printed_address_has_the_port_that_is_served() -> None:
     assert own_address(load_settings({"PORT": "9123"}, None)) == "http://localhost:9123"
     assert own_address(load_settings({"PUBLIC_URL": "http://localhost:8080"}, None)) == "http://localhost:8080"
+
+
+# ------------------------------------------------------------------ where it listens
+
+
+def test_a_busy_port_stops_the_start_before_anything_is_touched(run: Run, tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as busy:
+        port = busy.getsockname()[1]
+
+        ended = run("serve", PORT=str(port))
+
+    assert ended.returncode == 2
+    assert f"PORT: {port} is in use on 127.0.0.1" in ended.stderr
+    assert f"Example: PORT={port + 1}" in ended.stderr
+    assert "link" not in ended.stdout
+    assert not (tmp_path / "app.db").exists()
+
+
+def test_a_second_server_on_the_port_of_the_first_does_not_start(tmp_path: Path) -> None:
+    with serving(tmp_path, f"sqlite:///{tmp_path}/app.db") as (first,):
+        second = start_server(tmp_path, f"sqlite:///{tmp_path}/other.db", PORT=str(first.port))
+
+        code = second.process.wait(30)
+
+        assert code == 2
+        assert f"PORT: {first.port} is in use" in second.log.read_text()
+        assert httpx.get(f"{first.url}/health/live").status_code == 200
+
+
+def test_an_address_of_another_machine_stops_the_start(run: Run) -> None:
+    kms_key = b64encode(secrets.token_bytes(32)).decode()
+
+    ended = run("serve", HOST="192.0.2.1", APP_ENV="production", PUBLIC_URL="https://o.example.com", MCP_KMS_KEY=kms_key)
+
+    assert ended.returncode == 2
+    assert "HOST: 192.0.2.1 is no address of this machine. Example: HOST=127.0.0.1" in ended.stderr
+
+
+def test_what_is_said_waits_until_the_server_answers(tmp_path: Path) -> None:
+    port = free_port()
+    code = (
+        "import os, sys\n"
+        "from orderdesk_app.cli import say_once_it_answers\n"
+        "from orderdesk_app.config import load_settings\n"
+        f"say_once_it_answers(load_settings({{'PORT': '{port}'}}, None), 'It answers.')\n"
+        "os.execv(sys.executable, [sys.executable, '-c', sys.argv[1]])\n"
+    )
+    slow = (
+        "import http.server, time\n"
+        "class Live(http.server.BaseHTTPRequestHandler):\n"
+        "    def do_GET(self):\n"
+        "        self.send_response(200 if self.path == '/health/live' else 404)\n"
+        "        self.end_headers()\n"
+        "time.sleep(1)\n"
+        f"http.server.HTTPServer(('127.0.0.1', {port}), Live).serve_forever()\n"
+    )
+    process = subprocess.Popen([sys.executable, "-c", code, slow], cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+    try:
+        assert process.stdout is not None
+        line = process.stdout.readline()
+
+        assert line == "It answers.\n"
+        assert httpx.get(f"http://127.0.0.1:{port}/health/live").status_code == 200
+        assert Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text() == "", "nobody waits any longer, and nobody is left to bury"
+    finally:
+        process.terminate()
+        process.wait(10)
+
+
+def test_nothing_is_said_when_the_server_ends_before_it_answers() -> None:
+    code = (
+        "import os, sys\n"
+        "from orderdesk_app.cli import say_once_it_answers\n"
+        "from orderdesk_app.config import load_settings\n"
+        f"say_once_it_answers(load_settings({{'PORT': '{free_port()}'}}, None), 'It answers.')\n"
+        "os.execv(sys.executable, [sys.executable, '-c', 'raise SystemExit(3)'])\n"
+    )
+
+    # Whoever waits holds standard output: this returns when nobody does.
+    ended = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=30, check=False)
+
+    assert (ended.returncode, ended.stdout) == (3, "")
