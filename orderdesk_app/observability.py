@@ -1,7 +1,8 @@
 """What operators see: one JSON log that can hold no personal data, and the metrics of `/metrics`.
 
 A log line may carry only the fields named in LOG_FIELDS; anything else is dropped before it is written, so that a careless call
-cannot leak. Lines of libraries keep their template without its arguments, and exceptions keep type and place without their text.
+cannot leak. Lines of libraries keep their template without its arguments, and exceptions keep type and place without their text. Of the
+web framework's lines only the place stays: it puts what browsers sent into its templates.
 """
 
 import logging
@@ -104,9 +105,35 @@ def place_of(error: BaseException) -> str:
     return " < ".join(f"{frame.filename.rsplit('/', 1)[-1]}:{frame.lineno} {frame.name}" for frame in reversed(frames))
 
 
+WEB_FRAMEWORK = ("reflex", "engineio", "socketio")
+_FRAMEWORK_LINES = 20  # a minute: any browser can make it write
+
+
+def _is_framework(record: logging.LogRecord) -> bool:
+    return record.name.startswith(WEB_FRAMEWORK)
+
+
+class _FewOfTheFramework(logging.Filter):
+    """Lets so many of its lines through in a minute."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._minute, self._lines = 0, 0
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        if not _is_framework(record):
+            return True
+        minute = int(record.created // 60)
+        self._lines = self._lines + 1 if minute == self._minute else 1
+        self._minute = minute
+        return self._lines <= _FRAMEWORK_LINES
+
+
 def _only_known_fields(_: Any, __: str, event: Event) -> Event:
     record = event.get("_record")
-    if isinstance(record, logging.LogRecord) and event.get("_from_structlog") is False:
+    if isinstance(record, logging.LogRecord) and event.get("_from_structlog") is False and _is_framework(record):
+        event["event"], event["place"] = "the web framework wrote a line", f"{record.filename}:{record.lineno} {record.funcName}"
+    elif isinstance(record, logging.LogRecord) and event.get("_from_structlog") is False:
         event["event"] = _blurred(_QUOTED.sub("…", record.msg) if isinstance(record.msg, str) else type(record.msg).__name__)
     else:
         event["event"] = _blurred(str(event.get("event", "")))  # ours are constants; should one be put together one day, it leaks nothing
@@ -145,7 +172,7 @@ def json_formatter() -> logging.Formatter:
 
 
 def configure_logging(level: str, stream: TextIO | None = None) -> None:
-    """One JSON object a line on stderr, for our own lines and those of libraries (warnings and worse)."""
+    """One JSON object a line on stderr, for our own lines and those of libraries (warnings and worse). Once more after libraries have made handlers of their own."""
     structlog.configure(
         processors=[structlog.stdlib.filter_by_level, *_SHARED, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
         wrapper_class=structlog.stdlib.BoundLogger,
@@ -154,6 +181,7 @@ def configure_logging(level: str, stream: TextIO | None = None) -> None:
     )
     handler = logging.StreamHandler(stream or sys.stderr)
     handler.setFormatter(json_formatter())
+    handler.addFilter(_FewOfTheFramework())
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(logging.WARNING)

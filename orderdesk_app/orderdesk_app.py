@@ -14,7 +14,7 @@ from orderdesk_app.observability import ERRORS, log
 from orderdesk_app.states.guard import Guard
 from orderdesk_app.states.person import Arrival, Notices, Person, Switcher
 
-_LOG = log(__name__)
+_LOG = log("reflex.event")  # any browser can make these lines, so there are few in a minute (observability.py)
 
 
 def every_page() -> list[Page]:

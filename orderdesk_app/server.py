@@ -37,6 +37,7 @@ def create_app(settings: Settings | None = None) -> ASGIApp:
         hashes = frontend.script_hashes()
         routes += all_routes()
         web = PageGate(reflex_app(), pages=frontend.pages(), is_signed_in=_is_signed_in)
+        configure_logging(settings.log_level)  # it brought handlers of its own, which write what browsers send
     front = Front(
         App(settings, routes, web),
         public_url=settings.public_url,

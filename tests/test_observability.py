@@ -74,6 +74,29 @@ def test_a_careless_line_of_ours_leaks_nothing(written: io.StringIO, kind: str) 
     assert "failed for" in written.getvalue()
 
 
+@pytest.mark.parametrize("name", ["reflex.app", "engineio.server", "socketio.server"])
+def test_of_a_line_of_the_web_framework_only_the_place_stays(written: io.StringIO, lines: Lines, name: str) -> None:
+    try:
+        raise ValueError("Jane Doe, 5 High Street")
+    except ValueError:
+        logging.getLogger(name).exception("Event data: %s Jane Doe, 5 High Street", "Jane Doe")
+    logging.getLogger(name).error("Received Jane Doe, 5 High Street")
+
+    with_error, without = lines()
+    assert "Jane" not in written.getvalue()
+    assert with_error["error"] == "ValueError"
+    assert "test_observability.py" in without["place"]
+
+
+def test_browsers_cannot_fill_the_log_with_lines_of_the_framework(lines: Lines) -> None:
+    for _ in range(500):
+        logging.getLogger("reflex.app").error("nonsense")
+    log("orderdesk_app.somewhere").error("a fault of ours")
+
+    assert 20 <= len(lines()) <= 41  # a minute may end in between
+    assert lines()[-1]["event"] == "a fault of ours"
+
+
 @pytest.mark.parametrize("name", ["customer", "email", "address", "first_name", "note", "api_key", "arguments", "body", "headers", "cookie", "phone"])
 def test_a_field_that_nobody_named_as_harmless_is_dropped(lines: Lines, name: str) -> None:
     log("orderdesk_app.careless").info("x", **{name: "Ada Okafor"})

@@ -10,16 +10,21 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import httpx
 import pytest
+from simple_websocket import Client, ConnectionClosed
 
+from orderdesk_app.cli import server_command
+from orderdesk_app.config import load_settings
 from orderdesk_app.db.migrate import upgrade
-from orderdesk_app.frontend import ROOT
+from orderdesk_app.frontend import MOUNTS, ROOT
 from tests.door import Door, call, door, modern, open_door
-from tests.worlds import FIRST_ORDER, SandboxServer, sandbox_process, sandbox_server, serving, start_server
+from tests.worlds import FIRST_ORDER, SandboxServer, Server, free_port, sandbox_process, sandbox_server, serving, start_server, wait_until_ready
 
 __all__ = ["door", "sandbox_server"]
 
@@ -130,6 +135,59 @@ def test_a_web_app_that_was_never_built_is_refused_with_the_next_step(tmp_path: 
 
     assert told.returncode != 0
     assert "refused: The web app has never been built. Run: orderdesk build" in told.stderr
+
+
+# ------------------------------------------------------------------ strangers at the web app
+
+
+@dataclass
+class WebServer:
+    """A server process with the web app, but without built pages."""
+
+    port: int
+    log: Path
+
+    def say(self, *frames: str) -> None:
+        """A stranger's websocket that says these frames and leaves."""
+        with contextlib.closing(Client(f"ws://localhost:{self.port}/_event/?EIO=4&transport=websocket&token={uuid4()}")) as socket:
+            socket.receive(10)
+            socket.send("40/_event,")
+            socket.receive(10)
+            for frame in frames:
+                socket.send(frame)
+            with contextlib.suppress(ConnectionClosed):
+                socket.receive(0.5)
+
+
+@pytest.fixture(scope="module")
+def web_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[WebServer]:
+    folder, port = tmp_path_factory.mktemp("web-server"), free_port()
+    values = {"DATABASE_URL": f"sqlite:///{folder / 'app.db'}", "PORT": str(port)}
+    upgrade(values["DATABASE_URL"])
+    environment = {"PATH": os.environ["PATH"], "HOME": str(folder), "PYTHONPATH": str(ROOT), MOUNTS: "false", **values}
+    log = folder / "log"
+    with log.open("wb") as out:
+        process = subprocess.Popen(server_command(load_settings(values, None)), cwd=ROOT, env=environment, stdout=out, stderr=out)
+    try:
+        wait_until_ready(Server(port, process, log, folder))
+        yield WebServer(port, log)
+    finally:
+        process.terminate()
+        process.wait(20)
+
+
+def test_strangers_write_nothing_of_theirs_into_the_log(web_server: WebServer) -> None:
+    forged = json.dumps({"event": "FORGED sign-in of admin", "level": "info"})
+    for data in ({"foo": "Jane Doe 5 High Street"}, "Jane Doe 5 High Street", f"z\n{forged}\n", None, {"name": {"a": "Jane Doe"}, "payload": {}}):
+        web_server.say("42/_event," + json.dumps(["event", data]))
+    web_server.say('42/_event,["event"', '42/_event,["nosuch","Jane Doe"]', "4zzz")
+    httpx.get(f"http://localhost:{web_server.port}/_event/?EIO=4&transport=polling")
+
+    text = web_server.log.read_text()
+    assert all(json.loads(line)["logger"] for line in text.splitlines())
+    assert "the web framework wrote a line" in text
+    assert "Jane" not in text
+    assert "FORGED" not in text
 
 
 # ------------------------------------------------------------------ who leaves in the middle
