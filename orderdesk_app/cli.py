@@ -20,7 +20,7 @@ from urllib.parse import urlencode, urlsplit
 from watchfiles import PythonFilter, watch
 
 from orderdesk_app import __version__, wiring
-from orderdesk_app.config import UNHEARD, Settings, load_settings
+from orderdesk_app.config import UNHEARD, Settings, in_address, load_settings
 from orderdesk_app.context import Secret
 from orderdesk_app.db.migrate import upgrade
 from orderdesk_app.errors import ConfigurationError, OrderDeskAgentsError
@@ -194,7 +194,7 @@ def own_address(settings: Settings) -> str:
     public = urlsplit(settings.public_url)
     if settings.is_production or public.port == settings.port:
         return settings.public_url
-    return f"{public.scheme}://{public.hostname}:{settings.port}"
+    return f"{public.scheme}://{in_address(public.hostname or '')}:{settings.port}"
 
 
 def link_address(settings: Settings, token: Secret) -> str:

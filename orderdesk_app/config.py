@@ -1,21 +1,26 @@
 """Every setting, once: its name, default, rule, and the sentence that says when to change it."""
 
 import base64
-import binascii
 import re
+from collections import Counter
 from collections.abc import Mapping
 from ipaddress import ip_address
+from itertools import pairwise
 from pathlib import Path
 from types import MappingProxyType
 from typing import Annotated, Any, Literal, Self
 from urllib.parse import urlsplit
 
+from dotenv import dotenv_values
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationError, field_validator, model_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import BaseSettings, DotEnvSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
 
 from orderdesk_app.errors import ConfigurationError
 
-_SLUG = re.compile(r"[a-z]{3,}(?:-[a-z0-9]{2,}){3,}")
+_FOUR_WORDS = re.compile(r"(?:[a-z]{3,}[-_. ]){3}[a-z]{3,}|(?:[A-Z]{3,}[-_. ]){3}[A-Z]{3,}")
+_LONG_WORDS = ("change", "secret", "example", "password", "production", "insecure", "develop", "default", "replace", "placeholder")
+_SHORT_WORDS = frozenset({"your", "dev", "key", "test", "demo", "admin", "master", "token", "sample", "here", "please"})
+_HOST_NAME = re.compile(r"(?!.*\.[0-9]+$)(?![0-9]+$)(?:[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?\.)*[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?")
 ORDER_DESK_API = "https://app.orderdesk.me/api/v2"
 
 
@@ -27,6 +32,11 @@ def is_loopback(host: str) -> bool:
         return ip_address(host.strip("[]")).is_loopback
     except ValueError:
         return False
+
+
+def in_address(host: str) -> str:
+    """A host as it stands in an address: IPv6 in brackets."""
+    return f"[{host}]" if ":" in host else host
 
 
 def _host(value: str) -> str:
@@ -46,22 +56,30 @@ def _host(value: str) -> str:
 def _url(value: str) -> str:
     try:
         parts = urlsplit(value)
-        _ = parts.port  # raises for a port that is none
+        port = parts.port  # raises for a port that is none
     except ValueError as error:
         raise ValueError("must be an address such as https://orders.example.com") from error
-    if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment or parts.username:
+    if parts.scheme not in ("http", "https") or parts.query or parts.fragment or "@" in parts.netloc or port == 0:
         raise ValueError("must be an address such as https://orders.example.com")
+    if not _is_host((parts.hostname or "").removesuffix(".")):
+        raise ValueError("must be an address such as https://orders.example.com, with its host as browsers send it (xn--… for letters beyond a to z)")
     return value.rstrip("/")
 
 
+def _is_host(name: str) -> bool:
+    try:
+        return not getattr(ip_address(name), "scope_id", None)
+    except ValueError:
+        return _HOST_NAME.fullmatch(name) is not None
+
+
 def _public_url(value: str) -> str:
-    """As browsers write it in Origin: small letters, no port that the scheme implies."""
+    """As browsers write it in Origin: small letters, no port that the scheme implies, no dot at the end."""
     parts = urlsplit(_url(value))
     if parts.path:
         raise ValueError("must be without a path: everything is served from the root of its host")
     implied = {"http": 80, "https": 443}[parts.scheme]
-    host = f"[{parts.hostname}]" if ":" in (parts.hostname or "") else parts.hostname
-    return f"{parts.scheme}://{host}" + (f":{parts.port}" if parts.port not in (None, implied) else "")
+    return f"{parts.scheme}://{in_address((parts.hostname or '').removesuffix('.'))}" + (f":{parts.port}" if parts.port not in (None, implied) else "")
 
 
 def _api_url(value: str) -> str:
@@ -81,10 +99,9 @@ def _proxies(value: Any) -> Any:
 
 def decode_key(text: str) -> bytes:
     """The bytes of a base64 or base64url key, padded or not. Raises ValueError below 32 bytes."""
-    plain = text.strip().replace("-", "+").replace("_", "/").rstrip("=")
     try:
-        key = base64.b64decode(plain + "=" * (-len(plain) % 4), validate=True)
-    except (binascii.Error, ValueError) as error:
+        key = _base64(text.strip())
+    except ValueError as error:
         raise ValueError("must be base64") from error
     if len(key) < 32:
         raise ValueError(f"must be at least 32 bytes, and decodes to {len(key)}")
@@ -92,14 +109,41 @@ def decode_key(text: str) -> bytes:
 
 
 def is_published(secret: str) -> bool:
-    """Whether this is words instead of chance: what examples and development set-ups print ("dev-key-change-in-production"), plain or as base64."""
-    if _SLUG.search(secret) or len(set(secret)) < 8:
+    """Whether this is words or a pattern instead of chance: what examples and development set-ups print, plain, as base64 or as hex.
+
+    Chance makes such a text less than once in a million keys.
+    """
+    if _FOUR_WORDS.search(secret) or _says(secret) or _is_pattern(secret.encode()):
         return True
-    try:
-        plain = base64.b64decode(secret.replace("-", "+").replace("_", "/") + "=" * (-len(secret) % 4), validate=True)
-    except (binascii.Error, ValueError):
-        return False
-    return len(plain) >= 16 and plain.isascii() and plain.decode().isprintable()
+    for decode in (_base64, bytes.fromhex):
+        try:
+            plain = decode(secret)
+        except ValueError:
+            continue
+        if _is_pattern(plain) or (len(plain) >= 16 and plain.isascii() and plain.decode().isprintable()):
+            return True
+    return False
+
+
+def _base64(text: str) -> bytes:
+    return base64.b64decode(text.replace("-", "+").replace("_", "/").rstrip("=") + "=" * (-len(text.rstrip("=")) % 4), validate=True)
+
+
+def _says(secret: str) -> bool:
+    """Two telling words, or a long one that stands alone."""
+    folded = secret.casefold()
+    alone = [word for word in re.split(r"[-_. ]", folded) if word.startswith(_LONG_WORDS) or word in _SHORT_WORDS]
+    return any(word.startswith(_LONG_WORDS) for word in alone) or len(alone) > 1 or sum(folded.count(word) for word in _LONG_WORDS) > 1
+
+
+def _is_pattern(data: bytes) -> bool:
+    """Few different bytes, one part again and again, or mostly even steps (0, 1, 2 … or the alphabet)."""
+    if len(set(data)) < 8:
+        return True
+    if any(data[length:] == data[:-length] for length in range(1, len(data) // 2 + 1)):
+        return True
+    steps = Counter((after - before) % 256 for before, after in pairwise(data))
+    return steps.most_common(1)[0][1] * 2 > len(data)
 
 
 def _kms_key(value: SecretStr) -> SecretStr:
@@ -116,6 +160,14 @@ ApiUrl = Annotated[str, AfterValidator(_api_url)]
 def Setting(default: Any, words: str, *, example: str = "", shown: str = "", **rules: Any) -> Any:  # noqa: N802  reads as a declaration
     """One setting: its default, when to change it, an example for the error text and `.env.example`, and how documents write the default where its value is not what people type."""
     return Field(default=default, description=words, json_schema_extra={"example": example, "shown": shown}, validate_default=True, **rules)
+
+
+class _AsItStands(DotEnvSettingsSource):
+    """A `.env` file without ${…} replaced in it: passwords may hold such signs."""
+
+    def _read_env_file(self, file_path: Path) -> Mapping[str, str | None]:
+        read = dotenv_values(file_path, encoding="utf-8-sig", interpolate=False)
+        return {name.lower(): value for name, value in read.items() if value}
 
 
 class Settings(BaseSettings):
@@ -212,11 +264,23 @@ class Settings(BaseSettings):
     orderdesk_test_store_id: str = Setting("", "The store of those tests.", example="12345")
     orderdesk_test_api_key: SecretStr = Setting(SecretStr(""), "Its key.", example="<key>")
 
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        assert isinstance(dotenv_settings, DotEnvSettingsSource), "the library's own"
+        return init_settings, env_settings, _AsItStands(settings_cls, dotenv_settings.env_file)
+
     @model_validator(mode="before")
     @classmethod
     def _public_url_follows_port(cls, given: Any) -> Any:
-        if isinstance(given, dict) and str(given.get("port", "")).isdigit() and not given.get("public_url"):
-            return {**given, "public_url": f"http://localhost:{given['port']}"}
+        if isinstance(given, dict) and (port := str(given.get("port", "")).strip()).isdecimal() and not given.get("public_url"):
+            return {**given, "public_url": f"http://localhost:{int(port)}"}
         return given
 
     @field_validator("log_level", "app_env", mode="before")
@@ -263,7 +327,7 @@ class Settings(BaseSettings):
         if not self.mcp_kms_key.get_secret_value():
             raise ValueError("MCP_KMS_KEY: production needs a key of its own. Example: MCP_KMS_KEY=$(openssl rand -base64 32)")
         key = self.mcp_kms_key.get_secret_value()
-        if is_published(key.strip()) or len(set(decode_key(key))) < 8:
+        if is_published(key.strip()):
             raise ValueError("MCP_KMS_KEY: this is a published or development key. Example: MCP_KMS_KEY=$(openssl rand -base64 32)")
         for name in ("jwt_secret_key", "csrf_secret_key", "metrics_token"):
             text = getattr(self, name).get_secret_value()
@@ -313,6 +377,8 @@ def load_settings(
         if environment is None:
             return Settings(_env_file=env_file, **instead)
         return Settings.model_validate({k.lower(): v for k, v in environment.items() if k.lower() in Settings.model_fields and v != ""} | dict(instead))
+    except UnicodeDecodeError:
+        raise ConfigurationError(f"The file {env_file} is not UTF-8. Save it again as UTF-8.") from None
     except ValidationError as error:
         raise ConfigurationError("\n".join(_sentence(line) for line in error.errors(include_url=False, include_input=False))) from None
 

@@ -151,6 +151,7 @@ def test_the_servers_own_lines_are_json_on_standard_error(tmp_path: Path) -> Non
 
 def test_the_printed_address_has_the_port_that_is_served() -> None:
     assert own_address(load_settings({"PORT": "9123"}, None)) == "http://localhost:9123"
+    assert own_address(load_settings({"PUBLIC_URL": "http://[::1]:8080", "PORT": "9123"}, None)) == "http://[::1]:9123"
     assert own_address(load_settings({"PUBLIC_URL": "http://localhost:8080"}, None)) == "http://localhost:8080"
 
 

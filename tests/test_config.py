@@ -4,11 +4,11 @@ import ast
 import re
 from base64 import b64encode, urlsafe_b64encode
 from pathlib import Path
-from secrets import token_bytes, token_hex
+from secrets import token_bytes, token_hex, token_urlsafe
 
 import pytest
 
-from orderdesk_app.config import Settings, decode_key, is_loopback, load_settings
+from orderdesk_app.config import Settings, decode_key, is_loopback, is_published, load_settings
 from orderdesk_app.errors import ConfigurationError
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -26,6 +26,15 @@ WRONG = {
         "https://user:pw@example.com",
         "http://localhost/?a=1",
         "http://localhost:8080/orders",
+        "https://o exa.com",
+        "https://o.example.com\\x",
+        "https://*.example.com",
+        "https://a,b",
+        "https://o.example.com:0",
+        "https://bücher.example",
+        "https://:pw@host",
+        "http://127.1:8080",
+        "http://[fe80::1%eth0]",
     ],
     "DATABASE_URL": ["mysql://x", "app.db"],
     "LOG_LEVEL": ["LOUD"],
@@ -137,6 +146,18 @@ def test_production_starts_with_a_key_and_an_https_address() -> None:
         ({"SESSION_COOKIE_SECURE": "false"}, "SESSION_COOKIE_SECURE"),
         ({"PUBLIC_URL": "http://orders.example.com"}, "SESSION_COOKIE_SECURE"),
         ({"ADMIN_MASTER_KEY": "dev-admin-master-key-change-in-production"}, "ADMIN_MASTER_KEY"),
+        ({"ADMIN_MASTER_KEY": "change_me_change_me_change_me_change_me"}, "ADMIN_MASTER_KEY"),
+        ({"ADMIN_MASTER_KEY": "dev_admin_master_key_change_in_production"}, "ADMIN_MASTER_KEY"),
+        ({"ADMIN_MASTER_KEY": "DEV-ADMIN-MASTER-KEY-CHANGE-IN-PRODUCTION"}, "ADMIN_MASTER_KEY"),
+        ({"MCP_KMS_KEY": "your_super_secret_kms_key_change_in_production_x"}, "MCP_KMS_KEY"),
+        ({"MCP_KMS_KEY": "DEV-KEY-CHANGE-ME-IN-PRODUCTION-PLEASE-0000"}, "MCP_KMS_KEY"),
+        ({"MCP_KMS_KEY": b64encode(bytes(range(32))).decode()}, "MCP_KMS_KEY"),
+        ({"MCP_KMS_KEY": bytes(range(32)).hex()}, "MCP_KMS_KEY"),
+        ({"MCP_KMS_KEY": "0123456789abcdef" * 4}, "MCP_KMS_KEY"),
+        ({"MCP_KMS_KEY": "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"}, "MCP_KMS_KEY"),
+        ({"JWT_SECRET_KEY": "your_super_secret_jwt_key_change_in_production"}, "JWT_SECRET_KEY"),
+        ({"JWT_SECRET_KEY": "SuperSecretJwtKeyChangeMe0123456789"}, "JWT_SECRET_KEY"),
+        ({"METRICS_TOKEN": "change_me_change_me_change_me_change_me"}, "METRICS_TOKEN"),
     ],
 )
 def test_production_refuses_what_belongs_to_development_and_says_which(changed: dict[str, str], named: str) -> None:
@@ -149,6 +170,12 @@ def test_production_refuses_what_belongs_to_development_and_says_which(changed: 
 def test_production_takes_keys_of_chance() -> None:
     for _ in range(50):
         load_settings({**PRODUCTION, "MCP_KMS_KEY": b64encode(token_bytes(32)).decode(), "JWT_SECRET_KEY": token_hex(32), "METRICS_TOKEN": token_hex(32)})
+
+
+def test_chance_is_never_taken_for_words_or_a_pattern() -> None:
+    keys = [make(32) for make in (token_hex, token_urlsafe, lambda size: b64encode(token_bytes(size)).decode()) for _ in range(5_000)]
+
+    assert [key for key in keys if is_published(key)] == []
 
 
 def test_an_insecure_cookie_is_allowed_where_only_this_machine_is_reached() -> None:
@@ -165,10 +192,12 @@ def test_an_insecure_cookie_is_allowed_where_only_this_machine_is_reached() -> N
         ("https://orders.example.com:8443", "https://orders.example.com:8443"),
         ("HTTP://LOCALHOST:80", "http://localhost"),
         ("http://[::1]:8080", "http://[::1]:8080"),
+        ("https://orders.example.com.", "https://orders.example.com"),
+        ("http://order_desk:8080", "http://order_desk:8080"),
     ],
 )
 def test_the_public_address_is_read_as_browsers_write_it(typed: str, meant: str) -> None:
-    assert load_settings({**PRODUCTION, "PUBLIC_URL": typed}).public_url == meant
+    assert load_settings({**PRODUCTION, "SESSION_COOKIE_SECURE": "true", "PUBLIC_URL": typed}).public_url == meant
 
 
 @pytest.mark.parametrize("address", ["https://orders.example.com", "http://192.168.1.4:8080"])
@@ -218,6 +247,7 @@ def test_an_empty_value_is_none() -> None:
 
 def test_the_public_address_follows_the_port() -> None:
     assert load_settings({"PORT": "9090"}).public_url == "http://localhost:9090"
+    assert load_settings({"PORT": " 9090 "}).public_url == "http://localhost:9090"
     assert load_settings({"PORT": "9090", "PUBLIC_URL": "http://localhost:1234/"}).public_url == "http://localhost:1234"
 
 
@@ -232,8 +262,22 @@ def test_a_dotenv_file_is_read_and_the_environment_wins(tmp_path: Path, monkeypa
     assert (settings.port, settings.rate_limit_rpm, settings.public_url) == (9191, 8, "http://localhost:9191")
 
 
+def test_a_dotenv_file_is_taken_as_it_stands(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / ".env").write_bytes(b"\xef\xbb\xbfDATABASE_URL=postgresql://me:pa${HOME}ss@db/x\n")
+    monkeypatch.delenv("DATABASE_URL", raising=False)
+
+    assert load_settings(env_file=tmp_path / ".env").database_url.get_secret_value() == "postgresql://me:pa${HOME}ss@db/x"
+
+
+def test_a_dotenv_file_in_another_encoding_stops_the_start(tmp_path: Path) -> None:
+    (tmp_path / ".env").write_bytes(b"X=\xe9\n")
+
+    with pytest.raises(ConfigurationError, match="is not UTF-8. Save it again as UTF-8"):
+        load_settings(env_file=tmp_path / ".env")
+
+
 def test_settings_print_no_secret() -> None:
-    settings = load_settings({"ADMIN_MASTER_KEY": "a1b2c3d4" * 8, "DATABASE_URL": "postgresql://me:pass-word-1@db/x", "METRICS_TOKEN": "metrics-token-1"})
+    settings = load_settings({"ADMIN_MASTER_KEY": "a1b2c3d4Kq7ZtR0xWvYm5nLsHj9GfB2e", "DATABASE_URL": "postgresql://me:pass-word-1@db/x", "METRICS_TOKEN": "metrics-token-1"})
 
     for told in (repr(settings), str(settings)):
         for secret in ("a1b2c3d4", "pass-word-1", "metrics-token-1"):
