@@ -18,6 +18,7 @@ from orderdesk_app.routes import all_routes, health, metrics
 from orderdesk_app.routes.front import Front
 from orderdesk_app.routes.headers import SecurityHeaders
 from orderdesk_app.routes.pages import PageGate
+from orderdesk_app.routes.sockets import Sockets
 from orderdesk_app.services.sessions import COOKIE
 
 
@@ -33,10 +34,12 @@ def create_app(settings: Settings | None = None) -> ASGIApp:
         frontend.make_ready(settings)
         # The web framework is loaded only where it is served; building its app twice in a process fails.
         from orderdesk_app.orderdesk_app import app as reflex_app
+        from orderdesk_app.states.guard import forget_strangers
 
         hashes = frontend.script_hashes()
         routes += all_routes()
-        web = PageGate(reflex_app(), pages=frontend.pages(), is_signed_in=_is_signed_in)
+        sockets = Sockets(reflex_app(), is_signed_in=_is_signed_in, on_close=lambda: forget_strangers(reflex_app))
+        web = PageGate(sockets, pages=frontend.pages(), is_signed_in=_is_signed_in)
         configure_logging(settings.log_level)  # it brought handlers of its own, which write what browsers send
     front = Front(
         App(settings, routes, web),

@@ -3,6 +3,7 @@
 import time
 from collections import OrderedDict
 from collections.abc import Callable
+from ipaddress import IPv6Address, IPv6Network, ip_address
 from math import ceil
 
 from orderdesk_app.errors import RateLimited
@@ -12,16 +13,36 @@ _MOST_KEYS = 100_000
 _DUST = 1e-6  # what sums of fractions may lack of a whole token
 
 
-class Limit:
-    """A bucket a key: `burst` tokens, `per_minute` more each minute. Keys that stand full are forgotten first."""
+def network_of(address: str) -> str:
+    """Who is behind an address: of an IPv6 one its first half, as every line is given a whole /64 (RFC 6177)."""
+    try:
+        found = ip_address(address)
+    except ValueError:
+        return address
+    if not isinstance(found, IPv6Address):
+        return str(found)
+    return str(found.ipv4_mapped or IPv6Network((int(found), 64), strict=False))
 
-    def __init__(self, name: str, *, per_minute: float, burst: float, words: str, clock: Callable[[], float] = time.monotonic) -> None:
-        self._name, self._rate, self._burst, self._words, self._clock = name, per_minute / 60, burst, words, clock
+
+class Limit:
+    """A bucket a key: `burst` tokens, `per_minute` more each minute. Keys that stand full are forgotten first. `shared_by` names the keys that have one together."""
+
+    def __init__(
+        self,
+        name: str,
+        *,
+        per_minute: float,
+        burst: float,
+        words: str,
+        clock: Callable[[], float] = time.monotonic,
+        shared_by: Callable[[str], str] = str,
+    ) -> None:
+        self._name, self._rate, self._burst, self._words, self._clock, self._shared_by = name, per_minute / 60, burst, words, clock, shared_by
         self._buckets: OrderedDict[str, tuple[float, float]] = OrderedDict()
 
     def spend(self, key: str, cost: float = 1) -> None:
         """Take `cost` tokens. Raises RateLimited with `retry_after` seconds; a refused call costs nothing."""
-        now = self._clock()
+        now, key = self._clock(), self._shared_by(key)
         tokens, then = self._buckets.get(key, (self._burst, now))
         tokens = min(self._burst, tokens + (now - then) * self._rate)
         if tokens < cost - _DUST:
@@ -39,6 +60,7 @@ class Limit:
 
     def give_back(self, key: str, cost: float = 1) -> None:
         """A try that should not have counted."""
+        key = self._shared_by(key)
         if key in self._buckets:
             tokens, then = self._buckets[key]
             self._buckets[key] = (min(self._burst, tokens + cost), then)
@@ -49,5 +71,5 @@ class Limits:
 
     def __init__(self, *, rpm: int, login: int, console: int, clock: Callable[[], float] = time.monotonic) -> None:
         self.tools = Limit("tools", per_minute=rpm, burst=rpm * 2, words=f"This account may make {rpm} calls a minute.", clock=clock)
-        self.sign_in = Limit("sign_in", per_minute=login, burst=login, words="Too many sign-in tries from this address.", clock=clock)
+        self.sign_in = Limit("sign_in", per_minute=login, burst=login, words="Too many sign-in tries from this address.", clock=clock, shared_by=network_of)
         self.console = Limit("console", per_minute=console, burst=console, words=f"The console runs {console} calls a minute.", clock=clock)

@@ -7,6 +7,7 @@ from typing import Any, Final
 
 import reflex as rx
 from reflex.event import Event
+from reflex.istate.manager.memory import StateManagerMemory
 from reflex.middleware.middleware import Middleware
 from reflex.state import BaseState, State, StateUpdate
 from reflex_base.registry import RegistrationContext
@@ -29,6 +30,7 @@ FRAMEWORK: Final = HYDRATE | {
     f"{_STATE}.reflex___state____update_vars_internal_state.update_vars_internal",
     f"{_STATE}.reflex___state____frontend_event_exception_state.handle_frontend_exception",
 }
+_PERSON: Final = Person.get_full_name().split(".")[1:]
 
 
 class Guard(Middleware):
@@ -36,6 +38,7 @@ class Guard(Middleware):
 
     async def preprocess(self, app: Any, state: BaseState, event: Event) -> StateUpdate | None:
         """None lets the handler run; an update stands in its place."""
+        event.payload.update(without_zeros(event.payload))
         root = state._get_root_state()
         user = await wiring.current().sessions.resume(cookie_in(root.router.headers.cookie, COOKIE))
         person = await self._bind(root, user)
@@ -82,6 +85,27 @@ def _back_by_signing_in(root: BaseState) -> str:
     """A tab that sends events had a page, so its session has ended meanwhile."""
     url = root.router.url
     return sign_in_address(f"{url.path}?{url.query}" if url.query else url.path, error="ended")
+
+
+def without_zeros(value: Any) -> Any:
+    """The same with U+FFFD for each zero character, as HTML reads it: Postgres takes none, and SQLite would find what another wrote."""
+    if isinstance(value, str):
+        return value.replace("\0", "\ufffd")
+    if isinstance(value, dict):
+        return {without_zeros(name): without_zeros(part) for name, part in value.items()}
+    return [without_zeros(part) for part in value] if isinstance(value, list) else value
+
+
+def forget_strangers(app: rx.App) -> None:
+    """Drops the states of tabs that are gone and that nobody was signed in on. Reflex itself keeps every state for an hour: tabs of people come back."""
+    manager, namespace = app.state_manager, app.event_namespace
+    assert isinstance(manager, StateManagerMemory), "rxconfig.py says so"
+    assert namespace is not None, "it has a state"
+    for tab, (_, token) in list(manager._token_expires_at.items()):
+        state, lock = manager.states.get(tab), manager._states_locks.get(token.lock_key)
+        is_busy = tab in namespace.token_to_sid or (lock is not None and lock.locked())
+        if not is_busy and (state is None or not state.get_substate([_STATE, *_PERSON])._session):
+            manager._purge_token(token)
 
 
 def _nothing() -> StateUpdate:

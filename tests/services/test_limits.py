@@ -142,3 +142,13 @@ def test_refusals_are_counted(limits: Limits, name: str) -> None:
     spent(getattr(limits, name))
 
     assert counted("rate_limited", limit=name) == before + 1
+
+
+def test_who_has_a_whole_network_of_addresses_is_one_of_whom_tries_are_counted(limits: Limits) -> None:
+    def tries(addresses: list[str]) -> int:
+        return sum(spent(limits.sign_in, address) for address in addresses)
+
+    assert tries([f"2001:db8:0:1::{number:x}" for number in range(1, 1001)]) == 5
+    assert tries(["2001:db8:0:2::1"]) == 5
+    assert tries(["192.0.2.1", "::ffff:192.0.2.1"]) == 5
+    assert tries(["192.0.2.2"]) == 5

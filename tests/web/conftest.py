@@ -11,6 +11,7 @@ from orderdesk_app.config import load_settings
 from orderdesk_app.context import Role
 from orderdesk_app.db.migrate import upgrade
 from orderdesk_app.frontend import MOUNTS, reflex_environment
+from orderdesk_app.routes import sockets
 from orderdesk_app.server import create_app
 from tests.web.visitors import ORIGIN, Visitor, Web
 
@@ -24,7 +25,11 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Web]:
     limits = {"WEBUI_RATE_LIMIT_LOGIN": "10000", "WEBUI_RATE_LIMIT_API_CONSOLE": "10000", "RATE_LIMIT_RPM": "100000"}
     settings = load_settings({"DATABASE_URL": url, **limits}, None)
     os.environ.update({**reflex_environment(settings), MOUNTS: "false"})  # no build is needed here
-    with TestClient(create_app(settings), base_url=ORIGIN, follow_redirects=False) as client:
+    with pytest.MonkeyPatch.context() as patched:
+        for name in ("NEW_A_MINUTE", "NEW_A_MINUTE_OF_ONE"):
+            patched.setattr(sockets, name, 1_000_000)  # all visitors come from one address
+        app = create_app(settings)
+    with TestClient(app, base_url=ORIGIN, follow_redirects=False) as client:
         yield Web(client, wiring.current())
 
 

@@ -1,5 +1,6 @@
 """Every event that a browser can send, sent raw: what the page shows is no protection."""
 
+import importlib
 from typing import Any
 
 import pytest
@@ -8,7 +9,7 @@ from reflex_base.registry import RegistrationContext
 from starlette.websockets import WebSocketDisconnect
 
 from orderdesk_app.context import Role
-from orderdesk_app.states.guard import FRAMEWORK
+from orderdesk_app.states.guard import FRAMEWORK, forget_strangers, without_zeros
 from orderdesk_app.states.person import ACT, Person, act, requires
 from tests.web.visitors import STATE, Tab, Visitor, Web, handler_named, our_handlers
 from tests.worlds import counted
@@ -149,6 +150,22 @@ def test_a_tab_that_another_session_takes_over_shows_nothing_of_the_first(ada: V
         assert taken.vars["settings_state.loaded"] is False
 
 
+def test_a_strangers_tab_is_forgotten_when_it_closes_and_a_persons_is_kept(web: Web, ada: Visitor) -> None:
+    app = importlib.import_module("orderdesk_app.orderdesk_app").app  # as the server does: it can be built once
+    with ada.tab("a-persons-tab") as tab, Tab(web, "", "a-strangers-tab") as strangers:
+        for each in (tab, strangers):
+            each.send(f"{STATE}.hydrate")
+    for token, sid in list(app.event_namespace.token_to_sid.items()):  # a test's client does not wait until Reflex has taken its leave
+        web.do(app.event_namespace._token_manager.disconnect_token, token, sid)
+
+    with Tab(web, "", "an-open-tab") as other:
+        other.send(f"{STATE}.hydrate")
+        forget_strangers(app)
+
+        assert {"a-persons-tab", "an-open-tab"} <= set(app.state_manager.states)
+        assert "a-strangers-tab" not in app.state_manager.states
+
+
 def test_the_cookie_is_in_nothing_that_the_browser_gets(ada: Visitor) -> None:
     with ada.tab() as tab:
         tab.send(f"{STATE}.hydrate")
@@ -187,6 +204,15 @@ def test_nonsense_from_outside_breaks_nothing(ada: Visitor) -> None:
 
     assert tab.vars["home_state.loaded"] is True
     assert "Traceback" not in tab.seen
+
+
+def test_a_zero_character_in_an_id_is_an_unknown_id(ada: Visitor) -> None:
+    with ada.tab() as tab:
+        tab.act("console_state.open_call", call_id="\0")
+
+    (notice,) = tab.vars["person.notices"]
+    assert "on our side" not in notice["text"]
+    assert without_zeros({"a": ["\0b", {"c": "\0"}], "d": 1}) == {"a": ["\ufffdb", {"c": "\ufffd"}], "d": 1}
 
 
 def test_the_newest_three_notices_stand_and_can_be_closed(ada: Visitor) -> None:
