@@ -96,7 +96,7 @@ class Keys:
             scopes=sorted(scope.value for scope in scopes),
         )
         async with self._database.write() as session:
-            await self._database.alone(session, f"keys:{actor.tenant_id}")
+            await self.hold(session, actor.tenant_id)
             working = owned(actor, Credential).where(col(Credential.revoked_at).is_(None)).subquery()
             if (await session.exec(select(func.count()).select_from(working))).one() >= _MOST_KEYS:
                 raise Conflict(f"An account has at most {_MOST_KEYS} keys. Revoke one that is no longer used.")
@@ -127,7 +127,7 @@ class Keys:
         hashed = await self.hashed(key)
         moment = now()
         async with self._database.write() as session:
-            await self._database.alone(session, f"keys:{actor.tenant_id}")
+            await self.hold(session, actor.tenant_id)
             active: StoreRowId | None = None
             question = owned(actor, Credential).where(Credential.kind == MASTER, col(Credential.revoked_at).is_(None))
             for row in (await session.exec(question)).all():
@@ -174,6 +174,15 @@ class Keys:
             scopes=ALL_SCOPES if row.kind == MASTER else frozenset(_scopes(row)),
             active_store_id=StoreRowId(row.active_store_id) if row.active_store_id else None,
         )
+
+    async def hold(self, session: AsyncSession, tenant_id: TenantId) -> None:
+        """Inside a write: no key of the account is made or rotated, and nobody signs in to it, until it ends."""
+        await self._database.alone(session, f"keys:{tenant_id}")
+
+    async def is_working(self, session: AsyncSession, credential_id: str) -> bool:
+        """Whether the key is still in force, inside a write that holds the account's keys."""
+        question = select(Credential.id).where(Credential.id == credential_id, col(Credential.revoked_at).is_(None))
+        return (await session.exec(question)).one_or_none() is not None
 
     async def hashed(self, key: Secret) -> HashedKey:
         return HashedKey(self._digest(key.reveal()), await self._passwords.hash(key), hint(key))

@@ -62,7 +62,15 @@ class SignIn:
     async def with_key(self, key: Secret, *, address: str, user_agent: str) -> str:
         """Signs in with a master key; returns the cookie's value. Raises SignInFailed, or RateLimited for the address."""
         found = await self.check_key(key, by=Actor(NOBODY, via=Via.WEB, address=address))
-        cookie = await self._sessions.start(found.tenant_id, credential_id=found.credential_id, address=address, user_agent=user_agent)
+        async with self._database.write() as session:
+            # bcrypt took its time: a key that was rotated meanwhile opens no session that the rotation has not seen.
+            await self._keys.hold(session, found.tenant_id)
+            still_works = await self._keys.is_working(session, found.credential_id)
+            if still_works:
+                cookie = await self._sessions.begin(session, found.tenant_id, credential_id=found.credential_id, address=address, user_agent=user_agent)
+        if not still_works:
+            await self._write_down(found.tenant_id, "sign_in.key", address, outcome=SignInFailed.code)
+            raise SignInFailed(_UNKNOWN_KEY, field="master_key")
         await self._write_down(found.tenant_id, "sign_in.key", address, credential_id=found.credential_id)
         return cookie
 
@@ -78,7 +86,7 @@ class SignIn:
         await self._write_down(by.tenant_id, "sign_in.key", by.address, outcome=SignInFailed.code, actor=by)
         if found is not None:
             raise SignInFailed("This is an access key, which is for agents. Sign in with the account's master key, or with a sign-in link.", field="master_key")
-        raise SignInFailed("This master key is not known here. Copy it again, whole, or sign in with a sign-in link.", field="master_key")
+        raise SignInFailed(_UNKNOWN_KEY, field="master_key")
 
     async def write_down_key(self, actor: Actor) -> None:
         """Commits the row of an agent's sign-in: `actor` showed a good key just now (over HTTP or stdio)."""
@@ -110,7 +118,10 @@ class SignIn:
         self._limit.check(address)
         try:
             secret = self._secret(token)
+            async with self._database.read() as session:
+                link, _ = await self._good_link(session, secret)
             async with self._database.write() as session:
+                await self._keys.hold(session, link.tenant_id)
                 tenant_id = await self._use_up(session, secret)
                 cookie = await self._sessions.begin(session, tenant_id, credential_id=None, address=address, user_agent=user_agent)
         except (AuthFailed, NotFound) as error:
@@ -172,6 +183,7 @@ class SignIn:
             await self._audit.record(Entry(actor=actor, action=action, outcome=outcome))
 
 
+_UNKNOWN_KEY = "This master key is not known here. Copy it again, whole, or sign in with a sign-in link."
 _NEW_ONE = "Ask for a new one: whoever runs this installation makes it with `orderdesk signin-link`."
 _UNKNOWN = f"This sign-in link is not known here. Copy it again, whole. {_NEW_ONE}"
 _USED = f"This sign-in link was used before; each works once. {_NEW_ONE}"

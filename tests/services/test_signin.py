@@ -139,6 +139,36 @@ async def test_of_many_guesses_at_once_no_more_are_looked_at_than_there_are_trie
     assert [type(result) for result in results] == [SignInFailed] * 3 + [RateLimited] * 18
 
 
+async def test_a_key_that_is_rotated_while_it_is_checked_opens_no_session(sign_in, keys, tenant, trail, monkeypatch):
+    check = sign_in.check_key
+
+    async def check_slowly(key, *, by):
+        found = await check(key, by=by)
+        await keys.rotate_master(tenant.actor)
+        return found
+
+    monkeypatch.setattr(sign_in, "check_key", check_slowly)
+
+    with pytest.raises(SignInFailed, match="not known here"):
+        await sign_in.with_key(tenant.master_key, **BROWSER)
+
+    assert [entry.outcome for entry in trail.entries] == ["AUTH_ERROR"]
+
+
+async def test_nobody_is_signed_in_by_an_old_key_or_link_after_a_rotation(sign_in, sessions, keys, tenant):
+    link = (await sign_in.make_link(tenant.view.id)).reveal()
+
+    *cookies, _ = await asyncio.gather(
+        *(sign_in.with_key(tenant.master_key, **BROWSER) for _ in range(5)),
+        sign_in.use_link(link, **BROWSER),
+        keys.rotate_master(tenant.actor),
+        return_exceptions=True,
+    )
+
+    alive = [await sessions.resume(cookie) for cookie in cookies if isinstance(cookie, str)]
+    assert [user for user in alive if user is not None] == []
+
+
 async def test_a_link_tells_whose_it_is_and_works_once(sign_in, sessions, two_tenants, trail):
     _, bert = two_tenants
     token = (await sign_in.make_link(bert.view.id)).reveal()
