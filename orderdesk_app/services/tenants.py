@@ -1,5 +1,6 @@
 """Accounts: the first start makes the admin's, and everybody sees their own."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -8,10 +9,11 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 
 from orderdesk_app.context import Actor, Role, Secret, TenantId, now
 from orderdesk_app.db.engine import Database
+from orderdesk_app.db.keys import Credential
 from orderdesk_app.db.tenants import Tenant
 from orderdesk_app.errors import ConfigurationError, NotFound, ValidationFailed
 from orderdesk_app.security.tokens import could_be_key, new_master_key
-from orderdesk_app.services.keys import Keys
+from orderdesk_app.services.keys import MASTER, Keys
 
 ADMIN_NAME = "Admin"
 _LONGEST_NAME = 80
@@ -39,31 +41,43 @@ class Tenants:
         self._database, self._keys = database, keys
 
     async def ensure_admin(self, *, master_key: Secret | None, has_webui: bool) -> FirstStart:
-        """The admin account. The first start makes it, with `master_key` (ADMIN_MASTER_KEY) where there is one; later starts never change its key.
+        """The admin account. The first start makes it; an admin who has never had a master key gets `master_key` (ADMIN_MASTER_KEY). A key that was made once is never changed here.
 
-        Raises ConfigurationError when it has to be made and nobody could get a key: no web UI to make one in, and none given.
+        Raises ConfigurationError when nobody could sign in: no web UI to make a key in, none given, and none that works.
         """
         async with self._database.read() as session:
             admin = await self._admin(session)
-        if admin is not None:
-            return FirstStart(admin.id, is_first=False)
+            keys = await self._keys_of(session, admin)
+        had_master = any(key.kind == MASTER for key in keys)
+        if admin is not None and (had_master or not master_key):
+            if has_webui or any(key.revoked_at is None for key in keys):
+                return FirstStart(admin.id, is_first=False)
+            if had_master:
+                raise ConfigurationError(
+                    "ENABLE_WEBUI: no key of the admin account works any more, and without the web UI nobody can make one. Example: ENABLE_WEBUI=true"
+                )
         if not master_key and not has_webui:
             raise ConfigurationError(
-                "ADMIN_MASTER_KEY: the first start without the web UI needs one, as nobody could get a key otherwise. "
+                "ADMIN_MASTER_KEY: a start without the web UI needs one while the admin account has no key, as nobody could get one otherwise. "
                 "Example: ADMIN_MASTER_KEY=<64 random characters, output of: openssl rand -hex 32>, or ENABLE_WEBUI=true"
             )
         hashed = await self._keys.hashed(master_key) if master_key else None
         async with self._database.write() as session:
             await self._database.alone(session, "first start")
             admin = await self._admin(session)  # another process may have been first
-            if admin is not None:
-                return FirstStart(admin.id, is_first=False)
-            admin = Tenant(name=ADMIN_NAME, role=Role.ADMIN.value)
-            session.add(admin)
-            await session.flush()
-            if hashed is not None:
+            is_first = admin is None
+            if admin is None:
+                admin = Tenant(name=ADMIN_NAME, role=Role.ADMIN.value)
+                session.add(admin)
+                await session.flush()
+            await self._keys.hold(session, admin.id)
+            if hashed is not None and not any(key.kind == MASTER for key in await self._keys_of(session, admin)):
                 await self._keys.add_master(session, admin.id, hashed)
-            return FirstStart(admin.id, is_first=True)
+            return FirstStart(admin.id, is_first=is_first)
+
+    async def _keys_of(self, session: AsyncSession, tenant: Tenant | None) -> Sequence[Credential]:
+        """All that the account has ever had."""
+        return [] if tenant is None else (await session.exec(select(Credential).where(Credential.tenant_id == tenant.id))).all()
 
     async def get(self, actor: Actor) -> TenantView:
         """The actor's own account. Raises NotFound when it is gone."""

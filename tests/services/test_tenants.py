@@ -46,6 +46,18 @@ async def test_a_first_start_in_which_nobody_could_get_a_key_is_refused(tenants)
         await tenants.ensure_admin(master_key=None, has_webui=False)
 
     assert (await tenants.ensure_admin(master_key=None, has_webui=True)).is_first
+    with pytest.raises(ConfigurationError, match="ADMIN_MASTER_KEY"):
+        await tenants.ensure_admin(master_key=None, has_webui=False)
+
+
+async def test_an_admin_who_never_had_a_master_key_gets_the_one_that_is_set(tenants, keys):
+    first = await tenants.ensure_admin(master_key=None, has_webui=True)
+    key = new_master_key()
+
+    later = await tenants.ensure_admin(master_key=key, has_webui=False)
+
+    assert (later.tenant_id, later.is_first) == (first.tenant_id, False)
+    assert (await keys.find(key.reveal())).tenant_id == first.tenant_id
     assert not (await tenants.ensure_admin(master_key=None, has_webui=False)).is_first
 
 
