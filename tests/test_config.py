@@ -272,12 +272,14 @@ def test_a_dotenv_file_is_taken_as_it_stands(tmp_path: Path, monkeypatch: pytest
 def test_a_dotenv_file_in_another_encoding_stops_the_start(tmp_path: Path) -> None:
     (tmp_path / ".env").write_bytes(b"X=\xe9\n")
 
-    with pytest.raises(ConfigurationError, match="is not UTF-8. Save it again as UTF-8"):
+    with pytest.raises(ConfigurationError, match=r"is not UTF-8\. Save it again as UTF-8"):
         load_settings(env_file=tmp_path / ".env")
 
 
 def test_settings_print_no_secret() -> None:
-    settings = load_settings({"ADMIN_MASTER_KEY": "a1b2c3d4Kq7ZtR0xWvYm5nLsHj9GfB2e", "DATABASE_URL": "postgresql://me:pass-word-1@db/x", "METRICS_TOKEN": "metrics-token-1"})
+    settings = load_settings(
+        {"ADMIN_MASTER_KEY": "a1b2c3d4Kq7ZtR0xWvYm5nLsHj9GfB2e", "DATABASE_URL": "postgresql://me:pass-word-1@db/x", "METRICS_TOKEN": "metrics-token-1"}
+    )
 
     for told in (repr(settings), str(settings)):
         for secret in ("a1b2c3d4", "pass-word-1", "metrics-token-1"):

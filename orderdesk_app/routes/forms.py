@@ -10,7 +10,7 @@ from starlette.responses import RedirectResponse, Response
 
 from orderdesk_app import wiring
 from orderdesk_app.context import current_request
-from orderdesk_app.errors import BodyTooLarge, OrderDeskAgentsError, PermissionDenied
+from orderdesk_app.errors import BodyTooLarge, OrderDeskAgentsError, PermissionDenied, ValidationFailed
 from orderdesk_app.observability import ERRORS, log
 from orderdesk_app.routes.front import ADDRESS
 from orderdesk_app.routes.plain import error_page
@@ -32,7 +32,7 @@ def own_form(endpoint: Callable[[Request, Form], Awaitable[Response]]) -> Endpoi
     @wraps(endpoint)
     async def checked(request: Request) -> Response:
         try:
-            if not _is_from_us(request):
+            if not is_from_us(request.headers.get("origin", ""), request.headers.get("host", "")):
                 raise PermissionDenied(
                     "This form came from another address than this server's own. Open the page by the address in PUBLIC_URL and send it again."
                 )
@@ -122,10 +122,14 @@ def user_agent(request: Request) -> str:
     return request.headers.get("user-agent", "")[:200]
 
 
-def _is_from_us(request: Request) -> bool:
-    # Every browser sends Origin with a POST; front.py has already refused origins that are not PUBLIC_URL's.
-    origin = request.headers.get("origin", "")
-    return bool(origin) and urlsplit(origin).netloc == request.headers.get("host")
+def is_from_us(origin: str, host: str) -> bool:
+    """Whether a form's Origin is the Host it was sent to. Every browser sends both with a POST; front.py has already refused what is not PUBLIC_URL's."""
+    try:
+        page, here = urlsplit(origin), urlsplit(f"//{host}")
+        implied = 443 if page.scheme == "https" else 80
+        return bool(page.hostname) and (page.hostname, page.port or implied) == (here.hostname, here.port or implied)
+    except ValueError:
+        return False
 
 
 async def _read(request: Request) -> Form:
@@ -139,6 +143,8 @@ async def _read(request: Request) -> Form:
         raise BodyTooLarge(f"This form did not arrive within {_SECONDS:.0f} seconds. Send it again.") from None
     except ValueError as error:
         raise BodyTooLarge("This form could not be read.") from error
+    if any("\0" in part for pair in pairs for part in pair):
+        raise ValidationFailed("This form holds a zero character, which no field takes. Type it again.")
     form: dict[str, str] = {}
     for name, value in pairs:
         form[name] = f"{form[name]},{value}" if name in form else value  # boxes of one name

@@ -8,6 +8,7 @@ from starlette.requests import Request
 from starlette.types import Message
 
 from orderdesk_app.routes import forms
+from orderdesk_app.routes.forms import is_from_us
 from orderdesk_app.routes.sign_in import with_key
 from orderdesk_app.services.sessions import COOKIE
 from tests.web.visitors import ORIGIN, Visitor, Web
@@ -105,6 +106,41 @@ def test_a_form_of_another_site_is_refused(ada: Visitor, origin: str | None) -> 
 
     assert answer.status_code == 403
     assert "set-cookie" not in answer.headers
+
+
+@pytest.mark.parametrize(
+    ("host", "origin"),
+    [
+        ("o.example.com:443", "https://o.example.com"),
+        ("o.example.com", "https://o.example.com:443"),
+        ("O.example.com", "https://o.example.com"),
+        ("localhost:80", "http://localhost"),
+        ("[::1]:8080", "http://[::1]:8080"),
+    ],
+)
+def test_an_origin_with_and_without_the_port_that_its_scheme_implies_is_one(host: str, origin: str) -> None:
+    assert is_from_us(origin, host)
+
+
+@pytest.mark.parametrize(
+    ("host", "origin"),
+    [
+        ("o.example.com:443", "http://o.example.com"),
+        ("o.example.com", "https://o.example.com:8443"),
+        ("o.example.com", ""),
+        ("", ""),
+        ("o.example.com:x", "null"),
+    ],
+)
+def test_an_origin_of_another_port_or_host_is_another(host: str, origin: str) -> None:
+    assert not is_from_us(origin, host)
+
+
+def test_a_zero_character_in_a_form_is_refused_in_words(ada: Visitor) -> None:
+    answer = ada.post("/settings/keys/revoke", key_id="\0")
+
+    assert answer.status_code == 400
+    assert "zero character" in answer.text
 
 
 def test_a_link_shows_whom_it_signs_in_and_is_not_used_up_by_looking(ada: Visitor) -> None:
