@@ -18,7 +18,7 @@ from typing import Any
 
 import aiosqlite
 import psycopg
-from psycopg.conninfo import conninfo_to_dict, make_conninfo
+from psycopg.conninfo import conninfo_to_dict, make_conninfo, timeout_from_conninfo
 from sqlalchemy import URL, event, text
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
@@ -55,9 +55,10 @@ def postgres_conninfo(url: str) -> str:
     """The address as libpq reads it (every form it knows), with our name and a time limit for connecting. Raises ConfigurationError."""
     try:
         known = conninfo_to_dict(url)
+        timeout_from_conninfo(known)  # libpq itself looks at it when it connects
         defaults: dict[str, str | int | None] = {"connect_timeout": 10, "application_name": "orderdesk"}
         return make_conninfo(url, **{name: value for name, value in defaults.items() if name not in known})
-    except psycopg.Error:
+    except (psycopg.Error, UnicodeError):
         # The driver's words may quote the address, password and all: neither they nor their cause are shown.
         raise ConfigurationError(f"DATABASE_URL: this is no address that Postgres' libpq understands. {_EXAMPLES}") from None
 

@@ -21,6 +21,11 @@ from orderdesk_app.errors import ConfigurationError
 SCRIPTS = Path(orderdesk_app.__file__).resolve().parent.parent / "alembic"
 _LOCK = 6_021_947  # any number, the same for all of ours
 _WAIT_SECONDS = 60.0
+_REFUSALS = {  # by SQLSTATE; what is in force on the server, not a fault of a migration
+    "42501": "its user may not make tables there. Let the database's owner run: GRANT CREATE ON SCHEMA public TO the user of DATABASE_URL",
+    "25006": "this server takes no changes (a standby, or default_transaction_read_only). Use the address of the server that does",
+    "3F000": "no schema to make tables in: the search_path of its user or of the address names none. Example: options=-csearch_path%3Dpublic",
+}
 
 
 def upgrade(url: str) -> None:
@@ -40,6 +45,8 @@ def upgrade(url: str) -> None:
             raise ConfigurationError(f"The migrations are missing: the folder {SCRIPTS} belongs beside the package. Install from the project folder.") from None
         raise ConfigurationError("DATABASE_URL: this database was migrated by a newer release. Start that release, or restore an older backup.") from error
     except DatabaseError as error:
+        if words := _REFUSALS.get(getattr(error.orig, "sqlstate", None) or ""):
+            raise ConfigurationError(f"DATABASE_URL: {words}") from None
         if type(error) not in (OperationalError, DatabaseError):
             raise  # a fault of a migration, not of the address
         if isinstance(error.orig, sqlite3.Error):

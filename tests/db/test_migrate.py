@@ -115,3 +115,21 @@ def test_the_servers_own_words_are_not_shown(postgres):
 
     assert "there_is_no_such_database" not in str(caught.value)
     assert not isinstance(caught.value.__cause__, psycopg.Error)
+
+
+@pytest.mark.parametrize("tail", ["&connect_timeout=abc", "&application_name=\udce9"])
+def test_an_address_that_libpq_cannot_use_is_told_in_words(empty_postgres_url: str, tail: str) -> None:
+    with pytest.raises(ConfigurationError, match="DATABASE_URL: this is no address"):
+        upgrade(empty_postgres_url + tail)
+
+
+@pytest.mark.parametrize(
+    ("option", "words"),
+    [("-c%20default_transaction_read_only%3Don", "takes no changes"), ("-csearch_path%3Dnope", "no schema"), ("-crole%3Dpoor", "may not make tables")],
+)
+def test_a_server_that_lets_us_make_no_tables_is_told_in_words(empty_postgres_url: str, option: str, words: str) -> None:
+    with psycopg.connect(empty_postgres_url, autocommit=True) as connection, contextlib.suppress(psycopg.errors.DuplicateObject):
+        connection.execute("CREATE ROLE poor")
+
+    with pytest.raises(ConfigurationError, match=f"DATABASE_URL: .*{words}"):
+        upgrade(f"{empty_postgres_url}&options={option}")
