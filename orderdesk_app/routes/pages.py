@@ -1,5 +1,6 @@
 """Built pages: nobody who is not signed in loads one, and none needs a slash at its end."""
 
+import re
 from collections.abc import Awaitable, Callable, Mapping
 
 from starlette.requests import HTTPConnection
@@ -9,6 +10,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from orderdesk_app.security.web import own_page, sign_in_address
 from orderdesk_app.services.sessions import COOKIE
 
+_OTHER_NAME = re.compile(r"(?:/index)?\.html(?:\.gz|\.br)?/*$")  # of a built page: its file and the packed twins
 PUBLIC = frozenset({"/sign-in"})
 
 
@@ -20,7 +22,7 @@ class PageGate:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http" and scope["method"] in ("GET", "HEAD"):
-            address = scope["path"].removesuffix("/index.html").rstrip("/") or "/"
+            address = "/" + _OTHER_NAME.sub("", scope["path"]).strip("/")
             built = self._pages.get(address)
             if built is not None:
                 detour = await self._detour(HTTPConnection(scope), address)
@@ -36,6 +38,6 @@ class PageGate:
         if address in PUBLIC and is_signed_in:
             return own_page(connection.query_params.get("next", ""))
         if address in PUBLIC or is_signed_in:
-            return address if connection.url.path.endswith("/index.html") else ""  # in the browser the router knows pages by their address alone
+            return address if _OTHER_NAME.search(connection.scope["path"]) else ""  # in the browser the router knows pages by their address alone
         query = connection.url.query
         return sign_in_address(f"{address}?{query}" if query else address, error="ended" if COOKIE in connection.cookies else "")

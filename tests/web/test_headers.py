@@ -84,14 +84,16 @@ async def test_https_is_kept_where_it_is_served() -> None:
         assert "strict-transport-security" not in (await plain.get("/")).headers
 
 
-@pytest.mark.parametrize("path", ["/", "/stores", "/stores/", "/index.html", "/stores/index.html"])
+@pytest.mark.parametrize(
+    "path", ["/", "//", "/stores", "/stores/", "//stores", "/index.html", "/stores.html", "/stores/index.html", "/stores/index.html.gz", "/stores.html.br"]
+)
 async def test_nobody_loads_a_page_without_signing_in(built: Frontend, path: str) -> None:
     async def nobody(_: HTTPConnection) -> bool:
         return False
 
     async with browser(PageGate(told, pages=built.pages(), is_signed_in=nobody)) as client:
-        page, sign_in, script = await client.get(path), await client.get("/sign-in"), await client.get("/keys.js")
-        ended = await client.get(path, headers={"cookie": f"{COOKIE}=of-a-session-that-ended"})
+        page, sign_in, script = await client.get(f"http://localhost{path}"), await client.get("/sign-in"), await client.get("/keys.js")
+        ended = await client.get(f"http://localhost{path}", headers={"cookie": f"{COOKIE}=of-a-session-that-ended"})
 
     assert page.status_code == 303
     assert page.headers["location"] == ("/sign-in?next=%2Fstores" if "stores" in path else "/sign-in")
@@ -100,18 +102,20 @@ async def test_nobody_loads_a_page_without_signing_in(built: Frontend, path: str
     assert script.text == "/keys.js"
 
 
-@pytest.mark.parametrize(("path", "file"), [("/", "/index.html"), ("/stores", "/stores/index.html"), ("/stores/", "/stores/index.html")])
+@pytest.mark.parametrize(
+    ("path", "file"), [("/", "/index.html"), ("/stores", "/stores/index.html"), ("/stores/", "/stores/index.html"), ("//stores", "/stores/index.html")]
+)
 async def test_who_is_signed_in_gets_the_built_page_without_a_detour(built: Frontend, path: str, file: str) -> None:
     async def somebody(_: HTTPConnection) -> bool:
         return True
 
     async with browser(PageGate(told, pages=built.pages(), is_signed_in=somebody)) as client:
-        answer = await client.get(path)
+        answer = await client.get(f"http://localhost{path}")  # "//x" alone would be another host
 
     assert (answer.status_code, answer.text) == (200, file)
 
 
-@pytest.mark.parametrize(("path", "address"), [("/index.html", "/"), ("/stores/index.html", "/stores")])
+@pytest.mark.parametrize(("path", "address"), [("/index.html", "/"), ("/stores/index.html", "/stores"), ("/stores.html", "/stores")])
 async def test_the_name_of_a_built_file_leads_to_its_page(built: Frontend, path: str, address: str) -> None:
     async def somebody(_: HTTPConnection) -> bool:
         return True
