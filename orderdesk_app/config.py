@@ -113,7 +113,7 @@ def is_published(secret: str) -> bool:
 
     Chance makes such a text less than once in a million keys.
     """
-    if _FOUR_WORDS.search(secret) or _says(secret) or _is_pattern(secret.encode()):
+    if is_words(secret) or _is_pattern(secret.encode()):
         return True
     for decode in (_base64, bytes.fromhex):
         try:
@@ -123,6 +123,11 @@ def is_published(secret: str) -> bool:
         if _is_pattern(plain) or (len(plain) >= 16 and plain.isascii() and plain.decode().isprintable()):
             return True
     return False
+
+
+def is_words(secret: str) -> bool:
+    """Whether a secret speaks, as those do that are printed for everybody ("dev-key-change-in-production")."""
+    return bool(_FOUR_WORDS.search(secret)) or _says(secret)
 
 
 def _base64(text: str) -> bytes:
@@ -308,7 +313,7 @@ class Settings(BaseSettings):
         text = value.get_secret_value()
         if not text:
             return value
-        if is_published(text) or len(text) < 32:
+        if is_words(text) or len(text) < 32:  # for production _production_floor asks for more
             raise ValueError("must be a secret of your own, 32 characters and more (64 URL-safe ones are best)")
         if len(text) > 256 or not text.isascii() or any(c.isspace() for c in text):
             raise ValueError("must be 32 to 256 characters without spaces")
@@ -329,6 +334,8 @@ class Settings(BaseSettings):
         key = self.mcp_kms_key.get_secret_value()
         if is_published(key.strip()):
             raise ValueError("MCP_KMS_KEY: this is a published or development key. Example: MCP_KMS_KEY=$(openssl rand -base64 32)")
+        if self.admin_master_key.get_secret_value() and is_published(self.admin_master_key.get_secret_value()):
+            raise ValueError("ADMIN_MASTER_KEY: this is a published or development key. Leave it out, or use 64 random URL-safe characters")
         for name in ("jwt_secret_key", "csrf_secret_key", "metrics_token"):
             text = getattr(self, name).get_secret_value()
             if text and (len(text) < 32 or is_published(text)):

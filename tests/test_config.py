@@ -149,6 +149,7 @@ def test_production_starts_with_a_key_and_an_https_address() -> None:
         ({"ADMIN_MASTER_KEY": "change_me_change_me_change_me_change_me"}, "ADMIN_MASTER_KEY"),
         ({"ADMIN_MASTER_KEY": "dev_admin_master_key_change_in_production"}, "ADMIN_MASTER_KEY"),
         ({"ADMIN_MASTER_KEY": "DEV-ADMIN-MASTER-KEY-CHANGE-IN-PRODUCTION"}, "ADMIN_MASTER_KEY"),
+        ({"ADMIN_MASTER_KEY": "a" * 64}, "ADMIN_MASTER_KEY"),
         ({"MCP_KMS_KEY": "your_super_secret_kms_key_change_in_production_x"}, "MCP_KMS_KEY"),
         ({"MCP_KMS_KEY": "DEV-KEY-CHANGE-ME-IN-PRODUCTION-PLEASE-0000"}, "MCP_KMS_KEY"),
         ({"MCP_KMS_KEY": b64encode(bytes(range(32))).decode()}, "MCP_KMS_KEY"),
@@ -329,3 +330,7 @@ def test_only_the_settings_read_the_environment() -> None:
     readers = {path.name for path in ROOT.glob("orderdesk_app/**/*.py") if re.search(r"os\.(environ|getenv)", path.read_text(encoding="utf-8"))}
 
     assert readers <= allowed
+
+
+def test_on_this_machine_alone_a_simple_admin_key_will_do() -> None:
+    assert load_settings({"ADMIN_MASTER_KEY": "a" * 64}, None).admin_master_key.get_secret_value() == "a" * 64
