@@ -89,22 +89,3 @@ class MemoryCache:
             keys.discard(key)
             if not keys:
                 self._by_tag.pop(tag, None)
-
-
-class NullCache:
-    """Keeps nothing."""
-
-    async def get(self, key: str) -> bytes | None:
-        return None
-
-    async def put(self, key: str, value: bytes, seconds: float, tags: tuple[str, ...]) -> None:
-        pass
-
-    async def drop(self, tag: str) -> None:
-        pass
-
-    async def ping(self) -> None:
-        pass
-
-    async def close(self) -> None:
-        pass

@@ -103,15 +103,6 @@ def count(value: Any) -> int | None:
     return value if type(value) is int and value >= 0 else None
 
 
-def as_map(value: Any) -> dict[str, Any]:
-    """A map; PHP writes an empty one as `[]`, and a list that should have been one is counted through."""
-    if isinstance(value, dict):
-        return value
-    if isinstance(value, list):
-        return {str(position): item for position, item in enumerate(value)}
-    return {}
-
-
 def rows(value: Any) -> list[dict[str, Any]] | None:
     """A list of objects; None where it is none."""
     if isinstance(value, list) and all(isinstance(row, dict) for row in value):

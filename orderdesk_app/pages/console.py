@@ -102,7 +102,16 @@ def _form() -> rx.Component:
                 class_name="form",
                 key=S.form_key,
             ),
-            rx.el.form(rows, rx.el.div(run, class_name="run"), rx.cond(S.deletes != "", confirms), on_submit=S.run, reset_on_submit=False, class_name="form", custom_attrs=runs, key=S.form_key),
+            rx.el.form(
+                rows,
+                rx.el.div(run, class_name="run"),
+                rx.cond(S.deletes != "", confirms),
+                on_submit=S.run,
+                reset_on_submit=False,
+                class_name="form",
+                custom_attrs=runs,
+                key=S.form_key,
+            ),
         ),
         class_name="panel stack",
         aria_label="Arguments",
@@ -143,7 +152,11 @@ def _field(field: Any) -> rx.Component:
             ),
         ),
         ("json", rx.el.textarea(rows="5", **text)),
-        rx.cond(field["is_secret"], secret_input(name, **{part: common[part] for part in ("id", "aria_invalid", "aria_describedby")}), rx.el.input(type="text", **text)),
+        rx.cond(
+            field["is_secret"],
+            secret_input(name, **{part: common[part] for part in ("id", "aria_invalid", "aria_describedby")}),
+            rx.el.input(type="text", **text),
+        ),
     )
     return rx.el.div(
         rx.el.label(rx.el.code(name), rx.cond(field["required"], rx.el.span(" required", class_name="dim small")), html_for=identity),
@@ -174,6 +187,7 @@ def _result() -> rx.Component:
         ),
         class_name="row",
     )
+
     def head_of(column: Any) -> rx.Component:
         is_sorted = S.sorted_by == column["name"]
         return rx.el.th(

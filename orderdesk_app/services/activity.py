@@ -6,20 +6,21 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Any, Protocol
+from typing import Any
 
 from sqlalchemy import Integer, Subquery, and_, case, cast, func, or_, select
 from sqlmodel import col
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from orderdesk_app.cache.flight import SingleFlight
-from orderdesk_app.context import Actor, Sealed, TenantId, Via, now
+from orderdesk_app.context import Actor, TenantId, Via, now
 from orderdesk_app.db.audit import AuditEntry
 from orderdesk_app.db.engine import Database
 from orderdesk_app.db.keys import Credential
 from orderdesk_app.db.owned import owned
 from orderdesk_app.observability import ERRORS, log
 from orderdesk_app.services.audit import Audit
+from orderdesk_app.services.sealed import Seals
 
 _LOG = log(__name__)
 HOURS = 24
@@ -28,12 +29,6 @@ _FRESH_SECONDS = 2.0
 _MOST_DAYS = 1_000
 _Last = dict[str, tuple[datetime, str]]  # when each store was asked last, and how that ended
 _AGENTS = (str(Via.MCP), str(Via.STDIO))
-
-
-class OpensArguments(Protocol):
-    """security.sealing, as far as the activity needs it."""
-
-    async def open_for(self, tenant_id: str, table: str, column: str, row_id: str, sealed: Sealed) -> bytes: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +91,7 @@ class FirstSteps:
 class Activity:
     """Reads the audit rows of one account."""
 
-    def __init__(self, database: Database, sealer: OpensArguments, audit: Audit) -> None:
+    def __init__(self, database: Database, sealer: Seals, audit: Audit) -> None:
         self._database, self._sealer, self._audit = database, sealer, audit
         self._days: dict[TenantId, tuple[int, float, Day]] = {}
         self._flight = SingleFlight()

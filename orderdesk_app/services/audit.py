@@ -6,26 +6,19 @@ import json
 from collections.abc import Mapping, Set
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Any, Protocol
+from typing import Any
 
 from orderdesk_app.context import Actor, Sealed, TenantId, current_request, new_id, now
 from orderdesk_app.db.audit import AuditEntry
 from orderdesk_app.db.engine import Database
 from orderdesk_app.observability import AUDIT_ROWS, AUDIT_WAITING, log
+from orderdesk_app.services.sealed import Seals
 
 _LOG = log(__name__)
 _QUEUE = 2_000
 _FLUSH_SECONDS = 0.4
 _MOST_ARGUMENT_BYTES = 16_384
 _MOST_MARKS = 10_000
-
-
-class Seals(Protocol):
-    """The sealer, as far as the audit needs it."""
-
-    def seal(self, tenant_id: str, table: str, column: str, row_id: str, value: bytes) -> Sealed: ...
-
-    async def seal_for(self, tenant_id: str, table: str, column: str, row_id: str, value: bytes) -> Sealed: ...
 
 
 @dataclass(frozen=True, slots=True)

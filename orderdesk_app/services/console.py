@@ -3,27 +3,20 @@
 import json
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Protocol
+from typing import Any
 
 from sqlalchemy import delete
 from sqlmodel import col
 
-from orderdesk_app.context import Actor, Sealed, new_id
+from orderdesk_app.context import Actor, new_id
 from orderdesk_app.db.console import ConsoleCall
 from orderdesk_app.db.engine import Database
 from orderdesk_app.db.owned import owned
 from orderdesk_app.errors import NotFound
+from orderdesk_app.services.sealed import Seals
 
 KEPT = 10
 _MOST_RESULT_BYTES = 256 * 1024
-
-
-class SealsCalls(Protocol):
-    """security.sealing, as far as the console needs it."""
-
-    async def seal_for(self, tenant_id: str, table: str, column: str, row_id: str, value: bytes) -> Sealed: ...
-
-    async def open_for(self, tenant_id: str, table: str, column: str, row_id: str, sealed: Sealed) -> bytes: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +37,7 @@ class PastCall:
 class ConsoleHistory:
     """The last calls of an account from the console, newest first."""
 
-    def __init__(self, database: Database, sealer: SealsCalls) -> None:
+    def __init__(self, database: Database, sealer: Seals) -> None:
         self._database, self._sealer = database, sealer
 
     async def keep(

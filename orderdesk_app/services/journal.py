@@ -7,7 +7,7 @@ by a crash, "unknown" that Order Desk may still be at work on it.
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any, Literal, Protocol
+from typing import Any, Literal
 
 from sqlalchemy import and_, or_, update
 from sqlmodel import col
@@ -23,6 +23,7 @@ from orderdesk_app.orderdesk import json_text
 from orderdesk_app.orderdesk.merge import SOURCE_ID_PREFIX
 from orderdesk_app.orderdesk.verdict import is_same, judge
 from orderdesk_app.services.open_store import StoreRecord
+from orderdesk_app.services.sealed import Seals
 
 _LOG = log(__name__)
 
@@ -34,14 +35,6 @@ NOT_YET = OrderId("")  # a create has no order id until Order Desk gives one
 _MOST_LEFT_OPEN = 20
 _DEFAULT_NAME = "Order Desk"  # of an order whose maker gave no source name (docs/orderdesk-api.md 6.1)
 _CREATES_LOOKED_FOR = timedelta(days=1)  # any order read may be the one that such a create made
-
-
-class SealsImages(Protocol):
-    """security.sealing, as far as the journal needs it."""
-
-    async def seal_for(self, tenant_id: str, table: str, column: str, row_id: str, value: bytes) -> Sealed: ...
-
-    async def open_for(self, tenant_id: str, table: str, column: str, row_id: str, sealed: Sealed) -> bytes: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +52,7 @@ class LeftOpen:
 class Journal:
     """The rows of one tenant at a time; all of them are gone with their store."""
 
-    def __init__(self, database: Database, signals: Signals, sealer: SealsImages) -> None:
+    def __init__(self, database: Database, signals: Signals, sealer: Seals) -> None:
         self._database, self._signals, self._sealer = database, signals, sealer
 
     async def open(

@@ -2,7 +2,7 @@
 
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable
-from typing import Any, Protocol
+from typing import Any
 
 from orderdesk_app.cache.flight import SingleFlight
 from orderdesk_app.cache.store import Cache
@@ -11,22 +11,15 @@ from orderdesk_app.db.signals import Signals
 from orderdesk_app.observability import CACHE_READS
 from orderdesk_app.orderdesk import json_text
 from orderdesk_app.services.open_store import StoreRecord
+from orderdesk_app.services.sealed import Seals
 
 _MOST_PARSED_BYTES = 16 * 1024 * 1024  # of text; what it says takes a few times as much
-
-
-class SealsCache(Protocol):
-    """security.sealing, as far as the cache needs it."""
-
-    async def seal_for(self, tenant_id: str, table: str, column: str, row_id: str, value: bytes) -> Sealed: ...
-
-    async def open_for(self, tenant_id: str, table: str, column: str, row_id: str, sealed: Sealed) -> bytes: ...
 
 
 class Reads:
     """The way to every cached fact about a store. Values are JSON; callers do not change what they get."""
 
-    def __init__(self, cache: Cache, signals: Signals, sealer: SealsCache, *, seal: bool) -> None:
+    def __init__(self, cache: Cache, signals: Signals, sealer: Seals, *, seal: bool) -> None:
         self._cache, self._sealer, self._seal = cache, sealer, seal
         self._flight = SingleFlight()
         self._parsed: OrderedDict[str, tuple[bytes, Any]] = OrderedDict()  # what a cached text says, so that it is read once

@@ -3,7 +3,6 @@
 import hashlib
 import hmac
 from collections.abc import Mapping, Sequence
-from typing import Protocol
 
 from sqlalchemy import insert, update
 from sqlalchemy.exc import IntegrityError
@@ -14,17 +13,10 @@ from orderdesk_app.db.engine import Database
 from orderdesk_app.db.sandbox import SandboxRow
 from orderdesk_app.db.stores import Store
 from orderdesk_app.demo.rows import Change, Row
+from orderdesk_app.services.sealed import Seals
 
 _TABLE = "sandbox_rows"
 _MOST_KNOWN = 10_000
-
-
-class SealsRows(Protocol):
-    """security.sealing, as far as the sandbox needs it."""
-
-    async def seal_for(self, tenant_id: str, table: str, column: str, row_id: str, value: bytes) -> Sealed: ...
-
-    async def open_for(self, tenant_id: str, table: str, column: str, row_id: str, sealed: Sealed) -> bytes: ...
 
 
 class SandboxKeys:
@@ -44,7 +36,7 @@ class SandboxKeys:
 class DatabaseRows:
     """demo.rows.SandboxRows over our database. A store that was never connected, or is gone, shows the seeded set and keeps nothing."""
 
-    def __init__(self, database: Database, sealer: SealsRows, *, sandbox_url: str) -> None:
+    def __init__(self, database: Database, sealer: Seals, *, sandbox_url: str) -> None:
         self._database, self._sealer, self._sandbox_url = database, sealer, sandbox_url
         self._known: dict[str, tuple[str, str]] = {}  # Order Desk's store id -> our row id and its tenant; neither ever changes
 

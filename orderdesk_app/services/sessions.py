@@ -91,12 +91,6 @@ class Sessions:
             async with self._database.write() as session:
                 await session.exec(update(Session).where(col(Session.id) == session_id, col(Session.ended_at).is_(None)).values(ended_at=self._clock()))
 
-    async def end_all(self, tenant_id: TenantId, except_session: str | None = None) -> None:
-        """All sessions of the account end, but for that one."""
-        ending = update(Session).where(col(Session.tenant_id) == tenant_id, col(Session.ended_at).is_(None), col(Session.id) != (except_session or ""))
-        async with self._database.write() as session:
-            await session.exec(ending.values(ended_at=self._clock()))
-
 
 class FormTokens:
     """A value in every form that changes something; it serves the session it was made for and no other."""

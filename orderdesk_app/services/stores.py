@@ -3,14 +3,14 @@
 from collections import OrderedDict
 from collections.abc import Sequence
 from secrets import randbelow
-from typing import Any, Protocol
+from typing import Any
 
 from sqlalchemy import delete, update
 from sqlalchemy.exc import IntegrityError
 from sqlmodel import col
 from sqlmodel.ext.asyncio.session import AsyncSession
 
-from orderdesk_app.context import Actor, Scope, Sealed, Secret, StoreId, StoreRowId, Via, new_id, now
+from orderdesk_app.context import Actor, Scope, Secret, StoreId, StoreRowId, Via, new_id, now
 from orderdesk_app.db.changes import Change
 from orderdesk_app.db.engine import Database
 from orderdesk_app.db.keys import Credential
@@ -28,18 +28,11 @@ from orderdesk_app.services.access import Access, Principal, store_record
 from orderdesk_app.services.names import is_seen, only_seen
 from orderdesk_app.services.open_store import OpenStore, StoreRecord
 from orderdesk_app.services.sandbox import SandboxKeys
+from orderdesk_app.services.sealed import Seals
 
 _MOST_STORES = 200
 _LONGEST_NAME = 120
 _MOST_OPENED = 1_000
-
-
-class SealsKeys(Protocol):
-    """security.sealing, as far as stores need it."""
-
-    async def seal_for(self, tenant_id: str, table: str, column: str, row_id: str, value: bytes) -> Sealed: ...
-
-    async def open_for(self, tenant_id: str, table: str, column: str, row_id: str, sealed: Sealed) -> bytes: ...
 
 
 class Stores:
@@ -50,7 +43,7 @@ class Stores:
         database: Database,
         signals: Signals,
         access: Access,
-        sealer: SealsKeys,
+        sealer: Seals,
         client: OrderDeskClient,
         sandbox_keys: SandboxKeys,
         *,

@@ -334,7 +334,9 @@ def _table(result: Mapping[str, Any]) -> tuple[list[Column], list[list[str]]]:
         if isinstance(value, list) and value and all(isinstance(entry, Mapping) for entry in value):
             held = {name: [entry[name] for entry in value if entry.get(name) is not None] for name in dict.fromkeys(name for entry in value for name in entry)}
             columns = {name: _are_numbers(cells) for name, cells in held.items() if not any(isinstance(cell, (list, Mapping)) for cell in cells)}
-            return [Column(name=name, is_number=is_number) for name, is_number in columns.items()], [["" if entry.get(name) is None else _sendable(str(entry.get(name, ""))[:_CELL]) for name in columns] for entry in value]
+            return [Column(name=name, is_number=is_number) for name, is_number in columns.items()], [
+                ["" if entry.get(name) is None else _sendable(str(entry.get(name, ""))[:_CELL]) for name in columns] for entry in value
+            ]
     return [], []
 
 

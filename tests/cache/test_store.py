@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from orderdesk_app.cache.sqlite import SqliteCache
-from orderdesk_app.cache.store import Cache, MemoryCache, NullCache
+from orderdesk_app.cache.store import Cache, MemoryCache
 
 MakeCache = Callable[..., Cache]
 
@@ -128,11 +128,3 @@ async def test_any_text_is_a_key(cache):
 
 async def test_a_cache_that_works_answers_ping(cache):
     await cache.ping()
-
-
-async def test_the_null_cache_keeps_nothing():
-    cache = NullCache()
-
-    await cache.put("a", b"one", 10, ())
-
-    assert await cache.get("a") is None

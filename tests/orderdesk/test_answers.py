@@ -5,8 +5,9 @@ from typing import Any
 import pytest
 
 from orderdesk_app.context import Secret
-from orderdesk_app.orderdesk.answers import as_map, count, envelope, fault, rows, sentence
+from orderdesk_app.orderdesk.answers import count, envelope, fault, rows, sentence
 from orderdesk_app.orderdesk.retry import Fault
+from orderdesk_app.orderdesk.verdict import as_map
 
 KEY = Secret("the-key-of-this-store")
 OK: dict[str, Any] = {"status": "success", "order": {"id": "1"}}

@@ -81,20 +81,6 @@ async def test_a_busy_session_ends_with_its_time(sessions, cookie, clock):
     assert await sessions.resume(cookie) is None
 
 
-async def test_all_sessions_but_one_end(sessions, cookie, two_tenants):
-    ada, bert = two_tenants
-    other = await sessions.start(ada.view.id, credential_id=None, address="", user_agent="")
-    next_door = await sessions.start(bert.view.id, credential_id=None, address="", user_agent="")
-    user = await sessions.resume(cookie)
-    assert user is not None
-
-    await sessions.end_all(ada.view.id, except_session=user.session_id)
-
-    assert await sessions.resume(cookie) is not None
-    assert await sessions.resume(other) is None
-    assert await sessions.resume(next_door) is not None
-
-
 async def test_a_disabled_account_is_signed_out(sessions, cookie, database, tenant):
     async with database.write() as session:
         row = await session.get(Tenant, tenant.view.id)
