@@ -6,7 +6,9 @@ import json
 import os
 import shutil
 import subprocess
+from base64 import b64encode
 from pathlib import Path
+from secrets import token_bytes
 from threading import Thread
 
 import brotli
@@ -202,7 +204,7 @@ def test_serving_asks_the_network_nothing() -> None:
 
 
 def test_only_our_own_pages_may_connect() -> None:
-    production = {"APP_ENV": "production", "PUBLIC_URL": "https://orders.example.com", "MCP_KMS_KEY": "q83vEjRWeJCrze8SNFZ4kKvN7xI0VniQq83vEjRWeJA="}
+    production = {"APP_ENV": "production", "PUBLIC_URL": "https://orders.example.com", "MCP_KMS_KEY": b64encode(token_bytes(32)).decode()}
 
     assert allowed_origins(load_settings(production, None)) == ("https://orders.example.com",)
     assert set(allowed_origins(load_settings({}, None))) == {"http://localhost:8080", "http://127.0.0.1:8080", "http://[::1]:8080"}
