@@ -179,9 +179,9 @@ class Keys:
         """Inside a write: no key of the account is made or rotated, and nobody signs in to it, until it ends."""
         await self._database.alone(session, f"keys:{tenant_id}")
 
-    async def is_working(self, session: AsyncSession, credential_id: str) -> bool:
-        """Whether the key is still in force, inside a write that holds the account's keys."""
-        question = select(Credential.id).where(Credential.id == credential_id, col(Credential.revoked_at).is_(None))
+    async def is_working(self, session: AsyncSession, actor: Actor, credential_id: str) -> bool:
+        """Whether the actor's key is still in force, inside a write that holds the account's keys."""
+        question = owned(actor, Credential).where(col(Credential.id) == credential_id, col(Credential.revoked_at).is_(None))
         return (await session.exec(question)).one_or_none() is not None
 
     async def hashed(self, key: Secret) -> HashedKey:

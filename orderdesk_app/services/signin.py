@@ -65,7 +65,7 @@ class SignIn:
         async with self._database.write() as session:
             # bcrypt took its time: a key that was rotated meanwhile opens no session that the rotation has not seen.
             await self._keys.hold(session, found.tenant_id)
-            still_works = await self._keys.is_working(session, found.credential_id)
+            still_works = await self._keys.is_working(session, Actor(found.tenant_id), found.credential_id)
             if still_works:
                 cookie = await self._sessions.begin(session, found.tenant_id, credential_id=found.credential_id, address=address, user_agent=user_agent)
         if not still_works:
