@@ -62,6 +62,9 @@ def test_signing_in_leads_to_the_page_that_was_wanted(ada: Visitor) -> None:
 
 OUTSIDE = [
     "//evil.example",
+    "//evil",
+    "//evil/page",
+    "///evil",
     "https://evil.example",
     "/\\evil.example",
     "\\\\evil.example",
