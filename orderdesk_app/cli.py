@@ -12,6 +12,7 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 from collections.abc import Sequence
 from http import HTTPStatus
 from math import ceil
@@ -229,10 +230,12 @@ def server_environment(settings: Settings) -> dict[str, str]:
 def serve_and_reload() -> int:
     """For developers: the server in a process of its own, started again after each change. A wrong setting waits for its correction."""
     command = [sys.executable, "-m", "orderdesk_app.cli", "serve"]
+    stopped = threading.Event()
+    signal.signal(signal.SIGTERM, lambda *_: stopped.set())  # its default would leave the server behind
     while True:
         server = subprocess.Popen(command, cwd=ROOT)  # noqa: S603  our own command
         try:
-            for changes in watch(*[ROOT / name for name in WATCHED if (ROOT / name).exists()], watch_filter=_Sources()):
+            for changes in watch(*[ROOT / name for name in WATCHED if (ROOT / name).exists()], watch_filter=_Sources(), stop_event=stopped):
                 print(f"{len(changes)} changed, starting again …", file=sys.stderr)
                 break
             else:

@@ -16,7 +16,7 @@ import pytest
 from orderdesk_app.cli import own_address, parser, server_command
 from orderdesk_app.config import load_settings
 from orderdesk_app.frontend import ROOT
-from tests.worlds import free_port, serving, start_server
+from tests.worlds import free_port, serving, start_server, wait_until_ready
 
 COMMANDS = ("serve", "build", "migrate", "stdio", "tools", "signin-link")
 Run = Callable[..., subprocess.CompletedProcess[str]]
@@ -235,3 +235,14 @@ def test_nothing_is_said_when_the_server_ends_before_it_answers() -> None:
     ended = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=30, check=False)
 
     assert (ended.returncode, ended.stdout) == (3, "")
+
+
+def test_a_server_that_starts_again_on_changes_ends_with_the_command(tmp_path: Path) -> None:
+    server = start_server(tmp_path, f"sqlite:///{tmp_path}/app.db", "--reload")
+    wait_until_ready(server)
+
+    server.process.terminate()
+
+    assert server.process.wait(30) == 0
+    with pytest.raises(httpx.ConnectError):
+        httpx.get(f"{server.url}/health/live")

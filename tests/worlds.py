@@ -268,7 +268,7 @@ class Server:
                 self.kill()
 
 
-def start_server(folder: Path, database_url: str, **values: str) -> Server:
+def start_server(folder: Path, database_url: str, *options: str, **values: str) -> Server:
     """Starts and returns at once; `wait_until_ready` comes next."""
     port = free_port()
     log = folder / f"server-{port}.log"
@@ -287,7 +287,7 @@ def start_server(folder: Path, database_url: str, **values: str) -> Server:
         **values,
     }
     with log.open("ab") as out:
-        process = subprocess.Popen([sys.executable, "-m", "orderdesk_app.cli", "serve"], cwd=ROOT, env=environment, stdout=out, stderr=out)
+        process = subprocess.Popen([sys.executable, "-m", "orderdesk_app.cli", "serve", *options], cwd=ROOT, env=environment, stdout=out, stderr=out)
     return Server(port, process, log, folder)
 
 
