@@ -10,6 +10,7 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 from orderdesk_app.context import Actor, Role, Secret, TenantId, now
 from orderdesk_app.db.engine import Database
 from orderdesk_app.db.keys import Credential
+from orderdesk_app.db.owned import owned
 from orderdesk_app.db.tenants import Tenant
 from orderdesk_app.errors import ConfigurationError, NotFound, ValidationFailed
 from orderdesk_app.security.tokens import could_be_key, new_master_key
@@ -77,7 +78,7 @@ class Tenants:
 
     async def _keys_of(self, session: AsyncSession, tenant: Tenant | None) -> Sequence[Credential]:
         """All that the account has ever had."""
-        return [] if tenant is None else (await session.exec(select(Credential).where(Credential.tenant_id == tenant.id))).all()
+        return [] if tenant is None else (await session.exec(owned(Actor(tenant.id), Credential))).all()
 
     async def get(self, actor: Actor) -> TenantView:
         """The actor's own account. Raises NotFound when it is gone."""
