@@ -35,7 +35,7 @@ class Progress:
 
     @property
     def is_done(self) -> bool:
-        return len(self._arrived) == len(self.changed)
+        return self._arrived.issuperset(self.changed)
 
     @property
     def has_left_marks(self) -> bool:

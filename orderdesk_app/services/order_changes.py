@@ -222,7 +222,7 @@ class OrderChanges:
 
     async def _found_instead(self, write: _Write) -> Order:
         """The order as it is after a PUT whose answer does not show what was meant. Raises OutcomeUnknown when it cannot be read."""
-        answered = UpstreamFailed("Order Desk took the change, and its answer does not show it.")
+        answered = UpstreamUnreachable("Order Desk took the change, and its answer does not show it.")  # no refusal, whatever the read says
         found = await self._read_lost(write, answered)
         if isinstance(found, _Gone):
             raise _gone_meanwhile(write)

@@ -246,6 +246,17 @@ async def test_a_key_that_is_refused_in_a_200_is_a_refused_key_for_writes_too(wo
         assert error.outcome in ("not_done", None)
 
 
+async def test_a_change_that_was_taken_is_not_called_undone_when_the_key_is_refused_right_after(world: OrderWorld, bent: Bent) -> None:
+    bent.says = on("PUT", SHORT_ANSWERS["its id alone"])
+    reads = iter([None])  # the read before the write
+    bent.says_instead = lambda method, path: next(reads, (401, {"status": "error", "message": "Invalid API Key"})) if method == "GET" else None
+
+    error = await refused(world.update({"email": "new@example.com"}))
+
+    assert error.outcome == "unknown"
+    assert (await world.upstream())["email"] == "new@example.com"
+
+
 @pytest.mark.parametrize(
     "words",
     [
