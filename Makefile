@@ -22,11 +22,7 @@ build: installed
 
 test: installed-for-tests  ## every test: unit, HTTP, MCP clients, browser
 	@$(BIN)/orderdesk build
-	@echo "$(BIN)/python -m pytest tests/browser, and all others beside it"; \
-	log=$$(mktemp); trap 'kill $$browser 2>/dev/null; rm -f "$$log"' EXIT; trap 'exit 130' INT TERM; \
-	$(BIN)/python -m pytest tests/browser > "$$log" 2>&1 & browser=$$!; \
-	$(BIN)/python -m pytest --ignore=tests/browser; others=$$?; \
-	wait $$browser; browsers=$$?; cat "$$log"; exit $$((others || browsers))
+	$(BIN)/python -m pytest
 
 lint: installed-for-tests  ## style, types, and the floors' contract
 	$(BIN)/ruff check .
