@@ -7,8 +7,9 @@ from urllib.parse import urlsplit
 from playwright.async_api import BrowserContext, ConsoleMessage, Request, Response, WebError
 
 _REPORT_VIOLATIONS = "addEventListener('securitypolicyviolation', (e) => console.error(`CSP ${e.violatedDirective} ${e.blockedURI} ${e.sample}`));"
-# A page that is left stops what it was loading; that is no fault.
+# A page that is left stops what it was loading, its socket too; that is no fault.
 _LEFT = ("net::ERR_ABORTED",)
+_LEFT_SOCKET = "WebSocket is closed before the connection is established"
 
 
 @dataclass
@@ -37,7 +38,7 @@ class Watch:
     def _console(self, message: ConsoleMessage) -> None:
         if message.type in ("error", "warning", "assert"):
             # Chromium says again in the console what `_response` has said with its address and status.
-            if message.text.startswith("Failed to load resource: the server responded"):
+            if message.text.startswith("Failed to load resource: the server responded") or _LEFT_SOCKET in message.text:
                 return
             self.problems.append(f"console {message.type}: {message.text[:400]} (at {message.location.get('url', '')})")
 
