@@ -278,8 +278,9 @@ async def test_the_field_at_fault_is_found_wherever_it_stands(page: Page) -> Non
 
 async def test_the_address_says_what_is_on_the_screen(page: Page) -> None:
     await open_console(page)
-    await choose_tool(page, "orders_list")
-    await expect(page).to_have_url(re.compile(r"/console\?tool=orders_list$"))
+    for tool in ("products_list", "orders_list"):  # another one first: the address then tells when the form has been drawn anew
+        await choose_tool(page, tool)
+        await expect(page).to_have_url(re.compile(rf"/console\?tool={tool}$"))
     await form_of(page).get_by_label("limit").fill("2")
     await run(page)
     await result_of(page)
