@@ -5,10 +5,10 @@ import sys
 import tempfile
 from pathlib import Path
 
-from benchmarks import added_time, rates, together
+from benchmarks import added_time, rates, start, together
 from benchmarks.figures import Figure, table
 
-PARTS = {"rates": rates.measure, "added_time": added_time.measure, "together": together.measure}
+PARTS = {"start": start.measure, "rates": rates.measure, "added_time": added_time.measure, "together": together.measure}
 
 
 def main() -> int:

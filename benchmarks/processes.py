@@ -10,9 +10,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from orderdesk_app.cli import server_command
-from orderdesk_app.config import load_settings
-
 ROOT = Path(__file__).resolve().parent.parent
 _TICKS = os.sysconf("SC_CLK_TCK")
 
@@ -35,8 +32,9 @@ def free_port() -> int:
 
 
 def granian(factory: str, port: int) -> list[str]:
-    """Any ASGI factory under the very server and flags that ours runs under."""
-    return [*server_command(load_settings({"PORT": str(port)}))[:-1], factory]
+    """Any ASGI factory under the very server and settings that ours runs under."""
+    code = "import sys; from orderdesk_app.config import load_settings; from orderdesk_app.serving import server; server(load_settings({'PORT': sys.argv[1]}), sys.argv[2]).serve()"
+    return [sys.executable, "-c", code, str(port), factory]
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +99,7 @@ def serving(name: str, command: Sequence[str], port: int, *, core: int, log: Pat
 
 
 def _wait_until_it_answers(name: str, process: subprocess.Popen[bytes], port: int, log: Path) -> None:
-    for _ in range(1200):
+    for _ in range(6000):
         if process.poll() is not None:
             break
         try:
@@ -110,7 +108,7 @@ def _wait_until_it_answers(name: str, process: subprocess.Popen[bytes], port: in
                 if connection.recv(8):
                     return
         except OSError:
-            time.sleep(0.1)
+            time.sleep(0.02)
     raise RuntimeError(f"{name} does not answer:\n{log.read_text(errors='replace')[-3000:]}")
 
 

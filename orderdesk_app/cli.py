@@ -15,7 +15,6 @@ import sys
 import threading
 from collections.abc import Sequence
 from http import HTTPStatus
-from math import ceil
 from urllib.parse import urlencode, urlsplit
 
 from watchfiles import PythonFilter, watch
@@ -28,11 +27,9 @@ from orderdesk_app.errors import ConfigurationError, OrderDeskAgentsError
 from orderdesk_app.frontend import ROOT, Frontend, reflex_environment
 from orderdesk_app.mcp.stdio import serve_stdio
 from orderdesk_app.observability import configure_logging
+from orderdesk_app.serving import server
 
 FAILED, WRONG_SETTING, INTERRUPTED = 1, 2, 130
-_LAST_ROWS_SECONDS = 5  # beside the write under way, which a stop waits for: its rows, and the audit's that wait
-FACTORY = "orderdesk_app.server:create_app"
-SERVER_LOG = ROOT / "orderdesk_app" / "server_log.json"  # granian's own lines look like ours, and stay away from standard output
 WATCHED = ("orderdesk_app", "assets", "alembic", "rxconfig.py", ".env")
 
 
@@ -124,8 +121,10 @@ def run_serve(chosen: argparse.Namespace) -> int:
         say_once_it_answers(settings, f"{words}\n\nSign in with this link, once, within 15 minutes:\n\n    {link}\n")
     else:
         print(words, flush=True)
-    command = server_command(settings)
-    os.execve(command[0], command, server_environment(settings))  # noqa: S606  the server takes this process over: signals reach it, and one process is saved
+    if settings.enable_webui:
+        os.environ.update(reflex_environment(settings))
+    server(settings).serve()
+    return 0
 
 
 def must_be_free(host: str, port: int) -> None:
@@ -146,7 +145,7 @@ def must_be_free(host: str, port: int) -> None:
 
 
 def say_once_it_answers(settings: Settings, words: str) -> None:
-    """Prints when the server that takes this process over answers: whoever reads the link may open it at once. Prints nothing when it never does.
+    """Prints when the server that this process becomes answers: whoever reads the link may open it at once. Prints nothing when it never does.
 
     The process that waits is a child's child, so nobody is left to bury it. It ends with the server: the one end of a pipe is open as long as that lives.
     """
@@ -154,7 +153,6 @@ def say_once_it_answers(settings: Settings, words: str) -> None:
     if child := os.fork():
         os.waitpid(child, 0)
         os.close(ended)
-        os.set_inheritable(alive, True)
         return
     try:
         if os.fork() == 0:
@@ -209,22 +207,6 @@ def build_if_needed(frontend: Frontend, *, force: bool = False) -> bool:
     print("Building the frontend (once; the next start takes seconds) …", file=sys.stderr)
     frontend.build()
     return True
-
-
-def server_command(settings: Settings) -> list[str]:
-    """granian with our factory; no access log: addresses of pages hold tokens, and callers' addresses are theirs."""
-    return [
-        sys.executable, "-m", "granian", "--interface", "asgi", "--factory", "--loop", "uvloop", "--no-access-log", "--log-level", "warning",
-        "--host", settings.host, "--port", str(settings.port), "--workers", str(settings.workers), "--log-config", str(SERVER_LOG),
-        "--workers-kill-timeout", str(ceil(settings.http_timeout) + _LAST_ROWS_SECONDS), FACTORY,
-    ]  # fmt: skip
-
-
-def server_environment(settings: Settings) -> dict[str, str]:
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, (str(ROOT), os.environ.get("PYTHONPATH", ""))))}
-    if settings.enable_webui:
-        environment.update(reflex_environment(settings))
-    return environment
 
 
 def serve_and_reload() -> int:

@@ -13,9 +13,10 @@ from pathlib import Path
 import httpx
 import pytest
 
-from orderdesk_app.cli import own_address, parser, server_command
+from orderdesk_app.cli import own_address, parser
 from orderdesk_app.config import load_settings
 from orderdesk_app.frontend import ROOT
+from orderdesk_app.serving import server
 from tests.worlds import free_port, serving, start_server, wait_until_ready
 
 COMMANDS = ("serve", "build", "migrate", "stdio", "tools", "signin-link")
@@ -123,27 +124,28 @@ def test_the_command_imports_no_web_framework() -> None:
 
 
 def test_the_server_listens_where_the_settings_say_and_keeps_no_access_log() -> None:
-    command = server_command(load_settings({"PORT": "9123"}, None))
+    ours = server(load_settings({"PORT": "9123"}, None))
 
-    assert command[command.index("--port") + 1] == "9123"
-    assert command[command.index("--host") + 1] == "127.0.0.1"
-    assert "--no-access-log" in command
+    assert (ours.bind_addr, ours.bind_port) == ("127.0.0.1", 9123)
+    assert not ours.log_access
 
 
 @pytest.mark.parametrize("timeout", ["30", "0.5", "600"])
 def test_a_stop_waits_as_long_as_a_write_may_take(timeout: str) -> None:
-    command = server_command(load_settings({"HTTP_TIMEOUT": timeout}, None))
+    ours = server(load_settings({"HTTP_TIMEOUT": timeout}, None))
 
-    assert int(command[command.index("--workers-kill-timeout") + 1]) > float(timeout)
+    assert ours.workers_kill_timeout is not None
+    assert ours.workers_kill_timeout > float(timeout)
 
 
 def test_the_servers_own_lines_are_json_on_standard_error(tmp_path: Path) -> None:
-    command = server_command(load_settings({"PORT": str(free_port())}, None))
-    broken = [*command[:-1], "no_such_module:app"]
+    code = "from orderdesk_app.config import load_settings; from orderdesk_app.serving import server; server(load_settings(), 'no_such_module:app').serve()"
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "PORT": str(free_port())}
 
-    ended = subprocess.run(broken, cwd=tmp_path, env={**os.environ, "PYTHONPATH": str(ROOT)}, capture_output=True, text=True, timeout=60, check=False)
+    ended = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=60, check=False)
 
     lines = [json.loads(line) for line in ended.stderr.splitlines() if line.startswith("{")]
+    assert ended.returncode == 1
     assert ended.stdout == ""
     assert ("error", "Unexpected exit from worker-1") in [(line["level"], line["event"]) for line in lines]
     assert "[ERROR]" not in ended.stderr
@@ -194,11 +196,11 @@ def test_an_address_of_another_machine_stops_the_start(run: Run) -> None:
 def test_what_is_said_waits_until_the_server_answers(tmp_path: Path) -> None:
     port = free_port()
     code = (
-        "import os, sys\n"
+        "import sys\n"
         "from orderdesk_app.cli import say_once_it_answers\n"
         "from orderdesk_app.config import load_settings\n"
         f"say_once_it_answers(load_settings({{'PORT': '{port}'}}, None), 'It answers.')\n"
-        "os.execv(sys.executable, [sys.executable, '-c', sys.argv[1]])\n"
+        "exec(sys.argv[1])\n"
     )
     slow = (
         "import http.server, time\n"
@@ -224,11 +226,11 @@ def test_what_is_said_waits_until_the_server_answers(tmp_path: Path) -> None:
 
 def test_nothing_is_said_when_the_server_ends_before_it_answers() -> None:
     code = (
-        "import os, sys\n"
+        "import sys\n"
         "from orderdesk_app.cli import say_once_it_answers\n"
         "from orderdesk_app.config import load_settings\n"
         f"say_once_it_answers(load_settings({{'PORT': '{free_port()}'}}, None), 'It answers.')\n"
-        "os.execv(sys.executable, [sys.executable, '-c', 'raise SystemExit(3)'])\n"
+        "raise SystemExit(3)\n"
     )
 
     # Whoever waits holds standard output: this returns when nobody does.

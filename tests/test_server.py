@@ -19,8 +19,6 @@ import httpx
 import pytest
 from simple_websocket import Client, ConnectionClosed
 
-from orderdesk_app.cli import server_command
-from orderdesk_app.config import load_settings
 from orderdesk_app.db.migrate import upgrade
 from orderdesk_app.frontend import MOUNTS, ROOT
 from tests.door import Door, call, door, modern, open_door
@@ -167,7 +165,8 @@ def web_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[WebServer]:
     environment = {"PATH": os.environ["PATH"], "HOME": str(folder), "PYTHONPATH": str(ROOT), MOUNTS: "false", **values}
     log = folder / "log"
     with log.open("wb") as out:
-        process = subprocess.Popen(server_command(load_settings(values, None)), cwd=ROOT, env=environment, stdout=out, stderr=out)
+        code = "from orderdesk_app.config import load_settings; from orderdesk_app.serving import server; server(load_settings()).serve()"
+        process = subprocess.Popen([sys.executable, "-c", code], cwd=ROOT, env=environment, stdout=out, stderr=out)
     try:
         wait_until_ready(Server(port, process, log, folder))
         yield WebServer(port, log)
