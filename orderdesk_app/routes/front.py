@@ -10,16 +10,19 @@ from ipaddress import ip_address
 from urllib.parse import urlsplit
 
 from starlette.requests import ClientDisconnect
-from starlette.responses import JSONResponse
+from starlette.responses import JSONResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from orderdesk_app.config import is_loopback
 from orderdesk_app.context import RequestContext, new_id, serving
+from orderdesk_app.db.engine import NO_ANSWER
 from orderdesk_app.observability import ERRORS, HTTP_REQUESTS, HTTP_SECONDS, log
+from orderdesk_app.routes.plain import error_page
 
 _LOG = log(__name__)
 _LEVEL = logging.getLogger(__name__)  # asked before a line is made that hardly anybody reads
 _ID = re.compile(r"[A-Za-z0-9_.\-]{8,64}")
+_RETRY_SECONDS = 10
 _ALWAYS_OPEN = frozenset({"/health/live", "/health/ready"})  # asked by machines that know the address alone
 ADDRESS = "orderdesk.address"  # keys of the ASGI scope
 _READ = frozenset({b"host", b"origin", b"x-request-id", b"x-forwarded-for"})
@@ -93,9 +96,7 @@ class Front:
             _LOG.error("a request failed", exc_info=error, route=route, method=scope["method"])
             if status is not None:
                 raise
-            await JSONResponse({"error": "internal", "message": "Something went wrong on our side.", "reference": request.request_id}, 500)(
-                scope, receive, send_with_id
-            )
+            await _failure(error, scope, request.request_id)(scope, receive, send_with_id)
         finally:
             seconds = time.perf_counter() - started
             outcome = f"{status // 100}xx" if status is not None else "gone" if has_gone else "5xx"
@@ -154,6 +155,23 @@ class Front:
             return str(ip_address(told))
         except ValueError:
             return peer
+
+
+def _failure(error: Exception, scope: Scope, reference: str) -> Response:
+    """A page for a browser, JSON for a program. A database that is away passes; all else is a fault of ours."""
+    if isinstance(error, NO_ANSWER):
+        status, name, title, label = 503, "unavailable", "Not available right now", "Try again"
+        words = f"Our own records cannot be reached. Try again in {_RETRY_SECONDS} s; if it stays, tell your administrator the reference."
+    else:
+        status, name, title, label = 500, "internal", "Something went wrong", "Home"
+        words = "Something went wrong on our side."
+    if any(field == b"accept" and b"text/html" in value for field, value in scope["headers"]):
+        response: Response = error_page(status, title, words, label=label, reference=reference)
+    else:
+        response = JSONResponse({"error": name, "message": words, "reference": reference}, status)
+    if status == 503:
+        response.headers["Retry-After"] = str(_RETRY_SECONDS)
+    return response
 
 
 def _read(scope: Scope) -> Mapping[bytes, Sequence[str]]:

@@ -7,6 +7,7 @@ from typing import Any
 
 import httpx
 import pytest
+from sqlalchemy.exc import OperationalError
 from starlette.requests import Request
 from starlette.types import Receive, Scope, Send
 
@@ -189,6 +190,34 @@ async def test_a_fault_of_ours_tells_its_reference_and_nothing_else() -> None:
     assert answer.status_code == 500
     assert answer.json()["reference"] == "abc-12345"
     assert "secret" not in answer.text
+
+
+@pytest.mark.parametrize(
+    ("error", "status", "title"),
+    [(KeyError("a secret"), 500, "Something went wrong"), (OperationalError("a secret", {}, OSError()), 503, "Not available right now")],
+)
+async def test_people_are_shown_a_page_when_something_fails(error: Exception, status: int, title: str) -> None:
+    async def broken(scope: Scope, receive: Receive, send: Send) -> None:
+        raise error
+
+    answer = await ask(front(broken), "//evil.example", x_request_id="abc-12345", accept="text/html,application/xhtml+xml,*/*;q=0.8")
+
+    assert answer.status_code == status
+    assert answer.headers["content-type"].startswith("text/html")
+    assert f"<h1>{title}</h1>" in answer.text
+    assert "abc-12345" in answer.text
+    assert "secret" not in answer.text
+    assert "evil" not in answer.text
+    assert ("retry-after" in answer.headers) == (status == 503)
+
+
+async def test_programs_are_told_that_a_database_which_is_away_passes() -> None:
+    async def broken(scope: Scope, receive: Receive, send: Send) -> None:
+        raise OperationalError("a secret", {}, OSError())
+
+    answer = await ask(front(broken))
+
+    assert (answer.status_code, answer.json()["error"], answer.headers["retry-after"]) == (503, "unavailable", "10")
 
 
 @pytest.mark.parametrize(
