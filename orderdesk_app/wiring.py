@@ -138,7 +138,7 @@ async def _build(settings: Settings, closing: AsyncExitStack, http: httpx.AsyncC
     buckets = Buckets(database)
     client = OrderDeskClient(http, buckets, timeout=settings.http_timeout, max_retries=settings.http_max_retries, observe=_observe)
 
-    keys = Keys(database, keyring, signals)
+    keys = Keys(database, keyring, signals, audit=audit)
     tenants = Tenants(database, keys)
     access = Access(database, keys, signals)
     cookies = SessionCookies(settings.jwt_secret_key.get_secret_value().encode() or keyring.purpose("jwt"))

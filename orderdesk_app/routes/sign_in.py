@@ -56,7 +56,7 @@ async def with_link(request: Request, form: Form) -> Response:
 
 @signed_in_form
 async def sign_out(request: Request, user: WebUser, form: Form) -> Response:
-    await wiring.current().sessions.end(request.cookies.get(COOKIE))  # the row first: open tabs end at once
+    await wiring.current().sign_in.sign_out(user, request.cookies.get(COOKIE))  # the row first: open tabs end at once
     return forget(back("/sign-in", out="1"))
 
 

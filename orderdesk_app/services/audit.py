@@ -45,7 +45,7 @@ _Line = tuple[Entry, bytes | None]  # what waits holds its arguments as they are
 
 
 class Audit:
-    """`record` for what changes something (committed when it returns), `note` for reads (committed within a second)."""
+    """`record` and `remember` for what changes something (committed when they return), `note` for reads (committed within a second)."""
 
     def __init__(self, database: Database, sealer: Seals, *, enabled: bool) -> None:
         self._database, self._sealer, self._enabled = database, sealer, enabled
@@ -98,6 +98,14 @@ class Audit:
                     self._recorded.pop(done.id, None)
         finally:
             self._recorded.pop(entry.id, None)
+
+    async def remember(self, entry: Entry) -> None:
+        """`record` for what has happened already: a row that cannot be committed waits, as saying now that it did not happen would be false."""
+        try:
+            await self.record(entry)
+        except Exception as error:
+            _LOG.error("an audit row waits for the database", exc_info=error, action=entry.tool or entry.action)
+            await self.note(entry)
 
     async def note(self, entry: Entry) -> None:
         """Queue the row; waits while the queue is full."""

@@ -5,6 +5,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any, Protocol
 
 from sqlalchemy.exc import IntegrityError
 from sqlmodel import col, func, select, update
@@ -26,6 +27,7 @@ from orderdesk_app.security.keyring import Keyring
 from orderdesk_app.security.passwords import Passwords
 from orderdesk_app.security.tokens import could_be_key, hint, new_access_key, new_master_key
 from orderdesk_app.services.access import FoundKey
+from orderdesk_app.services.audit import Entry
 from orderdesk_app.services.names import is_seen
 
 MASTER, ACCESS = "master", "access"
@@ -60,11 +62,26 @@ class HashedKey:
     hint: str
 
 
+class Trail(Protocol):
+    """Where changes of keys are written down (services/audit.py)."""
+
+    async def remember(self, entry: Entry) -> None: ...
+
+
 class Keys:
+    """Every change of a key leaves its row in the audit."""
+
     def __init__(
-        self, database: Database, keyring: Keyring, signals: Signals, passwords: Passwords | None = None, clock: Callable[[], float] = time.monotonic
+        self,
+        database: Database,
+        keyring: Keyring,
+        signals: Signals,
+        passwords: Passwords | None = None,
+        *,
+        audit: Trail | None = None,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._database, self._keyring, self._signals = database, keyring, signals
+        self._database, self._keyring, self._signals, self._audit = database, keyring, signals, audit
         self._passwords = passwords or Passwords()
         self._clock = clock
         self._verified: OrderedDict[bytes, tuple[bytes | None, float]] = OrderedDict()  # by digest: the hash that a key was found to fit, and until when
@@ -101,7 +118,7 @@ class Keys:
             if (await session.exec(select(func.count()).select_from(working))).one() >= _MOST_KEYS:
                 raise Conflict(f"An account has at most {_MOST_KEYS} keys. Revoke one that is no longer used.")
             session.add(row)
-        KEY_CHANGES.labels("made").inc()
+        await self._write_down(actor, "made", "key.create", name=name, scopes=row.scopes)
         return _view(row), key
 
     async def revoke(self, actor: Actor, key_id: str) -> KeyView:
@@ -117,7 +134,7 @@ class Keys:
             row.revoked_at = now()
             session.add(row)
             await self._signals.publish(session, f"tenant:{actor.tenant_id}")
-        KEY_CHANGES.labels("revoked").inc()
+        await self._write_down(actor, "revoked", "key.revoke", name=row.name)
         return _view(row)
 
     async def rotate_master(self, actor: Actor) -> Secret:
@@ -142,7 +159,7 @@ class Keys:
             links = update(SignInLink).where(col(SignInLink.tenant_id) == actor.tenant_id, col(SignInLink.used_at).is_(None))
             await session.exec(links.values(used_at=moment))
             await self._signals.publish(session, f"tenant:{actor.tenant_id}")
-        KEY_CHANGES.labels("rotated").inc()
+        await self._write_down(actor, "rotated", "key.rotate_master")
         return key
 
     async def find(self, token: str) -> FoundKey | None:
@@ -205,6 +222,11 @@ class Keys:
             await session.flush()
         except IntegrityError:
             raise Conflict("This key is in use already. Choose another.", field="master_key") from None
+
+    async def _write_down(self, actor: Actor, change: str, action: str, **told: Any) -> None:
+        KEY_CHANGES.labels(change).inc()
+        if self._audit is not None:
+            await self._audit.remember(Entry(actor=actor, action=action, arguments=told or None))
 
     def _digest(self, token: str) -> bytes:
         return digest(self._keyring.digest_key, token)

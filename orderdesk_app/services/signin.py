@@ -21,7 +21,7 @@ from orderdesk_app.security.web import SignedText
 from orderdesk_app.services.access import FoundKey
 from orderdesk_app.services.audit import Entry
 from orderdesk_app.services.keys import MASTER, Keys
-from orderdesk_app.services.sessions import Sessions
+from orderdesk_app.services.sessions import Sessions, WebUser
 
 LINK_MINUTES = 15
 NOBODY = TenantId("")  # whoever failed to sign in
@@ -38,9 +38,11 @@ class SignInLimit(Protocol):
 
 
 class AuditTrail(Protocol):
-    """Where sign-ins are written down (services/audit.py)."""
+    """Where signing in and out is written down (services/audit.py)."""
 
     async def record(self, entry: Entry) -> None: ...
+
+    async def remember(self, entry: Entry) -> None: ...
 
 
 class SignIn:
@@ -130,6 +132,12 @@ class SignIn:
         self._limit.give_back(address)
         await self._write_down(tenant_id, "sign_in.link", address)
         return cookie
+
+    async def sign_out(self, user: WebUser, cookie: str | None) -> None:
+        """The session ends, and with it every tab and copy of the cookie."""
+        await self._sessions.end(cookie)
+        if self._audit is not None:
+            await self._audit.remember(Entry(actor=user.actor, action="sign_out"))
 
     async def _use_up(self, session: AsyncSession, secret: str) -> TenantId:
         moment = self._clock()

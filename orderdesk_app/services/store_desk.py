@@ -7,14 +7,12 @@ from typing import Protocol, TypeVar
 
 from orderdesk_app.context import Actor, Secret
 from orderdesk_app.errors import NotFound, OrderDeskAgentsError, Unexpected, ValidationFailed
-from orderdesk_app.observability import log
 from orderdesk_app.orderdesk.patience import Patience
 from orderdesk_app.services.access import Access
 from orderdesk_app.services.audit import Audit, Entry
 from orderdesk_app.services.open_store import StoreRecord
 from orderdesk_app.services.stores import Stores
 
-_LOG = log(__name__)
 T = TypeVar("T")
 
 
@@ -50,7 +48,7 @@ class StoreDesk:
         """Tries the key at Order Desk and keeps it. Raises what Stores.register raises."""
         patience = self._patience()
         registering = self._stores.register(actor, store_id, api_key, name=name or None, label=label or None, patience=patience)
-        return await self._written_down(actor, "store.connect", registering, patience)
+        return await self._written_down(actor, "store.connect", registering, patience, store_id=store_id, name=name, label=label)
 
     async def add_sandbox(self, actor: Actor) -> StoreRecord:
         """A sandbox store of one's own."""
@@ -62,7 +60,7 @@ class StoreDesk:
         record = await self.find(actor, row_id)
         patience = self._patience()
         editing = self._stores.edit(actor, record.id, name=name, label=label, api_key=api_key, patience=patience)
-        return await self._written_down(actor, "store.edit", editing, patience, record)
+        return await self._written_down(actor, "store.edit", editing, patience, record, name=name, label=label, **({"api_key": "***"} if api_key else {}))
 
     async def disconnect(self, actor: Actor, row_id: str, *, typed_name: str) -> StoreRecord:
         """Deletes its key and its journal here. Raises ValidationFailed unless its name was typed."""
@@ -90,7 +88,7 @@ class StoreDesk:
     def _patience(self) -> Patience:
         return Patience(self._patience_seconds)
 
-    async def _written_down(self, actor: Actor, action: str, doing: Awaitable[T], patience: Patience, record: StoreRecord | None = None) -> T:
+    async def _written_down(self, actor: Actor, action: str, doing: Awaitable[T], patience: Patience, record: StoreRecord | None = None, **given: str) -> T:
         started, outcome, row_id = time.perf_counter(), "ok", record.id if record else None
         try:
             done = await doing
@@ -101,13 +99,7 @@ class StoreDesk:
             raise
         finally:
             milliseconds = (time.perf_counter() - started) * 1000
-            await self._remember(
-                Entry(actor=actor, action=action, outcome=outcome, store_row_id=row_id, duration_ms=milliseconds, upstream_requests=patience.requests)
+            row = Entry(
+                actor=actor, action=action, outcome=outcome, store_row_id=row_id, arguments=given, duration_ms=milliseconds, upstream_requests=patience.requests
             )
-
-    async def _remember(self, row: Entry) -> None:
-        try:
-            await self._audit.record(row)
-        except Exception as error:  # the store is as it is: saying now that the change failed would be false
-            _LOG.error("an audit row waits for the database", exc_info=error, action=row.action)
-            await self._audit.note(row)
+            await self._audit.remember(row)

@@ -24,7 +24,11 @@ _PHRASES = {
 _ACTIONS = {
     "sign_in.key": ("signed in with a key", "to sign in with a key"),
     "sign_in.link": ("signed in with a link", "to sign in with a link"),
-    "store.connect": ("connected a store", "to connect a store"),
+    "sign_out": ("signed out", "to sign out"),
+    "key.create": ("made the key “{name}”", "to make a key"),
+    "key.revoke": ("revoked the key “{name}”", "to revoke a key"),
+    "key.rotate_master": ("replaced the master key", "to replace the master key"),
+    "store.connect": ("connected a store", "to connect store {store_id}"),
     "store.edit": ("edited a store", "to edit a store"),
     "store.disconnect": ("disconnected a store", "to disconnect a store"),
     "store.test": ("tested a connection", "a connection"),
@@ -59,10 +63,10 @@ def through_what(happening: Happening) -> str:
 def what_was_done(happening: Happening) -> str:
     """Never empty; starts with a verb."""
     is_ok = happening.outcome == "ok"
+    given = {name: str(value)[:40] for name, value in happening.arguments.items() if isinstance(value, str | int)}
     if happening.tool is None:
         done, tried = _ACTIONS.get(happening.action, (happening.action, happening.action))
-        return done if is_ok else f"tried {tried}"
-    given = {name: str(value)[:40] for name, value in happening.arguments.items() if isinstance(value, str | int)}
+        return (done if is_ok else f"tried {tried}").format_map(_Left(given)).rstrip()
     title = _titles().get(happening.tool, happening.tool)
     done, tried = _PHRASES.get(happening.tool, (f"ran “{title}”", f"“{title}”"))
     changes = happening.arguments.get("changes") if happening.tool == "orders_update" else None

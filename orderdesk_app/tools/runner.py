@@ -112,7 +112,7 @@ class Runner:
             TOOLS_RUNNING.dec()
         row = self._entry(principal, call, outcome, outcome.error.code if outcome.error else "ok", patience, started)
         if row is not None:
-            await self._remember(row, tool)
+            await (self._audit.note(row) if tool.reads else self._audit.remember(row))  # a change itself is in the journal
         return outcome
 
     def _prepare(self, principal: Principal | None, tool: Tool, patience: Patience, sign_in: Callable[[Secret], None] | None) -> ToolCall:
@@ -145,16 +145,6 @@ class Runner:
             upstream_requests=patience.requests,
             change_id=str(change_id) if change_id else None,
         )
-
-    async def _remember(self, row: Entry, tool: Tool) -> None:
-        if tool.reads:
-            await self._audit.note(row)
-            return
-        try:
-            await self._audit.record(row)
-        except Exception as error:  # the change itself is in the journal; saying now that it failed would be false
-            _LOG.error("an audit row waits for the database", exc_info=error, tool=tool.name)
-            await self._audit.note(row)
 
 
 def _without_secrets(tool: Tool, given: Any) -> dict[str, Any]:

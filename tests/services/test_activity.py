@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from orderdesk_app.context import Actor, Via, now
+from orderdesk_app.context import Actor, Scope, Via, now
 from orderdesk_app.services import activity as activity_service
 from orderdesk_app.services.activity import Day
 from orderdesk_app.services.audit import Entry
@@ -214,3 +214,23 @@ async def test_first_steps_are_done_when_they_are_done(world: World) -> None:
     assert (await steps(actor)).has_agent_call
     await world.house.console.run(person, "stores_list", {})
     assert replace(await steps(actor)) == activity_service.FirstSteps(has_key=True, has_agent_call=True, has_console_call=True)
+
+
+async def test_what_people_do_with_keys_is_written_down_and_no_key_with_it(world: World) -> None:
+    actor = replace((await world.owner.principal()).actor, via=Via.WEB)
+    view, key = await world.house.keys.create(actor, "Claude on the laptop", {Scope.ORDERS_READ})
+    await world.house.keys.revoke(actor, view.id)
+    master = await world.house.keys.rotate_master(actor)
+    cookie = await world.house.sign_in.with_key(master, address="192.0.2.7", user_agent="")
+    user = await world.house.sessions.resume(cookie)
+    assert user is not None
+    await world.house.sign_in.sign_out(user, cookie)
+
+    happenings = (await world.house.activity.latest(actor))[:5]
+
+    assert [(happening.action, happening.outcome) for happening in reversed(happenings)] == [
+        ("key.create", "ok"), ("key.revoke", "ok"), ("key.rotate_master", "ok"), ("sign_in.key", "ok"), ("sign_out", "ok"),
+    ]  # fmt: skip
+    assert happenings[-1].arguments == {"name": "Claude on the laptop", "scopes": ["orders:read"]}
+    assert not any(secret.reveal() in str(happenings) for secret in (key, master))
+    assert await world.house.sessions.resume(cookie) is None

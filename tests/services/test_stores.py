@@ -110,6 +110,9 @@ async def test_what_people_do_with_stores_is_written_down(world: World) -> None:
         ("store.connect", "ok"), ("store.edit", "ok"), ("store.test", "ok"), ("store.disconnect", "ok"), ("store.connect", "AUTH_ERROR"),
     ]  # fmt: skip
     assert {h.store_row_id for h in happenings if h.outcome == "ok"} == {record.id}
+    assert [h.arguments for h in happenings if h.action in ("store.connect", "store.edit")] == [
+        {"store_id": "10006", "name": "", "label": ""}, {"name": "Renamed", "label": "two"}, {"store_id": "10005", "name": "Second", "label": ""},
+    ]  # fmt: skip
 
 
 async def test_the_sandbox_is_there_in_one_click_as_often_as_one_likes(world: World) -> None:

@@ -1,0 +1,35 @@
+"""What happened, in words that a person reads on Home."""
+
+import pytest
+
+from orderdesk_app.context import now
+from orderdesk_app.services.activity import Happening
+from orderdesk_app.states.phrases import what_was_done
+
+
+def happening(action: str, outcome: str = "ok", *, tool: str | None = None, **arguments: object) -> Happening:
+    return Happening(
+        id="01H", at=now(), action=action, tool=tool, via="web", client="", key="", store_row_id=None, outcome=outcome, duration_ms=1.0, cached=False,
+        request_id="r", change_id=None, arguments=arguments,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("happened", "words"),
+    [
+        (happening("key.create", name="Claude on the laptop"), "made the key “Claude on the laptop”"),
+        (happening("key.revoke", name="x" * 80), f"revoked the key “{'x' * 40}”"),
+        (happening("key.rotate_master"), "replaced the master key"),
+        (happening("sign_out"), "signed out"),
+        (happening("sign_in.key", "AUTH_ERROR"), "tried to sign in with a key"),
+        (happening("store.connect", "AUTH_ERROR", store_id="10006"), "tried to connect store 10006"),
+        (happening("store.connect", "ORDERDESK_API_ERROR"), "tried to connect store"),
+        (happening("store.connect"), "connected a store"),
+        (happening("tool", tool="orders_update", order_id="7", changes={"shipping": {}, "order_notes": []}), "changed order 7: shipping, order notes"),
+        (happening("tool", tool="orders_update", order_id="7", changes={"folder_name": "Shipped"}), "moved order 7 to Shipped"),
+        (happening("tool", "NOT_FOUND", tool="orders_get"), "tried to read order"),
+        (happening("some.thing"), "some.thing"),
+    ],
+)
+def test_each_thing_has_its_sentence(happened: Happening, words: str) -> None:
+    assert what_was_done(happened) == words
