@@ -9,7 +9,7 @@ import sys
 import time
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass
-from http.cookiejar import CookieJar, DefaultCookiePolicy
+from http.cookiejar import CookieJar
 from importlib.util import find_spec
 from typing import Any
 from urllib.parse import quote, urlencode
@@ -47,10 +47,18 @@ def open_http(*, mounts: Mapping[str, httpx.AsyncBaseTransport] | None = None) -
         sys.modules["sniffio"] = None  # type: ignore[assignment]  # httpcore looks for it on the disk four times a request; so it knows at once
     return httpx.AsyncClient(
         follow_redirects=False,
-        cookies=CookieJar(DefaultCookiePolicy(allowed_domains=[])),
+        cookies=_NoCookies(),
         limits=httpx.Limits(max_connections=400, max_keepalive_connections=100, keepalive_expiry=15),
         mounts=mounts,
     )
+
+
+class _NoCookies(CookieJar):
+    """Takes none and sends none, without reading a header."""
+
+    def extract_cookies(self, response: object, request: object) -> None: ...
+
+    def add_cookie_header(self, request: object) -> None: ...
 
 
 @dataclass(frozen=True, slots=True)
