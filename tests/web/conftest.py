@@ -1,5 +1,6 @@
 """The whole app in this process, without a browser and without a build: plain forms over HTTP, events over the raw websocket."""
 
+import contextlib
 import os
 from collections.abc import Iterator
 
@@ -14,6 +15,7 @@ from orderdesk_app.frontend import MOUNTS, reflex_environment
 from orderdesk_app.routes import sockets
 from orderdesk_app.server import create_app
 from tests.web.visitors import ORIGIN, Visitor, Web
+from tests.worlds import quick_passwords
 
 
 @pytest.fixture(scope="session")
@@ -29,7 +31,9 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Web]:
         for name in ("NEW_A_MINUTE", "NEW_A_MINUTE_OF_ONE"):
             patched.setattr(sockets, name, 1_000_000)  # all visitors come from one address
         app = create_app(settings)
-    with TestClient(app, base_url=ORIGIN, follow_redirects=False) as client:
+    with contextlib.ExitStack() as closing:
+        with quick_passwords():
+            client = closing.enter_context(TestClient(app, base_url=ORIGIN, follow_redirects=False))
         yield Web(client, wiring.current())
 
 
