@@ -2,13 +2,11 @@
 
 import asyncio
 import contextlib
-import functools
 import json
 import os
 import shutil
 import signal
 import socket
-import ssl
 import subprocess
 import sys
 import time
@@ -18,7 +16,6 @@ from pathlib import Path
 from typing import Any
 
 import httpx
-import httpx._transports.default as httpx_transport
 import pytest
 from sqlmodel import col, select
 
@@ -184,20 +181,13 @@ def settings_for(database_url: str, **values: str) -> Settings:
 
 @contextlib.contextmanager
 def quick_passwords() -> Iterator[None]:
-    """The fewest rounds that bcrypt knows, and no certificates: tests need no slowness."""
-    slow, reads_certificates = keys_service.Passwords, httpx_transport.create_ssl_context
+    """The fewest rounds that bcrypt knows: tests need no slowness."""
+    slow = keys_service.Passwords
     keys_service.Passwords = lambda: Passwords(rounds=4)  # type: ignore[misc,assignment]
-    httpx_transport.create_ssl_context = _one_ssl_context  # the machine's certificates are read once, not for every house
     try:
         yield
     finally:
         keys_service.Passwords = slow  # type: ignore[misc]
-        httpx_transport.create_ssl_context = reads_certificates
-
-
-@functools.cache
-def _one_ssl_context(**_: Any) -> ssl.SSLContext:
-    return ssl.create_default_context()
 
 
 @contextlib.asynccontextmanager
