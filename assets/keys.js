@@ -24,6 +24,7 @@
     const source = document.getElementById(button.dataset.copies);
     if (!source) return;
     const text = "value" in source ? source.value : source.textContent;
+    if (!text) return;  // what is still on its way is not copied
     let done = true;
     try {
       await navigator.clipboard.writeText(text);

@@ -110,7 +110,7 @@ def test_there_is_no_link_without_a_web_app(run: Run) -> None:
 
 
 def test_a_first_start_that_nobody_could_enter_is_refused(run: Run) -> None:
-    ended = run("serve", ENABLE_WEBUI="false")
+    ended = run("serve", ENABLE_WEBUI="false", PORT=str(free_port()))
 
     assert ended.returncode == 2
     assert "ADMIN_MASTER_KEY" in ended.stderr

@@ -13,12 +13,14 @@ from reflex.state import BaseState, State, StateUpdate
 from reflex_base.registry import RegistrationContext
 
 from orderdesk_app import wiring
-from orderdesk_app.context import Role
-from orderdesk_app.observability import WEB_EVENTS
+from orderdesk_app.context import Role, new_id
+from orderdesk_app.db.engine import NO_ANSWER
+from orderdesk_app.observability import ERRORS, WEB_EVENTS, log
 from orderdesk_app.security.web import cookie_in, sign_in_address
 from orderdesk_app.services.sessions import COOKIE, WebUser
 from orderdesk_app.states.person import ACT, ROLES, Person
 
+_LOG = log(__name__)
 _STATE: Final = "reflex___state____state"
 HYDRATE: Final = frozenset({f"{_STATE}.hydrate", f"{_STATE}.hydrate_and_load"})
 
@@ -40,7 +42,10 @@ class Guard(Middleware):
         """None lets the handler run; an update stands in its place."""
         event.payload.update(without_zeros(event.payload))
         root = state._get_root_state()
-        user = await wiring.current().sessions.resume(cookie_in(root.router.headers.cookie, COOKIE))
+        try:
+            user = await wiring.current().sessions.resume(cookie_in(root.router.headers.cookie, COOKIE))
+        except NO_ANSWER as error:
+            return await _nobody_knows(root, error)
         person = await self._bind(root, user)
         if event.name in HYDRATE:
             # A page that is loaded anew tells nothing old: no notice, and no refused form, whose dialog would open again.
@@ -106,6 +111,20 @@ def forget_strangers(app: rx.App) -> None:
         is_busy = tab in namespace.token_to_sid or (lock is not None and lock.locked())
         if not is_busy and (state is None or not state.get_substate([_STATE, *_PERSON])._session):
             manager._purge_token(token)
+
+
+async def _nobody_knows(root: BaseState, error: Exception) -> StateUpdate:
+    """No event runs while sessions cannot be looked up; the tab is told why nothing happens."""
+    reference = new_id()
+    _LOG.error("a session could not be looked up", exc_info=error, reference=reference)
+    ERRORS.labels("web").inc()
+    WEB_EVENTS.labels("database").inc()
+    person = await root.get_state(Person)
+    person.notices = []  # one event after the other fails: the last one's reference is enough
+    person._tell(f"Our own records cannot be reached. Reload the page in a minute; if it stays, tell your administrator this reference: {reference}.", "red")
+    delta = await root._get_resolved_delta()
+    root._clean()
+    return StateUpdate(delta=delta, events=[])
 
 
 def _nothing() -> StateUpdate:

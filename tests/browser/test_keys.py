@@ -191,6 +191,7 @@ async def test_what_to_paste_stands_in_settings_and_home_leads_to_it(opens: Open
 
     connect = page.locator("#connect")
     await expect(connect.get_by_role("heading", name="Connect an assistant")).to_be_in_viewport()
+    await expect(connect.locator("pre").first).to_contain_text("mcp-remote")
     await connect.get_by_role("button", name="Copy").first.click()
     await expect(connect.get_by_role("button", name="Copied")).to_be_visible()
     pasted = json.loads(await page.evaluate("() => navigator.clipboard.readText()"))

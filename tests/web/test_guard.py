@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 import reflex as rx
 from reflex_base.registry import RegistrationContext
+from sqlalchemy.exc import OperationalError
 from starlette.websockets import WebSocketDisconnect
 
 from orderdesk_app.context import Role
@@ -234,6 +235,27 @@ def test_one_notice_does_not_stand_three_times(ada: Visitor) -> None:
             tab.act("switcher.choose_store", row_id="nobody's")
 
     assert [notice["tone"] for notice in tab.vars["person.notices"]] == ["red"]
+
+
+def test_nothing_runs_and_the_tab_is_told_why_while_the_database_is_away(ada: Visitor, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def away(cookie: str | None) -> None:
+        raise OperationalError("a library's words", {}, OSError())
+
+    with ada.tab() as tab:
+        tab.act("home_state.load")
+        with monkeypatch.context() as patched:
+            patched.setattr(ada.web.house.sessions, "resume", away)
+            for _ in range(2):
+                tab.vars["person.notices"] = []
+                tab.emit(handler_named("switcher.choose_store"), {"row_id": "nobody's"})
+                tab.wait_for("person.notices")
+        (notice,) = tab.vars["person.notices"]
+        tab.act("switcher.choose_store", row_id="nobody's")
+
+    assert notice["tone"] == "red"
+    assert "Our own records cannot be reached" in notice["text"]
+    assert "library" not in tab.seen
+    assert len(tab.vars["person.notices"]) == 2, "it works again on the same socket"
 
 
 def test_events_are_counted_by_what_the_guard_said(web: Web, ada: Visitor) -> None:

@@ -154,6 +154,15 @@ class Tab:
         """Sends an event by the end of its name: act("home_state.load")."""
         return self.send(handler_named(handler), payload)
 
+    def emit(self, name: str, payload: dict[str, Any]) -> None:
+        """Sends an event and waits for nothing."""
+        self._emit(name, payload, {"pathname": "/", "query": {}, "asPath": "/"})
+
+    def wait_for(self, variable: str) -> None:
+        """Until the server has sent a value for it that is not empty."""
+        while not self.vars.get(variable):
+            self._receive()
+
     def _emit(self, name: str, payload: dict[str, Any], router: dict[str, Any]) -> None:
         assert self._socket is not None
         self._socket.send_text("42/_event," + json.dumps(["event", {"name": name, "payload": payload, "router_data": router}]))
