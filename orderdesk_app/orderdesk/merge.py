@@ -125,6 +125,14 @@ def plan_update(order: Mapping[str, Any], changes: Any, *, at: datetime, folders
     return Plan(body, meant, tuple(difference.path for difference in differences(order, meant)), folder)
 
 
+def check_update(changes: Any, *, at: datetime, folders: Folders = ()) -> None:
+    """All of plan_update that can be judged before the order is read. Raises ValidationFailed."""
+    entries = changes.get("order_items") if isinstance(changes, Mapping) else None
+    listed = entries if isinstance(entries, list | tuple) else ()
+    named = [_item_id(entry, f"order_items[{index}]") for index, entry in enumerate(listed) if isinstance(entry, Mapping)]
+    plan_update({"order_items": [{"id": item_id} for item_id in named if item_id]}, changes, at=at, folders=folders)
+
+
 def plan_create(order_data: Any, *, at: datetime, folders: Folders = (), author: str = AUTHOR, source_id: str | None = None) -> Plan:
     """Check a new order. It gets a `source_id` (`agent-<ulid>`) if it names none, so that a lost answer can be found. Raises ValidationFailed."""
     wanted = {name: value for name, value in _wanted(order_data, "order_data").items() if value is not None}
@@ -307,9 +315,10 @@ def _item_id(given: Mapping[str, Any], path: str) -> str | None:
     value = given.get("id")
     if value is None:
         return None
-    if isinstance(value, bool) or not isinstance(value, str | int) or not str(value).strip():
-        raise ValidationFailed(f"{path}.id: must be the id of an item of this order. Leave it out to add a new item.", field=f"{path}.id")
-    return str(value).strip()
+    text = str(value).strip() if isinstance(value, str | int) and not isinstance(value, bool) else ""
+    if not (text.isascii() and text.isdigit()):
+        raise ValidationFailed(f"{path}.id: must be the id of an item of this order, digits only. Leave it out to add a new item.", field=f"{path}.id")
+    return text
 
 
 def _merge_notes(spot: _Spot, value: Any) -> None:

@@ -27,7 +27,7 @@ from orderdesk_app.observability import RECONCILED, WRITES, log
 from orderdesk_app.orderdesk import dates, merge
 from orderdesk_app.orderdesk.client import OrderDeskClient
 from orderdesk_app.orderdesk.locks import Lock, OrderLocks
-from orderdesk_app.orderdesk.merge import FolderMove, Plan, plan_create, plan_update
+from orderdesk_app.orderdesk.merge import FolderMove, Plan, check_update, plan_create, plan_update
 from orderdesk_app.orderdesk.patience import Patience
 from orderdesk_app.orderdesk.progress import Progress
 from orderdesk_app.orderdesk.verdict import is_alike, is_refusal, is_same, judge, may_still_happen
@@ -116,6 +116,7 @@ class OrderChanges:
     ) -> Written:
         write = _Write(actor, store, order_id, "update", patience)
         folders = await self._folders(store, changes, patience)
+        check_update(changes, at=now(), folders=folders)
         return await self._to_its_end(write, self._update(write, changes, expected_date_updated, folders))
 
     async def create(self, actor: Actor, store: OpenStore, order_data: Any, *, patience: Patience) -> Written:

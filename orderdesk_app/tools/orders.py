@@ -203,7 +203,9 @@ async def orders_get(call: ToolCall, arguments: GetOrder) -> OneOrder:
     check_fields(arguments.fields)
     found = await call.toolbox.orders.get(call.actor, call.store, OrderId(arguments.order_id), call.patience)
     check_fields(arguments.fields, (found.order,))
-    shown = selected(_SHOWING.of(found.order), arguments.fields)
+    shown: dict[str, Any] = _SHOWING.of(found.order)
+    if arguments.fields:
+        shown = selected({**shown, "folder": folder_name(found.order, call.store.record.folders)}, arguments.fields)
     result: OneOrder = {"order": shown, "cached": found.cached}
     untrusted = untrusted_paths(shown, "order")
     if untrusted:
@@ -235,6 +237,7 @@ async def orders_create(call: ToolCall, arguments: CreateOrder) -> WrittenOrder:
     scope=Scope.ORDERS_WRITE,
     reads=False,
     destructive=True,
+    idempotent=False,  # items without an id are added again
     example=UpdateOrder(order_id="100000001", changes={"shipping": {"city": "Lagos"}}),
 )
 async def orders_update(call: ToolCall, arguments: UpdateOrder) -> WrittenOrder:

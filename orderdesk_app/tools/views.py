@@ -110,6 +110,8 @@ def check_fields(fields: Iterable[str] | None, read: Sequence[Mapping[str, Any]]
     like no known field is refused only once the orders are `read` and none has it."""
     for path in fields or ():
         first, _, rest = path.partition(".")
+        if first not in FREE_MAPS and (counted := next((part for part in rest.split(".") if part.isdigit()), None)):
+            raise ValidationFailed(f"fields: entries of lists are not counted. Leave {counted!r} out of {path!r}: it then means every entry.", field="fields")
         second = rest.partition(".")[0]
         known = ADDRESS_FIELDS.get(first)
         if first not in _ORDER_FIELDS:

@@ -10,6 +10,7 @@ import pytest
 from orderdesk_app.demo.seed import Seed
 from orderdesk_app.errors import ValidationFailed
 from orderdesk_app.mcp.server import answer
+from orderdesk_app.tools.catalogue import find_tool
 from orderdesk_app.tools.runner import Outcome
 from orderdesk_app.tools.views import check_fields
 from tests.worlds import FIRST_ORDER, MINIMAL_ORDER, World, counted
@@ -247,7 +248,15 @@ async def test_fields_keep_the_nesting(world: World, fields: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    ("fields", "hint"), [(["shiping.city"], "shipping"), (["shipping.citty"], "city"), (["nothing.of.the.kind"], ""), ([""], ""), (["."], "")]
+    ("fields", "hint"),
+    [
+        (["shiping.city"], "shipping"),
+        (["shipping.citty"], "city"),
+        (["order_items.0.code"], "every entry"),
+        (["nothing.of.the.kind"], ""),
+        ([""], ""),
+        (["."], ""),
+    ],
 )
 async def test_fields_that_do_not_exist_are_refused_with_the_near_one(small: World, fields: list[str], hint: str) -> None:
     before = counted("upstream_requests")
@@ -485,7 +494,7 @@ async def test_customers_words_in_a_refusal_are_fenced_clean_and_cut_short(world
 
 
 async def test_a_refusal_stays_short_however_much_was_asked(world: World) -> None:
-    changes = {"order_metadata": {f"key {number}" + "k" * 500: "x" for number in range(300)}, "order_items": "none", "shipping": 5, "nonsense": {"a": 1}}
+    changes = {"checkout_data": {f"key {number}": "x" for number in range(200)}, "order_metadata": {"k" * 100 + str(number): "x" for number in range(15)}}
 
     outcome = await world.owner.call("orders_update", {"order_id": FIRST_ORDER, "changes": changes, "expected_date_updated": "2020-01-01"})
 
@@ -525,6 +534,45 @@ async def test_an_order_that_cannot_be_is_refused_before_any_request(small: Worl
     assert error.code == "VALIDATION_ERROR"
     assert (error.field or "").startswith(field) or field in error.message
     assert counted("upstream_requests") == before
+
+
+@pytest.mark.parametrize(
+    ("changes", "field"),
+    [
+        ({"order_items": [{"name": "Mug"}, {"id": "abc", "quantity": 1}]}, "order_items[1].id"),
+        ({"order_items": [{"id": True}]}, "order_items[0].id"),
+        ({"order_items": [{"id": "1"}, {"id": "1"}]}, "order_items[1].id"),
+        ({"order_items": "none"}, "order_items"),
+        ({"shipping": {"citty": "Lagos"}}, "shipping.citty"),
+        ({"tracking_number": "1Z"}, "tracking_number"),
+        ({"shipping_total": "much"}, "shipping_total"),
+        (["email"], "changes"),
+    ],
+)
+async def test_changes_that_cannot_be_are_refused_before_any_request(small: World, changes: Any, field: str) -> None:
+    before = counted("upstream_requests")
+
+    error = await small.owner.refused("orders_update", order_id=FIRST_ORDER, changes=changes)
+
+    assert (error.code, error.field, error.outcome) == ("VALIDATION_ERROR", field, "not_done")
+    assert counted("upstream_requests") == before
+
+
+async def test_a_client_is_told_that_an_update_repeated_may_add_again(small: World) -> None:
+    changes = {"order_items": [{"name": "Extra", "price": 1, "quantity": 1}]}
+    counts = [len((await small.owner.get("orders_update", order_id=FIRST_ORDER, changes=changes))["order"]["order_items"]) for _ in range(2)]
+
+    assert counts[1] == counts[0] + 1
+    assert find_tool("orders_update").annotations["idempotentHint"] is False
+
+
+async def test_the_folder_of_one_order_is_told_by_its_name_as_in_the_list(world: World) -> None:
+    (row,) = (await world.owner.get("orders_list", limit=1, fields=["folder"]))["orders"]
+
+    order = (await world.owner.get("orders_get", order_id=row["id"], fields=["folder"]))["order"]
+
+    assert order == row
+    assert not order["folder"].isdigit()
 
 
 async def test_a_deleted_order_is_gone(world: World) -> None:
