@@ -10,12 +10,13 @@ from starlette.types import Message, Receive, Scope, Send
 from orderdesk_app.mcp.body import INVALID_REQUEST, Unfit, is_answer, is_message, not_a_message, replay
 
 MOST_MESSAGES = 50
+WITH_BATCHES = "2025-03-26"
 Serve = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 
 def takes_batches(revision: str | None) -> bool:
     """True for the one revision with batches; a request that names none speaks it (2025-06-18, transports)."""
-    return revision in (None, "2025-03-26")
+    return revision in (None, WITH_BATCHES)
 
 
 async def answer_batch(messages: list[Any], serve: Serve, scope: Scope, receive: Receive, send: Send) -> None:

@@ -112,9 +112,18 @@ def not_a_message() -> Unfit:
 
 def wants_progress(message: Any) -> bool:
     """True when the request carries a progress token."""
+    return _meta(message).get("progressToken") is not None
+
+
+def names_revision(message: Any) -> bool:
+    """True when the request itself names its revision, as those since 2026-07-28 do."""
+    return "io.modelcontextprotocol/protocolVersion" in _meta(message)
+
+
+def _meta(message: Any) -> dict[str, Any]:
     params = message.get("params")
     meta = params.get("_meta") if isinstance(params, dict) else None
-    return isinstance(meta, dict) and meta.get("progressToken") is not None
+    return meta if isinstance(meta, dict) else {}
 
 
 def replay(body: bytes, receive: Receive) -> Receive:

@@ -8,7 +8,7 @@ from urllib.parse import parse_qsl, urlencode
 
 from mcp.server.context import ServerRequestContext
 from mcp.server.streamable_http_manager import StreamableHTTPSessionManager
-from mcp_types.version import HANDSHAKE_PROTOCOL_VERSIONS
+from mcp_types.version import HANDSHAKE_PROTOCOL_VERSIONS, MODERN_PROTOCOL_VERSIONS
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.responses import JSONResponse, Response
 from starlette.types import Message, Receive, Scope, Send
@@ -18,12 +18,14 @@ from orderdesk_app.db.engine import NO_ANSWER
 from orderdesk_app.errors import AuthFailed, OrderDeskAgentsError
 from orderdesk_app.mcp.batch import answer_batch, takes_batches
 from orderdesk_app.mcp.body import (
+    INVALID_REQUEST,
     MOST_BODY_BYTES,
     HungUp,
     Unfit,
     accepts_streams,
     is_answer,
     is_message,
+    names_revision,
     not_a_message,
     parse,
     read_body,
@@ -135,6 +137,9 @@ class McpEndpoint:
             if is_answer(message) and revision in (None, *HANDSHAKE_PROTOCOL_VERSIONS):
                 return await Response(status_code=202)(scope, receive, send)  # we ask nothing, so there is nothing to do with it
             raise not_a_message()
+        if revision is not None and revision not in _SPOKEN and not names_revision(message):
+            words = f"Revision {revision[:40]!r} of MCP is not spoken here. Send one of these as MCP-Protocol-Version: {', '.join(_SPOKEN)}."
+            raise Unfit(400, INVALID_REQUEST, words, "revision")
         if takes_streams and wants_progress(message):
             return await self._stream.handle_request(scope, replay(body, receive), send)
         await while_heard(receive, self._json.handle_request(scope, replay(body, receive), completing(scope, send)))
@@ -167,6 +172,7 @@ class McpEndpoint:
 # The SDK judges both again, by other rules and with answers that have no words: it is shown what no rule refuses.
 _AS_JUDGED = ((b"content-type", b"application/json"), (b"accept", b"application/json, text/event-stream"))
 _JUDGED = frozenset(name for name, _ in _AS_JUDGED)
+_SPOKEN = (*HANDSHAKE_PROTOCOL_VERSIONS, *MODERN_PROTOCOL_VERSIONS)
 _ALLOW = {"Allow": "POST, OPTIONS"}
 # In development a page on localhost may ask 127.0.0.1; browsers ask first whether it may send these.
 _MAY_SEND = {

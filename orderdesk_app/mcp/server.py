@@ -101,8 +101,12 @@ class AgentDoor:
             self._remember_client(ctx)
         try:
             with serving(current_request()):  # over HTTP the request's; over stdio each message is a request of its own
-                written = written_in(ctx.request.scope) if ctx.method == "tools/call" and ctx.request is not None else None
-                return await (call_next(ctx) if written is None else self._call_and_write(ctx, written))
+                if ctx.method != "tools/call":
+                    return await call_next(ctx)
+                written = written_in(ctx.request.scope) if ctx.request is not None else None
+                if written is not None or not _has_object(ctx.params):
+                    return await self._call(ctx, written)
+                return await call_next(ctx)
         except (MCPError, ValidationError):
             raise  # the protocol's own refusals
         except Exception as error:  # the SDK would send its text to the client
@@ -146,12 +150,16 @@ class AgentDoor:
     async def _call_tool(self, ctx: ServerRequestContext[Any, Any], params: types.CallToolRequestParams) -> types.CallToolResult:
         return answer(await self._run(ctx, params.name, params.arguments))
 
-    async def _call_and_write(self, ctx: ServerRequestContext[Any, Any], written: Written) -> dict[str, Any]:
-        """tools/call as the SDK does it, its check of the parameters included, but without its copies of parameters and result. In the wire's form."""
-        validate_client_request("tools/call", ctx.protocol_version, ctx.params)
+    async def _call(self, ctx: ServerRequestContext[Any, Any], written: Written | None) -> dict[str, Any]:
+        """tools/call as the SDK does it, its check of the parameters included, but without its copies of parameters and result. In the wire's form.
+        Arguments that are no object go to the runner too, which refuses them in words and writes the call down."""
         params = ctx.params or {}
+        validate_client_request("tools/call", ctx.protocol_version, params if _has_object(params) else {**params, "arguments": {}})
         outcome = await self._run(ctx, params["name"], params.get("arguments"))
-        result = answer(outcome).model_dump(by_alias=True, mode="json", exclude_none=True) if outcome.result is None else written.stand_in(outcome.result)
+        if outcome.result is None or written is None:
+            result = answer(outcome).model_dump(by_alias=True, mode="json", exclude_none=True)
+        else:
+            result = written.stand_in(outcome.result)
         if ctx.protocol_version in HANDSHAKE_PROTOCOL_VERSIONS:
             result.pop("resultType", None)
             return result
@@ -181,6 +189,12 @@ class AgentDoor:
         else:
             name, version = self._clients.get(caller.session, ("", ""))
         return principal.through(name or principal.actor.client_name, version, principal.actor.address)
+
+
+def _has_object(params: Mapping[str, Any] | None) -> bool:
+    """Whether the arguments of a tools/call are what the protocol wants, or left out."""
+    arguments = (params or {}).get("arguments")
+    return arguments is None or isinstance(arguments, Mapping)
 
 
 def _told(info: Mapping[str, Any]) -> tuple[str, str]:

@@ -16,6 +16,7 @@ from pydantic import ValidationError
 
 from orderdesk_app.context import Secret, Via
 from orderdesk_app.errors import AuthFailed, ConfigurationError
+from orderdesk_app.mcp.batch import MOST_MESSAGES, WITH_BATCHES
 from orderdesk_app.mcp.body import Unfit, is_answer, is_message, not_a_message, parse
 from orderdesk_app.mcp.server import AgentDoor
 from orderdesk_app.services.access import Access, Principal
@@ -83,22 +84,38 @@ class _Pipe:
         self._to_server, self.incoming = anyio.create_memory_object_stream[Frame]()
         self.outgoing, self._from_server = anyio.create_memory_object_stream[SessionMessage]()
         self._asked: set[str] = set()
+        self._revision: Any = ""  # that `initialize` asked for; the one with batches is spoken
         self._answered = anyio.Event()
 
     async def read(self) -> None:
         async with self._to_server:
             async for line in self._lines:
                 try:
-                    frame = SessionMessage(_message(line))
+                    value = parse(line)
                 except Unfit as error:
                     await self._refuse(error, _id_in(line))
                     continue
-                self._remember(frame)
-                await self._to_server.send(frame)
+                for part in value if self._is_batch(value) else [value]:
+                    await self._take(part)
             with anyio.move_on_after(self._grace_seconds):
                 while self._asked:
                     self._answered = anyio.Event()
                     await self._answered.wait()
+
+    def _is_batch(self, value: Any) -> bool:
+        """In the one revision that has them; its messages are then answered one a line, each by its id."""
+        return isinstance(value, list) and 1 <= len(value) <= MOST_MESSAGES and self._revision == WITH_BATCHES
+
+    async def _take(self, value: Any) -> None:
+        try:
+            frame = SessionMessage(_message(value))
+        except Unfit as error:
+            await self._refuse(error, _id_of(value))
+            return
+        if value.get("method") == "initialize":
+            self._revision = (value.get("params") or {}).get("protocolVersion")
+        self._remember(frame)
+        await self._to_server.send(frame)
 
     async def write(self) -> None:
         async with self._from_server:
@@ -122,9 +139,8 @@ class _Pipe:
         await self._say(SessionMessage(JSONRPCError(jsonrpc="2.0", id=message_id, error=ErrorData(code=error.code, message=words))))
 
 
-def _message(line: bytes) -> JSONRPCMessage:
-    """The message of a line, by the same rules as over HTTP. Raises Unfit."""
-    value = parse(line)
+def _message(value: Any) -> JSONRPCMessage:
+    """The message, by the same rules as over HTTP. Raises Unfit."""
     if not is_message(value) and not is_answer(value):
         raise not_a_message()
     try:
@@ -136,9 +152,12 @@ def _message(line: bytes) -> JSONRPCMessage:
 def _id_in(line: bytes) -> str | int | None:
     """The id of a line that is unfit, if it can be made out at all: whoever asked would wait for ever for an answer without it."""
     try:
-        value = json.loads(line.decode(errors="replace"), parse_int=lambda digits: int(digits) if len(digits) < _MOST_DIGITS else None)
+        return _id_of(json.loads(line.decode(errors="replace"), parse_int=lambda digits: int(digits) if len(digits) < _MOST_DIGITS else None))
     except (ValueError, RecursionError):
         return None
+
+
+def _id_of(value: Any) -> str | int | None:
     found = value.get("id") if isinstance(value, dict) else None
     if isinstance(found, str):
         return found if found == found.encode(errors="ignore").decode() else None  # half a character could not be written back

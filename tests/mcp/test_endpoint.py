@@ -5,6 +5,7 @@ import json
 import re
 import time
 from collections.abc import Iterator
+from typing import Any
 
 import httpx
 import pytest
@@ -137,6 +138,14 @@ def test_an_unknown_revision_is_refused_in_words(agent: httpx.Client) -> None:
     assert answer.status_code == 400
     assert answer.json()["error"]["code"] == -32022
     assert MODERN in answer.json()["error"]["data"]["supported"]
+
+
+def test_an_unknown_revision_of_the_old_era_is_told_what_is_spoken(agent: httpx.Client) -> None:
+    answer = agent.post("/mcp", json=LIST, headers={"mcp-protocol-version": "1999-01-01"})
+
+    assert answer.status_code == 400
+    assert "'1999-01-01' of MCP is not spoken here" in answer.json()["error"]["message"]
+    assert "2025-11-25, 2026-07-28" in answer.json()["error"]["message"]
 
 
 def test_white_space_around_header_values_does_not_count(agent: httpx.Client, door: Door) -> None:
@@ -326,6 +335,28 @@ async def test_a_row_names_program_address_and_request(inside: Inside) -> None:
 
     assert {(row.request_id, row.client_name, row.client_version) for row in rows} == {("of-the-old-era", "shop-bot/3", ""), ("of-the-new-era", "tests", "1")}
     assert {row.address for row in rows} == {"203.0.113.9"}
+
+
+@pytest.mark.parametrize("progress", [False, True])
+@pytest.mark.parametrize("arguments", [[], ["x"], "{}", 5, True])
+@pytest.mark.parametrize("revision", ["2025-03-26", "2025-11-25", MODERN])
+async def test_arguments_that_are_no_object_are_refused_in_words_and_leave_a_row(inside: Inside, revision: str, arguments: Any, progress: bool) -> None:
+    meta = {"progressToken": "p"} if progress else {}
+    headers, body = modern("tools/call", {"name": "orders_get", "arguments": arguments}, **meta)
+    if revision != MODERN:
+        headers, body = {"mcp-protocol-version": revision}, call("orders_get", arguments, **meta)
+    async with inside() as http:
+        answer = await http.post("/mcp", json=body, headers={**BEARER, "accept": "application/json, text/event-stream", **headers, "x-request-id": "malformed"})
+        house = wiring.current()
+        await house.audit.flush()
+        async with house.database.read() as session:
+            rows = (await session.exec(select(AuditEntry).where(AuditEntry.request_id == "malformed"))).all()
+
+    result = json.loads(next(line for line in answer.text.splitlines() if "result" in line).removeprefix("data: "))["result"]
+    assert result["isError"] is True
+    assert result["content"][0]["text"] == "VALIDATION_ERROR: Arguments must be an object of names and values."
+    assert result["_meta"]["orderdesk/error"]["code"] == "VALIDATION_ERROR"
+    assert [(row.tool, row.outcome) for row in rows] == [("orders_get", "VALIDATION_ERROR")]
 
 
 async def test_a_program_that_said_its_name_at_the_handshake_is_known_by_it(inside: Inside) -> None:

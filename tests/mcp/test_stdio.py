@@ -144,6 +144,29 @@ def test_an_unfit_question_is_refused_by_its_id(door: Door) -> None:
     assert {answer["id"] for answer in answers if "error" in answer} == {1, 2, 3, 4, 5, "list", "old"}
 
 
+def test_a_batch_is_answered_in_the_revision_that_has_batches(door: Door) -> None:
+    hello = {**HELLO, "params": {**HELLO["params"], "protocolVersion": "2025-03-26"}}
+    batch = [{"jsonrpc": "2.0", "id": 5, "method": "ping"}, {"jsonrpc": "1.0", "id": 6}, {**call("stores_list"), "id": 7}]
+
+    _, answers, _ = _pipe(_environment(door, door.key), hello, batch)
+    _, later, _ = _pipe(_environment(door, door.key), HELLO, batch)
+
+    told = {answer["id"]: answer for answer in answers}
+    assert told[5]["result"] == {}
+    assert told[6]["error"]["code"] == -32600
+    assert told[7]["result"]["structuredContent"]["count"] >= 1
+    assert [answer["id"] for answer in later if "error" in answer] == [None]
+
+
+def test_arguments_that_are_no_object_are_refused_in_words(door: Door) -> None:
+    wrong = call("orders_get")
+    wrong["params"]["arguments"] = ["100000001"]
+
+    _, answers, _ = _pipe(_environment(door, door.key), HELLO, {**wrong, "id": 5})
+
+    assert answers[-1]["result"]["content"][0]["text"] == "VALIDATION_ERROR: Arguments must be an object of names and values."
+
+
 def test_a_client_that_stops_listening_ends_it_quietly(door: Door) -> None:
     with subprocess.Popen(
         COMMAND, env=_environment(door, door.key), cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE
