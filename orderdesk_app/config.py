@@ -185,12 +185,12 @@ class Settings(BaseSettings):
     app_env: Literal["development", "production"] = Setting(
         "development", "`production` on any machine that others can reach: development prints a sign-in link.", example="production"
     )
-    host: Host = Setting("127.0.0.1", "The address to listen on; `0.0.0.0` in a container.", example="0.0.0.0")  # noqa: S104  an example, not a default
+    host: Host = Setting("127.0.0.1", "The address to listen on; `0.0.0.0` in a container.", example="127.0.0.1")
     port: int = Setting(8080, "The one port that serves everything.", example="8080", ge=1, le=65535)
     public_url: PublicUrl = Setting(
         "http://localhost:8080",
         "(follows PORT when unset) The address that people and clients use, as they type it. Host and Origin are checked against it.",
-        example="https://orders.example.com",
+        example="http://localhost:8080",
     )
     database_url: SecretStr = Setting(
         SecretStr("sqlite:///data/app.db"),
@@ -284,7 +284,7 @@ class Settings(BaseSettings):
     @model_validator(mode="before")
     @classmethod
     def _public_url_follows_port(cls, given: Any) -> Any:
-        if isinstance(given, dict) and (port := str(given.get("port", "")).strip()).isdecimal() and not given.get("public_url"):
+        if isinstance(given, dict) and (port := str(given.get("port", "")).strip()).isdecimal() and 0 < int(port) < 65536 and not given.get("public_url"):
             return {**given, "public_url": f"http://localhost:{int(port)}"}
         return given
 

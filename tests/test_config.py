@@ -92,12 +92,23 @@ def test_a_wrong_value_is_told_with_variable_rule_and_example(variable: str, val
 
     sentence = str(error.value)
     assert sentence.startswith(f"{variable}: ")
+    assert len(sentence.splitlines()) == 1, "nothing else is blamed"
     assert f"{variable}=" in sentence.split(": ", 1)[1], "an example"
     assert "must be" in sentence or "must begin" in sentence or "development" in sentence
     assert "pydantic" not in sentence
     assert "Input should" not in sentence.casefold()
     if variable in ("MCP_KMS_KEY", "ADMIN_MASTER_KEY", "DATABASE_URL"):
         assert value not in sentence.replace("sqlite:///", ""), "a secret is not repeated"
+
+
+@pytest.mark.parametrize("variable", ["HOST", "PUBLIC_URL", "PORT"])
+def test_the_example_of_an_error_works_where_it_is_told(variable: str) -> None:
+    with pytest.raises(ConfigurationError) as error:
+        load_settings({variable: "!"})
+
+    example = str(error.value).rpartition(f"{variable}=")[2]
+
+    assert load_settings({variable: example}) is not None
 
 
 def test_every_setting_is_tried_with_a_wrong_value_unless_any_text_will_do() -> None:

@@ -32,6 +32,8 @@ _LOCKED = f"Our database is locked by another program, so nothing was done. Try 
 _AFTER_COMMIT = "after_commit"
 _EXAMPLES = "Example: DATABASE_URL=sqlite:///data/app.db, or DATABASE_URL=postgresql://user:password@db.example.com/orderdesk?sslmode=require"
 
+_SSL_MODES = ("disable", "allow", "prefer", "require", "verify-ca", "verify-full")
+
 NO_ANSWER = (DatabaseBusy, SQLAlchemyError, psycopg.Error, sqlite3.Error, OSError)  # what a question raises while the database is away or cannot answer
 
 Statement = str  # SQL with :names
@@ -55,6 +57,8 @@ def postgres_conninfo(url: str) -> str:
     """The address as libpq reads it (every form it knows), with our name and a time limit for connecting. Raises ConfigurationError."""
     try:
         known = conninfo_to_dict(url)
+        if known.get("sslmode") not in (None, "", *_SSL_MODES):
+            raise ConfigurationError(f"DATABASE_URL: sslmode must be one of {', '.join(_SSL_MODES)}. {_EXAMPLES}")
         timeout_from_conninfo(known)  # libpq itself looks at it when it connects
         defaults: dict[str, str | int | None] = {"connect_timeout": 10, "application_name": "orderdesk"}
         return make_conninfo(url, **{name: value for name, value in defaults.items() if name not in known})

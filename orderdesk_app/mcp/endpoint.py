@@ -102,7 +102,7 @@ class McpEndpoint:
             return await Response(status_code=204, headers=_MAY_SEND)(scope, receive, send)
         try:
             if token is None:
-                raise AuthFailed("This address needs a key: send it as Authorization: Bearer. Keys are made under Settings.")
+                raise AuthFailed("This address needs a key: send the account's master key, or one from Settings in the web app, as Authorization: Bearer.")
             principal = await self._access.by_token(token, kind="master" if is_in_query else None)
         except AuthFailed as error:
             CREDENTIALS_REFUSED.labels("mcp").inc()

@@ -79,7 +79,7 @@ def _make(path: Path, *, may_make: bool) -> str:
     if not may_make:
         raise ConfigurationError(
             f"MCP_KMS_KEY: it is not set, the key file {path} is missing, and this database was made with a key. "
-            f"Set MCP_KMS_KEY to the key of before, put the file back, or begin with a new DATABASE_URL. Example: {_EXAMPLE}"
+            f"Set MCP_KMS_KEY to the key of before, put the file back, or begin with a new DATABASE_URL. Example: MCP_KMS_KEY=<what data/kms.key held>"
         )
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     draft = path.with_name(f".{path.name}.{secrets.token_hex(8)}")

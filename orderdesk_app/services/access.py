@@ -127,7 +127,7 @@ class Access:
         if found is not None and kind == "master" != found.kind:
             raise AuthFailed("This is an access key, and only master keys may stand in an address. Send it as Authorization: Bearer.")
         if found is None or kind not in (None, found.kind):
-            raise AuthFailed("This key is not known here. Make a new one under Settings, and send it as Authorization: Bearer.")
+            raise AuthFailed("This key is not known here. Send the account's master key, or a new key from Settings in the web app, as Authorization: Bearer.")
         account = await self.account(found.tenant_id)
         known = self._principals.get((name, via))
         if known is not None and known[0] is found and known[1].account is account:

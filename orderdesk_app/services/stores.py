@@ -92,7 +92,7 @@ class Stores:
             return stores[0]
         is_person = principal.actor.via in (Via.CONSOLE, Via.WEB)
         if not stores:
-            ways = "Connect one under Stores." if is_person else "Connect one with stores_register, or under Stores in the web app."
+            ways = "Connect one under Stores." if is_person else "Connect one with stores_register, or in the web app under Stores."
             raise NotFound(f"No store is connected yet. {ways}", field="store_identifier")
         ways = "write its name here, or choose one at the top of the page" if is_person else "pass store_identifier, or choose one with stores_use_store"
         raise ValidationFailed(f"Say which store: {ways}.{_choices(stores)}", field="store_identifier")

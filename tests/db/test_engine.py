@@ -307,6 +307,11 @@ async def test_addresses_are_read_as_libpq_reads_them(url, parts):
     assert [part for part in parts if part not in told] == []
 
 
+def test_a_wrong_sslmode_is_named_before_anybody_is_asked():
+    with pytest.raises(ConfigurationError, match="sslmode must be one of disable, allow, prefer, require"):
+        postgres_conninfo("postgresql://u@no-such-host.invalid/app?sslmode=bogus")
+
+
 async def test_console_calls_of_one_tenant_are_found_by_time(database, tenant):
     async with database.write() as session:
         session.add(ConsoleCall(tenant_id=tenant.view.id, tool="orders_get", arguments=b"s", result=b"s", outcome="ok"))
