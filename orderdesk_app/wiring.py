@@ -24,6 +24,7 @@ from orderdesk_app.observability import UPSTREAM_REQUESTS, UPSTREAM_SECONDS
 from orderdesk_app.orderdesk.client import OrderDeskClient, open_http
 from orderdesk_app.orderdesk.locks import OrderLocks
 from orderdesk_app.security.keyring import Keyring
+from orderdesk_app.security.passwords import Passwords
 from orderdesk_app.security.sealing import Sealer
 from orderdesk_app.security.web import SessionCookies, cookie_in
 from orderdesk_app.services.access import Access
@@ -138,7 +139,9 @@ async def _build(settings: Settings, closing: AsyncExitStack, http: httpx.AsyncC
     buckets = Buckets(database)
     client = OrderDeskClient(http, buckets, timeout=settings.http_timeout, max_retries=settings.http_max_retries, observe=_observe)
 
-    keys = Keys(database, keyring, signals, audit=audit)
+    passwords = Passwords()
+    closing.callback(passwords.close)
+    keys = Keys(database, keyring, signals, passwords, audit=audit)
     tenants = Tenants(database, keys)
     access = Access(database, keys, signals)
     cookies = SessionCookies(settings.jwt_secret_key.get_secret_value().encode() or keyring.purpose("jwt"))

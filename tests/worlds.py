@@ -27,7 +27,6 @@ from orderdesk_app.errors import OrderDeskAgentsError
 from orderdesk_app.observability import REGISTRY
 from orderdesk_app.orderdesk.patience import Patience
 from orderdesk_app.security.passwords import Passwords
-from orderdesk_app.services import keys as keys_service
 from orderdesk_app.services.access import Principal
 from orderdesk_app.services.open_store import StoreRecord
 from orderdesk_app.services.sandbox import SandboxKeys
@@ -182,12 +181,12 @@ def settings_for(database_url: str, **values: str) -> Settings:
 @contextlib.contextmanager
 def quick_passwords() -> Iterator[None]:
     """The fewest rounds that bcrypt knows: tests need no slowness."""
-    slow = keys_service.Passwords
-    keys_service.Passwords = lambda: Passwords(rounds=4)  # type: ignore[misc,assignment]
+    slow = wiring.Passwords
+    wiring.Passwords = lambda: Passwords(rounds=4)  # type: ignore[misc,assignment]
     try:
         yield
     finally:
-        keys_service.Passwords = slow  # type: ignore[misc]
+        wiring.Passwords = slow  # type: ignore[misc]
 
 
 @contextlib.asynccontextmanager

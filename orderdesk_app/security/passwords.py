@@ -19,6 +19,10 @@ class Passwords:
         self._rounds = rounds
         self._threads = ThreadPoolExecutor(2, thread_name_prefix="bcrypt")
 
+    def close(self) -> None:
+        """No thread is left: a process that has any should not be forked."""
+        self._threads.shutdown(wait=False)
+
     async def hash(self, key: Secret) -> bytes:
         return await asyncio.get_running_loop().run_in_executor(self._threads, lambda: bcrypt.hashpw(_short(key), bcrypt.gensalt(self._rounds)))
 

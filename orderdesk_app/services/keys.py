@@ -76,14 +76,13 @@ class Keys:
         database: Database,
         keyring: Keyring,
         signals: Signals,
-        passwords: Passwords | None = None,
+        passwords: Passwords,
         *,
         audit: Trail | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._database, self._keyring, self._signals, self._audit = database, keyring, signals, audit
-        self._passwords = passwords or Passwords()
-        self._clock = clock
+        self._database, self._keyring, self._signals, self._passwords = database, keyring, signals, passwords
+        self._audit, self._clock = audit, clock
         self._verified: OrderedDict[bytes, tuple[bytes | None, float]] = OrderedDict()  # by digest: the hash that a key was found to fit, and until when
         self._flight = SingleFlight()
 
