@@ -14,7 +14,6 @@ from reflex_base.registry import RegistrationContext
 
 from orderdesk_app import wiring
 from orderdesk_app.context import Role, new_id
-from orderdesk_app.db.engine import NO_ANSWER
 from orderdesk_app.observability import ERRORS, WEB_EVENTS, log
 from orderdesk_app.security.web import cookie_in, sign_in_address
 from orderdesk_app.services.sessions import COOKIE, WebUser
@@ -44,7 +43,7 @@ class Guard(Middleware):
         root = state._get_root_state()
         try:
             user = await wiring.current().sessions.resume(cookie_in(root.router.headers.cookie, COOKIE))
-        except NO_ANSWER as error:
+        except Exception as error:  # the database is away
             return await _nobody_knows(root, error)
         person = await self._bind(root, user)
         if event.name in HYDRATE:
