@@ -69,26 +69,29 @@
   addEventListener("submit", (event) => {  // before the framework hears of it
     const form = event.target;
     if (!(form instanceof HTMLFormElement) || form.dataset.run === undefined) return;
-    if (form.dataset.running || form.dataset.run === lastRun || !confirmed(form)) { event.preventDefault(); event.stopImmediatePropagation(); return; }
+    if (form.dataset.running || form.dataset.run === lastRun || !isConfirmed(form)) { event.preventDefault(); event.stopImmediatePropagation(); return; }
     lastRun = form.dataset.run;
     one("dialog[open]", form)?.close();
     busy();
   }, true);
-  // What deletes asks first: the thing is named, and its id is typed once more. A form that names nothing goes on, and is told so.
-  const confirmed = (form) => {
-    const thing = form.elements[form.dataset.deletes]?.value.trim();
+  // What deletes asks first: the server names the thing and its store, and the thing's id is typed once more.
+  const isConfirmed = (form) => {
     const dialog = one("dialog", form);
-    if (!thing || !dialog) return true;
-    const input = one("[data-confirms]", dialog);
-    if (dialog.open) return input.value.trim() === thing;
-    one("[data-thing]", dialog).textContent = thing;
-    input.dataset.confirms = thing;
-    input.value = "";
+    const input = dialog && one("[data-confirms]", dialog);
+    if (dialog?.open) return input.value.trim() === input.dataset.confirms;
+    if (input) input.value = "";
+    return true;
+  };
+  let lastAsked = "";
+  const ask = () => all("form[data-asks]").forEach((form) => {
+    const asked = form.dataset.asks, dialog = one("dialog", form);
+    if (asked === lastAsked || !dialog) return;
+    lastAsked = asked;
+    if (!asked) { dialog.close(); return; }
     one("button[type=submit]", dialog).disabled = true;
     open(dialog.id);
-    input.focus();
-    return false;
-  };
+    one("[data-confirms]", dialog).focus();
+  });
   const busy = () => all("form[data-run]").forEach((form) => {
     const works = String(Boolean(form.dataset.running) || form.dataset.run === lastRun);
     all("button[type=submit]", form).forEach((button) => { button.setAttribute("aria-busy", works); button.setAttribute("aria-disabled", works); });
@@ -285,9 +288,9 @@
     field.focus();
   };
   let asked = false;
-  const settle = () => { asked = false; reopen(); colour(); grow(); busy(); address(); bring(); blame(); };
+  const settle = () => { asked = false; reopen(); colour(); grow(); busy(); ask(); address(); bring(); blame(); };
   const look = () => { if (!asked) { asked = true; requestAnimationFrame(settle); } };
-  new MutationObserver(look).observe(document.documentElement, { childList: true, subtree: true, characterData: true, attributes: true, attributeFilter: ["data-reopens", "data-run", "data-running", "data-fault", "data-address"] });
+  new MutationObserver(look).observe(document.documentElement, { childList: true, subtree: true, characterData: true, attributes: true, attributeFilter: ["data-reopens", "data-run", "data-running", "data-asks", "data-fault", "data-address"] });
   look();
 
   // Pages that show what is going on ask again while somebody looks.

@@ -169,7 +169,7 @@ async def _build(settings: Settings, closing: AsyncExitStack, http: httpx.AsyncC
     closing.push_async_callback(runner.finish)
     return House(
         settings=settings, database=database, signals=signals, keyring=keyring, cache=cache, access=access, audit=audit,
-        activity=Activity(database, sealer, audit), console=Console(runner, access, ConsoleHistory(database, sealer), limits), form_tokens=FormTokens(settings.csrf_secret_key.get_secret_value().encode() or keyring.purpose("csrf")),
+        activity=Activity(database, sealer, audit), console=Console(runner, access, stores, ConsoleHistory(database, sealer), limits), form_tokens=FormTokens(settings.csrf_secret_key.get_secret_value().encode() or keyring.purpose("csrf")),
         health=Health(database, cache), keys=keys, limits=limits, orders=orders, products=products, remarks=Remarks(), runner=runner, sessions=sessions,
         sign_in=sign_in, store_desk=StoreDesk(stores, access, audit, buckets, patience_seconds=settings.http_timeout), stores=stores, tenants=tenants,
     )  # fmt: skip

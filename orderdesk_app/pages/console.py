@@ -59,6 +59,7 @@ def _form() -> rx.Component:
     rows = rx.fragment(
         rx.el.input(type="hidden", name="tool", value=S.tool, read_only=True),
         rx.el.input(type="hidden", name="run_key", value=S.run_key, read_only=True),
+        rx.el.input(type="hidden", name="meant_store_id", value=S.meant_store_id, read_only=True),
         rx.foreach(S.fields, _field),
         rx.cond(
             S.more.length() > 0,
@@ -69,16 +70,17 @@ def _form() -> rx.Component:
         ),
         rx.cond(S.changes_orders & (S.meant_store != ""), callout("Unless you name a store, this changes ", S.meant_store, ".", tone="amber", role="note")),
     )
-    # keys.js opens it in the place of a run, and writes in what the form names.
+    # keys.js opens it when the server asks.
     confirms = dialog(
         "confirm-run",
         S.title,
         rx.el.p(S.description),
-        rx.cond(S.changes_orders & (S.meant_store != ""), rx.el.p("Unless you name a store, this changes ", S.meant_store, ".")),
+        rx.cond(S.asked_store != "", rx.el.p("Store: ", rx.el.strong(S.asked_store))),
+        rx.el.input(type="hidden", name="asked_store_id", value=S.asked_store_id, read_only=True),
         field(
-            rx.fragment("Type ", rx.el.span(class_name="mono", custom_attrs={"data-thing": "1"}), " to go on"),
+            rx.fragment("Type ", rx.el.span(S.asked, class_name="mono"), " to go on"),
             "confirm",
-            text_input("confirm", auto_complete="off", custom_attrs={"data-confirms": ""}),
+            text_input("confirm", auto_complete="off", custom_attrs={"data-confirms": S.asked}),
         ),
         rx.el.div(closes(), rx.el.button(S.title, type="submit", class_name="button danger primary", disabled=True), class_name="ends"),
     )
@@ -89,7 +91,7 @@ def _form() -> rx.Component:
         class_name="button primary",
     )
     # keys.js marks the button busy within the click; it stays focusable, so that the focus stays on it.
-    runs = {"data-run": S.run_key, "data-running": rx.cond(S.running, "1", ""), "data-deletes": S.deletes}
+    runs = {"data-run": S.run_key, "data-running": rx.cond(S.running, "1", ""), "data-asks": rx.cond(S.asked != "", S.run_key, "")}
     return rx.el.section(
         rx.el.div(rx.el.h2(S.title), rx.el.p(S.description, class_name="dim small clamp")),
         rx.cond(

@@ -22,7 +22,8 @@ async def run(request: Request, user: WebUser, form: Form) -> Response:
         if errors:
             name, words = next(iter(errors.items()))
             raise ValidationFailed(words, field=name)
-        call = await wiring.current().console.run(user.actor, tool.name, arguments, active_store_id=user.active_store_id)
+        shown = form.get("meant_store_id", "") if tool.takes_store and "store_identifier" not in arguments else None
+        call = await wiring.current().console.run(user.actor, tool.name, arguments, active_store_id=user.active_store_id, shown_store_id=shown)
     except OrderDeskAgentsError as error:
         typed = {name: value[:2000] for name, value in form.items() if name == "tool" or name not in ("form_token", *_secrets(form))}
         return refuse(user, PAGE, error, form="console", typed=typed)

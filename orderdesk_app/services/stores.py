@@ -74,22 +74,27 @@ class Stores:
 
     async def open(self, principal: Principal, identifier: str | None) -> OpenStore:
         """The store of a call, with its key: the one named, else the active one, else the only one."""
-        return await self.unseal(self._choose(principal, identifier))
+        return await self.unseal(self.of_call(principal, identifier))
+
+    def meant(self, principal: Principal) -> StoreRecord | None:
+        """The store of a call that names none: the active one, else the only one; None where there is no telling."""
+        stores = principal.account.stores
+        active = next((s for s in stores if s.id == principal.active_store_id), None)
+        return active or (stores[0] if len(stores) == 1 else None)
 
     def _hear(self, topic: str) -> None:
         """Whose stores changed, or are gone, has none of their keys kept open."""
         for row_id in [row_id for row_id, opened in self._opened.items() if topic in ("*", f"tenant:{opened.record.tenant_id}")]:
             del self._opened[row_id]
 
-    def _choose(self, principal: Principal, identifier: str | None) -> StoreRecord:
-        stores = principal.account.stores
+    def of_call(self, principal: Principal, identifier: str | None) -> StoreRecord:
+        """The store that is named, else the one that is meant. Raises NotFound, or ValidationFailed where there is no telling."""
         if identifier:
             return self.resolve(principal, identifier, field="store_identifier")[0]
-        active = next((s for s in stores if s.id == principal.active_store_id), None)
-        if active is not None:
-            return active
-        if len(stores) == 1:
-            return stores[0]
+        meant = self.meant(principal)
+        if meant is not None:
+            return meant
+        stores = principal.account.stores
         is_person = principal.actor.via in (Via.CONSOLE, Via.WEB)
         if not stores:
             ways = "Connect one under Stores." if is_person else "Connect one with stores_register, or in the web app under Stores."

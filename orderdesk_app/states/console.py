@@ -12,7 +12,7 @@ from orderdesk_app.errors import Conflict, NotFound, OrderDeskAgentsError, Valid
 from orderdesk_app.services.access import Principal
 from orderdesk_app.services.console import PastCall
 from orderdesk_app.services.stores import Stores
-from orderdesk_app.states.person import Person, act
+from orderdesk_app.states.person import Person, act, store_in_words
 from orderdesk_app.states.times import ago, duration, exact
 from orderdesk_app.tools.catalogue import Tool, every_tool, find_tool, tools_for
 from orderdesk_app.tools.form import Field, argument_at, arguments_from, fields_of
@@ -67,6 +67,9 @@ class ConsoleState(Person):
     has_secret: bool = False
     changes_orders: bool = False
     deletes: str = ""  # the argument whose value is typed again before the tool runs
+    asked: str = ""  # what is to be typed again now, and the store that would be met, in words and by its id
+    asked_store: str = ""
+    asked_store_id: str = ""
     fields: list[FieldRow] = []  # required ones, and those that are filled
     more: list[FieldRow] = []
     errors: dict[str, str] = {}  # by argument
@@ -103,6 +106,7 @@ class ConsoleState(Person):
         actor = self._who()
         self.tools = [_tool_row(tool) for tool in tools_for(actor.scopes)]
         self.run_key = new_id()  # a click that was lost with the connection keeps no button busy
+        self._ask_no_more()
         # The address keeps in step with the screen, so a page that is loaded again (a connection that was lost does it too) asks for nothing new.
         query = self.router.url.query_parameters
         call, tool = str(query.get("call") or ""), str(query.get("tool") or "")
@@ -155,12 +159,20 @@ class ConsoleState(Person):
             arguments = self._begin(tool, form)
             if arguments is None:
                 return
+            if tool.deletes and not form.get("confirm"):
+                await self._ask(tool, arguments)
+                return
+            self.running, self._awaited = True, self._spent
             actor, active_store, run_key = self._who(), self._active_store, self._spent
         try:
-            call = await wiring.current().console.run(actor, tool.name, arguments, active_store_id=active_store)
+            call = await wiring.current().console.run(
+                actor, tool.name, arguments, active_store_id=active_store, shown_store_id=_shown_store(tool, arguments, form)
+            )
         except Exception:
             async with self:
                 self._end(run_key)
+                if await self._is_still_signed_in():
+                    await self._know_stores()
             raise
         async with self:
             if not await self._is_still_signed_in():
@@ -178,6 +190,7 @@ class ConsoleState(Person):
             raise NotFound("This tool takes a secret; its form is sent by the browser itself. Reload the page.")
         if self._awaited or not self._spend(form):  # one run at a time
             return None
+        self._ask_no_more()
         if form.get("tool") != tool.name:  # sent before the browser had drawn the tool that was chosen last
             raise Conflict(f"Nothing was run: that form was for another tool than “{tool.title}”, which is chosen now. Look at the form and run it again.")
         arguments, errors = arguments_from(tool, form)
@@ -185,11 +198,26 @@ class ConsoleState(Person):
         if errors:
             self._forget_result()  # it is none of this form's
             return None
-        if tool.deletes and str(form.get("confirm", "")).strip() != arguments[tool.deletes]:
+        if tool.deletes and str(form.get("confirm") or arguments[tool.deletes]).strip() != arguments[tool.deletes]:
             raise ValidationFailed(f"Nothing was deleted: type {arguments[tool.deletes]} to confirm it.")
         self.fields, self.more = _as_typed(self.fields, form), _as_typed(self.more, form)  # for when the page is loaded again
-        self.running, self._awaited = True, self._spent
         return arguments
+
+    async def _ask(self, tool: Tool, arguments: Mapping[str, Any]) -> None:
+        """Opens the dialog that names the store which would be met now, or says at its field why there is none."""
+        await self._know_stores()
+        try:
+            store = await wiring.current().console.store_of(self._who(), tool.name, arguments, active_store_id=self._active_store)
+        except OrderDeskAgentsError as error:
+            name = argument_at(tool, error.field or "")
+            if not name:
+                raise
+            self._mark({name: error.message})
+            return
+        self.asked, self.asked_store, self.asked_store_id = arguments[tool.deletes], store_in_words(store), store.id if store else ""
+
+    def _ask_no_more(self) -> None:
+        self.asked = self.asked_store = self.asked_store_id = ""
 
     def _end(self, run_key: str) -> bool:
         """Whether this run is the one that the screen waits for: another tool may have been chosen meanwhile, or somebody else sits here."""
@@ -235,6 +263,7 @@ class ConsoleState(Person):
         self.tool, self.title, self.description = tool.name, tool.title, tool.description
         self.has_secret, self.changes_orders, self.deletes, self.errors = bool(tool.secrets), tool.takes_store and not tool.reads, tool.deletes, {}
         self.fault = ""
+        self._ask_no_more()
         self.fields = [_field_row(field) for field in fields if field.required or field.value]
         self.more = [_field_row(field) for field in fields if not (field.required or field.value)]
         self.form_key = f"{tool.name}-{now().timestamp()}"
@@ -274,6 +303,13 @@ class ConsoleState(Person):
 def _tool_row(tool: Tool) -> ToolRow:
     does, tone = ("Reads", "gray") if tool.reads else ("Deletes", "red") if tool.deletes else ("Changes", "amber")
     return ToolRow(name=tool.name, title=tool.title, toolset=tool.toolset.capitalize(), words=f"{tool.name} {tool.title} {tool.toolset}", tone=tone, does=does)
+
+
+def _shown_store(tool: Tool, arguments: Mapping[str, Any], form: Mapping[str, Any]) -> str | None:
+    """The store that the page named for this run, as its form tells; None where the person named it, or none is met."""
+    if tool.deletes:
+        return str(form.get("asked_store_id") or "")
+    return str(form.get("meant_store_id") or "") if tool.takes_store and "store_identifier" not in arguments else None
 
 
 def _errors(tool: Tool, call: PastCall) -> dict[str, str]:

@@ -51,6 +51,7 @@ class Person(rx.State):
     store_choices: list[StoreChoice] = []
     active_store: str = ""  # of this session, for calls that name no store
     meant_store: str = ""  # in words, the store of a call that names none; empty where there is no telling
+    meant_store_id: str = ""
 
     _session: str = ""  # the session that this tree of states belongs to
     _actor: Actor | None = None
@@ -77,14 +78,16 @@ class Person(rx.State):
 
     async def _know_stores(self) -> None:
         """The switcher as the account's stores stand."""
-        records = await wiring.current().store_desk.list(self._who())
+        house = wiring.current()
+        principal = await house.access.of_actor(self._who(), active_store_id=self._active_store)
+        records, meant = principal.account.stores, house.stores.meant(principal)
         self.store_choices = [StoreChoice(id=record.id, name=record.name) for record in records]
-        active = next((record for record in records if record.id == self._active_store), None)
-        self.active_store = active.id if active else ""
-        self.meant_store = _as_meant(active or (records[0] if len(records) == 1 else None))
+        self.active_store = next((record.id for record in records if record.id == self._active_store), "")
+        self.meant_store, self.meant_store_id = store_in_words(meant), meant.id if meant else ""
 
 
-def _as_meant(record: StoreRecord | None) -> str:
+def store_in_words(record: StoreRecord | None) -> str:
+    """Its name, and that it is a sandbox if it is one; empty for none."""
     return "" if record is None else f"{record.name} (a sandbox: nothing in it is real)" if record.is_sandbox else record.name
 
 

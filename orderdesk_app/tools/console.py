@@ -5,24 +5,32 @@ from dataclasses import replace
 from typing import Any
 
 from orderdesk_app.context import Actor, StoreRowId, Via
-from orderdesk_app.errors import OrderDeskAgentsError
-from orderdesk_app.services.access import Access
+from orderdesk_app.errors import Conflict, OrderDeskAgentsError
+from orderdesk_app.services.access import Access, Principal
 from orderdesk_app.services.console import ConsoleHistory, PastCall
 from orderdesk_app.services.limits import Limits
+from orderdesk_app.services.open_store import StoreRecord
+from orderdesk_app.services.stores import Stores
+from orderdesk_app.tools.catalogue import find_tool
 from orderdesk_app.tools.runner import Runner
 
 
 class Console:
     """Runs, keeps and shows."""
 
-    def __init__(self, runner: Runner, access: Access, history: ConsoleHistory, limits: Limits) -> None:
-        self._runner, self._access, self._limits = runner, access, limits
+    def __init__(self, runner: Runner, access: Access, stores: Stores, history: ConsoleHistory, limits: Limits) -> None:
+        self._runner, self._access, self._stores, self._limits = runner, access, stores, limits
         self.history = history
 
-    async def run(self, actor: Actor, name: str, arguments: Mapping[str, Any], *, active_store_id: StoreRowId | None = None) -> PastCall:
-        """The call as it is kept, an error as `{"error": {...}}`. Raises RateLimited of the console itself, which is not kept."""
+    async def run(
+        self, actor: Actor, name: str, arguments: Mapping[str, Any], *, active_store_id: StoreRowId | None = None, shown_store_id: str | None = None
+    ) -> PastCall:
+        """The call as it is kept, an error as `{"error": {...}}`. `shown_store_id` is the store that the screen named for it, empty for none.
+        Raises Conflict when the call would meet another one, and RateLimited of the console itself; neither is kept."""
+        principal = await self._principal(actor, active_store_id)
+        if shown_store_id is not None:
+            self._must_meet(shown_store_id, principal, name, arguments)
         self._limits.console.spend(actor.tenant_id)
-        principal = await self._access.of_actor(replace(actor, via=Via.CONSOLE), active_store_id=active_store_id)
         outcome = await self._runner.run(principal, name, dict(arguments))
         return await self.history.keep(
             actor,
@@ -33,6 +41,30 @@ class Console:
             duration_ms=outcome.duration_ms,
             cached=outcome.is_cached,
         )
+
+    async def store_of(self, actor: Actor, name: str, arguments: Mapping[str, Any], *, active_store_id: StoreRowId | None = None) -> StoreRecord | None:
+        """The store that this call would meet now; None when its tool meets none. Raises NotFound, or ValidationFailed where there is no telling."""
+        return self._store_of(await self._principal(actor, active_store_id), name, arguments)
+
+    async def _principal(self, actor: Actor, active_store_id: StoreRowId | None) -> Principal:
+        return await self._access.of_actor(replace(actor, via=Via.CONSOLE), active_store_id=active_store_id)
+
+    def _must_meet(self, shown_store_id: str, principal: Principal, name: str, arguments: Mapping[str, Any]) -> None:
+        try:
+            store = self._store_of(principal, name, arguments)
+        except OrderDeskAgentsError:
+            store = None
+        if shown_store_id != (store.id if store else ""):
+            now = f"This page now shows {store.name}. Look, and run again." if store else "Choose a store, and run again."
+            raise Conflict(f"Nothing was run: the chosen store changed in another tab. {now}", outcome="not_done")
+
+    def _store_of(self, principal: Principal, name: str, arguments: Mapping[str, Any]) -> StoreRecord | None:
+        tool = find_tool(name)
+        if tool.takes_store:
+            return self._stores.of_call(principal, arguments.get("store_identifier"))
+        if tool.deletes == "store_id":
+            return self._stores.resolve(principal, arguments["store_id"], field="store_id")[0]
+        return None
 
 
 def error_facts(error: OrderDeskAgentsError | None) -> dict[str, Any]:

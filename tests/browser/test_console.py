@@ -251,11 +251,49 @@ async def test_an_order_is_deleted_after_its_id_was_typed(page: Page) -> None:
     await expect(dialog).to_be_hidden()
     await expect(form_of(page).get_by_role("button", name="Run")).to_be_focused()
     await run(page)
+    await expect(dialog.get_by_label("Type 100000007 to go on")).to_be_focused()
     await page.keyboard.type("100000007")
     await dialog.get_by_role("button", name="Delete an order").click()
 
     await expect(dialog).to_be_hidden()
     assert (await result_of(page))["deleted"] is True
+
+
+async def test_what_another_tab_chose_is_seen_before_anything_is_changed(site: Site, opens: Opens, ada: Account) -> None:
+    await site.connect(ada, "10041", "Bücherei Nord")
+    context = await opens(ada)
+    page, other = await context.new_page(), await context.new_page()
+    await open_console(page, "orders_update")
+    await page.get_by_role("combobox", name="Active store").select_option(label="Bücherei Nord")
+    await expect(form_of(page).get_by_role("note")).to_contain_text("Bücherei Nord")
+    await other.goto("/stores")
+    await settled(other)
+    await other.get_by_role("combobox", name="Active store").select_option(label="Sandbox store")
+    await expect(notice(other, "now mean Sandbox store")).to_be_visible()
+
+    await form_of(page).get_by_label("order_id").fill(FIRST_ORDER)
+    await run(page)
+
+    await expect(notice(page, "Nothing was run: the chosen store changed in another tab. This page now shows Sandbox store.")).to_be_visible()
+    await expect(form_of(page).get_by_role("note")).to_contain_text("Sandbox store (a sandbox")
+    await expect(page.get_by_role("combobox", name="Active store").locator("option:checked")).to_have_text("Sandbox store")
+    await expect(form_of(page).get_by_label("order_id")).to_have_value(FIRST_ORDER)
+    await run(page)
+    await result_of(page)
+
+
+async def test_the_dialog_names_the_store_that_was_typed(site: Site, ada: Account, page: Page) -> None:
+    await site.connect(ada, "10042", "Bücherei Süd")
+    await open_console(page, "orders_delete")
+    await form_of(page).locator("summary").click()
+    await form_of(page).get_by_label("store_identifier").fill("nobody's")
+
+    await run(page)
+    await expect(form_of(page).get_by_role("alert")).to_contain_text("No store of this account")
+    await form_of(page).get_by_label("store_identifier").fill("bücherei süd")
+    await run(page)
+
+    await expect(page.get_by_role("dialog", name="Delete an order")).to_contain_text("Store: Bücherei Süd")
 
 
 async def test_the_field_at_fault_is_found_wherever_it_stands(page: Page) -> None:

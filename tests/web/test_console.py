@@ -24,7 +24,9 @@ def tab(ada: Visitor) -> Iterator[Tab]:
 
 def form_of(tab: Tab) -> dict[str, str]:
     """The form as it stands, filled as the page fills it."""
-    return {"tool": tab.vars["console_state.tool"], "run_key": tab.vars["console_state.run_key"], **values_of(tab)}
+    state = {name: tab.vars[f"console_state.{name}"] for name in ("tool", "run_key")}
+    stores = {name: tab.vars.get(f"{owner}.{name}", "") for owner, name in (("person", "meant_store_id"), ("console_state", "asked_store_id"))}
+    return {**state, **stores, **values_of(tab)}
 
 
 def values_of(tab: Tab) -> dict[str, str]:
@@ -55,9 +57,12 @@ class SlowOrderDesk:
         tab.finish("console_state.run")
 
 
-def run(tab: Tab, tool: str, **changed: Any) -> dict[str, Any]:
+def run(tab: Tab, tool: str, *, confirm: str = "", **changed: Any) -> dict[str, Any]:
+    """Runs it as the page does: what deletes is asked for first, and the dialog's answer is sent with the same form."""
     tab.act("console_state.choose", name=tool)
     tab.act("console_state.run", form={**form_of(tab), **changed})
+    if confirm:
+        tab.act("console_state.run", form={**form_of(tab), **changed, "confirm": confirm})
     return dict(json.loads(tab.vars["console_state.result"])) if tab.vars["console_state.result"] else {}
 
 
@@ -176,12 +181,14 @@ def test_a_result_that_comes_after_sign_out_is_shown_to_nobody(ada: Visitor, tab
 
 def test_what_deletes_runs_when_its_id_was_typed_once_more(tab: Tab) -> None:
     run(tab, "orders_delete", order_id="100000004")
-    refused = tab.vars["person.notices"][-1]["text"]
+    asked = tab.vars["console_state.asked"], tab.vars["console_state.asked_store"]
     run(tab, "orders_delete", order_id="100000004", confirm="100000005")
+    refused = tab.vars["person.notices"][-1]["text"]
     there = run(tab, "orders_get", order_id="100000004")
 
     deleted = run(tab, "orders_delete", order_id="100000004", confirm=" 100000004 ")
 
+    assert asked == ("100000004", "Sandbox store (a sandbox: nothing in it is real)")
     assert refused == "Nothing was deleted: type 100000004 to confirm it."
     assert there["order"]["id"] == "100000004"
     assert deleted["deleted"] is True
@@ -200,6 +207,114 @@ def test_the_store_that_a_change_would_meet_is_named(ada: Visitor, tab: Tab) -> 
     assert unsure == ""
     assert chosen.startswith("Sandbox store 2 (")
     assert tab.vars["console_state.changes_orders"] is False
+
+
+CITY = '{"shipping": {"city": "Quito"}}'
+
+
+@pytest.fixture
+def two_stores(ada: Visitor, tab: Tab) -> tuple[str, str]:
+    """Two stores, the first one chosen; their row ids."""
+    tab.act("stores_state.add_sandbox")
+    first, second = (choice["id"] for choice in tab.vars["person.store_choices"])
+    tab.act("switcher.choose_store", row_id=first)
+    return first, second
+
+
+def cities(tab: Tab, order_id: str) -> dict[str, str]:
+    """The order's city in each of the stores."""
+    names = [choice["name"] for choice in tab.vars["person.store_choices"]]
+    return {name: run(tab, "orders_get", order_id=order_id, store_identifier=name)["order"]["shipping"]["city"] for name in names}
+
+
+def test_a_change_never_meets_a_store_that_was_chosen_in_another_tab(ada: Visitor, tab: Tab, two_stores: tuple[str, str]) -> None:
+    before = cities(tab, "100000001")
+    tab.act("console_state.choose", name="orders_update")
+    form = {**form_of(tab), "order_id": "100000001", "changes": CITY}
+    with ada.tab() as other:
+        other.act("switcher.choose_store", row_id=two_stores[1])
+
+    tab.act("console_state.run", form=form)
+    refused, now_meant, busy = tab.vars["person.notices"][-1]["text"], tab.vars["person.meant_store"], tab.vars["console_state.running"]
+    untouched = cities(tab, "100000001")
+    run(tab, "orders_update", order_id="100000001", changes=CITY)
+
+    assert refused.startswith("Nothing was run: the chosen store changed in another tab. This page now shows Sandbox store 2.")
+    assert now_meant.startswith("Sandbox store 2 (")
+    assert tab.vars["person.active_store"] == two_stores[1]
+    assert busy is False
+    assert untouched == before
+    assert cities(tab, "100000001") == {**before, "Sandbox store 2": "Quito"}
+
+
+def test_a_store_that_is_named_is_met_whatever_another_tab_chose(ada: Visitor, tab: Tab, two_stores: tuple[str, str]) -> None:
+    tab.act("console_state.choose", name="orders_update")
+    form = {**form_of(tab), "order_id": "100000001", "changes": CITY, "store_identifier": "Sandbox store"}
+    with ada.tab() as other:
+        other.act("switcher.choose_store", row_id=two_stores[1])
+
+    tab.act("console_state.run", form=form)
+
+    assert tab.vars["console_state.ok"] is True
+    assert cities(tab, "100000001")["Sandbox store"] == "Quito"
+
+
+def test_a_store_that_is_gone_in_another_tab_hands_no_change_to_the_one_that_is_left(ada: Visitor, tab: Tab, two_stores: tuple[str, str]) -> None:
+    tab.act("console_state.choose", name="orders_update")
+    form = {**form_of(tab), "order_id": "100000001", "changes": CITY}
+    ada.web.do(ada.web.house.store_desk.disconnect, ada.actor, two_stores[0], typed_name="Sandbox store")
+
+    tab.act("console_state.run", form=form)
+
+    assert "Nothing was run" in tab.vars["person.notices"][-1]["text"]
+    assert tab.vars["console_state.history"] == []
+
+
+def test_who_deletes_is_told_the_store_that_was_typed(tab: Tab, two_stores: tuple[str, str]) -> None:
+    run(tab, "orders_delete", order_id="100000004", store_identifier="sandbox STORE 2")
+
+    assert tab.vars["console_state.asked_store"] == "Sandbox store 2 (a sandbox: nothing in it is real)"
+
+
+def test_who_disconnects_a_store_is_told_its_name(ada: Visitor, tab: Tab, two_stores: tuple[str, str]) -> None:
+    second = ada.web.do(ada.web.house.store_desk.list, ada.actor)[1]
+
+    run(tab, "stores_delete", store_id=second.store_id)
+
+    assert tab.vars["console_state.asked_store"] == "Sandbox store 2 (a sandbox: nothing in it is real)"
+
+
+def test_nothing_is_deleted_in_another_store_than_the_one_that_was_confirmed(ada: Visitor, tab: Tab, two_stores: tuple[str, str]) -> None:
+    run(tab, "orders_delete", order_id="100000004")
+    confirmed = {**form_of(tab), "order_id": "100000004", "confirm": "100000004"}
+    with ada.tab() as other:
+        other.act("switcher.choose_store", row_id=two_stores[1])
+
+    tab.act("console_state.run", form=confirmed)
+
+    assert "the chosen store changed in another tab" in tab.vars["person.notices"][-1]["text"]
+    assert tab.vars["console_state.asked"] == ""
+    assert tab.vars["console_state.history"] == []
+
+
+def test_nothing_is_deleted_in_a_store_that_took_over_the_name_that_was_confirmed(ada: Visitor, tab: Tab, two_stores: tuple[str, str]) -> None:
+    desk, typed = ada.web.house.store_desk, {"order_id": "100000004", "store_identifier": "Sandbox store 2"}
+    run(tab, "orders_delete", **typed)
+    confirmed = {**form_of(tab), **typed, "confirm": "100000004"}
+    ada.web.do(desk.edit, ada.actor, two_stores[1], name="Old", label="", api_key=None)
+    ada.web.do(desk.edit, ada.actor, two_stores[0], name="Sandbox store 2", label="", api_key=None)
+
+    tab.act("console_state.run", form=confirmed)
+
+    assert "Nothing was run" in tab.vars["person.notices"][-1]["text"]
+    assert tab.vars["console_state.history"] == []
+
+
+def test_what_cannot_be_deleted_is_told_before_anybody_types_its_id(tab: Tab) -> None:
+    run(tab, "orders_delete", order_id="100000004", store_identifier="nobody's")
+
+    assert list(tab.vars["console_state.errors"]) == ["store_identifier"]
+    assert tab.vars.get("console_state.asked", "") == ""
 
 
 def test_the_switcher_knows_what_a_run_did_to_the_stores(ada: Visitor, tab: Tab) -> None:
