@@ -109,7 +109,17 @@ class ConsoleState(Person):
         self._ask_no_more()
         # The address keeps in step with the screen, so a page that is loaded again (a connection that was lost does it too) asks for nothing new.
         query = self.router.url.query_parameters
-        call, tool = str(query.get("call") or ""), str(query.get("tool") or "")
+        try:
+            await self._follow(str(query.get("call") or ""), str(query.get("tool") or ""))
+        except OrderDeskAgentsError as error:  # a link to what is no longer there
+            self._tell(error.message, "red")
+        if not self.tool:
+            self._choose(find_tool("orders_list"))
+        await self._remember()
+        self.loaded = True
+
+    async def _follow(self, call: str, tool: str) -> None:
+        """Shows what the address asks for, or the form that was refused; what is on the screen already stays as it is. Raises NotFound."""
         if call and call != self.call:
             await self._open(call)
             self._mark(self.errors)
@@ -120,11 +130,11 @@ class ConsoleState(Person):
                 self._mark({self.problem_field: self.problem})
             else:
                 self._tell(self.problem, "red")
-        elif (tool and tool != self.tool) or not self.tool:
-            self._choose(find_tool(tool or "orders_list"))
+        elif tool and tool != self.tool:
+            if tool not in {row["name"] for row in self.tools}:
+                raise NotFound(f"There is no tool named {tool[:40]}. Choose one from the list.")
+            self._choose(find_tool(tool))
             self._forget_result()
-        await self._remember()
-        self.loaded = True
 
     @rx.event
     @act

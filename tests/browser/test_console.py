@@ -336,6 +336,16 @@ async def test_the_address_says_what_is_on_the_screen(page: Page) -> None:
     await expect(page).to_have_url(re.compile(r"/console\?tool=orders_get$"))
 
 
+async def test_a_link_to_what_is_no_longer_there_opens_the_console(page: Page) -> None:
+    for address, words in (("?call=01M8AY1EB51SCJNPYHWNM0RXXX", "no longer in the history"), ("?tool=nope", "There is no tool named nope")):
+        await page.goto(f"/console{address}")
+        await settled(page)
+
+        await expect(notice(page, words)).to_be_visible()
+        await run(page)
+        await result_of(page)
+
+
 async def test_a_result_that_is_too_large_for_the_screen_is_downloaded_whole(page: Page) -> None:
     await open_console(page, "orders_list")
     await form_of(page).locator("summary").click()

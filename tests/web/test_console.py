@@ -346,6 +346,30 @@ def test_a_page_that_is_loaded_again_keeps_its_form_and_result(tab: Tab) -> None
     assert tab.vars["console_state.call"] == ""
 
 
+@pytest.mark.parametrize(("query", "words"), [({"call": "01M8AY1EB51SCJNPYHWNM0RXXX"}, "no longer in the history"), ({"tool": "nope"}, "no tool named nope")])
+def test_an_address_of_what_is_not_there_opens_the_console_and_says_so(ada: Visitor, query: dict[str, str], words: str) -> None:
+    with ada.tab() as tab:
+        tab.act("stores_state.add_sandbox")
+        run(tab, "stores_list")
+    with ada.tab() as fresh:
+        fresh.send(handler_named("console_state.load"), path="/console", query=query)
+
+    assert words in fresh.vars["person.notices"][-1]["text"]
+    assert fresh.vars["console_state.loaded"] is True
+    assert fresh.vars["console_state.tool"] == "orders_list"
+    assert fresh.vars["console_state.run_key"]
+    assert [row["tool"] for row in fresh.vars["console_state.history"]] == ["stores_list"]
+
+
+def test_an_address_of_what_is_not_there_leaves_the_form_alone(tab: Tab) -> None:
+    run(tab, "orders_list", limit="2")
+    filled = tab.vars["console_state.form_key"]
+
+    tab.send(handler_named("console_state.load"), path="/console", query={"tool": "nope"})
+
+    assert (tab.vars["console_state.form_key"], values_of(tab)["limit"]) == (filled, "2")
+
+
 def test_an_error_is_shown_as_one_and_stands_at_its_field(tab: Tab) -> None:
     result = run(tab, "orders_get", order_id="999999999")
 
