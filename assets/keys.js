@@ -72,6 +72,7 @@
     if (form.dataset.running || form.dataset.run === lastRun || !isConfirmed(form)) { event.preventDefault(); event.stopImmediatePropagation(); return; }
     lastRun = form.dataset.run;
     one("dialog[open]", form)?.close();
+    all("[data-remark]", form).forEach((remark) => { remark.hidden = true; });
     busy();
   }, true);
   // What deletes asks first: the server names the thing and its store, and the thing's id is typed once more.
@@ -274,6 +275,44 @@
     const { top } = call ? region.getBoundingClientRect() : { top: 0 };
     if (call && (top < 0 || top > innerHeight - 160)) region.scrollIntoView({ block: "start" });
   };
+  // What was typed into the console's form is the browser's alone. When the server has forgotten the page it draws the form anew: what stood in it is
+  // written in again, and the page says so. A page that is loaded anew then has nothing to write in, and says that.
+  const MEMORY = "orderdesk-memory";
+  const memory = (text) => {
+    try {
+      if (text === undefined) return sessionStorage.getItem(MEMORY) || "";
+      if (text) sessionStorage.setItem(MEMORY, text); else sessionStorage.removeItem(MEMORY);
+    } catch { /* storage may be refused */ }
+    return "";
+  };
+  const typed = (form) => all(".input[name]:not([type=password])", form).filter((input) => !input.closest("dialog"));
+  const bringBack = (form, before) => {
+    if (form.elements.tool.value !== before.elements.tool.value) return "lost";
+    const fields = typed(form);
+    let differs = false;
+    typed(before).forEach((input) => {
+      const field = fields.find((other) => other.name === input.name);
+      if (!field || field.value === input.value) return;
+      field.value = input.value;
+      differs = true;
+      const folded = field.closest("details");
+      if (folded) folded.open = true;
+    });
+    return differs || before.dataset.running || before.dataset.run === lastRun ? "kept" : "";
+  };
+  let drawn = null;
+  const keep = () => {
+    if (one(".alone")) memory("");  // whoever signs in begins anew
+    const form = one("form[data-memory]");
+    if (!form?.dataset.memory || form === drawn) return;
+    const before = drawn, known = memory();
+    drawn = form;
+    memory(form.dataset.memory);
+    if (!known || known === form.dataset.memory) return;
+    const remark = before ? (before.dataset.whose === form.dataset.whose ? bringBack(form, before) : "") : "lost";
+    if (remark) one(`[data-remark=${remark}]`, form).hidden = false;
+  };
+
   // The first field at fault gets the focus, out of a closed “More arguments” too.
   let lastFault = "";
   const blame = () => {
@@ -288,7 +327,7 @@
     field.focus();
   };
   let asked = false;
-  const settle = () => { asked = false; reopen(); colour(); grow(); busy(); ask(); address(); bring(); blame(); };
+  const settle = () => { asked = false; reopen(); colour(); grow(); busy(); ask(); keep(); address(); bring(); blame(); };
   const look = () => { if (!asked) { asked = true; requestAnimationFrame(settle); } };
   new MutationObserver(look).observe(document.documentElement, { childList: true, subtree: true, characterData: true, attributes: true, attributeFilter: ["data-reopens", "data-run", "data-running", "data-asks", "data-fault", "data-address"] });
   look();

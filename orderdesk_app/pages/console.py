@@ -69,6 +69,9 @@ def _form() -> rx.Component:
             ),
         ),
         rx.cond(S.changes_orders & (S.meant_store != ""), callout("Unless you name a store, this changes ", S.meant_store, ".", tone="amber", role="note")),
+        # Shown by keys.js when the server had forgotten the form.
+        _remark("kept", "The server has forgotten this page meanwhile. What you typed stands here as before."),
+        _remark("lost", "The server has forgotten this page meanwhile. This form was filled anew, and what you had typed is gone."),
     )
     # keys.js opens it when the server asks.
     confirms = dialog(
@@ -91,7 +94,8 @@ def _form() -> rx.Component:
         class_name="button primary",
     )
     # keys.js marks the button busy within the click; it stays focusable, so that the focus stays on it.
-    runs = {"data-run": S.run_key, "data-running": rx.cond(S.running, "1", ""), "data-asks": rx.cond(S.asked != "", S.run_key, "")}
+    stands = {"data-memory": S.memory, "data-whose": S.whose}
+    runs = {**stands, "data-run": S.run_key, "data-running": rx.cond(S.running, "1", ""), "data-asks": rx.cond(S.asked != "", S.run_key, "")}
     return rx.el.section(
         rx.el.div(rx.el.h2(S.title), rx.el.p(S.description, class_name="dim small clamp")),
         rx.cond(
@@ -102,6 +106,7 @@ def _form() -> rx.Component:
                 action="/console/run",
                 token=S.form_token,
                 class_name="form",
+                custom_attrs=stands,
                 key=S.form_key,
             ),
             rx.el.form(
@@ -119,6 +124,11 @@ def _form() -> rx.Component:
         aria_label="Arguments",
         custom_attrs={"data-fault": S.fault},
     )
+
+
+def _remark(name: str, words: str) -> rx.Component:
+    rest = " If a run was under way, look under “Last calls” and at what it was to change before you run it again."
+    return rx.el.div(callout(words, rest, tone="amber", role="status"), hidden=True, custom_attrs={"data-remark": name})
 
 
 def _field(field: Any) -> rx.Component:

@@ -60,6 +60,8 @@ class CallRow(TypedDict):
 
 class ConsoleState(Person):
     loaded: bool = False
+    memory: str = ""  # is another one when the server had forgotten the page
+    whose: str = ""  # the account that the form belongs to
     tools: list[ToolRow] = []
     tool: str = ""
     title: str = ""
@@ -103,7 +105,11 @@ class ConsoleState(Person):
     @rx.event
     @act
     async def load(self) -> None:
+        await self._arrive()
+
+    async def _arrive(self) -> None:
         actor = self._who()
+        self.memory, self.whose = self.memory or new_id(), actor.tenant_id
         self.tools = [_tool_row(tool) for tool in tools_for(actor.scopes)]
         self.run_key = new_id()  # a click that was lost with the connection keeps no button busy
         self._ask_no_more()
@@ -165,6 +171,11 @@ class ConsoleState(Person):
     async def run(self, form: dict[str, Any]) -> None:
         """Order Desk may take its time, so it is asked without the state's lock; the tab goes on living."""
         async with self:
+            if not self.loaded:
+                await self._arrive()
+                raise Conflict(
+                    "Nothing was run: the server has forgotten this page, as it started again or the page stood idle. Look at the form and run it again."
+                )
             tool = find_tool(self.tool)
             arguments = self._begin(tool, form)
             if arguments is None:

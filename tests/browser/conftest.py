@@ -170,10 +170,32 @@ class Serving:
     """The process, where it listens, and the settings that it has."""
 
     environment: dict[str, str]
-    process: "subprocess.Popen[bytes]"
     folder: Path
     port: int
     public_port: int
+    process: "subprocess.Popen[bytes]" = field(init=False)
+
+    def start(self) -> None:
+        surroundings = {"PATH": os.environ["PATH"], "HOME": str(self.folder), "PYTHONPATH": str(ROOT)}
+        command = [sys.executable, "-m", "orderdesk_app.cli", "serve"]
+        with (self.folder / "stdout").open("ab") as out, (self.folder / "stderr").open("ab") as err:
+            self.process = subprocess.Popen(command, cwd=ROOT, env={**surroundings, **self.environment}, stdout=out, stderr=err)
+
+    def stop(self) -> None:
+        self.process.terminate()
+        self.process.wait(20)
+
+    async def restart(self) -> None:
+        """Ends it and starts it again; it serves when this returns."""
+        self.stop()
+        self.start()
+        async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{self.port}") as client:
+            for _ in range(600):
+                with contextlib.suppress(httpx.TransportError):
+                    if (await client.get("/health/live")).is_success:
+                        return
+                await asyncio.sleep(0.1)
+        raise AssertionError("the server is not ready")
 
 
 @pytest.fixture(scope="session")
@@ -194,13 +216,10 @@ def serving(frontend: Frontend, sandbox_server: SandboxServer, tmp_path_factory:
         "WEBUI_RATE_LIMIT_LOGIN": "10000",
         "WEBUI_RATE_LIMIT_API_CONSOLE": "100000",
     }
-    surroundings = {"PATH": os.environ["PATH"], "HOME": str(folder), "PYTHONPATH": str(ROOT)}
-    command = [sys.executable, "-m", "orderdesk_app.cli", "serve"]
-    with (folder / "stdout").open("wb") as out, (folder / "stderr").open("wb") as err:
-        process = subprocess.Popen(command, cwd=ROOT, env={**surroundings, **environment}, stdout=out, stderr=err)
-    yield Serving(environment, process, folder, port, public_port)
-    process.terminate()
-    process.wait(20)
+    serving = Serving(environment, folder, port, public_port)
+    serving.start()
+    yield serving
+    serving.stop()
 
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")

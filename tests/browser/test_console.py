@@ -7,8 +7,8 @@ from typing import Any
 from playwright.async_api import Page, expect
 
 from orderdesk_app import wiring
-from tests.browser.conftest import Account, Opens, Site
-from tests.browser.steps import choose_tool, form_of, notice, result_of, result_region, run, settled
+from tests.browser.conftest import Account, Opens, Serving, Site
+from tests.browser.steps import choose_tool, form_of, notice, result_of, result_region, run, settled, sign_out
 from tests.worlds import API_KEY, FIRST_ORDER
 
 
@@ -359,6 +359,54 @@ async def test_a_result_that_is_too_large_for_the_screen_is_downloaded_whole(pag
 
     answer = json.loads((await (await downloading.value).path()).read_text())
     assert len(answer["orders"]) == 70
+
+
+async def test_what_was_typed_outlives_the_server(serving: Serving, opens: Opens, ada: Account) -> None:
+    context = await opens(ada)
+    context.watch.expect("WebSocket|ERR_")  # type: ignore[attr-defined]
+    page = await context.new_page()
+    await open_console(page, "orders_update")
+    changes, store = form_of(page).get_by_label("changes"), form_of(page).get_by_label("store_identifier")
+    await form_of(page).get_by_label("order_id").fill(FIRST_ORDER)
+    await changes.fill('{"shipping": {"city": "Quito"}}')
+    await form_of(page).locator("summary").click()
+    await store.fill("Sandbox store")
+
+    serving.stop()
+    await expect(page.get_by_text("No connection to the server")).to_be_visible()
+    await run(page)
+    serving.start()
+
+    await expect(form_of(page).get_by_text("What you typed stands here as before.")).to_be_visible(timeout=60_000)
+    await expect(notice(page, "Nothing was run")).to_be_visible()
+    await expect(changes).to_have_value('{"shipping": {"city": "Quito"}}')
+    await expect(store).to_be_visible()
+    await expect(store).to_have_value("Sandbox store")
+    await expect(page.get_by_role("heading", name="Last calls")).to_have_count(0)
+    await run(page)
+    assert (await result_of(page))["order"]["shipping"]["city"] == "Quito"
+    await expect(form_of(page).get_by_text("What you typed stands here as before.")).to_be_hidden()
+
+
+async def test_a_page_that_is_loaded_after_the_server_started_again_says_that_its_form_is_new(serving: Serving, opens: Opens, ada: Account) -> None:
+    page = await (await opens(ada)).new_page()
+    filled_anew = form_of(page).get_by_text("This form was filled anew")
+    await open_console(page, "orders_update")
+    await page.reload()
+    await settled(page)
+    await expect(filled_anew).to_be_hidden()
+
+    await page.goto("about:blank")
+    await serving.restart()
+    await open_console(page, "orders_update")
+    await expect(filled_anew).to_be_visible()
+
+    await sign_out(page)
+    await page.get_by_label("Key", exact=False).first.fill(ada.master_key)
+    await page.get_by_role("button", name="Sign in").click()
+    await expect(page.get_by_role("heading", level=1)).to_have_text("Home")
+    await open_console(page, "orders_update")
+    await expect(filled_anew).to_be_hidden()
 
 
 async def test_the_run_button_and_every_tool_are_at_hand(page: Page) -> None:

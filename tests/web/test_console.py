@@ -139,6 +139,19 @@ def test_a_form_of_long_ago_is_refused_and_says_so(tab: Tab) -> None:
     assert tab.vars["console_state.history"] == []
 
 
+def test_a_page_that_the_server_has_forgotten_runs_nothing_and_says_so(ada: Visitor, tab: Tab) -> None:
+    tab.act("console_state.choose", name="orders_create")
+    form, memory = form_of(tab), tab.vars["console_state.memory"]
+
+    with ada.tab() as forgotten:  # as after the server has started again
+        forgotten.send(handler_named("console_state.run"), {"form": form}, path="/console", query={"tool": "orders_create"})
+
+    assert forgotten.vars["person.notices"][-1]["text"].startswith("Nothing was run: the server has forgotten this page")
+    assert forgotten.vars["console_state.tool"] == "orders_create"
+    assert forgotten.vars["console_state.memory"] != memory
+    assert forgotten.vars["console_state.history"] == []
+
+
 def test_a_call_that_waits_keeps_nothing_else_waiting(tab: Tab, order_desk: SlowOrderDesk) -> None:
     tab.act("console_state.choose", name="orders_list")
 
@@ -349,7 +362,7 @@ def test_a_page_that_is_loaded_again_keeps_its_form_and_result(tab: Tab) -> None
 @pytest.mark.parametrize(("query", "words"), [({"call": "01M8AY1EB51SCJNPYHWNM0RXXX"}, "no longer in the history"), ({"tool": "nope"}, "no tool named nope")])
 def test_an_address_of_what_is_not_there_opens_the_console_and_says_so(ada: Visitor, query: dict[str, str], words: str) -> None:
     with ada.tab() as tab:
-        tab.act("stores_state.add_sandbox")
+        tab.act("console_state.load")
         run(tab, "stores_list")
     with ada.tab() as fresh:
         fresh.send(handler_named("console_state.load"), path="/console", query=query)
