@@ -189,13 +189,16 @@ def _result() -> rx.Component:
         rx.cond(S.cached, badge("From cache", "blue"), rx.cond(S.ok & S.reads, badge("Not cached"))),
         rx.el.span(S.took, " · ", S.size, class_name="dim small", style={"fontVariantNumeric": "tabular-nums"}),
         rx.el.span(class_name="grow"),
-        copy_button("result"),
-        rx.cond(
-            S.is_cut,
-            rx.fragment(),
-            rx.el.button(
-                icon("download"), type="button", class_name="button small square", aria_label="Download the result", title="Download", on_click=S.download
+        rx.el.span(
+            rx.cond(S.is_whole | (S.view == "request"), copy_button("result")),
+            rx.cond(
+                S.is_cut,
+                rx.fragment(),
+                rx.el.button(
+                    icon("download"), type="button", class_name="button small square", aria_label="Download the result", title="Download", on_click=S.download
+                ),
             ),
+            class_name="row whole",
         ),
         class_name="row",
     )
@@ -233,9 +236,10 @@ def _result() -> rx.Component:
     filled = rx.el.div(
         head,
         rx.cond(~S.ok, callout(S.message)),
+        rx.cond((S.rest != "") & (S.view != "request"), callout(S.rest, tone="blue", role="note")),
         rx.el.div(
             view("raw", "Raw"),
-            rx.cond(S.has_tree, view("tree", "Tree")),
+            rx.cond(S.is_whole, view("tree", "Tree")),
             rx.cond(S.rows.length() > 0, view("table", "Table")),
             view("request", "Request"),
             class_name="segments",

@@ -17,7 +17,7 @@ from orderdesk_app.states.times import ago, duration, exact
 from orderdesk_app.tools.catalogue import Tool, every_tool, find_tool, tools_for
 from orderdesk_app.tools.form import Field, argument_at, arguments_from, fields_of
 
-_SHOWN = 200_000  # characters of a result that a screen gets; the download has all that was kept
+_SHOWN = 200_000  # characters of a result that a screen gets; the download has all
 _CELL = 80
 
 
@@ -88,19 +88,21 @@ class ConsoleState(Person):
     cached: bool = False
     reads: bool = True  # only a read can come from the cache
     size: str = ""
-    is_cut: bool = False  # too large to keep: there is nothing to download
+    is_cut: bool = False  # it was too large to keep, so there is nothing to download
+    is_whole: bool = False  # the screen has it from end to end: it can be copied, and is a tree
+    rest: str = ""  # where the rest of it is
     result: str = ""
     request: str = ""
     columns: list[Column] = []
     rows: list[list[str]] = []
     sorted_by: str = ""
     is_descending: bool = False
-    has_tree: bool = False  # a text that is cut short is no JSON
     view: str = "raw"
     history: list[CallRow] = []
 
     _spent: str = ""  # the run key before
     _awaited: str = ""  # the run key of the call whose result is to be shown
+    _unkept: str = ""  # the result on the screen from end to end, where the history has none of it
 
     @rx.event
     @act
@@ -267,7 +269,7 @@ class ConsoleState(Person):
     @act
     async def download(self) -> Any:
         call = await wiring.current().console.history.get(self._who(), self.call)
-        return rx.download(data=_shown(call.result), filename=f"{call.tool}.json")
+        return rx.download(data=self._unkept or _shown(call.result), filename=f"{call.tool}.json")
 
     async def _open(self, call_id: str) -> None:
         call = await wiring.current().console.history.get(self._who(), call_id)
@@ -296,6 +298,7 @@ class ConsoleState(Person):
     def _forget_result(self) -> None:
         self.running, self._awaited = False, ""
         self.call = self.result = self.request = self.code = self.message = ""
+        self.rest = self._unkept = ""
         self.columns, self.rows, self.view = [], [], "raw"
 
     def _show_result(self, call: PastCall) -> None:
@@ -306,13 +309,15 @@ class ConsoleState(Person):
         self.code = "Done" if self.ok else call.outcome
         self.message = "" if self.ok else str(call.result.get("error", {}).get("message", ""))
         self.took, self.size = duration(call.duration_ms), _size(len(text.encode()))
-        self.is_cut, self.has_tree = call.is_cut, len(text) <= _SHOWN
-        rest = "The rest is too large to keep. Ask for fewer rows, or name the fields that you need." if call.is_cut else "The rest is in the download."
-        self.result = text if len(text) <= _SHOWN else f"{text[:_SHOWN]}\n… {rest}"
+        self.is_cut, self.is_whole = call.is_cut and list(call.result) == ["cut"], len(text) <= _SHOWN
+        self._unkept = text if call.is_cut and not self.is_cut else ""
+        unkept = "; it is too large to stay in the history, so take it now" if self._unkept else ""
+        self.rest = "" if self.is_whole else f"This is the first part. The download has all of it{unkept}."
+        self.result = text[:_SHOWN]
         self.request = _shown({"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": {"name": call.tool, "arguments": call.arguments}})
         self.columns, self.rows = _table(call.result)
         self.sorted_by, self.is_descending = "", False
-        if (self.view == "table" and not self.rows) or (self.view == "tree" and not self.has_tree):
+        if (self.view == "table" and not self.rows) or (self.view == "tree" and not self.is_whole):
             self.view = "raw"
 
     async def _remember(self) -> None:

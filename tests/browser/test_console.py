@@ -350,15 +350,19 @@ async def test_a_result_that_is_too_large_for_the_screen_is_downloaded_whole(pag
     await open_console(page, "orders_list")
     await form_of(page).locator("summary").click()
     await form_of(page).get_by_label("view").select_option("full")
-    await form_of(page).get_by_label("limit").fill("70")
-    await run(page)
-    await expect(page.locator("#result")).to_contain_text("The rest is in the download.")
+    for limit, words in ((70, "The download has all of it."), (100, "too large to stay in the history, so take it now")):
+        await form_of(page).get_by_label("limit").fill(str(limit))
+        await run(page)
+        await expect(result_region(page)).to_contain_text(words)
+        await expect(result_region(page).get_by_role("button", name="Copy")).to_have_count(0)  # it would be broken JSON
 
-    async with page.expect_download() as downloading:
-        await result_region(page).get_by_role("button", name="Download the result").click()
+        async with page.expect_download() as downloading:
+            await result_region(page).get_by_role("button", name="Download the result").click()
 
-    answer = json.loads((await (await downloading.value).path()).read_text())
-    assert len(answer["orders"]) == 70
+        answer = json.loads((await (await downloading.value).path()).read_text())
+        assert len(answer["orders"]) == limit
+    await page.get_by_role("group", name="Show as").get_by_role("button", name="Request").click()
+    await expect(result_region(page).get_by_role("button", name="Copy")).to_be_visible()
 
 
 async def test_what_was_typed_outlives_the_server(serving: Serving, opens: Opens, ada: Account) -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from base64 import b64decode
 from collections.abc import Iterator
 from typing import Any
 
@@ -554,19 +555,23 @@ def test_only_a_read_is_told_to_come_from_the_cache_or_not(tab: Tab) -> None:
     assert (read, tab.vars["console_state.reads"]) == (True, False)
 
 
-def test_a_result_that_is_too_large_to_keep_promises_no_download(tab: Tab, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_result_that_is_too_large_for_the_screen_is_downloaded_and_says_whether_it_is_kept(tab: Tab, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(console_state, "_SHOWN", 500)
     tab.act("console_state.choose", name="orders_list")
     tab.act("console_state.run", form=form_of(tab))
-    kept = tab.vars["console_state.result"], tab.vars.get("console_state.is_cut", False)
+    kept = tab.vars["console_state.rest"]
     monkeypatch.setattr(console_service, "_MOST_RESULT_BYTES", 1000)
     tab.act("console_state.run", form=form_of(tab))
-    cut = tab.vars["console_state.result"], tab.vars["console_state.is_cut"]
+    cut, is_whole = tab.vars["console_state.rest"], tab.vars["console_state.is_whole"]
+    downloaded = b64decode(tab.act("console_state.download").partition("base64,")[2].partition('"')[0])
+    tab.act("console_state.open_call", call_id=tab.vars["console_state.call"])
 
-    assert kept[0].endswith("The rest is in the download.")
-    assert "download" not in cut[0]
-    assert "fewer rows" in cut[0]
-    assert (kept[1], cut[1]) == (False, True)
+    assert kept == "This is the first part. The download has all of it."
+    assert cut == "This is the first part. The download has all of it; it is too large to stay in the history, so take it now."
+    assert is_whole is False
+    assert len(json.loads(downloaded)["orders"]) == 5
+    assert tab.vars["console_state.is_cut"] is True  # there is nothing to download now
+    assert "too large to keep" in tab.vars["console_state.result"]
 
 
 def test_half_a_character_of_order_desks_is_shown_as_json_writes_it(ada: Visitor, tab: Tab) -> None:
