@@ -275,11 +275,11 @@ def _history() -> rx.Component:
             return rx.el.td(*children, custom_attrs={"data-label": label}, **props)
 
         return rx.el.tr(
-            cell("Tool", rx.el.code(call["tool"])),
-            cell("Arguments", rx.el.div(call["arguments"], class_name="mono dim cut arguments")),
+            cell("Tool", rx.el.code(call["tool"]), class_name="one-line"),
+            cell("Arguments", rx.el.div(call["arguments"], class_name="mono dim cut"), class_name="gives-way"),
             cell("Outcome", badge(call["outcome"], call["tone"])),
-            cell("Took", call["duration"], class_name="number"),
-            cell("When", ago(call["ago"], call["exact"])),
+            cell("Took", call["duration"], class_name="number one-line"),
+            cell("When", ago(call["ago"], call["exact"]), class_name="one-line"),
             cell(
                 "",
                 rx.el.button(

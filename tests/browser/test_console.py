@@ -168,6 +168,22 @@ async def test_the_last_ten_calls_are_kept_and_run_again(page: Page) -> None:
     await expect(history.first).to_contain_text("3")
 
 
+HEIGHT = "(cell) => { const range = document.createRange(); range.selectNodeContents(cell); return range.getBoundingClientRect().height; }"
+
+
+async def test_in_the_history_the_arguments_give_way_and_everything_else_is_one_line(site: Site, ada: Account, page: Page) -> None:
+    await site.console_call(ada, "orders_update", {"order_id": FIRST_ORDER, "changes": {"order_notes": [{"content": "Leave it at the door. " * 9}]}})
+    await site.console_call(ada, "orders_list", {"limit": 0})
+    for width in (1280, 900, 600):
+        await page.set_viewport_size({"width": width, "height": 800})
+        await open_console(page)
+        for row in await page.get_by_role("table").get_by_role("row").all():
+            for cell in await row.locator("td:not(:has(button))").all():
+                assert await cell.evaluate(HEIGHT) < 30, f"{await cell.inner_text()} at {width}"
+        if width == 1280:
+            assert await page.locator(".scroll:has(table)").evaluate("(box) => box.scrollWidth <= box.clientWidth")
+
+
 async def test_a_tool_with_a_secret_is_posted_plainly_and_the_secret_is_not_kept(site: Site, page: Page) -> None:
     await open_console(page, "stores_register")
     await form_of(page).get_by_label("store_id").fill("10031")
