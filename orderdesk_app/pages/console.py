@@ -17,6 +17,8 @@ def console() -> rx.Component:
     return rx.el.div(
         rx.el.div(_tools(), _form(), _result(), class_name="console"),
         _history(),
+        # Pressed by keys.js every five seconds while somebody looks.
+        rx.cond(S.history.length() > 0, rx.el.button("Refresh", type="button", on_click=S.look_again, hidden=True, custom_attrs={"data-every": "5"})),
         class_name="stack",
         custom_attrs={"data-address": rx.cond(S.call != "", "?call=" + S.call, rx.cond(S.tool != "", "?tool=" + S.tool, ""))},
     )

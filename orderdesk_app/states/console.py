@@ -146,6 +146,12 @@ class ConsoleState(Person):
 
     @rx.event
     @act
+    async def look_again(self) -> None:
+        """How long ago the last calls were, and those of other tabs."""
+        await self._remember()
+
+    @rx.event
+    @act
     async def choose(self, name: str) -> None:
         self._choose(find_tool(name))
         self._forget_result()

@@ -4,11 +4,13 @@ import asyncio
 import json
 from base64 import b64decode
 from collections.abc import Iterator
+from datetime import timedelta
 from typing import Any
 
 import pytest
 
 from orderdesk_app import wiring
+from orderdesk_app.context import now
 from orderdesk_app.services import console as console_service
 from orderdesk_app.states import console as console_state
 from tests.web.visitors import Tab, Visitor, Web, handler_named
@@ -459,6 +461,17 @@ def test_the_last_ten_calls_are_kept_and_one_can_be_run_again(tab: Tab) -> None:
     assert len(history) == 10
     assert form_of(tab)["limit"] == "9"
     assert len(json.loads(tab.vars["console_state.result"])["orders"]) == 9
+
+
+def test_the_history_tells_the_time_as_it_goes_on(tab: Tab, monkeypatch: pytest.MonkeyPatch) -> None:
+    run(tab, "orders_list", limit="3")
+    filled, later = tab.vars["console_state.form_key"], now() + timedelta(seconds=61)
+    monkeypatch.setattr(console_state, "now", lambda: later)
+
+    tab.act("console_state.look_again")
+
+    assert tab.vars["console_state.history"][0]["ago"] == "1 min ago"
+    assert (tab.vars["console_state.form_key"], values_of(tab)["limit"]) == (filled, "3")
 
 
 def test_a_past_call_is_told_in_the_zone_of_its_store(tab: Tab) -> None:
