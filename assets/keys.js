@@ -265,6 +265,16 @@
     if (wanted && wanted !== before && wanted !== location.search && (before || !location.search)) history.replaceState(history.state, "", location.pathname + wanted);
   });
 
+  // The chosen tool is in view on its list, which scrolls by itself.
+  let lastTool = null;
+  const showTool = () => {
+    const list = document.getElementById("tools"), tool = list && one("[aria-pressed=true]", list);
+    if (!tool || tool === lastTool) return;
+    lastTool = tool;
+    const { top, bottom } = tool.getBoundingClientRect(), around = list.getBoundingClientRect();
+    if (top < around.top || bottom > around.bottom) list.scrollTop += top - around.top - (around.height - tool.offsetHeight) / 2;
+  };
+
   // A result that comes outside the window (below the form on a phone, above the history) is brought into it.
   let lastResult = "";
   const bring = () => {
@@ -327,7 +337,7 @@
     field.focus();
   };
   let asked = false;
-  const settle = () => { asked = false; reopen(); colour(); grow(); busy(); ask(); keep(); address(); bring(); blame(); };
+  const settle = () => { asked = false; reopen(); colour(); grow(); busy(); ask(); keep(); address(); showTool(); bring(); blame(); };
   const look = () => { if (!asked) { asked = true; requestAnimationFrame(settle); } };
   new MutationObserver(look).observe(document.documentElement, { childList: true, subtree: true, characterData: true, attributes: true, attributeFilter: ["data-reopens", "data-run", "data-running", "data-asks", "data-fault", "data-address"] });
   look();

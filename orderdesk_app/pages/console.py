@@ -70,7 +70,6 @@ def _form() -> rx.Component:
                 rx.el.div(rx.foreach(S.more, _field), class_name="stack", margin_top="12px"),
             ),
         ),
-        rx.cond(S.changes_orders & (S.meant_store != ""), callout("Unless you name a store, this changes ", S.meant_store, ".", tone="amber", role="note")),
         # Shown by keys.js when the server had forgotten the form.
         _remark("kept", "The server has forgotten this page meanwhile. What you typed stands here as before."),
         _remark("lost", "The server has forgotten this page meanwhile. This form was filled anew, and what you had typed is gone."),
@@ -89,11 +88,10 @@ def _form() -> rx.Component:
         ),
         rx.el.div(closes(), rx.el.button(S.title, type="submit", class_name="button danger primary", disabled=True), class_name="ends"),
     )
-    run = rx.el.button(
-        icon("play"),
-        "Run",
-        type="submit",
-        class_name="button primary",
+    run = rx.el.div(
+        rx.cond(S.changes_orders & (S.meant_store != ""), callout("Unless you name a store, this changes ", S.meant_store, ".", tone="amber", role="note")),
+        rx.el.button(icon("play"), "Run", type="submit", class_name="button primary"),
+        class_name="run",
     )
     # keys.js marks the button busy within the click; it stays focusable, so that the focus stays on it.
     stands = {"data-memory": S.memory, "data-whose": S.whose}
@@ -104,7 +102,7 @@ def _form() -> rx.Component:
             S.has_secret,
             post_form(
                 rows,
-                rx.el.div(run, class_name="run"),
+                run,
                 action="/console/run",
                 token=S.form_token,
                 class_name="form",
@@ -113,7 +111,7 @@ def _form() -> rx.Component:
             ),
             rx.el.form(
                 rows,
-                rx.el.div(run, class_name="run"),
+                run,
                 rx.cond(S.deletes != "", confirms),
                 on_submit=S.run,
                 reset_on_submit=False,

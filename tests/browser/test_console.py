@@ -437,3 +437,41 @@ async def test_the_run_button_and_every_tool_are_at_hand(page: Page) -> None:
     box = await page.locator("#tools").bounding_box()
     assert box is not None
     assert box["height"] > 600
+
+
+async def test_the_store_that_is_changed_is_named_beside_run(page: Page) -> None:
+    await open_console(page, "orders_update")
+    await form_of(page).locator("summary").click()
+
+    await expect(form_of(page).get_by_role("note")).to_be_in_viewport(ratio=1)
+    note, button = [await form_of(page).get_by_role(role).last.bounding_box() for role in ("note", "button")]
+    assert note is not None
+    assert button is not None
+    assert note["y"] + note["height"] < button["y"]
+
+
+async def test_the_chosen_tool_is_in_view_on_the_list(page: Page) -> None:
+    await page.set_viewport_size({"width": 1280, "height": 620})
+    await open_console(page, "tenant_use_master_key")
+    tools = page.get_by_role("region", name="Tools", exact=True)
+
+    await expect(tools.get_by_role("button", pressed=True)).to_be_in_viewport(ratio=1)
+    assert await page.evaluate("() => scrollY") == 0
+    await page.keyboard.press("Control+k")
+    await page.keyboard.type("orders_list")
+    await page.keyboard.press("Enter")
+    await expect(tools.get_by_role("button", pressed=True)).to_contain_text("orders_list")
+    await expect(tools.get_by_role("button", pressed=True)).to_be_in_viewport(ratio=1)
+
+
+async def test_copy_and_download_stand_side_by_side(page: Page) -> None:
+    await open_console(page, "orders_get")
+    await form_of(page).get_by_label("order_id").fill("999999999")
+    for width in (1280, 1101, 390):
+        await page.set_viewport_size({"width": width, "height": 800})
+        await run(page)
+        await expect(result_region(page).get_by_role("alert")).to_be_visible()
+        copy, download = [await result_region(page).get_by_role("button", name=name).bounding_box() for name in ("Copy", "Download the result")]
+        assert copy is not None
+        assert download is not None
+        assert abs(copy["y"] + copy["height"] / 2 - download["y"] - download["height"] / 2) < 2
