@@ -70,9 +70,6 @@ def _form() -> rx.Component:
                 rx.el.div(rx.foreach(S.more, _field), class_name="stack", margin_top="12px"),
             ),
         ),
-        # Shown by keys.js when the server had forgotten the form.
-        _remark("kept", "The server has forgotten this page meanwhile. What you typed stands here as before."),
-        _remark("lost", "The server has forgotten this page meanwhile. This form was filled anew, and what you had typed is gone."),
     )
     # keys.js opens it when the server asks.
     confirms = dialog(
@@ -89,6 +86,9 @@ def _form() -> rx.Component:
         rx.el.div(closes(), rx.el.button(S.title, type="submit", class_name="button danger primary", disabled=True), class_name="ends"),
     )
     run = rx.el.div(
+        # Shown by keys.js when the server had forgotten the form.
+        _remark("kept", "The server has forgotten this page meanwhile. What you typed stands here as before."),
+        _remark("lost", "The server has forgotten this page meanwhile. This form was filled anew, and what you had typed is gone."),
         rx.cond(S.changes_orders & (S.meant_store != ""), callout("Unless you name a store, this changes ", S.meant_store, ".", tone="amber", role="note")),
         rx.el.button(icon("play"), "Run", type="submit", class_name="button primary"),
         class_name="run",

@@ -397,7 +397,7 @@ async def test_what_was_typed_outlives_the_server(serving: Serving, opens: Opens
     await run(page)
     serving.start()
 
-    await expect(form_of(page).get_by_text("What you typed stands here as before.")).to_be_visible(timeout=60_000)
+    await expect(form_of(page).get_by_text("What you typed stands here as before.")).to_be_in_viewport(timeout=60_000)
     await expect(notice(page, "Nothing was run")).to_be_visible()
     await expect(changes).to_have_value('{"shipping": {"city": "Quito"}}')
     await expect(store).to_be_visible()
