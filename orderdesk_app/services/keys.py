@@ -146,7 +146,8 @@ class Keys:
             await self.hold(session, actor.tenant_id)
             active: StoreRowId | None = None
             question = owned(actor, Credential).where(Credential.kind == MASTER, col(Credential.revoked_at).is_(None))
-            for row in (await session.exec(question)).all():
+            former = (await session.exec(question)).all()
+            for row in former:
                 active = StoreRowId(row.active_store_id) if row.active_store_id else active
                 row.revoked_at = moment
                 session.add(row)
@@ -158,7 +159,7 @@ class Keys:
             links = update(SignInLink).where(col(SignInLink.tenant_id) == actor.tenant_id, col(SignInLink.used_at).is_(None))
             await session.exec(links.values(used_at=moment))
             await self._signals.publish(session, f"tenant:{actor.tenant_id}")
-        await self._write_down(actor, "rotated", "key.rotate_master")
+        await self._write_down(actor, *(("rotated", "key.rotate_master") if former else ("made", "key.make_master")))
         return key
 
     async def find(self, token: str) -> FoundKey | None:

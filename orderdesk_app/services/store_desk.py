@@ -89,10 +89,10 @@ class StoreDesk:
         return Patience(self._patience_seconds)
 
     async def _written_down(self, actor: Actor, action: str, doing: Awaitable[T], patience: Patience, record: StoreRecord | None = None, **given: str) -> T:
-        started, outcome, row_id = time.perf_counter(), "ok", record.id if record else None
+        started, outcome, store = time.perf_counter(), "ok", record
         try:
             done = await doing
-            row_id = done.id if isinstance(done, StoreRecord) else row_id
+            store = done if isinstance(done, StoreRecord) else store
             return done
         except BaseException as error:
             outcome = error.code if isinstance(error, OrderDeskAgentsError) else Unexpected.code
@@ -100,6 +100,8 @@ class StoreDesk:
         finally:
             milliseconds = (time.perf_counter() - started) * 1000
             row = Entry(
-                actor=actor, action=action, outcome=outcome, store_row_id=row_id, arguments=given, duration_ms=milliseconds, upstream_requests=patience.requests
-            )
+                actor=actor, action=action, outcome=outcome, store_row_id=store.id if store else None, duration_ms=milliseconds,
+                arguments={**given, **({"store": store.name} if store else {})},  # its name, which nobody can look up once it is gone
+                upstream_requests=patience.requests,
+            )  # fmt: skip
             await self._audit.remember(row)

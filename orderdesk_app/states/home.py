@@ -178,11 +178,12 @@ def _since(day: Day, hour: int) -> str:
 def _line(happening: Happening, store: StoreRecord | None) -> Line:
     is_ok = happening.outcome == "ok"
     zone = store.timezone if store else ""
+    place = store.name if store and store.name != happening.arguments.get("store") else ""  # what the sentence says is not said twice
     return Line(
         id=happening.id,
         who=who_did(happening),
         what=what_was_done(happening),
-        where=" · ".join(part for part in (store.name if store else "", through_what(happening)) if part),
+        where=" · ".join(part for part in (place, through_what(happening)) if part),
         outcome="From cache" if happening.cached else outcome_words(happening.outcome),
         tone="green" if is_ok else "red",
         by_agent=happening.via in ("mcp", "stdio"),

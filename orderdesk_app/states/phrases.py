@@ -28,10 +28,11 @@ _ACTIONS = {
     "key.create": ("made the key “{name}”", "to make a key"),
     "key.revoke": ("revoked the key “{name}”", "to revoke a key"),
     "key.rotate_master": ("replaced the master key", "to replace the master key"),
-    "store.connect": ("connected a store", "to connect store {store_id}"),
-    "store.edit": ("edited a store", "to edit a store"),
-    "store.disconnect": ("disconnected a store", "to disconnect a store"),
-    "store.test": ("tested a connection", "a connection"),
+    "key.make_master": ("made the master key", "to make the master key"),
+    "store.connect": ("connected “{store}”", "to connect store {store_id}"),
+    "store.edit": ("edited “{store}”", "to edit “{store}”"),
+    "store.disconnect": ("disconnected “{store}”", "to disconnect “{store}”"),
+    "store.test": ("tested the connection of “{store}”", "the connection of “{store}”"),
 }
 _OUTCOMES = {
     "ok": "Done",

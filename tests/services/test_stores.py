@@ -110,8 +110,9 @@ async def test_what_people_do_with_stores_is_written_down(world: World) -> None:
         ("store.connect", "ok"), ("store.edit", "ok"), ("store.test", "ok"), ("store.disconnect", "ok"), ("store.connect", "AUTH_ERROR"),
     ]  # fmt: skip
     assert {h.store_row_id for h in happenings if h.outcome == "ok"} == {record.id}
-    assert [h.arguments for h in happenings if h.action in ("store.connect", "store.edit")] == [
-        {"store_id": "10006", "name": "", "label": ""}, {"name": "Renamed", "label": "two"}, {"store_id": "10005", "name": "Second", "label": ""},
+    assert [h.arguments for h in reversed(happenings)] == [
+        {"store_id": "10005", "name": "Second", "label": "", "store": "Second"}, {"name": "Renamed", "label": "two", "store": "Renamed"},
+        {"store": "Renamed"}, {"store": "Renamed"}, {"store_id": "10006", "name": "", "label": ""},
     ]  # fmt: skip
 
 

@@ -168,6 +168,9 @@ def test_a_first_master_key_replaces_nothing_and_needs_no_word(web: Web) -> None
 
     assert page.status_code == 200
     assert "old master key" not in page.text
+    with newcomer.tab() as tab:
+        tab.act("home_state.load")
+    assert tab.vars["home_state.latest"][0]["what"] == "made the master key"
     assert newcomer.post("/sign-in/key", key=block(page.text, "new-key"), token=False).headers["location"] == "/"
 
 

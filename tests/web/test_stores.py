@@ -80,6 +80,9 @@ def test_a_store_is_renamed(ada: Visitor, store: StoreRecord) -> None:
     (record,) = stores_of(ada)
     assert answer.headers["location"] == "/stores"
     assert (record.name, record.label) == ("Paper and Ink", "eu")
+    with ada.tab() as tab:
+        tab.act("home_state.load")
+    assert [tab.vars["home_state.latest"][0][part] for part in ("what", "where")] == ["edited “Paper and Ink”", ""]
     assert ("store.edit", "ok") in actions(ada)
 
 
@@ -108,7 +111,7 @@ def test_a_store_is_disconnected_only_by_its_typed_name(ada: Visitor, tab: Tab, 
     tab.act("arrival.arrive")
     assert tab.vars["person.notices"][-1]["text"] == "Sandbox store is disconnected."  # Order Desk has nothing to do with it
     tab.act("home_state.load")
-    assert tab.vars["home_state.latest"][0]["what"] == "disconnected a store"
+    assert tab.vars["home_state.latest"][0]["what"] == "disconnected “Sandbox store”"
 
 
 @pytest.mark.parametrize(("fields", "field"), [({"store_id": "abc", "api_key": "key"}, "store_id"), ({"store_id": "10001", "api_key": "two words"}, "api_key")])
