@@ -2,11 +2,10 @@
 
 import gc
 from contextlib import AsyncExitStack
-from typing import Any
 
 from starlette.requests import HTTPConnection
 from starlette.responses import JSONResponse
-from starlette.routing import Match, Route, Router
+from starlette.routing import Route, Router
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from orderdesk_app import wiring
@@ -15,6 +14,7 @@ from orderdesk_app.frontend import Frontend
 from orderdesk_app.mcp.endpoint import McpEndpoint
 from orderdesk_app.observability import configure_logging
 from orderdesk_app.routes import all_routes, health, metrics
+from orderdesk_app.routes.elsewhere import methods_at, no_slash, wrong_method
 from orderdesk_app.routes.front import Front
 from orderdesk_app.routes.headers import SecurityHeaders
 from orderdesk_app.routes.pages import PageGate
@@ -26,7 +26,7 @@ def create_app(settings: Settings | None = None) -> ASGIApp:
     """One app per process, ready for a server's lifespan. Raises ConfigurationError."""
     settings = settings or load_settings()
     configure_logging(settings.log_level)
-    routes: list[Any] = [*health.ROUTES, *metrics.ROUTES]
+    routes: list[Route] = [*health.ROUTES, *metrics.ROUTES]
     web: ASGIApp | None = None
     hashes: tuple[str, ...] = ()
     if settings.enable_webui:
@@ -58,9 +58,9 @@ async def _is_signed_in(connection: HTTPConnection) -> bool:
 class App:
     """Opens the house with the server's lifespan and sends each request to its door."""
 
-    def __init__(self, settings: Settings, routes: list[Any], web: ASGIApp | None) -> None:
+    def __init__(self, settings: Settings, routes: list[Route], web: ASGIApp | None) -> None:
         self._settings, self._web = settings, web
-        self._routes = Router(routes, redirect_slashes=False)
+        self._routes, self._router = routes, Router(routes, redirect_slashes=False)
         self._mcp: McpEndpoint | None = None
         self._open = AsyncExitStack()
 
@@ -71,17 +71,17 @@ class App:
             if scope["path"] == "/mcp":
                 assert self._mcp is not None, "requests come after lifespan.startup"
                 return await self._mcp(scope, receive, send)
-            if self._is_plain(scope):
-                return await self._routes(scope, receive, send)
+            if scope["path"] == "/mcp/":
+                return await no_slash(f"{self._settings.public_url}/mcp")(scope, receive, send)
+            if taken := methods_at(scope, self._routes):
+                answer = self._router if scope["method"] in taken else wrong_method(scope, taken)
+                return await answer(scope, receive, send)
         if self._web is not None:
             return await self._web(scope, receive, send)
         if scope["type"] == "websocket":
             await receive()
             return await send({"type": "websocket.close", "code": 1008})
         await JSONResponse({"error": "not_found", "message": "Nothing is served at this address."}, 404)(scope, receive, send)
-
-    def _is_plain(self, scope: Scope) -> bool:
-        return any(isinstance(route, Route) and route.matches(scope)[0] is not Match.NONE for route in self._routes.routes)
 
     async def _start(self) -> None:
         house = await self._open.enter_async_context(wiring.open_house(self._settings))

@@ -17,7 +17,7 @@ from orderdesk_app.config import is_loopback
 from orderdesk_app.context import RequestContext, new_id, serving
 from orderdesk_app.db.engine import NO_ANSWER
 from orderdesk_app.observability import ERRORS, HTTP_REQUESTS, HTTP_SECONDS, log
-from orderdesk_app.routes.plain import error_page
+from orderdesk_app.routes.plain import error_page, is_for_a_person
 
 _LOG = log(__name__)
 _LEVEL = logging.getLogger(__name__)  # asked before a line is made that hardly anybody reads
@@ -165,7 +165,7 @@ def _failure(error: Exception, scope: Scope, reference: str) -> Response:
     else:
         status, name, title, label = 500, "internal", "Something went wrong", "Home"
         words = "Something went wrong on our side."
-    if any(field == b"accept" and b"text/html" in value for field, value in scope["headers"]):
+    if is_for_a_person(scope):
         response: Response = error_page(status, title, words, label=label, reference=reference)
     else:
         response = JSONResponse({"error": name, "message": words, "reference": reference}, status)

@@ -2,6 +2,7 @@
 
 from markupsafe import Markup
 from starlette.responses import HTMLResponse
+from starlette.types import Scope
 
 _PAGE = Markup(
     '<!doctype html><html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">'
@@ -12,6 +13,11 @@ _PAGE = Markup(
 )
 _ERROR = Markup('<p>{words}</p><div class="row"><a class="button primary" href="{href}">{label}</a></div>{reference}')
 _REFERENCE = Markup('<p class="dim small">Reference: <code>{reference}</code></p>')
+
+
+def is_for_a_person(scope: Scope) -> bool:
+    """Whether a browser asks for something to look at; a program is answered in JSON."""
+    return any(name == b"accept" and b"text/html" in value for name, value in scope["headers"])
 
 
 def plain_page(title: str, body: Markup, *, status: int = 200, wide: bool = False) -> HTMLResponse:

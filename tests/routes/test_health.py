@@ -215,7 +215,9 @@ async def test_details_can_be_switched_off(inside: Inside) -> None:
 async def test_probes_are_read_and_never_written(inside: Inside) -> None:
     async with inside() as http:
         for path in ("/health", "/health/live", "/health/ready", "/health/detailed"):
-            assert (await http.post(path)).status_code == 405, path
+            refused = await http.post(path)
+            assert (refused.status_code, refused.headers["allow"]) == (405, "GET, HEAD"), path
+            assert refused.json() == {"error": "method_not_allowed", "message": "This address takes GET or HEAD alone."}
             assert (await http.head(path)).status_code in (200, 401), path
 
 
