@@ -64,6 +64,15 @@
     if (target.closest("dialog.drawer a, dialog.palette a, dialog.palette button")) target.closest("dialog").close();
   });
 
+  // What takes its time is done once for each press: busy from the click on, until the server has said that it is done. A double click is one press.
+  document.addEventListener("click", (event) => {  // before the framework hears of it
+    const button = event.target instanceof Element ? event.target.closest("[data-acts]") : null;
+    if (!button) return;
+    if (event.detail > 1 || button.getAttribute("aria-busy") === "true") { event.preventDefault(); event.stopImmediatePropagation(); return; }
+    button.setAttribute("aria-busy", "true");
+    button.setAttribute("aria-disabled", "true");
+  }, true);
+
   // A form with a run key runs once: its button is busy from the click on until the server has given the next key. It keeps the focus, so it is not disabled.
   let lastRun = "";
   addEventListener("submit", (event) => {  // before the framework hears of it

@@ -81,6 +81,12 @@ def opens(dialog: Text, *children: Any, **props: Any) -> rx.Component:
     return rx.el.button(*children, type="button", custom_attrs={"data-opens": dialog, **props.pop("custom_attrs", {})}, aria_haspopup="dialog", **props)
 
 
+def acts(*children: Any, on_click: Any, is_busy: Any, **props: Any) -> rx.Component:
+    """A button for what takes its time and is meant once. keys.js marks it busy within the click; it keeps the focus, so it is not disabled."""
+    busy = rx.cond(is_busy, "true", "false")
+    return rx.el.button(*children, type="button", on_click=on_click, aria_busy=busy, aria_disabled=busy, custom_attrs={"data-acts": "1"}, **props)
+
+
 def closes(label: str = "Cancel") -> rx.Component:
     return rx.el.button(label, type="button", class_name="button", custom_attrs={"data-closes": "1"})
 

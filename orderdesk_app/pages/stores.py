@@ -6,7 +6,7 @@ import reflex as rx
 
 from orderdesk_app.components.native import post_form
 from orderdesk_app.components.page import Page
-from orderdesk_app.components.pieces import ago, badge, bones, callout, closes, dialog, empty, field, icon, meter, opens, secret_input, text_input
+from orderdesk_app.components.pieces import acts, ago, badge, bones, callout, closes, dialog, empty, field, icon, meter, opens, secret_input, text_input
 from orderdesk_app.states.stores import StoresState
 
 S: Any = StoresState  # on its class, a state's attributes are variables of the browser
@@ -38,20 +38,16 @@ def _connect_button() -> rx.Component:
 
 
 def _sandbox_button() -> rx.Component:
-    is_busy = S.busy == "sandbox"
-    return rx.el.button(
+    return acts(
         icon("flask-conical"),
         rx.cond(S.has_sandbox, "Add another sandbox store", "Try the sandbox store"),
-        type="button",
         class_name="button",
         on_click=S.add_sandbox,
-        disabled=is_busy,
-        aria_busy=rx.cond(is_busy, "true", "false"),
+        is_busy=S.busy.contains("sandbox"),
     )
 
 
 def _card(store: Any) -> rx.Component:
-    is_busy = S.busy == store["id"]
     return rx.el.article(
         rx.el.div(
             rx.el.h2(store["name"], class_name="cut grow", title=store["name"]),
@@ -86,13 +82,11 @@ def _card(store: Any) -> rx.Component:
             aria_live="polite",
         ),
         rx.el.div(
-            rx.el.button(
+            acts(
                 "Test connection",
-                type="button",
                 class_name="button small",
                 on_click=S.test(store["id"]),
-                disabled=is_busy,
-                aria_busy=rx.cond(is_busy, "true", "false"),
+                is_busy=S.busy.contains(store["id"]),
                 aria_label="Test the connection of " + store["name"],
             ),
             opens("edit-" + store["id"], "Edit", class_name="button small", aria_label="Edit " + store["name"]),

@@ -38,14 +38,14 @@ class StoresState(Person):
     loaded: bool = False
     stores: list[StoreCard] = []
     has_sandbox: bool = False
-    busy: str = ""  # the card that is being tried, or "sandbox"
+    busy: list[str] = []  # the cards that are being tried, and "sandbox" while one is made
     answers: dict[str, str] = {}  # what Order Desk said to the last try, by card
     answers_tone: dict[str, str] = {}
 
     @rx.event
     @act
     async def load(self) -> None:
-        self.busy, self.answers, self.answers_tone = "", {}, {}
+        self.busy, self.answers, self.answers_tone = [], {}, {}
         await self._read()
 
     async def _read(self) -> None:
@@ -59,7 +59,7 @@ class StoresState(Person):
     @rx.event
     @act
     async def add_sandbox(self) -> AsyncGenerator[None, None]:
-        self.busy = "sandbox"
+        self.busy = [*self.busy, "sandbox"]
         yield
         try:
             record = await wiring.current().store_desk.add_sandbox(self._who())
@@ -67,14 +67,14 @@ class StoresState(Person):
             await self._read()
             await self._know_stores()
         finally:
-            self.busy = ""
+            self._rest("sandbox")
 
     @rx.event(background=True)
     @act
     async def test(self, row_id: str) -> None:
         """Order Desk may take its time, so it is asked without the state's lock."""
         async with self:
-            actor, self.busy = self._who(), row_id
+            actor, self.busy = self._who(), [*self.busy, row_id]
         try:
             tried = await wiring.current().store_desk.test(actor, row_id)
             words, tone = (
@@ -94,9 +94,8 @@ class StoresState(Person):
             self.answers, self.answers_tone = {**self.answers, row_id: words}, {**self.answers_tone, row_id: tone}
             await self._read()
 
-    def _rest(self, row_id: str) -> None:
-        if self.busy == row_id:  # another card may be tried meanwhile
-            self.busy = ""
+    def _rest(self, what: str) -> None:
+        self.busy = [other for other in self.busy if other != what]
 
 
 def _card(record: StoreRecord, state: StoreState | None, ready: int) -> StoreCard:

@@ -34,6 +34,49 @@ async def test_the_sandbox_store_is_one_click_away(site: Site, opens: Opens) -> 
     await expect(page.get_by_role("button", name="Add another sandbox store")).to_be_visible()
 
 
+async def test_a_double_click_adds_one_sandbox_store(site: Site, opens: Opens) -> None:
+    account = await site.move_in("Quick hand", with_store=False)
+    page = await (await opens(account)).new_page()
+    await open_stores(page)
+
+    await page.get_by_role("button", name="Try the sandbox store").dblclick()
+    await expect(notice(page, "Sandbox store is ready")).to_be_visible()
+    more = page.get_by_role("button", name="Add another sandbox store")
+    await more.evaluate("(button) => { button.click(); button.click(); }")
+    await expect(notice(page, "Sandbox store 2 is ready")).to_be_visible()
+    await expect(more).to_have_attribute("aria-busy", "false")
+
+    await open_stores(page)
+    await expect(page.get_by_role("article")).to_have_count(2)
+
+
+async def test_a_button_works_from_the_click_on(page: Page, ada: Account) -> None:
+    await open_stores(page)
+    button = card(page, ada.store_name).get_by_role("button", name="Test the connection")
+
+    busy = await button.evaluate("(button) => { button.click(); return button.getAttribute('aria-busy'); }")
+
+    assert busy == "true"
+    await expect(card(page, ada.store_name).get_by_role("status")).to_contain_text("the key works")
+    await expect(button).to_have_attribute("aria-busy", "false")
+
+
+async def test_a_second_stores_test_leaves_the_first_one_working(page: Page, ada: Account, sandbox_server: SandboxServer) -> None:
+    await open_stores(page)
+    await connect(page, "10015", API_KEY, name="Slow one")
+    await expect(card(page, "Slow one")).to_be_visible()
+    sandbox_server.fault("slow", store_id="10015", seconds=2, times=1)
+    slow = card(page, "Slow one").get_by_role("button", name="Test the connection")
+
+    await slow.click()
+    await card(page, ada.store_name).get_by_role("button", name="Test the connection").click()
+    await expect(card(page, ada.store_name).get_by_role("status")).to_contain_text("the key works")
+
+    await expect(slow).to_have_attribute("aria-busy", "true")
+    await expect(card(page, "Slow one").get_by_role("status")).to_contain_text("the key works")
+    await expect(slow).to_have_attribute("aria-busy", "false")
+
+
 async def test_a_store_is_connected_after_its_key_was_tried(opens: Opens, ada: Account, page: Page, sandbox_server: SandboxServer) -> None:
     await open_stores(page)
 

@@ -39,7 +39,7 @@ def test_the_sandbox_is_there_after_one_click(ada: Visitor, tab: Tab, store: Sto
     assert card["is_sandbox"] is True
     assert card["store_id"] == store.store_id
     assert "New" in card["folders"]
-    assert tab.vars["stores_state.busy"] == ""
+    assert tab.vars["stores_state.busy"] == []
     assert tab.vars["person.notices"][-1]["tone"] == "green"
     assert actions(ada)[0] == ("store.connect", "ok")
 
