@@ -119,6 +119,11 @@ def ago(words: Any, exact: Any) -> rx.Component:
     return rx.el.time(words, title=exact, class_name="dim small")
 
 
+def refreshed(by: Any) -> rx.Component:
+    """What stands on the page is asked for again by that handler: keys.js presses this every five seconds while somebody looks."""
+    return rx.el.button("Refresh", type="button", on_click=by, hidden=True, custom_attrs={"data-every": "5"})
+
+
 def meter(filled: Any, words: Any) -> rx.Component:
     """A bar, and what it says in words."""
     return rx.el.div(

@@ -6,7 +6,7 @@ import reflex as rx
 
 from orderdesk_app.components.native import go
 from orderdesk_app.components.page import Page
-from orderdesk_app.components.pieces import ago, badge, bones, callout, empty, icon, meter
+from orderdesk_app.components.pieces import ago, badge, bones, callout, empty, icon, meter, refreshed
 from orderdesk_app.states.home import HomeState
 
 S: Any = HomeState  # on its class, a state's attributes are variables of the browser
@@ -32,8 +32,7 @@ def home() -> rx.Component:
         ),
         rx.el.div(_latest(), _stores(), class_name="two"),
         rx.cond(S.is_newcomer & (S.stores.length() > 0), _steps()),
-        # Pressed by keys.js every five seconds while somebody looks.
-        rx.el.button("Refresh", type="button", on_click=S.load, hidden=True, custom_attrs={"data-every": "5"}),
+        refreshed(S.load),
         class_name="stack",
     )
 

@@ -6,7 +6,7 @@ import reflex as rx
 
 from orderdesk_app.components.native import post_form
 from orderdesk_app.components.page import Page
-from orderdesk_app.components.pieces import ago, bones, callout, closes, copy_button, dialog, empty, field, icon, opens, panel, text_input
+from orderdesk_app.components.pieces import ago, bones, callout, closes, copy_button, dialog, empty, field, icon, opens, panel, refreshed, text_input
 from orderdesk_app.context import Scope
 from orderdesk_app.services.snippets import PLACEHOLDER
 from orderdesk_app.states.settings import SettingsState
@@ -15,7 +15,7 @@ S: Any = SettingsState  # on its class, a state's attributes are variables of th
 
 
 def settings() -> rx.Component:
-    return rx.el.div(_keys(), _connect(), _master(), _system(), _make_dialog(), class_name="stack wide")
+    return rx.el.div(_keys(), _connect(), _master(), _system(), _make_dialog(), refreshed(S.refresh), class_name="stack wide")
 
 
 def _new_key() -> rx.Component:

@@ -6,7 +6,23 @@ import reflex as rx
 
 from orderdesk_app.components.native import post_form
 from orderdesk_app.components.page import Page
-from orderdesk_app.components.pieces import acts, ago, badge, bones, callout, closes, dialog, empty, field, icon, meter, opens, secret_input, text_input
+from orderdesk_app.components.pieces import (
+    acts,
+    ago,
+    badge,
+    bones,
+    callout,
+    closes,
+    dialog,
+    empty,
+    field,
+    icon,
+    meter,
+    opens,
+    refreshed,
+    secret_input,
+    text_input,
+)
 from orderdesk_app.states.stores import StoresState
 
 S: Any = StoresState  # on its class, a state's attributes are variables of the browser
@@ -30,7 +46,7 @@ def stores() -> rx.Component:
         class_name="stack",
     )
     waiting = rx.el.div(*[rx.el.div(bones("60%", "100%", "40%"), class_name="panel") for _ in range(2)], class_name="cards")
-    return rx.el.div(rx.cond(S.loaded, rx.cond(S.stores.length() > 0, filled, nothing), waiting), _connect_dialog())
+    return rx.el.div(rx.cond(S.loaded, rx.cond(S.stores.length() > 0, filled, nothing), waiting), _connect_dialog(), refreshed(S.refresh))
 
 
 def _connect_button() -> rx.Component:

@@ -33,8 +33,6 @@ class Fact(TypedDict):
 
 
 class SettingsState(Person):
-    """Read anew whenever the page is opened."""
-
     loaded: bool = False
     keys: list[KeyRow] = []
     master_hint: str = ""
@@ -46,9 +44,23 @@ class SettingsState(Person):
     @rx.event
     @act
     async def load(self) -> None:
-        house, moment = wiring.current(), now()
+        settings = wiring.current().settings
+        self.address = f"{settings.public_url}/mcp"
+        self.claude_desktop, self.claude_code = claude_desktop(settings.public_url), claude_code(settings.public_url)
+        self.facts = _facts(settings) if self._who().is_admin else []
+        await self._read_keys()
+        self.loaded = True
+
+    @rx.event
+    @act
+    async def refresh(self) -> None:
+        """Asked every five seconds while somebody looks."""
+        await self._read_keys()
+
+    async def _read_keys(self) -> None:
+        moment = now()
         rows = []
-        for key in await house.keys.list(self._who()):
+        for key in await wiring.current().keys.list(self._who()):
             if key.kind == "master":
                 self.master_hint = key.hint
                 continue
@@ -66,10 +78,6 @@ class SettingsState(Person):
                 )
             )
         self.keys = rows
-        self.address = f"{house.settings.public_url}/mcp"
-        self.claude_desktop, self.claude_code = claude_desktop(house.settings.public_url), claude_code(house.settings.public_url)
-        self.facts = _facts(house.settings) if self._who().is_admin else []
-        self.loaded = True
 
 
 def _facts(settings: Settings) -> list[Fact]:

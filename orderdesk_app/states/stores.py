@@ -48,6 +48,12 @@ class StoresState(Person):
         self.busy, self.answers, self.answers_tone = [], {}, {}
         await self._read()
 
+    @rx.event
+    @act
+    async def refresh(self) -> None:
+        """Asked every five seconds while somebody looks; what Order Desk said to a try stays."""
+        await self._read()
+
     async def _read(self) -> None:
         house, actor = wiring.current(), self._who()
         records = await house.store_desk.list(actor)

@@ -1,8 +1,10 @@
 """Stores at the hands of a person: the sandbox in one click, a real key tried first, renamed, asked anew, disconnected by its name."""
 
+import re
+
 from playwright.async_api import Page, expect
 
-from tests.browser.conftest import Account, Opens, Site
+from tests.browser.conftest import NARROW, Account, Opens, Site, agent
 from tests.browser.steps import card, notice, settled
 from tests.worlds import API_KEY, SandboxServer
 
@@ -139,6 +141,21 @@ async def test_a_connection_is_tried_now_and_the_real_answer_shown(page: Page, s
     await card(page, "Asked").get_by_role("button", name="Test the connection").click()
     await expect(card(page, "Asked").get_by_role("status")).not_to_contain_text("the key works", timeout=30_000)
     sandbox_server.control("DELETE", "faults")
+
+
+async def test_the_cards_catch_up_while_somebody_looks(site: Site, page: Page, ada: Account) -> None:
+    await open_stores(page)
+    mine = card(page, ada.store_name)
+    await mine.get_by_role("button", name="Test the connection").click()
+    await expect(mine.get_by_role("status")).to_contain_text("the key works")
+    await expect(mine).to_contain_text("Never")
+
+    async with agent(site, ada) as client:
+        await client.get("orders_list", limit=1)
+
+    await expect(mine.locator("dd").filter(has_text=re.compile(r"^\d+ s ago$"))).to_be_visible(timeout=12_000)
+    await expect(mine).to_contain_text("20 of 20 requests at once", timeout=12_000)  # Order Desk's bucket fills again
+    await expect(mine.get_by_role("status")).to_contain_text("the key works")
 
 
 async def test_a_store_is_renamed(page: Page, ada: Account) -> None:
