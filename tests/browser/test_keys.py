@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import json
+import re
 from contextlib import AsyncExitStack
 
 import httpx
@@ -12,7 +13,7 @@ from mcp.client import Client
 from mcp.client.streamable_http import streamable_http_client
 from playwright.async_api import BrowserContext, Error, Page, expect
 
-from tests.browser.conftest import CHAPTER, Account, Opens, Site
+from tests.browser.conftest import CHAPTER, NARROW, WIDE, Account, Opens, Site, agent
 from tests.browser.steps import SIGN_IN, make_key, notice, settled
 
 
@@ -37,6 +38,39 @@ async def test_a_new_key_is_shown_once_with_a_configuration_ready_to_paste(site:
         await page.go_back()
     await expect(page.locator("html")).not_to_contain_text(key)
     assert site.recorder.outside(CHAPTER).count(key.encode()) == 0
+
+
+@pytest.mark.parametrize("size", [WIDE, NARROW], ids=["1280", "390"])
+async def test_a_name_of_one_long_word_stays_inside_the_page(site: Site, opens: Opens, ada: Account, size: tuple[int, int]) -> None:
+    page = await (await opens(ada, size=size)).new_page()
+    name = "K" * 80
+
+    await make_key(site, page, name)
+    assert await _too_wide(page) <= 0
+    await page.goto("/settings")
+    await settled(page)
+    assert await _too_wide(page) <= 0
+    await page.get_by_role("button", name=f"Revoke {name}").click()
+    dialog = page.get_by_role("dialog", name=f"Revoke {name}")
+    await expect(dialog).to_be_visible()
+    assert await dialog.evaluate("(dialog) => dialog.scrollWidth - dialog.clientWidth") <= 0
+
+
+async def test_settings_catch_up_while_somebody_looks(site: Site, ada: Account, page: Page) -> None:
+    await page.goto("/settings")
+    await settled(page)
+    row = page.get_by_role("row").filter(has_text="Claude on the till")
+    await expect(row).to_contain_text("Never")
+    await page.get_by_role("banner").get_by_role("button", name="New key").click()
+    name = page.get_by_role("dialog", name="New key").get_by_label("Name")
+    await name.fill("Half a na")
+
+    async with agent(site, ada) as client:
+        await client.get("stores_list")
+
+    await expect(row).to_contain_text(re.compile(r"\d+ s ago"), timeout=12_000)
+    await expect(name).to_have_value("Half a na")  # the form that is being filled stays
+    await expect(name).to_be_focused()
 
 
 async def test_loading_the_answer_anew_makes_no_second_key(site: Site, page: Page) -> None:
@@ -68,6 +102,8 @@ async def test_a_new_key_opens_the_agents_door_until_it_is_revoked(site: Site, p
     await page.get_by_role("button", name="Revoke A real client").click()
     revoking = page.get_by_role("dialog", name="Revoke A real client")
     await expect(revoking).to_contain_text(f"It ends with …{key[-4:]} and was made ")
+    await expect(revoking.get_by_role("button", name="Revoke key")).to_be_disabled()
+    await revoking.get_by_role("textbox").fill("A real client")
     await revoking.get_by_role("button", name="Revoke key").click()
     await expect(notice(page, "The key is revoked.")).to_be_visible()
     await expect(page.get_by_role("row").filter(has_text="A real client")).to_have_count(0)
@@ -218,6 +254,12 @@ async def _sign_in(page: Page, key: str) -> None:
     await settled(page)
     await page.get_by_label("Key", exact=True).fill(key)
     await page.get_by_role("button", name="Sign in", exact=True).click()
+
+
+async def _too_wide(page: Page) -> int:
+    """By how many pixels the page is wider than its window."""
+    inner, outer = await page.evaluate("() => [document.scrollingElement.scrollWidth, innerWidth]")
+    return int(inner - outer)
 
 
 async def _is_nowhere(page: Page, key: str) -> None:
