@@ -192,7 +192,7 @@ class SignIn:
 
 
 _UNKNOWN_KEY = "This master key is not known here. Copy it again, whole, or sign in with a sign-in link."
-_NEW_ONE = "Ask for a new one: whoever runs this installation makes it with `orderdesk signin-link`."
+_NEW_ONE = "Ask for a new one: whoever runs this installation makes it with the command orderdesk signin-link."
 _UNKNOWN = f"This sign-in link is not known here. Copy it again, whole. {_NEW_ONE}"
 _USED = f"This sign-in link was used before; each works once. {_NEW_ONE}"
 _EXPIRED = f"This sign-in link is too old; each works for {LINK_MINUTES} minutes. {_NEW_ONE}"

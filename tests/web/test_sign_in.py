@@ -167,6 +167,7 @@ def test_a_link_works_once(ada: Visitor) -> None:
     assert COOKIE in first.headers["set-cookie"]
     assert second.status_code == 410
     assert "used before" in second.text
+    assert "`" not in second.text
     assert "set-cookie" not in second.headers
 
 
