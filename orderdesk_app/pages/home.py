@@ -77,7 +77,7 @@ def _by_hour() -> rx.Component:
     )
     # What scrolls can be reached by keyboard; what only screen readers have does not scroll.
     scrolling = rx.el.div(table, class_name=rx.cond(S.as_table, "scroll", ""), tab_index=rx.cond(S.as_table, 0, -1))
-    return rx.el.div(scrolling, class_name=rx.cond(S.as_table, "panel flush", "sr"))
+    return rx.el.div(scrolling, class_name=rx.cond(S.as_table, "panel flush by-hour", "sr"))
 
 
 def _steps() -> rx.Component:

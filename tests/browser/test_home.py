@@ -4,7 +4,7 @@ import re
 
 from playwright.async_api import Locator, Page, expect
 
-from tests.browser.conftest import Account, Opens, Site, agent
+from tests.browser.conftest import NARROW, WIDE, Account, Opens, Site, agent
 from tests.browser.steps import choose_tool, go_to, result_of, run, settled
 from tests.worlds import FIRST_ORDER, SandboxServer
 
@@ -52,6 +52,36 @@ async def test_the_curves_are_a_table_for_who_wants_one(site: Site, ada: Account
     await expect(page.get_by_role("table")).to_be_in_viewport()
     await expect(page.get_by_role("table").get_by_role("row")).to_have_count(25)
     await expect(page.get_by_role("button", name="Show as table")).to_have_attribute("aria-pressed", "true")
+
+
+async def test_a_phone_shows_the_table_whole_and_the_steps_apart(opens: Opens, ada: Account) -> None:
+    page = await (await opens(ada, size=NARROW)).new_page()
+    await open_home(page)
+
+    await page.get_by_role("button", name="Show as table").click()
+
+    scrolling = page.locator(".by-hour .scroll")
+    await expect(scrolling).to_be_visible()
+    assert await scrolling.evaluate("(place) => place.scrollWidth - place.clientWidth") <= 0
+    first, second = [await link.bounding_box() for link in (await page.locator(".step a").all())[:2]]
+    assert first is not None
+    assert second is not None
+    assert second["y"] - first["y"] - first["height"] >= 8
+
+
+async def test_bars_of_one_length_say_the_same(site: Site, opens: Opens, ada: Account) -> None:
+    await site.connect(ada, "10022", "A second store with a name that needs its room")
+    async with agent(site, ada) as client:
+        await client.get("orders_list", limit=1, store_identifier=ada.store_name)
+    page = await (await opens(ada)).new_page()
+
+    for size in (WIDE, NARROW):
+        await page.set_viewport_size({"width": size[0], "height": size[1]})
+        await open_home(page)
+        bars = page.locator(".meter")
+        await expect(bars).to_have_count(2)
+        widths = await bars.evaluate_all("(bars) => bars.map((bar) => bar.getBoundingClientRect().width)")
+        assert widths[0] == widths[1] > 40
 
 
 async def test_errors_are_counted_and_shared_out(site: Site, ada: Account, page: Page) -> None:
