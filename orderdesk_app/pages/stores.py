@@ -66,11 +66,10 @@ def _sandbox_button() -> rx.Component:
 def _card(store: Any) -> rx.Component:
     return rx.el.article(
         rx.el.div(
-            rx.el.h2(store["name"], class_name="cut grow", title=store["name"]),
-            rx.cond(store["is_sandbox"], badge("Sandbox", "violet")),
+            rx.el.h2(store["name"], class_name="title"),
+            rx.cond(store["is_sandbox"], badge("Sandbox")),
             badge(store["health"], store["tone"]),
             class_name="row",
-            flex_wrap="nowrap",
         ),
         rx.el.dl(
             rx.el.dt("Store id"),

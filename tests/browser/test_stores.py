@@ -171,6 +171,16 @@ async def test_a_store_is_renamed(page: Page, ada: Account) -> None:
     await expect(card(page, ada.store_name)).to_have_count(0)
 
 
+async def test_a_phone_shows_a_stores_name_whole(opens: Opens, ada: Account) -> None:
+    page = await (await opens(ada, size=NARROW)).new_page()
+    await open_stores(page)
+
+    name = card(page, ada.store_name).get_by_role("heading")
+
+    assert await name.evaluate("(name) => name.scrollWidth - name.clientWidth") <= 0
+    await expect(name).not_to_have_css("text-overflow", "ellipsis")
+
+
 async def test_a_store_is_disconnected_only_by_its_name(page: Page, ada: Account) -> None:
     await open_stores(page)
 
