@@ -13,10 +13,7 @@
 
   const open = (id) => {
     const dialog = document.getElementById(id);
-    if (dialog && !dialog.open) {
-      all("dialog[open]").forEach((other) => other.close());
-      dialog.showModal();
-    }
+    if (dialog && !dialog.open) dialog.showModal();  // above whatever is open: Esc closes the top thing only
     return dialog;
   };
 
@@ -61,7 +58,8 @@
       return;
     }
     if (target instanceof HTMLDialogElement) { target.close(); return; }  // the backdrop belongs to the dialog
-    if (target.closest("dialog.drawer a, dialog.palette a, dialog.palette button")) target.closest("dialog").close();
+    if (target.closest("dialog.drawer a, dialog.palette a")) all("dialog[open]").reverse().forEach((dialog) => dialog.close());  // whoever goes elsewhere leaves them all
+    else if (target.closest("dialog.palette button")) target.closest("dialog").close();
   });
 
   // What takes its time is done once for each press: busy from the click on, until the server has said that it is done. A double click is one press.
@@ -345,8 +343,15 @@
     if (folded) folded.open = true;
     field.focus();
   };
+  // Focus that went with what it stood on, a menu of the page before or a button that is gone, comes to the content.
+  let held = null;
+  addEventListener("pointerdown", () => { held = null; }, true);
+  addEventListener("focusin", (event) => { held = event.target; });
+  const hold = () => {
+    if (held && !held.isConnected && document.activeElement === document.body) document.getElementById("main")?.focus({ preventScroll: true });
+  };
   let asked = false;
-  const settle = () => { asked = false; reopen(); colour(); grow(); busy(); ask(); keep(); address(); showTool(); bring(); blame(); };
+  const settle = () => { asked = false; hold(); reopen(); colour(); grow(); busy(); ask(); keep(); address(); showTool(); bring(); blame(); };
   const look = () => { if (!asked) { asked = true; requestAnimationFrame(settle); } };
   new MutationObserver(look).observe(document.documentElement, { childList: true, subtree: true, characterData: true, attributes: true, attributeFilter: ["data-reopens", "data-run", "data-running", "data-asks", "data-fault", "data-address"] });
   look();

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from playwright.async_api import Locator, Page, expect
 
-from tests.browser.conftest import Account, Opens
+from tests.browser.conftest import Account, Opens, Site
 from tests.browser.steps import settled
 
 
@@ -100,6 +100,62 @@ async def test_the_palette_chooses_the_store(opens: Opens, settler: Account) -> 
 
     await expect(page.locator(".notice").filter(has_text=name)).to_be_visible()
     await expect(page.get_by_role("dialog", name="Go to")).to_be_hidden()
+
+
+async def test_the_palette_opens_above_a_form_and_leaves_it_open(opens: Opens, settler: Account) -> None:
+    page = await open_page(opens, settler, "/settings")
+    await page.get_by_role("banner").get_by_role("button", name="New key").click()
+    form = page.get_by_role("dialog", name="New key")
+    await form.get_by_label("Name").fill("Half a na")
+
+    await page.keyboard.press("Control+k")
+    await expect(page.get_by_role("dialog", name="Go to")).to_be_visible()
+    await page.keyboard.press("Escape")
+
+    await expect(page.get_by_role("dialog", name="Go to")).to_be_hidden()
+    await expect(form).to_be_visible()
+    await expect(form.get_by_label("Name")).to_be_focused()
+    await expect(form.get_by_label("Name")).to_have_value("Half a na")
+    await page.keyboard.press("Control+k")
+    await page.keyboard.type("settings")
+    await page.keyboard.press("Enter")
+    await expect(page.get_by_role("dialog")).to_have_count(0)
+
+
+async def test_the_focus_comes_along_to_the_next_page(opens: Opens, settler: Account) -> None:
+    page = await open_page(opens, settler)
+
+    await page.get_by_role("complementary", name="Sidebar").get_by_role("link", name="Stores").focus()
+    await page.keyboard.press("Enter")
+    await expect(heading(page)).to_have_text("Stores")
+    await expect(page.get_by_role("main")).to_be_focused()
+
+    await page.keyboard.press("Control+k")
+    await page.keyboard.type("settings")
+    await page.keyboard.press("Enter")
+    await expect(heading(page)).to_have_text("Settings")
+    await expect(page.get_by_role("main")).to_be_focused()
+
+
+async def test_a_button_that_works_keeps_the_focus(opens: Opens, settler: Account) -> None:
+    page = await open_page(opens, settler, "/stores")
+    button = page.get_by_role("button", name="Test the connection").first
+    await button.focus()
+
+    await page.keyboard.press("Enter")
+
+    await expect(page.get_by_role("article").first.get_by_role("status")).to_contain_text("the key works")
+    await expect(button).to_be_focused()
+
+
+async def test_a_button_that_is_gone_leaves_the_focus_in_the_content(site: Site, opens: Opens) -> None:
+    page = await open_page(opens, await site.move_in("By keyboard alone", with_store=False), "/stores")
+    await page.get_by_role("button", name="Try the sandbox store").focus()
+
+    await page.keyboard.press("Enter")
+
+    await expect(page.get_by_role("article")).to_have_count(1)
+    await expect(page.get_by_role("main")).to_be_focused()
 
 
 async def test_a_question_mark_lists_the_keys(opens: Opens, settler: Account) -> None:
