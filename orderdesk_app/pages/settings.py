@@ -67,14 +67,22 @@ def _key(key: Any) -> rx.Component:
 
 
 def _revoke_dialog(key: Any) -> rx.Component:
+    form = "revoke-" + key["id"]
+    unmeant = rx.cond(S.problem_form == form, S.problem, "")
     return dialog(
-        "revoke-" + key["id"],
+        form,
         "Revoke " + key["name"],
         rx.el.p("It ends with ", rx.el.code(key["hint"]), " and was made ", ago(key["made"], key["made_exact"]), "."),  # two keys may have one name
         rx.el.p("Whoever uses this key is refused from then on. This cannot be undone; a new key is made in seconds."),
         post_form(
             rx.el.input(type="hidden", name="key_id", value=key["id"], read_only=True),
-            rx.el.div(closes(), rx.el.button("Revoke key", type="submit", class_name="button danger primary"), class_name="ends"),
+            field(
+                rx.fragment("Type ", rx.el.span(key["name"], class_name="mono asis"), " to go on"),
+                "confirm-" + key["id"],
+                text_input("confirm", id="confirm-" + key["id"], error=unmeant, auto_complete="off", custom_attrs={"data-confirms": key["name"]}),
+                error=unmeant,
+            ),
+            rx.el.div(closes(), rx.el.button("Revoke key", type="submit", class_name="button danger primary", disabled=True), class_name="ends"),
             action="/settings/keys/revoke",
             token=S.form_token,
         ),

@@ -46,8 +46,14 @@ async def create(request: Request, user: WebUser, form: Form) -> Response:
 
 @signed_in_form
 async def revoke(request: Request, user: WebUser, form: Form) -> Response:
+    keys, key_id = wiring.current().keys, form.get("key_id", "")
     try:
-        await wiring.current().keys.revoke(user.actor, form.get("key_id", ""))
+        named = next((key.name for key in await keys.list(user.actor) if key.id == key_id), None)
+        if named is not None and form.get("confirm", "").strip() != named:
+            raise ValidationFailed(f"Type the key's name, {named}, to revoke it.", field="confirm")
+        await keys.revoke(user.actor, key_id)
+    except ValidationFailed as error:
+        return refuse(user, "/settings", error, form=f"revoke-{key_id[:40]}" if error.field == "confirm" else "")
     except OrderDeskAgentsError as error:
         return refuse(user, "/settings", error)
     return done(user, "/settings", "The key is revoked. Whoever uses it is refused from now on.")

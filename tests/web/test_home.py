@@ -99,7 +99,8 @@ def test_two_assistants_with_one_program_are_told_apart_by_their_keys(ada: Visit
         assistant = ada.web.do(ada.web.house.access.by_token, key.reveal(), via=Via.MCP).actor
         happen(ada, actor=replace(assistant, client_name="claude-ai"))
     tab.act("settings_state.load")
-    ada.post("/settings/keys/revoke", key_id=tab.vars["settings_state.keys"][0]["id"])
+    newest = tab.vars["settings_state.keys"][0]
+    ada.post("/settings/keys/revoke", key_id=newest["id"], confirm=newest["name"])
     tab.act("home_state.load")
 
     revoked, *calls = [(line["who"], line["where"], line["what"]) for line in tab.vars["home_state.latest"] if not line["what"].startswith("made the key")][:3]

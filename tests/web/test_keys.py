@@ -120,7 +120,7 @@ def test_a_revoked_key_is_gone_and_the_page_says_so(ada: Visitor) -> None:
     ada.post("/settings/keys/create", name="Claude", scopes="orders:read")
     (key,) = [key for key in ada.web.do(ada.web.house.keys.list, ada.actor) if not key.is_master]
 
-    ada.post("/settings/keys/revoke", key_id=key.id)
+    ada.post("/settings/keys/revoke", key_id=key.id, confirm="Claude")
 
     with ada.tab() as tab:
         tab.act("arrival.arrive")
@@ -128,6 +128,20 @@ def test_a_revoked_key_is_gone_and_the_page_says_so(ada: Visitor) -> None:
     assert keys_of(ada) == []
     assert tab.vars["settings_state.keys"] == []
     assert "revoked" in tab.vars["person.notices"][-1]["text"]
+
+
+@pytest.mark.parametrize("typed", [{}, {"confirm": ""}, {"confirm": "claude"}])
+def test_a_key_is_not_revoked_unless_its_name_was_typed(ada: Visitor, typed: dict[str, str]) -> None:
+    ada.post("/settings/keys/create", name="Claude", scopes="orders:read")
+    (key,) = [key for key in ada.web.do(ada.web.house.keys.list, ada.actor) if not key.is_master]
+
+    ada.post("/settings/keys/revoke", key_id=key.id, **typed)
+
+    with ada.tab() as tab:
+        tab.act("arrival.arrive")
+    assert keys_of(ada) == ["Claude"]
+    assert (tab.vars["person.problem_form"], tab.vars["person.problem_field"]) == (f"revoke-{key.id}", "confirm")
+    assert "Claude" in tab.vars["person.problem"]
 
 
 def test_a_replaced_master_key_signs_in_and_the_old_one_does_not(ada: Visitor) -> None:
