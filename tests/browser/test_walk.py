@@ -84,6 +84,7 @@ async def test_signing_out_in_one_tab_ends_the_others(site: Site, opens: Opens) 
 
     await expect(second).to_have_url(SIGN_IN)
     await expect(second.get_by_role("alert")).to_have_text("Your session has ended. Sign in again.")
+    await expect(second.get_by_label("Key", exact=True)).to_have_attribute("aria-invalid", "false")  # nothing has been typed yet
     await second.get_by_label("Key", exact=True).fill(account.master_key)
     await second.get_by_role("button", name="Sign in", exact=True).click()
     await expect(second.get_by_role("heading", level=1)).to_have_text("Console")
