@@ -11,5 +11,5 @@ RADIX: Final[dict[str, Any]] = {
 }
 
 # Colours carry meaning and nothing else: green done, amber needs attention, red failed or destructive, blue running or from the cache,
-# violet made by an agent (and the sandbox), gray everything else. `assets/look.css` has their shades, light and dark.
+# violet made by an agent, gray everything else. `assets/look.css` has their shades, light and dark.
 Tone = Literal["green", "amber", "red", "blue", "violet", "gray"]

@@ -18,8 +18,8 @@ def settings() -> rx.Component:
     return rx.el.div(_keys(), _connect(), _master(), _system(), _make_dialog(), refreshed(S.refresh), class_name="stack wide")
 
 
-def _new_key() -> rx.Component:
-    return opens("make-key", icon("plus"), rx.el.span("New key"), class_name="button primary")
+def _new_key(look: str = "button primary") -> rx.Component:
+    return opens("make-key", icon("plus"), rx.el.span("New key"), class_name=look)
 
 
 def _keys() -> rx.Component:
@@ -37,7 +37,7 @@ def _keys() -> rx.Component:
         "key-round",
         "No access keys yet",
         "A key lets one assistant work for you. Give each its own: then you see who did what, and can stop one without the others.",
-        _new_key(),
+        _new_key("button"),
     )
     return rx.el.section(
         rx.el.header(rx.el.h2("Access keys")),
@@ -85,7 +85,9 @@ def _revoke_dialog(key: Any) -> rx.Component:
             rx.el.div(closes(), rx.el.button("Revoke key", type="submit", class_name="button danger primary", disabled=True), class_name="ends"),
             action="/settings/keys/revoke",
             token=S.form_token,
+            class_name="form",
         ),
+        custom_attrs={"data-reopens": rx.cond(S.problem_form == form, "1", "")},
         key=key["id"],
     )
 

@@ -34,7 +34,7 @@ def stores() -> rx.Component:
             "store",
             "No stores yet",
             "Connect your Order Desk store and assistants can read and change its orders, within what you allow. The sandbox is a store of 500 believable orders to try things on.",
-            rx.el.div(_connect_button(), _sandbox_button(), class_name="row", justify_content="center"),
+            rx.el.div(_connect_button("button"), _sandbox_button(), class_name="row", justify_content="center"),
         ),
         class_name="panel",
     )
@@ -49,8 +49,8 @@ def stores() -> rx.Component:
     return rx.el.div(rx.cond(S.loaded, rx.cond(S.stores.length() > 0, filled, nothing), waiting), _connect_dialog(), refreshed(S.refresh))
 
 
-def _connect_button() -> rx.Component:
-    return opens("connect", icon("plus"), "Connect store", class_name="button primary")
+def _connect_button(look: str = "button primary") -> rx.Component:
+    return opens("connect", icon("plus"), "Connect store", class_name=look)
 
 
 def _sandbox_button() -> rx.Component:

@@ -121,7 +121,9 @@ def _tiles(day: Day) -> list[Tile]:
         Tile(
             name="Errors",
             value=f"{day.errors:,}",
-            note=f"{share:.1%} of calls in 24\u00a0h · under 2 % is normal" if day.calls else "in 24\u00a0h · under 2 % of calls is normal",
+            note=f"{share * 100:.1f}\u00a0% of calls in 24\u00a0h · under 2\u00a0% is normal"
+            if day.calls
+            else "in 24\u00a0h · under 2\u00a0% of calls is normal",
             points=_points(day.errors_by_hour),
             finding=_finding(day, day.errors_by_hour, "Most in the hour", "None in any hour"),
             tone="red" if share >= 0.02 else "gray",
@@ -164,7 +166,7 @@ def _hours(day: Day) -> list[Hour]:
             since=_since(day, hour),
             calls=f"{day.calls_by_hour[hour]:,}",
             errors=f"{day.errors_by_hour[hour]:,}",
-            median=duration(day.median_by_hour[hour]) if day.calls_by_hour[hour] else "–",
+            median=duration(day.median_by_hour[hour]) if day.calls_by_hour[hour] else "",
             saved=f"{day.saved_by_hour[hour]:,}",
         )
         for hour in reversed(range(len(day.calls_by_hour)))
