@@ -4,7 +4,6 @@ import gc
 from contextlib import AsyncExitStack
 
 from starlette.requests import HTTPConnection
-from starlette.responses import JSONResponse
 from starlette.routing import Route, Router
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -14,7 +13,7 @@ from orderdesk_app.frontend import Frontend
 from orderdesk_app.mcp.endpoint import McpEndpoint
 from orderdesk_app.observability import configure_logging
 from orderdesk_app.routes import all_routes, health, metrics
-from orderdesk_app.routes.elsewhere import methods_at, no_slash, wrong_method
+from orderdesk_app.routes.elsewhere import methods_at, no_slash, nothing_here, wrong_method
 from orderdesk_app.routes.front import Front
 from orderdesk_app.routes.headers import SecurityHeaders
 from orderdesk_app.routes.pages import PageGate
@@ -81,7 +80,7 @@ class App:
         if scope["type"] == "websocket":
             await receive()
             return await send({"type": "websocket.close", "code": 1008})
-        await JSONResponse({"error": "not_found", "message": "Nothing is served at this address."}, 404)(scope, receive, send)
+        await nothing_here(scope)(scope, receive, send)
 
     async def _start(self) -> None:
         house = await self._open.enter_async_context(wiring.open_house(self._settings))

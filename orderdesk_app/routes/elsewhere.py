@@ -7,8 +7,9 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Match, Route
 from starlette.types import Scope
 
+from orderdesk_app.context import current_request
 from orderdesk_app.routes.forms import back
-from orderdesk_app.routes.plain import is_for_a_person
+from orderdesk_app.routes.plain import error_page, is_for_a_person
 
 
 def methods_at(scope: Scope, routes: Sequence[Route]) -> frozenset[str]:
@@ -28,6 +29,14 @@ def wrong_method(scope: Scope, taken: Collection[str]) -> Response:
 def no_slash(address: str) -> Response:
     """For programs that were given our endpoint's address with a slash at its end."""
     return JSONResponse({"error": "not_found", "message": f"The address is {address}, without a slash at its end."}, 404)
+
+
+def nothing_here(scope: Scope) -> Response:
+    """A page for a person, JSON for a program."""
+    if not is_for_a_person(scope):
+        return JSONResponse({"error": "not_found", "message": "Nothing is served at this address."}, 404)
+    words = "The address may be mistyped, or what stood here is gone."
+    return error_page(404, "There is no such page", words, reference=current_request().request_id)
 
 
 def _page_of(form: str) -> str:

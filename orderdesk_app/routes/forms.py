@@ -14,7 +14,7 @@ from orderdesk_app.errors import BodyTooLarge, OrderDeskAgentsError, PermissionD
 from orderdesk_app.observability import ERRORS, log
 from orderdesk_app.routes.front import ADDRESS
 from orderdesk_app.routes.plain import error_page
-from orderdesk_app.services.remarks import Remark
+from orderdesk_app.services.remarks import Remark, in_words
 from orderdesk_app.services.sessions import COOKIE, WebUser
 
 _LOG = log(__name__)
@@ -82,7 +82,7 @@ def back(path: str, **query: str) -> RedirectResponse:
 
 def refuse(user: WebUser, path: str, error: OrderDeskAgentsError, *, form: str = "", typed: Mapping[str, str] | None = None) -> RedirectResponse:
     """Back to the page, which says the error at its field and keeps what was typed."""
-    wiring.current().remarks.leave(user.session_id, Remark(error.message, field=error.field or "", form=form, typed=typed or {}))
+    wiring.current().remarks.leave(user.session_id, Remark(in_words(error), field=error.field or "", form=form, typed=typed or {}))
     return back(path)
 
 

@@ -5,8 +5,9 @@ from collections.abc import Awaitable, Callable, Mapping
 
 from starlette.requests import HTTPConnection
 from starlette.responses import RedirectResponse
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from orderdesk_app.routes.elsewhere import nothing_here
 from orderdesk_app.security.web import own_page, sign_in_address
 from orderdesk_app.services.sessions import COOKIE
 
@@ -30,7 +31,7 @@ class PageGate:
                     await RedirectResponse(detour, 303)(scope, receive, send)
                     return
                 scope = {**scope, "path": built, "raw_path": built.encode()}
-        await self._app(scope, receive, send)
+        await self._app(scope, receive, _with_our_404(scope, receive, send))
 
     async def _detour(self, connection: HTTPConnection, address: str) -> str:
         """Where else than to this page; empty for nowhere."""
@@ -41,3 +42,18 @@ class PageGate:
             return address if _OTHER_NAME.search(connection.scope["path"]) else ""  # in the browser the router knows pages by their address alone
         query = connection.url.query
         return sign_in_address(f"{address}?{query}" if query else address, error="ended" if COOKIE in connection.cookies else "")
+
+
+def _with_our_404(scope: Scope, receive: Receive, send: Send) -> Send:
+    """The same, but what the framework does not find is told in our words: the built 404 page is the same for everybody and can hold no reference."""
+    is_missing = False
+
+    async def send_or_tell(message: Message) -> None:
+        nonlocal is_missing
+        if message["type"] == "http.response.start" and message["status"] == 404:
+            is_missing = True
+            await nothing_here(scope)(scope, receive, send)
+        elif not is_missing:
+            await send(message)
+
+    return send_or_tell

@@ -6,6 +6,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from dataclasses import field as made_by
 
+from orderdesk_app.context import current_request
+from orderdesk_app.errors import OrderDeskAgentsError
+
 _SECONDS = 60
 _MOST = 5_000
 
@@ -19,6 +22,12 @@ class Remark:
     field: str = ""
     form: str = ""  # which form of the page
     typed: Mapping[str, str] = made_by(default_factory=dict)
+
+
+def in_words(error: OrderDeskAgentsError) -> str:
+    """What a page says of it. What nobody at the page can mend has the reference of its rows in the audit."""
+    reference = current_request().request_id
+    return error.message if error.status < 500 or reference in error.message else f"{error.message} Reference: {reference}."
 
 
 class Remarks:

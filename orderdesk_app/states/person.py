@@ -14,6 +14,7 @@ from orderdesk_app.errors import AuthFailed, OrderDeskAgentsError
 from orderdesk_app.observability import ERRORS, log
 from orderdesk_app.security.web import cookie_in
 from orderdesk_app.services.open_store import StoreRecord
+from orderdesk_app.services.remarks import in_words
 from orderdesk_app.services.sessions import COOKIE
 
 _LOG = log(__name__)
@@ -109,7 +110,7 @@ def act(handler: F) -> F:
 
     async def refuse(state: Person, error: Exception) -> None:
         if isinstance(error, OrderDeskAgentsError):
-            text = error.message
+            text = in_words(error)
         else:
             request = new_id()
             _LOG.error("a handler failed", exc_info=error, handler=handler.__qualname__, reference=request)

@@ -10,6 +10,7 @@ from orderdesk_app.context import now
 from orderdesk_app.errors import OrderDeskAgentsError
 from orderdesk_app.services.activity import StoreState
 from orderdesk_app.services.open_store import StoreRecord
+from orderdesk_app.services.remarks import in_words
 from orderdesk_app.states.person import Person, act
 from orderdesk_app.states.phrases import is_store_at_fault
 from orderdesk_app.states.times import ago, duration, exact
@@ -88,7 +89,7 @@ class StoresState(Person):
                 "green",
             )
         except OrderDeskAgentsError as error:
-            words, tone = error.message, "red"
+            words, tone = in_words(error), "red"
         except Exception:
             async with self:
                 self._rest(row_id)

@@ -1,4 +1,4 @@
-"""An address that takes forms alone leads a person back, and tells a program what it takes."""
+"""An address that takes forms alone leads a person back, and tells a program what it takes; one that is nobody's says so."""
 
 import pytest
 
@@ -36,3 +36,13 @@ def test_the_agents_address_with_a_slash_is_told_to_go_without(ada: Visitor, met
 
     assert answer.status_code == 404
     assert answer.json() == {"error": "not_found", "message": "The address is http://localhost:8080/mcp, without a slash at its end."}
+
+
+def test_an_address_that_is_nobodys_is_told_with_a_reference(ada: Visitor) -> None:
+    person = ada._send("GET", "/no/such/page", headers=BROWSER)
+    program = ada._send("GET", "/no/such/page", headers={"accept": "*/*"})
+
+    assert person.status_code == 404
+    assert "There is no such page" in person.text
+    assert f"<code>{person.headers['x-request-id']}</code>" in person.text
+    assert (program.status_code, program.json()["error"]) == (404, "not_found")

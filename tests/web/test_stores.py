@@ -70,7 +70,9 @@ def test_a_store_that_does_not_answer_says_so_on_its_card(ada: Visitor, tab: Tab
 
     tab.act("stores_state.test", row_id=store.id)
 
+    (tried,) = [row for row in ada.web.do(ada.web.house.activity.latest, ada.actor) if row.action == "store.test"]
     assert tab.vars["stores_state.answers_tone"][store.id] == "red"
+    assert tab.vars["stores_state.answers"][store.id].endswith(f" Reference: {tried.request_id}.")
     assert "gone" not in tab.seen
 
 
