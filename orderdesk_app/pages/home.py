@@ -17,18 +17,18 @@ def home() -> rx.Component:
         rx.foreach(S.problems, lambda problem: callout(problem, tone="amber", role="status")),
         # Without a store every number is nothing and the first step is all there is to do, so the steps stand first; with one they give way to what goes on.
         rx.cond(S.is_newcomer & (S.stores.length() == 0), _steps()),
-        rx.cond(
-            S.loaded,
-            rx.el.div(
+        rx.el.div(
+            rx.cond(
+                S.loaded,
                 rx.el.div(rx.foreach(S.tiles, _tile), class_name="four"),
-                rx.el.div(
-                    rx.el.button("Show as table", type="button", class_name="button small bare", on_click=S.show_table, aria_pressed=S.as_table),
-                    class_name="row apart-end",
-                ),
-                _by_hour(),
-                class_name="stack tight",
+                rx.el.div(*[rx.el.div(bones("40%", "60%", "100%"), class_name="panel tile") for _ in range(4)], class_name="four"),
             ),
-            rx.el.div(*[rx.el.div(bones("40%", "60%", "100%"), class_name="panel") for _ in range(4)], class_name="four"),
+            rx.el.div(
+                rx.el.button("Show as table", type="button", class_name="button small bare", on_click=S.show_table, aria_pressed=S.as_table),
+                class_name="row apart-end",
+            ),
+            rx.cond(S.loaded, _by_hour()),
+            class_name="stack tight",
         ),
         rx.el.div(_latest(), _stores(), class_name="two"),
         rx.cond(S.is_newcomer & (S.stores.length() > 0), _steps()),
@@ -123,7 +123,7 @@ def _latest() -> rx.Component:
     filled = rx.el.ol(rx.foreach(S.latest, line), class_name="lines")
     return rx.el.section(
         rx.el.header(rx.el.h2("Latest")),
-        rx.cond(S.loaded, rx.cond(S.latest.length() > 0, filled, nothing), rx.el.div(bones("100%", "100%", "80%"), padding="0 16px 16px")),
+        rx.cond(S.loaded, rx.cond(S.latest.length() > 0, filled, nothing), rx.el.div(bones(*["100%"] * 10), padding="0 16px 16px")),
         class_name="panel flush",
     )
 

@@ -15,7 +15,13 @@ S: Any = SettingsState  # on its class, a state's attributes are variables of th
 
 
 def settings() -> rx.Component:
-    return rx.el.div(_keys(), _connect(), _master(), _system(), _make_dialog(), refreshed(S.refresh), class_name="stack wide")
+    return rx.el.div(
+        _keys(),
+        rx.el.div(_connect(), _master(), _system(), class_name=rx.cond(S.loaded, "stack wide", "stack wide unread")),
+        _make_dialog(),
+        refreshed(S.refresh),
+        class_name="stack wide",
+    )
 
 
 def _new_key(look: str = "button primary") -> rx.Component:

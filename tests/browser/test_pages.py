@@ -122,6 +122,24 @@ async def test_nothing_lies_under_the_frameworks_badge_at_the_end_of_a_page(
     assert not covered, "\n".join(covered)
 
 
+@pytest.mark.parametrize("size", [WIDE, NARROW], ids=["1280", "390"])
+@pytest.mark.parametrize("address", ["/", "/stores", "/settings"])
+async def test_what_comes_moves_nothing_that_is_there(opens: Opens, settler: Account, address: str, size: tuple[int, int]) -> None:
+    """Skeletons have the shape of what comes; 0.1 is what browsers' makers call good."""
+    page = await (await opens(settler, size=size)).new_page()
+    await page.add_init_script(
+        "globalThis.moved = []; new PerformanceObserver((list) => moved.push(...list.getEntries().map((entry) =>"
+        " [entry.value, entry.sources.map((source) => source.node?.className || source.node?.nodeName)]))).observe({ type: 'layout-shift', buffered: true });"
+    )
+
+    await page.goto(address)
+    await settled(page)
+    await page.evaluate("() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))")
+
+    moved = await page.evaluate("() => moved")
+    assert sum(value for value, _ in moved) < 0.1, moved
+
+
 async def test_a_page_that_is_nowhere_is_a_404_that_leads_home(opens: Opens, settler: Account) -> None:
     context = await opens(settler)
     context.watch.expect("^404 GET /no/such/page")
