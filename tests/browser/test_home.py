@@ -90,7 +90,7 @@ async def test_errors_are_counted_and_shared_out(site: Site, ada: Account, page:
         await client.call("orders_get", order_id="999999999")
     await open_home(page)
     await expect(figure(page, "Errors")).to_have_text("1")
-    await expect(tile(page, "Errors")).to_contain_text(re.compile(r"50(\.0)? ?%"))
+    await expect(tile(page, "Errors")).to_contain_text(re.compile(r"50\.0\s%"))
 
     async with agent(site, ada) as client:
         await client.call("orders_get", order_id="not a number")
