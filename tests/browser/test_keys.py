@@ -50,6 +50,8 @@ async def test_a_name_of_one_long_word_stays_inside_the_page(site: Site, opens: 
     await page.goto("/settings")
     await settled(page)
     assert await _too_wide(page) <= 0
+    short = page.get_by_role("row").filter(has_text="Claude on the till").get_by_text("Everything")
+    assert await short.evaluate("(words) => words.getClientRects().length") == 1, "it breaks within the word"
     await page.get_by_role("button", name=f"Revoke {name}").click()
     dialog = page.get_by_role("dialog", name=f"Revoke {name}")
     await expect(dialog).to_be_visible()
