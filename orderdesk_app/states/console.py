@@ -289,7 +289,7 @@ class ConsoleState(Person):
 
     def _choose(self, tool: Tool, values: Mapping[str, Any] | None = None) -> None:
         fields = fields_of(tool, values)
-        self.tool, self.title, self.description = tool.name, tool.title, tool.description
+        self.tool, self.title, self.description = tool.name, tool.title, tool.description.replace("`", "")  # models read it as Markdown
         self.has_secret, self.changes_orders, self.deletes, self.errors = bool(tool.secrets), tool.takes_store and not tool.reads, tool.deletes, {}
         self.fault = ""
         self._ask_no_more()

@@ -29,10 +29,10 @@ _ACTIONS = {
     "key.revoke": ("revoked the key “{name}”", "to revoke a key"),
     "key.rotate_master": ("replaced the master key", "to replace the master key"),
     "key.make_master": ("made the master key", "to make the master key"),
-    "store.connect": ("connected “{store}”", "to connect store {store_id}"),
-    "store.edit": ("edited “{store}”", "to edit “{store}”"),
-    "store.disconnect": ("disconnected “{store}”", "to disconnect “{store}”"),
-    "store.test": ("tested the connection of “{store}”", "the connection of “{store}”"),
+    "store.connect": ("connected {store}", "to connect store {store_id}"),
+    "store.edit": ("edited {store}", "to edit {store}"),
+    "store.disconnect": ("disconnected {store}", "to disconnect {store}"),
+    "store.test": ("tested the connection of {store}", "the connection of {store}"),
 }
 _OUTCOMES = {
     "ok": "Done",
@@ -67,6 +67,7 @@ def what_was_done(happening: Happening) -> str:
     given = {name: str(value)[:40] for name, value in happening.arguments.items() if isinstance(value, str | int)}
     if happening.tool is None:
         done, tried = _ACTIONS.get(happening.action, (happening.action, happening.action))
+        given["store"] = f"“{given['store']}”" if "store" in given else "a store"
         return (done if is_ok else f"tried {tried}").format_map(_Left(given)).rstrip()
     title = _titles().get(happening.tool, happening.tool)
     done, tried = _PHRASES.get(happening.tool, (f"ran “{title}”", f"“{title}”"))

@@ -47,7 +47,7 @@ def _field(name: str, schema: Mapping[str, Any], required: bool, is_secret: bool
     return Field(
         name=name,
         kind=kind,
-        words=str(schema.get("description", "")),
+        words=str(schema.get("description", "")).replace("`", ""),
         required=required,
         is_secret=is_secret,
         value="" if is_secret or value is None or value == "***" else _shown(kind, value),

@@ -29,6 +29,7 @@ def happening(action: str, outcome: str = "ok", *, tool: str | None = None, **ar
         (happening("store.edit", store="Bücherei Nord", name="Bücherei Nord"), "edited “Bücherei Nord”"),
         (happening("store.edit", "CONFLICT_ERROR", store="Bücherei Nord", name="Taken"), "tried to edit “Bücherei Nord”"),
         (happening("store.disconnect", store="Bücherei Nord"), "disconnected “Bücherei Nord”"),
+        (happening("store.disconnect"), "disconnected a store"),
         (happening("store.test", "AUTH_ERROR", store="Bücherei Nord"), "tried the connection of “Bücherei Nord”"),
         (happening("tool", tool="orders_update", order_id="7", changes={"shipping": {}, "order_notes": []}), "changed order 7: shipping, order notes"),
         (happening("tool", tool="orders_update", order_id="7", changes={"folder_name": "Shipped"}), "moved order 7 to Shipped"),

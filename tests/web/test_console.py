@@ -77,6 +77,8 @@ def test_every_tool_is_on_the_list_and_has_a_form(tab: Tab) -> None:
         tab.act("console_state.choose", name=tool.name)
         named = [field["name"] for field in tab.vars.get("console_state.fields", [])] + [field["name"] for field in tab.vars.get("console_state.more", [])]
         assert set(named) == set(tool.input_schema.get("properties", {})), tool.name
+        told = json.dumps([tab.vars["console_state.description"], tab.vars.get("console_state.fields"), tab.vars.get("console_state.more")])
+        assert "`" not in told, f"{tool.name}: marks of code are for models"
 
 
 def test_a_tool_runs_with_its_example(tab: Tab) -> None:
