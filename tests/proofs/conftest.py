@@ -9,10 +9,13 @@ import pytest
 
 from orderdesk_app import wiring
 from orderdesk_app.config import Settings
+from orderdesk_app.context import Actor, Via
 from tests.conftest import Postgres
-from tests.worlds import KMS_KEY, AgentClient, SandboxServer, Server, copy_of, quick_passwords, sandbox_server, serving, settings_for
+from tests.worlds import KMS_KEY, AgentClient, SandboxServer, Server, copy_of, eventually, quick_passwords, sandbox_server, serving, settings_for
 
 __all__ = ["sandbox_server"]
+PROMISED = 1.0  # seconds until another process has heard
+SLACK = 1.0  # of a busy machine
 
 
 @dataclass
@@ -47,19 +50,34 @@ def pair(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
 
 
 @pytest.fixture
-async def agents(pair: Pair) -> AsyncIterator[tuple[AgentClient, AgentClient]]:
-    """A client at each of the two, with the admin's key; no store is connected yet, and Order Desk is as just started."""
-    pair.sandbox.reset()
-    one, two = (server.client() for server in pair.servers)
-    for store in (await one.get("stores_list"))["stores"]:
-        await one.get("stores_delete", store_id=store["store_id"])
-    yield one, two
-    await asyncio.gather(one.http.aclose(), two.http.aclose())
-
-
-@pytest.fixture
 async def house(pair: Pair) -> AsyncIterator[wiring.House]:
     """A third process of the installation: this one."""
     with quick_passwords():
         async with wiring.open_house(pair.settings) as house:
             yield house
+
+
+@pytest.fixture
+async def agents(pair: Pair, house: wiring.House) -> AsyncIterator[tuple[AgentClient, AgentClient]]:
+    """A client at each of the two, with the admin's key; no store is connected yet, Order Desk is as just started, and nothing of the past is news."""
+    pair.sandbox.reset()
+    one, two = (server.client() for server in pair.servers)
+    for store in (await one.get("stores_list"))["stores"]:
+        await one.get("stores_delete", store_id=store["store_id"])
+    await all_is_heard(pair, house)
+    yield one, two
+    await asyncio.gather(one.http.aclose(), two.http.aclose())
+
+
+async def all_is_heard(pair: Pair, house: wiring.House) -> None:
+    """Until both servers know all that was written so far. News comes in order: who has heard that this key is no more has heard what was before it."""
+    view, key = await house.tenants.make_tenant("Passing through")
+    clients = [server.client(key.reveal()) for server in pair.servers]
+    assert {(await client.post("tools/list", {})).status_code for client in clients} == {200}
+    await house.keys.rotate_master(Actor(view.id, via=Via.WEB, session_id="01SESSION"))
+
+    async def both_know() -> bool:
+        return {(await client.post("tools/list", {})).status_code for client in clients} == {401}
+
+    await eventually(both_know, PROMISED + SLACK)
+    await asyncio.gather(*(client.http.aclose() for client in clients))
