@@ -149,7 +149,7 @@ async def _build(settings: Settings, closing: AsyncExitStack, http: httpx.AsyncC
     sign_in = SignIn(database, keyring, keys, sessions, limit=limits.sign_in, audit=audit)
     reads = Reads(cache, signals, sealer, seal=settings.cache_backend != "memory")
     stores = Stores(database, signals, access, sealer, client, sandbox_keys, api_url=settings.orderdesk_api_url, sandbox_url=SANDBOX_API)
-    journal = Journal(database, signals, sealer)
+    journal = Journal(database, signals, sealer, audit)
     folders = Folders(client, reads, cache_seconds=settings.cache_ttl_store_settings)
     changes = OrderChanges(client, OrderLocks(Leases(database)), journal, reads, folders, repeats=settings.mutation_max_retries, timeout=settings.http_timeout)
     orders = Orders(client, reads, journal, changes, folders, cache_seconds=settings.cache_ttl_orders)

@@ -29,7 +29,7 @@ class AuditEntry(Row, table=True):
     tool: str | None = None
     store_row_id: str | None = None
     arguments: Sealed | None = Field(default=None, sa_type=LargeBinary)
-    outcome: str  # "ok" or the error's code
+    outcome: str  # "ok" or the error's code; of a write settled later also NOT_DONE and UNKNOWN, of a caller who left CANCELLED
     duration_ms: float = 0.0
     cached: bool = False
     upstream_requests: int = 0

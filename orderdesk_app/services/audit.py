@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping, Set
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Protocol
 
 from orderdesk_app.context import Actor, Sealed, TenantId, current_request, new_id, now
 from orderdesk_app.db.audit import AuditEntry
@@ -38,6 +38,14 @@ class Entry:
     id: str = field(default_factory=new_id)
     at: datetime = field(default_factory=now)
     request_id: str = field(default_factory=lambda: current_request().request_id)
+
+
+class Trail(Protocol):
+    """The audit as services see it that write down what they did."""
+
+    async def record(self, entry: Entry) -> None: ...
+
+    async def remember(self, entry: Entry) -> None: ...
 
 
 _COLUMNS = tuple(AuditEntry.__table__.columns.keys())  # type: ignore[attr-defined]

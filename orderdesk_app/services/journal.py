@@ -1,7 +1,7 @@
 """Every write to an order: opened before Order Desk hears of it, closed when its outcome is known, settled by the next read when it was not.
 
 The images of the order before, as meant and after are sealed. A row is left open while `closed_at` is empty: "open" means under way or cut off
-by a crash, "unknown" that Order Desk may still be at work on it.
+by a crash, "unknown" that Order Desk may still be at work on it. What became of such a write is told in the audit too, in its maker's name.
 """
 
 from collections.abc import Mapping, Sequence
@@ -12,7 +12,7 @@ from typing import Any, Literal
 from sqlalchemy import and_, or_, update
 from sqlmodel import col
 
-from orderdesk_app.context import Actor, OrderId, Sealed, current_request, new_id, now
+from orderdesk_app.context import Actor, OrderId, Sealed, Via, current_request, new_id, now
 from orderdesk_app.db.changes import Change, may_be_left_open
 from orderdesk_app.db.engine import Database
 from orderdesk_app.db.owned import owned
@@ -22,6 +22,7 @@ from orderdesk_app.observability import log
 from orderdesk_app.orderdesk import json_text
 from orderdesk_app.orderdesk.merge import SOURCE_ID_PREFIX
 from orderdesk_app.orderdesk.verdict import is_same, judge
+from orderdesk_app.services.audit import Entry, Trail
 from orderdesk_app.services.open_store import StoreRecord
 from orderdesk_app.services.sealed import Seals
 
@@ -39,7 +40,7 @@ _CREATES_LOOKED_FOR = timedelta(days=1)  # any order read may be the one that su
 
 @dataclass(frozen=True, slots=True)
 class LeftOpen:
-    """A write whose outcome nobody has written down yet."""
+    """A write whose outcome nobody has written down yet, and who began it with which request."""
 
     id: str
     at: datetime
@@ -47,13 +48,15 @@ class LeftOpen:
     is_under_way: bool  # Order Desk may still be at work on it: that nothing is seen of it proves nothing
     before: Image | None
     meant: Image | None
+    writer: Actor
+    request_id: str
 
 
 class Journal:
     """The rows of one tenant at a time; all of them are gone with their store."""
 
-    def __init__(self, database: Database, signals: Signals, sealer: Seals) -> None:
-        self._database, self._signals, self._sealer = database, signals, sealer
+    def __init__(self, database: Database, signals: Signals, sealer: Seals, audit: Trail) -> None:
+        self._database, self._signals, self._sealer, self._audit = database, signals, sealer, audit
 
     async def open(
         self, actor: Actor, store: StoreRecord, order_id: OrderId, action: Action, *, before: Image | None, meant: Image | None, paths: Sequence[str]
@@ -124,9 +127,7 @@ class Journal:
         )
         async with self._database.read() as session:
             rows = (await session.exec(question.order_by(col(Change.id)).limit(_MOST_LEFT_OPEN))).all()
-        return [
-            LeftOpen(row.id, row.at, row.action, row.state == "unknown", await self._unseal(row, "before"), await self._unseal(row, "meant")) for row in rows
-        ]
+        return [await self._left_open(actor, row) for row in rows]
 
     async def settle(self, actor: Actor, store: StoreRecord, order_id: OrderId, rows: Sequence[LeftOpen], found: Image | None, *, patience: float) -> None:
         """Close what the order as found (None: it is gone) decides. Ask only while the order's lock is held: nobody is writing then.
@@ -135,8 +136,25 @@ class Journal:
         """
         for row in rows:
             state = settlement(row, found, is_late=now() - row.at > timedelta(seconds=2 * patience))
-            if state is not None:
-                await self.close(actor, store, row.id, state, after=found if state == "done" else None, order_id=order_id)
+            if state is None:
+                continue
+            await self.close(actor, store, row.id, state, after=found if state == "done" else None, order_id=order_id)
+            await self._audit.remember(
+                Entry(
+                    actor=row.writer,
+                    action="order.settle",
+                    outcome="ok" if state == "done" else state.upper(),
+                    store_row_id=store.id,
+                    arguments={"order_id": order_id, "change": row.action},
+                    change_id=row.id,
+                    request_id=row.request_id,
+                )
+            )
+
+    async def _left_open(self, actor: Actor, row: Change) -> LeftOpen:
+        writer = Actor(row.tenant_id, actor.role, via=Via(row.via), credential_id=row.credential_id, session_id=row.session_id, client_name=row.client_name)
+        before, meant = await self._unseal(row, "before"), await self._unseal(row, "meant")
+        return LeftOpen(row.id, row.at, row.action, row.state == "unknown", before, meant, writer, row.request_id)
 
     async def _seal(self, actor: Actor, row_id: str, column: str, image: Image | None) -> Sealed | None:
         if image is None:

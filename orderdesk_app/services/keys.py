@@ -5,7 +5,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any, Protocol
+from typing import Any
 
 from sqlalchemy.exc import IntegrityError
 from sqlmodel import col, func, select, update
@@ -27,7 +27,7 @@ from orderdesk_app.security.keyring import Keyring
 from orderdesk_app.security.passwords import Passwords
 from orderdesk_app.security.tokens import could_be_key, hint, new_access_key, new_master_key
 from orderdesk_app.services.access import FoundKey
-from orderdesk_app.services.audit import Entry
+from orderdesk_app.services.audit import Entry, Trail
 from orderdesk_app.services.names import is_seen
 
 MASTER, ACCESS = "master", "access"
@@ -60,12 +60,6 @@ class HashedKey:
     digest: bytes
     bcrypt: bytes
     hint: str
-
-
-class Trail(Protocol):
-    """Where changes of keys are written down (services/audit.py)."""
-
-    async def remember(self, entry: Entry) -> None: ...
 
 
 class Keys:

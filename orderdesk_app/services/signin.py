@@ -19,7 +19,7 @@ from orderdesk_app.security.keyring import Keyring
 from orderdesk_app.security.tokens import new_link_secret
 from orderdesk_app.security.web import SignedText
 from orderdesk_app.services.access import FoundKey
-from orderdesk_app.services.audit import Entry
+from orderdesk_app.services.audit import Entry, Trail
 from orderdesk_app.services.keys import MASTER, Keys
 from orderdesk_app.services.sessions import Sessions, WebUser
 
@@ -37,14 +37,6 @@ class SignInLimit(Protocol):
         """A try that turned out well does not count."""
 
 
-class AuditTrail(Protocol):
-    """Where signing in and out is written down (services/audit.py)."""
-
-    async def record(self, entry: Entry) -> None: ...
-
-    async def remember(self, entry: Entry) -> None: ...
-
-
 class SignIn:
     def __init__(
         self,
@@ -54,7 +46,7 @@ class SignIn:
         sessions: Sessions,
         *,
         limit: SignInLimit,
-        audit: AuditTrail | None = None,
+        audit: Trail | None = None,
         clock: Callable[[], datetime] = now,
     ) -> None:
         self._database, self._keyring, self._keys, self._sessions = database, keyring, keys, sessions

@@ -44,6 +44,8 @@ _OUTCOMES = {
     "RATE_LIMIT_EXCEEDED": "Too many calls",
     "ORDERDESK_API_ERROR": "Order Desk failed",
     "CANCELLED": "Given up by the caller",
+    "NOT_DONE": "Not done",
+    "UNKNOWN": "Outcome unknown",
 }
 _STORE_IS_AT_FAULT = frozenset({"AUTH_ERROR", "ORDERDESK_API_ERROR"})
 _DOORS = {"console": "You, in the console", "web": "You", "mcp": "An assistant", "stdio": "An assistant", "system": "The system"}
@@ -65,6 +67,9 @@ def what_was_done(happening: Happening) -> str:
     """Never empty; starts with a verb."""
     is_ok = happening.outcome == "ok"
     given = {name: str(value)[:40] for name, value in happening.arguments.items() if isinstance(value, str | int)}
+    if happening.action == "order.settle":
+        done, tried = _PHRASES.get(f"orders_{given.get('change')}", ("changed an order", "to change an order"))
+        return (f"{done}, as a later read showed" if is_ok else f"tried {tried}").format_map(_Left(given)).rstrip()
     if happening.tool is None:
         done, tried = _ACTIONS.get(happening.action, (happening.action, happening.action))
         given["store"] = f"“{given['store']}”" if "store" in given else "a store"

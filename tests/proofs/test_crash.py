@@ -79,6 +79,9 @@ async def test_a_write_cut_off_after_its_effect_is_settled_by_the_next_read(serv
     [row] = await changes(database)
     assert row.closed_at is not None
     assert row.after is not None
+    async with database.read() as session:
+        [told] = (await session.exec(select(AuditEntry).where(col(AuditEntry.change_id) == row.id))).all()
+    assert (told.action, told.outcome, told.via, told.request_id) == ("order.settle", "ok", "mcp", row.request_id), "whoever called has a row after all"
     await other.http.aclose()
 
 

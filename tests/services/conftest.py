@@ -26,6 +26,7 @@ from orderdesk_app.orderdesk.client import OrderDeskClient, open_http
 from orderdesk_app.orderdesk.locks import OrderLocks
 from orderdesk_app.orderdesk.patience import Patience
 from orderdesk_app.security.sealing import Sealer
+from orderdesk_app.services.audit import Audit
 from orderdesk_app.services.folders import Folders
 from orderdesk_app.services.journal import Journal
 from orderdesk_app.services.open_store import OpenStore, StoreRecord
@@ -143,7 +144,7 @@ async def a_process(
     http = open_http(mounts={SANDBOX_URL: httpx.ASGITransport(app)})
     client = OrderDeskClient(http, MemoryBuckets(time), timeout=client_timeout, max_retries=3, sleep=time.sleep, clock=time, random=lambda: 1.0)
     reads = Reads(MemoryCache(clock=time), signals, sealer, seal=True)
-    journal = Journal(database, signals, sealer)
+    journal = Journal(database, signals, sealer, Audit(database, sealer, enabled=True))
     folders = Folders(client, reads, cache_seconds=300)
     changes = OrderChanges(client, OrderLocks(Leases(database)), journal, reads, folders, repeats=repeats, timeout=client_timeout, sleep=time.sleep)
     assert app.faults is not None

@@ -1,10 +1,13 @@
 """What an order as found says about a write whose outcome nobody wrote down."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
-from orderdesk_app.context import OrderId, now
+from orderdesk_app.context import Actor, OrderId, RequestContext, TenantId, Via, now, serving
+from orderdesk_app.db.audit import AuditEntry
+from orderdesk_app.db.owned import owned
 from orderdesk_app.services.journal import LeftOpen, is_that_order, may_settle, settlement
 from tests.services.conftest import OrderWorld
 
@@ -14,7 +17,7 @@ ONE = OrderId("100000001")
 
 
 def left(action: str = "update", *, under_way: bool = False, before: Any = OLD, meant: Any = NEW) -> LeftOpen:
-    return LeftOpen("c", now(), action, under_way, before, meant)
+    return LeftOpen("c", now(), action, under_way, before, meant, Actor(TenantId("t")), "r")
 
 
 @pytest.mark.parametrize(
@@ -64,3 +67,19 @@ async def test_a_neighbours_open_write_is_not_ours(world: OrderWorld, neighbour:
     assert await world.journal.left_open(neighbour.actor, world.store.record, ONE) == []
     assert len(await world.journal.left_open(world.actor, world.store.record, ONE)) == 1
     assert await world.journal.left_open(world.actor, world.store.record, OrderId("100000002")) == []
+
+
+@pytest.mark.parametrize(("found", "outcome"), [(NEW, "ok"), (OLD, "NOT_DONE"), (None, "UNKNOWN")])
+async def test_what_became_of_a_write_is_told_in_the_name_of_who_wrote(world: OrderWorld, found: Any, outcome: str) -> None:
+    agent = replace(world.actor, via=Via.MCP, credential_id="01CREDENTIAL", client_name="Claude Desktop")
+    with serving(RequestContext(request_id="of-the-write")):
+        change_id = await world.journal.open(agent, world.store.record, ONE, "update", before=OLD, meant=NEW, paths=["email"])
+    reader = replace(world.actor, via=Via.CONSOLE, session_id="01SESSION")
+
+    await world.journal.settle(reader, world.store.record, ONE, await world.journal.left_open(reader, world.store.record, ONE), found, patience=30)
+
+    async with world.database.read() as session:
+        [row] = (await session.exec(owned(reader, AuditEntry))).all()
+    assert (row.action, row.outcome, row.change_id, row.request_id) == ("order.settle", outcome, change_id, "of-the-write")
+    assert (row.via, row.credential_id, row.session_id, row.client_name) == ("mcp", "01CREDENTIAL", None, "Claude Desktop")
+    assert row.store_row_id == world.store.record.id

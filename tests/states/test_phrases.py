@@ -34,6 +34,9 @@ def happening(action: str, outcome: str = "ok", *, tool: str | None = None, **ar
         (happening("tool", tool="orders_update", order_id="7", changes={"shipping": {}, "order_notes": []}), "changed order 7: shipping, order notes"),
         (happening("tool", tool="orders_update", order_id="7", changes={"folder_name": "Shipped"}), "moved order 7 to Shipped"),
         (happening("tool", "NOT_FOUND", tool="orders_get"), "tried to read order"),
+        (happening("order.settle", order_id="7", change="update"), "changed order 7, as a later read showed"),
+        (happening("order.settle", "NOT_DONE", order_id="7", change="delete"), "tried to delete order 7"),
+        (happening("order.settle"), "changed an order, as a later read showed"),  # its arguments cannot be opened any more
         (happening("some.thing"), "some.thing"),
     ],
 )
