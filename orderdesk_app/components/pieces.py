@@ -114,6 +114,16 @@ def bones(*widths: str) -> rx.Component:
     )
 
 
+def sorting_head(words: Any, *, is_sorted: Any, is_descending: Any, on_click: Any, **props: Any) -> rx.Component:
+    """The head of a column that sorts; the arrow is for the eye, `aria-sort` for everybody."""
+    return rx.el.th(
+        rx.el.button(words, rx.cond(is_sorted, rx.cond(is_descending, " ↓", " ↑"), ""), type="button", class_name="sorts", on_click=on_click),
+        scope="col",
+        aria_sort=rx.cond(is_sorted, rx.cond(is_descending, "descending", "ascending"), "none"),
+        **props,
+    )
+
+
 def ago(words: Any, exact: Any) -> rx.Component:
     """A time, relative; the exact one on hover and for who cannot see the hover."""
     return rx.el.time(words, title=exact, class_name="dim small")

@@ -7,7 +7,7 @@ import reflex as rx
 from orderdesk_app import wiring
 from orderdesk_app.components.native import post_form
 from orderdesk_app.components.page import Page
-from orderdesk_app.components.pieces import ago, badge, bones, callout, closes, copy_button, dialog, empty, field, icon, secret_input, text_input
+from orderdesk_app.components.pieces import ago, badge, bones, callout, closes, copy_button, dialog, empty, field, icon, secret_input, sorting_head, text_input
 from orderdesk_app.states.console import ConsoleState
 
 S: Any = ConsoleState  # on its class, a state's attributes are variables of the browser
@@ -204,15 +204,9 @@ def _result() -> rx.Component:
     )
 
     def head_of(column: Any) -> rx.Component:
-        is_sorted = S.sorted_by == column["name"]
-        return rx.el.th(
-            rx.el.button(
-                column["name"], rx.cond(is_sorted, rx.cond(S.is_descending, " ↓", " ↑"), ""), type="button", class_name="sorts", on_click=S.sort(column["name"])
-            ),
-            scope="col",
-            class_name=rx.cond(column["is_number"], "number", ""),
-            aria_sort=rx.cond(is_sorted, rx.cond(S.is_descending, "descending", "ascending"), "none"),
-        )
+        name = column["name"]
+        looks = rx.cond(column["is_number"], "number", "")
+        return sorting_head(name, is_sorted=S.sorted_by == name, is_descending=S.is_descending, on_click=S.sort(name), class_name=looks)
 
     def cell_of(cell: Any, place: Any) -> rx.Component:
         return rx.el.td(cell, class_name=rx.cond(S.columns[place]["is_number"], "number", ""))

@@ -6,7 +6,22 @@ import reflex as rx
 
 from orderdesk_app.components.native import post_form
 from orderdesk_app.components.page import Page
-from orderdesk_app.components.pieces import ago, bones, callout, closes, copy_button, dialog, empty, field, icon, opens, panel, refreshed, text_input
+from orderdesk_app.components.pieces import (
+    ago,
+    bones,
+    callout,
+    closes,
+    copy_button,
+    dialog,
+    empty,
+    field,
+    icon,
+    opens,
+    panel,
+    refreshed,
+    sorting_head,
+    text_input,
+)
 from orderdesk_app.context import Scope
 from orderdesk_app.services.snippets import PLACEHOLDER
 from orderdesk_app.states.settings import SettingsState
@@ -29,10 +44,19 @@ def _new_key(look: str = "button primary") -> rx.Component:
 
 
 def _keys() -> rx.Component:
+    def head(words: str, column: str = "") -> rx.Component:
+        if not column:
+            return rx.el.th(words, scope="col")
+        return sorting_head(words, is_sorted=S.sorted_by == column, is_descending=S.is_descending, on_click=S.sort(column))
+
     table = rx.el.table(
         rx.el.thead(
             rx.el.tr(
-                *[rx.el.th(words, scope="col") for words in ("Name", "Ends with", "May", "Made", "Last used")],
+                head("Name", "name"),
+                head("Ends with"),
+                head("May"),
+                head("Made", "made"),
+                head("Last used", "used"),
                 rx.el.th(rx.el.span("Revoke", class_name="sr"), scope="col"),
             )
         ),
@@ -45,15 +69,31 @@ def _keys() -> rx.Component:
         "A key lets one assistant work for you. Give each its own: then you see who did what, and can stop one without the others.",
         _new_key("button"),
     )
+    search = rx.el.input(
+        type="search", class_name="input finder", placeholder="Find a key", aria_label="Find a key", default_value=S.search, max_length=80, on_change=S.find
+    )
+    listed = rx.fragment(
+        rx.el.div(table, class_name="scroll long"),
+        rx.el.p(
+            rx.cond(
+                S.keys.length() == 0,
+                f"None of the {S.total} keys has “{S.search}” in its name or its end.",
+                rx.cond(S.keys.length() < S.total, f"{S.keys.length()} of {S.total} keys", ""),
+            ),
+            class_name="dim small found",
+            aria_live="polite",
+        ),
+    )
     return rx.el.section(
-        rx.el.header(rx.el.h2("Access keys")),
+        rx.el.header(rx.el.h2("Access keys"), rx.cond(S.is_long, search), class_name="row apart"),
         rx.cond(
             S.loaded,
-            rx.cond(S.keys.length() > 0, rx.el.div(table, class_name="scroll"), nothing),
+            rx.cond(S.total > 0, listed, nothing),
             rx.el.div(bones("100%", "100%", "60%"), padding="0 16px 16px"),
         ),
         rx.foreach(S.keys, _revoke_dialog),
         class_name="panel flush",
+        custom_attrs={"data-address": S.view},
     )
 
 

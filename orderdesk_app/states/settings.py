@@ -1,16 +1,27 @@
 """The account's keys as people may see them, and what runs here."""
 
 import platform
-from typing import TypedDict
+from collections.abc import Callable, Sequence
+from datetime import datetime
+from typing import Any, Final, TypedDict
+from urllib.parse import urlencode
 
 import reflex as rx
 
 from orderdesk_app import __version__, wiring
 from orderdesk_app.config import Settings
 from orderdesk_app.context import ALL_SCOPES, Scope, now
+from orderdesk_app.services.keys import MASTER, KeyView
 from orderdesk_app.services.snippets import claude_code, claude_desktop
 from orderdesk_app.states.person import Person, act
 from orderdesk_app.states.times import ago, exact, span
+
+_COLUMNS: Final[dict[str, Callable[[KeyView], Any]]] = {
+    "name": lambda key: key.name.casefold(),
+    "made": lambda key: key.created_at,
+    "used": lambda key: key.last_used_at,
+}
+_LONG = 8  # keys that one looks through without help
 
 
 class KeyRow(TypedDict):
@@ -34,7 +45,13 @@ class Fact(TypedDict):
 
 class SettingsState(Person):
     loaded: bool = False
-    keys: list[KeyRow] = []
+    keys: list[KeyRow] = []  # those that were looked for
+    total: int = 0
+    is_long: bool = False
+    search: str = ""
+    sorted_by: str = "made"
+    is_descending: bool = True
+    view: str = ""  # the same as the address says it; empty until somebody sorts or searches
     master_hint: str = ""
     facts: list[Fact] = []
     address: str = ""
@@ -48,8 +65,34 @@ class SettingsState(Person):
         self.address = f"{settings.public_url}/mcp"
         self.claude_desktop, self.claude_code = claude_desktop(settings.public_url), claude_code(settings.public_url)
         self.facts = _facts(settings) if self._who().is_admin else []
+        query = self.router.url.query_parameters
+        if "sort" in query or "q" in query:  # an address that says nothing leaves the table as it was
+            order = str(query.get("sort") or "-made")
+            self._arrange(order.removeprefix("-"), is_descending=order.startswith("-"), search=str(query.get("q") or ""))
         await self._read_keys()
         self.loaded = True
+
+    @rx.event
+    @act
+    async def sort(self, column: str) -> None:
+        """The keys by that column, times with the latest first; the same column again turns them round. Keys that were never used stand last."""
+        is_descending = not self.is_descending if column == self.sorted_by else column != "name"
+        self._arrange(column, is_descending=is_descending, search=self.search)
+        await self._read_keys()
+
+    @rx.event
+    @act
+    async def find(self, text: str) -> None:
+        """The keys whose name or last characters have that text in them."""
+        self._arrange(self.sorted_by, is_descending=self.is_descending, search=text)
+        await self._read_keys()
+
+    def _arrange(self, column: object, *, is_descending: bool, search: object) -> None:
+        known = str(column) in _COLUMNS
+        self.sorted_by, self.is_descending = (str(column), is_descending) if known else ("made", True)
+        self.search = str(search)[:80]
+        asked = {"sort": ("-" if self.is_descending else "") + self.sorted_by, **({"q": self.search} if self.search else {})}
+        self.view = f"?{urlencode(asked)}"
 
     @rx.event
     @act
@@ -58,26 +101,32 @@ class SettingsState(Person):
         await self._read_keys()
 
     async def _read_keys(self) -> None:
-        moment = now()
-        rows = []
-        for key in await wiring.current().keys.list(self._who()):
-            if key.kind == "master":
-                self.master_hint = key.hint
-                continue
-            rows.append(
-                KeyRow(
-                    id=key.id,
-                    name=key.name,
-                    kind=key.kind,
-                    hint=f"…{key.hint}",
-                    scopes="Everything" if set(key.scopes) >= ALL_SCOPES else ", ".join(scope.words for scope in Scope if scope in key.scopes),
-                    made=ago(key.created_at, moment),
-                    made_exact=exact(key.created_at),
-                    used=ago(key.last_used_at, moment) or "Never",
-                    used_exact=exact(key.last_used_at),
-                )
-            )
-        self.keys = rows
+        keys = await wiring.current().keys.list(self._who())
+        self.master_hint = next((key.hint for key in keys if key.kind == MASTER), "")
+        keys = [key for key in keys if key.kind != MASTER]
+        self.total, self.is_long = len(keys), len(keys) > _LONG or bool(self.search)
+        wanted = self.search.strip().casefold()
+        found = [key for key in keys if wanted in key.name.casefold() or wanted in key.hint.casefold()]
+        self.keys = [_row(key, now()) for key in _in_order(found, self.sorted_by, is_descending=self.is_descending)]
+
+
+def _in_order(keys: Sequence[KeyView], column: str, *, is_descending: bool) -> list[KeyView]:
+    of = _COLUMNS[column]
+    return [*sorted((key for key in keys if of(key) is not None), key=of, reverse=is_descending), *(key for key in keys if of(key) is None)]
+
+
+def _row(key: KeyView, moment: datetime) -> KeyRow:
+    return KeyRow(
+        id=key.id,
+        name=key.name,
+        kind=key.kind,
+        hint=f"…{key.hint}",
+        scopes="Everything" if set(key.scopes) >= ALL_SCOPES else ", ".join(scope.words for scope in Scope if scope in key.scopes),
+        made=ago(key.created_at, moment),
+        made_exact=exact(key.created_at),
+        used=ago(key.last_used_at, moment) or "Never",
+        used_exact=exact(key.last_used_at),
+    )
 
 
 def _facts(settings: Settings) -> list[Fact]:

@@ -9,7 +9,7 @@ import subprocess
 import sys
 import time
 from base64 import b64encode
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -133,10 +133,15 @@ class Site:
 
     async def new_key(self, account: Account) -> str:
         """Another access key of that account."""
+        [key] = await self.new_keys(account, ["Made elsewhere"])
+        return key
+
+    async def new_keys(self, account: Account, names: Sequence[str]) -> list[str]:
         async with wiring.open_house(self.settings) as house:
-            _, key = await house.keys.create(await self._actor(house, account), "Made elsewhere", frozenset(Scope))
-        self.made.append(key.reveal())
-        return key.reveal()
+            actor = await self._actor(house, account)
+            made = [(await house.keys.create(actor, name, frozenset(Scope)))[1].reveal() for name in names]
+        self.made.extend(made)
+        return made
 
     async def connect(self, account: Account, store_id: str, name: str) -> None:
         """A store at the sandbox server, as `stores_register` connects it."""

@@ -75,6 +75,47 @@ async def test_settings_catch_up_while_somebody_looks(site: Site, ada: Account, 
     await expect(name).to_be_focused()
 
 
+async def test_a_long_list_of_keys_is_sorted_and_searched_and_its_view_is_a_link(site: Site, ada: Account, page: Page) -> None:
+    await site.new_keys(ada, [f"{word} {number}" for word in ("Warehouse", "accounts", "Support") for number in range(1, 13)])
+    await page.goto("/settings")
+    await settled(page)
+    table = page.get_by_role("table")
+    names = table.locator("tbody tr td:first-child")
+    name_head = table.get_by_role("columnheader", name="Name")
+    await expect(names).to_have_count(37)
+    await expect(names.first).to_have_text("Support 12")  # the newest first
+    await expect(table.get_by_role("columnheader", name="Made")).to_have_attribute("aria-sort", "descending")
+
+    await name_head.get_by_role("button").click()
+    await expect(name_head).to_have_attribute("aria-sort", "ascending")
+    await expect(names.first).to_have_text("accounts 1")
+    await name_head.get_by_role("button").click()
+    await expect(names.first).to_have_text("Warehouse 9")
+    await page.get_by_role("searchbox", name="Find a key").fill("SUPPORT 1")
+
+    await expect(names).to_have_text(["Support 12", "Support 11", "Support 10", "Support 1"])
+    await expect(page.get_by_text("4 of 37 keys")).to_be_visible()
+    await expect(page).to_have_url(re.compile(r"/settings\?sort=-name&q=SUPPORT\+1$"))
+    other = await page.context.new_page()
+    await other.goto(page.url)
+    await settled(other)
+    await expect(other.get_by_role("searchbox", name="Find a key")).to_have_value("SUPPORT 1")
+    await expect(other.get_by_role("table").locator("tbody tr td:first-child")).to_have_text(["Support 12", "Support 11", "Support 10", "Support 1"])
+    await other.get_by_role("searchbox", name="Find a key").fill("nobody")
+    await expect(other.get_by_text("None of the 37 keys has “nobody” in its name or its end.")).to_be_visible()
+
+
+async def test_the_head_of_a_long_list_stays_in_sight(site: Site, ada: Account, page: Page) -> None:
+    await site.new_keys(ada, [f"Till {number}" for number in range(1, 31)])
+    await page.goto("/settings")
+    await settled(page)
+
+    await page.get_by_role("row").last.scroll_into_view_if_needed()
+
+    await expect(page.get_by_role("row").last).to_be_in_viewport(ratio=1)
+    await expect(page.get_by_role("columnheader", name="Last used")).to_be_in_viewport(ratio=1)
+
+
 async def test_loading_the_answer_anew_makes_no_second_key(site: Site, page: Page) -> None:
     key = await make_key(site, page, "Pressed F5")
 

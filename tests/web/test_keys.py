@@ -6,7 +6,7 @@ from html import unescape
 import pytest
 
 from orderdesk_app.context import Secret
-from tests.web.visitors import Visitor, Web
+from tests.web.visitors import Visitor, Web, handler_named
 
 
 def block(page: str, identity: str) -> str:
@@ -31,6 +31,28 @@ def test_a_new_key_is_shown_once_and_works(ada: Visitor) -> None:
         tab.act("settings_state.load")
     assert key not in tab.seen
     assert tab.vars["settings_state.keys"][0]["hint"] == f"…{key[-4:]}"
+
+
+def test_keys_are_sorted_with_those_never_used_last_and_anything_else_asked_is_the_usual_order(ada: Visitor) -> None:
+    secrets = [ada.web.do(ada.web.house.keys.create, ada.actor, name)[1] for name in ("Bee", "ant", "Cat")]
+    for secret in secrets[:2]:
+        ada.web.do(ada.web.house.access.by_token, secret.reveal())
+
+    def asked(handler: str, **payload: object) -> list[str]:
+        tab.act(f"settings_state.{handler}", **payload)
+        return [key["name"] for key in tab.vars["settings_state.keys"]]
+
+    with ada.tab() as tab:
+        assert asked("load") == ["Cat", "ant", "Bee"]
+        assert asked("sort", column="name") == ["ant", "Bee", "Cat"]
+        assert asked("sort", column="name") == ["Cat", "Bee", "ant"]
+        assert asked("sort", column="used") == ["ant", "Bee", "Cat"]
+        assert asked("sort", column="used") == ["Bee", "ant", "Cat"]
+        assert asked("sort", column="digest") == ["Cat", "ant", "Bee"]
+        assert asked("find", text="a") == ["Cat", "ant"]
+        assert tab.vars["settings_state.total"] == 3
+        tab.send(handler_named("settings_state.load"), path="/settings", query={"sort": "name", "q": ""})
+        assert [key["name"] for key in tab.vars["settings_state.keys"]] == ["ant", "Bee", "Cat"]
 
 
 def test_beside_it_stands_the_configuration_for_claude_desktop(ada: Visitor) -> None:
