@@ -1,6 +1,7 @@
 """Which orders a list shows: our filters as Order Desk's parameters, `status` as the folder of that name, and `search`, which is ours alone."""
 
 import asyncio
+from collections import deque
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
@@ -121,19 +122,28 @@ async def search_orders(
     if wanted > MOST_ROWS:
         raise ValidationFailed(f"offset: a search reaches its first {MOST_ROWS} rows; narrow it with another filter.", field="offset")
     pages = await together([_one_field(field, search, parameters, wanted, get, listing) for field in searched_fields(search)])
-    found: dict[str, dict[str, Any]] = {}
     matched: dict[str, list[str]] = {}
     is_complete = True
     for field, (rows, is_whole) in zip(searched_fields(search), pages, strict=True):
         is_complete = is_complete and is_whole
         for order in rows:
-            order_id = str(order.get("id"))
-            found.setdefault(order_id, order)
-            matched.setdefault(order_id, []).append(field)
-    ordered = sorted(found.values(), key=lambda order: _sort_key(order, parameters.get("order_by", "date_added")), reverse=parameters.get("order") != "ASC")
+            matched.setdefault(str(order.get("id")), []).append(field)
+    ordered = united([rows for rows, _ in pages], parameters.get("order_by", "date_added"), is_rising=parameters.get("order") == "ASC")
     shown = ordered[offset:wanted]
     has_more = len(ordered) > wanted or (not is_complete and len(shown) == limit and wanted < MOST_ROWS)
     return Rows(shown, len(ordered) if is_complete else None, has_more, {str(order.get("id")): tuple(matched[str(order.get("id"))]) for order in shown})
+
+
+def united(lists: Sequence[Sequence[dict[str, Any]]], order_by: str, *, is_rising: bool) -> list[dict[str, Any]]:
+    """Every order of the lists once. Within each list Order Desk's own order stays: it alone knows how it sorts words, and orders of one second,
+    and the pages of a search fit together only where the longer lists of a later page begin as the shorter ones did."""
+    left = [deque(rows) for rows in lists]
+    found: dict[str, dict[str, Any]] = {}
+    while heads := [rows for rows in left if rows]:
+        nearest = (min if is_rising else max)(heads, key=lambda rows: _sort_key(rows[0], order_by))
+        order = nearest.popleft()
+        found.setdefault(str(order.get("id")), order)
+    return list(found.values())
 
 
 async def together(questions: Sequence[Awaitable[Any]]) -> list[Any]:
@@ -216,10 +226,8 @@ def _text(value: str | None) -> str:
     return value.strip() if value else ""
 
 
-def _sort_key(order: Row, name: str) -> tuple[int, Decimal, str, int]:
+def _sort_key(order: Row, name: str) -> tuple[int, Decimal, str]:
     part, _, field = name.partition("_")
     value = order.get(name, as_map(order.get(part)).get(field) if part in ("shipping", "customer") else None)
     number = decimal_of(value)
-    order_id = str(order.get("id") or "")
-    last = int(order_id) if order_id.isascii() and order_id.isdigit() else 0
-    return (0, number, "", last) if number is not None else (1, Decimal(0), str(value or "").casefold(), last)
+    return (0, number, "") if number is not None else (1, Decimal(0), str(value or "").casefold())

@@ -1,11 +1,14 @@
 """What a list of orders means: which folder a status is, what a search text can be, and which filters a found order passes."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import pytest
 
-from orderdesk_app.errors import ValidationFailed
-from orderdesk_app.services.order_search import OrderQuery, fits, names_unknown_folder, searched_fields, upstream_parameters
+from orderdesk_app.context import OrderId
+from orderdesk_app.errors import NotFound, ValidationFailed
+from orderdesk_app.orderdesk.answers import OrderPage
+from orderdesk_app.services.order_search import OrderQuery, fits, names_unknown_folder, search_orders, searched_fields, united, upstream_parameters
 
 FOLDERS = (("1", "New"), ("2", "new"), ("3", "Closed"))
 ORDER = {"id": "5", "email": "Ada@Example.com", "folder_id": 3, "date_added": "2026-11-10 10:00:00", "customer": {"last_name": "Byron"}, "shipping": []}
@@ -57,3 +60,37 @@ def test_an_order_found_by_its_id_passes_the_other_filters_or_not(parameters: di
     order: dict[str, Any] = dict(ORDER)
 
     assert fits(order, parameters) is passes
+
+
+@pytest.mark.parametrize("order", ["ASC", "DESC"])
+@pytest.mark.parametrize(("order_by", "is_told_backwards"), [("date_added", False), ("date_added", True), ("source_id", False), ("shipping_country", True)])
+async def test_the_pages_of_a_search_show_every_order_once_however_order_desk_sorts(order: str, order_by: str, is_told_backwards: bool) -> None:
+    """Orders of one second, or of one country, have no order but the one that Order Desk gives them; numbers in words it may sort as words."""
+    orders = [
+        {"id": str(number), "source_id": str(number), "date_added": "2026-11-10 10:00:00", "shipping": {"last_name": "Okafor", "country": "NG"}}
+        for number in range(95, 155)
+    ]
+    told = sorted(orders, key=lambda row: str(row.get(order_by, "")), reverse=order == "DESC")
+    told = told[::-1] if is_told_backwards else told
+
+    async def get(order_id: OrderId) -> dict[str, Any]:
+        raise NotFound("There is none.")
+
+    async def listing(asked: Mapping[str, str]) -> OrderPage:
+        rows = told if "shipping_last_name" in asked else []
+        return OrderPage(rows[: int(asked["limit"])], len(rows), int(asked["limit"]), 0)
+
+    shown: list[str] = []
+    for offset in range(0, 60, 20):
+        rows = await search_orders("Okafor", {"order": order, "order_by": order_by}, limit=20, offset=offset, get=get, listing=listing)
+        shown += [row["id"] for row in rows.orders]
+
+    assert shown == [row["id"] for row in told]
+
+
+def test_lists_are_united_by_what_they_are_sorted_by() -> None:
+    first = [{"id": "1", "order_total": 9}, {"id": "2", "order_total": 5}]
+    second = [{"id": "3", "order_total": 7}, {"id": "2", "order_total": 5}, {"id": "4", "order_total": 1}]
+
+    assert [row["id"] for row in united([first, second], "order_total", is_rising=False)] == ["1", "3", "2", "4"]
+    assert [row["id"] for row in united([first[::-1], second[::-1]], "order_total", is_rising=True)] == ["4", "2", "3", "1"]
