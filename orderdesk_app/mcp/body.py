@@ -4,6 +4,7 @@ The SDK parses again; this first look is what keeps a library's words, numbers t
 """
 
 import asyncio
+import contextlib
 import re
 from functools import lru_cache
 from typing import Any
@@ -13,6 +14,7 @@ from starlette.datastructures import Headers
 from starlette.types import Message, Receive
 
 MOST_BODY_BYTES = 4 * 1024 * 1024
+MOST_UNHEARD_BYTES, UNHEARD_SECONDS = 32 * 1024 * 1024, 5.0  # of a refused request, after its answer
 BODY_SECONDS = 30.0  # then a body that still comes in drops is refused: it would hold a connection and its memory for ever
 _MAY_OVERFLOW = re.compile(rb"[eE]\+?[0-9]{3}|[0-9]{200}")
 PARSE_ERROR, INVALID_REQUEST = -32700, -32600
@@ -24,6 +26,11 @@ class Unfit(Exception):
     def __init__(self, status: int, code: int, message: str, reason: str) -> None:
         super().__init__(message)
         self.status, self.code, self.message, self.reason = status, code, message, reason
+
+    @property
+    def is_unheard(self) -> bool:
+        """True where it was refused before all of it was there."""
+        return self.status in (406, 413, 415)
 
 
 class HungUp(Exception):
@@ -60,6 +67,19 @@ async def _chunks(receive: Receive) -> bytes:
 
 def _too_large() -> Unfit:
     return Unfit(413, INVALID_REQUEST, f"The request is larger than {MOST_BODY_BYTES} bytes. Send less at a time.", "too_large")
+
+
+async def hear_out(receive: Receive) -> None:
+    """Let a client whose request is refused already send it to its end, for a while: many read no answer before they have, and the connection
+    that is closed on them meanwhile looks like a server that broke down."""
+    size = 0
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(UNHEARD_SECONDS):
+            while size <= MOST_UNHEARD_BYTES:
+                message = await receive()
+                size += len(message.get("body", b""))
+                if not message.get("more_body", False):
+                    return
 
 
 def accepts_streams(headers: Headers) -> bool:

@@ -23,6 +23,7 @@ from orderdesk_app.mcp.body import (
     HungUp,
     Unfit,
     accepts_streams,
+    hear_out,
     is_answer,
     is_message,
     names_revision,
@@ -106,7 +107,8 @@ class McpEndpoint:
             principal = await self._access.by_token(token, kind="master" if is_in_query else None)
         except AuthFailed as error:
             CREDENTIALS_REFUSED.labels("mcp").inc()
-            return await self._refuse(error, had_token=token is not None)(scope, receive, send)
+            await self._refuse(error, had_token=token is not None)(scope, receive, send)
+            return await hear_out(receive)
         except NO_ANSWER as error:
             _LOG.error("a key could not be looked up", exc_info=error)
             MCP_REFUSED.labels("database").inc()
@@ -121,6 +123,8 @@ class McpEndpoint:
         except Unfit as error:
             MCP_REFUSED.labels(error.reason).inc()
             await _rpc_error(error)(scope, receive, send)
+            if error.is_unheard:
+                await hear_out(receive)
         except HungUp:
             MCP_REFUSED.labels("hung_up").inc()
 

@@ -6,11 +6,12 @@ import socket
 import time
 from typing import Any
 
+import httpx
 import pytest
 from starlette.datastructures import Headers
 
 from orderdesk_app.mcp import body as bodies
-from orderdesk_app.mcp.body import HungUp, Unfit, read_body
+from orderdesk_app.mcp.body import HungUp, Unfit, hear_out, read_body
 from tests.door import LEGACY, MODERN, Door, call, modern
 from tests.worlds import FIRST_ORDER
 
@@ -214,6 +215,38 @@ def test_a_length_that_is_only_claimed_is_refused_at_once(door: Door) -> None:
 
     assert answer.startswith(b"HTTP/1.1 413 ")
     assert time.monotonic() - started < 5
+
+
+@pytest.mark.parametrize(
+    ("headers", "size", "status"),
+    [({}, MOST + 1, 413), ({}, 5 * MOST, 413), ({"authorization": "Bearer nobody's"}, MOST - 1, 401), ({"content-type": "text/plain"}, MOST - 1, 415)],
+)
+async def test_who_sends_much_hears_why_it_is_refused(door: Door, headers: dict[str, str], size: int, status: int) -> None:
+    """asyncio's connections forget an answer that came while they were cut off, and the SDK's client runs on these."""
+    headers = {"authorization": f"Bearer {door.key}", "content-type": "application/json", **headers}
+
+    async with httpx.AsyncClient(timeout=60) as http:
+        answer = await http.post(f"{door.server.url}/mcp", content=b"y" * size, headers=headers)
+
+    assert answer.status_code == status
+
+
+async def test_a_refused_request_without_an_end_is_not_heard_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(bodies, "UNHEARD_SECONDS", 0.01)
+    heard = 0
+
+    async def more() -> Any:
+        nonlocal heard
+        heard += 1
+        return {"type": "http.request", "body": b"y" * 1024 * 1024, "more_body": True}
+
+    async def silence() -> Any:
+        await bodies.asyncio.sleep(60)
+
+    await hear_out(silence)
+    await hear_out(more)
+
+    assert heard * 1024 * 1024 <= bodies.MOST_UNHEARD_BYTES + 1024 * 1024
 
 
 def test_a_body_in_small_pieces_arrives_whole(door: Door) -> None:
