@@ -153,7 +153,7 @@ class UpdateOrder(Arguments):
     changes: dict[str, Any] = Field(
         description=(
             "Only what changes: maps merge by key, items with an id merge into that item, items without one are added, none is removed by leaving it out, "
-            "order_notes are appended, null clears a field, folder_name moves the order."
+            "order_notes are appended, discount_list is replaced as a whole, null clears a field, folder_name moves the order."
         ),
         examples=[{"shipping": {"city": "Lagos"}, "order_notes": [{"content": "Address confirmed by phone"}]}],
     )
