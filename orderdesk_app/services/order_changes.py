@@ -115,6 +115,8 @@ class OrderChanges:
         self, actor: Actor, store: OpenStore, order_id: OrderId, changes: Any, *, expected_date_updated: str | None, patience: Patience
     ) -> Written:
         write = _Write(actor, store, order_id, "update", patience)
+        if expected_date_updated is not None:
+            dates.to_upstream(expected_date_updated, "expected_date_updated")  # refuses what is no date, before anything is asked
         folders = await self._folders(store, changes, patience)
         check_update(changes, at=now(), folders=folders)
         return await self._to_its_end(write, self._update(write, changes, expected_date_updated, folders))
@@ -591,7 +593,6 @@ def _must_be_version(order: Mapping[str, Any], expected: str | None) -> None:
     if expected is None:
         return
     there = str(order.get("date_updated") or "")
-    dates.to_upstream(expected, "expected_date_updated")  # refuses what is no date
     if not dates.is_same_moment(there, expected):
         raise Conflict(
             f"The order has changed since you read it: its date_updated is {dates.to_iso(there)}, not {dates.to_iso(expected)}. Nothing was written. "

@@ -119,8 +119,15 @@ async def test_a_version_that_moved_on_is_a_conflict_with_both_versions(world: O
     assert error.value.details["date_updated"] != error.value.details["expected_date_updated"]
     assert error.value.details["order"] == json_text.loads(json.dumps(await world.upstream())), "the version that stands there now"
     assert (await world.upstream())["email"] == "first@example.com"
-    with pytest.raises(ValidationFailed):
-        await world.update({"email": "x@example.com"}, expected_date_updated="yesterday")
+
+
+@pytest.mark.parametrize("text", ["yesterday", "", "2026-02-30"])
+async def test_an_expectation_that_is_no_date_is_refused_before_anything_is_asked(world: OrderWorld, text: str) -> None:
+    with pytest.raises(ValidationFailed) as error:
+        await world.update({"email": "x@example.com"}, expected_date_updated=text)
+
+    assert error.value.field == "expected_date_updated"
+    assert world.requests() == []
 
 
 async def test_the_version_seen_may_be_iso(world: OrderWorld) -> None:
