@@ -315,6 +315,7 @@ def _item_id(given: Mapping[str, Any], path: str) -> str | None:
     value = given.get("id")
     if value is None:
         return None
+    value = _whole(value)
     text = str(value).strip() if isinstance(value, str | int) and not isinstance(value, bool) else ""
     if not (text.isascii() and text.isdigit()):
         raise ValidationFailed(f"{path}.id: must be the id of an item of this order, digits only. Leave it out to add a new item.", field=f"{path}.id")
@@ -465,12 +466,18 @@ def _list(value: Any, path: str) -> list[Any]:
 
 
 def _text(value: Any, path: str) -> str:
+    value = _whole(value)
     if isinstance(value, int) and not isinstance(value, bool) and path.rpartition(".")[2] in _NUMBERED:
         return str(value)
     if not isinstance(value, str):
         raise ValidationFailed(f"{path}: must be text.", field=path)
     _check_text(value, path)
     return value
+
+
+def _whole(value: Any) -> Any:
+    """5.0 as 5: some clients know no whole numbers."""
+    return int(value) if isinstance(value, float) and value.is_integer() and abs(value) <= 2**53 else value
 
 
 def _check_text(text: Any, path: str) -> None:

@@ -258,6 +258,15 @@ def test_numbers_keep_their_digits() -> None:
     assert (plan.body["customer_id"], plan.body["shipping"]["postal_code"]) == ("42", "97205")
 
 
+def test_an_id_may_be_a_number_in_every_form() -> None:
+    plan = update({"order_items": [{"id": 1.0, "code": 77.0}, {"id": 2, "quantity": 2}], "source_id": 1042.0})
+
+    assert [item["id"] for item in plan.body["order_items"]] == ["1", "2"]
+    assert (plan.body["order_items"][0]["code"], plan.body["source_id"]) == ("77", "1042")
+    assert refusal({"order_items": [{"id": 1.5}]}).field == "order_items[0].id"
+    assert refusal({"email": 7.0}).field == "email"
+
+
 def test_a_choice_may_be_written_in_any_case() -> None:
     assert update({"payment_status": "fully refunded"}).body["payment_status"] == "Fully Refunded"
 
