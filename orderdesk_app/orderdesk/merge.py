@@ -224,7 +224,8 @@ def _merge_sum(spot: _Spot, value: Any) -> None:
         return
     number = _ordinary(value)
     if number is None:
-        raise ValidationFailed(f"{spot.path}: must be a number such as 12.50, without currency signs or separators.", field=spot.path)
+        rule = "must be a number such as 12.50, below a million millions, with at most eight decimals, without currency signs or separators"
+        raise ValidationFailed(f"{spot.path}: {rule}.", field=spot.path)
     if spot.key == "quantity" and (number != number.to_integral_value() or number < 0):
         raise ValidationFailed(f"{spot.path}: must be a whole number, 0 or more.", field=spot.path)
     _put(spot, _as_number(number))
@@ -483,7 +484,8 @@ def _whole(value: Any) -> Any:
 def _check_text(text: Any, path: str) -> None:
     try:
         if not isinstance(text, str) or "\x00" in text:
-            raise ValidationFailed(f"{path!a}: must be text without control signs.", field=path)
+            clean = path.replace("\x00", "�")
+            raise ValidationFailed(f"{clean}: must be text without the sign U+0000; leave it out.", field=clean)
         text.encode()
     except UnicodeEncodeError as error:
         clean = path.encode(errors="replace").decode()
