@@ -8,13 +8,24 @@ from typing import Any
 
 from orderdesk_app.errors import ValidationFailed
 from orderdesk_app.orderdesk.dates import to_iso
-from orderdesk_app.orderdesk.merge import ADDRESS_FIELDS, READ_ONLY, WRITABLE
-from orderdesk_app.orderdesk.verdict import FREE_MAPS
+from orderdesk_app.orderdesk.merge import ADDRESS_FIELDS, DISCOUNT_FIELDS, ITEM_SUMS, ITEM_TEXTS, NOTE_FIELDS, READ_ONLY, WRITABLE
+from orderdesk_app.orderdesk.verdict import FREE_MAPS, ITEM_MAPS
 from orderdesk_app.services.folders import FolderList
 
 _DATES = frozenset({"date_added", "date_updated"})
 _FREE = frozenset({*FREE_MAPS, "metadata", "variation_list"})  # maps whose keys and words are somebody's own
 _ORDER_FIELDS = frozenset({*WRITABLE, *READ_ONLY, "folder", "order_shipments", "refund_total"}) - {"folder_name", "cc_number"}
+# Of the entries of a list; not every order has an entry that could tell, so that only what was read refuses a name.
+_ENTRY_FIELDS: dict[str, frozenset[str]] = {
+    "order_items": frozenset({"id", *ITEM_TEXTS, *ITEM_SUMS, *ITEM_MAPS}),
+    "order_notes": frozenset(NOTE_FIELDS),
+    "discount_list": frozenset(DISCOUNT_FIELDS),
+    "order_shipments": frozenset({
+        "id", "order_id", "store_id", "tracking_number", "carrier_code", "shipment_method", "weight", "weight_unit", "cost", "status", "tracking_url",
+        "label_format", "label_image", "label_shipment_id", "cart_shipment_id", "print_status", "order_items", "source", "date_shipped", "date_added",
+    }),
+    "order_history": frozenset({"source_name", "note", "date_added"}),
+}  # fmt: skip
 _MOST_SHOWN = 1_000
 
 
@@ -118,6 +129,9 @@ def check_fields(fields: Iterable[str] | None, read: Sequence[Mapping[str, Any]]
             place, name, names, is_there = "an order", first, _ORDER_FIELDS, any(first in order for order in read or ())
         elif rest and known and second not in known:
             place, name, names, is_there = first, second, frozenset(known), any(second in _map(order.get(first)) for order in read or ())
+        elif rest and first in _ENTRY_FIELDS and second not in _ENTRY_FIELDS[first]:
+            entries = [entry for order in read or () for entry in order.get(first) or () if isinstance(entry, Mapping)]
+            place, name, names, is_there = first, second, _ENTRY_FIELDS[first], not entries or any(second in entry for entry in entries)
         else:
             continue
         near = get_close_matches(name, names, 1)

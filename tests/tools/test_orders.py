@@ -253,6 +253,8 @@ async def test_fields_keep_the_nesting(world: World, fields: Any) -> None:
         (["shiping.city"], "shipping"),
         (["shipping.citty"], "city"),
         (["order_items.0.code"], "every entry"),
+        (["order_items.*.code"], ""),
+        (["order_items.sku"], ""),
         (["nothing.of.the.kind"], ""),
         ([""], ""),
         (["."], ""),
@@ -277,6 +279,15 @@ def test_a_field_that_only_these_orders_have_may_be_asked_for() -> None:
     for fields in (["gift_wrap"], ["shipping.residential"]):
         with pytest.raises(ValidationFailed, match="Leave fields out"):
             check_fields(fields, read[:1])
+
+
+def test_a_field_of_entries_is_refused_only_where_entries_could_tell() -> None:
+    read = [{"id": "1", "order_items": [{"id": "7", "personalisation": "Ada"}]}, {"id": "2", "order_shipments": []}]
+
+    check_fields(["order_items.weight_unit"])  # so like weight, and perhaps there
+    check_fields(["order_items.personalisation", "order_shipments.residential", "order_notes.username"], read)
+    with pytest.raises(ValidationFailed, match="Did you mean 'quantity'"):
+        check_fields(["order_items.quantty"], read)
 
 
 async def test_few_fields_cost_few_tokens(world: World) -> None:
