@@ -15,7 +15,12 @@ _TAGS = re.compile(r"<[^>]{0,200}>")
 _UNSEEN = re.compile(r"[\x00-\x1f\x7f-\x9f\u00ad\u061c\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb\U000e0000-\U000e0fff\ud800-\udfff]")
 _KEY_WORDS = re.compile(r"api[ _-]?key|store[ _-]?id|credential|unauthori[sz]ed|not authori[sz]ed|authenticat|access denied|forbidden", re.IGNORECASE)
 _NO_SUCH = re.compile(
-    r"\b(?:order|item)\b.{0,40}\b(?:not (?:be )?found|not exist|does ?n.t exist)|\bno such (?:order|inventory item|item)\b|^\W*not found\W*$", re.IGNORECASE
+    r"\b(?:order|item)\b.{0,40}\b(?:not (?:be )?(?:found|located)|not exist|does ?n.t exist)"
+    r"|\bno such (?:order|inventory item|item)\b"
+    r"|\bno (?:order|inventory item|item|record)s?\b.{0,20}\b(?:found|exists?)\b"
+    r"|\b(?:unable to|can ?not|can.t|could not|couldn.t) (?:find|locate) (?:(?:this|that|the|an?) )?(?:order|inventory item|item)\b"
+    r"|^\W*not found\W*$",
+    re.IGNORECASE,
 )
 _DIGITS = re.compile(r"\d{1,18}", re.ASCII)
 
