@@ -27,6 +27,7 @@ _ENTRY_FIELDS: dict[str, frozenset[str]] = {
     "order_history": frozenset({"source_name", "note", "date_added"}),
 }  # fmt: skip
 _MOST_SHOWN = 1_000
+_LARGEST_POWER = 300  # of ten: written out, a larger number may have a million digits, and few who read JSON know it
 
 
 class Shown(dict[str, Any]):
@@ -66,6 +67,8 @@ def plain(value: Any, *, key: str = "", is_free: bool = False) -> Any:
     if kind is int:
         return value if is_free else str(value)  # ids are texts, however Order Desk writes them
     if isinstance(value, Decimal):
+        if value.adjusted() > _LARGEST_POWER:
+            return str(value)
         return int(value) if value == value.to_integral_value() else float(value)
     if kind is dict or isinstance(value, Mapping):
         return {name: plain(entry, key=name, is_free=is_free or name in _FREE) for name, entry in value.items() if entry is not None}

@@ -3,6 +3,7 @@
 import asyncio
 import json
 import re
+from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -12,7 +13,7 @@ from orderdesk_app.errors import ValidationFailed
 from orderdesk_app.mcp.server import answer
 from orderdesk_app.tools.catalogue import find_tool
 from orderdesk_app.tools.runner import Outcome
-from orderdesk_app.tools.views import check_fields
+from orderdesk_app.tools.views import check_fields, plain
 from tests.worlds import FIRST_ORDER, MINIMAL_ORDER, World, counted
 
 ONE_ROW = {
@@ -288,6 +289,15 @@ def test_a_field_of_entries_is_refused_only_where_entries_could_tell() -> None:
     check_fields(["order_items.personalisation", "order_shipments.residential", "order_notes.username"], read)
     with pytest.raises(ValidationFailed, match="Did you mean 'quantity'"):
         check_fields(["order_items.quantty"], read)
+
+
+def test_a_number_that_nobody_could_read_stays_short() -> None:
+    assert plain({"a": Decimal("1e5000"), "b": Decimal("-1.5e400"), "c": Decimal("1e2"), "d": Decimal("1e-400")}) == {
+        "a": "1E+5000",
+        "b": "-1.5E+400",
+        "c": 100,
+        "d": 0.0,
+    }
 
 
 async def test_few_fields_cost_few_tokens(world: World) -> None:
