@@ -262,7 +262,7 @@ def _merge_free_map(spot: _Spot, value: Any) -> None:
     if is_same(before, there):
         return  # an empty map read as [] goes back as []
     limit, length = MAP_LIMITS.get(spot.key), _json_length(there)
-    if limit and length > limit:
+    if limit and length > limit and length > _json_length(before):  # what is too long already may be made shorter bit by bit
         words = f"Order Desk keeps about {limit:,} characters there (as JSON), and this makes {length:,}. Shorten or remove entries"
         raise ValidationFailed(f"{spot.path}: {words}.", field=spot.path)
     spot.into[spot.key] = there

@@ -159,6 +159,14 @@ def test_maps_are_limited_as_order_desk_limits_them() -> None:
     assert update({"order_metadata": {"a": "ü" * 1900}}).changed == ("order_metadata.a",)
 
 
+def test_a_map_that_is_too_long_already_may_be_made_shorter() -> None:
+    long = {"art": "x" * 3000, "side": "front"}
+
+    assert update({"order_metadata": {"side": None}}, order_metadata=long).changed == ("order_metadata.side",)
+    with pytest.raises(ValidationFailed):
+        update({"order_metadata": {"side": "at the back"}}, order_metadata=long)
+
+
 def test_a_folder_is_moved_and_not_put() -> None:
     plan = update({"folder_name": "prepared"})
 
