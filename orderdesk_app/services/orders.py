@@ -64,6 +64,10 @@ class Orders:
             raise NotFound(f"Store {store.record.name} has no order {order_id}. {words}.", field="order_id") from error
         return Fetched(order, cached)
 
+    async def folders(self, store: OpenStore, order: Mapping[str, Any], patience: Patience) -> FolderList:
+        """Folders that name the one in which this order is, as far as Order Desk tells."""
+        return await self._folders.naming(store, (order.get("folder_id"),), patience)
+
     async def list(self, actor: Actor, store: OpenStore, query: OrderQuery, patience: Patience) -> OrderRows:
         """A page of orders. Raises ValidationFailed for a folder that the store does not have, a date that is none, an unknown sort field."""
         _need(actor, Scope.ORDERS_READ)

@@ -205,7 +205,8 @@ async def orders_get(call: ToolCall, arguments: GetOrder) -> OneOrder:
     check_fields(arguments.fields, (found.order,))
     shown: dict[str, Any] = _SHOWING.of(found.order)
     if arguments.fields:
-        shown = selected({**shown, "folder": folder_name(found.order, call.store.record.folders)}, arguments.fields)
+        folders = await call.toolbox.orders.folders(call.store, found.order, call.patience) if "folder" in arguments.fields else ()
+        shown = selected({**shown, "folder": folder_name(found.order, folders)}, arguments.fields)
     result: OneOrder = {"order": shown, "cached": found.cached}
     untrusted = untrusted_paths(shown, "order")
     if untrusted:

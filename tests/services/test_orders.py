@@ -575,6 +575,14 @@ async def test_a_folder_made_since_is_named_and_asked_for_once(world: OrderWorld
     assert len(world.faults.requests(method="GET", path="/store")) == 1
 
 
+async def test_one_order_is_told_by_the_name_of_a_folder_that_is_newer_than_the_store(world: OrderWorld) -> None:
+    old = replace(world.store, record=replace(world.store.record, folders=()))
+
+    folders = await world.orders.folders(old, {"folder_id": 21655}, world.patience())
+
+    assert dict(folders)["21655"] == "Prepared"
+
+
 async def test_a_list_does_not_fail_for_want_of_a_folders_name(world: OrderWorld) -> None:
     old = replace(world.store, record=replace(world.store.record, folders=()))
     world.fault("server_error", path="/store", times=-1)
