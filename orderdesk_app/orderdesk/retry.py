@@ -8,6 +8,7 @@ from enum import StrEnum
 
 FIRST_DELAY = 0.25
 LONGEST_DELAY = 8.0
+LONGEST_ASKED = 3600.0  # more is a mistake of somebody's, which would shut a store for longer than anybody remembers why
 ONE_TOKEN = 1 / 3  # seconds in which Order Desk's bucket gets one token (docs/orderdesk-api.md section 10)
 
 _SECONDS = re.compile(r"\d{1,9}(?:\.\d{1,9})?", re.ASCII)
@@ -55,11 +56,11 @@ def delay(attempt: int, fault: Fault, asked: float | None, chance: float) -> flo
 
 
 def asked_wait(headers: Mapping[str, str], now: datetime) -> float | None:
-    """Seconds that X-Retry-After, else Retry-After (seconds or an HTTP date, RFC 9110 section 10.2.3) asks for; None without a usable one."""
+    """Seconds that X-Retry-After, else Retry-After (seconds or an HTTP date, RFC 9110 section 10.2.3) asks for, at most an hour; None without a usable one."""
     for name in ("X-Retry-After", "Retry-After"):
         text = (headers.get(name) or "").strip()
         if _SECONDS.fullmatch(text):
-            return float(text)
+            return min(float(text), LONGEST_ASKED)
         if text:
             try:
                 until = parsedate_to_datetime(text)
@@ -67,5 +68,5 @@ def asked_wait(headers: Mapping[str, str], now: datetime) -> float | None:
                 continue
             if until.tzinfo is None:
                 until = until.replace(tzinfo=UTC)
-            return max(0.0, (until - now).total_seconds())
+            return min(max(0.0, (until - now).total_seconds()), LONGEST_ASKED)
     return None
