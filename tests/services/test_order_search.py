@@ -88,6 +88,22 @@ async def test_the_pages_of_a_search_show_every_order_once_however_order_desk_so
     assert shown == [row["id"] for row in told]
 
 
+async def test_a_search_that_finds_more_than_it_reaches_says_so() -> None:
+    orders = [{"id": str(number), "date_added": f"2026-11-10 10:{number // 60:02}:{number % 60:02}"} for number in range(600, 0, -1)]
+
+    async def get(order_id: OrderId) -> dict[str, Any]:
+        raise NotFound("There is none.")
+
+    async def listing(asked: Mapping[str, str]) -> OrderPage:
+        return OrderPage(orders[: int(asked["limit"])] if "email" in asked else [], 600 if "email" in asked else 0, int(asked["limit"]), 0)
+
+    last = await search_orders("ada@example.com", {}, limit=100, offset=400, get=get, listing=listing)
+
+    assert (len(last.orders), last.total, last.has_more) == (100, None, True)
+    with pytest.raises(ValidationFailed, match="narrow it"):
+        await search_orders("ada@example.com", {}, limit=100, offset=500, get=get, listing=listing)
+
+
 def test_lists_are_united_by_what_they_are_sorted_by() -> None:
     first = [{"id": "1", "order_total": 9}, {"id": "2", "order_total": 5}]
     second = [{"id": "3", "order_total": 7}, {"id": "2", "order_total": 5}, {"id": "4", "order_total": 1}]
