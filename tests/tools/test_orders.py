@@ -255,6 +255,7 @@ async def test_fields_keep_the_nesting(world: World, fields: Any) -> None:
         (["shipping.citty"], "city"),
         (["order_items.0.code"], "every entry"),
         (["order_items.*.code"], ""),
+        (["source_id", "order_history.note"], "not read here"),
         (["order_items.sku"], ""),
         (["nothing.of.the.kind"], ""),
         ([""], ""),
