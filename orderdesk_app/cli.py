@@ -248,8 +248,15 @@ def run_stdio(chosen: argparse.Namespace) -> int:
     settings = load_settings(instead=UNHEARD)
     configure_logging(settings.log_level, sys.stderr)
     upgrade(settings.database_url.get_secret_value())
+    sys.unraisablehook = _complain_unless_hung_up
     asyncio.run(speak(settings))
     return 0
+
+
+def _complain_unless_hung_up(about: "sys.UnraisableHookArgs") -> None:
+    """A client that stopped listening is no fault; from 3.13 on Python complains of what the SDK's writer could not hand over any more."""
+    if not isinstance(about.exc_value, BrokenPipeError):
+        sys.__unraisablehook__(about)
 
 
 async def speak(settings: Settings) -> None:

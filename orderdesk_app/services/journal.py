@@ -126,7 +126,7 @@ class Journal:
             col(Change.closed_at).is_(None),
         )
         async with self._database.read() as session:
-            rows = (await session.exec(question.order_by(col(Change.id)).limit(_MOST_LEFT_OPEN))).all()
+            rows = (await session.exec(question.order_by(col(Change.at), col(Change.id)).limit(_MOST_LEFT_OPEN))).all()
         return [await self._left_open(actor, row) for row in rows]
 
     async def settle(self, actor: Actor, store: StoreRecord, order_id: OrderId, rows: Sequence[LeftOpen], found: Image | None, *, patience: float) -> None:
