@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import json
 import os
+import random
 import shutil
 import signal
 import socket
@@ -38,6 +39,8 @@ FIRST_ORDER = "100000001"
 API_KEY = "sandbox-api-key-of-the-tests"
 MASTER_KEY = "PtYgjmUhBel31iEl2hpChYgCfrL1spNxnyVmihA_2O76UMFxFkM_R5Kjp1vRt-1f"  # chance, made once: words would be refused
 KMS_KEY = "dGhlLWttcy1rZXktb2YtdGhlLXRlc3RzLWlzLW5vLWtleS1hdC1hbGwhIQ=="
+PROMISED = 1.0  # seconds until another process has heard, and until a read is written down
+SLACK = 1.0  # of a busy machine
 MINIMAL_ORDER = {"shipping": {"first_name": "Ada", "last_name": "Okafor"}, "order_items": [{"name": "Mug", "price": 12.5, "quantity": 2}]}
 
 
@@ -214,10 +217,19 @@ async def open_world(settings: Settings, server: SandboxServer | None) -> AsyncI
 # ------------------------------------------------------------------ our server as a process
 
 
+_GIVEN: set[int] = set()
+
+
 def free_port() -> int:
-    with socket.socket() as door:
-        door.bind(("127.0.0.1", 0))
-        return int(door.getsockname()[1])
+    """A port at which nobody listens. Not one of those that the kernel deals out: it would give it to the next connection that starts before our server does."""
+    first_dealt_out = int(Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()[0])
+    while True:
+        port = random.randrange(10_000, max(first_dealt_out, 20_000))
+        with contextlib.suppress(OSError), socket.socket() as door:
+            door.bind(("127.0.0.1", port))
+            if port not in _GIVEN:
+                _GIVEN.add(port)
+                return port
 
 
 @dataclass

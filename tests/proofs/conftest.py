@@ -11,11 +11,22 @@ from orderdesk_app import wiring
 from orderdesk_app.config import Settings
 from orderdesk_app.context import Actor, Via
 from tests.conftest import Postgres
-from tests.worlds import KMS_KEY, AgentClient, SandboxServer, Server, copy_of, eventually, quick_passwords, sandbox_server, serving, settings_for
+from tests.worlds import (
+    KMS_KEY,
+    PROMISED,
+    SLACK,
+    AgentClient,
+    SandboxServer,
+    Server,
+    copy_of,
+    eventually,
+    quick_passwords,
+    sandbox_server,
+    serving,
+    settings_for,
+)
 
 __all__ = ["sandbox_server"]
-PROMISED = 1.0  # seconds until another process has heard
-SLACK = 1.0  # of a busy machine
 
 
 @dataclass

@@ -9,8 +9,8 @@ import pytest
 
 from orderdesk_app import wiring
 from orderdesk_app.context import Actor, Role, Via
-from tests.proofs.conftest import PROMISED, SLACK, Pair
-from tests.worlds import API_KEY, FIRST_ORDER, MASTER_KEY, AgentClient, eventually
+from tests.proofs.conftest import Pair
+from tests.worlds import API_KEY, FIRST_ORDER, MASTER_KEY, PROMISED, SLACK, AgentClient, eventually
 
 TWO_IN_A_ROW = tuple[AgentClient, AgentClient]
 
