@@ -113,7 +113,7 @@ async def test_without_control_the_door_is_a_wall():
 async def test_answers_are_not_held_back(controlled):
     http, url, _ = controlled
 
-    seconds = [(await http.get(f"{url}/test")).elapsed.total_seconds() for _ in range(10)]
+    seconds = [(await http.get(f"{url}/test")).elapsed.total_seconds() for _ in range(100)]
 
     assert min(seconds) < 0.03  # Nagle's wait would add 0.04 to each
 
@@ -127,7 +127,7 @@ async def test_a_dropped_connection_gives_not_a_byte(controlled):
     reader, writer = await asyncio.open_connection(host, int(port))
     writer.write(b"GET /api/v2/test HTTP/1.1\r\nHost: x\r\nORDERDESK-STORE-ID: 10001\r\nORDERDESK-API-KEY: key\r\n\r\n")
     try:
-        received = await asyncio.wait_for(reader.read(), 2)
+        received = await asyncio.wait_for(reader.read(), 20)
     except ConnectionResetError:
         received = b""
     writer.close()

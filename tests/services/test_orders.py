@@ -19,17 +19,32 @@ from orderdesk_app.orderdesk import json_text
 from orderdesk_app.orderdesk.patience import Patience
 from orderdesk_app.services.order_search import OrderQuery
 from tests.services.conftest import A_NEW_ORDER, KEY, SHORT_TIMEOUT, OrderWorld, a_process, connect
+from tests.worlds import PROMISED, SLACK, eventually
 
 ONE = "100000001"
 
 
 async def until(has_come: Callable[[], bool]) -> None:
     """The request log says when."""
-    for _ in range(500):
+    for _ in range(3000):
         if has_come():
             return
         await asyncio.sleep(0.01)
     pytest.fail("it never came")
+
+
+@pytest.fixture
+def let_go(world: OrderWorld, monkeypatch: pytest.MonkeyPatch) -> asyncio.Event:
+    """A slow answer comes when a test lets it: so many seconds would be too few on a busy machine."""
+    faulty, let_go = world.app._faulty, asyncio.Event()
+
+    async def held(*given: Any) -> Any:
+        answer = await faulty(*given)
+        await let_go.wait()
+        return answer
+
+    monkeypatch.setattr(world.app, "_faulty", held)
+    return let_go
 
 
 async def test_an_order_is_read_once_and_then_told_from_the_cache(world: OrderWorld) -> None:
@@ -163,21 +178,20 @@ async def test_another_process_hears_of_a_write_and_forgets(world: OrderWorld, s
 
     await world.update({"email": "new@example.com"})
 
-    for _ in range(50):
-        if (await other.get())["email"] == "new@example.com":
-            break
-        await asyncio.sleep(0.02)
-    else:
-        pytest.fail("a second went by")
+    async def has_heard() -> bool:
+        return bool((await other.get())["email"] == "new@example.com")
+
+    await eventually(has_heard, PROMISED + SLACK)
     await signals.stop()
 
 
-async def test_a_read_that_began_before_a_write_is_not_kept_after_it(world: OrderWorld) -> None:
-    world.fault("slow", method="GET", path="/orders/100000001", seconds=0.2)
+async def test_a_read_that_began_before_a_write_is_not_kept_after_it(world: OrderWorld, let_go: asyncio.Event) -> None:
+    world.fault("slow", method="GET", path="/orders/100000001", seconds=0)
     reading = asyncio.create_task(world.get())
-    await asyncio.sleep(0.05)
+    await until(lambda: bool(world.requests("GET")))
 
     await world.update({"email": "new@example.com"})
+    let_go.set()
     await reading
 
     assert (await world.get())["email"] == "new@example.com"
@@ -314,28 +328,30 @@ async def test_a_write_waits_no_longer_than_its_patience(world: OrderWorld) -> N
     assert world.requests() == []
 
 
-async def test_a_caller_who_leaves_does_not_leave_a_write_half_recorded(world: OrderWorld) -> None:
-    world.fault("slow", method="PUT", seconds=0.2)
+async def test_a_caller_who_leaves_does_not_leave_a_write_half_recorded(world: OrderWorld, let_go: asyncio.Event) -> None:
+    world.fault("slow", method="PUT", seconds=0)
     writing = asyncio.create_task(world.update({"email": "new@example.com"}))
     await until(lambda: bool(world.requests("PUT")))
 
     writing.cancel()
     with pytest.raises(asyncio.CancelledError):
         await writing
+    let_go.set()
     await world.orders.close()
 
     assert (await world.upstream())["email"] == "new@example.com"
     assert [row.state for row in await world.rows()] == ["done"]
 
 
-async def test_a_caller_who_leaves_before_the_write_stops_it(world: OrderWorld) -> None:
-    world.fault("slow", method="GET", seconds=0.2)
+async def test_a_caller_who_leaves_before_the_write_stops_it(world: OrderWorld, let_go: asyncio.Event) -> None:
+    world.fault("slow", method="GET", seconds=0)
     writing = asyncio.create_task(world.update({"email": "new@example.com"}))
     await until(lambda: bool(world.requests()))
 
     writing.cancel()
     with pytest.raises(asyncio.CancelledError):
         await writing
+    let_go.set()
     await world.orders.close()
 
     assert world.requests("PUT") == []
@@ -369,7 +385,7 @@ async def test_a_crash_before_the_write_is_settled_as_not_done(world: OrderWorld
 
 @pytest.mark.parametrize("client_timeout", [SHORT_TIMEOUT])
 async def test_a_write_that_may_still_arrive_stays_open_until_it_is_late(world: OrderWorld) -> None:
-    world.fault("slow", method="PUT", seconds=2, effect="late")
+    world.fault("slow", method="PUT", seconds=3600, effect="late")
     with pytest.raises(OutcomeUnknown):
         await world.update({"email": "new@example.com"})
 
@@ -423,7 +439,7 @@ async def test_a_create_whose_answer_was_lost_is_settled_when_its_order_is_read(
 
 @pytest.mark.parametrize("client_timeout", [SHORT_TIMEOUT])
 async def test_the_advice_after_an_unknown_create_creates_one_order(world: OrderWorld) -> None:
-    world.fault("slow", method="POST", seconds=2, effect="late")
+    world.fault("slow", method="POST", seconds=3600, effect="late")
     with pytest.raises(OutcomeUnknown) as error:
         await world.create(A_NEW_ORDER)
 
@@ -468,11 +484,12 @@ async def test_what_others_change_meanwhile_is_kept_by_the_next_attempt(world: O
     assert row.state == "done"
 
 
-async def test_an_order_that_is_deleted_under_a_write_is_told(world: OrderWorld) -> None:
-    world.fault("slow", method="PUT", seconds=0.2, effect="not_done")
+async def test_an_order_that_is_deleted_under_a_write_is_told(world: OrderWorld, let_go: asyncio.Event) -> None:
+    world.fault("slow", method="PUT", seconds=0, effect="not_done")
     writing = asyncio.create_task(world.update({"email": "new@example.com"}))
     await until(lambda: bool(world.requests("PUT")))
     await world.app.rows.write("4711", [Removal("order", ONE, None, 0)])
+    let_go.set()
 
     with pytest.raises(NotFound) as error:
         await writing
