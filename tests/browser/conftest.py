@@ -31,7 +31,7 @@ from orderdesk_app.services.sessions import COOKIE
 from tests.browser.chromium import ORDER, Chromium, choose
 from tests.browser.recorder import Recorder
 from tests.browser.watch import Watch
-from tests.worlds import API_KEY, FIRST_ORDER, AgentClient, SandboxServer, free_port, quick_passwords, sandbox_server
+from tests.worlds import API_KEY, FIRST_ORDER, AgentClient, SandboxServer, eventually, free_port, quick_passwords, sandbox_server
 
 __all__ = ["sandbox_server"]  # a fixture that this conftest hands on
 HERE = Path(__file__).parent
@@ -92,7 +92,6 @@ class Site:
     settings: Settings = field(repr=False)
     recorder: Recorder
     folder: Path
-    link: str = field(repr=False)  # the printed one, by our address
     accounts: list[Account] = field(default_factory=list, repr=False)
     made: list[str] = field(default_factory=list, repr=False)  # keys that no answer of the server ever showed
     links: list[str] = field(default_factory=list, repr=False)
@@ -110,8 +109,8 @@ class Site:
         return self.settings.mcp_kms_key.get_secret_value()
 
     def printed(self) -> bytes:
-        """What stands on standard output, but for the link, which is meant for the one who started it."""
-        return (self.folder / "stdout").read_bytes().replace(self.link.partition("token=")[2].encode(), b"")
+        """What stands on standard output, but for the links, which are meant for the one who started it."""
+        return b"\n".join(line for line in (self.folder / "stdout").read_bytes().splitlines() if b"/sign-in/link?" not in line)
 
     async def move_in(self, name: str, *, with_store: bool = True) -> Account:
         """A new account, signed in; unless it is a newcomer's, with a sandbox store and a key for its assistant."""
@@ -190,17 +189,21 @@ class Serving:
         self.process.terminate()
         self.process.wait(20)
 
-    async def restart(self) -> None:
-        """Ends it and starts it again; it serves when this returns."""
+    async def restart(self) -> str:
+        """Ends it and starts it again; it serves when this returns. Returns the link that it printed, by our address."""
+        before = len(self.links())
         self.stop()
         self.start()
-        async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{self.port}") as client:
-            for _ in range(600):
-                with contextlib.suppress(httpx.TransportError):
-                    if (await client.get("/health/live")).is_success:
-                        return
-                await asyncio.sleep(0.1)
-        raise AssertionError("the server is not ready")
+
+        async def printed() -> list[str]:
+            return self.links()[before:]
+
+        link = (await eventually(printed, 60))[-1]
+        return f"http://localhost:{self.public_port}/{link.split('/', 3)[3]}"
+
+    def links(self) -> list[str]:
+        """Those that it printed, each once it served."""
+        return [line.strip() for line in (self.folder / "stdout").read_text().splitlines() if "/sign-in/link?" in line]
 
 
 @pytest.fixture(scope="session")
@@ -216,6 +219,7 @@ def serving(frontend: Frontend, sandbox_server: SandboxServer, tmp_path_factory:
         "PUBLIC_URL": f"http://localhost:{public_port}",
         "ORDERDESK_API_URL": sandbox_server.url,
         "CACHE_BACKEND": "sqlite",
+        "CACHE_TTL_ORDERS": "600",  # a slow machine takes longer than 15 s from one read to the next
         "LOG_LEVEL": "DEBUG",
         "RATE_LIMIT_RPM": "100000",
         "WEBUI_RATE_LIMIT_LOGIN": "10000",
@@ -231,19 +235,16 @@ def serving(frontend: Frontend, sandbox_server: SandboxServer, tmp_path_factory:
 async def site(serving: Serving) -> AsyncIterator[Site]:
     recorder = Recorder(serving.public_port)
     await recorder.start(serving.port)
-    link = await asyncio.to_thread(_ready, serving)
-    yield Site(load_settings(serving.environment), recorder, serving.folder, f"http://localhost:{serving.public_port}/{link.split('/', 3)[3]}")
+    await asyncio.to_thread(_ready, serving)
+    yield Site(load_settings(serving.environment), recorder, serving.folder)
     await recorder.stop()
 
 
-def _ready(serving: Serving) -> str:
-    """Waits until it serves; returns the link, which is printed then."""
+def _ready(serving: Serving) -> None:
+    """Waits until it serves; a link is printed then."""
     process, folder = serving.process, serving.folder
     until = time.monotonic() + 60
-    while True:
-        printed = [line.strip() for line in (folder / "stdout").read_text().splitlines() if "/sign-in/link?" in line]
-        if printed:
-            return printed[0]
+    while not serving.links():
         assert process.poll() is None, f"the server ended: {(folder / 'stderr').read_text()[-3000:]}"
         assert time.monotonic() < until, f"the server is not ready: {(folder / 'stderr').read_text()[-3000:]}"
         time.sleep(0.05)

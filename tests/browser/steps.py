@@ -66,7 +66,8 @@ def card(page: Page, name: str) -> Locator:
 async def choose_tool(page: Page, name: str) -> None:
     entry = page.get_by_role("region", name="Tools", exact=True).get_by_role("button").filter(has=page.get_by_text(name, exact=True))
     await entry.click()
-    await expect(entry.or_(page.get_by_role("heading", name="Sign in to Order Desk agents")).first).to_be_visible()
+    drawn = form_of(page).locator(f"input[name=tool][value={name}]")  # until then the form is that of the tool before
+    await expect(drawn.or_(page.get_by_role("heading", name="Sign in to Order Desk agents")).first).to_be_attached()
 
 
 def form_of(page: Page) -> Locator:
