@@ -62,9 +62,9 @@ class Door:
             headers["authorization"] = f"Bearer {key or self.key}"
         return httpx.Client(base_url=self.server.url, headers=headers, timeout=60)
 
-    def raw(self, data: bytes, *, seconds: float = 20) -> bytes:
+    def raw(self, data: bytes, *, seconds: float = 20, quiet: float = 0.7) -> bytes:
         """What comes back over a bare socket until the server closes it, or says nothing more for a while."""
-        return exchange(self.server.port, data, seconds=seconds)
+        return exchange(self.server.port, data, seconds=seconds, quiet=quiet)
 
 
 @contextlib.asynccontextmanager

@@ -13,9 +13,11 @@ import pytest
 
 from orderdesk_app.config import Settings
 from orderdesk_app.context import Actor, RequestContext, Secret, Via, serving
-from orderdesk_app.errors import OrderDeskAgentsError
+from orderdesk_app.errors import NotFound, OrderDeskAgentsError
 from orderdesk_app.observability import LOG_FIELDS, configure_logging, log, metric_families
 from orderdesk_app.server import create_app
+from orderdesk_app.services import audit as audit_service
+from orderdesk_app.services.orders import Orders
 from tests.door import living
 from tests.worlds import FIRST_ORDER, SandboxServer, World, counted, open_world, sandbox_server, settings_for
 
@@ -232,7 +234,7 @@ async def use_a_link(world: World) -> None:
 
 
 async def spend_all(world: World) -> None:
-    world.house.limits.tools._burst = 1
+    world.house.limits.tools._burst, world.house.limits.tools._rate = 1, 1 / 60  # nothing comes back between the two
     world.house.limits.tools._buckets.clear()
     await call(world)
     await call(world)
@@ -317,12 +319,19 @@ def test_the_version_stands_in_the_metrics() -> None:
     assert counted("build_info") == 1
 
 
-async def test_calls_in_progress_are_counted_while_they_run(world: World) -> None:
-    world.extra["sandbox"].switch(delay=0.3)
+async def test_calls_in_progress_are_counted_while_they_run(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    begun, go_on = asyncio.Event(), asyncio.Event()
 
+    async def waits(*_: Any, **__: Any) -> Any:
+        begun.set()
+        await go_on.wait()
+        raise NotFound("There is no such order.")
+
+    monkeypatch.setattr(Orders, "get", waits)
     running = asyncio.create_task(call(world, "orders_get", order_id=FIRST_ORDER))
-    await asyncio.sleep(0.1)
+    await asyncio.wait_for(begun.wait(), 30)
     meanwhile = counted("tool_calls_running")
+    go_on.set()
     await running
 
     assert (meanwhile, counted("tool_calls_running")) == (1, 0)
@@ -330,18 +339,21 @@ async def test_calls_in_progress_are_counted_while_they_run(world: World) -> Non
 
 async def test_rows_that_wait_are_counted(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     seen: list[float] = []
-    commit = world.house.audit._commit
+    audit, commit = world.house.audit, world.house.audit._commit
 
     async def look(*given: Any) -> None:
         seen.append(counted("audit_waiting"))
         await commit(*given)
 
-    monkeypatch.setattr(world.house.audit, "_commit", look)
+    await audit.stop()
+    monkeypatch.setattr(audit_service, "_FLUSH_SECONDS", 3600)  # both calls come before the flush, however slow the machine is
+    await audit.start()
+    monkeypatch.setattr(audit, "_commit", look)
     await call(world)
     await call(world)
-    await asyncio.sleep(0.6)
+    await audit.stop()
 
-    assert max(seen) == 2
+    assert seen == [2]
     assert counted("audit_waiting") == 0
 
 

@@ -145,16 +145,21 @@ class WebServer:
     port: int
     log: Path
 
-    def say(self, *frames: str) -> None:
-        """A stranger's websocket that says these frames and leaves."""
+    def lines(self) -> list[str]:
+        """What the log holds, but for a line that is still being written."""
+        return self.log.read_text().split("\n")[:-1]
+
+    def say(self, *frames: str, lines: int = 1) -> None:
+        """A stranger's websocket that says these frames, and leaves when so many lines have been written about them."""
+        before = len(self.lines())
         with contextlib.closing(Client(f"ws://localhost:{self.port}/_event/?EIO=4&transport=websocket&token={uuid4()}")) as socket:
             socket.receive(10)
             socket.send("40/_event,")
             socket.receive(10)
             for frame in frames:
-                socket.send(frame)
-            with contextlib.suppress(ConnectionClosed):
-                socket.receive(0.5)
+                with contextlib.suppress(ConnectionClosed):
+                    socket.send(frame)
+            _until(lambda: len(self.lines()) >= before + lines)
 
 
 @pytest.fixture(scope="module")
@@ -179,11 +184,11 @@ def test_strangers_write_nothing_of_theirs_into_the_log(web_server: WebServer) -
     forged = json.dumps({"event": "FORGED sign-in of admin", "level": "info"})
     for data in ({"foo": "Jane Doe 5 High Street"}, "Jane Doe 5 High Street", f"z\n{forged}\n", None, {"name": {"a": "Jane Doe"}, "payload": {}}):
         web_server.say("42/_event," + json.dumps(["event", data]))
-    web_server.say('42/_event,["event"', '42/_event,["nosuch","Jane Doe"]', "4zzz")
+    web_server.say('42/_event,["event"', '42/_event,["nosuch","Jane Doe"]', "4zzz", lines=2)
     httpx.get(f"http://localhost:{web_server.port}/_event/?EIO=4&transport=polling")
 
-    text = web_server.log.read_text()
-    assert all(json.loads(line)["logger"] for line in text.splitlines())
+    text = "\n".join(web_server.lines())
+    assert all(json.loads(line)["logger"] for line in web_server.lines())
     assert "the web framework wrote a line" in text
     assert "Jane" not in text
     assert "FORGED" not in text
@@ -243,14 +248,15 @@ def test_a_read_ends_when_its_stream_is_closed_and_leaves_its_row(slow: tuple[Do
     headers, body = modern("tools/call", {"name": "orders_get", "arguments": read}, progressToken="p")
     if revision == "2025-11-25":
         headers, body = {"mcp-protocol-version": revision}, call("orders_get", read, progressToken="p")
-    sandbox.fault("slow", method="GET", seconds=4.0)
+    sandbox.fault("slow", method="GET", seconds=20.0)
 
     connection = _sent(door, body, **headers)
     _until(lambda: sandbox.requests(method="GET", path="/orders/*"))
     assert b"started" in connection.recv(65536)
     connection.close()
 
-    _until(lambda: _audited(door, "orders_get") == ["CANCELLED"], seconds=3.5)
+    _until(lambda: _audited(door, "orders_get") == ["CANCELLED"])
+    sandbox.process.kill()  # it would go on with its answer, and a test's end would wait for it
 
 
 def test_a_call_that_the_key_does_not_allow_leaves_its_row(slow: tuple[Door, SandboxServer]) -> None:

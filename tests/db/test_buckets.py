@@ -146,14 +146,15 @@ asyncio.run(main())
 
 
 async def test_real_clocks_fill_the_bucket(database):
-    buckets = Buckets(database, capacity=2, per_second=20)
+    buckets = Buckets(database, capacity=2, per_second=2)
     for _ in range(2):
         assert await buckets.take(KEY) == 0.0
-    wait = await buckets.take(KEY)
+    while (wait := await buckets.take(KEY)) == 0.0:
+        pass  # on a slow machine another token has come meanwhile
 
     await asyncio.sleep(wait + 0.02)
 
-    assert 0 < wait <= 0.05
+    assert 0 < wait <= 0.5
     assert await buckets.take(KEY) == 0.0
 
 

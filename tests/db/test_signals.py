@@ -10,6 +10,7 @@ import structlog
 from orderdesk_app.db.engine import Database
 from orderdesk_app.db.signals import EVERYTHING, Signals
 from orderdesk_app.db.tenants import Tenant
+from tests.worlds import PROMISED, SLACK
 
 
 class Ears:
@@ -21,7 +22,7 @@ class Ears:
         self.heard.append(topic)
         self._news.set()
 
-    async def next(self, topic: str, seconds: float = 1.0, *, times: int = 1) -> None:
+    async def next(self, topic: str, seconds: float = PROMISED + SLACK, *, times: int = 1) -> None:
         """Waits until the topic was heard so often; TimeoutError after so many seconds."""
         async with asyncio.timeout(seconds):
             while self.heard.count(topic) < times:
@@ -50,10 +51,17 @@ async def elsewhere(database_url: str, there: Ears) -> AsyncIterator[Signals]:
     database = Database(database_url)
     signals = Signals(database)
     signals.subscribe(there)
-    await signals.start()
+    await listening(signals)
     yield signals
     await signals.stop()
     await database.close()
+
+
+async def listening(signals: Signals) -> None:
+    """`start` itself waits for a second only."""
+    await signals.start()
+    async with asyncio.timeout(30):
+        await signals._ready.wait()
 
 
 async def test_ones_own_process_hears_before_the_write_ends(database, signals, here):
@@ -68,7 +76,7 @@ async def test_ones_own_process_hears_before_the_write_ends(database, signals, h
 
 async def test_others_hear_within_a_second_and_each_thing_once(database, signals, here, there, elsewhere):
     signals.subscribe(here)
-    await signals.start()
+    await listening(signals)
 
     await tell(database, signals, "tenant:1")
     await tell(database, signals, "store:https://app.example|77")
@@ -121,9 +129,7 @@ async def test_after_a_lost_connection_everything_may_have_changed(postgres_url)
     database, ears = Database(postgres_url), Ears()
     signals = Signals(database)
     signals.subscribe(ears)
-    await signals.start()
-    async with asyncio.timeout(30):
-        await signals._ready.wait()  # start() itself waits for a second only
+    await listening(signals)
     async with await psycopg.AsyncConnection.connect(database.conninfo, autocommit=True) as connection:
         await connection.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()")
 

@@ -98,13 +98,14 @@ async def test_progress_is_told_over_stdio(door: Door) -> None:
 
 def test_what_was_asked_before_the_end_is_answered_and_written_down(door: Door) -> None:
     asked = [call("stores_list", message_id=number) for number in range(5)]
+    hello = {**HELLO, "params": {**HELLO["params"], "clientInfo": {"name": "asked before the end", "version": "7"}}}  # type: ignore[dict-item]
 
-    code, answers, errors = _pipe(_environment(door, door.key), HELLO, {"jsonrpc": "2.0", "method": "notifications/initialized"}, *asked)
+    code, answers, errors = _pipe(_environment(door, door.key), hello, {"jsonrpc": "2.0", "method": "notifications/initialized"}, *asked)
 
     assert code == 0, errors
     assert {answer["id"] for answer in answers} == {"hello", 0, 1, 2, 3, 4}
     assert all("result" in answer for answer in answers)
-    rows = asyncio.run(_rows(door, "pipes"))
+    rows = asyncio.run(_rows(door, "asked before the end"))
     assert len(rows) == 5
     assert len({row.request_id for row in rows}) == 5
     assert {(row.via, row.client_version, row.outcome) for row in rows} == {("stdio", "7", "ok")}

@@ -150,4 +150,4 @@ async def eventually_has_store(agent: AgentClient) -> None:
     async def has() -> bool:
         return bool((await agent.get("stores_list"))["count"])
 
-    await eventually(has, PROMISED + SLACK)
+    await eventually(has, 30)

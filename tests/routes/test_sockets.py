@@ -10,6 +10,7 @@ from starlette.types import Message, Receive, Scope, Send
 
 from orderdesk_app.routes.front import ADDRESS
 from orderdesk_app.routes.sockets import LONGEST, MOST_OPEN, MOST_OPEN_OF_ONE, NEW_A_MINUTE_OF_ONE, Sockets
+from tests.worlds import eventually
 
 COOKIE = b"signed-in"
 
@@ -128,6 +129,9 @@ async def test_all_strangers_together_hold_so_many(sockets: Sockets) -> None:
 async def test_a_stranger_who_leaves_is_told_of_a_moment_later(sockets: Sockets, closed: list[int]) -> None:
     _, say = await opened(sockets)
     say("")
-    await asyncio.sleep(1.2)
 
+    async def is_told() -> bool:
+        return bool(closed)
+
+    await eventually(is_told, 10)
     assert closed == [1]
