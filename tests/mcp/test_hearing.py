@@ -96,7 +96,7 @@ async def _outcomes(tool: str | None = None) -> list[tuple[str | None, str]]:
     house = wiring.current()
     await house.audit.flush()
     async with house.database.read() as session:
-        rows = (await session.exec(select(AuditEntry).where(AuditEntry.action == "tool").order_by(AuditEntry.id))).all()  # type: ignore[arg-type]
+        rows = (await session.exec(select(AuditEntry).where(AuditEntry.action == "tool").order_by(AuditEntry.at))).all()  # type: ignore[arg-type]
     return [(row.tool, row.outcome) for row in rows if tool in (None, row.tool)]
 
 

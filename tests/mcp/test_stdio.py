@@ -260,7 +260,7 @@ async def _sign_ins(door: Door) -> list[AuditEntry]:
     try:
         async with database.read() as session:
             mine = (col(AuditEntry.action) == "sign_in.key", col(AuditEntry.via) == "stdio")
-            return list((await session.exec(select(AuditEntry).where(*mine).order_by(col(AuditEntry.id)))).all())
+            return list((await session.exec(select(AuditEntry).where(*mine).order_by(col(AuditEntry.at)))).all())
     finally:
         await database.close()
 

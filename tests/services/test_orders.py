@@ -17,6 +17,7 @@ from orderdesk_app.demo.rows import Change as Removal
 from orderdesk_app.errors import Conflict, NotFound, OrderDeskAgentsError, OutcomeUnknown, PermissionDenied, RateLimited, UpstreamFailed, ValidationFailed
 from orderdesk_app.orderdesk import json_text
 from orderdesk_app.orderdesk.patience import Patience
+from orderdesk_app.services import journal as journal_service
 from orderdesk_app.services.order_search import OrderQuery
 from tests.services.conftest import A_NEW_ORDER, KEY, SHORT_TIMEOUT, OrderWorld, a_process, connect
 from tests.worlds import PROMISED, SLACK, eventually
@@ -384,10 +385,12 @@ async def test_a_crash_before_the_write_is_settled_as_not_done(world: OrderWorld
 
 
 @pytest.mark.parametrize("client_timeout", [SHORT_TIMEOUT])
-async def test_a_write_that_may_still_arrive_stays_open_until_it_is_late(world: OrderWorld) -> None:
+async def test_a_write_that_may_still_arrive_stays_open_until_it_is_late(world: OrderWorld, monkeypatch: pytest.MonkeyPatch) -> None:
     world.fault("slow", method="PUT", seconds=3600, effect="late")
     with pytest.raises(OutcomeUnknown):
         await world.update({"email": "new@example.com"})
+    [opened] = [row.at for row in await world.rows()]
+    monkeypatch.setattr(journal_service, "now", lambda: opened + timedelta(seconds=SHORT_TIMEOUT))  # however long it took until here
 
     await world.get()
     early = [row.closed_at for row in await world.rows()]

@@ -50,7 +50,7 @@ async def test_every_sign_in_leaves_its_row_before_the_answer(small: World) -> N
 
     owner = (await small.owner.principal()).actor
     async with small.house.database.read() as session:
-        rows = (await session.exec(select(AuditEntry).where(col(AuditEntry.action) == "sign_in.key").order_by(col(AuditEntry.id)))).all()
+        rows = (await session.exec(select(AuditEntry).where(col(AuditEntry.action) == "sign_in.key").order_by(col(AuditEntry.at)))).all()
     assert [(row.tenant_id, row.credential_id, row.via, row.outcome) for row in rows] == [
         (owner.tenant_id, owner.credential_id, "stdio", "ok"),
         (owner.tenant_id, owner.credential_id, "mcp", "ok"),
