@@ -34,7 +34,7 @@ def test_a_new_key_is_shown_once_and_works(ada: Visitor) -> None:
 
 
 def test_keys_are_sorted_with_those_never_used_last_and_anything_else_asked_is_the_usual_order(ada: Visitor) -> None:
-    secrets = [ada.web.do(ada.web.house.keys.create, ada.actor, name)[1] for name in ("Bee", "ant", "Cat")]
+    secrets = [ada.web.do(ada.web.house.keys.create, ada.actor, name)[1] for name in ("Bee at home", "ant at home", "Cat")]
     for secret in secrets[:2]:
         ada.web.do(ada.web.house.access.by_token, secret.reveal())
 
@@ -43,16 +43,16 @@ def test_keys_are_sorted_with_those_never_used_last_and_anything_else_asked_is_t
         return [key["name"] for key in tab.vars["settings_state.keys"]]
 
     with ada.tab() as tab:
-        assert asked("load") == ["Cat", "ant", "Bee"]
-        assert asked("sort", column="name") == ["ant", "Bee", "Cat"]
-        assert asked("sort", column="name") == ["Cat", "Bee", "ant"]
-        assert asked("sort", column="used") == ["ant", "Bee", "Cat"]
-        assert asked("sort", column="used") == ["Bee", "ant", "Cat"]
-        assert asked("sort", column="digest") == ["Cat", "ant", "Bee"]
-        assert asked("find", text="a") == ["Cat", "ant"]
+        assert asked("load") == ["Cat", "ant at home", "Bee at home"]
+        assert asked("sort", column="name") == ["ant at home", "Bee at home", "Cat"]
+        assert asked("sort", column="name") == ["Cat", "Bee at home", "ant at home"]
+        assert asked("sort", column="used") == ["ant at home", "Bee at home", "Cat"]
+        assert asked("sort", column="used") == ["Bee at home", "ant at home", "Cat"]
+        assert asked("sort", column="digest") == ["Cat", "ant at home", "Bee at home"]
+        assert asked("find", text="AT HOME") == ["ant at home", "Bee at home"]  # longer than what is shown of a key, which is found by that too
         assert tab.vars["settings_state.total"] == 3
         tab.send(handler_named("settings_state.load"), path="/settings", query={"sort": "name", "q": ""})
-        assert [key["name"] for key in tab.vars["settings_state.keys"]] == ["ant", "Bee", "Cat"]
+        assert [key["name"] for key in tab.vars["settings_state.keys"]] == ["ant at home", "Bee at home", "Cat"]
 
 
 def test_beside_it_stands_the_configuration_for_claude_desktop(ada: Visitor) -> None:
