@@ -117,8 +117,8 @@ class Frontend:
         self.stamp.unlink(missing_ok=True)  # an interrupted build is no build
         before = self.fingerprint(with_locks=False)
         locks = {name: (self.root / name).read_bytes() for name in LOCKS if (self.root / name).is_file()}
-        command = [sys.executable, "-m", "reflex", "export", "--frontend-only", "--no-zip"]
-        # Standard output is for the sign-in link.
+        command = [sys.executable, "-m", "reflex", "export", "--frontend-only", "--no-zip", "--loglevel", "warning"]
+        # Standard output is for the sign-in link, and nobody should do what Reflex advises after its first build (`reflex run`).
         done = subprocess.run(command, cwd=self.root, env=self._build_environment(), stdout=sys.stderr, check=False)  # noqa: S603  our own command
         self._restore(locks)
         if done.returncode != 0 or not self.is_built():
