@@ -90,7 +90,7 @@ class SettingsState(Person):
     def _arrange(self, column: object, *, is_descending: bool, search: object) -> None:
         known = str(column) in _COLUMNS
         self.sorted_by, self.is_descending = (str(column), is_descending) if known else ("made", True)
-        self.search = str(search)[:80]
+        self.search = str(search)[:80].encode(errors="replace").decode()  # half a character has no address
         asked = {"sort": ("-" if self.is_descending else "") + self.sorted_by, **({"q": self.search} if self.search else {})}
         self.view = f"?{urlencode(asked)}"
 

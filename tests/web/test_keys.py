@@ -51,6 +51,9 @@ def test_keys_are_sorted_with_those_never_used_last_and_anything_else_asked_is_t
         assert asked("sort", column="digest") == ["Cat", "ant at home", "Bee at home"]
         assert asked("find", text="AT HOME") == ["ant at home", "Bee at home"]  # longer than what is shown of a key, which is found by that too
         assert tab.vars["settings_state.total"] == 3
+        assert asked("find", text="\ud800") == []
+        assert asked("find", text=["Cat"]) == []
+        assert tab.vars["person.notices"] == []
         tab.send(handler_named("settings_state.load"), path="/settings", query={"sort": "name", "q": ""})
         assert [key["name"] for key in tab.vars["settings_state.keys"]] == ["ant at home", "Bee at home", "Cat"]
 
