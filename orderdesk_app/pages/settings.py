@@ -27,6 +27,7 @@ from orderdesk_app.services.snippets import PLACEHOLDER
 from orderdesk_app.states.settings import SettingsState
 
 S: Any = SettingsState  # on its class, a state's attributes are variables of the browser
+_LONG = 8  # keys that one looks through without help
 
 
 def settings() -> rx.Component:
@@ -85,7 +86,7 @@ def _keys() -> rx.Component:
         ),
     )
     return rx.el.section(
-        rx.el.header(rx.el.h2("Access keys"), rx.cond(S.is_long, search), class_name="row apart"),
+        rx.el.header(rx.el.h2("Access keys"), rx.cond((S.total > _LONG) | (S.search != ""), search), class_name="row apart"),
         rx.cond(
             S.loaded,
             rx.cond(S.total > 0, listed, nothing),

@@ -1,7 +1,7 @@
 """Which orders a list shows: our filters as Order Desk's parameters, `status` as the folder of that name, and `search`, which is ours alone."""
 
 import asyncio
-from collections import deque
+import heapq
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
@@ -138,11 +138,8 @@ async def search_orders(
 def united(lists: Sequence[Sequence[dict[str, Any]]], order_by: str, *, is_rising: bool) -> list[dict[str, Any]]:
     """Every order of the lists once. Within each list Order Desk's own order stays: it alone knows how it sorts words, and orders of one second,
     and the pages of a search fit together only where the longer lists of a later page begin as the shorter ones did."""
-    left = [deque(rows) for rows in lists]
     found: dict[str, dict[str, Any]] = {}
-    while heads := [rows for rows in left if rows]:
-        nearest = (min if is_rising else max)(heads, key=lambda rows: _sort_key(rows[0], order_by))
-        order = nearest.popleft()
+    for order in heapq.merge(*lists, key=lambda order: _sort_key(order, order_by), reverse=not is_rising):
         found.setdefault(str(order.get("id")), order)
     return list(found.values())
 

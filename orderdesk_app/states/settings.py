@@ -21,7 +21,6 @@ _COLUMNS: Final[dict[str, Callable[[KeyView], Any]]] = {
     "made": lambda key: key.created_at,
     "used": lambda key: key.last_used_at,
 }
-_LONG = 8  # keys that one looks through without help
 
 
 class KeyRow(TypedDict):
@@ -47,7 +46,6 @@ class SettingsState(Person):
     loaded: bool = False
     keys: list[KeyRow] = []  # those that were looked for
     total: int = 0
-    is_long: bool = False
     search: str = ""
     sorted_by: str = "made"
     is_descending: bool = True
@@ -104,7 +102,7 @@ class SettingsState(Person):
         keys = await wiring.current().keys.list(self._who())
         self.master_hint = next((key.hint for key in keys if key.kind == MASTER), "")
         keys = [key for key in keys if key.kind != MASTER]
-        self.total, self.is_long = len(keys), len(keys) > _LONG or bool(self.search)
+        self.total = len(keys)
         wanted = self.search.strip().casefold()
         found = [key for key in keys if wanted in key.name.casefold() or wanted in key.hint.casefold()]
         self.keys = [_row(key, now()) for key in _in_order(found, self.sorted_by, is_descending=self.is_descending)]

@@ -124,7 +124,9 @@ def check_fields(fields: Iterable[str] | None, read: Sequence[Mapping[str, Any]]
     for path in fields or ():
         first, _, rest = path.partition(".")
         if first == "order_history":  # Order Desk tells it only to who asks for it, which makes its answers slow
-            raise ValidationFailed("fields: the history of an order is not read here. Its notes are order_notes; look the history up in Order Desk.", field="fields")
+            raise ValidationFailed(
+                "fields: the history of an order is not read here. Its notes are order_notes; look the history up in Order Desk.", field="fields"
+            )
         if first not in FREE_MAPS and (counted := next((part for part in rest.split(".") if part.isdigit()), None)):
             raise ValidationFailed(f"fields: entries of lists are not counted. Leave {counted!r} out of {path!r}: it then means every entry.", field="fields")
         second = rest.partition(".")[0]
