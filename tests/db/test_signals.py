@@ -10,7 +10,7 @@ import structlog
 from orderdesk_app.db.engine import Database
 from orderdesk_app.db.signals import EVERYTHING, Signals
 from orderdesk_app.db.tenants import Tenant
-from tests.worlds import PROMISED, SLACK
+from tests.worlds import PROMISED
 
 
 class Ears:
@@ -22,7 +22,7 @@ class Ears:
         self.heard.append(topic)
         self._news.set()
 
-    async def next(self, topic: str, seconds: float = PROMISED + SLACK, *, times: int = 1) -> None:
+    async def next(self, topic: str, seconds: float = PROMISED, *, times: int = 1) -> None:
         """Waits until the topic was heard so often; TimeoutError after so many seconds."""
         async with asyncio.timeout(seconds):
             while self.heard.count(topic) < times:

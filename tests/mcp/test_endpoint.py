@@ -17,7 +17,7 @@ from orderdesk_app.db.audit import AuditEntry
 from orderdesk_app.orderdesk.patience import Patience
 from tests.conftest import Postgres
 from tests.door import MODERN, Door, Inside, call, modern
-from tests.worlds import FIRST_ORDER, MASTER_KEY, PROMISED, SLACK, eventually
+from tests.worlds import FIRST_ORDER, MASTER_KEY, PROMISED, eventually
 
 LIST = {"jsonrpc": "2.0", "id": 1, "method": "tools/list"}
 METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE", "HEAD")
@@ -411,7 +411,7 @@ async def test_a_revoked_key_is_refused_by_every_process_within_a_second(door: D
             async def is_refused() -> bool:
                 return http.post("/mcp", json=LIST).status_code == 401
 
-            await eventually(is_refused, PROMISED + SLACK)
+            await eventually(is_refused, PROMISED)
 
 
 async def test_without_a_database_callers_are_told_to_come_back(inside: Inside) -> None:

@@ -12,7 +12,7 @@ from sqlmodel import col, select
 from orderdesk_app.db.audit import AuditEntry
 from orderdesk_app.db.changes import Change
 from orderdesk_app.db.engine import Database
-from tests.worlds import API_KEY, FIRST_ORDER, PROMISED, SLACK, AgentClient, SandboxServer, Server, copy_of, eventually, serving
+from tests.worlds import API_KEY, FIRST_ORDER, PROMISED, AgentClient, SandboxServer, Server, copy_of, eventually, serving
 
 
 @pytest.fixture
@@ -110,5 +110,5 @@ async def test_a_killed_server_loses_no_row_of_a_write_and_at_most_a_second_of_r
         rows = list((await session.exec(select(AuditEntry.tool).where(col(AuditEntry.action) == "tool"))).all())
     kept_reads, kept_writes = rows.count("stores_list"), rows.count("stores_use_store")
     assert kept_writes == sum(tool == "stores_use_store" for _, tool in answered)
-    assert kept_reads >= sum(tool == "stores_list" and at < killed - PROMISED - SLACK for at, tool in answered)
+    assert kept_reads >= sum(tool == "stores_list" and at < killed - PROMISED for at, tool in answered)
     await agent.http.aclose()

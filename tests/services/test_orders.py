@@ -20,7 +20,7 @@ from orderdesk_app.orderdesk.patience import Patience
 from orderdesk_app.services import journal as journal_service
 from orderdesk_app.services.order_search import OrderQuery
 from tests.services.conftest import A_NEW_ORDER, KEY, SHORT_TIMEOUT, OrderWorld, a_process, connect
-from tests.worlds import PROMISED, SLACK, eventually
+from tests.worlds import PROMISED, eventually
 
 ONE = "100000001"
 
@@ -182,7 +182,7 @@ async def test_another_process_hears_of_a_write_and_forgets(world: OrderWorld, s
     async def has_heard() -> bool:
         return bool((await other.get())["email"] == "new@example.com")
 
-    await eventually(has_heard, PROMISED + SLACK)
+    await eventually(has_heard, PROMISED)
     await signals.stop()
 
 
