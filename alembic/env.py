@@ -1,4 +1,6 @@
-"""How Alembic reaches the database: over the connection that db/migrate.py holds, else over one of its own for people at work on the schema."""
+"""How Alembic reaches the database: over the connection that db/migrate.py holds, else over one of
+its own for people at work on the schema.
+"""
 
 from alembic import context
 from orderdesk_app.config import load_settings
@@ -7,7 +9,9 @@ from orderdesk_app.db.schema import METADATA
 
 
 def run(connection):
-    context.configure(connection=connection, target_metadata=METADATA, render_as_batch=True, compare_type=True)
+    context.configure(
+        connection=connection, target_metadata=METADATA, render_as_batch=True, compare_type=True
+    )
     with context.begin_transaction():
         context.run_migrations()
 

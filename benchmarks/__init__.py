@@ -1,1 +1,4 @@
-"""The figures that we promise, measured on this machine: `make bench`. README.md says what each one means."""
+"""The figures that we promise, measured on this machine: `make bench`.
+
+README.md says what each one means.
+"""

@@ -1,4 +1,7 @@
-"""Measures everything and prints one table: `python -m benchmarks [PART …] [--without-webui]`. Exit code 1 when a target is missed."""
+"""Measures everything and prints one table: `python -m benchmarks [PART …] [--without-webui]`.
+
+Exit code 1 when a target is missed.
+"""
 
 import argparse
 import sys
@@ -8,12 +11,22 @@ from pathlib import Path
 from benchmarks import added_time, rates, start, together
 from benchmarks.figures import Figure, table
 
-PARTS = {"start": start.measure, "rates": rates.measure, "added_time": added_time.measure, "together": together.measure}
+PARTS = {
+    "start": start.measure,
+    "rates": rates.measure,
+    "added_time": added_time.measure,
+    "together": together.measure,
+}
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
-    parser.add_argument("parts", nargs="*", metavar="PART", help=f"which figures: {', '.join(PARTS)}; all when left out")
+    parser.add_argument(
+        "parts",
+        nargs="*",
+        metavar="PART",
+        help=f"which figures: {', '.join(PARTS)}; all when left out",
+    )
     parser.add_argument("--without-webui", action="store_true", help="serve /mcp alone")
     chosen = parser.parse_args()
     figures: list[Figure] = []

@@ -1,4 +1,6 @@
-"""How much time we add to a read that the cache cannot answer, beside a bare call of the same upstream in the same run."""
+"""How much time we add to a read that the cache cannot answer, beside a bare call of the same
+upstream in the same run.
+"""
 
 import asyncio
 import json
@@ -19,10 +21,20 @@ def measure(folder: Path, *, has_webui: bool) -> list[Figure]:
     core, other_core = cores()
     port, upstream_port = free_port(), free_port()
     log = folder / "servers.log"
-    given = world.environment(folder, port=port, upstream_port=upstream_port, database_url=None, has_webui=has_webui)
-    with serving("upstream", granian("benchmarks.upstream:create_app", upstream_port), upstream_port, core=other_core, log=log) as upstream:
+    given = world.environment(
+        folder, port=port, upstream_port=upstream_port, database_url=None, has_webui=has_webui
+    )
+    with serving(
+        "upstream",
+        granian("benchmarks.upstream:create_app", upstream_port),
+        upstream_port,
+        core=other_core,
+        log=log,
+    ) as upstream:
         made = asyncio.run(world.build(given, stores=STORES))
-        with serving("orderdesk", orderdesk_serve(), port, core=core, log=log, environment=made.environment) as ours:
+        with serving(
+            "orderdesk", orderdesk_serve(), port, core=core, log=log, environment=made.environment
+        ) as ours:
             return asyncio.run(_read_all(ours, upstream, made))
 
 
@@ -43,14 +55,22 @@ async def _read_all(ours: Server, upstream: Server, made: World) -> list[Figure]
     past_us.close()
     bare, mine = percentile(bare_ms, 50), percentile(our_ms, 50)
     return [
-        at_most("time added to an uncached orders_get, p50", mine - bare, AT_MOST_MS, "ms", digits=2),
-        told("  bare call of the upstream", f"p50 {bare:.2f} ms, p99 {percentile(bare_ms, 99):.2f} ms"),
+        at_most(
+            "time added to an uncached orders_get, p50", mine - bare, AT_MOST_MS, "ms", digits=2
+        ),
+        told(
+            "  bare call of the upstream",
+            f"p50 {bare:.2f} ms, p99 {percentile(bare_ms, 99):.2f} ms",
+        ),
         told("  orders_get over /mcp", f"p50 {mine:.2f} ms, p99 {percentile(our_ms, 99):.2f} ms"),
     ]
 
 
 def _call(made: World, number: int) -> Call:
-    arguments = {"order_id": str(FIRST_ORDER + number), "store_identifier": made.store_ids[number % STORES]}
+    arguments = {
+        "order_id": str(FIRST_ORDER + number),
+        "store_identifier": made.store_ids[number % STORES],
+    }
     return call("orders_get", arguments, token=made.token)
 
 

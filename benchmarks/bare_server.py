@@ -1,4 +1,6 @@
-"""What ours is compared with: the MCP SDK with one trivial tool and a bearer check, and a route that only answers JSON."""
+"""What ours is compared with: the MCP SDK with one trivial tool and a bearer check, and a route
+that only answers JSON.
+"""
 
 import hmac
 from collections.abc import AsyncIterator
@@ -15,16 +17,31 @@ from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 TOKEN = "the-key-of-the-bare-server"
-SCHEMA: dict[str, Any] = {"type": "object", "properties": {"text": {"type": "string"}}, "required": ["text"]}
+SCHEMA: dict[str, Any] = {
+    "type": "object",
+    "properties": {"text": {"type": "string"}},
+    "required": ["text"],
+}
 
 
 async def list_tools(ctx: Any, params: Any) -> types.ListToolsResult:
-    return types.ListToolsResult(tools=[types.Tool(name="echo", description="Returns the text.", input_schema=SCHEMA, output_schema=SCHEMA)])
+    return types.ListToolsResult(
+        tools=[
+            types.Tool(
+                name="echo",
+                description="Returns the text.",
+                input_schema=SCHEMA,
+                output_schema=SCHEMA,
+            )
+        ]
+    )
 
 
 async def call_tool(ctx: Any, params: types.CallToolRequestParams) -> types.CallToolResult:
     text = str((params.arguments or {}).get("text", ""))
-    return types.CallToolResult(content=[types.TextContent(type="text", text=text)], structured_content={"text": text})
+    return types.CallToolResult(
+        content=[types.TextContent(type="text", text=text)], structured_content={"text": text}
+    )
 
 
 class BearerCheck:
@@ -36,13 +53,21 @@ class BearerCheck:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         given = next((value for name, value in scope["headers"] if name == b"authorization"), b"")
         if not hmac.compare_digest(given, f"Bearer {TOKEN}".encode()):
-            return await PlainTextResponse("no", 401, {"WWW-Authenticate": "Bearer"})(scope, receive, send)
+            return await PlainTextResponse("no", 401, {"WWW-Authenticate": "Bearer"})(
+                scope, receive, send
+            )
         await self._manager.handle_request(scope, receive, send)
 
 
 def create_app() -> ASGIApp:
-    # With get_tool_input_schema the SDK does not list the tools in each call: the faster of the two ways to write a bare server.
-    server: Server[Any] = Server("bare", on_list_tools=list_tools, on_call_tool=call_tool, get_tool_input_schema=lambda name: SCHEMA)
+    # With get_tool_input_schema the SDK does not list the tools in each call: the faster of the two
+    # ways to write a bare server.
+    server: Server[Any] = Server(
+        "bare",
+        on_list_tools=list_tools,
+        on_call_tool=call_tool,
+        get_tool_input_schema=lambda name: SCHEMA,
+    )
     manager = StreamableHTTPSessionManager(server, json_response=True, stateless=True)
 
     @asynccontextmanager

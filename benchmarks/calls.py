@@ -1,4 +1,6 @@
-"""One MCP call as bytes, in both kinds of revision, and a client that adds as little of its own as it can."""
+"""One MCP call as bytes, in both kinds of revision, and a client that adds as little of its own as
+it can.
+"""
 
 import asyncio
 import json
@@ -34,7 +36,10 @@ def call(tool: str, arguments: Mapping[str, Any], *, token: str, revision: str =
             "io.modelcontextprotocol/clientInfo": {"name": "benchmark", "version": "1"},
             "io.modelcontextprotocol/clientCapabilities": {},
         }
-    return Call(headers, json.dumps({"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": params}).encode())
+    return Call(
+        headers,
+        json.dumps({"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": params}).encode(),
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +50,9 @@ class Answer:
 
     @property
     def is_ok(self) -> bool:
-        return self.status == 200 and "result" in self.told and not self.told["result"].get("isError")
+        return (
+            self.status == 200 and "result" in self.told and not self.told["result"].get("isError")
+        )
 
     @property
     def told(self) -> dict[str, Any]:
@@ -56,7 +63,9 @@ class Answer:
 class Connection:
     """One kept-alive HTTP connection; one request at a time."""
 
-    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, port: int) -> None:
+    def __init__(
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, port: int
+    ) -> None:
         self._reader, self._writer, self._port = reader, writer, port
 
     @classmethod
@@ -64,11 +73,20 @@ class Connection:
         return cls(*await asyncio.open_connection("127.0.0.1", port), port)
 
     async def post(self, call: Call) -> Answer:
-        lines = [f"POST /mcp HTTP/1.1\r\nHost: 127.0.0.1:{self._port}\r\nContent-Length: {len(call.body)}", *(f"{n}: {v}" for n, v in call.headers.items())]
+        lines = [
+            (
+                f"POST /mcp HTTP/1.1\r\nHost: 127.0.0.1:{self._port}\r\nContent-Length: "
+                f"{len(call.body)}"
+            ),
+            *(f"{n}: {v}" for n, v in call.headers.items()),
+        ]
         return await self._ask("\r\n".join(lines).encode() + b"\r\n\r\n" + call.body)
 
     async def get(self, path: str, headers: Mapping[str, str] | None = None) -> Answer:
-        lines = [f"GET {path} HTTP/1.1\r\nHost: 127.0.0.1:{self._port}", *(f"{n}: {v}" for n, v in (headers or {}).items())]
+        lines = [
+            f"GET {path} HTTP/1.1\r\nHost: 127.0.0.1:{self._port}",
+            *(f"{n}: {v}" for n, v in (headers or {}).items()),
+        ]
         return await self._ask("\r\n".join(lines).encode() + b"\r\n\r\n")
 
     async def _ask(self, request: bytes) -> Answer:

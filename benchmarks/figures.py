@@ -26,8 +26,14 @@ def told(name: str, value: str) -> Figure:
 
 
 def table(figures: list[Figure]) -> str:
-    rows = [("figure", "value", "target", ""), *((f.name, f.value, f.target, f.verdict) for f in figures)]
+    rows = [
+        ("figure", "value", "target", ""),
+        *((f.name, f.value, f.target, f.verdict) for f in figures),
+    ]
     widths = [max(len(row[column]) for row in rows) for column in range(4)]
-    lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
+    lines = [
+        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+        for row in rows
+    ]
     lines.insert(1, "  ".join("-" * width for width in widths))
     return "\n".join(lines)

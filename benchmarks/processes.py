@@ -15,7 +15,9 @@ _TICKS = os.sysconf("SC_CLK_TCK")
 
 
 def cores() -> tuple[int, int]:
-    """The core of the servers and the core of the load; one and the same on a machine that has only one."""
+    """The core of the servers and the core of the load; one and the same on a machine that has only
+    one.
+    """
     ours = sorted(os.sched_getaffinity(0))
     return ours[0], ours[-1]
 
@@ -33,7 +35,11 @@ def free_port() -> int:
 
 def granian(factory: str, port: int) -> list[str]:
     """Any ASGI factory under the very server and settings that ours runs under."""
-    code = "import sys; from orderdesk_app.config import load_settings; from orderdesk_app.serving import server; server(load_settings({'PORT': sys.argv[1]}), sys.argv[2]).serve()"
+    code = (
+        "import sys; from orderdesk_app.config import load_settings; from "
+        "orderdesk_app.serving import server; server(load_settings({'PORT': sys.argv[1]}), "
+        "sys.argv[2]).serve()"
+    )
     return [sys.executable, "-c", code, str(port), factory]
 
 
@@ -74,15 +80,35 @@ def _resident_kb(pid: int) -> int:
 
 
 @contextmanager
-def serving(name: str, command: Sequence[str], port: int, *, core: int, log: Path, environment: Mapping[str, str] | None = None) -> Iterator[Server]:
-    """The server from its first accepted connection until the block ends. Raises RuntimeError with its last words when it does not come up."""
+def serving(
+    name: str,
+    command: Sequence[str],
+    port: int,
+    *,
+    core: int,
+    log: Path,
+    environment: Mapping[str, str] | None = None,
+) -> Iterator[Server]:
+    """The server from its first accepted connection until the block ends.
+
+    Raises RuntimeError with its last words when it does not come up.
+    """
     before = os.sched_getaffinity(0)
     stay_on(core)  # inherited by what is started now
     try:
         with log.open("ab") as out:
-            inherited = {name: value for name, value in os.environ.items() if name in ("PATH", "HOME", "LANG", "TMPDIR", "LD_LIBRARY_PATH")}
+            inherited = {
+                name: value
+                for name, value in os.environ.items()
+                if name in ("PATH", "HOME", "LANG", "TMPDIR", "LD_LIBRARY_PATH")
+            }
             process = subprocess.Popen(
-                command, cwd=ROOT, env={**inherited, "PYTHONPATH": str(ROOT), **(environment or {})}, stdin=subprocess.DEVNULL, stdout=out, stderr=out
+                command,
+                cwd=ROOT,
+                env={**inherited, "PYTHONPATH": str(ROOT), **(environment or {})},
+                stdin=subprocess.DEVNULL,
+                stdout=out,
+                stderr=out,
             )
     finally:
         os.sched_setaffinity(0, before)
@@ -98,13 +124,17 @@ def serving(name: str, command: Sequence[str], port: int, *, core: int, log: Pat
             process.wait()
 
 
-def _wait_until_it_answers(name: str, process: subprocess.Popen[bytes], port: int, log: Path) -> None:
+def _wait_until_it_answers(
+    name: str, process: subprocess.Popen[bytes], port: int, log: Path
+) -> None:
     for _ in range(6000):
         if process.poll() is not None:
             break
         try:
             with socket.create_connection(("127.0.0.1", port), timeout=2) as connection:
-                connection.sendall(b"GET /health/live HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n")
+                connection.sendall(
+                    b"GET /health/live HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n"
+                )
                 if connection.recv(8):
                     return
         except OSError:

@@ -1,4 +1,6 @@
-"""orders_get from the cache over /mcp beside a bare SDK server: requests a second and CPU a request, in both kinds of revision."""
+"""orders_get from the cache over /mcp beside a bare SDK server: requests a second and CPU a
+request, in both kinds of revision.
+"""
 
 import asyncio
 import re
@@ -17,23 +19,60 @@ AT_LEAST = 0.60
 ORDER_ID = "100000001"
 
 
-def measure(folder: Path, *, has_webui: bool, rounds: int = ROUNDS, seconds: float = SECONDS) -> list[Figure]:
+def measure(
+    folder: Path, *, has_webui: bool, rounds: int = ROUNDS, seconds: float = SECONDS
+) -> list[Figure]:
     core, load_core = cores()
     generator = Generator(load_core)
     ports = [free_port() for _ in range(4)]
     log = folder / "servers.log"
-    given = world.environment(folder, port=ports[0], upstream_port=ports[1], database_url=None, has_webui=has_webui)
+    given = world.environment(
+        folder, port=ports[0], upstream_port=ports[1], database_url=None, has_webui=has_webui
+    )
     with (
-        serving("upstream", granian("benchmarks.upstream:create_app", ports[1]), ports[1], core=load_core, log=log),
-        serving("a bare route", granian("benchmarks.bare_server:create_json_app", ports[2]), ports[2], core=core, log=log) as route,
-        serving("the bare SDK server", granian("benchmarks.bare_server:create_app", ports[3]), ports[3], core=core, log=log) as bare,
+        serving(
+            "upstream",
+            granian("benchmarks.upstream:create_app", ports[1]),
+            ports[1],
+            core=load_core,
+            log=log,
+        ),
+        serving(
+            "a bare route",
+            granian("benchmarks.bare_server:create_json_app", ports[2]),
+            ports[2],
+            core=core,
+            log=log,
+        ) as route,
+        serving(
+            "the bare SDK server",
+            granian("benchmarks.bare_server:create_app", ports[3]),
+            ports[3],
+            core=core,
+            log=log,
+        ) as bare,
     ):
         made = asyncio.run(world.build(given, stores=1))
-        with serving("orderdesk", orderdesk_serve(), ports[0], core=core, log=log, environment=made.environment) as ours:
+        with serving(
+            "orderdesk",
+            orderdesk_serve(),
+            ports[0],
+            core=core,
+            log=log,
+            environment=made.environment,
+        ) as ours:
             return _compare(generator, route, bare, ours, made, rounds, seconds)
 
 
-def _compare(generator: Generator, route: Server, bare: Server, ours: Server, made: World, rounds: int, seconds: float) -> list[Figure]:
+def _compare(
+    generator: Generator,
+    route: Server,
+    bare: Server,
+    ours: Server,
+    made: World,
+    rounds: int,
+    seconds: float,
+) -> list[Figure]:
     calls = {
         revision: (
             call("echo", {"text": "hello"}, token=TOKEN, revision=revision),
@@ -51,7 +90,12 @@ def _compare(generator: Generator, route: Server, bare: Server, ours: Server, ma
     ceiling = 0.0
     seen: dict[str, tuple[list[Load], list[Load]]] = {revision: ([], []) for revision in calls}
     for _ in range(rounds):
-        ceiling = max(ceiling, generator.drive(route, Call({"Content-Type": "application/json"}, b"{}"), seconds=seconds / 2).per_second)
+        ceiling = max(
+            ceiling,
+            generator.drive(
+                route, Call({"Content-Type": "application/json"}, b"{}"), seconds=seconds / 2
+            ).per_second,
+        )
         for revision, (of_bare, of_ours) in calls.items():
             seen[revision][0].append(generator.drive(bare, of_bare, seconds=seconds))
             seen[revision][1].append(generator.drive(ours, of_ours, seconds=seconds))
@@ -61,15 +105,37 @@ def _compare(generator: Generator, route: Server, bare: Server, ours: Server, ma
         raise RuntimeError("Some of our answers were errors: the figures say nothing.")
     fastest = max(load.per_second for pair in seen.values() for loads in pair for load in loads)
     is_void = ceiling < 2 * fastest
-    figures.append(told(f"generator ({generator.name}) on a bare route", f"{ceiling:.0f}/s{' - too slow: VOID' if is_void else ''}"))
+    figures.append(
+        told(
+            f"generator ({generator.name}) on a bare route",
+            f"{ceiling:.0f}/s{' - too slow: VOID' if is_void else ''}",
+        )
+    )
     for revision, (bares, mine) in seen.items():
-        best_bare, best_ours = (max(loads, key=lambda load: load.per_second) for loads in (bares, mine))
+        best_bare, best_ours = (
+            max(loads, key=lambda load: load.per_second) for loads in (bares, mine)
+        )
         ratio = best_ours.per_second / best_bare.per_second
         name = f"orders_get from cache, {revision}"
-        figures.append(Figure(name, f"{ratio:.0%} of bare", f"at least {AT_LEAST:.0%}", ratio >= AT_LEAST and not is_void))
+        figures.append(
+            Figure(
+                name,
+                f"{ratio:.0%} of bare",
+                f"at least {AT_LEAST:.0%}",
+                ratio >= AT_LEAST and not is_void,
+            )
+        )
         for who, best, loads in (("bare SDK", best_bare, bares), ("ours", best_ours, mine)):
             cpu = min(load.cpu_us for load in loads)
-            figures.append(told(f"  {who}", f"{best.per_second:.0f}/s, p50 {best.p50_ms:.1f} ms, p99 {best.p99_ms:.1f} ms, CPU {cpu:.0f} us"))
+            figures.append(
+                told(
+                    f"  {who}",
+                    (
+                        f"{best.per_second:.0f}/s, p50 {best.p50_ms:.1f} ms, p99 "
+                        f"{best.p99_ms:.1f} ms, CPU {cpu:.0f} us"
+                    ),
+                )
+            )
     return figures
 
 
@@ -86,5 +152,13 @@ async def _ok_calls(server: Server) -> int:
     connection = await Connection.open(server.port)
     answer = await connection.get("/metrics")
     connection.close()
-    lines = re.findall(r"^orderdesk_tool_calls_total\{(.*)\} (\S+)$", answer.body.decode(), re.MULTILINE)
-    return int(sum(float(count) for labels, count in lines if 'outcome="ok"' in labels and 'tool="orders_get"' in labels))
+    lines = re.findall(
+        r"^orderdesk_tool_calls_total\{(.*)\} (\S+)$", answer.body.decode(), re.MULTILINE
+    )
+    return int(
+        sum(
+            float(count)
+            for labels, count in lines
+            if 'outcome="ok"' in labels and 'tool="orders_get"' in labels
+        )
+    )

@@ -1,4 +1,6 @@
-"""How long the second start takes, from the command to the first answer of /health/ready; the database is there and nothing is built."""
+"""How long the second start takes, from the command to the first answer of /health/ready; the
+database is there and nothing is built.
+"""
 
 import asyncio
 from pathlib import Path
@@ -16,7 +18,9 @@ AT_MOST_SECONDS = 5.0
 
 def measure(folder: Path, *, has_webui: bool) -> list[Figure]:
     core, _ = cores()
-    given = world.environment(folder, port=free_port(), upstream_port=free_port(), database_url=None, has_webui=has_webui)
+    given = world.environment(
+        folder, port=free_port(), upstream_port=free_port(), database_url=None, has_webui=has_webui
+    )
     seconds = [_start(folder, given, core) for _ in range(1 + STARTS)][1:]
     return [
         at_most("second start, ready", median(seconds), AT_MOST_SECONDS, "s", digits=2),
@@ -26,7 +30,14 @@ def measure(folder: Path, *, has_webui: bool) -> list[Figure]:
 
 def _start(folder: Path, given: dict[str, str], core: int) -> float:
     begun, port = perf_counter(), int(given["PORT"])
-    with serving("orderdesk", orderdesk_serve(), port, core=core, log=folder / "servers.log", environment=given):
+    with serving(
+        "orderdesk",
+        orderdesk_serve(),
+        port,
+        core=core,
+        log=folder / "servers.log",
+        environment=given,
+    ):
         ready = asyncio.run(_is_ready(port))
         took = perf_counter() - begun
     if not ready:

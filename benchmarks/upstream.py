@@ -1,4 +1,5 @@
-"""An Order Desk that has nothing to do but wait: every answer takes 20 ms, every order is a believable one, every store has its bucket.
+"""An Order Desk that has nothing to do but wait: every answer takes 20 ms, every order is a
+believable one, every store has its bucket.
 
 Counts what it was asked.
 """
@@ -28,7 +29,11 @@ def create_app() -> Callable[..., Awaitable[None]]:
     return answer
 
 
-async def answer(scope: Message, receive: Callable[[], Awaitable[Message]], send: Callable[[Message], Awaitable[None]]) -> None:
+async def answer(
+    scope: Message,
+    receive: Callable[[], Awaitable[Message]],
+    send: Callable[[Message], Awaitable[None]],
+) -> None:
     if scope["type"] == "lifespan":
         return await _live(receive, send)
     path = scope["path"]
@@ -46,9 +51,20 @@ def _body(path: str, headers: dict[bytes, bytes]) -> bytes:
         return b'{"status":"success","message":"Connection Successful"}'
     if path == "/api/v2/store":
         store_id = headers.get(b"orderdesk-store-id", b"1").decode()
-        store = {"id": store_id, "name": f"Store {store_id}", "folders": FOLDERS, "settings": {"timezone": "Europe/Berlin"}}
-        return json.dumps({"status": "success", "execution_time": "0.0100 seconds", "store": store}).encode()
-    return b'{"status":"success","execution_time":"0.0100 seconds","order":' + order(path.rpartition("/")[2]) + b"}"
+        store = {
+            "id": store_id,
+            "name": f"Store {store_id}",
+            "folders": FOLDERS,
+            "settings": {"timezone": "Europe/Berlin"},
+        }
+        return json.dumps(
+            {"status": "success", "execution_time": "0.0100 seconds", "store": store}
+        ).encode()
+    return (
+        b'{"status":"success","execution_time":"0.0100 seconds","order":'
+        + order(path.rpartition("/")[2])
+        + b"}"
+    )
 
 
 def order(order_id: str) -> bytes:
@@ -67,12 +83,18 @@ def _tokens_left(store_id: bytes) -> int:
 
 
 async def _say(send: Callable[[Message], Awaitable[None]], body: bytes, tokens: int = 0) -> None:
-    headers = [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode()), (b"x-tokens-remaining", str(tokens).encode())]
+    headers = [
+        (b"content-type", b"application/json"),
+        (b"content-length", str(len(body)).encode()),
+        (b"x-tokens-remaining", str(tokens).encode()),
+    ]
     await send({"type": "http.response.start", "status": 200, "headers": headers})
     await send({"type": "http.response.body", "body": body})
 
 
-async def _live(receive: Callable[[], Awaitable[Message]], send: Callable[[Message], Awaitable[None]]) -> None:
+async def _live(
+    receive: Callable[[], Awaitable[Message]], send: Callable[[Message], Awaitable[None]]
+) -> None:
     while (await receive())["type"] != "lifespan.shutdown":
         await send({"type": "lifespan.startup.complete"})
     await send({"type": "lifespan.shutdown.complete"})

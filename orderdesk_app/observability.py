@@ -1,8 +1,9 @@
 """What operators see: one JSON log that can hold no personal data, and the metrics of `/metrics`.
 
-A log line may carry only the fields named in LOG_FIELDS; anything else is dropped before it is written, so that a careless call
-cannot leak. Lines of libraries keep their template without its arguments, and exceptions keep type and place without their text. Of the
-web framework's lines only the place stays: it puts what browsers sent into its templates.
+A log line may carry only the fields named in LOG_FIELDS; anything else is dropped before it is
+written, so that a careless call cannot leak. Lines of libraries keep their template without its
+arguments, and exceptions keep type and place without their text. Of the web framework's lines only
+the place stays: it puts what browsers sent into its templates.
 """
 
 import logging
@@ -20,7 +21,7 @@ from prometheus_client.core import Metric
 from orderdesk_app import __version__
 from orderdesk_app.context import current_request
 
-# ------------------------------------------------------------------ metrics: one line each; labels are bounded and never name a tenant, store or person
+# ------------------------------------------------------------------ metrics: one line each; labels
 
 REGISTRY = CollectorRegistry()
 MetricT = TypeVar("MetricT", Counter, Histogram)
@@ -36,7 +37,9 @@ def _gauge(name: str, words: str, *labels: str) -> Gauge:
 
 
 def _seconds(name: str, words: str, *labels: str) -> Histogram:
-    return _quick(Histogram(f"orderdesk_{name}_seconds", words, labels, buckets=_FAST, registry=REGISTRY))
+    return _quick(
+        Histogram(f"orderdesk_{name}_seconds", words, labels, buckets=_FAST, registry=REGISTRY)
+    )
 
 
 def _quick(metric: MetricT) -> MetricT:
@@ -46,18 +49,38 @@ def _quick(metric: MetricT) -> MetricT:
 
 
 BUILD = _gauge("build_info", "The running version; always 1.", "version")
-HTTP_REQUESTS = _counter("http_requests", "HTTP requests by the class of their answer; gone where the caller hung up before one.", "route", "status")
-HTTP_SECONDS = _seconds("http_request", "Time from an HTTP request to the end of its answer.", "route")
-MCP_REQUESTS = _counter("mcp_requests", "Requests at /mcp by JSON-RPC method and protocol revision.", "method", "revision")
+HTTP_REQUESTS = _counter(
+    "http_requests",
+    "HTTP requests by the class of their answer; gone where the caller hung up before one.",
+    "route",
+    "status",
+)
+HTTP_SECONDS = _seconds(
+    "http_request", "Time from an HTTP request to the end of its answer.", "route"
+)
+MCP_REQUESTS = _counter(
+    "mcp_requests",
+    "Requests at /mcp by JSON-RPC method and protocol revision.",
+    "method",
+    "revision",
+)
 MCP_REFUSED = _counter("mcp_refused", "Requests at /mcp refused before the protocol.", "reason")
-TOOL_CALLS = _counter("tool_calls", "Tool calls by outcome (ok or the error code) and door.", "tool", "outcome", "via")
+TOOL_CALLS = _counter(
+    "tool_calls", "Tool calls by outcome (ok or the error code) and door.", "tool", "outcome", "via"
+)
 TOOL_SECONDS = _seconds("tool_call", "Time inside the runner.", "tool")
 TOOLS_RUNNING = _gauge("tool_calls_running", "Tool calls in progress.")
-UPSTREAM_REQUESTS = _counter("upstream_requests", "Requests sent to Order Desk.", "method", "outcome")
+UPSTREAM_REQUESTS = _counter(
+    "upstream_requests", "Requests sent to Order Desk.", "method", "outcome"
+)
 UPSTREAM_SECONDS = _seconds("upstream_request", "Time that Order Desk took to answer.", "method")
-CACHE_READS = _counter("cache_reads", "Reads that the cache answered (hit) or did not (miss).", "kind", "outcome")
+CACHE_READS = _counter(
+    "cache_reads", "Reads that the cache answered (hit) or did not (miss).", "kind", "outcome"
+)
 WRITES = _counter("writes", "Order changes by what became of them.", "action", "outcome")
-RECONCILED = _counter("reconciliations", "Lost answers settled by reading the order again.", "verdict")
+RECONCILED = _counter(
+    "reconciliations", "Lost answers settled by reading the order again.", "verdict"
+)
 SIGN_INS = _counter("sign_ins", "Sign-in attempts.", "way", "outcome")
 CREDENTIALS_REFUSED = _counter("credentials_refused", "Requests with no or a bad key.", "door")
 RATE_LIMITED = _counter("rate_limited", "Calls refused because a limit was reached.", "limit")
@@ -85,10 +108,35 @@ def metric_families() -> list[Metric]:
 
 LOG_FIELDS = frozenset(
     {
-        "event", "level", "timestamp", "logger", "request_id", "route", "method", "status", "seconds", "tool", "outcome", "code", "via", "version", "revision",
-        "error", "place", "port", "pid", "workers", "engine", "reason", "attempt", "count", "tenant_id", "reference", "setting",
+        "event",
+        "level",
+        "timestamp",
+        "logger",
+        "request_id",
+        "route",
+        "method",
+        "status",
+        "seconds",
+        "tool",
+        "outcome",
+        "code",
+        "via",
+        "version",
+        "revision",
+        "error",
+        "place",
+        "port",
+        "pid",
+        "workers",
+        "engine",
+        "reason",
+        "attempt",
+        "count",
+        "tenant_id",
+        "reference",
+        "setting",
     }
-)  # fmt: skip
+)
 
 _EMAIL = re.compile(r"[^\s@'\"<>]+@[^\s@'\"<>]+")
 _LONG = re.compile(r"[A-Za-z0-9_\-+/=.]{24,}")
@@ -102,7 +150,10 @@ Event = MutableMapping[str, Any]
 def place_of(error: BaseException) -> str:
     """Where an exception arose: the innermost frames as `file:line function`, without its text."""
     frames = traceback.extract_tb(error.__traceback__)[-4:]
-    return " < ".join(f"{frame.filename.rsplit('/', 1)[-1]}:{frame.lineno} {frame.name}" for frame in reversed(frames))
+    return " < ".join(
+        f"{frame.filename.rsplit('/', 1)[-1]}:{frame.lineno} {frame.name}"
+        for frame in reversed(frames)
+    )
 
 
 WEB_FRAMEWORK = ("reflex", "engineio", "socketio")
@@ -131,12 +182,25 @@ class _FewOfTheFramework(logging.Filter):
 
 def _only_known_fields(_: Any, __: str, event: Event) -> Event:
     record = event.get("_record")
-    if isinstance(record, logging.LogRecord) and event.get("_from_structlog") is False and _is_framework(record):
-        event["event"], event["place"] = "the web framework wrote a line", f"{record.filename}:{record.lineno} {record.funcName}"
+    if (
+        isinstance(record, logging.LogRecord)
+        and event.get("_from_structlog") is False
+        and _is_framework(record)
+    ):
+        event["event"], event["place"] = (
+            "the web framework wrote a line",
+            f"{record.filename}:{record.lineno} {record.funcName}",
+        )
     elif isinstance(record, logging.LogRecord) and event.get("_from_structlog") is False:
-        event["event"] = _blurred(_QUOTED.sub("…", record.msg) if isinstance(record.msg, str) else type(record.msg).__name__)
+        event["event"] = _blurred(
+            _QUOTED.sub("…", record.msg)
+            if isinstance(record.msg, str)
+            else type(record.msg).__name__
+        )
     else:
-        event["event"] = _blurred(str(event.get("event", "")))  # ours are constants; should one be put together one day, it leaks nothing
+        event["event"] = _blurred(
+            str(event.get("event", ""))
+        )  # ours are constants; should one be put together one day, it leaks nothing
     if isinstance(event.get("reason"), str):
         event["reason"] = _blurred(_QUOTED.sub("…", event["reason"]))
     error = event.pop("exc_info", None)
@@ -160,21 +224,37 @@ def _blurred(text: str) -> str:
     return text[:200]
 
 
-_SHARED: tuple[Any, ...] = (structlog.stdlib.add_log_level, structlog.stdlib.add_logger_name, structlog.processors.TimeStamper(fmt="iso", utc=True))
+_SHARED: tuple[Any, ...] = (
+    structlog.stdlib.add_log_level,
+    structlog.stdlib.add_logger_name,
+    structlog.processors.TimeStamper(fmt="iso", utc=True),
+)
 
 
 def json_formatter() -> logging.Formatter:
-    """One JSON object a line, whoever wrote it; the server's own log names it in `server_log.json`."""
+    """One JSON object a line, whoever wrote it; the server's own log names it in
+    `server_log.json`.
+    """
     return structlog.stdlib.ProcessorFormatter(
         foreign_pre_chain=list(_SHARED),
-        processors=[_only_known_fields, structlog.stdlib.ProcessorFormatter.remove_processors_meta, structlog.processors.JSONRenderer()],
+        processors=[
+            _only_known_fields,
+            structlog.stdlib.ProcessorFormatter.remove_processors_meta,
+            structlog.processors.JSONRenderer(),
+        ],
     )
 
 
 def configure_logging(level: str, stream: TextIO | None = None) -> None:
-    """One JSON object a line on stderr, for our own lines and those of libraries (warnings and worse). Once more after libraries have made handlers of their own."""
+    """One JSON object a line on stderr, for our own lines and those of libraries (warnings and
+    worse). Once more after libraries have made handlers of their own.
+    """
     structlog.configure(
-        processors=[structlog.stdlib.filter_by_level, *_SHARED, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
+        processors=[
+            structlog.stdlib.filter_by_level,
+            *_SHARED,
+            structlog.stdlib.ProcessorFormatter.wrap_for_formatter,
+        ],
         wrapper_class=structlog.stdlib.BoundLogger,
         logger_factory=structlog.stdlib.LoggerFactory(),
         cache_logger_on_first_use=False,

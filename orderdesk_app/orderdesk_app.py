@@ -14,30 +14,41 @@ from orderdesk_app.observability import ERRORS, log
 from orderdesk_app.states.guard import Guard
 from orderdesk_app.states.person import Arrival, Notices, Person, Switcher
 
-_LOG = log("reflex.event")  # any browser can make these lines, so there are few in a minute (observability.py)
+_LOG = log(
+    "reflex.event"
+)  # any browser can make these lines, so there are few in a minute (observability.py)
 
 
 def every_page() -> list[Page]:
     """The pages, in the order of the menu."""
-    found = [importlib.import_module(f"{pages.__name__}.{module.name}").PAGE for module in pkgutil.iter_modules(pages.__path__)]
+    found = [
+        importlib.import_module(f"{pages.__name__}.{module.name}").PAGE
+        for module in pkgutil.iter_modules(pages.__path__)
+    ]
     return sorted(found, key=lambda page: (page.order, page.route))
 
 
 def report_backend(exception: Exception) -> None:
-    # Handlers answer for themselves (states/person.py: act). What arrives here is the framework's, and a toast of its would need eval.
+    # Handlers answer for themselves (states/person.py: act). What arrives here is the framework's,
+    # and a toast of its would need eval.
     ERRORS.labels("web").inc()
     _LOG.error("an event failed", exc_info=exception)
 
 
 def report_frontend(exception: Exception) -> None:
     ERRORS.labels("browser").inc()
-    _LOG.warning("a browser reported an error", size=len(str(exception)))  # its text comes from outside and may hold anything
+    _LOG.warning(
+        "a browser reported an error", size=len(str(exception))
+    )  # its text comes from outside and may hold anything
 
 
 app = rx.App(
     html_lang="en",
     stylesheets=["/look.css"],
-    head_components=[rx.el.script(src="/keys.js", custom_attrs={"defer": True}), rx.el.link(rel="icon", type="image/svg+xml", href="/logo.svg")],
+    head_components=[
+        rx.el.script(src="/keys.js", custom_attrs={"defer": True}),
+        rx.el.link(rel="icon", type="image/svg+xml", href="/logo.svg"),
+    ],
     backend_exception_handler=report_backend,
     frontend_exception_handler=report_frontend,
     toaster=None,
@@ -66,5 +77,7 @@ for _page in _PAGES:
         route=_page.route,
         title=f"{_page.title} · Order Desk agents",
         description="AI assistants and people work on Order Desk orders.",
-        on_load=None if _page.is_public else [Arrival.arrive, *([_page.on_load] if _page.on_load else [])],
+        on_load=None
+        if _page.is_public
+        else [Arrival.arrive, *([_page.on_load] if _page.on_load else [])],
     )

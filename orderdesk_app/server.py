@@ -1,4 +1,7 @@
-"""The ASGI factory: one port for agents, people and operators. `/mcp`, health, metrics and plain routes are answered here; all else by Reflex."""
+"""The ASGI factory: one port for agents, people and operators.
+
+`/mcp`, health, metrics and plain routes are answered here; all else by Reflex.
+"""
 
 import gc
 from contextlib import AsyncExitStack
@@ -31,15 +34,20 @@ def create_app(settings: Settings | None = None) -> ASGIApp:
     if settings.enable_webui:
         frontend = Frontend()
         frontend.make_ready(settings)
-        # The web framework is loaded only where it is served; building its app twice in a process fails.
+        # The web framework is loaded only where it is served; building its app twice in a process
+        # fails.
         from orderdesk_app.orderdesk_app import app as reflex_app
         from orderdesk_app.states.guard import forget_strangers
 
         hashes = frontend.script_hashes()
         routes += all_routes()
-        sockets = Sockets(reflex_app(), is_signed_in=_is_signed_in, on_close=lambda: forget_strangers(reflex_app))
+        sockets = Sockets(
+            reflex_app(), is_signed_in=_is_signed_in, on_close=lambda: forget_strangers(reflex_app)
+        )
         web = PageGate(sockets, pages=frontend.pages(), is_signed_in=_is_signed_in)
-        configure_logging(settings.log_level)  # it brought handlers of its own, which write what browsers send
+        configure_logging(
+            settings.log_level
+        )  # it brought handlers of its own, which write what browsers send
     front = Front(
         App(settings, routes, web),
         public_url=settings.public_url,
@@ -47,7 +55,9 @@ def create_app(settings: Settings | None = None) -> ASGIApp:
         is_production=settings.is_production,
         trusted_proxies=settings.trust_proxy,
     )
-    return SecurityHeaders(front, script_hashes=hashes, is_https=settings.public_url.startswith("https://"))
+    return SecurityHeaders(
+        front, script_hashes=hashes, is_https=settings.public_url.startswith("https://")
+    )
 
 
 async def _is_signed_in(connection: HTTPConnection) -> bool:
@@ -84,14 +94,19 @@ class App:
 
     async def _start(self) -> None:
         house = await self._open.enter_async_context(wiring.open_house(self._settings))
-        self._mcp = McpEndpoint(house.runner, house.access, allow_query_token=self._settings.allow_query_token)
+        self._mcp = McpEndpoint(
+            house.runner, house.access, allow_query_token=self._settings.allow_query_token
+        )
         await self._open.enter_async_context(self._mcp.running())
-        # What stands now stands until the end: without this the collector would walk all of it again and again while requests wait.
+        # What stands now stands until the end: without this the collector would walk all of it
+        # again and again while requests wait.
         gc.collect()
         gc.freeze()
 
     async def _live(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Our start before the web app's, our stop after its; both in the one task that the lifespan runs in."""
+        """Our start before the web app's, our stop after its; both in the one task that the
+        lifespan runs in.
+        """
 
         async def receive_and_start() -> Message:
             message = await receive()
@@ -100,7 +115,11 @@ class App:
             return message
 
         async def stop_and_send(message: Message) -> None:
-            if message["type"] in ("lifespan.shutdown.complete", "lifespan.shutdown.failed", "lifespan.startup.failed"):
+            if message["type"] in (
+                "lifespan.shutdown.complete",
+                "lifespan.shutdown.failed",
+                "lifespan.startup.failed",
+            ):
                 await self._open.aclose()
             await send(message)
 

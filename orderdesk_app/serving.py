@@ -1,4 +1,7 @@
-"""The server program around an ASGI factory: granian, in this process. It starts workers as forks, so what is imported here is imported once."""
+"""The server program around an ASGI factory: granian, in this process.
+
+It starts workers as forks, so what is imported here is imported once.
+"""
 
 import json
 from math import ceil
@@ -11,15 +14,20 @@ from granian.server import MPServer
 from orderdesk_app.config import Settings
 
 FACTORY = "orderdesk_app.server:create_app"
-_LAST_ROWS_SECONDS = 5  # beside the write under way, which a stop waits for: its rows, and the audit's that wait
-_LOG = Path(__file__).with_name("server_log.json")  # granian's own lines look like ours, and stay away from standard output
+_LAST_ROWS_SECONDS = (
+    5  # beside the write under way, which a stop waits for: its rows, and the audit's that wait
+)
+_LOG = Path(__file__).with_name(
+    "server_log.json"
+)  # granian's own lines look like ours, and stay away from standard output
 
 
 def server(settings: Settings, factory: str = FACTORY) -> MPServer:
-    """Not started yet; its `serve()` returns when a signal has stopped it, and raises SystemExit when a worker died.
+    """Not started yet; its `serve()` returns when a signal has stopped it, and raises SystemExit
+    when a worker died.
 
-    `factory` is "module:function", of a function without parameters that gives an ASGI app. No access log: addresses of pages hold tokens, and callers'
-    addresses are theirs.
+    `factory` is "module:function", of a function without parameters that gives an ASGI app. No
+    access log: addresses of pages hold tokens, and callers' addresses are theirs.
     """
     return MPServer(
         factory,

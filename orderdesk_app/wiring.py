@@ -1,6 +1,8 @@
-"""Names everything there is: reads the settings once, builds every service, and hands them to the doors.
+"""Names everything there is: reads the settings once, builds every service, and hands them to the
+doors.
 
-Read this after the README. Each line says what a thing is made of; twins (memory for sqlite, sandbox for Order Desk) are chosen here alone.
+Read this after the README. Each line says what a thing is made of; twins (memory for sqlite,
+sandbox for Order Desk) are chosen here alone.
 """
 
 from collections.abc import AsyncIterator
@@ -48,7 +50,9 @@ from orderdesk_app.services.store_desk import StoreDesk
 from orderdesk_app.services.stores import Stores
 from orderdesk_app.services.tenants import Tenants
 from orderdesk_app.tools import catalogue
-from orderdesk_app.tools import orders as _orders  # noqa: F401  importing a tool module puts its tools into the catalogue
+
+# importing a tool module puts its tools into the catalogue
+from orderdesk_app.tools import orders as _orders  # noqa: F401
 from orderdesk_app.tools import products as _products  # noqa: F401
 from orderdesk_app.tools import stores as _stores  # noqa: F401
 from orderdesk_app.tools import tenants as _tenants  # noqa: F401
@@ -102,13 +106,17 @@ _current: House | None = None
 
 
 def current() -> House:
-    """The house of this process; for the doors alone (Reflex builds its states itself, so they cannot be given it)."""
+    """The house of this process; for the doors alone (Reflex builds its states itself, so they
+    cannot be given it).
+    """
     assert _current is not None, "open_house() comes first"
     return _current
 
 
 @asynccontextmanager
-async def open_house(settings: Settings, *, http: httpx.AsyncClient | None = None) -> AsyncIterator[House]:
+async def open_house(
+    settings: Settings, *, http: httpx.AsyncClient | None = None
+) -> AsyncIterator[House]:
     """Build, start and, at the end, stop everything. `http` is a test's own way to Order Desk."""
     global _current
     async with AsyncExitStack() as closing:
@@ -120,42 +128,92 @@ async def open_house(settings: Settings, *, http: httpx.AsyncClient | None = Non
             _current = None
 
 
-async def _build(settings: Settings, closing: AsyncExitStack, http: httpx.AsyncClient | None) -> House:
+async def _build(
+    settings: Settings, closing: AsyncExitStack, http: httpx.AsyncClient | None
+) -> House:
     database = Database(settings.database_url.get_secret_value())
     closing.push_async_callback(database.close)
     signals = Signals(database)
-    keyring = await Keyring.open(KeyRows(database), kms_key=settings.mcp_kms_key.get_secret_value(), data_dir=settings.data_dir)
+    keyring = await Keyring.open(
+        KeyRows(database),
+        kms_key=settings.mcp_kms_key.get_secret_value(),
+        data_dir=settings.data_dir,
+    )
     sealer = Sealer(keyring)
-    cache: Cache = SqliteCache(settings.data_dir / "cache.db", secret=keyring.purpose("cache")) if settings.cache_backend == "sqlite" else MemoryCache()
+    cache: Cache = (
+        SqliteCache(settings.data_dir / "cache.db", secret=keyring.purpose("cache"))
+        if settings.cache_backend == "sqlite"
+        else MemoryCache()
+    )
     closing.push_async_callback(cache.close)
     audit = Audit(database, sealer, enabled=settings.enable_audit_log)
-    limits = Limits(rpm=settings.rate_limit_rpm, login=settings.webui_rate_limit_login, console=settings.webui_rate_limit_api_console)
+    limits = Limits(
+        rpm=settings.rate_limit_rpm,
+        login=settings.webui_rate_limit_login,
+        console=settings.webui_rate_limit_api_console,
+    )
 
     sandbox_keys = SandboxKeys(keyring.purpose("sandbox"))
-    sandbox = sandbox_app(sandbox_keys.account, DatabaseRows(database, sealer, sandbox_url=SANDBOX_API))
+    sandbox = sandbox_app(
+        sandbox_keys.account, DatabaseRows(database, sealer, sandbox_url=SANDBOX_API)
+    )
     if http is None:
         http = open_http(mounts={SANDBOX_URL: httpx.ASGITransport(sandbox)})
         closing.push_async_callback(http.aclose)
     buckets = Buckets(database)
-    client = OrderDeskClient(http, buckets, timeout=settings.http_timeout, max_retries=settings.http_max_retries, observe=_observe)
+    client = OrderDeskClient(
+        http,
+        buckets,
+        timeout=settings.http_timeout,
+        max_retries=settings.http_max_retries,
+        observe=_observe,
+    )
 
     passwords = Passwords()
     closing.callback(passwords.close)
     keys = Keys(database, keyring, signals, passwords, audit=audit)
     tenants = Tenants(database, keys)
     access = Access(database, keys, signals)
-    cookies = SessionCookies(settings.jwt_secret_key.get_secret_value().encode() or keyring.purpose("jwt"))
+    cookies = SessionCookies(
+        settings.jwt_secret_key.get_secret_value().encode() or keyring.purpose("jwt")
+    )
     sessions = Sessions(database, keyring, cookies, timeout=settings.session_timeout)
     sign_in = SignIn(database, keyring, keys, sessions, limit=limits.sign_in, audit=audit)
     reads = Reads(cache, signals, sealer, seal=settings.cache_backend != "memory")
-    stores = Stores(database, signals, access, sealer, client, sandbox_keys, api_url=settings.orderdesk_api_url, sandbox_url=SANDBOX_API)
+    stores = Stores(
+        database,
+        signals,
+        access,
+        sealer,
+        client,
+        sandbox_keys,
+        api_url=settings.orderdesk_api_url,
+        sandbox_url=SANDBOX_API,
+    )
     journal = Journal(database, signals, sealer, audit)
     folders = Folders(client, reads, cache_seconds=settings.cache_ttl_store_settings)
-    changes = OrderChanges(client, OrderLocks(Leases(database)), journal, reads, folders, repeats=settings.mutation_max_retries, timeout=settings.http_timeout)
-    orders = Orders(client, reads, journal, changes, folders, cache_seconds=settings.cache_ttl_orders)
+    changes = OrderChanges(
+        client,
+        OrderLocks(Leases(database)),
+        journal,
+        reads,
+        folders,
+        repeats=settings.mutation_max_retries,
+        timeout=settings.http_timeout,
+    )
+    orders = Orders(
+        client, reads, journal, changes, folders, cache_seconds=settings.cache_ttl_orders
+    )
     products = Products(client, reads, cache_seconds=settings.cache_ttl_products)
     runner = Runner(
-        Toolbox(access=access, sign_in=sign_in, stores=stores, orders=orders, products=products, limits=limits),
+        Toolbox(
+            access=access,
+            sign_in=sign_in,
+            stores=stores,
+            orders=orders,
+            products=products,
+            limits=limits,
+        ),
         limits,
         audit,
         patience_seconds=settings.http_timeout,
@@ -168,11 +226,33 @@ async def _build(settings: Settings, closing: AsyncExitStack, http: httpx.AsyncC
     closing.push_async_callback(orders.close)
     closing.push_async_callback(runner.finish)
     return House(
-        settings=settings, database=database, signals=signals, keyring=keyring, cache=cache, access=access, audit=audit,
-        activity=Activity(database, sealer, audit), console=Console(runner, access, stores, ConsoleHistory(database, sealer), limits), form_tokens=FormTokens(settings.csrf_secret_key.get_secret_value().encode() or keyring.purpose("csrf")),
-        health=Health(database, cache), keys=keys, limits=limits, orders=orders, products=products, remarks=Remarks(), runner=runner, sessions=sessions,
-        sign_in=sign_in, store_desk=StoreDesk(stores, access, audit, buckets, patience_seconds=settings.http_timeout), stores=stores, tenants=tenants,
-    )  # fmt: skip
+        settings=settings,
+        database=database,
+        signals=signals,
+        keyring=keyring,
+        cache=cache,
+        access=access,
+        audit=audit,
+        activity=Activity(database, sealer, audit),
+        console=Console(runner, access, stores, ConsoleHistory(database, sealer), limits),
+        form_tokens=FormTokens(
+            settings.csrf_secret_key.get_secret_value().encode() or keyring.purpose("csrf")
+        ),
+        health=Health(database, cache),
+        keys=keys,
+        limits=limits,
+        orders=orders,
+        products=products,
+        remarks=Remarks(),
+        runner=runner,
+        sessions=sessions,
+        sign_in=sign_in,
+        store_desk=StoreDesk(
+            stores, access, audit, buckets, patience_seconds=settings.http_timeout
+        ),
+        stores=stores,
+        tenants=tenants,
+    )
 
 
 def _observe(method: str, outcome: str, seconds: float) -> None:

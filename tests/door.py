@@ -1,4 +1,6 @@
-"""A real server process with people in it, and three ways to knock: the SDK's client, plain HTTP, and bare sockets."""
+"""A real server process with people in it, and three ways to knock: the SDK's client, plain HTTP,
+and bare sockets.
+"""
 
 import asyncio
 import contextlib
@@ -21,7 +23,16 @@ from orderdesk_app import wiring
 from orderdesk_app.config import Settings
 from orderdesk_app.context import Scope, Secret, Via
 from orderdesk_app.server import create_app
-from tests.worlds import KMS_KEY, MASTER_KEY, SandboxServer, Server, open_world, quick_passwords, serving, settings_for
+from tests.worlds import (
+    KMS_KEY,
+    MASTER_KEY,
+    SandboxServer,
+    Server,
+    open_world,
+    quick_passwords,
+    serving,
+    settings_for,
+)
 
 LEGACY = ("2025-03-26", "2025-06-18", "2025-11-25")
 MODERN = "2026-07-28"
@@ -30,7 +41,9 @@ REVISIONS = (*LEGACY, MODERN)
 
 @dataclass(frozen=True)
 class Door:
-    """The server, and who lives there: each has a master key; the reader's key is for reading alone."""
+    """The server, and who lives there: each has a master key; the reader's key is for reading
+    alone.
+    """
 
     server: Server
     database_url: str
@@ -44,36 +57,60 @@ class Door:
     @property
     def settings(self) -> Settings:
         """Of a second process on the same database."""
-        return settings_for(self.database_url, MCP_KMS_KEY=KMS_KEY, ORDERDESK_API_URL=self.sandbox_url)
+        return settings_for(
+            self.database_url, MCP_KMS_KEY=KMS_KEY, ORDERDESK_API_URL=self.sandbox_url
+        )
 
     @contextlib.asynccontextmanager
-    async def client(self, revision: str = MODERN, key: str | None = None, headers: dict[str, str] | None = None, **options: Any) -> AsyncIterator[Client]:
+    async def client(
+        self,
+        revision: str = MODERN,
+        key: str | None = None,
+        headers: dict[str, str] | None = None,
+        **options: Any,
+    ) -> AsyncIterator[Client]:
         """The SDK's client in that revision."""
         async with (
-            httpx2.AsyncClient(headers={"Authorization": f"Bearer {key or self.key}", **(headers or {})}, timeout=60) as http,
-            speaking(streamable_http_client(f"{self.server.url}/mcp", http_client=http), revision, **options) as client,
+            httpx2.AsyncClient(
+                headers={"Authorization": f"Bearer {key or self.key}", **(headers or {})},
+                timeout=60,
+            ) as http,
+            speaking(
+                streamable_http_client(f"{self.server.url}/mcp", http_client=http),
+                revision,
+                **options,
+            ) as client,
         ):
             yield client
 
     def http(self, key: str | None = None) -> httpx.Client:
         """Plain HTTP with what every request of an agent has; `key=""` for none."""
-        headers = {"accept": "application/json, text/event-stream", "content-type": "application/json"}
+        headers = {
+            "accept": "application/json, text/event-stream",
+            "content-type": "application/json",
+        }
         if key != "":
             headers["authorization"] = f"Bearer {key or self.key}"
         return httpx.Client(base_url=self.server.url, headers=headers, timeout=60)
 
     def raw(self, data: bytes, *, seconds: float = 20, quiet: float = 0.7) -> bytes:
-        """What comes back over a bare socket until the server closes it, or says nothing more for a while."""
+        """What comes back over a bare socket until the server closes it, or says nothing more for a
+        while.
+        """
         return exchange(self.server.port, data, seconds=seconds, quiet=quiet)
 
 
 @contextlib.asynccontextmanager
 async def speaking(transport: Any, revision: str, **options: Any) -> AsyncIterator[Client]:
-    """The SDK's client over any transport; its handshake offers the newest revision, so for an older one it is told that this is the newest."""
+    """The SDK's client over any transport; its handshake offers the newest revision, so for an
+    older one it is told that this is the newest.
+    """
     newest = client_session.LATEST_HANDSHAKE_VERSION
     client_session.LATEST_HANDSHAKE_VERSION = revision if revision in LEGACY else newest
     try:
-        async with Client(transport, mode="legacy" if revision in LEGACY else revision, **options) as client:
+        async with Client(
+            transport, mode="legacy" if revision in LEGACY else revision, **options
+        ) as client:
             yield client
     finally:
         client_session.LATEST_HANDSHAKE_VERSION = newest
@@ -93,7 +130,9 @@ def exchange(port: int, data: bytes, *, seconds: float = 20, quiet: float = 0.7)
 
 
 @contextlib.contextmanager
-def open_door(folder: Path, database_url: str, sandbox: SandboxServer, **values: str) -> Iterator[Door]:
+def open_door(
+    folder: Path, database_url: str, sandbox: SandboxServer, **values: str
+) -> Iterator[Door]:
     """A server with two tenants, each with a store at the sandbox server."""
     with serving(folder, database_url, ORDERDESK_API_URL=sandbox.url, **values) as (server,):
         settings = settings_for(database_url, MCP_KMS_KEY=KMS_KEY, ORDERDESK_API_URL=sandbox.url)
@@ -118,11 +157,19 @@ async def _people(server: Server, settings: Settings, sandbox: SandboxServer) ->
 
 
 @pytest.fixture(scope="session")
-def door(tmp_path_factory: pytest.TempPathFactory, sqlite_template: Path, sandbox_server: SandboxServer) -> Iterator[Door]:
+def door(
+    tmp_path_factory: pytest.TempPathFactory, sqlite_template: Path, sandbox_server: SandboxServer
+) -> Iterator[Door]:
     """One for all tests that change nothing that others see."""
     folder = tmp_path_factory.mktemp("door")
     (folder / "app.db").write_bytes(sqlite_template.read_bytes())
-    with open_door(folder, f"sqlite:///{folder / 'app.db'}", sandbox_server, LOG_LEVEL="DEBUG", WEBUI_RATE_LIMIT_LOGIN="10000") as opened:
+    with open_door(
+        folder,
+        f"sqlite:///{folder / 'app.db'}",
+        sandbox_server,
+        LOG_LEVEL="DEBUG",
+        WEBUI_RATE_LIMIT_LOGIN="10000",
+    ) as opened:
         yield opened
 
 
@@ -134,7 +181,9 @@ def call(tool: str, arguments: Any = None, *, message_id: Any = 1, **meta: Any) 
     return {"jsonrpc": "2.0", "id": message_id, "method": "tools/call", "params": params}
 
 
-def modern(method: str, params: dict[str, Any] | None = None, *, message_id: Any = 1, **meta: Any) -> tuple[dict[str, str], dict[str, Any]]:
+def modern(
+    method: str, params: dict[str, Any] | None = None, *, message_id: Any = 1, **meta: Any
+) -> tuple[dict[str, str], dict[str, Any]]:
     """Headers and body of a request of revision 2026-07-28."""
     about = {
         "io.modelcontextprotocol/protocolVersion": MODERN,
@@ -145,10 +194,15 @@ def modern(method: str, params: dict[str, Any] | None = None, *, message_id: Any
     headers = {"mcp-protocol-version": MODERN, "mcp-method": method}
     if params and "name" in params:
         headers["mcp-name"] = params["name"]
-    return headers, {"jsonrpc": "2.0", "id": message_id, "method": method, "params": {**(params or {}), "_meta": about}}
+    return headers, {
+        "jsonrpc": "2.0",
+        "id": message_id,
+        "method": method,
+        "params": {**(params or {}), "_meta": about},
+    }
 
 
-# ------------------------------------------------------------------ the app in this process, where a part has to be broken
+# ------------------------------------------------------------------ the app in this process, where
 
 Inside = Callable[..., AbstractAsyncContextManager[httpx.AsyncClient]]
 
@@ -158,7 +212,9 @@ async def living(app: ASGIApp) -> AsyncIterator[None]:
     """The app between its lifespan's start and stop, as a server would have it."""
     heard: asyncio.Queue[Any] = asyncio.Queue()
     told: asyncio.Queue[Any] = asyncio.Queue()
-    task = asyncio.create_task(app({"type": "lifespan", "asgi": {"version": "3.0"}}, heard.get, told.put))  # type: ignore[arg-type]
+    task = asyncio.create_task(
+        app({"type": "lifespan", "asgi": {"version": "3.0"}}, heard.get, told.put)
+    )  # type: ignore[arg-type]
     await heard.put({"type": "lifespan.startup"})
     assert (await told.get())["type"] == "lifespan.startup.complete"
     try:
@@ -175,11 +231,20 @@ def inside(database_url: str) -> Inside:
 
     @contextlib.asynccontextmanager
     async def open_app(**values: str) -> AsyncIterator[httpx.AsyncClient]:
-        settings = settings_for(database_url, **{"ENABLE_WEBUI": "false", "ADMIN_MASTER_KEY": MASTER_KEY, **values})
+        settings = settings_for(
+            database_url, **{"ENABLE_WEBUI": "false", "ADMIN_MASTER_KEY": MASTER_KEY, **values}
+        )
         app = create_app(settings)
         with quick_passwords():
-            async with living(app), httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url=settings.public_url) as http:
-                await wiring.current().tenants.ensure_admin(master_key=Secret(MASTER_KEY), has_webui=False)
+            async with (
+                living(app),
+                httpx.AsyncClient(
+                    transport=httpx.ASGITransport(app), base_url=settings.public_url
+                ) as http,
+            ):
+                await wiring.current().tenants.ensure_admin(
+                    master_key=Secret(MASTER_KEY), has_webui=False
+                )
                 yield http
 
     return open_app

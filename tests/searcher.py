@@ -1,4 +1,6 @@
-"""Looks for secrets byte by byte: as they are, and in the forms in which they slip through (base64, hex, percent and JSON escapes, backwards, UTF-16)."""
+"""Looks for secrets byte by byte: as they are, and in the forms in which they slip through (base64,
+hex, percent and JSON escapes, backwards, UTF-16).
+"""
 
 import base64
 import json
@@ -26,19 +28,33 @@ def forms_of(secret: str) -> Iterator[tuple[str, bytes]]:
 
 
 def search(secrets: Mapping[str, str], places: Mapping[str, bytes]) -> list[str]:
-    """What was found where, in words, without the secret; empty is good. Raises ValueError for a secret too short to be searched."""
+    """What was found where, in words, without the secret; empty is good.
+
+    Raises ValueError for a secret too short to be searched.
+    """
     found = []
     for name, secret in secrets.items():
         if len(secret) < SHORTEST:
             raise ValueError(f"{name} is too short to be searched for")
-        for form, pattern in dict.fromkeys((form, pattern) for form, pattern in forms_of(secret) if len(pattern) >= SHORTEST):
-            found += [f"{name} {form} in {place}, byte {content.index(pattern)}" for place, content in places.items() if pattern in content]
+        for form, pattern in dict.fromkeys(
+            (form, pattern) for form, pattern in forms_of(secret) if len(pattern) >= SHORTEST
+        ):
+            found += [
+                f"{name} {form} in {place}, byte {content.index(pattern)}"
+                for place, content in places.items()
+                if pattern in content
+            ]
     return sorted(set(found))
 
 
 def files_below(*folders: Path) -> dict[str, bytes]:
     """Every file with what it holds: databases with their logs, caches, keys, logs."""
-    return {str(path): path.read_bytes() for folder in folders for path in sorted(folder.rglob("*")) if path.is_file()}
+    return {
+        str(path): path.read_bytes()
+        for folder in folders
+        for path in sorted(folder.rglob("*"))
+        if path.is_file()
+    }
 
 
 def joined(parts: Iterable[bytes]) -> bytes:

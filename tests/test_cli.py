@@ -29,9 +29,20 @@ def run(tmp_path: Path) -> Run:
     clean = {name: value for name, value in os.environ.items() if name in ("PATH", "HOME", "LANG")}
 
     def start(*arguments: str, **settings: str) -> subprocess.CompletedProcess[str]:
-        environment = {**clean, "PYTHONPATH": str(ROOT), "DATABASE_URL": f"sqlite:///{tmp_path / 'app.db'}", **settings}
+        environment = {
+            **clean,
+            "PYTHONPATH": str(ROOT),
+            "DATABASE_URL": f"sqlite:///{tmp_path / 'app.db'}",
+            **settings,
+        }
         return subprocess.run(
-            [sys.executable, "-m", "orderdesk_app.cli", *arguments], cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=60, check=False
+            [sys.executable, "-m", "orderdesk_app.cli", *arguments],
+            cwd=tmp_path,
+            env=environment,
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
         )
 
     return start
@@ -57,7 +68,9 @@ def test_each_command_explains_itself(command: str, capsys: pytest.CaptureFixtur
         ({"DATABASE_URL": "mysql://x"}, "DATABASE_URL"),
     ],
 )
-def test_a_wrong_setting_stops_the_start_and_is_named(run: Run, settings: dict[str, str], named: str) -> None:
+def test_a_wrong_setting_stops_the_start_and_is_named(
+    run: Run, settings: dict[str, str], named: str
+) -> None:
     ended = run("serve", **settings)
 
     assert ended.returncode == 2
@@ -75,12 +88,22 @@ def test_tools_prints_the_catalogue(run: Run) -> None:
 
 
 @pytest.mark.parametrize("options", [(), ("--json",)])
-def test_whoever_has_read_enough_of_the_catalogue_is_told_no_more(tmp_path: Path, options: tuple[str, ...]) -> None:
+def test_whoever_has_read_enough_of_the_catalogue_is_told_no_more(
+    tmp_path: Path, options: tuple[str, ...]
+) -> None:
     reading, writing = os.pipe()
     os.close(reading)  # as `head` does
     command = [sys.executable, "-m", "orderdesk_app.cli", "tools", *options]
 
-    ended = subprocess.run(command, cwd=ROOT, stdout=writing, stderr=subprocess.PIPE, text=True, timeout=60, check=False)
+    ended = subprocess.run(
+        command,
+        cwd=ROOT,
+        stdout=writing,
+        stderr=subprocess.PIPE,
+        text=True,
+        timeout=60,
+        check=False,
+    )
     os.close(writing)
 
     assert ended.stderr == ""
@@ -117,8 +140,18 @@ def test_a_first_start_that_nobody_could_enter_is_refused(run: Run) -> None:
 
 
 def test_the_command_imports_no_web_framework() -> None:
-    code = "import sys, orderdesk_app.cli, orderdesk_app.server, orderdesk_app.routes; print(any(name == 'reflex' or name.startswith('reflex.') for name in sys.modules))"
-    ended = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=60, check=True)
+    code = (
+        "import sys, orderdesk_app.cli, orderdesk_app.server, orderdesk_app.routes; "
+        "print(any(name == 'reflex' or name.startswith('reflex.') for name in sys.modules))"
+    )
+    ended = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
+    )
 
     assert ended.stdout.strip() == "False"
 
@@ -139,22 +172,41 @@ def test_a_stop_waits_as_long_as_a_write_may_take(timeout: str) -> None:
 
 
 def test_the_servers_own_lines_are_json_on_standard_error(tmp_path: Path) -> None:
-    code = "from orderdesk_app.config import load_settings; from orderdesk_app.serving import server; server(load_settings(), 'no_such_module:app').serve()"
+    code = (
+        "from orderdesk_app.config import load_settings; from orderdesk_app.serving import "
+        "server; server(load_settings(), 'no_such_module:app').serve()"
+    )
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "PORT": str(free_port())}
 
-    ended = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=60, check=False)
+    ended = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=tmp_path,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
 
     lines = [json.loads(line) for line in ended.stderr.splitlines() if line.startswith("{")]
     assert ended.returncode == 1
     assert ended.stdout == ""
-    assert ("error", "Unexpected exit from worker-1") in [(line["level"], line["event"]) for line in lines]
+    assert ("error", "Unexpected exit from worker-1") in [
+        (line["level"], line["event"]) for line in lines
+    ]
     assert "[ERROR]" not in ended.stderr
 
 
 def test_the_printed_address_has_the_port_that_is_served() -> None:
     assert own_address(load_settings({"PORT": "9123"}, None)) == "http://localhost:9123"
-    assert own_address(load_settings({"PUBLIC_URL": "http://[::1]:8080", "PORT": "9123"}, None)) == "http://[::1]:9123"
-    assert own_address(load_settings({"PUBLIC_URL": "http://localhost:8080"}, None)) == "http://localhost:8080"
+    assert (
+        own_address(load_settings({"PUBLIC_URL": "http://[::1]:8080", "PORT": "9123"}, None))
+        == "http://[::1]:9123"
+    )
+    assert (
+        own_address(load_settings({"PUBLIC_URL": "http://localhost:8080"}, None))
+        == "http://localhost:8080"
+    )
 
 
 # ------------------------------------------------------------------ where it listens
@@ -187,7 +239,13 @@ def test_a_second_server_on_the_port_of_the_first_does_not_start(tmp_path: Path)
 def test_an_address_of_another_machine_stops_the_start(run: Run) -> None:
     kms_key = b64encode(secrets.token_bytes(32)).decode()
 
-    ended = run("serve", HOST="192.0.2.1", APP_ENV="production", PUBLIC_URL="https://o.example.com", MCP_KMS_KEY=kms_key)
+    ended = run(
+        "serve",
+        HOST="192.0.2.1",
+        APP_ENV="production",
+        PUBLIC_URL="https://o.example.com",
+        MCP_KMS_KEY=kms_key,
+    )
 
     assert ended.returncode == 2
     assert "HOST: 192.0.2.1 is no address of this machine. Example: HOST=127.0.0.1" in ended.stderr
@@ -211,14 +269,22 @@ def test_what_is_said_waits_until_the_server_answers(tmp_path: Path) -> None:
         "time.sleep(1)\n"
         f"http.server.HTTPServer(('127.0.0.1', {port}), Live).serve_forever()\n"
     )
-    process = subprocess.Popen([sys.executable, "-c", code, slow], cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+    process = subprocess.Popen(
+        [sys.executable, "-c", code, slow],
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+    )
     try:
         assert process.stdout is not None
         line = process.stdout.readline()
 
         assert line == "It answers.\n"
         assert httpx.get(f"http://127.0.0.1:{port}/health/live").status_code == 200
-        assert Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text() == "", "nobody waits any longer, and nobody is left to bury"
+        assert Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text() == "", (
+            "nobody waits any longer, and nobody is left to bury"
+        )
     finally:
         process.terminate()
         process.wait(10)
@@ -234,7 +300,14 @@ def test_nothing_is_said_when_the_server_ends_before_it_answers() -> None:
     )
 
     # Whoever waits holds standard output: this returns when nobody does.
-    ended = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=30, check=False)
+    ended = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=False,
+    )
 
     assert (ended.returncode, ended.stdout) == (3, "")
 

@@ -1,4 +1,6 @@
-"""Settings: a wrong one stops the start and says what to write instead; production has a floor; none is declared and unread."""
+"""Settings: a wrong one stops the start and says what to write instead; production has a floor;
+none is declared and unread.
+"""
 
 import ast
 import re
@@ -13,10 +15,23 @@ from orderdesk_app.errors import ConfigurationError
 
 ROOT = Path(__file__).resolve().parent.parent
 KMS = b64encode(token_bytes(32)).decode()
-PRODUCTION = {"APP_ENV": "production", "HOST": "0.0.0.0", "PUBLIC_URL": "https://orders.example.com", "MCP_KMS_KEY": KMS}
+PRODUCTION = {
+    "APP_ENV": "production",
+    "HOST": "0.0.0.0",
+    "PUBLIC_URL": "https://orders.example.com",
+    "MCP_KMS_KEY": KMS,
+}
 WRONG = {
     "APP_ENV": ["staging"],
-    "HOST": ["0.0.0.0", "192.0.2.1", "foo.bar.invalid", "foo bar", "0.0.0.0:80", "fe80::1%eth0", "999.1.1.1"],
+    "HOST": [
+        "0.0.0.0",
+        "192.0.2.1",
+        "foo.bar.invalid",
+        "foo bar",
+        "0.0.0.0:80",
+        "fe80::1%eth0",
+        "999.1.1.1",
+    ],
     "PORT": ["http", "0", "65536", "80.5"],
     "PUBLIC_URL": [
         "orders.example.com",
@@ -41,7 +56,14 @@ WRONG = {
     "TRUST_PROXY": ["maybe", "-1", "11"],
     "WORKERS": ["0", "many", "65"],
     "MCP_KMS_KEY": ["short", "not base64 at all!!", b64encode(b"x" * 31).decode()],
-    "ADMIN_MASTER_KEY": ["changeme", "x" * 31, "x" * 257, "dev-admin-master-key-change-in-production", "with spaces " * 4, "ü" * 40],
+    "ADMIN_MASTER_KEY": [
+        "changeme",
+        "x" * 31,
+        "x" * 257,
+        "dev-admin-master-key-change-in-production",
+        "with spaces " * 4,
+        "ü" * 40,
+    ],
     "ALLOW_QUERY_TOKEN": ["perhaps"],
     "ENABLE_WEBUI": ["perhaps"],
     "SESSION_TIMEOUT": ["59", "a day", "31536001"],
@@ -63,16 +85,52 @@ WRONG = {
     "ENABLE_AUDIT_LOG": ["perhaps"],
     "ORDERDESK_TEST_ENABLED": ["perhaps"],
 }
-ANY_TEXT = {"ORDERDESK_MCP_KEY", "JWT_SECRET_KEY", "CSRF_SECRET_KEY", "METRICS_TOKEN", "ORDERDESK_TEST_STORE_ID", "ORDERDESK_TEST_API_KEY"}
+ANY_TEXT = {
+    "ORDERDESK_MCP_KEY",
+    "JWT_SECRET_KEY",
+    "CSRF_SECRET_KEY",
+    "METRICS_TOKEN",
+    "ORDERDESK_TEST_STORE_ID",
+    "ORDERDESK_TEST_API_KEY",
+}
 DECLARED = {
-    "APP_ENV": "development", "HOST": "127.0.0.1", "PORT": 8080, "PUBLIC_URL": "http://localhost:8080", "DATABASE_URL": "sqlite:///data/app.db",
-    "LOG_LEVEL": "INFO", "TRUST_PROXY": 0, "WORKERS": 1, "MCP_KMS_KEY": "", "ADMIN_MASTER_KEY": "", "ORDERDESK_MCP_KEY": "", "ALLOW_QUERY_TOKEN": True,
-    "ENABLE_WEBUI": True, "JWT_SECRET_KEY": "", "CSRF_SECRET_KEY": "", "SESSION_TIMEOUT": 86400, "SESSION_COOKIE_SECURE": None,
-    "SESSION_COOKIE_SAMESITE": "Lax", "RATE_LIMIT_RPM": 120, "WEBUI_RATE_LIMIT_LOGIN": 5, "WEBUI_RATE_LIMIT_API_CONSOLE": 30, "CACHE_BACKEND": "memory",
-    "CACHE_TTL_ORDERS": 15, "CACHE_TTL_PRODUCTS": 60, "CACHE_TTL_STORE_SETTINGS": 300, "ORDERDESK_API_URL": "https://app.orderdesk.me/api/v2",
-    "HTTP_TIMEOUT": 30, "HTTP_MAX_RETRIES": 3, "MUTATION_MAX_RETRIES": 5, "ENABLE_METRICS": True, "METRICS_TOKEN": "", "ENABLE_DETAILED_HEALTH": True,
-    "ENABLE_AUDIT_LOG": True, "ORDERDESK_TEST_ENABLED": False, "ORDERDESK_TEST_STORE_ID": "", "ORDERDESK_TEST_API_KEY": "",
-}  # fmt: skip
+    "APP_ENV": "development",
+    "HOST": "127.0.0.1",
+    "PORT": 8080,
+    "PUBLIC_URL": "http://localhost:8080",
+    "DATABASE_URL": "sqlite:///data/app.db",
+    "LOG_LEVEL": "INFO",
+    "TRUST_PROXY": 0,
+    "WORKERS": 1,
+    "MCP_KMS_KEY": "",
+    "ADMIN_MASTER_KEY": "",
+    "ORDERDESK_MCP_KEY": "",
+    "ALLOW_QUERY_TOKEN": True,
+    "ENABLE_WEBUI": True,
+    "JWT_SECRET_KEY": "",
+    "CSRF_SECRET_KEY": "",
+    "SESSION_TIMEOUT": 86400,
+    "SESSION_COOKIE_SECURE": None,
+    "SESSION_COOKIE_SAMESITE": "Lax",
+    "RATE_LIMIT_RPM": 120,
+    "WEBUI_RATE_LIMIT_LOGIN": 5,
+    "WEBUI_RATE_LIMIT_API_CONSOLE": 30,
+    "CACHE_BACKEND": "memory",
+    "CACHE_TTL_ORDERS": 15,
+    "CACHE_TTL_PRODUCTS": 60,
+    "CACHE_TTL_STORE_SETTINGS": 300,
+    "ORDERDESK_API_URL": "https://app.orderdesk.me/api/v2",
+    "HTTP_TIMEOUT": 30,
+    "HTTP_MAX_RETRIES": 3,
+    "MUTATION_MAX_RETRIES": 5,
+    "ENABLE_METRICS": True,
+    "METRICS_TOKEN": "",
+    "ENABLE_DETAILED_HEALTH": True,
+    "ENABLE_AUDIT_LOG": True,
+    "ORDERDESK_TEST_ENABLED": False,
+    "ORDERDESK_TEST_STORE_ID": "",
+    "ORDERDESK_TEST_API_KEY": "",
+}
 
 
 def plain(value: object) -> object:
@@ -82,10 +140,15 @@ def plain(value: object) -> object:
 def test_no_environment_at_all_gives_the_embedded_default() -> None:
     settings = load_settings({})
 
-    assert {name.upper(): plain(getattr(settings, name)) for name in Settings.model_fields} == DECLARED
+    assert {
+        name.upper(): plain(getattr(settings, name)) for name in Settings.model_fields
+    } == DECLARED
 
 
-@pytest.mark.parametrize(("variable", "value"), [(variable, value) for variable, values in WRONG.items() for value in values])
+@pytest.mark.parametrize(
+    ("variable", "value"),
+    [(variable, value) for variable, values in WRONG.items() for value in values],
+)
 def test_a_wrong_value_is_told_with_variable_rule_and_example(variable: str, value: str) -> None:
     with pytest.raises(ConfigurationError) as error:
         load_settings({variable: value})
@@ -123,7 +186,11 @@ def test_every_setting_has_words_and_an_example_that_works(name: str) -> None:
     assert isinstance(field.json_schema_extra, dict)
     example = str(field.json_schema_extra["example"])
     assert example
-    if not example.startswith("<") and name not in ("host", "public_url", "app_env"):  # these need production
+    if not example.startswith("<") and name not in (
+        "host",
+        "public_url",
+        "app_env",
+    ):  # these need production
         load_settings({name: example})
 
 
@@ -172,7 +239,9 @@ def test_production_starts_with_a_key_and_an_https_address() -> None:
         ({"METRICS_TOKEN": "change_me_change_me_change_me_change_me"}, "METRICS_TOKEN"),
     ],
 )
-def test_production_refuses_what_belongs_to_development_and_says_which(changed: dict[str, str], named: str) -> None:
+def test_production_refuses_what_belongs_to_development_and_says_which(
+    changed: dict[str, str], named: str
+) -> None:
     with pytest.raises(ConfigurationError) as error:
         load_settings({**PRODUCTION, **changed})
 
@@ -181,11 +250,22 @@ def test_production_refuses_what_belongs_to_development_and_says_which(changed: 
 
 def test_production_takes_keys_of_chance() -> None:
     for _ in range(50):
-        load_settings({**PRODUCTION, "MCP_KMS_KEY": b64encode(token_bytes(32)).decode(), "JWT_SECRET_KEY": token_hex(32), "METRICS_TOKEN": token_hex(32)})
+        load_settings(
+            {
+                **PRODUCTION,
+                "MCP_KMS_KEY": b64encode(token_bytes(32)).decode(),
+                "JWT_SECRET_KEY": token_hex(32),
+                "METRICS_TOKEN": token_hex(32),
+            }
+        )
 
 
 def test_chance_is_never_taken_for_words_or_a_pattern() -> None:
-    keys = [make(32) for make in (token_hex, token_urlsafe, lambda size: b64encode(token_bytes(size)).decode()) for _ in range(5_000)]
+    keys = [
+        make(32)
+        for make in (token_hex, token_urlsafe, lambda size: b64encode(token_bytes(size)).decode())
+        for _ in range(5_000)
+    ]
 
     assert [key for key in keys if is_published(key)] == []
 
@@ -209,7 +289,12 @@ def test_an_insecure_cookie_is_allowed_where_only_this_machine_is_reached() -> N
     ],
 )
 def test_the_public_address_is_read_as_browsers_write_it(typed: str, meant: str) -> None:
-    assert load_settings({**PRODUCTION, "SESSION_COOKIE_SECURE": "true", "PUBLIC_URL": typed}).public_url == meant
+    assert (
+        load_settings(
+            {**PRODUCTION, "SESSION_COOKIE_SECURE": "true", "PUBLIC_URL": typed}
+        ).public_url
+        == meant
+    )
 
 
 @pytest.mark.parametrize("address", ["https://orders.example.com", "http://192.168.1.4:8080"])
@@ -228,7 +313,19 @@ def test_more_workers_need_a_database_that_they_share() -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "count"), [("true", 1), ("TRUE", 1), ("false", 0), ("False", 0), ("3", 3), ("0", 0), ("1", 1), ("10", 10), ("yes", 1), ("off", 0)]
+    ("text", "count"),
+    [
+        ("true", 1),
+        ("TRUE", 1),
+        ("false", 0),
+        ("False", 0),
+        ("3", 3),
+        ("0", 0),
+        ("1", 1),
+        ("10", 10),
+        ("yes", 1),
+        ("off", 0),
+    ],
 )
 def test_trusted_proxies_are_a_word_or_a_number(text: str, count: int) -> None:
     assert load_settings({"TRUST_PROXY": text}).trust_proxy == count
@@ -243,12 +340,26 @@ def test_a_kms_key_is_base64_or_base64url_padded_or_not(encode: object) -> None:
 
 
 def test_words_may_be_written_in_any_case() -> None:
-    settings = load_settings({"LOG_LEVEL": "debug", "APP_ENV": "Development", "SESSION_COOKIE_SAMESITE": "strict"})
+    settings = load_settings(
+        {"LOG_LEVEL": "debug", "APP_ENV": "Development", "SESSION_COOKIE_SAMESITE": "strict"}
+    )
 
-    assert (settings.log_level, settings.app_env, settings.session_cookie_samesite) == ("DEBUG", "development", "Strict")
+    assert (settings.log_level, settings.app_env, settings.session_cookie_samesite) == (
+        "DEBUG",
+        "development",
+        "Strict",
+    )
 
 
-@pytest.mark.parametrize(("typed", "meant"), [("localhost", "127.0.0.1"), ("LocalHost", "127.0.0.1"), ("[::1]", "::1"), (" 127.0.0.1 ", "127.0.0.1")])
+@pytest.mark.parametrize(
+    ("typed", "meant"),
+    [
+        ("localhost", "127.0.0.1"),
+        ("LocalHost", "127.0.0.1"),
+        ("[::1]", "::1"),
+        (" 127.0.0.1 ", "127.0.0.1"),
+    ],
+)
 def test_where_to_listen_may_be_written_as_in_an_address(typed: str, meant: str) -> None:
     assert load_settings({"HOST": typed}).host == meant
 
@@ -260,25 +371,41 @@ def test_an_empty_value_is_none() -> None:
 def test_the_public_address_follows_the_port() -> None:
     assert load_settings({"PORT": "9090"}).public_url == "http://localhost:9090"
     assert load_settings({"PORT": " 9090 "}).public_url == "http://localhost:9090"
-    assert load_settings({"PORT": "9090", "PUBLIC_URL": "http://localhost:1234/"}).public_url == "http://localhost:1234"
+    assert (
+        load_settings({"PORT": "9090", "PUBLIC_URL": "http://localhost:1234/"}).public_url
+        == "http://localhost:1234"
+    )
 
 
-def test_a_dotenv_file_is_read_and_the_environment_wins(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (tmp_path / ".env").write_text("PORT=9191\nRATE_LIMIT_RPM=7 # a remark\nSOMETHING_ELSE=1\n", encoding="utf-8")
+def test_a_dotenv_file_is_read_and_the_environment_wins(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / ".env").write_text(
+        "PORT=9191\nRATE_LIMIT_RPM=7 # a remark\nSOMETHING_ELSE=1\n", encoding="utf-8"
+    )
     monkeypatch.setenv("RATE_LIMIT_RPM", "8")
     monkeypatch.delenv("PORT", raising=False)
     monkeypatch.delenv("PUBLIC_URL", raising=False)
 
     settings = load_settings(env_file=tmp_path / ".env")
 
-    assert (settings.port, settings.rate_limit_rpm, settings.public_url) == (9191, 8, "http://localhost:9191")
+    assert (settings.port, settings.rate_limit_rpm, settings.public_url) == (
+        9191,
+        8,
+        "http://localhost:9191",
+    )
 
 
-def test_a_dotenv_file_is_taken_as_it_stands(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_dotenv_file_is_taken_as_it_stands(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     (tmp_path / ".env").write_bytes(b"\xef\xbb\xbfDATABASE_URL=postgresql://me:pa${HOME}ss@db/x\n")
     monkeypatch.delenv("DATABASE_URL", raising=False)
 
-    assert load_settings(env_file=tmp_path / ".env").database_url.get_secret_value() == "postgresql://me:pa${HOME}ss@db/x"
+    assert (
+        load_settings(env_file=tmp_path / ".env").database_url.get_secret_value()
+        == "postgresql://me:pa${HOME}ss@db/x"
+    )
 
 
 def test_a_dotenv_file_in_another_encoding_stops_the_start(tmp_path: Path) -> None:
@@ -290,7 +417,11 @@ def test_a_dotenv_file_in_another_encoding_stops_the_start(tmp_path: Path) -> No
 
 def test_settings_print_no_secret() -> None:
     settings = load_settings(
-        {"ADMIN_MASTER_KEY": "a1b2c3d4Kq7ZtR0xWvYm5nLsHj9GfB2e", "DATABASE_URL": "postgresql://me:pass-word-1@db/x", "METRICS_TOKEN": "metrics-token-1"}
+        {
+            "ADMIN_MASTER_KEY": "a1b2c3d4Kq7ZtR0xWvYm5nLsHj9GfB2e",
+            "DATABASE_URL": "postgresql://me:pass-word-1@db/x",
+            "METRICS_TOKEN": "metrics-token-1",
+        }
     )
 
     for told in (repr(settings), str(settings)):
@@ -338,10 +469,17 @@ def test_no_setting_is_declared_and_unread() -> None:
 def test_only_the_settings_read_the_environment() -> None:
     """Reflex and the build take theirs from the environment; no decision of ours does."""
     allowed = {"frontend.py", "cli.py"}
-    readers = {path.name for path in ROOT.glob("orderdesk_app/**/*.py") if re.search(r"os\.(environ|getenv)", path.read_text(encoding="utf-8"))}
+    readers = {
+        path.name
+        for path in ROOT.glob("orderdesk_app/**/*.py")
+        if re.search(r"os\.(environ|getenv)", path.read_text(encoding="utf-8"))
+    }
 
     assert readers <= allowed
 
 
 def test_on_this_machine_alone_a_simple_admin_key_will_do() -> None:
-    assert load_settings({"ADMIN_MASTER_KEY": "a" * 64}, None).admin_master_key.get_secret_value() == "a" * 64
+    assert (
+        load_settings({"ADMIN_MASTER_KEY": "a" * 64}, None).admin_master_key.get_secret_value()
+        == "a" * 64
+    )

@@ -36,11 +36,23 @@ def server(request: pytest.FixtureRequest) -> Iterator[int]:
 
 @pytest.mark.parametrize(("server", "is_healthy"), [(200, True), (503, False)], indirect=["server"])
 def test_the_health_check_asks_the_server_and_no_proxy(server: int, is_healthy: bool) -> None:
-    check = re.search(r"HEALTHCHECK.*?CMD (\[.*?\])\n", (ROOT / "Dockerfile").read_text(), re.DOTALL)
+    check = re.search(
+        r"HEALTHCHECK.*?CMD (\[.*?\])\n", (ROOT / "Dockerfile").read_text(), re.DOTALL
+    )
     assert check is not None
-    proxies = {"http_proxy": "http://127.0.0.1:9", "HTTP_PROXY": "http://127.0.0.1:9", "all_proxy": "http://127.0.0.1:9"}
+    proxies = {
+        "http_proxy": "http://127.0.0.1:9",
+        "HTTP_PROXY": "http://127.0.0.1:9",
+        "all_proxy": "http://127.0.0.1:9",
+    }
     environment = {"PATH": os.environ["PATH"], "PORT": str(server), **proxies}
 
-    ended = subprocess.run([sys.executable, *json.loads(check.group(1))[1:]], env=environment, capture_output=True, timeout=60, check=False)
+    ended = subprocess.run(
+        [sys.executable, *json.loads(check.group(1))[1:]],
+        env=environment,
+        capture_output=True,
+        timeout=60,
+        check=False,
+    )
 
     assert (ended.returncode == 0) == is_healthy, ended.stderr

@@ -14,9 +14,9 @@ def test_the_tables_are_those_of_the_code() -> None:
 def test_every_setting_and_every_tool_stands_in_the_readme() -> None:
     page = (ROOT / "README.md").read_text(encoding="utf-8")
 
-    missing = [name.upper() for name in Settings.model_fields if f"`{name.upper()}`" not in page] + [
-        tool.name for tool in wiring.tools() if f"`{tool.name}`" not in page
-    ]
+    missing = [
+        name.upper() for name in Settings.model_fields if f"`{name.upper()}`" not in page
+    ] + [tool.name for tool in wiring.tools() if f"`{tool.name}`" not in page]
 
     assert missing == []
 
@@ -30,11 +30,16 @@ def test_a_default_is_written_as_people_type_it() -> None:
 def test_what_stands_in_env_example_is_the_default(name: str) -> None:
     (line,) = [line for line in env_example().splitlines() if line.startswith(f"#{name.upper()}=")]
 
-    assert getattr(load_settings({name.upper(): line.partition("=")[2]}, None), name) == getattr(load_settings({}, None), name)
+    assert getattr(load_settings({name.upper(): line.partition("=")[2]}, None), name) == getattr(
+        load_settings({}, None), name
+    )
 
 
 def test_the_readme_says_what_several_workers_do_to_limits() -> None:
     page = (ROOT / "README.md").read_text(encoding="utf-8")
 
     (told,) = [line for line in page.splitlines() if "each worker counts limits for itself" in line]
-    assert all(word in told for word in ("`WORKERS=2`", "`ENABLE_WEBUI=false`", "`RATE_LIMIT_RPM`", "sign-in"))
+    assert all(
+        word in told
+        for word in ("`WORKERS=2`", "`ENABLE_WEBUI=false`", "`RATE_LIMIT_RPM`", "sign-in")
+    )

@@ -1,4 +1,6 @@
-"""Every error that a user can meet: it has its code and status, says the next step, and is met here through a door."""
+"""Every error that a user can meet: it has its code and status, says the next step, and is met here
+through a door.
+"""
 
 import re
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -17,22 +19,47 @@ from orderdesk_app.mcp.server import answer
 from orderdesk_app.server import create_app
 from orderdesk_app.tools.runner import Outcome
 from tests.door import living
-from tests.worlds import FIRST_ORDER, MINIMAL_ORDER, SandboxServer, World, open_world, sandbox_server, settings_for
+from tests.worlds import (
+    FIRST_ORDER,
+    MINIMAL_ORDER,
+    SandboxServer,
+    World,
+    open_world,
+    sandbox_server,
+    settings_for,
+)
 
 __all__ = ["sandbox_server"]
 
-CODES = {"VALIDATION_ERROR", "NOT_FOUND", "AUTH_ERROR", "CONFLICT_ERROR", "RATE_LIMIT_EXCEEDED", "ORDERDESK_API_ERROR", "PERMISSION_DENIED"}
+CODES = {
+    "VALIDATION_ERROR",
+    "NOT_FOUND",
+    "AUTH_ERROR",
+    "CONFLICT_ERROR",
+    "RATE_LIMIT_EXCEEDED",
+    "ORDERDESK_API_ERROR",
+    "PERMISSION_DENIED",
+}
 
 
-def every_class(root: type[OrderDeskAgentsError] = OrderDeskAgentsError) -> list[type[OrderDeskAgentsError]]:
+def every_class(
+    root: type[OrderDeskAgentsError] = OrderDeskAgentsError,
+) -> list[type[OrderDeskAgentsError]]:
     return [root, *(found for child in root.__subclasses__() for found in every_class(child))]
 
 
 @pytest.fixture
 async def world(sqlite_url: str, sandbox_server: SandboxServer) -> AsyncIterator[World]:
     sandbox_server.reset()
-    quick = {"HTTP_TIMEOUT": "1", "HTTP_MAX_RETRIES": "0", "MUTATION_MAX_RETRIES": "0", "CACHE_TTL_ORDERS": "0"}
-    async with open_world(settings_for(sqlite_url, ORDERDESK_API_URL=sandbox_server.url, **quick), sandbox_server) as world:
+    quick = {
+        "HTTP_TIMEOUT": "1",
+        "HTTP_MAX_RETRIES": "0",
+        "MUTATION_MAX_RETRIES": "0",
+        "CACHE_TTL_ORDERS": "0",
+    }
+    async with open_world(
+        settings_for(sqlite_url, ORDERDESK_API_URL=sandbox_server.url, **quick), sandbox_server
+    ) as world:
         world.extra = {"sandbox": sandbox_server}
         yield world
 
@@ -54,7 +81,9 @@ def after(kind: str, meeting: Meeting, **fault: Any) -> Meeting:
 
 async def with_few_scopes(world: World) -> Outcome:
     principal = await world.owner.principal()
-    return await world.house.runner.run(replace(principal, actor=replace(principal.actor, scopes=frozenset())), "stores_list", {})
+    return await world.house.runner.run(
+        replace(principal, actor=replace(principal.actor, scopes=frozenset())), "stores_list", {}
+    )
 
 
 async def too_often(world: World) -> Outcome:
@@ -65,7 +94,9 @@ async def too_often(world: World) -> Outcome:
 
 
 async def with_a_database_that_another_program_holds(world: World) -> Outcome:
-    world.house.database._locked_at = float("inf")  # whoever comes now came before that was found out
+    world.house.database._locked_at = float(
+        "inf"
+    )  # whoever comes now came before that was found out
     try:
         return await world.owner.call("stores_use_store", {"identifier": world.store_id})
     finally:
@@ -100,7 +131,16 @@ MET: list[tuple[type[OrderDeskAgentsError], Meeting]] = [
     (errors.UpstreamUnreachable, after("dropped", GET, times=9)),
     (errors.UpstreamUnreachable, after("bad_gateway", GET, times=9)),
     (errors.UpstreamUnreachable, after("broken_json", GET, times=9)),
-    (errors.OutcomeUnknown, lambda world: after("dropped", after("dropped", UPDATE, method="PUT", effect="done"), method="GET", skip=1, times=99)(world)),
+    (
+        errors.OutcomeUnknown,
+        lambda world: after(
+            "dropped",
+            after("dropped", UPDATE, method="PUT", effect="done"),
+            method="GET",
+            skip=1,
+            times=99,
+        )(world),
+    ),
     (errors.DatabaseBusy, with_a_database_that_another_program_holds),
     (errors.Unexpected, with_a_fault_of_ours),
 ]
@@ -112,8 +152,14 @@ AT_OTHER_DOORS = {
 }
 
 
-@pytest.mark.parametrize(("kind", "meeting"), MET, ids=[f"{number}-{kind.__name__}" for number, (kind, _) in enumerate(MET)])
-async def test_an_error_is_met_as_a_result_that_says_what_to_do(world: World, kind: type[OrderDeskAgentsError], meeting: Meeting) -> None:
+@pytest.mark.parametrize(
+    ("kind", "meeting"),
+    MET,
+    ids=[f"{number}-{kind.__name__}" for number, (kind, _) in enumerate(MET)],
+)
+async def test_an_error_is_met_as_a_result_that_says_what_to_do(
+    world: World, kind: type[OrderDeskAgentsError], meeting: Meeting
+) -> None:
     outcome = await meeting(world)
 
     assert outcome.error is not None
@@ -122,29 +168,51 @@ async def test_an_error_is_met_as_a_result_that_says_what_to_do(world: World, ki
     text = told.content[0].text  # type: ignore[union-attr]
     assert told.is_error is True
     assert text.startswith(f"{kind.code}: ")
-    assert len(text.split(". ")) >= 2 or ":" in text.split(": ", 1)[1] or kind is errors.ValidationFailed, f"it says what to do next: {text}"
+    assert (
+        len(text.split(". ")) >= 2
+        or ":" in text.split(": ", 1)[1]
+        or kind is errors.ValidationFailed
+    ), f"it says what to do next: {text}"
     assert text.rstrip().endswith((".", ")", "”"))
-    assert not re.search(r"Traceback|Error\(|httpx|psycopg|sqlalchemy|pydantic|0x[0-9a-f]{6}|<html|\.py\b|site-packages", text, re.IGNORECASE)
+    assert not re.search(
+        r"Traceback|Error\(|httpx|psycopg|sqlalchemy|pydantic|0x[0-9a-f]{6}|<html|\.py\b|site-packages",
+        text,
+        re.IGNORECASE,
+    )
     about = told.meta["orderdesk/error"]  # type: ignore[index]
     assert about["code"] == kind.code
     assert {"code", "field", "retry_after", "outcome"} <= set(about)
 
 
 def test_every_class_is_met() -> None:
-    assert {kind.__name__ for kind in every_class()} == {kind.__name__ for kind in [*(kind for kind, _ in MET), *AT_OTHER_DOORS]}
+    assert {kind.__name__ for kind in every_class()} == {
+        kind.__name__ for kind in [*(kind for kind, _ in MET), *AT_OTHER_DOORS]
+    }
 
 
-@pytest.mark.parametrize("kind", [kind for kind in every_class() if kind is not OrderDeskAgentsError], ids=lambda kind: kind.__name__)
-def test_every_class_has_a_public_code_a_status_and_its_line_in_the_tree(kind: type[OrderDeskAgentsError]) -> None:
+@pytest.mark.parametrize(
+    "kind",
+    [kind for kind in every_class() if kind is not OrderDeskAgentsError],
+    ids=lambda kind: kind.__name__,
+)
+def test_every_class_has_a_public_code_a_status_and_its_line_in_the_tree(
+    kind: type[OrderDeskAgentsError],
+) -> None:
     assert kind.code in CODES
     assert 400 <= kind.status < 600
-    [line] = [line for line in (errors.__doc__ or "").splitlines() if re.search(rf"\b{kind.__name__}\b", line)]
+    [line] = [
+        line
+        for line in (errors.__doc__ or "").splitlines()
+        if re.search(rf"\b{kind.__name__}\b", line)
+    ]
     assert kind.code in line
     assert str(kind.status) in line
 
 
 def test_no_error_is_raised_that_the_tree_does_not_know() -> None:
-    """What rises to a user is ours; a `raise Exception` or a library's class would come out as a fault of ours."""
+    """What rises to a user is ours; a `raise Exception` or a library's class would come out as a
+    fault of ours.
+    """
     for path in Path(errors.__file__).parent.glob("tools/*.py"):
         raised = set(re.findall(r"raise ([A-Z]\w+)", path.read_text(encoding="utf-8")))
         assert raised <= {kind.__name__ for kind in every_class()} | {"ValueError"}, path.name
@@ -181,16 +249,25 @@ async def test_an_unknown_outcome_tells_to_read_before_repeating(world: World) -
 @pytest.fixture
 async def plain(sqlite_url: str) -> AsyncIterator[httpx.AsyncClient]:
     app = create_app(settings_for(sqlite_url, ENABLE_WEBUI="false"))
-    async with living(app), httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://localhost:8080") as http:
+    async with (
+        living(app),
+        httpx.AsyncClient(
+            transport=httpx.ASGITransport(app), base_url="http://localhost:8080"
+        ) as http,
+    ):
         yield http
 
 
-async def test_a_body_that_is_too_large_is_refused(plain: httpx.AsyncClient, sqlite_url: str) -> None:
+async def test_a_body_that_is_too_large_is_refused(
+    plain: httpx.AsyncClient, sqlite_url: str
+) -> None:
     async with open_world(settings_for(sqlite_url), None) as world:
         key = world.owner.key.reveal()
 
         answered = await plain.post(
-            "/mcp", content=b"[" + b" " * (4 * 1024 * 1024), headers={"authorization": f"Bearer {key}", "content-type": "application/json"}
+            "/mcp",
+            content=b"[" + b" " * (4 * 1024 * 1024),
+            headers={"authorization": f"Bearer {key}", "content-type": "application/json"},
         )
 
     assert answered.status_code == errors.BodyTooLarge.status == 413

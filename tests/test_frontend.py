@@ -16,7 +16,15 @@ import pytest
 
 from orderdesk_app.config import load_settings
 from orderdesk_app.errors import ConfigurationError
-from orderdesk_app.frontend import LOCKS, ROOT, SOURCES, Frontend, allowed_origins, make_origin_relative, reflex_environment
+from orderdesk_app.frontend import (
+    LOCKS,
+    ROOT,
+    SOURCES,
+    Frontend,
+    allowed_origins,
+    make_origin_relative,
+    reflex_environment,
+)
 
 
 @pytest.fixture
@@ -39,7 +47,9 @@ def built(project: Path) -> Frontend:
     frontend.client.mkdir(parents=True)
     (frontend.client / "assets").mkdir()
     (frontend.client / "assets/entry.js").write_text("")
-    (frontend.client / "index.html").write_text('<html><link rel="modulepreload" href="/assets/entry.js"/></html>')
+    (frontend.client / "index.html").write_text(
+        '<html><link rel="modulepreload" href="/assets/entry.js"/></html>'
+    )
     frontend.stamp.write_text(json.dumps({"fingerprint": frontend.fingerprint()}))
     return frontend
 
@@ -52,7 +62,15 @@ def test_an_unchanged_frontend_is_not_built_again(built: Frontend) -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["orderdesk_app/states/home.py", "orderdesk_app/pages/home.py", "orderdesk_app/components/frame.py", "assets/look.css", "rxconfig.py", LOCKS[1]]
+    "name",
+    [
+        "orderdesk_app/states/home.py",
+        "orderdesk_app/pages/home.py",
+        "orderdesk_app/components/frame.py",
+        "assets/look.css",
+        "rxconfig.py",
+        LOCKS[1],
+    ],
 )
 def test_a_changed_source_is_built(built: Frontend, name: str) -> None:
     with (built.root / name).open("a") as file:
@@ -106,12 +124,16 @@ class Reflex:
         self.frontend, self.works, self.environment = frontend, works, dict[str, str]()
         self.builds = 0
 
-    def __call__(self, command: list[str], *, env: dict[str, str], **_: object) -> subprocess.CompletedProcess[str]:
+    def __call__(
+        self, command: list[str], *, env: dict[str, str], **_: object
+    ) -> subprocess.CompletedProcess[str]:
         if "export" in command:
             self.builds += 1
             self.environment = env
             (self.frontend.client / "assets").mkdir(parents=True, exist_ok=True)
-            (self.frontend.client / "assets/reflex-env-1a2b.js").write_text("var e={A:`http://localhost:8000/ping`,B:`ws://localhost:8000/_event`}")
+            (self.frontend.client / "assets/reflex-env-1a2b.js").write_text(
+                "var e={A:`http://localhost:8000/ping`,B:`ws://localhost:8000/_event`}"
+            )
             (self.frontend.client / "index.html").write_text("<html></html>")
         return subprocess.CompletedProcess(command, 0 if self.works else 1, "", "")
 
@@ -126,12 +148,17 @@ def test_a_build_keeps_to_the_project(project: Path, monkeypatch: pytest.MonkeyP
     frontend.build()
 
     assert frontend.is_current()
-    kept = [Path(reflex.environment[name]).relative_to(project).parts[0] for name in ("REFLEX_DIR", "npm_config_cache")]
+    kept = [
+        Path(reflex.environment[name]).relative_to(project).parts[0]
+        for name in ("REFLEX_DIR", "npm_config_cache")
+    ]
     assert kept == [".tools"] * 2, "Reflex empties .web"
 
 
 @pytest.mark.parametrize("has_packages", [False, True])
-def test_a_build_that_failed_speaks_of_the_network_only_where_npm_brought_nothing(project: Path, monkeypatch: pytest.MonkeyPatch, has_packages: bool) -> None:
+def test_a_build_that_failed_speaks_of_the_network_only_where_npm_brought_nothing(
+    project: Path, monkeypatch: pytest.MonkeyPatch, has_packages: bool
+) -> None:
     frontend = Frontend(project)
     monkeypatch.setattr("orderdesk_app.frontend.subprocess.run", Reflex(frontend, works=False))
     if has_packages:
@@ -143,7 +170,9 @@ def test_a_build_that_failed_speaks_of_the_network_only_where_npm_brought_nothin
     assert ("network" in str(failed.value)) != has_packages
 
 
-def test_who_comes_during_a_build_takes_what_it_made(built: Frontend, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_who_comes_during_a_build_takes_what_it_made(
+    built: Frontend, monkeypatch: pytest.MonkeyPatch
+) -> None:
     reflex = Reflex(built)
     monkeypatch.setattr("orderdesk_app.frontend.subprocess.run", reflex)
     stamp = built.stamp.read_text()
@@ -170,7 +199,14 @@ def chunk(folder: Path, text: str) -> Path:
 
 
 def test_built_pages_talk_to_the_host_they_came_from(tmp_path: Path) -> None:
-    path = chunk(tmp_path, "var e={PING:`http://localhost:8000/ping`,EVENT:`ws://localhost:8000/_event`};export{e as t};")
+    path = chunk(
+        tmp_path,
+        (
+            "var "
+            "e={PING:`http://localhost:8000/ping`,EVENT:`ws://localhost:8000/_event`};export{e "
+            "as t};"
+        ),
+    )
 
     make_origin_relative(tmp_path)
 
@@ -204,8 +240,16 @@ def test_serving_asks_the_network_nothing() -> None:
 
 
 def test_only_our_own_pages_may_connect() -> None:
-    production = {"APP_ENV": "production", "PUBLIC_URL": "https://orders.example.com", "MCP_KMS_KEY": b64encode(token_bytes(32)).decode()}
+    production = {
+        "APP_ENV": "production",
+        "PUBLIC_URL": "https://orders.example.com",
+        "MCP_KMS_KEY": b64encode(token_bytes(32)).decode(),
+    }
 
     assert allowed_origins(load_settings(production, None)) == ("https://orders.example.com",)
-    assert set(allowed_origins(load_settings({}, None))) == {"http://localhost:8080", "http://127.0.0.1:8080", "http://[::1]:8080"}
+    assert set(allowed_origins(load_settings({}, None))) == {
+        "http://localhost:8080",
+        "http://127.0.0.1:8080",
+        "http://[::1]:8080",
+    }
     assert "http://localhost:9123" in allowed_origins(load_settings({"PORT": "9123"}, None))

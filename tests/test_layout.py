@@ -16,14 +16,27 @@ PACKAGE = ROOT / "orderdesk_app"
 SOURCES = sorted(PACKAGE.rglob("*.py"))
 DOORS = {"states", "mcp", "routes", "server.py", "cli.py", "orderdesk_app.py"}
 TABLES = {
-    "Tenant", "Credential", "Store", "Session", "SignInLink", "AuditEntry", "Change", "ConsoleCall", "SandboxRow",
-}  # fmt: skip
-# Questions that nobody is signed in for yet, or whose row was made by ourselves; each with the reason why it needs no actor.
+    "Tenant",
+    "Credential",
+    "Store",
+    "Session",
+    "SignInLink",
+    "AuditEntry",
+    "Change",
+    "ConsoleCall",
+    "SandboxRow",
+}
+# Questions that nobody is signed in for yet, or whose row was made by ourselves; each with the
+# reason why it needs no actor.
 WITHOUT_ACTOR = {
-    "access.py:_read_account": "reads the account of the key that was found, its stores through owned()",
+    "access.py:_read_account": (
+        "reads the account of the key that was found, its stores through owned()"
+    ),
     "keys.py:find": "finds whose key it is, by its digest",
     "keys.py:_note_use": "writes down that this very key was used",
-    "sandbox.py:_owner": "the sandbox Order Desk asks whose store it is, as Order Desk knows no tenants",
+    "sandbox.py:_owner": (
+        "the sandbox Order Desk asks whose store it is, as Order Desk knows no tenants"
+    ),
     "sandbox.py:get": "rows of the store that the sandbox was asked for with its key",
     "sandbox.py:all": "rows of the store that the sandbox was asked for with its key",
     "sandbox.py:write": "rows of the store that the sandbox was asked for with its key",
@@ -44,7 +57,9 @@ def told(path: Path) -> str:
     return path.relative_to(ROOT).as_posix()
 
 
-@pytest.mark.parametrize("path", [path for path in SOURCES if "alembic" not in path.parts], ids=told)
+@pytest.mark.parametrize(
+    "path", [path for path in SOURCES if "alembic" not in path.parts], ids=told
+)
 def test_a_module_says_first_what_it_is_for(path: Path) -> None:
     docstring = ast.get_docstring(tree_of(path))
 
@@ -59,7 +74,12 @@ def test_only_the_doors_ask_for_the_house() -> None:
         if path.name == "wiring.py":
             continue
         for node in ast.walk(tree_of(path)):
-            if isinstance(node, ast.Attribute) and node.attr == "current" and isinstance(node.value, ast.Name) and node.value.id == "wiring":
+            if (
+                isinstance(node, ast.Attribute)
+                and node.attr == "current"
+                and isinstance(node.value, ast.Name)
+                and node.value.id == "wiring"
+            ):
                 asking.add(path.relative_to(PACKAGE).parts[0])
             if isinstance(node, ast.ImportFrom) and node.module == "orderdesk_app.wiring":
                 asking.add(path.relative_to(PACKAGE).parts[0])
@@ -73,15 +93,20 @@ def test_no_state_holds_a_secret_or_a_row() -> None:
         for node in ast.walk(tree_of(path)):
             if isinstance(node, ast.AnnAssign):
                 annotation = ast.unparse(node.annotation)
-                assert not re.search(r"\b(Secret|SecretStr|Sealed|StoreAccess|OpenStore|StoreRecord|House|Session|Credential)\b", annotation), (
-                    f"{told(path)}: {ast.unparse(node)}"
-                )
+                assert not re.search(
+                    r"\b(Secret|SecretStr|Sealed|StoreAccess|OpenStore|StoreRecord|House|Session|Credential)\b",
+                    annotation,
+                ), f"{told(path)}: {ast.unparse(node)}"
                 name = ast.unparse(node.target)
-                assert not re.search(r"(api_key|master_key|password|secret)$", name) or annotation == "bool", f"{told(path)}: {name}"
+                assert (
+                    not re.search(r"(api_key|master_key|password|secret)$", name)
+                    or annotation == "bool"
+                ), f"{told(path)}: {name}"
         names = {
             alias.name
             for node in ast.walk(tree_of(path))
-            if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("orderdesk_app.db")
+            if isinstance(node, ast.ImportFrom)
+            and (node.module or "").startswith("orderdesk_app.db")
             for alias in node.names
         }
         assert names == set(), f"{told(path)} knows tables"
@@ -95,7 +120,12 @@ def questions(path: Path) -> Iterator[tuple[str, str]]:
                 if not isinstance(node, ast.Call) or not node.args:
                     continue
                 called = ast.unparse(node.func).rsplit(".", 1)[-1]
-                touched = {name.id for argument in node.args for name in ast.walk(argument) if isinstance(name, ast.Name)} & TABLES
+                touched = {
+                    name.id
+                    for argument in node.args
+                    for name in ast.walk(argument)
+                    if isinstance(name, ast.Name)
+                } & TABLES
                 if called in ("select", "update", "delete", "get", "insert") and touched:
                     yield function.name, ast.unparse(function)
 
@@ -106,7 +136,9 @@ def test_there_is_no_second_way_to_a_tenants_rows() -> None:
         if path.parent.name == "db":
             continue
         for name, source in questions(path):
-            asks_the_actor = "owned(actor" in source or re.search(r"tenant_id\)? == (actor|write\.actor|tenant)", source)
+            asks_the_actor = "owned(actor" in source or re.search(
+                r"tenant_id\)? == (actor|write\.actor|tenant)", source
+            )
             if not asks_the_actor and f"{path.name}:{name}" not in WITHOUT_ACTOR:
                 ways_around.append(f"{told(path)} {name}")
 
@@ -123,12 +155,25 @@ def test_every_table_of_a_tenant_is_looked_for() -> None:
     """A new table with a tenant's rows has to be named above."""
     tables = {name for name, table in METADATA.tables.items() if "tenant_id" in table.c}
 
-    assert tables == {"credentials", "stores", "sessions", "signin_links", "audit_entries", "changes", "console_calls", "master_key_metadata"}
+    assert tables == {
+        "credentials",
+        "stores",
+        "sessions",
+        "signin_links",
+        "audit_entries",
+        "changes",
+        "console_calls",
+        "master_key_metadata",
+    }
 
 
 def test_imports_run_down_the_floors_only() -> None:
     done = subprocess.run(
-        [sys.executable, "-c", "from importlinter.cli import lint_imports_command; lint_imports_command()"],
+        [
+            sys.executable,
+            "-c",
+            "from importlinter.cli import lint_imports_command; lint_imports_command()",
+        ],
         cwd=ROOT,
         capture_output=True,
         text=True,
@@ -143,35 +188,71 @@ def test_tables_import_no_tables_and_db_knows_no_security() -> None:
     for path in PACKAGE.glob("db/*.py"):
         if path.name in ("schema.py", "migrate.py"):
             continue
-        modules = {node.module or "" for node in ast.walk(tree_of(path)) if isinstance(node, ast.ImportFrom)}
-        assert not {module for module in modules if module.startswith("orderdesk_app.security")}, told(path)
+        modules = {
+            node.module or ""
+            for node in ast.walk(tree_of(path))
+            if isinstance(node, ast.ImportFrom)
+        }
+        assert not {module for module in modules if module.startswith("orderdesk_app.security")}, (
+            told(path)
+        )
 
 
 def committed() -> list[Path]:
-    listed = subprocess.run(["git", "ls-files", "--cached"], cwd=ROOT, capture_output=True, text=True, check=True).stdout.splitlines()
+    listed = subprocess.run(
+        ["git", "ls-files", "--cached"], cwd=ROOT, capture_output=True, text=True, check=True
+    ).stdout.splitlines()
     return [ROOT / name for name in listed if (ROOT / name).is_file()]
 
 
 def test_no_file_names_a_path_of_one_machine() -> None:
     """What is committed works anywhere."""
-    own = re.compile("|".join(("/" + "work/", "/" + "root/", r"/home/(?!nonroot|app|runner)\w+/", "/" + "Users/")))
+    own = re.compile(
+        "|".join(
+            ("/" + "work/", "/" + "root/", r"/home/(?!nonroot|app|runner)\w+/", "/" + "Users/")
+        )
+    )
     found = []
     for path in committed():
         try:
             text = path.read_text(encoding="utf-8")
         except UnicodeDecodeError:
             continue
-        found += [f"{told(path)}:{number}" for number, line in enumerate(text.splitlines(), 1) if own.search(line)]
+        found += [
+            f"{told(path)}:{number}"
+            for number, line in enumerate(text.splitlines(), 1)
+            if own.search(line)
+        ]
 
     assert found == []
 
 
 def test_the_top_level_holds_what_everybody_expects_and_no_more() -> None:
     allowed = {
-        "rxconfig.py", "orderdesk_app", "assets", "alembic", "tests", "Dockerfile", "pyproject.toml", "README.md", "Makefile", "LICENSE", "reflex.lock", ".ci",
-        ".github", "alembic.ini", "deploy", "benchmarks", "requirements.lock", "requirements-dev.lock", ".gitignore", ".dockerignore", ".env.example",
-        ".gitattributes", ".python-version",
-    }  # fmt: skip
+        "rxconfig.py",
+        "orderdesk_app",
+        "assets",
+        "alembic",
+        "tests",
+        "Dockerfile",
+        "pyproject.toml",
+        "README.md",
+        "Makefile",
+        "LICENSE",
+        "reflex.lock",
+        ".ci",
+        ".github",
+        "alembic.ini",
+        "deploy",
+        "benchmarks",
+        "requirements.lock",
+        "requirements-dev.lock",
+        ".gitignore",
+        ".dockerignore",
+        ".env.example",
+        ".gitattributes",
+        ".python-version",
+    }
 
     assert {path.relative_to(ROOT).parts[0] for path in committed()} <= allowed
     assert not (ROOT / "alembic" / "__init__.py").exists()

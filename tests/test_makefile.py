@@ -1,4 +1,7 @@
-"""`make` installs what is needed once, repairs what is broken, and says what it cannot do. Its Python is a stand-in that notes what it is asked to."""
+"""`make` installs what is needed once, repairs what is broken, and says what it cannot do.
+
+Its Python is a stand-in that notes what it is asked to.
+"""
 
 import os
 import shutil
@@ -17,7 +20,8 @@ LOCKS = ("requirements.lock", "requirements-dev.lock", "pyproject.toml")
 STAND_IN = """#!/bin/sh
 case "$1 $2" in
   "-c "*) exec {python} "$@" ;;
-  "-m venv") mkdir -p "$3/bin" && cp "$0" "$3/bin/python" && echo "#!$PWD/$3/bin/python" > "$3/bin/pip" && echo "venv" >> asked.log ;;
+  "-m venv") mkdir -p "$3/bin" && cp "$0" "$3/bin/python" &&
+    echo "#!$PWD/$3/bin/python" > "$3/bin/pip" && echo "venv" >> asked.log ;;
   *) echo "begin $*" >> asked.log; sleep 0.1; echo "end" >> asked.log ;;
 esac
 """
@@ -40,7 +44,15 @@ def clone(tmp_path: Path) -> Path:
 def make(tmp_path: Path) -> Make:
     def run(folder: Path, *arguments: str, python: str = "") -> subprocess.CompletedProcess[str]:
         environment = {"PATH": os.environ["PATH"], "PYTHON": python or str(tmp_path / "python")}
-        return subprocess.run(["make", *arguments], cwd=folder, env=environment, capture_output=True, text=True, timeout=60, check=False)
+        return subprocess.run(
+            ["make", *arguments],
+            cwd=folder,
+            env=environment,
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
 
     return run
 
@@ -59,7 +71,12 @@ def test_everything_is_installed_once(clone: Path, make: Make) -> None:
     second = make(clone, "installed-for-tests")
 
     assert (first.returncode, second.returncode) == (0, 0), first.stderr + second.stderr
-    assert [line.rsplit(" ", 1)[-1] for line in installed] == ["venv", "requirements.lock", ".", "requirements-dev.lock"]
+    assert [line.rsplit(" ", 1)[-1] for line in installed] == [
+        "venv",
+        "requirements.lock",
+        ".",
+        "requirements-dev.lock",
+    ]
     assert asked(clone) == []
 
 
@@ -82,8 +99,14 @@ def test_what_changed_is_installed_without_fetching_a_build_tool(clone: Path, ma
 
     make(clone, "installed")
 
-    assert [line.endswith("--no-deps --no-build-isolation -e .") for line in asked(clone)] == [False, True]
-    assert any(line.startswith("setuptools==") for line in (ROOT / "requirements.lock").read_text().splitlines())
+    assert [line.endswith("--no-deps --no-build-isolation -e .") for line in asked(clone)] == [
+        False,
+        True,
+    ]
+    assert any(
+        line.startswith("setuptools==")
+        for line in (ROOT / "requirements.lock").read_text().splitlines()
+    )
 
 
 def test_an_installation_that_failed_is_repeated(clone: Path, make: Make, tmp_path: Path) -> None:
@@ -118,10 +141,17 @@ def test_a_broken_environment_is_made_anew(clone: Path, make: Make, breakage: st
     assert asked(clone)[0] == "venv"
 
 
-@pytest.mark.parametrize(("python", "said"), [("no-such-python", "does not run"), ("old", "is Python 3.10; 3.11, 3.12 or 3.13 is needed")])
-def test_a_python_that_will_not_do_is_named(clone: Path, make: Make, tmp_path: Path, python: str, said: str) -> None:
+@pytest.mark.parametrize(
+    ("python", "said"),
+    [("no-such-python", "does not run"), ("old", "is Python 3.10; 3.11, 3.12 or 3.13 is needed")],
+)
+def test_a_python_that_will_not_do_is_named(
+    clone: Path, make: Make, tmp_path: Path, python: str, said: str
+) -> None:
     old = tmp_path / "old"
-    old.write_text(f"""#!/bin/sh\nexec {sys.executable} -c "import sys; sys.version_info = (3, 10, 0); $2"\n""")
+    old.write_text(
+        f"""#!/bin/sh\nexec {sys.executable} -c "import sys; sys.version_info = (3, 10, 0); $2"\n"""
+    )
     old.chmod(0o755)
     chosen = str(old) if python == "old" else python
 

@@ -1,4 +1,6 @@
-"""The log can hold nothing personal and no secret, whoever writes to it; and every figure of `/metrics` moves when its thing happens."""
+"""The log can hold nothing personal and no secret, whoever writes to it; and every figure of
+`/metrics` moves when its thing happens.
+"""
 
 import asyncio
 import io
@@ -19,7 +21,15 @@ from orderdesk_app.server import create_app
 from orderdesk_app.services import audit as audit_service
 from orderdesk_app.services.orders import Orders
 from tests.door import living
-from tests.worlds import FIRST_ORDER, SandboxServer, World, counted, open_world, sandbox_server, settings_for
+from tests.worlds import (
+    FIRST_ORDER,
+    SandboxServer,
+    World,
+    counted,
+    open_world,
+    sandbox_server,
+    settings_for,
+)
 
 __all__ = ["sandbox_server"]
 
@@ -59,7 +69,12 @@ def test_a_line_is_one_json_object_with_time_level_and_request_id(lines: Lines) 
         log("orderdesk_app.somewhere").info("something happened", tool="orders_get", seconds=0.5)
 
     [line] = lines()
-    assert (line["event"], line["level"], line["logger"], line["request_id"]) == ("something happened", "info", "orderdesk_app.somewhere", "request-4711")
+    assert (line["event"], line["level"], line["logger"], line["request_id"]) == (
+        "something happened",
+        "info",
+        "orderdesk_app.somewhere",
+        "request-4711",
+    )
     assert (line["tool"], line["seconds"]) == ("orders_get", 0.5)
     assert line["timestamp"].endswith("Z")
 
@@ -69,7 +84,13 @@ def test_a_careless_line_of_ours_leaks_nothing(written: io.StringIO, kind: str) 
     nasty = NASTY[kind]
 
     log("orderdesk_app.careless").warning(
-        f"failed for {nasty}", email=nasty, customer=nasty, key=nasty, address=nasty, note=nasty, reason=f"because of {nasty}"
+        f"failed for {nasty}",
+        email=nasty,
+        customer=nasty,
+        key=nasty,
+        address=nasty,
+        note=nasty,
+        reason=f"because of {nasty}",
     )
 
     assert nasty not in written.getvalue()
@@ -77,7 +98,9 @@ def test_a_careless_line_of_ours_leaks_nothing(written: io.StringIO, kind: str) 
 
 
 @pytest.mark.parametrize("name", ["reflex.app", "engineio.server", "socketio.server"])
-def test_of_a_line_of_the_web_framework_only_the_place_stays(written: io.StringIO, lines: Lines, name: str) -> None:
+def test_of_a_line_of_the_web_framework_only_the_place_stays(
+    written: io.StringIO, lines: Lines, name: str
+) -> None:
     try:
         raise ValueError("Jane Doe, 5 High Street")
     except ValueError:
@@ -99,7 +122,22 @@ def test_browsers_cannot_fill_the_log_with_lines_of_the_framework(lines: Lines) 
     assert lines()[-1]["event"] == "a fault of ours"
 
 
-@pytest.mark.parametrize("name", ["customer", "email", "address", "first_name", "note", "api_key", "arguments", "body", "headers", "cookie", "phone"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "customer",
+        "email",
+        "address",
+        "first_name",
+        "note",
+        "api_key",
+        "arguments",
+        "body",
+        "headers",
+        "cookie",
+        "phone",
+    ],
+)
 def test_a_field_that_nobody_named_as_harmless_is_dropped(lines: Lines, name: str) -> None:
     log("orderdesk_app.careless").info("x", **{name: "Ada Okafor"})
 
@@ -108,12 +146,15 @@ def test_a_field_that_nobody_named_as_harmless_is_dropped(lines: Lines, name: st
 
 
 @pytest.mark.parametrize("kind", NASTY)
-def test_a_librarys_line_keeps_its_words_without_its_arguments(written: io.StringIO, kind: str) -> None:
+def test_a_librarys_line_keeps_its_words_without_its_arguments(
+    written: io.StringIO, kind: str
+) -> None:
     nasty = NASTY[kind]
 
     logging.getLogger("some.library").warning("could not reach %s", nasty)
     logging.getLogger("some.library").warning("could not reach " + nasty)
-    logging.getLogger("some.library").error("refused: '%s'" % "Ada Okafor", extra={"who": nasty})  # noqa: UP031  as libraries do
+    # as libraries do
+    logging.getLogger("some.library").error("refused: '%s'" % "Ada Okafor", extra={"who": nasty})  # noqa: UP031
     logging.getLogger("httpx").info("HTTP Request: GET %s", f"https://example.com/?token={nasty}")
 
     assert nasty not in written.getvalue()
@@ -122,7 +163,9 @@ def test_a_librarys_line_keeps_its_words_without_its_arguments(written: io.Strin
 
 
 @pytest.mark.parametrize("kind", NASTY)
-def test_an_exception_keeps_type_and_place_without_its_text(written: io.StringIO, lines: Lines, kind: str) -> None:
+def test_an_exception_keeps_type_and_place_without_its_text(
+    written: io.StringIO, lines: Lines, kind: str
+) -> None:
     def breaks() -> None:
         raise ValueError(f"cannot parse {NASTY[kind]} of Ada Okafor")
 
@@ -130,7 +173,9 @@ def test_an_exception_keeps_type_and_place_without_its_text(written: io.StringIO
         try:
             breaks()
         except ValueError as error:
-            (log(name) if name.startswith("orderdesk") else logging.getLogger(name)).error("it broke", exc_info=error)
+            (log(name) if name.startswith("orderdesk") else logging.getLogger(name)).error(
+                "it broke", exc_info=error
+            )
 
     assert NASTY[kind] not in written.getvalue()
     assert "Ada" not in written.getvalue()
@@ -155,19 +200,31 @@ def test_libraries_are_heard_from_warnings_on_and_ours_at_our_level(lines: Lines
 
 async def test_what_a_task_left_behind_says_nothing_personal(written: io.StringIO) -> None:
     asyncio.get_running_loop().call_exception_handler(
-        {"message": "Task exception was never retrieved", "exception": ValueError(NASTY["an e-mail address"]), "future": "<Task ada.okafor@example.com>"}
+        {
+            "message": "Task exception was never retrieved",
+            "exception": ValueError(NASTY["an e-mail address"]),
+            "future": "<Task ada.okafor@example.com>",
+        }
     )
 
     assert "Task exception was never retrieved" in written.getvalue()
     assert NASTY["an e-mail address"] not in written.getvalue()
 
 
-async def test_a_walk_through_orders_leaves_no_customer_in_the_log(sqlite_url: str, written: io.StringIO) -> None:
+async def test_a_walk_through_orders_leaves_no_customer_in_the_log(
+    sqlite_url: str, written: io.StringIO
+) -> None:
     async with open_world(settings_for(sqlite_url, LOG_LEVEL="DEBUG"), None) as world:
         order = (await world.owner.get("orders_get", order_id=FIRST_ORDER))["order"]
         await world.owner.get("orders_list", search=order["email"])
-        await world.owner.get("orders_update", order_id=FIRST_ORDER, changes={"email": "new.customer@example.com", "order_notes": ["a private word"]})
-        await world.owner.refused("orders_update", order_id=FIRST_ORDER, changes={"emial": "x@example.com"})
+        await world.owner.get(
+            "orders_update",
+            order_id=FIRST_ORDER,
+            changes={"email": "new.customer@example.com", "order_notes": ["a private word"]},
+        )
+        await world.owner.refused(
+            "orders_update", order_id=FIRST_ORDER, changes={"emial": "x@example.com"}
+        )
 
     shipping = order["shipping"]
     personal = [
@@ -188,8 +245,13 @@ async def test_a_walk_through_orders_leaves_no_customer_in_the_log(sqlite_url: s
 @pytest.fixture
 async def world(sqlite_url: str, sandbox_server: SandboxServer) -> AsyncIterator[World]:
     sandbox_server.reset()
-    async with open_world(settings_for(sqlite_url, ORDERDESK_API_URL=sandbox_server.url), sandbox_server) as world:
-        world.extra = {"sandbox": sandbox_server, "settings": settings_for(sqlite_url, ENABLE_WEBUI="false")}
+    async with open_world(
+        settings_for(sqlite_url, ORDERDESK_API_URL=sandbox_server.url), sandbox_server
+    ) as world:
+        world.extra = {
+            "sandbox": sandbox_server,
+            "settings": settings_for(sqlite_url, ENABLE_WEBUI="false"),
+        }
         yield world
 
 
@@ -201,12 +263,25 @@ async def knock(world: World) -> None:
     """At the doors that count: an agent's with and without a key."""
     settings: Settings = world.extra["settings"]
     app = create_app(settings)
-    headers = {"authorization": f"Bearer {world.owner.key.reveal()}", "accept": "application/json, text/event-stream", "mcp-protocol-version": "2025-11-25"}
-    async with living(app), httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://localhost:8080") as http:
+    headers = {
+        "authorization": f"Bearer {world.owner.key.reveal()}",
+        "accept": "application/json, text/event-stream",
+        "mcp-protocol-version": "2025-11-25",
+    }
+    async with (
+        living(app),
+        httpx.AsyncClient(
+            transport=httpx.ASGITransport(app), base_url="http://localhost:8080"
+        ) as http,
+    ):
         await http.get("/health/live")
         await http.get("/mcp")
         await http.get("/mcp", headers=headers)
-        answer = await http.post("/mcp", headers=headers, json={"jsonrpc": "2.0", "id": 1, "method": "tools/list", "params": {}})
+        answer = await http.post(
+            "/mcp",
+            headers=headers,
+            json={"jsonrpc": "2.0", "id": 1, "method": "tools/list", "params": {}},
+        )
         assert answer.status_code == 200
 
 
@@ -225,7 +300,9 @@ async def sign_in(world: World) -> None:
 
 async def fail_to_sign_in(world: World) -> None:
     with pytest.raises(OrderDeskAgentsError):
-        await world.house.sign_in.with_key(Secret("x" * 64), address="203.0.113.1", user_agent="tests")
+        await world.house.sign_in.with_key(
+            Secret("x" * 64), address="203.0.113.1", user_agent="tests"
+        )
 
 
 async def use_a_link(world: World) -> None:
@@ -234,7 +311,10 @@ async def use_a_link(world: World) -> None:
 
 
 async def spend_all(world: World) -> None:
-    world.house.limits.tools._burst, world.house.limits.tools._rate = 1, 1 / 60  # nothing comes back between the two
+    world.house.limits.tools._burst, world.house.limits.tools._rate = (
+        1,
+        1 / 60,
+    )  # nothing comes back between the two
     world.house.limits.tools._buckets.clear()
     await call(world)
     await call(world)
@@ -283,7 +363,11 @@ MOVES: list[tuple[str, dict[str, str], Callable[[World], Awaitable[None]]]] = [
     ("rate_limited", {"limit": "tools"}, spend_all),
     ("audit_rows", {"kind": "read"}, note_and_flush),
     ("audit_rows", {"kind": "write"}, write),
-    ("store_changes", {"action": "deleted"}, lambda world: call(world, "stores_delete", store_id=world.store_id)),
+    (
+        "store_changes",
+        {"action": "deleted"},
+        lambda world: call(world, "stores_delete", store_id=world.store_id),
+    ),
     ("key_changes", {"action": "made"}, make_and_revoke_a_key),
     ("key_changes", {"action": "revoked"}, make_and_revoke_a_key),
     ("key_changes", {"action": "rotated"}, make_and_revoke_a_key),
@@ -299,8 +383,14 @@ ELSEWHERE = {
 }
 
 
-@pytest.mark.parametrize(("family", "labels", "act"), MOVES, ids=[f"{family}-{'-'.join(labels.values())}" for family, labels, _ in MOVES])
-async def test_what_happens_moves_its_figure(world: World, family: str, labels: dict[str, str], act: Callable[[World], Awaitable[None]]) -> None:
+@pytest.mark.parametrize(
+    ("family", "labels", "act"),
+    MOVES,
+    ids=[f"{family}-{'-'.join(labels.values())}" for family, labels, _ in MOVES],
+)
+async def test_what_happens_moves_its_figure(
+    world: World, family: str, labels: dict[str, str], act: Callable[[World], Awaitable[None]]
+) -> None:
     before = counted(family, **labels)
 
     await act(world)
@@ -319,7 +409,9 @@ def test_the_version_stands_in_the_metrics() -> None:
     assert counted("build_info") == 1
 
 
-async def test_calls_in_progress_are_counted_while_they_run(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_calls_in_progress_are_counted_while_they_run(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
     begun, go_on = asyncio.Event(), asyncio.Event()
 
     async def waits(*_: Any, **__: Any) -> Any:
@@ -346,7 +438,9 @@ async def test_rows_that_wait_are_counted(world: World, monkeypatch: pytest.Monk
         await commit(*given)
 
     await audit.stop()
-    monkeypatch.setattr(audit_service, "_FLUSH_SECONDS", 3600)  # both calls come before the flush, however slow the machine is
+    monkeypatch.setattr(
+        audit_service, "_FLUSH_SECONDS", 3600
+    )  # both calls come before the flush, however slow the machine is
     await audit.start()
     monkeypatch.setattr(audit, "_commit", look)
     await call(world)
@@ -359,9 +453,25 @@ async def test_rows_that_wait_are_counted(world: World, monkeypatch: pytest.Monk
 
 def test_labels_name_nobody() -> None:
     allowed = {
-        "route", "status", "method", "revision", "reason", "tool", "outcome", "via", "kind", "action", "verdict", "way", "door", "limit", "topic", "where",
-        "version", "le",
-    }  # fmt: skip
+        "route",
+        "status",
+        "method",
+        "revision",
+        "reason",
+        "tool",
+        "outcome",
+        "via",
+        "kind",
+        "action",
+        "verdict",
+        "way",
+        "door",
+        "limit",
+        "topic",
+        "where",
+        "version",
+        "le",
+    }
 
     for family in metric_families():
         for sample in family.samples:

@@ -33,7 +33,10 @@ def test_a_secret_is_found_in_every_form(content: bytes) -> None:
 
 
 def test_where_it_is_not_nothing_is_found() -> None:
-    assert search({"the key": SECRET}, {"a place": b"nothing to see", "another": SECRET[:-1].encode()}) == []
+    assert (
+        search({"the key": SECRET}, {"a place": b"nothing to see", "another": SECRET[:-1].encode()})
+        == []
+    )
 
 
 def test_what_is_too_short_is_refused() -> None:

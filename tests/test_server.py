@@ -1,4 +1,6 @@
-"""The ASGI factory without the web app: what is served, what is not even loaded, and what becomes of calls when somebody leaves."""
+"""The ASGI factory without the web app: what is served, what is not even loaded, and what becomes
+of calls when somebody leaves.
+"""
 
 import contextlib
 import json
@@ -22,7 +24,17 @@ from simple_websocket import Client, ConnectionClosed
 from orderdesk_app.db.migrate import upgrade
 from orderdesk_app.frontend import MOUNTS, ROOT
 from tests.door import Door, call, door, modern, open_door
-from tests.worlds import FIRST_ORDER, SandboxServer, Server, free_port, sandbox_process, sandbox_server, serving, start_server, wait_until_ready
+from tests.worlds import (
+    FIRST_ORDER,
+    SandboxServer,
+    Server,
+    free_port,
+    sandbox_process,
+    sandbox_server,
+    serving,
+    start_server,
+    wait_until_ready,
+)
 
 __all__ = ["door", "sandbox_server"]
 
@@ -50,7 +62,9 @@ __all__ = ["door", "sandbox_server"]
     ],
 )
 @pytest.mark.parametrize("method", ["GET", "POST"])
-def test_nothing_but_the_agents_door_health_and_metrics_is_served(door: Door, path: str, method: str) -> None:
+def test_nothing_but_the_agents_door_health_and_metrics_is_served(
+    door: Door, path: str, method: str
+) -> None:
     with door.http("") as http:
         answer = http.request(method, door.server.url + path)
 
@@ -61,7 +75,9 @@ def test_nothing_but_the_agents_door_health_and_metrics_is_served(door: Door, pa
 
 def test_a_websocket_is_closed_at_once(door: Door) -> None:
     answer = door.raw(
-        b"GET /_event HTTP/1.1\r\nhost: localhost\r\nupgrade: websocket\r\nconnection: upgrade\r\nsec-websocket-version: 13\r\nsec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
+        b"GET /_event HTTP/1.1\r\nhost: localhost\r\nupgrade: websocket\r\nconnection: "
+        b"upgrade\r\nsec-websocket-version: 13\r\nsec-websocket-key: "
+        b"dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
     )
 
     assert int(answer.split()[1]) in (403, 404)
@@ -87,7 +103,7 @@ def test_a_first_start_that_could_give_nobody_a_key_is_refused(tmp_path: Path) -
     assert "Traceback" not in server.log.read_text()
 
 
-# ------------------------------------------------------------------ started by hand, without `orderdesk serve`
+# ------------------------------------------------------------------ started by hand, without `order
 
 BY_HAND = """
 import sys
@@ -103,17 +119,28 @@ except ConfigurationError as error:
     sys.exit(f"refused: {error}")
 with TestClient(app, base_url="http://localhost:8080") as http:
     print("page:", http.get("/sign-in").text)
-    print("origins:", [http.get("/ping", headers={"origin": origin}).headers.get("access-control-allow-origin") for origin in sys.argv[2:]])
+    answers = [http.get("/ping", headers={"origin": origin}) for origin in sys.argv[2:]]
+    print("origins:", [answer.headers.get("access-control-allow-origin") for answer in answers])
 """
 
 
 def by_hand(folder: Path, *origins: str) -> subprocess.CompletedProcess[str]:
-    """The factory in a process that knows nothing but the settings, and whose frontend lies in that folder."""
+    """The factory in a process that knows nothing but the settings, and whose frontend lies in that
+    folder.
+    """
     url = f"sqlite:///{folder / 'app.db'}"
     upgrade(url)
     clean = {name: value for name, value in os.environ.items() if "REFLEX" not in name}
     command = [sys.executable, "-c", BY_HAND, str(folder), *origins]
-    return subprocess.run(command, cwd=ROOT, env={**clean, "DATABASE_URL": url}, capture_output=True, text=True, timeout=60, check=False)
+    return subprocess.run(
+        command,
+        cwd=ROOT,
+        env={**clean, "DATABASE_URL": url},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
 
 
 def test_the_factory_serves_the_web_app_under_any_server(tmp_path: Path) -> None:
@@ -150,9 +177,13 @@ class WebServer:
         return self.log.read_text().split("\n")[:-1]
 
     def say(self, *frames: str, lines: int = 1) -> None:
-        """A stranger's websocket that says these frames, and leaves when so many lines have been written about them."""
+        """A stranger's websocket that says these frames, and leaves when so many lines have been
+        written about them.
+        """
         before = len(self.lines())
-        with contextlib.closing(Client(f"ws://localhost:{self.port}/_event/?EIO=4&transport=websocket&token={uuid4()}")) as socket:
+        with contextlib.closing(
+            Client(f"ws://localhost:{self.port}/_event/?EIO=4&transport=websocket&token={uuid4()}")
+        ) as socket:
             socket.receive(10)
             socket.send("40/_event,")
             socket.receive(10)
@@ -167,11 +198,22 @@ def web_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[WebServer]:
     folder, port = tmp_path_factory.mktemp("web-server"), free_port()
     values = {"DATABASE_URL": f"sqlite:///{folder / 'app.db'}", "PORT": str(port)}
     upgrade(values["DATABASE_URL"])
-    environment = {"PATH": os.environ["PATH"], "HOME": str(folder), "PYTHONPATH": str(ROOT), MOUNTS: "false", **values}
+    environment = {
+        "PATH": os.environ["PATH"],
+        "HOME": str(folder),
+        "PYTHONPATH": str(ROOT),
+        MOUNTS: "false",
+        **values,
+    }
     log = folder / "log"
     with log.open("wb") as out:
-        code = "from orderdesk_app.config import load_settings; from orderdesk_app.serving import server; server(load_settings()).serve()"
-        process = subprocess.Popen([sys.executable, "-c", code], cwd=ROOT, env=environment, stdout=out, stderr=out)
+        code = (
+            "from orderdesk_app.config import load_settings; from orderdesk_app.serving "
+            "import server; server(load_settings()).serve()"
+        )
+        process = subprocess.Popen(
+            [sys.executable, "-c", code], cwd=ROOT, env=environment, stdout=out, stderr=out
+        )
     try:
         wait_until_ready(Server(port, process, log, folder))
         yield WebServer(port, log)
@@ -182,7 +224,13 @@ def web_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[WebServer]:
 
 def test_strangers_write_nothing_of_theirs_into_the_log(web_server: WebServer) -> None:
     forged = json.dumps({"event": "FORGED sign-in of admin", "level": "info"})
-    for data in ({"foo": "Jane Doe 5 High Street"}, "Jane Doe 5 High Street", f"z\n{forged}\n", None, {"name": {"a": "Jane Doe"}, "payload": {}}):
+    for data in (
+        {"foo": "Jane Doe 5 High Street"},
+        "Jane Doe 5 High Street",
+        f"z\n{forged}\n",
+        None,
+        {"name": {"a": "Jane Doe"}, "payload": {}},
+    ):
         web_server.say("42/_event," + json.dumps(["event", data]))
     web_server.say('42/_event,["event"', '42/_event,["nosuch","Jane Doe"]', "4zzz", lines=2)
     httpx.get(f"http://localhost:{web_server.port}/_event/?EIO=4&transport=polling")
@@ -200,7 +248,10 @@ def test_strangers_write_nothing_of_theirs_into_the_log(web_server: WebServer) -
 @pytest.fixture
 def slow(tmp_path: Path) -> Iterator[tuple[Door, SandboxServer]]:
     """A server and its own Order Desk, whose next answers a test makes slow."""
-    with sandbox_process() as sandbox, open_door(tmp_path, f"sqlite:///{tmp_path}/app.db", sandbox) as opened:
+    with (
+        sandbox_process() as sandbox,
+        open_door(tmp_path, f"sqlite:///{tmp_path}/app.db", sandbox) as opened,
+    ):
         yield opened, sandbox
 
 
@@ -217,7 +268,13 @@ def _sent(door: Door, body: Any, **headers: str) -> socket.socket:
         "accept": "application/json, text/event-stream",
         **headers,
     }
-    head = "\r\n".join(["POST /mcp HTTP/1.1", *[f"{name}: {value}" for name, value in lines.items()], f"content-length: {len(text)}"])
+    head = "\r\n".join(
+        [
+            "POST /mcp HTTP/1.1",
+            *[f"{name}: {value}" for name, value in lines.items()],
+            f"content-length: {len(text)}",
+        ]
+    )
     connection = socket.create_connection(("127.0.0.1", door.server.port), timeout=30)
     connection.sendall(head.encode() + b"\r\n\r\n" + text)
     return connection
@@ -225,7 +282,9 @@ def _sent(door: Door, body: Any, **headers: str) -> socket.socket:
 
 @pytest.mark.parametrize("progress", [False, True])
 @pytest.mark.parametrize("revision", ["2025-11-25", "2026-07-28"])
-def test_a_write_goes_on_when_its_caller_hangs_up(slow: tuple[Door, SandboxServer], revision: str, progress: bool) -> None:
+def test_a_write_goes_on_when_its_caller_hangs_up(
+    slow: tuple[Door, SandboxServer], revision: str, progress: bool
+) -> None:
     door, sandbox = slow
     meta = {"progressToken": "p"} if progress else {}
     headers, body = modern("tools/call", {"name": "orders_update", "arguments": UPDATE}, **meta)
@@ -242,12 +301,19 @@ def test_a_write_goes_on_when_its_caller_hangs_up(slow: tuple[Door, SandboxServe
 
 
 @pytest.mark.parametrize("revision", ["2025-11-25", "2026-07-28"])
-def test_a_read_ends_when_its_stream_is_closed_and_leaves_its_row(slow: tuple[Door, SandboxServer], revision: str) -> None:
+def test_a_read_ends_when_its_stream_is_closed_and_leaves_its_row(
+    slow: tuple[Door, SandboxServer], revision: str
+) -> None:
     door, sandbox = slow
     read = {"order_id": FIRST_ORDER, "fields": ["id"]}
-    headers, body = modern("tools/call", {"name": "orders_get", "arguments": read}, progressToken="p")
+    headers, body = modern(
+        "tools/call", {"name": "orders_get", "arguments": read}, progressToken="p"
+    )
     if revision == "2025-11-25":
-        headers, body = {"mcp-protocol-version": revision}, call("orders_get", read, progressToken="p")
+        headers, body = (
+            {"mcp-protocol-version": revision},
+            call("orders_get", read, progressToken="p"),
+        )
     sandbox.fault("slow", method="GET", seconds=20.0)
 
     connection = _sent(door, body, **headers)
@@ -259,7 +325,9 @@ def test_a_read_ends_when_its_stream_is_closed_and_leaves_its_row(slow: tuple[Do
     sandbox.process.kill()  # it would go on with its answer, and a test's end would wait for it
 
 
-def test_a_call_that_the_key_does_not_allow_leaves_its_row(slow: tuple[Door, SandboxServer]) -> None:
+def test_a_call_that_the_key_does_not_allow_leaves_its_row(
+    slow: tuple[Door, SandboxServer],
+) -> None:
     door, _ = slow
     with door.http(door.reading_key) as http:
         http.post("/mcp", json=call("orders_delete", {"order_id": FIRST_ORDER}))
@@ -267,11 +335,17 @@ def test_a_call_that_the_key_does_not_allow_leaves_its_row(slow: tuple[Door, San
     _until(lambda: _audited(door, "orders_delete") == ["PERMISSION_DENIED"])
 
 
-def test_a_stop_waits_for_the_write_that_is_under_way_and_answers_it(slow: tuple[Door, SandboxServer]) -> None:
+def test_a_stop_waits_for_the_write_that_is_under_way_and_answers_it(
+    slow: tuple[Door, SandboxServer],
+) -> None:
     door, sandbox = slow
     sandbox.fault("slow", method="PUT", seconds=2.0)
 
-    connection = _sent(door, call("orders_update", UPDATE), **{"mcp-protocol-version": "2025-11-25", "connection": "close"})
+    connection = _sent(
+        door,
+        call("orders_update", UPDATE),
+        **{"mcp-protocol-version": "2025-11-25", "connection": "close"},
+    )
     _until(lambda: sandbox.requests(method="PUT"))
     door.server.process.send_signal(signal.SIGTERM)
     answer = b""
@@ -285,7 +359,9 @@ def test_a_stop_waits_for_the_write_that_is_under_way_and_answers_it(slow: tuple
     assert b'"isError":false' in answer, answer[-300:]
 
 
-def test_reads_of_the_last_second_are_written_down_at_a_stop(slow: tuple[Door, SandboxServer]) -> None:
+def test_reads_of_the_last_second_are_written_down_at_a_stop(
+    slow: tuple[Door, SandboxServer],
+) -> None:
     door, _ = slow
     with door.http() as http:
         for _ in range(20):
@@ -307,4 +383,9 @@ def _audited(door: Door, tool: str) -> list[str]:
     """Outcomes of the calls of a tool, as they stand in the database."""
     path = door.database_url.removeprefix("sqlite:///")
     with contextlib.closing(sqlite3.connect(path, timeout=10)) as database:
-        return [row[0] for row in database.execute("SELECT outcome FROM audit_entries WHERE tool = ? ORDER BY at", (tool,))]
+        return [
+            row[0]
+            for row in database.execute(
+                "SELECT outcome FROM audit_entries WHERE tool = ? ORDER BY at", (tool,)
+            )
+        ]

@@ -1,4 +1,6 @@
-"""A whole house in this process, with a neighbour in it, over the sandbox in both of its forms; and servers as processes of their own."""
+"""A whole house in this process, with a neighbour in it, over the sandbox in both of its forms; and
+servers as processes of their own.
+"""
 
 import asyncio
 import contextlib
@@ -37,11 +39,15 @@ from orderdesk_app.tools.runner import Outcome
 ROOT = Path(__file__).resolve().parent.parent
 FIRST_ORDER = "100000001"
 API_KEY = "sandbox-api-key-of-the-tests"
-MASTER_KEY = "PtYgjmUhBel31iEl2hpChYgCfrL1spNxnyVmihA_2O76UMFxFkM_R5Kjp1vRt-1f"  # chance, made once: words would be refused
+# chance, made once: words would be refused
+MASTER_KEY = "PtYgjmUhBel31iEl2hpChYgCfrL1spNxnyVmihA_2O76UMFxFkM_R5Kjp1vRt-1f"
 KMS_KEY = "dGhlLWttcy1rZXktb2YtdGhlLXRlc3RzLWlzLW5vLWtleS1hdC1hbGwhIQ=="
 PROMISED = 1.0  # seconds until another process has heard, and until a read is written down
 SLACK = 1.0  # of a busy machine
-MINIMAL_ORDER = {"shipping": {"first_name": "Ada", "last_name": "Okafor"}, "order_items": [{"name": "Mug", "price": 12.5, "quantity": 2}]}
+MINIMAL_ORDER = {
+    "shipping": {"first_name": "Ada", "last_name": "Okafor"},
+    "order_items": [{"name": "Mug", "price": 12.5, "quantity": 2}],
+}
 
 
 # ------------------------------------------------------------------ the sandbox as a server
@@ -56,13 +62,23 @@ class SandboxServer:
     http: httpx.Client
 
     def control(self, method: str, path: str, body: Any = None) -> Any:
-        return self.http.request(method, f"{self.url.removesuffix('/api/v2')}/_control/{path}", json=body).raise_for_status().json()
+        return (
+            self.http.request(
+                method, f"{self.url.removesuffix('/api/v2')}/_control/{path}", json=body
+            )
+            .raise_for_status()
+            .json()
+        )
 
     def reset(self) -> None:
         self.control("POST", "reset")
 
-    def requests(self, method: str = "*", path: str = "*", store_id: str = "*") -> list[dict[str, Any]]:
-        found: list[dict[str, Any]] = self.control("GET", f"requests?method={method}&path={path}&store_id={store_id}")
+    def requests(
+        self, method: str = "*", path: str = "*", store_id: str = "*"
+    ) -> list[dict[str, Any]]:
+        found: list[dict[str, Any]] = self.control(
+            "GET", f"requests?method={method}&path={path}&store_id={store_id}"
+        )
         return found
 
     def forget(self) -> None:
@@ -86,7 +102,14 @@ class SandboxServer:
 
 @contextlib.contextmanager
 def sandbox_process(stores: str = "10001-10099") -> Iterator[SandboxServer]:
-    command = [sys.executable, "-m", "orderdesk_app.demo.server", "--control", "--store", f"{stores}:{API_KEY}"]
+    command = [
+        sys.executable,
+        "-m",
+        "orderdesk_app.demo.server",
+        "--control",
+        "--store",
+        f"{stores}:{API_KEY}",
+    ]
     process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE)
     try:
         assert process.stdout is not None
@@ -152,19 +175,37 @@ class World:
         return SandboxKeys(self.house.keyring.purpose("sandbox")).key_of(store_id).reveal()
 
     def example_of(self, tool: Tool) -> dict[str, Any]:
-        """The tool's example with this world's real values in the places of those that are a person's own."""
+        """The tool's example with this world's real values in the places of those that are a
+        person's own.
+        """
         arguments: dict[str, Any] = tool.example.model_dump(mode="json", exclude_unset=True)
         if tool.name == "stores_register":
-            return {**arguments, "store_id": "10077", "api_key": self.api_key_of("10077"), "label": "us"}
+            return {
+                **arguments,
+                "store_id": "10077",
+                "api_key": self.api_key_of("10077"),
+                "label": "us",
+            }
         if tool.name == "tenant_use_master_key":
             return {"master_key": self.owner.key.reveal()}
         own = {"10001": self.store_id}
-        return {name: own.get(value, value) if name in ("identifier", "store_id", "store_identifier") else value for name, value in arguments.items()}
+        return {
+            name: own.get(value, value)
+            if name in ("identifier", "store_id", "store_identifier")
+            else value
+            for name, value in arguments.items()
+        }
 
     async def audit_rows(self) -> list[AuditEntry]:
         """What is committed now, the oldest first, of all tenants."""
         async with self.house.database.read() as session:
-            return list((await session.exec(select(AuditEntry).order_by(col(AuditEntry.at), col(AuditEntry.id)))).all())
+            return list(
+                (
+                    await session.exec(
+                        select(AuditEntry).order_by(col(AuditEntry.at), col(AuditEntry.id))
+                    )
+                ).all()
+            )
 
 
 def counted(name: str, **labels: str) -> float:
@@ -172,13 +213,24 @@ def counted(name: str, **labels: str) -> float:
     total = 0.0
     for family in REGISTRY.collect():
         for sample in family.samples:
-            if sample.name in (f"orderdesk_{name}", f"orderdesk_{name}_total", f"orderdesk_{name}_count") and labels.items() <= sample.labels.items():
+            if (
+                sample.name
+                in (f"orderdesk_{name}", f"orderdesk_{name}_total", f"orderdesk_{name}_count")
+                and labels.items() <= sample.labels.items()
+            ):
                 total += sample.value
     return total
 
 
 def settings_for(database_url: str, **values: str) -> Settings:
-    return load_settings({"DATABASE_URL": database_url, "RATE_LIMIT_RPM": "100000", "WEBUI_RATE_LIMIT_LOGIN": "10000", **values})
+    return load_settings(
+        {
+            "DATABASE_URL": database_url,
+            "RATE_LIMIT_RPM": "100000",
+            "WEBUI_RATE_LIMIT_LOGIN": "10000",
+            **values,
+        }
+    )
 
 
 @contextlib.contextmanager
@@ -194,24 +246,45 @@ def quick_passwords() -> Iterator[None]:
 
 @contextlib.asynccontextmanager
 async def open_world(settings: Settings, server: SandboxServer | None) -> AsyncIterator[World]:
-    """`server` None: the sandbox in process, stores by the one click; else stores registered at the server."""
+    """`server` None: the sandbox in process, stores by the one click; else stores registered at the
+    server.
+    """
     with quick_passwords():
         if server is None:
             # What people cannot set: stores_register reaches the sandbox in process too.
             settings = settings.model_copy(update={"orderdesk_api_url": wiring.SANDBOX_API})
         async with wiring.open_house(settings) as house:
-            owner, neighbour = [Resident(house, name, (await house.tenants.make_tenant(name))[1]) for name in ("Ada's Teas", "Bert's Bikes")]
+            owner, neighbour = [
+                Resident(house, name, (await house.tenants.make_tenant(name))[1])
+                for name in ("Ada's Teas", "Bert's Bikes")
+            ]
             ids = []
             for resident, store_id in ((owner, "10001"), (neighbour, "10002")):
                 if server is None:
                     actor = (await resident.principal()).actor
                     record = await house.stores.add_sandbox(actor, patience=Patience(30))
-                    await house.stores.edit(actor, record.id, name=record.name, label="eu", api_key=None, patience=Patience(30))
+                    await house.stores.edit(
+                        actor,
+                        record.id,
+                        name=record.name,
+                        label="eu",
+                        api_key=None,
+                        patience=Patience(30),
+                    )
                     ids.append(record.store_id)
                 else:
-                    await resident.get("stores_register", store_id=store_id, api_key=API_KEY, label="eu")
+                    await resident.get(
+                        "stores_register", store_id=store_id, api_key=API_KEY, label="eu"
+                    )
                     ids.append(store_id)
-            yield World(house, owner, neighbour, "in_process" if server is None else "over_http", ids[0], ids[1])
+            yield World(
+                house,
+                owner,
+                neighbour,
+                "in_process" if server is None else "over_http",
+                ids[0],
+                ids[1],
+            )
 
 
 # ------------------------------------------------------------------ our server as a process
@@ -221,12 +294,18 @@ _GIVEN: set[int] = set()
 
 
 def free_port() -> int:
-    """A port at which nobody listens. Not one of those that the kernel deals out: it would give it to the next connection that starts before our server does."""
+    """A port at which nobody listens.
+
+    Not one of those that the kernel deals out: it would give it to the next connection that starts
+    before our server does.
+    """
     first_dealt_out = 32_768  # Linux's own choice, where it is not told
     with contextlib.suppress(OSError):
         first_dealt_out = int(Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()[0])
     while True:
-        port = random.randrange(11_000, max(first_dealt_out, 20_000))  # browsers refuse 10080 and some lower ones
+        port = random.randrange(
+            11_000, max(first_dealt_out, 20_000)
+        )  # browsers refuse 10080 and some lower ones
         with contextlib.suppress(OSError), socket.socket() as door:
             door.bind(("127.0.0.1", port))
             if port not in _GIVEN:
@@ -248,11 +327,18 @@ class Server:
         return f"http://127.0.0.1:{self.port}"
 
     def client(self, key: str = MASTER_KEY, **options: Any) -> "AgentClient":
-        return AgentClient(httpx.AsyncClient(base_url=self.url, timeout=60, limits=httpx.Limits(max_connections=200), **options), key)
+        return AgentClient(
+            httpx.AsyncClient(
+                base_url=self.url, timeout=60, limits=httpx.Limits(max_connections=200), **options
+            ),
+            key,
+        )
 
     def pids(self) -> list[int]:
         """The process and its worker; the innermost last."""
-        children = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text().split()
+        children = (
+            Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text().split()
+        )
         return [self.process.pid, *(int(pid) for pid in children)]
 
     def kill(self) -> None:
@@ -290,7 +376,13 @@ def start_server(folder: Path, database_url: str, *options: str, **values: str) 
         **values,
     }
     with log.open("ab") as out:
-        process = subprocess.Popen([sys.executable, "-m", "orderdesk_app.cli", "serve", *options], cwd=ROOT, env=environment, stdout=out, stderr=out)
+        process = subprocess.Popen(
+            [sys.executable, "-m", "orderdesk_app.cli", "serve", *options],
+            cwd=ROOT,
+            env=environment,
+            stdout=out,
+            stderr=out,
+        )
     return Server(port, process, log, folder)
 
 
@@ -301,19 +393,27 @@ def wait_until_ready(*servers: Server, seconds: float = 60) -> None:
             with contextlib.suppress(httpx.TransportError):
                 if httpx.get(f"{server.url}/health/ready", timeout=5).status_code == 200:
                     break
-            assert server.process.poll() is None, f"the server ended: {server.log.read_text()[-3000:]}"
-            assert time.monotonic() < until, f"the server is not ready: {server.log.read_text()[-3000:]}"
+            assert server.process.poll() is None, (
+                f"the server ended: {server.log.read_text()[-3000:]}"
+            )
+            assert time.monotonic() < until, (
+                f"the server is not ready: {server.log.read_text()[-3000:]}"
+            )
             time.sleep(0.05)
 
 
 @contextlib.contextmanager
-def serving(folder: Path, database_url: str, *, count: int = 1, **values: str) -> Iterator[list[Server]]:
+def serving(
+    folder: Path, database_url: str, *, count: int = 1, **values: str
+) -> Iterator[list[Server]]:
     """So many server processes on one database, ready."""
     servers: list[Server] = []
     try:
         for _ in range(count):
             servers.append(start_server(folder, database_url, **values))
-            wait_until_ready(servers[-1])  # one after the other: the first migrates and makes the admin account
+            wait_until_ready(
+                servers[-1]
+            )  # one after the other: the first migrates and makes the admin account
         yield servers
     finally:
         for server in servers:
@@ -329,8 +429,16 @@ class AgentClient:
     heard: list[bytes] = field(default_factory=list)
 
     async def post(self, method: str, params: Any) -> httpx.Response:
-        headers = {"authorization": f"Bearer {self.key}", "accept": "application/json, text/event-stream", "mcp-protocol-version": "2025-11-25"}
-        answer = await self.http.post("/mcp", json={"jsonrpc": "2.0", "id": 1, "method": method, "params": params}, headers=headers)
+        headers = {
+            "authorization": f"Bearer {self.key}",
+            "accept": "application/json, text/event-stream",
+            "mcp-protocol-version": "2025-11-25",
+        }
+        answer = await self.http.post(
+            "/mcp",
+            json={"jsonrpc": "2.0", "id": 1, "method": method, "params": params},
+            headers=headers,
+        )
         self.heard.append(str(answer.headers).encode() + answer.content)
         return answer
 
@@ -350,7 +458,11 @@ class AgentClient:
     async def metrics(self) -> dict[str, float]:
         """Every sample of `/metrics` by its name and labels."""
         text = (await self.http.get("/metrics")).text
-        return {line.rsplit(" ", 1)[0]: float(line.rsplit(" ", 1)[1]) for line in text.splitlines() if line and not line.startswith("#")}
+        return {
+            line.rsplit(" ", 1)[0]: float(line.rsplit(" ", 1)[1])
+            for line in text.splitlines()
+            if line and not line.startswith("#")
+        }
 
 
 async def eventually(question: Any, seconds: float, *, every: float = 0.03) -> Any:

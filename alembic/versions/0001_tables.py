@@ -84,7 +84,9 @@ def upgrade() -> None:
         sa.Column("outcome", sa.String(), nullable=False),
         sa.Column("duration_ms", sa.Float(), nullable=False),
         sa.Column("cached", sa.Boolean(), nullable=False),
-        sa.ForeignKeyConstraint(["tenant_id"], ["tenants.id"], name=op.f("fk_console_calls_tenant_id")),
+        sa.ForeignKeyConstraint(
+            ["tenant_id"], ["tenants.id"], name=op.f("fk_console_calls_tenant_id")
+        ),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_console_calls")),
     )
     op.create_index(op.f("ix_console_calls_tenant_id_at"), "console_calls", ["tenant_id", "at"])
@@ -97,7 +99,12 @@ def upgrade() -> None:
         sa.Column("wrapped", sa.LargeBinary(), nullable=False),
         sa.Column("key_id", sa.String(), nullable=False),
         sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
-        sa.ForeignKeyConstraint(["tenant_id"], ["tenants.id"], name=op.f("fk_master_key_metadata_tenant_id"), ondelete="CASCADE"),
+        sa.ForeignKeyConstraint(
+            ["tenant_id"],
+            ["tenants.id"],
+            name=op.f("fk_master_key_metadata_tenant_id"),
+            ondelete="CASCADE",
+        ),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_master_key_metadata")),
     )
     op.create_table(
@@ -108,7 +115,9 @@ def upgrade() -> None:
         sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("expires_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("used_at", sa.DateTime(timezone=True), nullable=True),
-        sa.ForeignKeyConstraint(["tenant_id"], ["tenants.id"], name=op.f("fk_signin_links_tenant_id")),
+        sa.ForeignKeyConstraint(
+            ["tenant_id"], ["tenants.id"], name=op.f("fk_signin_links_tenant_id")
+        ),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_signin_links")),
         sa.UniqueConstraint("digest", name=op.f("uq_signin_links_digest")),
     )
@@ -130,7 +139,9 @@ def upgrade() -> None:
         sa.Column("updated_at", sa.DateTime(timezone=True), nullable=False),
         sa.ForeignKeyConstraint(["tenant_id"], ["tenants.id"], name=op.f("fk_stores_tenant_id")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_stores")),
-        sa.UniqueConstraint("tenant_id", "api_url", "store_id", name=op.f("uq_stores_tenant_id_api_url_store_id")),
+        sa.UniqueConstraint(
+            "tenant_id", "api_url", "store_id", name=op.f("uq_stores_tenant_id_api_url_store_id")
+        ),
     )
     op.create_table(
         "changes",
@@ -151,11 +162,20 @@ def upgrade() -> None:
         sa.Column("client_name", sa.String(), nullable=False),
         sa.Column("request_id", sa.String(), nullable=False),
         sa.Column("closed_at", sa.DateTime(timezone=True), nullable=True),
-        sa.ForeignKeyConstraint(["store_row_id"], ["stores.id"], name=op.f("fk_changes_store_row_id"), ondelete="CASCADE"),
+        sa.ForeignKeyConstraint(
+            ["store_row_id"],
+            ["stores.id"],
+            name=op.f("fk_changes_store_row_id"),
+            ondelete="CASCADE",
+        ),
         sa.ForeignKeyConstraint(["tenant_id"], ["tenants.id"], name=op.f("fk_changes_tenant_id")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_changes")),
     )
-    op.create_index(op.f("ix_changes_store_row_id_order_id_state"), "changes", ["store_row_id", "order_id", "state"])
+    op.create_index(
+        op.f("ix_changes_store_row_id_order_id_state"),
+        "changes",
+        ["store_row_id", "order_id", "state"],
+    )
     op.create_index(op.f("ix_changes_tenant_id_at"), "changes", ["tenant_id", "at"])
     op.create_table(
         "credentials",
@@ -171,8 +191,15 @@ def upgrade() -> None:
         sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("last_used_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("revoked_at", sa.DateTime(timezone=True), nullable=True),
-        sa.ForeignKeyConstraint(["active_store_id"], ["stores.id"], name=op.f("fk_credentials_active_store_id"), ondelete="SET NULL"),
-        sa.ForeignKeyConstraint(["tenant_id"], ["tenants.id"], name=op.f("fk_credentials_tenant_id")),
+        sa.ForeignKeyConstraint(
+            ["active_store_id"],
+            ["stores.id"],
+            name=op.f("fk_credentials_active_store_id"),
+            ondelete="SET NULL",
+        ),
+        sa.ForeignKeyConstraint(
+            ["tenant_id"], ["tenants.id"], name=op.f("fk_credentials_tenant_id")
+        ),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_credentials")),
         sa.UniqueConstraint("digest", name=op.f("uq_credentials_digest")),
     )
@@ -184,7 +211,12 @@ def upgrade() -> None:
         sa.Column("object_id", sa.String(), nullable=False),
         sa.Column("body", sa.LargeBinary(), nullable=True),
         sa.Column("version", sa.Integer(), nullable=False),
-        sa.ForeignKeyConstraint(["store_row_id"], ["stores.id"], name=op.f("fk_sandbox_rows_store_row_id"), ondelete="CASCADE"),
+        sa.ForeignKeyConstraint(
+            ["store_row_id"],
+            ["stores.id"],
+            name=op.f("fk_sandbox_rows_store_row_id"),
+            ondelete="CASCADE",
+        ),
         sa.PrimaryKeyConstraint("store_row_id", "kind", "object_id", name=op.f("pk_sandbox_rows")),
     )
     op.create_table(
@@ -199,8 +231,15 @@ def upgrade() -> None:
         sa.Column("ended_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("address", sa.String(), nullable=False),
         sa.Column("user_agent", sa.String(), nullable=False),
-        sa.ForeignKeyConstraint(["active_store_id"], ["stores.id"], name=op.f("fk_sessions_active_store_id"), ondelete="SET NULL"),
-        sa.ForeignKeyConstraint(["credential_id"], ["credentials.id"], name=op.f("fk_sessions_credential_id")),
+        sa.ForeignKeyConstraint(
+            ["active_store_id"],
+            ["stores.id"],
+            name=op.f("fk_sessions_active_store_id"),
+            ondelete="SET NULL",
+        ),
+        sa.ForeignKeyConstraint(
+            ["credential_id"], ["credentials.id"], name=op.f("fk_sessions_credential_id")
+        ),
         sa.ForeignKeyConstraint(["tenant_id"], ["tenants.id"], name=op.f("fk_sessions_tenant_id")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_sessions")),
     )

@@ -8,7 +8,10 @@ T = TypeVar("T")
 
 
 class SingleFlight:
-    """Whoever asks while an answer is under way waits for that one. It is given up only when nobody waits any more."""
+    """Whoever asks while an answer is under way waits for that one.
+
+    It is given up only when nobody waits any more.
+    """
 
     def __init__(self) -> None:
         self._flights: dict[str, _Flight] = {}

@@ -1,4 +1,7 @@
-"""Answers that outlive a restart, in a SQLite file of their own. Values come sealed; keys and tags stand as digests."""
+"""Answers that outlive a restart, in a SQLite file of their own.
+
+Values come sealed; keys and tags stand as digests.
+"""
 
 import asyncio
 import os
@@ -15,9 +18,15 @@ SQLITE_BYTES = 256 * 1024 * 1024
 _ENTRY_BYTES = 400
 _PUTS_BETWEEN_SWEEPS = 200
 _SCHEMA = (
-    "CREATE TABLE IF NOT EXISTS entries (number INTEGER PRIMARY KEY, key BLOB NOT NULL UNIQUE, value BLOB NOT NULL, size INTEGER NOT NULL, until REAL)",
+    (
+        "CREATE TABLE IF NOT EXISTS entries (number INTEGER PRIMARY KEY, key BLOB NOT NULL "
+        "UNIQUE, value BLOB NOT NULL, size INTEGER NOT NULL, until REAL)"
+    ),
     "CREATE INDEX IF NOT EXISTS entries_until ON entries (until)",
-    "CREATE TABLE IF NOT EXISTS tags (tag BLOB NOT NULL, key BLOB NOT NULL REFERENCES entries (key) ON DELETE CASCADE, PRIMARY KEY (tag, key)) WITHOUT ROWID",
+    (
+        "CREATE TABLE IF NOT EXISTS tags (tag BLOB NOT NULL, key BLOB NOT NULL REFERENCES "
+        "entries (key) ON DELETE CASCADE, PRIMARY KEY (tag, key)) WITHOUT ROWID"
+    ),
     "CREATE INDEX IF NOT EXISTS tags_key ON tags (key)",
 )
 
@@ -25,20 +34,33 @@ _SCHEMA = (
 class SqliteCache:
     """Bounded in bytes, the oldest entries go first. Several processes may share the file.
 
-    Keys name what was searched for, e-mail addresses among it: with `secret` their digests tell nothing to who only has the file.
+    Keys name what was searched for, e-mail addresses among it: with `secret` their digests tell
+    nothing to who only has the file.
     """
 
-    def __init__(self, path: Path, *, secret: bytes = b"", limit: int = SQLITE_BYTES, clock: Callable[[], float] = time.time) -> None:
+    def __init__(
+        self,
+        path: Path,
+        *,
+        secret: bytes = b"",
+        limit: int = SQLITE_BYTES,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
         self._path, self._secret, self._limit, self._clock = path, secret[:64], limit, clock
         self._connection: aiosqlite.Connection | None = None
         self._line = asyncio.Lock()  # one statement or transaction of this connection at a time
         self._puts = 0
 
     async def get(self, key: str) -> bytes | None:
-        """The value, or None; also None when the file cannot be read: the answer is then fetched anew."""
+        """The value, or None; also None when the file cannot be read: the answer is then fetched
+        anew.
+        """
         try:
             async with self._line:
-                rows = await (await self._open()).execute_fetchall("SELECT value FROM entries WHERE key = ? AND until > ?", (self._digest(key), self._clock()))
+                rows = await (await self._open()).execute_fetchall(
+                    "SELECT value FROM entries WHERE key = ? AND until > ?",
+                    (self._digest(key), self._clock()),
+                )
         except (sqlite3.Error, OSError):
             return None
         return next((bytes(value) for (value,) in rows), None)
@@ -52,19 +74,33 @@ class SqliteCache:
         try:
             async with self._line:
                 connection = await self._open()
-                work = partial(self._write, connection._conn, name, value, size, until, tuple(self._digest(tag) for tag in tags))
-                await connection._execute(work)  # type: ignore[no-untyped-call]  # the transaction in one trip to the thread
+                work = partial(
+                    self._write,
+                    connection._conn,
+                    name,
+                    value,
+                    size,
+                    until,
+                    tuple(self._digest(tag) for tag in tags),
+                )
+                # the transaction in one trip to the thread
+                await connection._execute(work)  # type: ignore[no-untyped-call]
         except (sqlite3.Error, OSError):
             return
 
     async def drop(self, tag: str) -> None:
         """Raises when it fails: what should be gone would still be told."""
         async with self._line:
-            await (await self._open()).execute_fetchall("DELETE FROM entries WHERE key IN (SELECT key FROM tags WHERE tag = ?)", (self._digest(tag),))
+            await (await self._open()).execute_fetchall(
+                "DELETE FROM entries WHERE key IN (SELECT key FROM tags WHERE tag = ?)",
+                (self._digest(tag),),
+            )
 
     async def ping(self) -> None:
         async with self._line:
-            await (await self._open()).execute_fetchall("DELETE FROM entries WHERE until <= ?", (self._clock(),))
+            await (await self._open()).execute_fetchall(
+                "DELETE FROM entries WHERE until <= ?", (self._clock(),)
+            )
 
     async def close(self) -> None:
         async with self._line:
@@ -72,13 +108,26 @@ class SqliteCache:
                 await self._connection.close()
                 self._connection = None
 
-    def _write(self, connection: sqlite3.Connection, name: bytes, value: bytes, size: int, until: float, tags: tuple[bytes, ...]) -> None:
+    def _write(
+        self,
+        connection: sqlite3.Connection,
+        name: bytes,
+        value: bytes,
+        size: int,
+        until: float,
+        tags: tuple[bytes, ...],
+    ) -> None:
         """In the connection's thread: one transaction."""
         connection.execute("BEGIN IMMEDIATE")
         try:
             connection.execute("DELETE FROM entries WHERE key = ?", (name,))
-            connection.execute("INSERT INTO entries (key, value, size, until) VALUES (?, ?, ?, ?)", (name, value, size, until))
-            connection.executemany("INSERT OR IGNORE INTO tags VALUES (?, ?)", [(tag, name) for tag in tags])
+            connection.execute(
+                "INSERT INTO entries (key, value, size, until) VALUES (?, ?, ?, ?)",
+                (name, value, size, until),
+            )
+            connection.executemany(
+                "INSERT OR IGNORE INTO tags VALUES (?, ?)", [(tag, name) for tag in tags]
+            )
             if self._puts % _PUTS_BETWEEN_SWEEPS == 0 or size > self._limit // 200:
                 self._sweep(connection)
             self._puts += 1
@@ -89,9 +138,14 @@ class SqliteCache:
 
     def _sweep(self, connection: sqlite3.Connection) -> None:
         connection.execute("DELETE FROM entries WHERE until <= ?", (self._clock(),))
-        (excess,) = connection.execute("SELECT coalesce(sum(size), 0) - ? FROM entries", (self._limit,)).fetchone()
+        (excess,) = connection.execute(
+            "SELECT coalesce(sum(size), 0) - ? FROM entries", (self._limit,)
+        ).fetchone()
         if excess > 0:
-            over = "SELECT key FROM (SELECT key, sum(size) OVER (ORDER BY number) - size AS before FROM entries) WHERE before < ?"
+            over = (
+                "SELECT key FROM (SELECT key, sum(size) OVER (ORDER BY number) - size AS "
+                "before FROM entries) WHERE before < ?"
+            )
             connection.execute(f"DELETE FROM entries WHERE key IN ({over})", (excess,))  # noqa: S608
 
     async def _open(self) -> aiosqlite.Connection:
@@ -112,7 +166,12 @@ class SqliteCache:
         await connection
         try:
             # Nothing here must survive a power cut, so nothing waits for the disk.
-            for statement in ("PRAGMA journal_mode=WAL", "PRAGMA synchronous=OFF", "PRAGMA foreign_keys=ON", *_SCHEMA):
+            for statement in (
+                "PRAGMA journal_mode=WAL",
+                "PRAGMA synchronous=OFF",
+                "PRAGMA foreign_keys=ON",
+                *_SCHEMA,
+            ):
                 await connection.execute_fetchall(statement)
         except BaseException:
             await connection.close()

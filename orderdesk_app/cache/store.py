@@ -37,9 +37,14 @@ class _Entry:
 
 
 class MemoryCache:
-    """Bounded in bytes; what was not asked for the longest goes first. A value larger than an eighth of it is not kept."""
+    """Bounded in bytes; what was not asked for the longest goes first.
 
-    def __init__(self, limit: int = MEMORY_BYTES, clock: Callable[[], float] = time.monotonic) -> None:
+    A value larger than an eighth of it is not kept.
+    """
+
+    def __init__(
+        self, limit: int = MEMORY_BYTES, clock: Callable[[], float] = time.monotonic
+    ) -> None:
         self._limit, self._clock = limit, clock
         self._entries: OrderedDict[str, _Entry] = OrderedDict()
         self._by_tag: dict[str, set[str]] = {}

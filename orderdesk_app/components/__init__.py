@@ -1,1 +1,4 @@
-"""What the pages are drawn of. No state, no service: a component gets values and handlers as arguments."""
+"""What the pages are drawn of.
+
+No state, no service: a component gets values and handlers as arguments.
+"""

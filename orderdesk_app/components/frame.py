@@ -27,14 +27,25 @@ class Viewer:
     choose_store: Any  # the handler that makes one the active one
 
 
-def frame(page: Page, menu: Sequence[Page], tools: Sequence[tuple[str, str]], viewer: Viewer, content: rx.Component) -> rx.Component:
-    """The page in its frame, or alone when it is for people who are not signed in. `tools` are (name, title), for the palette."""
+def frame(
+    page: Page,
+    menu: Sequence[Page],
+    tools: Sequence[tuple[str, str]],
+    viewer: Viewer,
+    content: rx.Component,
+) -> rx.Component:
+    """The page in its frame, or alone when it is for people who are not signed in.
+
+    `tools` are (name, title), for the palette.
+    """
     if page.is_public:
         return rx.el.div(rx.el.main(content, id="main"), class_name="alone")
     return rx.el.div(
         jump("Skip to content", to="#main", class_name="skip"),
         rx.el.div(
-            rx.el.aside(_menu(menu, viewer, with_keys=True), class_name="side", aria_label="Sidebar"),
+            rx.el.aside(
+                _menu(menu, viewer, with_keys=True), class_name="side", aria_label="Sidebar"
+            ),
             rx.el.div(
                 _top(page, viewer),
                 rx.el.main(content, id="main", class_name="content", tab_index=-1),
@@ -42,7 +53,12 @@ def frame(page: Page, menu: Sequence[Page], tools: Sequence[tuple[str, str]], vi
             ),
             class_name="frame",
         ),
-        rx.el.dialog(_menu(menu, viewer, with_keys=False), id="drawer", class_name="drawer", aria_label="Menu"),
+        rx.el.dialog(
+            _menu(menu, viewer, with_keys=False),
+            id="drawer",
+            class_name="drawer",
+            aria_label="Menu",
+        ),
         _palette(menu, tools, viewer),
         _shortcuts(menu),
         _notices(viewer),
@@ -63,7 +79,12 @@ def _menu(menu: Sequence[Page], viewer: Viewer, *, with_keys: bool) -> rx.Compon
 
     admin = [link(page) for page in menu if page.section == "admin"]
     return rx.el.div(
-        go(rx.el.img(src="/logo.svg", alt="", width="24", height="24"), "Order Desk agents", to="/", class_name="brand"),
+        go(
+            rx.el.img(src="/logo.svg", alt="", width="24", height="24"),
+            "Order Desk agents",
+            to="/",
+            class_name="brand",
+        ),
         rx.el.nav(
             *[link(page) for page in menu if page.section == "work"],
             *([rx.cond(viewer.is_admin, rx.el.div(*admin))] if admin else []),
@@ -77,7 +98,11 @@ def _menu(menu: Sequence[Page], viewer: Viewer, *, with_keys: bool) -> rx.Compon
             rx.el.div(
                 rx.el.span(viewer.name, class_name="cut grow", title=viewer.name),
                 post_form(
-                    rx.el.button(icon("log-out"), "Sign out", type="submit", class_name="button small bare"), action="/sign-out", token=viewer.form_token
+                    rx.el.button(
+                        icon("log-out"), "Sign out", type="submit", class_name="button small bare"
+                    ),
+                    action="/sign-out",
+                    token=viewer.form_token,
                 ),
                 class_name="row who",
                 style={"flexWrap": "nowrap"},
@@ -96,7 +121,12 @@ def _is_here(route: str) -> Any:
 def _colour_mode() -> rx.Component:
     def choice(mode: Any, name: str, words: str) -> rx.Component:
         return rx.el.button(
-            icon(name), type="button", on_click=set_color_mode(mode), aria_pressed=rx.cond(color_mode == mode, "true", "false"), aria_label=words, title=words
+            icon(name),
+            type="button",
+            on_click=set_color_mode(mode),
+            aria_pressed=rx.cond(color_mode == mode, "true", "false"),
+            aria_label=words,
+            title=words,
         )
 
     return rx.el.div(
@@ -152,9 +182,18 @@ def _switcher(viewer: Viewer) -> rx.Component:
     )
 
 
-def _palette(menu: Sequence[Page], tools: Sequence[tuple[str, str]], viewer: Viewer) -> rx.Component:
+def _palette(
+    menu: Sequence[Page], tools: Sequence[tuple[str, str]], viewer: Viewer
+) -> rx.Component:
     def entry(identity: str, name: str, title: str, kind: str, to: str, words: str) -> rx.Component:
-        option = go(icon(name), rx.el.span(title, class_name="grow"), rx.el.span(kind, class_name="dim small"), to=to, id=f"palette-{identity}", role="option")
+        option = go(
+            icon(name),
+            rx.el.span(title, class_name="grow"),
+            rx.el.span(kind, class_name="dim small"),
+            to=to,
+            id=f"palette-{identity}",
+            role="option",
+        )
         return rx.el.li(option, role="presentation", custom_attrs={"data-words": words})
 
     def store(row: Any) -> rx.Component:
@@ -168,7 +207,12 @@ def _palette(menu: Sequence[Page], tools: Sequence[tuple[str, str]], viewer: Vie
             role="option",
             tab_index=-1,
         )
-        return rx.el.li(option, role="presentation", custom_attrs={"data-words": "use store " + row["name"]}, key=row["id"])
+        return rx.el.li(
+            option,
+            role="presentation",
+            custom_attrs={"data-words": "use store " + row["name"]},
+            key=row["id"],
+        )
 
     return rx.el.dialog(
         rx.el.input(
@@ -182,14 +226,32 @@ def _palette(menu: Sequence[Page], tools: Sequence[tuple[str, str]], viewer: Vie
             custom_attrs={"data-filters": "palette-list"},
         ),
         rx.el.ul(
-            *[entry(f"page-{number}", page.icon, page.title, "Page", page.route, page.title) for number, page in enumerate(menu)],
+            *[
+                entry(f"page-{number}", page.icon, page.title, "Page", page.route, page.title)
+                for number, page in enumerate(menu)
+            ],
             rx.foreach(viewer.stores, store),
-            *[entry(f"tool-{name}", "terminal", title, "Tool", f"/console?tool={name}", f"{title} {name}") for name, title in tools],
+            *[
+                entry(
+                    f"tool-{name}",
+                    "terminal",
+                    title,
+                    "Tool",
+                    f"/console?tool={name}",
+                    f"{title} {name}",
+                )
+                for name, title in tools
+            ],
             id="palette-list",
             role="listbox",
             aria_label="Pages, stores and tools",
         ),
-        rx.el.p("Nothing has that name.", class_name="none", hidden=True, custom_attrs={"data-none": "1"}),
+        rx.el.p(
+            "Nothing has that name.",
+            class_name="none",
+            hidden=True,
+            custom_attrs={"data-none": "1"},
+        ),
         id="palette",
         class_name="palette",
         aria_label="Go to",
@@ -207,8 +269,20 @@ def _shortcuts(menu: Sequence[Page]) -> rx.Component:
     return rx.el.dialog(
         rx.el.div(
             rx.el.h2("Keyboard"),
-            rx.el.dl(*[part for keys, words in rows for part in (rx.el.dt(rx.el.kbd(keys)), rx.el.dd(words))], class_name="facts"),
-            rx.el.div(rx.el.button("Close", type="button", class_name="button", custom_attrs={"data-closes": "1"}), class_name="ends"),
+            rx.el.dl(
+                *[
+                    part
+                    for keys, words in rows
+                    for part in (rx.el.dt(rx.el.kbd(keys)), rx.el.dd(words))
+                ],
+                class_name="facts",
+            ),
+            rx.el.div(
+                rx.el.button(
+                    "Close", type="button", class_name="button", custom_attrs={"data-closes": "1"}
+                ),
+                class_name="ends",
+            ),
             class_name="body",
         ),
         id="shortcuts",
@@ -220,17 +294,39 @@ def _shortcuts(menu: Sequence[Page]) -> rx.Component:
 def _notices(viewer: Viewer) -> rx.Component:
     def one(notice: Any) -> rx.Component:
         return rx.el.div(
-            rx.match(notice["tone"], ("green", icon("circle-check")), ("red", icon("circle-alert")), icon("triangle-alert")),
+            rx.match(
+                notice["tone"],
+                ("green", icon("circle-check")),
+                ("red", icon("circle-alert")),
+                icon("triangle-alert"),
+            ),
             rx.el.span(notice["text"], class_name="grow"),
             rx.el.button(
-                icon("x"), type="button", class_name="button bare small square", aria_label="Close this notice", on_click=viewer.dismiss(notice["id"])
+                icon("x"),
+                type="button",
+                class_name="button bare small square",
+                aria_label="Close this notice",
+                on_click=viewer.dismiss(notice["id"]),
             ),
             class_name=["notice", notice["tone"]],
             key=notice["id"],
         )
 
-    return rx.el.div(rx.foreach(viewer.notices, one), class_name="notices", role="status", aria_live="polite", aria_label="Notices")
+    return rx.el.div(
+        rx.foreach(viewer.notices, one),
+        class_name="notices",
+        role="status",
+        aria_live="polite",
+        aria_label="Notices",
+    )
 
 
 def _offline() -> rx.Component:
-    return rx.cond(has_connection_errors, rx.el.div("No connection to the server. Trying again…", class_name="callout amber offline", role="status"))
+    return rx.cond(
+        has_connection_errors,
+        rx.el.div(
+            "No connection to the server. Trying again…",
+            class_name="callout amber offline",
+            role="status",
+        ),
+    )

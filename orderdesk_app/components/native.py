@@ -1,4 +1,6 @@
-"""Real HTML where the framework's own would keep it in the browser: a form that leaves, a script file."""
+"""Real HTML where the framework's own would keep it in the browser: a form that leaves, a script
+file.
+"""
 
 from typing import Any
 
@@ -16,9 +18,17 @@ class NativeForm(BaseHTML):  # type: ignore[misc]  # Reflex ships no types for i
     auto_complete: rx.Var[str]
 
 
-def post_form(*children: Any, action: str | rx.Var[str], token: rx.Var[str] | None = None, **props: Any) -> rx.Component:
-    """A form for secrets and for what changes the session: POSTed plainly, with the form token of the session."""
-    proof = [] if token is None else [rx.el.input(type="hidden", name="form_token", value=token, read_only=True)]
+def post_form(
+    *children: Any, action: str | rx.Var[str], token: rx.Var[str] | None = None, **props: Any
+) -> rx.Component:
+    """A form for secrets and for what changes the session: POSTed plainly, with the form token of
+    the session.
+    """
+    proof = (
+        []
+        if token is None
+        else [rx.el.input(type="hidden", name="form_token", value=token, read_only=True)]
+    )
     form: rx.Component = NativeForm.create(*proof, *children, action=action, method="post", **props)
     return form
 

@@ -11,7 +11,10 @@ Section = Literal["work", "admin", "foot", "none"]
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """One address. `draw` gives the content below the top bar, `actions` the primary action at its right end."""
+    """One address.
+
+    `draw` gives the content below the top bar, `actions` the primary action at its right end.
+    """
 
     route: str
     title: str

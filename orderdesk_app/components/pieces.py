@@ -1,4 +1,6 @@
-"""The small parts that every page is drawn of: badges, callouts, fields, empty places, copy buttons."""
+"""The small parts that every page is drawn of: badges, callouts, fields, empty places, copy
+buttons.
+"""
 
 from typing import Any
 
@@ -19,23 +21,63 @@ def badge(text: Any, tone: Text = "gray") -> rx.Component:
 
 
 def callout(*children: Any, tone: Tone = "red", role: str = "alert") -> rx.Component:
-    names = {"red": "circle-alert", "amber": "triangle-alert", "green": "circle-check", "blue": "info"}
-    return rx.el.div(icon(names.get(tone, "info")), rx.el.div(*children, class_name="grow"), role=role, class_name=f"callout {tone}")
+    names = {
+        "red": "circle-alert",
+        "amber": "triangle-alert",
+        "green": "circle-check",
+        "blue": "info",
+    }
+    return rx.el.div(
+        icon(names.get(tone, "info")),
+        rx.el.div(*children, class_name="grow"),
+        role=role,
+        class_name=f"callout {tone}",
+    )
 
 
-def panel(*children: Any, title: str = "", aside: rx.Component | None = None, **props: Any) -> rx.Component:
-    head = [rx.el.div(rx.el.h2(title), *([aside] if aside else []), class_name="row apart")] if title else []
+def panel(
+    *children: Any, title: str = "", aside: rx.Component | None = None, **props: Any
+) -> rx.Component:
+    head = (
+        [rx.el.div(rx.el.h2(title), *([aside] if aside else []), class_name="row apart")]
+        if title
+        else []
+    )
     props["class_name"] = f"panel {props.get('class_name', '')}".strip()
     return rx.el.section(*head, *children, **props)
 
 
-def field(label: Text, name: str, control: rx.Component, *, help_text: Any = "", error: rx.Var[str] | None = None, required: bool = False) -> rx.Component:
-    """Label, control, help, and the error that stands where the mistake is. The control has `id=name`."""
+def field(
+    label: Text,
+    name: str,
+    control: rx.Component,
+    *,
+    help_text: Any = "",
+    error: rx.Var[str] | None = None,
+    required: bool = False,
+) -> rx.Component:
+    """Label, control, help, and the error that stands where the mistake is.
+
+    The control has `id=name`.
+    """
     return rx.el.div(
-        rx.el.label(label, *([rx.el.span(" (required)", class_name="dim small")] if required else []), html_for=name),
+        rx.el.label(
+            label,
+            *([rx.el.span(" (required)", class_name="dim small")] if required else []),
+            html_for=name,
+        ),
         control,
         *([rx.el.span(help_text, class_name="help", id=f"{name}-help")] if help_text else []),
-        *([rx.cond(error != "", rx.el.span(error, class_name="wrong", id=f"{name}-wrong", role="alert"))] if error is not None else []),
+        *(
+            [
+                rx.cond(
+                    error != "",
+                    rx.el.span(error, class_name="wrong", id=f"{name}-wrong", role="alert"),
+                )
+            ]
+            if error is not None
+            else []
+        ),
         class_name="field",
     )
 
@@ -49,7 +91,9 @@ def text_input(name: str, *, error: rx.Var[str] | None = None, **props: Any) -> 
 
 
 def secret_input(name: str, *, error: rx.Var[str] | None = None, **props: Any) -> rx.Component:
-    """For what opens doors: hidden, shown on demand, trimmed when pasted; its value is never a state variable."""
+    """For what opens doors: hidden, shown on demand, trimmed when pasted; its value is never a
+    state variable.
+    """
     given = {"spell_check": False, "auto_capitalize": "off", "auto_complete": "off", **props}
     return rx.el.div(
         text_input(name, error=error, type="password", custom_attrs={"data-trim": "1"}, **given),
@@ -78,17 +122,35 @@ def copy_button(target: str, label: str = "Copy", small: bool = True) -> rx.Comp
 
 def opens(dialog: Text, *children: Any, **props: Any) -> rx.Component:
     """A button that opens the dialog of that id."""
-    return rx.el.button(*children, type="button", custom_attrs={"data-opens": dialog, **props.pop("custom_attrs", {})}, aria_haspopup="dialog", **props)
+    return rx.el.button(
+        *children,
+        type="button",
+        custom_attrs={"data-opens": dialog, **props.pop("custom_attrs", {})},
+        aria_haspopup="dialog",
+        **props,
+    )
 
 
 def acts(*children: Any, on_click: Any, is_busy: Any, **props: Any) -> rx.Component:
-    """A button for what takes its time and is meant once. keys.js marks it busy within the click; it keeps the focus, so it is not disabled."""
+    """A button for what takes its time and is meant once. keys.js marks it busy within the click;
+    it keeps the focus, so it is not disabled.
+    """
     busy = rx.cond(is_busy, "true", "false")
-    return rx.el.button(*children, type="button", on_click=on_click, aria_busy=busy, aria_disabled=busy, custom_attrs={"data-acts": "1"}, **props)
+    return rx.el.button(
+        *children,
+        type="button",
+        on_click=on_click,
+        aria_busy=busy,
+        aria_disabled=busy,
+        custom_attrs={"data-acts": "1"},
+        **props,
+    )
 
 
 def closes(label: str = "Cancel") -> rx.Component:
-    return rx.el.button(label, type="button", class_name="button", custom_attrs={"data-closes": "1"})
+    return rx.el.button(
+        label, type="button", class_name="button", custom_attrs={"data-closes": "1"}
+    )
 
 
 def dialog(identity: Text, title: Any, *children: Any, **props: Any) -> rx.Component:
@@ -110,14 +172,25 @@ def empty(name: str, title: str, words: str, *actions: rx.Component) -> rx.Compo
 def bones(*widths: str) -> rx.Component:
     """A skeleton of lines, in the shape of what comes."""
     return rx.el.div(
-        *[rx.el.div(".", class_name="bone", width=width, aria_hidden="true") for width in widths], class_name="stack tight", role="status", aria_label="Loading"
+        *[rx.el.div(".", class_name="bone", width=width, aria_hidden="true") for width in widths],
+        class_name="stack tight",
+        role="status",
+        aria_label="Loading",
     )
 
 
-def sorting_head(words: Any, *, is_sorted: Any, is_descending: Any, on_click: Any, **props: Any) -> rx.Component:
+def sorting_head(
+    words: Any, *, is_sorted: Any, is_descending: Any, on_click: Any, **props: Any
+) -> rx.Component:
     """The head of a column that sorts; the arrow is for the eye, `aria-sort` for everybody."""
     return rx.el.th(
-        rx.el.button(words, rx.cond(is_sorted, rx.cond(is_descending, " ↓", " ↑"), ""), type="button", class_name="sorts", on_click=on_click),
+        rx.el.button(
+            words,
+            rx.cond(is_sorted, rx.cond(is_descending, " ↓", " ↑"), ""),
+            type="button",
+            class_name="sorts",
+            on_click=on_click,
+        ),
         scope="col",
         aria_sort=rx.cond(is_sorted, rx.cond(is_descending, "descending", "ascending"), "none"),
         **props,
@@ -130,12 +203,18 @@ def ago(words: Any, exact: Any) -> rx.Component:
 
 
 def refreshed(by: Any) -> rx.Component:
-    """What stands on the page is asked for again by that handler: keys.js presses this every five seconds while somebody looks."""
-    return rx.el.button("Refresh", type="button", on_click=by, hidden=True, custom_attrs={"data-every": "5"})
+    """What stands on the page is asked for again by that handler: keys.js presses this every five
+    seconds while somebody looks.
+    """
+    return rx.el.button(
+        "Refresh", type="button", on_click=by, hidden=True, custom_attrs={"data-every": "5"}
+    )
 
 
 def meter(filled: Any, words: Any) -> rx.Component:
     """A bar, and what it says in words."""
     return rx.el.div(
-        rx.el.div(rx.el.i(style={"width": filled}), class_name="meter", aria_hidden="true"), rx.el.span(words, class_name="dim small"), class_name="metered"
+        rx.el.div(rx.el.i(style={"width": filled}), class_name="meter", aria_hidden="true"),
+        rx.el.span(words, class_name="dim small"),
+        class_name="metered",
     )

@@ -10,7 +10,9 @@ from orderdesk_app.db.rows import Row
 
 
 class AuditEntry(Row, table=True):
-    """It outlives what it speaks of, so nothing here is a foreign key; a failed sign-in has no tenant."""
+    """It outlives what it speaks of, so nothing here is a foreign key; a failed sign-in has no
+    tenant.
+    """
 
     __tablename__ = "audit_entries"
     __table_args__ = (Index(None, "tenant_id", "at"), Index(None, "at"))
@@ -29,7 +31,9 @@ class AuditEntry(Row, table=True):
     tool: str | None = None
     store_row_id: str | None = None
     arguments: Sealed | None = Field(default=None, sa_type=LargeBinary)
-    outcome: str  # "ok" or the error's code; of a write settled later also NOT_DONE and UNKNOWN, of a caller who left CANCELLED
+    # "ok" or the error's code; of a write settled later also NOT_DONE and UNKNOWN, of a caller who
+    # left CANCELLED
+    outcome: str
     duration_ms: float = 0.0
     cached: bool = False
     upstream_requests: int = 0

@@ -1,4 +1,6 @@
-"""Token buckets that every process shares: one row for each Order Desk store, taken from by one statement."""
+"""Token buckets that every process shares: one row for each Order Desk store, taken from by one
+statement.
+"""
 
 import math
 import time
@@ -14,7 +16,8 @@ from orderdesk_app.db.rows import Row
 CAPACITY, PER_SECOND = 20.0, 3.0  # docs/orderdesk-api.md section 7: 20 tokens, 3 more each second
 _REMEMBERED = 4096
 _SOON = 0.01
-_ALMOST_ONE = 0.999  # seconds since 1970 as floats are good to a millionth; what is taken early is missing later
+# seconds since 1970 as floats are good to a millionth; what is taken early is missing later
+_ALMOST_ONE = 0.999
 
 
 class Bucket(Row, table=True):
@@ -26,22 +29,42 @@ class Bucket(Row, table=True):
 
 
 class Buckets:
-    """orderdesk/buckets.py's TokenBuckets over the database. Tokens grow in the SQL itself, by one clock (clock.py)."""
+    """orderdesk/buckets.py's TokenBuckets over the database.
 
-    def __init__(self, database: Database, *, capacity: float = CAPACITY, per_second: float = PER_SECOND, clock: Callable[[], float] | None = None) -> None:
+    Tokens grow in the SQL itself, by one clock (clock.py).
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        *,
+        capacity: float = CAPACITY,
+        per_second: float = PER_SECOND,
+        clock: Callable[[], float] | None = None,
+    ) -> None:
         self._database = database
         self._capacity = float(capacity)
         self._per_second = float(per_second)
         self._clock = clock or time.time
-        self._left: OrderedDict[str, tuple[float, float]] = OrderedDict()  # what our last take left, and when by our clock
+        self._left: OrderedDict[str, tuple[float, float]] = (
+            OrderedDict()
+        )  # what our last take left, and when by our clock
         least, greatest = ("min", "max") if database.is_sqlite else ("least", "greatest")
         now = clock_sql(database, injected=clock is not None)
-        level = f"{least}(:capacity, buckets.tokens + {greatest}(0.0, {now} - buckets.updated_at) * :per_second)"
-        into = f"INSERT INTO buckets (key, tokens, updated_at) VALUES (:key, :tokens, {now}) ON CONFLICT (key) DO UPDATE SET updated_at = {now}, tokens ="  # noqa: S608
+        level = (
+            f"{least}(:capacity, buckets.tokens + {greatest}(0.0, {now} - buckets.updated_at) "
+            "* :per_second)"
+        )
+        into = (
+            f"INSERT INTO buckets (key, tokens, updated_at) VALUES (:key, :tokens, {now}) "  # noqa: S608
+            f"ON CONFLICT (key) DO UPDATE SET updated_at = {now}, tokens ="
+        )
         self._take = f"{into} {level} - 1.0 WHERE {level} >= {_ALMOST_ONE} RETURNING tokens"
         self._lower = f"{into} {least}({level}, excluded.tokens)"
         self._look = f"SELECT {level}, updated_at > {now} FROM buckets WHERE key = :key"  # noqa: S608
-        self._heal = f"UPDATE buckets SET updated_at = {now} WHERE key = :key AND updated_at > {now}"  # noqa: S608
+        self._heal = (
+            f"UPDATE buckets SET updated_at = {now} WHERE key = :key AND updated_at > {now}"  # noqa: S608
+        )
 
     async def take(self, key: str) -> float:
         """0.0: one token is taken. Else the seconds until one may be there; nothing is taken."""
@@ -53,12 +76,17 @@ class Buckets:
         if not look:
             return _SOON
         level, is_ahead = look[0]
-        if is_ahead:  # the clock was set back: without this the bucket would stand still until it has caught up
+        # the clock was set back: without this the bucket would stand still until it has caught up
+        if is_ahead:
             await self._database.at_once(self._heal, self._with(key, 0.0))
         return max(_SOON, (1.0 - float(level)) / self._per_second)
 
     async def correct(self, key: str, remaining: int) -> None:
-        """X-Tokens-Remaining said so. It only ever lowers: what others of us took, and is still on its way, upstream has not counted yet."""
+        """X-Tokens-Remaining said so.
+
+        It only ever lowers: what others of us took, and is still on its way, upstream has not
+        counted yet.
+        """
         if math.floor(self._expected(key)) > remaining:
             await self._database.at_once(self._lower, self._with(key, float(remaining)))
             self._left.pop(key, None)
@@ -74,7 +102,13 @@ class Buckets:
         return max(0.0, min(self._capacity, float(look[0][0]))) if look else self._capacity
 
     def _with(self, key: str, tokens: float) -> dict[str, object]:
-        return {"key": key, "tokens": tokens, "capacity": self._capacity, "per_second": self._per_second, "now": self._clock()}
+        return {
+            "key": key,
+            "tokens": tokens,
+            "capacity": self._capacity,
+            "per_second": self._per_second,
+            "now": self._clock(),
+        }
 
     def _remember(self, key: str, tokens: float) -> None:
         self._left[key] = (tokens, self._clock())
@@ -83,6 +117,8 @@ class Buckets:
             self._left.popitem(last=False)
 
     def _expected(self, key: str) -> float:
-        """The most that the row can hold, as far as this process knows; saves a statement where the header tells nothing new."""
+        """The most that the row can hold, as far as this process knows; saves a statement where the
+        header tells nothing new.
+        """
         tokens, at = self._left.get(key, (self._capacity, self._clock()))
         return min(self._capacity, tokens + max(0.0, self._clock() - at) * self._per_second)

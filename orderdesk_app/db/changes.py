@@ -1,4 +1,6 @@
-"""The journal: every write to an order, with the order before and after, sealed; gone with its store."""
+"""The journal: every write to an order, with the order before and after, sealed; gone with its
+store.
+"""
 
 from datetime import datetime
 from typing import Any
@@ -13,7 +15,10 @@ from orderdesk_app.db.rows import Row
 
 class Change(Row, table=True):
     __tablename__ = "changes"
-    __table_args__ = (Index(None, "tenant_id", "at"), Index(None, "store_row_id", "order_id", "state"))
+    __table_args__ = (
+        Index(None, "tenant_id", "at"),
+        Index(None, "store_row_id", "order_id", "state"),
+    )
 
     id: str = Field(default_factory=new_id, primary_key=True)
     at: datetime = Field(default_factory=now)
@@ -35,11 +40,21 @@ class Change(Row, table=True):
 
 
 _LEFT_OPEN = """
-    SELECT 1 FROM changes WHERE tenant_id = :tenant_id AND store_row_id = :store_row_id AND order_id IN (:order_id, '')
+    SELECT 1 FROM changes
+    WHERE tenant_id = :tenant_id AND store_row_id = :store_row_id AND order_id IN (:order_id, '')
     AND state IN ('open', 'unknown') AND closed_at IS NULL LIMIT 1
 """
 
 
-async def may_be_left_open(database: Database, actor: Actor, store_row_id: StoreRowId, order_id: OrderId) -> bool:
-    """False where no write of this order, and no create, waits for its outcome; asked by every uncached read, so in the shortest way."""
-    return bool(await database.ask(_LEFT_OPEN, {"tenant_id": actor.tenant_id, "store_row_id": store_row_id, "order_id": order_id}))
+async def may_be_left_open(
+    database: Database, actor: Actor, store_row_id: StoreRowId, order_id: OrderId
+) -> bool:
+    """False where no write of this order, and no create, waits for its outcome; asked by every
+    uncached read, so in the shortest way.
+    """
+    return bool(
+        await database.ask(
+            _LEFT_OPEN,
+            {"tenant_id": actor.tenant_id, "store_row_id": store_row_id, "order_id": order_id},
+        )
+    )

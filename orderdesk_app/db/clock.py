@@ -1,8 +1,17 @@
-"""Whose clock counts: several hosts on one Postgres go by its clock; SQLite is one host, and has its own."""
+"""Whose clock counts: several hosts on one Postgres go by its clock; SQLite is one host, and has
+its own.
+"""
 
 from orderdesk_app.db.engine import Database
 
 
 def clock_sql(database: Database, *, injected: bool = False) -> str:
-    """The SQL for seconds since 1970. `:now` stands for the caller's clock, which a test may set."""
-    return ":now" if database.is_sqlite or injected else "extract(epoch FROM clock_timestamp())::double precision"
+    """The SQL for seconds since 1970.
+
+    `:now` stands for the caller's clock, which a test may set.
+    """
+    return (
+        ":now"
+        if database.is_sqlite or injected
+        else "extract(epoch FROM clock_timestamp())::double precision"
+    )

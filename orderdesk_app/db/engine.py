@@ -1,7 +1,9 @@
-"""The way to the database, SQLite or Postgres: short reads, one transaction for a write, one statement at once.
+"""The way to the database, SQLite or Postgres: short reads, one transaction for a write, one
+statement at once.
 
-SQLite has one writer at a time: ours wait in line in order of arrival (a lock of this process), then BEGIN IMMEDIATE waits for other
-processes (`orderdesk stdio` runs beside the server). WAL with synchronous=NORMAL keeps a committed row when the process is killed.
+SQLite has one writer at a time: ours wait in line in order of arrival (a lock of this process),
+then BEGIN IMMEDIATE waits for other processes (`orderdesk stdio` runs beside the server). WAL with
+synchronous=NORMAL keeps a committed row when the process is killed.
 """
 
 import asyncio
@@ -26,45 +28,80 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 
 from orderdesk_app.errors import ConfigurationError, DatabaseBusy
 
-BUSY_SECONDS = 8  # a call may meet a lock of somebody else's three times (its lock, giving that back, its audit row) and must end within HTTP_TIMEOUT
+# a call may meet a lock of somebody else's three times (its lock, giving that back, its audit row)
+# and must end within HTTP_TIMEOUT
+BUSY_SECONDS = 8
 _TRY_SECONDS = 2  # of a write that is only tried
-_LOCKED = f"Our database is locked by another program, so nothing was done. Try again in {BUSY_SECONDS} s; if it stays, tell your administrator."
+_LOCKED = (
+    "Our database is locked by another program, so nothing was done. Try again in "
+    f"{BUSY_SECONDS} s; if it stays, tell your administrator."
+)
 _AFTER_COMMIT = "after_commit"
-_EXAMPLES = "Example: DATABASE_URL=sqlite:///data/app.db, or DATABASE_URL=postgresql://user:password@db.example.com/orderdesk?sslmode=require"
+_EXAMPLES = (
+    "Example: DATABASE_URL=sqlite:///data/app.db, or "
+    "DATABASE_URL=postgresql://user:password@db.example.com/orderdesk?sslmode=require"
+)
 
 _SSL_MODES = ("disable", "allow", "prefer", "require", "verify-ca", "verify-full")
 
-NO_ANSWER = (DatabaseBusy, SQLAlchemyError, psycopg.Error, sqlite3.Error, OSError)  # what a question raises while the database is away or cannot answer
+NO_ANSWER = (
+    DatabaseBusy,
+    SQLAlchemyError,
+    psycopg.Error,
+    sqlite3.Error,
+    OSError,
+)  # what a question raises while the database is away or cannot answer
 
 Statement = str  # SQL with :names
 
 
 def sqlite_path(url: str) -> Path:
-    """The file of a `sqlite:///` address, its folder made and the file readable by its owner alone. Raises ConfigurationError."""
+    """The file of a `sqlite:///` address, its folder made and the file readable by its owner alone.
+
+    Raises ConfigurationError.
+    """
     name = url.removeprefix("sqlite:///")
     if not name or name.startswith((":memory:", "file:")) or "?" in name:
-        raise ConfigurationError(f"DATABASE_URL: sqlite:/// is followed by the path of a file, and nothing else. {_EXAMPLES}")
+        raise ConfigurationError(
+            "DATABASE_URL: sqlite:/// is followed by the path of a file, and nothing "
+            f"else. {_EXAMPLES}"
+        )
     path = Path(name)
     try:
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
     except OSError as error:
-        raise ConfigurationError(f"DATABASE_URL: the file {path} cannot be opened for writing ({error.strerror}). {_EXAMPLES}") from error
+        raise ConfigurationError(
+            f"DATABASE_URL: the file {path} cannot be opened for writing "
+            f"({error.strerror}). {_EXAMPLES}"
+        ) from error
     return path
 
 
 def postgres_conninfo(url: str) -> str:
-    """The address as libpq reads it (every form it knows), with our name and a time limit for connecting. Raises ConfigurationError."""
+    """The address as libpq reads it (every form it knows), with our name and a time limit for
+    connecting. Raises ConfigurationError.
+    """
     try:
         known = conninfo_to_dict(url)
         if known.get("sslmode") not in (None, "", *_SSL_MODES):
-            raise ConfigurationError(f"DATABASE_URL: sslmode must be one of {', '.join(_SSL_MODES)}. {_EXAMPLES}")
+            raise ConfigurationError(
+                f"DATABASE_URL: sslmode must be one of {', '.join(_SSL_MODES)}. {_EXAMPLES}"
+            )
         timeout_from_conninfo(known)  # libpq itself looks at it when it connects
-        defaults: dict[str, str | int | None] = {"connect_timeout": 10, "application_name": "orderdesk"}
-        return make_conninfo(url, **{name: value for name, value in defaults.items() if name not in known})
+        defaults: dict[str, str | int | None] = {
+            "connect_timeout": 10,
+            "application_name": "orderdesk",
+        }
+        return make_conninfo(
+            url, **{name: value for name, value in defaults.items() if name not in known}
+        )
     except (psycopg.Error, UnicodeError):
-        # The driver's words may quote the address, password and all: neither they nor their cause are shown.
-        raise ConfigurationError(f"DATABASE_URL: this is no address that Postgres' libpq understands. {_EXAMPLES}") from None
+        # The driver's words may quote the address, password and all: neither they nor their cause
+        # are shown.
+        raise ConfigurationError(
+            f"DATABASE_URL: this is no address that Postgres' libpq understands. {_EXAMPLES}"
+        ) from None
 
 
 def is_sqlite_url(url: str) -> bool:
@@ -72,7 +109,9 @@ def is_sqlite_url(url: str) -> bool:
         return True
     if url.startswith(("postgres://", "postgresql://")):
         return False
-    raise ConfigurationError(f"DATABASE_URL: must begin with sqlite:///, postgres:// or postgresql://. {_EXAMPLES}")
+    raise ConfigurationError(
+        f"DATABASE_URL: must begin with sqlite:///, postgres:// or postgresql://. {_EXAMPLES}"
+    )
 
 
 class Database:
@@ -101,7 +140,9 @@ class Database:
 
     @asynccontextmanager
     async def read(self) -> AsyncIterator[AsyncSession]:
-        """A session for short questions: each statement sees what is committed when it runs; what it changes is not kept."""
+        """A session for short questions: each statement sees what is committed when it runs; what
+        it changes is not kept.
+        """
         async with AsyncSession(self._reading, expire_on_commit=False, autoflush=False) as session:
             yield session
 
@@ -122,19 +163,25 @@ class Database:
             try:
                 await session.commit()
             finally:
-                # Also after a commit that was cancelled or lost its connection: it may have happened.
+                # Also after a commit that was cancelled or lost its connection: it may have
+                # happened.
                 for call in session.info.pop(_AFTER_COMMIT, ()):
                     call()
 
     @asynccontextmanager
     async def _in_line(self) -> AsyncIterator[None]:
-        """One write at a time. Raises DatabaseBusy, with nothing done, when another process keeps the file locked."""
+        """One write at a time.
+
+        Raises DatabaseBusy, with nothing done, when another process keeps the file locked.
+        """
         if self._writer is asyncio.current_task() and self._line.locked():
             raise RuntimeError("a write inside a write would wait for itself: pass the session on")
         arrived = time.monotonic()
         async with self._line:
             if self._locked_at > arrived:
-                raise DatabaseBusy(_LOCKED, retry_after=BUSY_SECONDS, outcome="not_done")  # whoever was before us waited long enough for both
+                raise DatabaseBusy(
+                    _LOCKED, retry_after=BUSY_SECONDS, outcome="not_done"
+                )  # whoever was before us waited long enough for both
             self._writer = asyncio.current_task()
             try:
                 yield
@@ -147,23 +194,42 @@ class Database:
                 self._writer = None
 
     async def alone(self, session: AsyncSession, name: str) -> None:
-        """Inside a write: no other write that asks for this name goes on until ours has ended. (On SQLite no other write goes on anyway.)"""
-        if not self.is_sqlite:
-            await (await session.connection()).execute(text("SELECT pg_advisory_xact_lock(hashtextextended(:name, 0))"), {"name": name})
+        """Inside a write: no other write that asks for this name goes on until ours has ended.
 
-    async def at_once(self, statement: Statement, parameters: Mapping[str, Any]) -> Sequence[tuple[Any, ...]]:
-        """One statement with :names, committed by itself; its rows. The short way for leases and buckets, a fraction of a session's time."""
+        (On SQLite no other write goes on anyway.)
+        """
+        if not self.is_sqlite:
+            await (await session.connection()).execute(
+                text("SELECT pg_advisory_xact_lock(hashtextextended(:name, 0))"), {"name": name}
+            )
+
+    async def at_once(
+        self, statement: Statement, parameters: Mapping[str, Any]
+    ) -> Sequence[tuple[Any, ...]]:
+        """One statement with :names, committed by itself; its rows.
+
+        The short way for leases and buckets, a fraction of a session's time.
+        """
         if not self.is_sqlite:
             async with self._reading.connect() as connection:
-                result = await connection.exec_driver_sql(_percent_names(statement), dict(parameters))
+                result = await connection.exec_driver_sql(
+                    _percent_names(statement), dict(parameters)
+                )
                 return [tuple(row) for row in result] if result.returns_rows else []
         async with self._in_line():
             if self._single is None:
                 self._single = await open_sqlite(self.path)
-            return [tuple(row) for row in await self._single.execute_fetchall(statement, dict(parameters))]
+            return [
+                tuple(row)
+                for row in await self._single.execute_fetchall(statement, dict(parameters))
+            ]
 
-    async def ask(self, question: Statement, parameters: Mapping[str, Any]) -> Sequence[tuple[Any, ...]]:
-        """The rows of one short question with :names, without waiting for writes: the short way for what every uncached read asks."""
+    async def ask(
+        self, question: Statement, parameters: Mapping[str, Any]
+    ) -> Sequence[tuple[Any, ...]]:
+        """The rows of one short question with :names, without waiting for writes: the short way for
+        what every uncached read asks.
+        """
         if not self.is_sqlite:
             return await self.at_once(question, parameters)
         if self._asking is None:
@@ -172,23 +238,41 @@ class Database:
                     connection = await open_sqlite(self.path)
                     await connection.execute_fetchall("PRAGMA query_only=ON")
                     self._asking = connection
-        return [tuple(row) for row in await self._asking.execute_fetchall(question, dict(parameters))]
+        return [
+            tuple(row) for row in await self._asking.execute_fetchall(question, dict(parameters))
+        ]
 
     async def ping(self) -> None:
-        """Reads a table and makes sure that a write would be taken; raises whatever that fails with, after 5 seconds at the latest."""
+        """Reads a table and makes sure that a write would be taken; raises whatever that fails
+        with, after 5 seconds at the latest.
+        """
         async with asyncio.timeout(5):
             async with self._reading.connect() as connection:
                 await connection.execute(text("SELECT 1 FROM tenants LIMIT 1"))
-                if not self.is_sqlite and await connection.scalar(text("SELECT pg_is_in_recovery() OR current_setting('transaction_read_only')::boolean")):
+                if not self.is_sqlite and await connection.scalar(
+                    text(
+                        "SELECT pg_is_in_recovery() OR "
+                        "current_setting('transaction_read_only')::boolean"
+                    )
+                ):
                     raise PermissionError("the database takes no writes")
             if self.is_sqlite:
                 await asyncio.to_thread(self._try_to_write)
 
     def _try_to_write(self) -> None:
-        """Begins a write and takes it back, on a connection that nobody else waits for; in one thread, so that nothing stays begun."""
+        """Begins a write and takes it back, on a connection that nobody else waits for; in one
+        thread, so that nothing stays begun.
+        """
         if _identity(self.path) != self._file:
             raise FileNotFoundError("the file that is open is not the one at this path any more")
-        with contextlib.closing(sqlite3.connect(f"{self.path.resolve().as_uri()}?mode=rw", uri=True, timeout=_TRY_SECONDS, isolation_level=None)) as connection:
+        with contextlib.closing(
+            sqlite3.connect(
+                f"{self.path.resolve().as_uri()}?mode=rw",
+                uri=True,
+                timeout=_TRY_SECONDS,
+                isolation_level=None,
+            )
+        ) as connection:
             connection.execute("BEGIN IMMEDIATE")
             connection.execute("ROLLBACK")
 
@@ -209,13 +293,21 @@ def _identity(path: Path) -> tuple[int, int]:
 
 
 def _is_locked(error: Exception) -> bool:
-    """True when SQLite waited its time for another process's write. That is met before anything is written: BEGIN IMMEDIATE asks for the lock."""
+    """True when SQLite waited its time for another process's write.
+
+    That is met before anything is written: BEGIN IMMEDIATE asks for the lock.
+    """
     cause = error.orig if isinstance(error, DBAPIError) else error
-    return isinstance(cause, sqlite3.Error) and getattr(cause, "sqlite_errorcode", 0) & 0xFF == sqlite3.SQLITE_BUSY
+    return (
+        isinstance(cause, sqlite3.Error)
+        and getattr(cause, "sqlite_errorcode", 0) & 0xFF == sqlite3.SQLITE_BUSY
+    )
 
 
 def after_commit(session: AsyncSession, call: Callable[[], None]) -> None:
-    """Has `call` run right after the commit of this write, before anybody else of this process goes on; never when it is rolled back."""
+    """Has `call` run right after the commit of this write, before anybody else of this process goes
+    on; never when it is rolled back.
+    """
     session.info.setdefault(_AFTER_COMMIT, []).append(call)
 
 
@@ -234,10 +326,18 @@ _PRAGMAS = ("PRAGMA journal_mode=WAL", "PRAGMA synchronous=NORMAL", "PRAGMA fore
 
 def _sqlite_engine(path: Path, *, reads_only: bool) -> AsyncEngine:
     url = URL.create("sqlite+aiosqlite", database=str(path))
-    # The driver begins nothing by itself: a read needs no BEGIN and no ROLLBACK (two trips to the thread less), a write says BEGIN IMMEDIATE.
+    # The driver begins nothing by itself: a read needs no BEGIN and no ROLLBACK (two trips to the
+    # thread less), a write says BEGIN IMMEDIATE.
     by_hand = {"timeout": BUSY_SECONDS, "isolation_level": None}
     if reads_only:
-        engine = create_async_engine(url, connect_args=by_hand, isolation_level="AUTOCOMMIT", skip_autocommit_rollback=True, pool_size=8, max_overflow=8)
+        engine = create_async_engine(
+            url,
+            connect_args=by_hand,
+            isolation_level="AUTOCOMMIT",
+            skip_autocommit_rollback=True,
+            pool_size=8,
+            max_overflow=8,
+        )
     else:
         engine = create_async_engine(url, connect_args=by_hand, pool_size=1, max_overflow=0)
 
@@ -261,7 +361,14 @@ def _postgres_engine(conninfo: str) -> AsyncEngine:
     async def connect() -> psycopg.AsyncConnection[Any]:
         return await psycopg.AsyncConnection.connect(conninfo)
 
-    return create_async_engine("postgresql+psycopg://", async_creator=connect, pool_size=10, max_overflow=10, pool_pre_ping=True, skip_autocommit_rollback=True)
+    return create_async_engine(
+        "postgresql+psycopg://",
+        async_creator=connect,
+        pool_size=10,
+        max_overflow=10,
+        pool_pre_ping=True,
+        skip_autocommit_rollback=True,
+    )
 
 
 @lru_cache(maxsize=64)

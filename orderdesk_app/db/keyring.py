@@ -15,9 +15,13 @@ from orderdesk_app.db.rows import Row
 class MasterKeyMetadata(Row, table=True):
     __tablename__ = "master_key_metadata"
 
-    id: str = Field(primary_key=True)  # "digest", or "tenant:" and the tenant's id: two processes cannot both make one
+    id: str = Field(
+        primary_key=True
+    )  # "digest", or "tenant:" and the tenant's id: two processes cannot both make one
     purpose: str
-    tenant_id: TenantId | None = Field(default=None, sa_type=String, foreign_key="tenants.id", ondelete="CASCADE")
+    tenant_id: TenantId | None = Field(
+        default=None, sa_type=String, foreign_key="tenants.id", ondelete="CASCADE"
+    )
     salt: bytes = Field(sa_type=LargeBinary)
     wrapped: bytes = Field(sa_type=LargeBinary)
     key_id: str  # which MCP_KMS_KEY wrapped it
@@ -32,15 +36,44 @@ class KeyRows:
 
     async def find(self, row_id: str) -> MasterKeyMetadata | None:
         async with self._database.read() as session:
-            return (await session.exec(select(MasterKeyMetadata).where(col(MasterKeyMetadata.id) == row_id))).one_or_none()
+            return (
+                await session.exec(
+                    select(MasterKeyMetadata).where(col(MasterKeyMetadata.id) == row_id)
+                )
+            ).one_or_none()
 
-    async def add(self, *, row_id: str, purpose: str, tenant_id: TenantId | None, salt: bytes, wrapped: bytes, key_id: str) -> MasterKeyMetadata:
+    async def add(
+        self,
+        *,
+        row_id: str,
+        purpose: str,
+        tenant_id: TenantId | None,
+        salt: bytes,
+        wrapped: bytes,
+        key_id: str,
+    ) -> MasterKeyMetadata:
         """The row as it now stands: ours, or the one that another process made first."""
         insert = sqlite.insert if self._database.is_sqlite else postgresql.insert
-        values = {"id": row_id, "purpose": purpose, "tenant_id": tenant_id, "salt": salt, "wrapped": wrapped, "key_id": key_id, "created_at": now()}
+        values = {
+            "id": row_id,
+            "purpose": purpose,
+            "tenant_id": tenant_id,
+            "salt": salt,
+            "wrapped": wrapped,
+            "key_id": key_id,
+            "created_at": now(),
+        }
         async with self._database.write() as session:
-            await session.exec(insert(MasterKeyMetadata).values(values).on_conflict_do_nothing(index_elements=["id"]))
-            return (await session.exec(select(MasterKeyMetadata).where(col(MasterKeyMetadata.id) == row_id))).one()
+            await session.exec(
+                insert(MasterKeyMetadata)
+                .values(values)
+                .on_conflict_do_nothing(index_elements=["id"])
+            )
+            return (
+                await session.exec(
+                    select(MasterKeyMetadata).where(col(MasterKeyMetadata.id) == row_id)
+                )
+            ).one()
 
     async def all(self) -> Sequence[MasterKeyMetadata]:
         async with self._database.read() as session:

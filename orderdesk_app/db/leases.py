@@ -1,4 +1,6 @@
-"""Locks that outlive no one: a name held for some seconds by one holder, whichever process it is in."""
+"""Locks that outlive no one: a name held for some seconds by one holder, whichever process it is
+in.
+"""
 
 import random
 import time
@@ -27,16 +29,25 @@ class Leases:
         self._clock = clock or time.time
         now = clock_sql(database, injected=clock is not None)
         self._acquire = (
-            f"INSERT INTO leases (name, holder, expires_at) VALUES (:name, :holder, {now} + :seconds) "  # noqa: S608  no text from outside
-            f"ON CONFLICT (name) DO UPDATE SET holder = excluded.holder, expires_at = excluded.expires_at "
+            "INSERT INTO leases (name, holder, expires_at) "  # noqa: S608  no text from outside
+            f"VALUES (:name, :holder, {now} + :seconds) "
+            "ON CONFLICT (name) DO UPDATE "
+            "SET holder = excluded.holder, expires_at = excluded.expires_at "
             f"WHERE leases.expires_at <= {now} OR leases.holder = excluded.holder RETURNING name"
         )
-        self._renew = f"UPDATE leases SET expires_at = {now} + :seconds WHERE name = :name AND holder = :holder AND expires_at > {now} RETURNING name"  # noqa: S608
+        self._renew = (
+            f"UPDATE leases SET expires_at = {now} + :seconds "  # noqa: S608
+            f"WHERE name = :name AND holder = :holder AND expires_at > {now} RETURNING name"
+        )
         self._sweep = f"DELETE FROM leases WHERE expires_at < {now} - 60"  # noqa: S608
 
     async def acquire(self, name: str, holder: str, seconds: float) -> bool:
-        """True: `holder` has it for `seconds` (also when it had it before). False: somebody else has it."""
-        if random.random() < 0.01:  # noqa: S311  now and then, so that leases of the dead do not pile up
+        """True: `holder` has it for `seconds` (also when it had it before).
+
+        False: somebody else has it.
+        """
+        # now and then, so that leases of the dead do not pile up
+        if random.random() < 0.01:  # noqa: S311
             await self._ask(self._sweep)
         return await self._ask(self._acquire, name=name, holder=holder, seconds=seconds)
 
@@ -45,7 +56,11 @@ class Leases:
         return await self._ask(self._renew, name=name, holder=holder, seconds=seconds)
 
     async def release(self, name: str, holder: str) -> None:
-        await self._ask("DELETE FROM leases WHERE name = :name AND holder = :holder RETURNING name", name=name, holder=holder)
+        await self._ask(
+            "DELETE FROM leases WHERE name = :name AND holder = :holder RETURNING name",
+            name=name,
+            holder=holder,
+        )
 
     async def _ask(self, statement: str, **parameters: object) -> bool:
         return bool(await self._database.at_once(statement, parameters | {"now": self._clock()}))

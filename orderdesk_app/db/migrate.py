@@ -1,4 +1,6 @@
-"""Brings a database to the schema of this release; several processes may start at once, one migrates and the others wait."""
+"""Brings a database to the schema of this release; several processes may start at once, one
+migrates and the others wait.
+"""
 
 import sqlite3
 import time
@@ -22,16 +24,28 @@ SCRIPTS = Path(orderdesk_app.__file__).resolve().parent.parent / "alembic"
 _LOCK = 6_021_947  # any number, the same for all of ours
 _WAIT_SECONDS = 60.0
 _REFUSALS = {  # by SQLSTATE; what is in force on the server, not a fault of a migration
-    "42501": "its user may not make tables there. Let the database's owner run: GRANT CREATE ON SCHEMA public TO the user of DATABASE_URL",
-    "25006": "this server takes no changes (a standby, or default_transaction_read_only). Use the address of the server that does",
-    "3F000": "no schema to make tables in: the search_path of its user or of the address names none. Example: options=-csearch_path%3Dpublic",
+    "42501": (
+        "its user may not make tables there. Let the database's owner run: GRANT CREATE ON "
+        "SCHEMA public TO the user of DATABASE_URL"
+    ),
+    "25006": (
+        "this server takes no changes (a standby, or default_transaction_read_only). Use the "
+        "address of the server that does"
+    ),
+    "3F000": (
+        "no schema to make tables in: the search_path of its user or of the address names "
+        "none. Example: options=-csearch_path%3Dpublic"
+    ),
 }
 
 
 def upgrade(url: str) -> None:
-    """Migrates to the newest schema, in one transaction: all of it or nothing. Blocks; at the start or in a thread.
+    """Migrates to the newest schema, in one transaction: all of it or nothing.
 
-    Raises ConfigurationError where the database cannot be reached or used, or was made by a newer release.
+    Blocks; at the start or in a thread.
+
+    Raises ConfigurationError where the database cannot be reached or used, or was made by a newer
+    release.
     """
     config = Config()
     config.set_main_option("script_location", str(SCRIPTS).replace("%", "%%"))
@@ -42,8 +56,14 @@ def upgrade(url: str) -> None:
             command.upgrade(config, "head")
     except CommandError as error:
         if not SCRIPTS.is_dir():
-            raise ConfigurationError(f"The migrations are missing: the folder {SCRIPTS} belongs beside the package. Install from the project folder.") from None
-        raise ConfigurationError("DATABASE_URL: this database was migrated by a newer release. Start that release, or restore an older backup.") from error
+            raise ConfigurationError(
+                f"The migrations are missing: the folder {SCRIPTS} belongs beside the "
+                "package. Install from the project folder."
+            ) from None
+        raise ConfigurationError(
+            "DATABASE_URL: this database was migrated by a newer release. Start that "
+            "release, or restore an older backup."
+        ) from error
     except DatabaseError as error:
         if words := _REFUSALS.get(getattr(error.orig, "sqlstate", None) or ""):
             raise ConfigurationError(f"DATABASE_URL: {words}") from None
@@ -56,14 +76,18 @@ def upgrade(url: str) -> None:
             raise ConfigurationError(f"DATABASE_URL: the file {sqlite_path(url)} {said}") from error
         # Without its cause: the driver's words may quote parts of the address.
         raise ConfigurationError(
-            "DATABASE_URL: the database cannot be reached, is none, or refused us. Check host, port, name, user and password. "
-            "Example: DATABASE_URL=postgresql://user:password@db.example.com/orderdesk?sslmode=require"
+            "DATABASE_URL: the database cannot be reached, is none, or refused us. Check "
+            "host, port, name, user and password. "
+            "Example: "
+            "DATABASE_URL=postgresql://user:password@db.example.com/orderdesk?sslmode=require"
         ) from None
 
 
 def _said_of_the_file(error: sqlite3.Error) -> str | None:
     """What is wrong with an SQLite file and what to do; None for a fault of a migration."""
-    code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR) & 0xFF  # without what SQLite adds to a code
+    code = (
+        getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR) & 0xFF
+    )  # without what SQLite adds to a code
     if code in (sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT):
         return "is no SQLite database, or it is damaged. Restore a backup, or name another file."
     if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
@@ -71,9 +95,14 @@ def _said_of_the_file(error: sqlite3.Error) -> str | None:
     if code == sqlite3.SQLITE_FULL:
         return "stands on a disk that is full. Make room, and start again."
     if code == sqlite3.SQLITE_ERROR:
-        theirs = "holds tables that were not made by this program, or not whole. Name another file, or restore a backup."
+        theirs = (
+            "holds tables that were not made by this program, or not whole. Name another "
+            "file, or restore a backup."
+        )
         return theirs if "already exists" in str(error) else None
-    return "cannot be read or written. Check the rights of the file and of its folder, and the disk."
+    return (
+        "cannot be read or written. Check the rights of the file and of its folder, and the disk."
+    )
 
 
 @contextmanager
@@ -84,7 +113,9 @@ def exclusive(url: str) -> Iterator[Connection]:
         lock = None
     else:
         conninfo = postgres_conninfo(url)
-        engine = create_engine("postgresql+psycopg://", creator=lambda: psycopg.connect(conninfo), poolclass=NullPool)
+        engine = create_engine(
+            "postgresql+psycopg://", creator=lambda: psycopg.connect(conninfo), poolclass=NullPool
+        )
         lock = text(f"SELECT pg_advisory_xact_lock({_LOCK})")
     try:
         with engine.begin() as connection:
@@ -96,11 +127,16 @@ def exclusive(url: str) -> Iterator[Connection]:
 
 
 def _sqlite(path: Path) -> Any:
-    engine = create_engine(URL.create("sqlite", database=str(path)), connect_args={"timeout": _WAIT_SECONDS, "isolation_level": None}, poolclass=NullPool)
+    engine = create_engine(
+        URL.create("sqlite", database=str(path)),
+        connect_args={"timeout": _WAIT_SECONDS, "isolation_level": None},
+        poolclass=NullPool,
+    )
 
     @event.listens_for(engine, "connect")
     def prepare(connection: Any, _record: Any) -> None:
-        # Foreign keys stay off here: a changed table is copied and the old one dropped, which must not take its children along.
+        # Foreign keys stay off here: a changed table is copied and the old one dropped, which must
+        # not take its children along.
         deadline = time.monotonic() + _WAIT_SECONDS
         while True:
             try:

@@ -19,5 +19,8 @@ T = TypeVar("T", bound=Owned)
 
 
 def owned(actor: Actor, table: type[T]) -> SelectOfScalar[T]:
-    """A select of the actor's own rows; narrow it with `.where(…)`. A neighbour's row is simply not there."""
+    """A select of the actor's own rows; narrow it with `.where(…)`.
+
+    A neighbour's row is simply not there.
+    """
     return select(table).where(col(cast(Any, table).tenant_id) == actor.tenant_id)

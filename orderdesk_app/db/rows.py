@@ -1,4 +1,6 @@
-"""What every table is built on: one metadata of our own, and constraint names that migrations can rely on."""
+"""What every table is built on: one metadata of our own, and constraint names that migrations can
+rely on.
+"""
 
 from typing import ClassVar
 
@@ -14,6 +16,9 @@ NAMES = {
 
 
 class Row(SQLModel):
-    """A row of our database. The metadata is ours alone: other users of SQLModel in this process have their own."""
+    """A row of our database.
+
+    The metadata is ours alone: other users of SQLModel in this process have their own.
+    """
 
     metadata: ClassVar[MetaData] = MetaData(naming_convention=NAMES)

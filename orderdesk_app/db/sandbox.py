@@ -10,7 +10,9 @@ from orderdesk_app.db.rows import Row
 class SandboxRow(Row, table=True):
     __tablename__ = "sandbox_rows"
 
-    store_row_id: StoreRowId = Field(sa_type=String, foreign_key="stores.id", ondelete="CASCADE", primary_key=True)
+    store_row_id: StoreRowId = Field(
+        sa_type=String, foreign_key="stores.id", ondelete="CASCADE", primary_key=True
+    )
     kind: str = Field(primary_key=True)
     object_id: str = Field(primary_key=True)
     body: Sealed | None = Field(default=None, sa_type=LargeBinary)  # none: deleted

@@ -1,7 +1,37 @@
-"""All tables together, so that every foreign key finds its table; migrations compare with `METADATA`."""
+"""All tables together, so that every foreign key finds its table; migrations compare with
+`METADATA`.
+"""
 
-from orderdesk_app.db import audit, buckets, changes, console, keyring, keys, leases, sandbox, sessions, signals, signin, stores, tenants
+from orderdesk_app.db import (
+    audit,
+    buckets,
+    changes,
+    console,
+    keyring,
+    keys,
+    leases,
+    sandbox,
+    sessions,
+    signals,
+    signin,
+    stores,
+    tenants,
+)
 from orderdesk_app.db.rows import Row
 
-TABLES = (audit, buckets, changes, console, keyring, keys, leases, sandbox, sessions, signals, signin, stores, tenants)
+TABLES = (
+    audit,
+    buckets,
+    changes,
+    console,
+    keyring,
+    keys,
+    leases,
+    sandbox,
+    sessions,
+    signals,
+    signin,
+    stores,
+    tenants,
+)
 METADATA = Row.metadata

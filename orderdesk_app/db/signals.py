@@ -1,4 +1,6 @@
-"""News between processes: what changed, so that caches empty at once here and within a second elsewhere."""
+"""News between processes: what changed, so that caches empty at once here and within a second
+elsewhere.
+"""
 
 import asyncio
 import contextlib
@@ -22,17 +24,24 @@ EVERYTHING = "*"
 CHANNEL = "orderdesk_signals"
 POLL_SECONDS = 0.15
 KEPT_SECONDS = 60.0
-_RECONNECT_SECONDS = (0.5, 1.0, 2.0)  # after one failure, two, and more: news comes again within about two seconds of the database
+_RECONNECT_SECONDS = (
+    0.5,
+    1.0,
+    2.0,
+)  # after one failure, two, and more: news comes again within about two seconds of the database
 _HEARTBEAT_SECONDS = 5.0
 
 Callback = Callable[[str], None]
 
 
 class Signal(Row, table=True):
-    """SQLite's way: other processes see by PRAGMA data_version that something was written, and read what."""
+    """SQLite's way: other processes see by PRAGMA data_version that something was written, and read
+    what.
+    """
 
     __tablename__ = "signals"
-    __table_args__ = {"sqlite_autoincrement": True}  # noqa: RUF012  read once by SQLAlchemy. Numbers are never used again
+    # read once by SQLAlchemy. Numbers are never used again
+    __table_args__ = {"sqlite_autoincrement": True}  # noqa: RUF012
 
     id: int | None = Field(default=None, primary_key=True)
     topic: str
@@ -41,7 +50,9 @@ class Signal(Row, table=True):
 
 
 class Signals:
-    """Topics are small texts: "tenant:<id>", "store:<StoreAccess.key>"; EVERYTHING after news may have been lost."""
+    """Topics are small texts: "tenant:<id>", "store:<StoreAccess.key>"; EVERYTHING after news may
+    have been lost.
+    """
 
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -56,17 +67,26 @@ class Signals:
         self._callbacks.append(callback)
 
     async def publish(self, session: AsyncSession, topic: str) -> None:
-        """Inside the writer's transaction: heard when that commits, by this process before `write()` ends. Nothing is heard of a rollback."""
+        """Inside the writer's transaction: heard when that commits, by this process before
+        `write()` ends. Nothing is heard of a rollback.
+        """
         if self._database.is_sqlite:
             moment = now()
             session.add(Signal(topic=topic, origin=self._origin, at=moment))
-            await session.exec(delete(Signal).where(col(Signal.at) < moment - timedelta(seconds=KEPT_SECONDS)))
+            await session.exec(
+                delete(Signal).where(col(Signal.at) < moment - timedelta(seconds=KEPT_SECONDS))
+            )
         else:
-            await (await session.connection()).execute(text("SELECT pg_notify(:channel, :payload)"), {"channel": CHANNEL, "payload": f"{self._origin} {topic}"})
+            await (await session.connection()).execute(
+                text("SELECT pg_notify(:channel, :payload)"),
+                {"channel": CHANNEL, "payload": f"{self._origin} {topic}"},
+            )
         after_commit(session, lambda: self._tell(topic))
 
     async def start(self) -> None:
-        """Listens from now on; returns once it does (or, where the database is away, after a second: the listener keeps trying)."""
+        """Listens from now on; returns once it does (or, where the database is away, after a
+        second: the listener keeps trying).
+        """
         if self._listener is None:
             self._ready.clear()
             self._listener = asyncio.create_task(self._listen(), name="signals")
@@ -84,7 +104,9 @@ class Signals:
         for callback in self._callbacks:
             try:
                 callback(topic)
-            except Exception as error:  # a fault of one listener must not keep the news from the others, nor fail the write that was committed
+            except Exception as error:
+                # a fault of one listener must not keep the news from the others, nor fail the write
+                # that was committed
                 _LOG.error("news was not understood", exc_info=error)
 
     async def _listen(self) -> None:
@@ -93,12 +115,17 @@ class Signals:
             while True:
                 try:
                     await watch()
-                except Exception as error:  # whatever it was: without news the caches would tell old things for ever
+                except Exception as error:
+                    # whatever it was: without news the caches would tell old things for ever
                     if not self._failures:  # an outage is told once, and so is its end
-                        _LOG.warning("the line for news is down, trying again", error=type(error).__name__)
+                        _LOG.warning(
+                            "the line for news is down, trying again", error=type(error).__name__
+                        )
                     self._failures += 1
                     self._tell(EVERYTHING)
-                await asyncio.sleep(_RECONNECT_SECONDS[min(self._failures, len(_RECONNECT_SECONDS)) - 1])
+                await asyncio.sleep(
+                    _RECONNECT_SECONDS[min(self._failures, len(_RECONNECT_SECONDS)) - 1]
+                )
 
     async def _watch_sqlite(self) -> None:
         connection = await open_sqlite(self._database.path)
@@ -110,14 +137,18 @@ class Signals:
             while True:
                 await asyncio.sleep(POLL_SECONDS)
                 current = await _number(connection, "PRAGMA data_version")
-                has_slept = time.monotonic() - looked > KEPT_SECONDS / 2  # the machine stood still: rows may be gone already
+                has_slept = (
+                    time.monotonic() - looked > KEPT_SECONDS / 2
+                )  # the machine stood still: rows may be gone already
                 looked = time.monotonic()
                 if has_slept:
                     self._tell(EVERYTHING)
                 if current == version and not has_slept:
                     continue
                 version = current
-                for number, topic, origin in await connection.execute_fetchall("SELECT id, topic, origin FROM signals WHERE id > ? ORDER BY id", (last,)):
+                for number, topic, origin in await connection.execute_fetchall(
+                    "SELECT id, topic, origin FROM signals WHERE id > ? ORDER BY id", (last,)
+                ):
                     last = number
                     if origin != self._origin:
                         self._tell(topic)

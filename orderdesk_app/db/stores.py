@@ -14,7 +14,9 @@ class Store(Row, table=True):
     __tablename__ = "stores"
     __table_args__ = (UniqueConstraint("tenant_id", "api_url", "store_id"),)
 
-    id: StoreRowId = Field(default_factory=lambda: StoreRowId(new_id()), sa_type=String, primary_key=True)
+    id: StoreRowId = Field(
+        default_factory=lambda: StoreRowId(new_id()), sa_type=String, primary_key=True
+    )
     tenant_id: TenantId = Field(sa_type=String, foreign_key="tenants.id")
     store_id: StoreId = Field(sa_type=String)
     name: str

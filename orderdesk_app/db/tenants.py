@@ -12,7 +12,9 @@ from orderdesk_app.db.rows import Row
 class Tenant(Row, table=True):
     __tablename__ = "tenants"
 
-    id: TenantId = Field(default_factory=lambda: TenantId(new_id()), sa_type=String, primary_key=True)
+    id: TenantId = Field(
+        default_factory=lambda: TenantId(new_id()), sa_type=String, primary_key=True
+    )
     name: str
     role: str = Role.MEMBER.value
     email: str | None = Field(default=None, unique=True)

@@ -1,4 +1,6 @@
-"""The sandbox Order Desk as an ASGI app: reached in process through httpx, or served alone by demo/server.py."""
+"""The sandbox Order Desk as an ASGI app: reached in process through httpx, or served alone by
+demo/server.py.
+"""
 
 import asyncio
 import hmac
@@ -27,13 +29,18 @@ from orderdesk_app.demo.stores import store_view
 from orderdesk_app.demo.switches import Switches
 
 BASE = "/api/v2"
-SANDBOX_URL = "http://sandbox.invalid"  # the host of in-process stores; their api_url is this with BASE
+SANDBOX_URL = (
+    "http://sandbox.invalid"  # the host of in-process stores; their api_url is this with BASE
+)
 METHODS = frozenset({"GET", "POST", "PUT", "DELETE"})
 HTML_502 = (
-    "<html>\n<head><title>502 Bad Gateway</title></head>\n<body>\n<center><h1>502 Bad Gateway</h1></center>\n<hr><center>nginx</center>\n</body>\n</html>\n"
+    "<html>\n<head><title>502 Bad Gateway</title></head>\n<body>\n<center><h1>502 Bad "
+    "Gateway</h1></center>\n<hr><center>nginx</center>\n</body>\n</html>\n"
 )
 
-Accounts = Callable[[str], Awaitable[str | None]]  # the API key of a store id, None for an unknown store
+Accounts = Callable[
+    [str], Awaitable[str | None]
+]  # the API key of a store id, None for an unknown store
 Clock = Callable[[], float]  # seconds since 1970: dates and buckets read it
 
 
@@ -46,7 +53,9 @@ def sandbox_app(
     clock: Clock = time.time,
     seed: Seed | None = None,
 ) -> "SandboxApp":
-    """An Order Desk under /api/v2, with header auth per store, its own bucket per store, and the store's rows over the seeded set."""
+    """An Order Desk under /api/v2, with header auth per store, its own bucket per store, and the
+    store's rows over the seeded set.
+    """
     return SandboxApp(accounts, rows, switches, faults, clock, seed or Seed())
 
 
@@ -75,8 +84,23 @@ class Call:
 class SandboxApp:
     """`switches` may be exchanged while it runs; `faults` is None outside tests."""
 
-    def __init__(self, accounts: Accounts, rows: SandboxRows, switches: Switches, faults: Faults | None, clock: Clock, seed: Seed) -> None:
-        self.accounts, self.rows, self.switches, self.faults, self.clock, self.seed = accounts, rows, switches, faults, clock, seed
+    def __init__(
+        self,
+        accounts: Accounts,
+        rows: SandboxRows,
+        switches: Switches,
+        faults: Faults | None,
+        clock: Clock,
+        seed: Seed,
+    ) -> None:
+        self.accounts, self.rows, self.switches, self.faults, self.clock, self.seed = (
+            accounts,
+            rows,
+            switches,
+            faults,
+            clock,
+            seed,
+        )
         self.buckets: dict[str, Bucket] = {}
         self._late: set[asyncio.Task[Response]] = set()
 
@@ -98,7 +122,11 @@ class SandboxApp:
         """One request from arrival to answer, whatever befalls it. Raises Dropped."""
         started = time.perf_counter()
         switches = self.switches
-        store_id, method, path = request.headers.get("orderdesk-store-id", ""), request.method, request.scope["path"]
+        store_id, method, path = (
+            request.headers.get("orderdesk-store-id", ""),
+            request.method,
+            request.scope["path"],
+        )
         path = path.removeprefix(BASE) if path.startswith(f"{BASE}/") else ""
         if switches.method_override and method == "POST":
             method = request.headers.get("x-http-method-override", "POST").upper()
@@ -108,28 +136,61 @@ class SandboxApp:
             _check_form(request, method, body, switches)
             api_key = await self._authorise(store_id, request.headers.get("orderdesk-api-key", ""))
             self._take_token(store_id, headers)
-            call = Call(method, path.strip("/").split("/"), request.query_params, body, Shelf(self.rows, self.seed, store_id), stamp(self.clock()), api_key)
+            call = Call(
+                method,
+                path.strip("/").split("/"),
+                request.query_params,
+                body,
+                Shelf(self.rows, self.seed, store_id),
+                stamp(self.clock()),
+                api_key,
+            )
             fault = self.faults.strike(served) if self.faults and served else None
-            response = await (self._faulty(call, fault, started, headers) if fault else self._answer(call, started, headers))
+            response = await (
+                self._faulty(call, fault, started, headers)
+                if fault
+                else self._answer(call, started, headers)
+            )
         except Refusal as refusal:
-            response = _envelope({"status": "error", "message": refusal.message}, refusal.status, started, headers)
+            response = _envelope(
+                {"status": "error", "message": refusal.message}, refusal.status, started, headers
+            )
             if refusal.status == 429 and not switches.json_429:
-                response = Response("Too Many Requests", 429, {k: v for k, v in response.headers.items() if k.startswith("x-")}, "text/plain")
+                response = Response(
+                    "Too Many Requests",
+                    429,
+                    {k: v for k, v in response.headers.items() if k.startswith("x-")},
+                    "text/plain",
+                )
         if served:
             served.status = response.status_code
         if switches.delay:
             await asyncio.sleep(max(0.0, switches.delay - (time.perf_counter() - started)))
         return response
 
-    def _log(self, request: Request, method: str, path: str, store_id: str, body: bytes) -> Served | None:
+    def _log(
+        self, request: Request, method: str, path: str, store_id: str, body: bytes
+    ) -> Served | None:
         if self.faults is None:
             return None
-        headers = {name: value for name, value in request.headers.items() if name != "orderdesk-api-key"}
-        return self.faults.note(self.clock(), method, path, request.url.query, store_id, headers, body.decode("utf-8", "replace"))
+        headers = {
+            name: value for name, value in request.headers.items() if name != "orderdesk-api-key"
+        }
+        return self.faults.note(
+            self.clock(),
+            method,
+            path,
+            request.url.query,
+            store_id,
+            headers,
+            body.decode("utf-8", "replace"),
+        )
 
     async def _authorise(self, store_id: str, presented: str) -> str:
         """The store's key. Raises Refusal when the two headers are not this store's."""
-        expected = await self.accounts(store_id) if store_id.isascii() and store_id.isdigit() else None
+        expected = (
+            await self.accounts(store_id) if store_id.isascii() and store_id.isdigit() else None
+        )
         if expected is not None and hmac.compare_digest(expected.encode(), presented.encode()):
             return expected
         if expected is not None and self.switches.bad_credentials_cost:
@@ -151,23 +212,42 @@ class SandboxApp:
         try:
             reply = await _Desk(call, self.switches).reply()
         except Refusal as refusal:
-            return _envelope({"status": "error", "message": refusal.message}, refusal.status, started, headers)
+            return _envelope(
+                {"status": "error", "message": refusal.message}, refusal.status, started, headers
+            )
         except Crowded:
-            return _envelope({"status": "error", "message": "The order is busy, try again"}, 503, started, headers)
-        return _envelope({"status": "success"} | reply.payload, reply.status, started, headers, reply.ready)
+            return _envelope(
+                {"status": "error", "message": "The order is busy, try again"},
+                503,
+                started,
+                headers,
+            )
+        return _envelope(
+            {"status": "success"} | reply.payload, reply.status, started, headers, reply.ready
+        )
 
-    async def _faulty(self, call: Call, fault: Fault, started: float, headers: dict[str, str]) -> Response:
+    async def _faulty(
+        self, call: Call, fault: Fault, started: float, headers: dict[str, str]
+    ) -> Response:
         """The answer as the fault has it. Raises Dropped."""
         if fault.kind == "edit":
             answer = await self._answer(call, started, headers)
-            await call.shelf.change(ORDER, fault.order_id or call.parts[1], lambda document: edit(document, fault.patch, call.now))
+            await call.shelf.change(
+                ORDER,
+                fault.order_id or call.parts[1],
+                lambda document: edit(document, fault.patch, call.now),
+            )
             return answer
         response = await self._answer(call, started, headers) if fault.effect == "done" else None
         if fault.kind == "slow":
             if fault.effect == "late":
                 return await self._answer_late(call, fault.seconds, started, headers)
             await asyncio.sleep(fault.seconds)
-            return response or Response("<html><body><h1>504 Gateway Time-out</h1></body></html>", 504, media_type="text/html")
+            return response or Response(
+                "<html><body><h1>504 Gateway Time-out</h1></body></html>",
+                504,
+                media_type="text/html",
+            )
         if fault.kind == "dropped":
             raise Dropped("the sandbox dropped the connection, as it was told to")
         if fault.kind == "broken_json":
@@ -175,7 +255,9 @@ class SandboxApp:
             return Response(whole[: max(1, len(whole) // 2)], 200, headers, "application/json")
         return _fault_response(fault, started, headers)
 
-    async def _answer_late(self, call: Call, seconds: float, started: float, headers: dict[str, str]) -> Response:
+    async def _answer_late(
+        self, call: Call, seconds: float, started: float, headers: dict[str, str]
+    ) -> Response:
         """The effect comes after the wait, even when the caller is gone by then."""
 
         async def late() -> Response:
@@ -189,7 +271,9 @@ class SandboxApp:
 
 
 def edit(document: Body, patch: dict[str, Any], now: str) -> None:
-    """Somebody else changes an order: keys of `patch` merged into it, lists and scalars replaced, totals and date_updated as after any write."""
+    """Somebody else changes an order: keys of `patch` merged into it, lists and scalars replaced,
+    totals and date_updated as after any write.
+    """
     _merge(document["order"], patch)
     orders.touch(document, patch.get("date_updated", now))
 
@@ -216,7 +300,9 @@ def _fault_response(fault: Fault, started: float, headers: dict[str, str]) -> Re
         "unavailable": (503, "Service Unavailable"),
         "error_in_200": (200, "Something Went Wrong"),
     }[fault.kind]
-    return _envelope({"status": "error", "message": fault.message or words}, status, started, headers)
+    return _envelope(
+        {"status": "error", "message": fault.message or words}, status, started, headers
+    )
 
 
 def _check_form(request: Request, method: str, body: bytes, switches: Switches) -> None:
@@ -225,12 +311,24 @@ def _check_form(request: Request, method: str, body: bytes, switches: Switches) 
         raise Refusal(switches.bad_method_status, f"Method {method} is not supported")
     if method == "GET" and body:
         raise Refusal(400, "Invalid Request: GET has no body")
-    if method == "GET" and switches.strict_get_headers and ("content-type" in request.headers or "content-length" in request.headers):
+    if (
+        method == "GET"
+        and switches.strict_get_headers
+        and ("content-type" in request.headers or "content-length" in request.headers)
+    ):
         raise Refusal(400, "Invalid Request: GET has no Content-Type and no Content-Length")
 
 
-def _envelope(payload: Body, status: int, started: float, headers: dict[str, str], ready: tuple[str, bytes] | None = None) -> Response:
-    content = json.dumps(payload | {"execution_time": f"{time.perf_counter() - started:.4f} seconds"}).encode()
+def _envelope(
+    payload: Body,
+    status: int,
+    started: float,
+    headers: dict[str, str],
+    ready: tuple[str, bytes] | None = None,
+) -> Response:
+    content = json.dumps(
+        payload | {"execution_time": f"{time.perf_counter() - started:.4f} seconds"}
+    ).encode()
     if ready:
         content = b'%s, "%s": %s}' % (content[:-1], ready[0].encode(), ready[1])
     return Response(content, status, headers, "application/json")
@@ -255,7 +353,13 @@ class _Desk:
             case "GET", ["test"]:
                 return Reply({"message": "Connection Successful", "current_date_time": self.now})
             case "GET", ["store"]:
-                return Reply({"store": store_view(self.shelf.store_id, self.call.api_key, self.switches.timezone)})
+                return Reply(
+                    {
+                        "store": store_view(
+                            self.shelf.store_id, self.call.api_key, self.switches.timezone
+                        )
+                    }
+                )
             case "GET", ["orders"]:
                 return await self._search()
             case "POST", ["orders"]:
@@ -289,8 +393,19 @@ class _Desk:
     async def _search(self) -> Reply:
         page = search(await self.shelf.views(ORDER), self.call.query, FOLDERS, self.switches)
         with_history = self.call.query.get("get_order_history", "").lower() in ("1", "true")
-        found = [row["order"] | {"order_history": row["history"]} if with_history else row["order"] for row in page.rows]
-        return Reply({"total_records": page.total, "records_returned": len(found), "offset": page.offset, "limit": page.limit, "orders": found})
+        found = [
+            row["order"] | {"order_history": row["history"]} if with_history else row["order"]
+            for row in page.rows
+        ]
+        return Reply(
+            {
+                "total_records": page.total,
+                "records_returned": len(found),
+                "offset": page.offset,
+                "limit": page.limit,
+                "orders": found,
+            }
+        )
 
     async def _order(self, order_id: str) -> Reply:
         match self.call.method:
@@ -301,7 +416,12 @@ class _Desk:
                 return Reply(ready=("order", found))
             case "PUT":
                 body = self._object()
-                document = await self._edit(order_id, lambda document: orders.replace(document, body, FOLDERS, self.now, self.switches))
+                document = await self._edit(
+                    order_id,
+                    lambda document: orders.replace(
+                        document, body, FOLDERS, self.now, self.switches
+                    ),
+                )
                 return Reply({"order": document["order"]})
             case "DELETE":
                 if not await self.shelf.delete(ORDER, order_id):
@@ -313,10 +433,24 @@ class _Desk:
         body = self._object()
 
         def make(order_id: str, others: list[Body]) -> Body:
-            document = orders.new_document(order_id, body, FOLDERS, self.now, self.switches, email_count=_with_email(others, text(body.get("email"))) + 1)
-            twin = _duplicate(document["order"], others, self.switches) if text(body.get("source_id")) else None
+            document = orders.new_document(
+                order_id,
+                body,
+                FOLDERS,
+                self.now,
+                self.switches,
+                email_count=_with_email(others, text(body.get("email"))) + 1,
+            )
+            twin = (
+                _duplicate(document["order"], others, self.switches)
+                if text(body.get("source_id"))
+                else None
+            )
             if twin:
-                raise Refusal(self.switches.duplicate_order_status, f"Duplicate Order: this order already exists as order {twin}")
+                raise Refusal(
+                    self.switches.duplicate_order_status,
+                    f"Duplicate Order: this order already exists as order {twin}",
+                )
             return document
 
         document = await self.shelf.create(ORDER, make)
@@ -326,32 +460,67 @@ class _Desk:
         body = self._object()
         note = text(body.get("note"))
         if not note.strip() or len(note) > orders.HISTORY_LIMIT:
-            raise self._invalid(f"Order History Not Added: note is required, {orders.HISTORY_LIMIT} characters at most")
-        document = await self._edit(order_id, lambda document: orders.add_history(document, note, text(body.get("source_name")) or "API", self.now))
-        return Reply({"total_records": len(document["history"]), "order": document["order"] | {"order_history": document["history"]}})
+            raise self._invalid(
+                f"Order History Not Added: note is required, {orders.HISTORY_LIMIT} "
+                "characters at most"
+            )
+        document = await self._edit(
+            order_id,
+            lambda document: orders.add_history(
+                document, note, text(body.get("source_name")) or "API", self.now
+            ),
+        )
+        return Reply(
+            {
+                "total_records": len(document["history"]),
+                "order": document["order"] | {"order_history": document["history"]},
+            }
+        )
 
     async def _parts(self, order_id: str, what: str) -> Reply:
         key, _ = _PARTS[what]
         found = (await self._view(order_id))["order"][key]
-        return Reply({"total_records": len(found), "order_items" if what == "order-items" else "shipments": found})
+        return Reply(
+            {
+                "total_records": len(found),
+                "order_items" if what == "order-items" else "shipments": found,
+            }
+        )
 
     async def _part(self, order_id: str, what: str, part_id: str) -> Reply:
         key, noun = _PARTS[what]
         found = (await self._view(order_id))["order"][key]
-        return Reply({"order_item" if what == "order-items" else "shipment": found[orders.position(found, part_id, noun, self.switches)]})
+        return Reply(
+            {
+                "order_item" if what == "order-items" else "shipment": found[
+                    orders.position(found, part_id, noun, self.switches)
+                ]
+            }
+        )
 
     async def _write_item(self, order_id: str, rest: list[str]) -> Reply:
         match self.call.method, rest:
             case "POST", []:
                 body = self._object()
-                await self._edit(order_id, lambda document: orders.add_item(document, body, self.now, self.switches))
+                await self._edit(
+                    order_id,
+                    lambda document: orders.add_item(document, body, self.now, self.switches),
+                )
                 return Reply({"message": "Order Item Added"}, self.switches.created_status)
             case "PUT", [item_id]:
                 body = self._object()
-                await self._edit(order_id, lambda document: orders.update_item(document, item_id, body, self.now, self.switches))
+                await self._edit(
+                    order_id,
+                    lambda document: orders.update_item(
+                        document, item_id, body, self.now, self.switches
+                    ),
+                )
                 return Reply({"message": "Order Item Updated"})
             case "DELETE", [item_id]:
-                await self._edit(order_id, lambda document: orders.remove_item(document, item_id, self.now, self.switches))
+                await self._edit(
+                    order_id,
+                    lambda document: orders.remove_item(document, item_id, self.now, self.switches),
+                )
                 return Reply({"message": f"Order Item {item_id} Deleted"})
         raise self._not_found("Endpoint")
 
@@ -362,10 +531,20 @@ class _Desk:
                 return Reply({"message": "Shipment Added"}, self.switches.created_status)
             case "PUT", [shipment_id]:
                 body = self._object()
-                await self._edit(order_id, lambda document: shipments.update(document, shipment_id, body, self.now, self.switches))
+                await self._edit(
+                    order_id,
+                    lambda document: shipments.update(
+                        document, shipment_id, body, self.now, self.switches
+                    ),
+                )
                 return Reply({"message": "Shipment Updated"})
             case "DELETE", [shipment_id]:
-                await self._edit(order_id, lambda document: shipments.remove(document, shipment_id, self.now, self.switches))
+                await self._edit(
+                    order_id,
+                    lambda document: shipments.remove(
+                        document, shipment_id, self.now, self.switches
+                    ),
+                )
                 return Reply({"message": f"Shipment {shipment_id} Deleted"})
         raise self._not_found("Endpoint")
 
@@ -373,18 +552,35 @@ class _Desk:
         results = []
         for body in self._array("shipments"):
             order_id = text(body.get("order_id"))
-            result: Body = {"status": "success", "order_id": body.get("order_id"), "message": "Shipment Added"}
+            result: Body = {
+                "status": "success",
+                "order_id": body.get("order_id"),
+                "message": "Shipment Added",
+            }
             try:
-                result["shipment_id"] = await self._ship(order_id, body, with_items=self.switches.batch_order_items_honoured)
+                result["shipment_id"] = await self._ship(
+                    order_id, body, with_items=self.switches.batch_order_items_honoured
+                )
             except Refusal as refusal:
                 result |= {"status": "error", "message": refusal.message}
             results.append(result)
-        return Reply({"message": f"{sum(result['status'] == 'success' for result in results)} Shipments Added", "results": results})
+        return Reply(
+            {
+                "message": (
+                    f"{sum(result['status'] == 'success' for result in results)} Shipments Added"
+                ),
+                "results": results,
+            }
+        )
 
     async def _ship(self, order_id: str, body: Body, *, with_items: bool = True) -> str:
         """Add a shipment; returns its id."""
         changed = await self.shelf.change(
-            ORDER, order_id, lambda document: shipments.add(document, body, self.shelf.store_id, self.now, self.switches, with_items=with_items)
+            ORDER,
+            order_id,
+            lambda document: shipments.add(
+                document, body, self.shelf.store_id, self.now, self.switches, with_items=with_items
+            ),
         )
         if changed is None:
             raise self._not_found("Order")
@@ -398,29 +594,65 @@ class _Desk:
         folder_id, name = self._destination(body)
         results: list[Body] = []
         for order_id in dict.fromkeys(text(one) for one in ids):
-            changed = await self.shelf.change(ORDER, order_id, lambda document: orders.move(document, folder_id, name, self.now))
-            number = int(order_id) if order_id.isascii() and order_id.isdigit() and len(order_id) < 19 else order_id
+            changed = await self.shelf.change(
+                ORDER, order_id, lambda document: orders.move(document, folder_id, name, self.now)
+            )
+            number = (
+                int(order_id)
+                if order_id.isascii() and order_id.isdigit() and len(order_id) < 19
+                else order_id
+            )
             if changed is None:
                 results.append({"order_id": number, "message": "Order Not Found"})
             else:
-                results.append({"order_id": number, "message": f"Order Moved to {name} Folder", "original_folder_id": changed[0]})
-        return Reply({"message": f"{sum('original_folder_id' in result for result in results)} Orders Moved", "results": results})
+                results.append(
+                    {
+                        "order_id": number,
+                        "message": f"Order Moved to {name} Folder",
+                        "original_folder_id": changed[0],
+                    }
+                )
+        moved = sum("original_folder_id" in result for result in results)
+        return Reply(
+            {
+                "message": f"{moved} Orders Moved",
+                "results": results,
+            }
+        )
 
     def _destination(self, body: Body) -> tuple[int, str]:
-        folder_id, name = text(body.get("destination_folder_id")), text(body.get("destination_folder_name"))
+        folder_id, name = (
+            text(body.get("destination_folder_id")),
+            text(body.get("destination_folder_name")),
+        )
         if folder_id and name and self.switches.move_with_both_destinations == "error":
-            raise self._invalid("Orders Not Moved: give destination_folder_id or destination_folder_name, not both")
+            raise self._invalid(
+                "Orders Not Moved: give destination_folder_id or destination_folder_name, not both"
+            )
         for known, known_name in FOLDERS.items():
-            if (folder_id and known == folder_id) or (not folder_id and name and known_name == name):
+            if (folder_id and known == folder_id) or (
+                not folder_id and name and known_name == name
+            ):
                 return int(known), known_name
         raise self._invalid("Orders Not Moved: Folder Not Found")
 
     async def _inventory(self) -> Reply:
         found = inventory.chosen(await self.shelf.views(INVENTORY), self.call.query.get("code", ""))
-        limit, offset = page_of(self.call.query, self.switches) if self.switches.inventory_paging == "honoured" else (len(found), 0)
+        limit, offset = (
+            page_of(self.call.query, self.switches)
+            if self.switches.inventory_paging == "honoured"
+            else (len(found), 0)
+        )
         rows = found[offset : offset + limit]
         total = str(len(found)) if self.switches.inventory_total == "count" else "0"
-        return Reply({"initial_records_returned": len(rows), "records_returned": len(rows), "total_records": total, "inventory_items": rows})
+        return Reply(
+            {
+                "initial_records_returned": len(rows),
+                "records_returned": len(rows),
+                "total_records": total,
+                "inventory_items": rows,
+            }
+        )
 
     async def _inventory_item(self, item_id: str) -> Reply:
         match self.call.method:
@@ -443,12 +675,17 @@ class _Desk:
 
         def make(item_id: str, others: list[Body]) -> Body:
             item = inventory.new_item(int(item_id), body, self.now, self.switches)
-            if self.switches.inventory_code_unique and any(other["code"].lower() == item["code"].lower() for other in others):
+            if self.switches.inventory_code_unique and any(
+                other["code"].lower() == item["code"].lower() for other in others
+            ):
                 raise self._invalid("Inventory Item Not Added: code is in use")
             return item
 
         item = await self.shelf.create(INVENTORY, make)
-        return Reply({"message": "Inventory Item Added", "inventory_item": item}, self.switches.created_status)
+        return Reply(
+            {"message": "Inventory Item Added", "inventory_item": item},
+            self.switches.created_status,
+        )
 
     async def _replace_inventory(self, item_id: str, body: Body, *, blank: bool) -> None:
         def write(item: Body) -> None:
@@ -463,9 +700,13 @@ class _Desk:
         items = self._array("inventory_items")
         for body in items:
             if not text(body.get("id")):
-                raise self._invalid("Inventory Items Not Updated: every item needs id, name and code")
+                raise self._invalid(
+                    "Inventory Items Not Updated: every item needs id, name and code"
+                )
         for body in items:
-            await self._replace_inventory(text(body["id"]), body, blank=self.switches.batch_inventory_blanks)
+            await self._replace_inventory(
+                text(body["id"]), body, blank=self.switches.batch_inventory_blanks
+            )
         return Reply({"message": f"{len(items)} Inventory Items Updated"})
 
     async def _view(self, order_id: str) -> Body:
@@ -508,7 +749,10 @@ class _Desk:
         return Refusal(self.switches.validation_status, message)
 
 
-_PARTS = {"order-items": ("order_items", "Order Item"), "shipments": ("order_shipments", "Shipment")}
+_PARTS = {
+    "order-items": ("order_items", "Order Item"),
+    "shipments": ("order_shipments", "Shipment"),
+}
 
 
 def _no_number(name: str) -> None:
@@ -516,12 +760,18 @@ def _no_number(name: str) -> None:
 
 
 def _with_email(documents: list[Body], email: str) -> int:
-    return sum(document["order"]["email"].lower() == email.lower() for document in documents) if email else 0
+    return (
+        sum(document["order"]["email"].lower() == email.lower() for document in documents)
+        if email
+        else 0
+    )
 
 
 def _duplicate(order: Body, others: list[Body], switches: Switches) -> str | None:
     """The id of the order that this one repeats."""
-    keys = {"source": ("source_name", "source_id"), "source_id": ("source_id",), "off": ()}[switches.duplicates]
+    keys = {"source": ("source_name", "source_id"), "source_id": ("source_id",), "off": ()}[
+        switches.duplicates
+    ]
     for other in others:
         if keys and all(other["order"][key].lower() == order[key].lower() for key in keys):
             found: str = other["order"]["id"]

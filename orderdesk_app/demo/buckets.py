@@ -13,7 +13,10 @@ class Bucket:
 
     def take(self, now: float, switches: Switches) -> int | None:
         """Whole tokens left after taking one; None when there was none."""
-        self.tokens = min(float(switches.bucket_size), self.tokens + max(0.0, now - self.at) * switches.bucket_refill)
+        self.tokens = min(
+            float(switches.bucket_size),
+            self.tokens + max(0.0, now - self.at) * switches.bucket_refill,
+        )
         self.at = now
         if self.tokens < 1:
             if switches.refused_request_costs:
@@ -24,4 +27,8 @@ class Bucket:
 
     def wait(self, switches: Switches) -> int:
         """Whole seconds until a token is there."""
-        return max(1, ceil((1 - self.tokens) / switches.bucket_refill)) if switches.bucket_refill > 0 else 60
+        return (
+            max(1, ceil((1 - self.tokens) / switches.bucket_refill))
+            if switches.bucket_refill > 0
+            else 60
+        )

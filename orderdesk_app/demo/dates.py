@@ -1,4 +1,6 @@
-"""Order Desk's form of a time, `YYYY-MM-DD HH:MM:SS` in UTC, and what it accepts beside it (section 4)."""
+"""Order Desk's form of a time, `YYYY-MM-DD HH:MM:SS` in UTC, and what it accepts beside it (section
+4).
+"""
 
 from datetime import UTC, datetime, tzinfo
 from zoneinfo import ZoneInfo
@@ -10,7 +12,9 @@ def stamp(seconds: float) -> str:
 
 
 def read(text: str, zone: tzinfo = UTC) -> str | None:
-    """A time as people and clients send it (short, long or ISO 8601; in `zone` unless it names one), in Order Desk's form; None when it is no time."""
+    """A time as people and clients send it (short, long or ISO 8601; in `zone` unless it names
+    one), in Order Desk's form; None when it is no time.
+    """
     try:
         moment = datetime.fromisoformat(text.strip())
         if moment.tzinfo is None:

@@ -1,4 +1,6 @@
-"""Faults on demand, for tests only: which requests go wrong, how, and whether their effect happened; and the log of every request."""
+"""Faults on demand, for tests only: which requests go wrong, how, and whether their effect
+happened; and the log of every request.
+"""
 
 import re
 from collections import deque
@@ -7,7 +9,18 @@ from typing import Any, Literal
 
 import httpx
 
-Kind = Literal["rate_limited", "rate_limited_bare", "server_error", "bad_gateway", "unavailable", "dropped", "broken_json", "error_in_200", "slow", "edit"]
+Kind = Literal[
+    "rate_limited",
+    "rate_limited_bare",
+    "server_error",
+    "bad_gateway",
+    "unavailable",
+    "dropped",
+    "broken_json",
+    "error_in_200",
+    "slow",
+    "edit",
+]
 Effect = Literal["not_done", "done", "late"]
 KINDS: dict[str, Effect] = {  # each with the effect that it has unless told otherwise
     "rate_limited": "not_done",  # 429 with X-Retry-After
@@ -32,9 +45,10 @@ class Dropped(httpx.RemoteProtocolError):
 class Fault:
     """What goes wrong with the next `times` requests that match, after letting `skip` of them pass.
 
-    `path` is beneath /api/v2; `*` in it stands for one part, alone for any path. `effect`: `not_done` (never happens), `done`
-    (happened before the fault showed), `late` (only `slow`: happens after the wait). `order_id` and `patch` belong to `edit`:
-    keys merged into that order by somebody else as soon as the matched request has been served.
+    `path` is beneath /api/v2; `*` in it stands for one part, alone for any path. `effect`:
+    `not_done` (never happens), `done` (happened before the fault showed), `late` (only `slow`:
+    happens after the wait). `order_id` and `patch` belong to `edit`: keys merged into that order by
+    somebody else as soon as the matched request has been served.
     """
 
     kind: Kind
@@ -56,8 +70,14 @@ class Fault:
             self.effect = KINDS[self.kind]
 
     def means(self, method: str, path: str, store_id: str) -> bool:
-        pattern = "/".join("[^/]+" if part == "*" else re.escape(part) for part in self.path.split("/"))
-        return self.method in ("*", method) and self.store_id in ("*", store_id) and (self.path == "*" or re.fullmatch(pattern, path) is not None)
+        pattern = "/".join(
+            "[^/]+" if part == "*" else re.escape(part) for part in self.path.split("/")
+        )
+        return (
+            self.method in ("*", method)
+            and self.store_id in ("*", store_id)
+            and (self.path == "*" or re.fullmatch(pattern, path) is not None)
+        )
 
 
 @dataclass(slots=True)
@@ -94,7 +114,16 @@ class Faults:
     def forget(self) -> None:
         self.log.clear()
 
-    def note(self, at: float, method: str, path: str, query: str, store_id: str, headers: dict[str, str], body: str) -> Served:
+    def note(
+        self,
+        at: float,
+        method: str,
+        path: str,
+        query: str,
+        store_id: str,
+        headers: dict[str, str],
+        body: str,
+    ) -> Served:
         self._served += 1
         served = Served(self._served, at, method, path, query, store_id, headers, body)
         self.log.append(served)
@@ -118,4 +147,6 @@ class Faults:
     def requests(self, method: str = "*", path: str = "*", store_id: str = "*") -> list[Served]:
         """The logged requests that match, oldest first."""
         like = Fault("slow", method, path, store_id)
-        return [served for served in self.log if like.means(served.method, served.path, served.store_id)]
+        return [
+            served for served in self.log if like.means(served.method, served.path, served.store_id)
+        ]

@@ -8,9 +8,21 @@ from orderdesk_app.demo.switches import Switches
 from orderdesk_app.demo.totals import amount, number
 
 ORDERED = (
-    "id", "name", "code", "price", "cost", "weight", "stock", "update_source", "location", "manufacturer_sku",
-    "metadata", "variation_list", "date_added", "date_updated",
-)  # fmt: skip
+    "id",
+    "name",
+    "code",
+    "price",
+    "cost",
+    "weight",
+    "stock",
+    "update_source",
+    "location",
+    "manufacturer_sku",
+    "metadata",
+    "variation_list",
+    "date_added",
+    "date_updated",
+)
 TEXTS = ("name", "code", "update_source", "location")
 NUMBERS = ("price", "cost", "weight", "stock")
 
@@ -21,7 +33,10 @@ def new_item(item_id: int, body: Body, now: str, switches: Switches) -> Body:
 
 
 def replaced(before: Body, body: Body, now: str, switches: Switches, *, blank: bool = True) -> Body:
-    """The item as sent; what is left out is blank, or with `blank=False` as before. Raises Refusal."""
+    """The item as sent; what is left out is blank, or with `blank=False` as before.
+
+    Raises Refusal.
+    """
     _require(body, "Inventory Item Not Updated", switches)
     return _item(before["id"], body if blank else before | body, before["date_added"], now)
 
@@ -29,7 +44,10 @@ def replaced(before: Body, body: Body, now: str, switches: Switches, *, blank: b
 def chosen(items: Iterable[Body], code: str) -> list[Body]:
     """The items of these codes (a comma list), or all, by id."""
     codes = {part.strip().lower() for part in code.split(",") if part.strip()}
-    return sorted((item for item in items if not codes or item["code"].lower() in codes), key=lambda item: int(item["id"]))
+    return sorted(
+        (item for item in items if not codes or item["code"].lower() in codes),
+        key=lambda item: int(item["id"]),
+    )
 
 
 def _require(body: Body, words: str, switches: Switches) -> None:
@@ -43,6 +61,9 @@ def _item(item_id: int, body: Body, added: str, now: str) -> Body:
     item.update({name: text(body.get(name)) for name in TEXTS})
     item.update({name: number(amount(body.get(name))) for name in NUMBERS})
     item["manufacturer_sku"] = text(body.get("manufacturer_sku")) or None
-    item["metadata"], item["variation_list"] = key_values(body.get("metadata")), key_values(body.get("variation_list"))
+    item["metadata"], item["variation_list"] = (
+        key_values(body.get("metadata")),
+        key_values(body.get("variation_list")),
+    )
     item["date_added"], item["date_updated"] = added, now
     return {key: item[key] for key in ORDERED}

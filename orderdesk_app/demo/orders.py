@@ -1,4 +1,6 @@
-"""What becomes of an order that is written: create, replace, items, notes, history (sections 6 and 7). Pure: no clock, no storage."""
+"""What becomes of an order that is written: create, replace, items, notes, history (sections 6 and
+7). Pure: no clock, no storage.
+"""
 
 import json
 from collections.abc import Iterator
@@ -11,17 +13,69 @@ from orderdesk_app.demo.totals import amount, money, number, recompute
 
 Body = dict[str, Any]
 
-FOLDERS = {"21654": "New", "21655": "Prepared", "21658": "Shipped", "21656": "Closed", "21657": "Canceled"}  # in display order, as theirs, not by number
+FOLDERS = {
+    "21654": "New",
+    "21655": "Prepared",
+    "21658": "Shipped",
+    "21656": "Closed",
+    "21657": "Canceled",
+}  # in display order, as theirs, not by number
 
-ADDRESS = ("first_name", "last_name", "company", "address1", "address2", "city", "state", "postal_code", "country", "phone")
-SHIPPING_ADDRESS = ("first_name", "last_name", "company", "address1", "address2", "address3", "address4", "city", "state", "postal_code", "country", "phone")
-RETURN_ADDRESS = ("title", "name", "company", "address1", "address2", "city", "state", "postal_code", "country", "phone")
+ADDRESS = (
+    "first_name",
+    "last_name",
+    "company",
+    "address1",
+    "address2",
+    "city",
+    "state",
+    "postal_code",
+    "country",
+    "phone",
+)
+SHIPPING_ADDRESS = (
+    "first_name",
+    "last_name",
+    "company",
+    "address1",
+    "address2",
+    "address3",
+    "address4",
+    "city",
+    "state",
+    "postal_code",
+    "country",
+    "phone",
+)
+RETURN_ADDRESS = (
+    "title",
+    "name",
+    "company",
+    "address1",
+    "address2",
+    "city",
+    "state",
+    "postal_code",
+    "country",
+    "phone",
+)
 NAMES = ("first_name", "last_name", "company")
 
 TEXTS = (
-    "source_name", "email", "shipping_method", "cc_exp", "processor_response", "payment_type", "payment_status",
-    "customer_id", "ip_address", "tag_color", "tag_name", "fulfillment_name", "fulfillment_id",
-)  # fmt: skip
+    "source_name",
+    "email",
+    "shipping_method",
+    "cc_exp",
+    "processor_response",
+    "payment_type",
+    "payment_status",
+    "customer_id",
+    "ip_address",
+    "tag_color",
+    "tag_name",
+    "fulfillment_name",
+    "fulfillment_id",
+)
 MONEY = ("shipping_total", "handling_total", "tax_total")
 MAP_LIMITS = {"checkout_data": 3500, "order_metadata": 2000}
 NOTES_LIMIT = 2000
@@ -44,14 +98,29 @@ def key_values(value: Any) -> Any:
     return value if isinstance(value, (dict, list)) and value else []
 
 
-def new_document(order_id: str, body: Body, folders: dict[str, str], now: str, switches: Switches, *, email_count: int) -> Body:
-    """The stored document of a created order: `order`, its `history`, and the numbers given out to items and shipments. Raises Refusal."""
+def new_document(
+    order_id: str,
+    body: Body,
+    folders: dict[str, str],
+    now: str,
+    switches: Switches,
+    *,
+    email_count: int,
+) -> Body:
+    """The stored document of a created order: `order`, its `history`, and the numbers given out to
+    items and shipments. Raises Refusal.
+    """
     lines = body.get("order_items")
     if not isinstance(lines, list) or not lines:
-        raise Refusal(switches.validation_status, "Order Not Added: at least one order item is required")
+        raise Refusal(
+            switches.validation_status, "Order Not Added: at least one order item is required"
+        )
     shipping, customer = _both_addresses(body, switches)
     if not any(address[name].strip() for address in (shipping, customer) for name in NAMES):
-        raise Refusal(switches.validation_status, "Order Not Added: a first and last name or a company is required")
+        raise Refusal(
+            switches.validation_status,
+            "Order Not Added: a first and last name or a company is required",
+        )
     order = _blank(order_id, now)
     document = {"order": order, "history": [], "items": 0, "shipments": 0}
     order.update({name: text(body.get(name)) for name in TEXTS})
@@ -68,14 +137,26 @@ def new_document(order_id: str, body: Body, folders: dict[str, str], now: str, s
     order["return_address"] = address(body.get("return_address"), RETURN_ADDRESS)
     _set_maps(order, body, switches)
     order["order_notes"] = _notes(body.get("order_notes"), now, switches)
-    order["order_items"] = [_with_defaults(line, _next_item(document), switches) for line in _objects(lines, "order_items", switches)]
+    order["order_items"] = [
+        _with_defaults(line, _next_item(document), switches)
+        for line in _objects(lines, "order_items", switches)
+    ]
     recompute(order)
-    order["processor_balance"] = order["order_total"] if text(body.get("processor_balance")) == "" else money(amount(body["processor_balance"]))
+    order["processor_balance"] = (
+        order["order_total"]
+        if text(body.get("processor_balance")) == ""
+        else money(amount(body["processor_balance"]))
+    )
     return document
 
 
-def replace(document: Body, body: Body, folders: dict[str, str], now: str, switches: Switches) -> None:
-    """Write the whole order anew from `body` (section 7.2): what is left out becomes blank. Changes `document`; raises Refusal."""
+def replace(
+    document: Body, body: Body, folders: dict[str, str], now: str, switches: Switches
+) -> None:
+    """Write the whole order anew from `body` (section 7.2): what is left out becomes blank.
+
+    Changes `document`; raises Refusal.
+    """
     order = document["order"]
     order.update({name: text(body.get(name)) for name in TEXTS})
     if switches.source_id_writable:
@@ -85,14 +166,22 @@ def replace(document: Body, body: Body, folders: dict[str, str], now: str, switc
     folder = text(body.get("folder_id"))
     if switches.put_moves_folder and folder in folders:
         order["folder_id"] = int(folder)
-    for name, keys in (("shipping", SHIPPING_ADDRESS), ("customer", ADDRESS), ("return_address", RETURN_ADDRESS)):
+    for name, keys in (
+        ("shipping", SHIPPING_ADDRESS),
+        ("customer", ADDRESS),
+        ("return_address", RETURN_ADDRESS),
+    ):
         sent = body.get(name)
         if not switches.address_keys_blank and isinstance(sent, dict):
             sent = order[name] | sent
         order[name] = address(sent, keys)
     _set_maps(order, body, switches)
     notes = _notes(body.get("order_notes"), now, switches)
-    order["order_notes"] = notes if switches.notes_replaced else order["order_notes"] + [note for note in notes if note not in order["order_notes"]]
+    order["order_notes"] = (
+        notes
+        if switches.notes_replaced
+        else order["order_notes"] + [note for note in notes if note not in order["order_notes"]]
+    )
     if "order_items" in body:
         order["order_items"] = _replaced_items(document, body["order_items"], switches)
     elif switches.put_without_items == "removed":
@@ -157,12 +246,42 @@ def _blank(order_id: str, now: str) -> Body:
     """An order with every key of section 6.1, in its order."""
     return (
         {"id": order_id, "email": "", "shipping_method": ""}
-        | dict.fromkeys(("quantity_total", "weight_total", "product_total", *MONEY, "discount_total", "order_total"), 0)
-        | dict.fromkeys(("cc_number_masked", "cc_exp", "processor_response", "payment_type", "payment_status"), "")
+        | dict.fromkeys(
+            (
+                "quantity_total",
+                "weight_total",
+                "product_total",
+                *MONEY,
+                "discount_total",
+                "order_total",
+            ),
+            0,
+        )
+        | dict.fromkeys(
+            ("cc_number_masked", "cc_exp", "processor_response", "payment_type", "payment_status"),
+            "",
+        )
         | {"processor_balance": 0, "refund_total": 0, "customer_id": "", "email_count": "1"}
-        | dict.fromkeys(("ip_address", "tag_color", "tag_name", "source_name", "source_id", "fulfillment_name", "fulfillment_id"), "")
+        | dict.fromkeys(
+            (
+                "ip_address",
+                "tag_color",
+                "tag_name",
+                "source_name",
+                "source_id",
+                "fulfillment_name",
+                "fulfillment_id",
+            ),
+            "",
+        )
         | {"folder_id": 0, "date_added": now, "date_updated": now}
-        | {"shipping": {}, "customer": {}, "return_address": {}, "checkout_data": [], "order_metadata": []}
+        | {
+            "shipping": {},
+            "customer": {},
+            "return_address": {},
+            "checkout_data": [],
+            "order_metadata": [],
+        }
         | {"discount_list": [], "order_notes": [], "order_items": [], "order_shipments": []}
     )
 
@@ -170,8 +289,12 @@ def _blank(order_id: str, now: str) -> Body:
 def _both_addresses(body: Body, switches: Switches) -> tuple[Body, Body]:
     shipping, customer = _map(body.get("shipping")), _map(body.get("customer"))
     if switches.flat_names_honoured:
-        shipping = {key: body[f"shipping_{key}"] for key in SHIPPING_ADDRESS if f"shipping_{key}" in body} | shipping
-        customer = {key: body[f"customer_{key}"] for key in ADDRESS if f"customer_{key}" in body} | customer
+        shipping = {
+            key: body[f"shipping_{key}"] for key in SHIPPING_ADDRESS if f"shipping_{key}" in body
+        } | shipping
+        customer = {
+            key: body[f"customer_{key}"] for key in ADDRESS if f"customer_{key}" in body
+        } | customer
     return address(shipping or customer, SHIPPING_ADDRESS), address(customer or shipping, ADDRESS)
 
 
@@ -189,11 +312,18 @@ def _objects(rows: list[Any], name: str, switches: Switches) -> Iterator[Body]:
 def _set_maps(order: Body, body: Body, switches: Switches) -> None:
     for name, most in MAP_LIMITS.items():
         order[name] = key_values(body.get(name))
-        if switches.over_limit != "off" and len(json.dumps(order[name], ensure_ascii=False, separators=(",", ":"))) > most:
+        if (
+            switches.over_limit != "off"
+            and len(json.dumps(order[name], ensure_ascii=False, separators=(",", ":"))) > most
+        ):
             raise Refusal(switches.validation_status, f"{name} is limited to {most} characters")
     lines = body.get("discount_list")
     order["discount_list"] = [
-        {"name": text(line.get("name")), "code": text(line.get("code")), "amount": f"{abs(amount(line.get('amount'))):.2f}"}
+        {
+            "name": text(line.get("name")),
+            "code": text(line.get("code")),
+            "amount": f"{abs(amount(line.get('amount'))):.2f}",
+        }
         for line in _objects(lines if isinstance(lines, list) else [], "discount_list", switches)
     ]
 
@@ -202,10 +332,17 @@ def _notes(sent: Any, now: str, switches: Switches) -> list[Body]:
     notes: list[Body] = []
     used = 0
     for note in _objects(sent if isinstance(sent, list) else [], "order_notes", switches):
-        kept = {"date_added": dates.read(text(note.get("date_added"))) or now, "username": text(note.get("username")), "content": text(note.get("content"))}
+        kept = {
+            "date_added": dates.read(text(note.get("date_added"))) or now,
+            "username": text(note.get("username")),
+            "content": text(note.get("content")),
+        }
         used += sum(map(len, kept.values()))
         if used > NOTES_LIMIT and switches.over_limit == "error":
-            raise Refusal(switches.validation_status, f"order_notes are limited to {NOTES_LIMIT} characters together")
+            raise Refusal(
+                switches.validation_status,
+                f"order_notes are limited to {NOTES_LIMIT} characters together",
+            )
         if used > NOTES_LIMIT and switches.over_limit == "cut":
             break
         notes.append(kept)
@@ -222,7 +359,11 @@ def _card(before: str, body: Body, switches: Switches) -> str:
         return _masked(body["cc_number"])
     if switches.card_digits == "kept":
         return before
-    blanked = switches.card_digits == "blanked_by_omission" or "cc_number_masked" in body or "cc_number" in body
+    blanked = (
+        switches.card_digits == "blanked_by_omission"
+        or "cc_number_masked" in body
+        or "cc_number" in body
+    )
     return "" if blanked else before
 
 

@@ -1,4 +1,6 @@
-"""Where a sandbox keeps what was changed: rows over the seeded set, safe when two workers write the same sandbox."""
+"""Where a sandbox keeps what was changed: rows over the seeded set, safe when two workers write the
+same sandbox.
+"""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -37,7 +39,9 @@ class SandboxRows(Protocol):
         ...
 
     async def write(self, store_id: str, changes: Sequence[Change]) -> bool:
-        """Write all changes in one transaction, each version becoming `seen + 1`; False, and nothing written, when any row was not as seen."""
+        """Write all changes in one transaction, each version becoming `seen + 1`; False, and
+        nothing written, when any row was not as seen.
+        """
         ...
 
 

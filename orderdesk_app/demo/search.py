@@ -1,4 +1,7 @@
-"""GET /orders: which orders a query means, in which order, and which page of them (section 3). Pure."""
+"""GET /orders: which orders a query means, in which order, and which page of them (section 3).
+
+Pure.
+"""
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
@@ -13,10 +16,13 @@ from orderdesk_app.demo.switches import Switches
 EXACT = ("source_id", "source_name", "email", "customer_id")
 SEARCHED = ("first_name", "last_name", "company", "address1", "phone")
 DATES = {
-    "search_start_date": ("date_added", "start", False), "search_end_date": ("date_added", "end", False),
-    "search_start_date_local": ("date_added", "start", True), "search_end_date_local": ("date_added", "end", True),
-    "modified_start_date": ("date_updated", "start", False), "modified_end_date": ("date_updated", "end", False),
-}  # fmt: skip
+    "search_start_date": ("date_added", "start", False),
+    "search_end_date": ("date_added", "end", False),
+    "search_start_date_local": ("date_added", "start", True),
+    "search_end_date_local": ("date_added", "end", True),
+    "modified_start_date": ("date_updated", "start", False),
+    "modified_end_date": ("date_updated", "end", False),
+}
 DEFAULT_LIMIT, MAXIMUM = 50, 500
 
 Test = Callable[[Body], bool]
@@ -30,14 +36,25 @@ class Page:
     offset: int
 
 
-def search(documents: Iterable[Body], query: Mapping[str, str], folders: Mapping[str, str], switches: Switches) -> Page:
-    """The page of documents that the query means; unknown and empty parameters are ignored. Raises Refusal."""
+def search(
+    documents: Iterable[Body],
+    query: Mapping[str, str],
+    folders: Mapping[str, str],
+    switches: Switches,
+) -> Page:
+    """The page of documents that the query means; unknown and empty parameters are ignored.
+
+    Raises Refusal.
+    """
     limit, offset = page_of(query, switches)
     tests = [*_tests(query, folders, switches)]
     found = [document for document in documents if all(test(document["order"]) for test in tests)]
     name = query.get("order_by", "")
     # Id last, so that rows of one second keep their places from page to page.
-    found.sort(key=lambda document: (_sort_key(document["order"], name), int(document["order"]["id"])), reverse=query.get("order", "").upper() != "ASC")
+    found.sort(
+        key=lambda document: (_sort_key(document["order"], name), int(document["order"]["id"])),
+        reverse=query.get("order", "").upper() != "ASC",
+    )
     return Page(found[offset : offset + limit], len(found), limit, offset)
 
 
@@ -53,14 +70,18 @@ def _whole(value: str) -> int:
     return int(value) if value.isascii() and value.isdigit() and len(value) < 10 else 0
 
 
-def _tests(query: Mapping[str, str], folders: Mapping[str, str], switches: Switches) -> Iterable[Test]:
+def _tests(
+    query: Mapping[str, str], folders: Mapping[str, str], switches: Switches
+) -> Iterable[Test]:
     for name in EXACT:
         if wanted := query.get(name, "").strip().lower():
             yield lambda order, name=name, wanted=wanted: order[name].lower() == wanted  # type: ignore[misc]
     for part in ("customer", "shipping"):
         for field in SEARCHED:
             if wanted := query.get(f"{part}_{field}", "").strip().lower():
-                yield lambda order, part=part, field=field, wanted=wanted: _matches(order[part][field].lower(), wanted, switches)  # type: ignore[misc]
+                yield lambda order, part=part, field=field, wanted=wanted: _matches(
+                    order[part][field].lower(), wanted, switches
+                )  # type: ignore[misc]
     if query.get("folder_id"):
         ids = {part.strip() for part in query["folder_id"].split(",")}
         yield lambda order: str(order["folder_id"]) in ids
@@ -81,9 +102,17 @@ def _date_tests(query: Mapping[str, str], switches: Switches) -> Iterable[Test]:
             continue
         # The fixed form sorts as text.
         if side == "start":
-            yield lambda order, field=field, bound=bound: order[field] > bound or (switches.start_inclusive and order[field] == bound)  # type: ignore[misc]
+            yield _since(field, bound, is_inclusive=switches.start_inclusive)
         else:
-            yield lambda order, field=field, bound=bound: order[field] < bound or (switches.end_inclusive and order[field] == bound)  # type: ignore[misc]
+            yield _until(field, bound, is_inclusive=switches.end_inclusive)
+
+
+def _since(field: str, bound: str, *, is_inclusive: bool) -> Test:
+    return lambda order: order[field] > bound or (is_inclusive and order[field] == bound)
+
+
+def _until(field: str, bound: str, *, is_inclusive: bool) -> Test:
+    return lambda order: order[field] < bound or (is_inclusive and order[field] == bound)
 
 
 def _matches(value: str, wanted: str, switches: Switches) -> bool:

@@ -1,6 +1,8 @@
-"""The sandbox's believable shop: orders and inventory that are a pure function of seed and number, made when first asked for.
+"""The sandbox's believable shop: orders and inventory that are a pure function of seed and number,
+made when first asked for.
 
-Order n has id 100000000 + n, item n of the inventory has id n. Nothing here depends on today: neighbours, restarts and workers agree.
+Order n has id 100000000 + n, item n of the inventory has id n. Nothing here depends on today:
+neighbours, restarts and workers agree.
 """
 
 import json
@@ -14,7 +16,19 @@ from orderdesk_app.demo.dates import stamp
 from orderdesk_app.demo.inventory import new_item
 from orderdesk_app.demo.orders import FOLDERS, Body
 from orderdesk_app.demo.rows import INVENTORY, ORDER
-from orderdesk_app.demo.shop import CARRIERS, COLOURS, COMPANIES, DELIVERY, DISCOUNTS, GIFTS, GOODS, NOTES, REGIONS, SIZES, SOURCES
+from orderdesk_app.demo.shop import (
+    CARRIERS,
+    COLOURS,
+    COMPANIES,
+    DELIVERY,
+    DISCOUNTS,
+    GIFTS,
+    GOODS,
+    NOTES,
+    REGIONS,
+    SIZES,
+    SOURCES,
+)
 from orderdesk_app.demo.switches import Switches
 
 FIRST_ORDER = 100_000_001
@@ -28,9 +42,17 @@ _GUESSES = Switches(over_limit="off")
 
 
 class Seed:
-    """The shared, read-only set of documents: an order with its history, or an inventory item. Nobody may change what it gives."""
+    """The shared, read-only set of documents: an order with its history, or an inventory item.
 
-    def __init__(self, orders: int = DEFAULT_ORDERS, inventory: int = DEFAULT_INVENTORY, seed: str = "orderdesk") -> None:
+    Nobody may change what it gives.
+    """
+
+    def __init__(
+        self,
+        orders: int = DEFAULT_ORDERS,
+        inventory: int = DEFAULT_INVENTORY,
+        seed: str = "orderdesk",
+    ) -> None:
         self._counts = {ORDER: orders, INVENTORY: inventory}
         self._seed = seed
         self._views: dict[tuple[str, str], Body] = {}
@@ -47,7 +69,9 @@ class Seed:
             number = self._number(kind, object_id)
             if number is None:
                 return None
-            self._views[key] = self._order(number) if kind == ORDER else self._inventory_item(number)
+            self._views[key] = (
+                self._order(number) if kind == ORDER else self._inventory_item(number)
+            )
         return self._views[key]
 
     def answer(self, kind: str, object_id: str) -> bytes | None:
@@ -61,13 +85,17 @@ class Seed:
         return self._texts[key]
 
     def _number(self, kind: str, object_id: str) -> int | None:
-        if not (object_id.isascii() and object_id.isdigit() and len(object_id) < 12) or object_id[0] == "0":
+        if (
+            not (object_id.isascii() and object_id.isdigit() and len(object_id) < 12)
+            or object_id[0] == "0"
+        ):
             return None
         number = int(object_id) - (FIRST_ORDER - 1 if kind == ORDER else 0)
         return number if 1 <= number <= self._counts[kind] else None
 
     def _chance(self, *of: object) -> Random:
-        return Random(":".join(map(str, (self._seed, *of))))  # noqa: S311  a shop window, not a secret
+        # a shop window, not a secret
+        return Random(":".join(map(str, (self._seed, *of))))  # noqa: S311
 
     @cached_property
     def _orders_of(self) -> Counter[int]:
@@ -80,8 +108,19 @@ class Seed:
         chance = self._chance("order", number)
         person = self._person(number)
         added = OPENED + number * PACE + chance.randrange(PACE)
-        body = self._bought(chance, number, person) | self._paid(chance, number, person) | self._said(chance, added)
-        document = orders.new_document(str(FIRST_ORDER - 1 + number), body, FOLDERS, stamp(added), _GUESSES, email_count=self._orders_of[person])
+        body = (
+            self._bought(chance, number, person)
+            | self._paid(chance, number, person)
+            | self._said(chance, added)
+        )
+        document = orders.new_document(
+            str(FIRST_ORDER - 1 + number),
+            body,
+            FOLDERS,
+            stamp(added),
+            _GUESSES,
+            email_count=self._orders_of[person],
+        )
         if number > 1:  # the first order, the example of every document, stays New
             self._fulfil(chance, document, 1 - number / self._counts[ORDER], added)
         return document
@@ -96,9 +135,16 @@ class Seed:
             "customer_id": str(7000 + person) if source != "Order Desk" else "",
             "ip_address": f"203.0.113.{person}",
             "customer": customer,
-            "shipping": self._address(chance.randrange(PEOPLE)) if chance.random() < 0.12 else customer,
-            "order_items": [self._line(chance) for _ in range(2 if number == 1 else chance.choice((1, 1, 1, 2, 2, 3, 4, 7)))],
-            "order_metadata": {"channel": source.lower(), "batch": str(number % 7)} if chance.random() < 0.5 else {},
+            "shipping": self._address(chance.randrange(PEOPLE))
+            if chance.random() < 0.12
+            else customer,
+            "order_items": [
+                self._line(chance)
+                for _ in range(2 if number == 1 else chance.choice((1, 1, 1, 2, 2, 3, 4, 7)))
+            ],
+            "order_metadata": {"channel": source.lower(), "batch": str(number % 7)}
+            if chance.random() < 0.5
+            else {},
             "discount_list": [chance.choice(DISCOUNTS)] if chance.random() < 0.25 else [],
         }
 
@@ -109,7 +155,9 @@ class Seed:
             "handling_total": chance.choice(("0", "0", "0.50")),
             "tax_total": chance.choice(("0", "1.20", "3.64")),
             "payment_type": chance.choice(("Visa", "Mastercard", "American Express")),
-            "payment_status": chance.choice(("Captured", "Captured", "Captured", "Authorized", "Pending")),
+            "payment_status": chance.choice(
+                ("Captured", "Captured", "Captured", "Authorized", "Pending")
+            ),
             "processor_response": f"Stripe: ch_{number:06d}",
             "cc_number": f"{(person * 7919 + 4242) % 10_000:04d}",
             "cc_exp": f"{chance.randrange(1, 13):02d}/{chance.randrange(2027, 2031)}",
@@ -122,7 +170,10 @@ class Seed:
         if chance.random() < 0.15:
             checkout["Delivery Instructions"] = chance.choice(DELIVERY)
         written = chance.sample(NOTES, chance.choice((1, 1, 2))) if chance.random() < 0.4 else []
-        notes = [{"date_added": stamp(added + 600 * (k + 1)), "username": name, "content": content} for k, (name, content) in enumerate(written)]
+        notes = [
+            {"date_added": stamp(added + 600 * (k + 1)), "username": name, "content": content}
+            for k, (name, content) in enumerate(written)
+        ]
         return {"checkout_data": checkout, "order_notes": notes}
 
     def _line(self, chance: Random) -> Body:
@@ -135,7 +186,12 @@ class Seed:
             "quantity": chance.choice((1, 1, 1, 2, 3, 12)),
             "category_code": "DEFAULT",
             "variation_list": {"Colour": colour, "Size": size} if good.has_sizes else {},
-            "metadata": {"print_sku": f"{good.stem}-{size}", "artwork": f"https://cdn.example.com/{good.stem.lower()}.png"} if good.has_artwork else {},
+            "metadata": {
+                "print_sku": f"{good.stem}-{size}",
+                "artwork": f"https://cdn.example.com/{good.stem.lower()}.png",
+            }
+            if good.has_artwork
+            else {},
         }
 
     def _fulfil(self, chance: Random, document: Body, age: float, added: int) -> None:
@@ -150,11 +206,21 @@ class Seed:
         elif fate < 0.25:
             orders.move(document, 21655, "Prepared", later)
             if fate < 0.15:
-                self._ship(chance, document, later, [{"id": lines[0]["id"], "quantity": max(1, lines[0]["quantity"] // 2)}])
+                self._ship(
+                    chance,
+                    document,
+                    later,
+                    [{"id": lines[0]["id"], "quantity": max(1, lines[0]["quantity"] // 2)}],
+                )
         else:
             if len(lines) > 1 and fate > 0.8:
                 for line in lines[:2]:
-                    self._ship(chance, document, later, [{"code": line["code"], "quantity": line["quantity"]}])
+                    self._ship(
+                        chance,
+                        document,
+                        later,
+                        [{"code": line["code"], "quantity": line["quantity"]}],
+                    )
             else:
                 self._ship(chance, document, later, "")
             orders.move(document, *((21658, "Shipped") if fate < 0.6 else (21656, "Closed")), later)

@@ -1,6 +1,8 @@
-"""The sandbox as a server of its own, for tests and benchmarks: `python -m orderdesk_app.demo.server --port 9100 --store 10001:key --control`.
+"""The sandbox as a server of its own, for tests and benchmarks: `python -m
+orderdesk_app.demo.server --port 9100 --store 10001:key --control`.
 
-`--store 10001-10050:key` opens fifty stores. With `--control`, `/_control/...` sets faults and switches and reads the request log.
+`--store 10001-10050:key` opens fifty stores. With `--control`, `/_control/...` sets faults and
+switches and reads the request log.
 """
 
 import argparse
@@ -52,12 +54,22 @@ class StandaloneSandbox:
         control: bool = False,
         switches: Switches | None = None,
     ) -> None:
-        self.stores, self.control, self.clock, self.rows = stores, control, MovableClock(), MemoryRows()
+        self.stores, self.control, self.clock, self.rows = (
+            stores,
+            control,
+            MovableClock(),
+            MemoryRows(),
+        )
         self.first_switches = switches or Switches()
         self.faults = Faults()
         self.seed = Seed(orders, inventory)
         self.app: SandboxApp = sandbox_app(
-            self._key_of, self.rows, switches=self.first_switches, faults=self.faults if control else None, clock=self.clock, seed=self.seed
+            self._key_of,
+            self.rows,
+            switches=self.first_switches,
+            faults=self.faults if control else None,
+            clock=self.clock,
+            seed=self.seed,
         )
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -89,7 +101,9 @@ class StandaloneSandbox:
             case "GET", ["ready"]:
                 return {"ready": True}
             case "POST", ["faults"]:
-                for fault in [Fault(**values) for values in (body if isinstance(body, list) else [body])]:
+                for fault in [
+                    Fault(**values) for values in (body if isinstance(body, list) else [body])
+                ]:
                     self.faults.add(fault)
                 return {"waiting": len(self.faults.waiting)}
             case "GET", ["faults"]:
@@ -98,7 +112,9 @@ class StandaloneSandbox:
                 self.faults.clear()
                 return {"waiting": 0}
             case "GET", ["requests"]:
-                return [asdict(served) for served in self.faults.requests(**dict(request.query_params))]
+                return [
+                    asdict(served) for served in self.faults.requests(**dict(request.query_params))
+                ]
             case "DELETE", ["requests"]:
                 self.faults.forget()
                 return {"requests": 0}
@@ -120,7 +136,9 @@ class StandaloneSandbox:
                 return await Shelf(self.rows, self.seed, store_id).view(ORDER, order_id)
             case "POST", ["orders", store_id, order_id]:
                 shelf = Shelf(self.rows, self.seed, store_id)
-                changed = await shelf.change(ORDER, order_id, lambda document: edit(document, body, stamp(self.clock())))
+                changed = await shelf.change(
+                    ORDER, order_id, lambda document: edit(document, body, stamp(self.clock()))
+                )
                 return changed[1] if changed else None
         raise LookupError(f"no such control: {method} {'/'.join(parts)}")
 
@@ -147,18 +165,41 @@ def stores_of(texts: Sequence[str]) -> dict[str, str]:
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(prog="python -m orderdesk_app.demo.server", description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(
+        prog="python -m orderdesk_app.demo.server", description=__doc__.splitlines()[0]
+    )
     parser.add_argument("--host", default="127.0.0.1")
-    parser.add_argument("--port", type=int, default=0, help="0 takes a free one; the first line of output names it")
+    parser.add_argument(
+        "--port", type=int, default=0, help="0 takes a free one; the first line of output names it"
+    )
     parser.add_argument("--orders", type=int, default=DEFAULT_ORDERS)
     parser.add_argument("--inventory", type=int, default=DEFAULT_INVENTORY)
     parser.add_argument("--store", action="append", default=[], metavar="ID:KEY")
-    parser.add_argument("--control", action="store_true", help="open /_control/ and keep a request log")
-    parser.add_argument("--switch", action="append", default=[], metavar="NAME=JSON", help="for example delay=0.02 or rate_limited=false")
+    parser.add_argument(
+        "--control", action="store_true", help="open /_control/ and keep a request log"
+    )
+    parser.add_argument(
+        "--switch",
+        action="append",
+        default=[],
+        metavar="NAME=JSON",
+        help="for example delay=0.02 or rate_limited=false",
+    )
     chosen = parser.parse_args(arguments)
     try:
-        switches = Switches().changed({name: json.loads(value) for name, _, value in (text.partition("=") for text in chosen.switch)})
-        app = StandaloneSandbox(stores_of(chosen.store), orders=chosen.orders, inventory=chosen.inventory, control=chosen.control, switches=switches)
+        switches = Switches().changed(
+            {
+                name: json.loads(value)
+                for name, _, value in (text.partition("=") for text in chosen.switch)
+            }
+        )
+        app = StandaloneSandbox(
+            stores_of(chosen.store),
+            orders=chosen.orders,
+            inventory=chosen.inventory,
+            control=chosen.control,
+            switches=switches,
+        )
     except ValueError as error:
         parser.error(str(error))
     config, door = _listening(app, chosen.host, chosen.port)
@@ -169,7 +210,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 @asynccontextmanager
 async def serving(app: StandaloneSandbox) -> AsyncIterator[str]:
-    """Serve over a real socket in this event loop; gives the api_url. The test holds `app.faults`, `app.app.switches` and `app.clock` in its hand."""
+    """Serve over a real socket in this event loop; gives the api_url.
+
+    The test holds `app.faults`, `app.app.switches` and `app.clock` in its hand.
+    """
     config, door = _listening(app, "127.0.0.1", 0)
     server = _Guest(config)
     task = asyncio.create_task(server.serve(sockets=[door]))
@@ -197,10 +241,21 @@ class _Guest(uvicorn.Server):
         yield
 
 
-def _listening(app: StandaloneSandbox, host: str, port: int) -> tuple[uvicorn.Config, socket.socket]:
-    config = uvicorn.Config(app, host=host, port=port, log_config=None, access_log=False, lifespan="off", timeout_keep_alive=75)
+def _listening(
+    app: StandaloneSandbox, host: str, port: int
+) -> tuple[uvicorn.Config, socket.socket]:
+    config = uvicorn.Config(
+        app,
+        host=host,
+        port=port,
+        log_config=None,
+        access_log=False,
+        lifespan="off",
+        timeout_keep_alive=75,
+    )
     family, kind, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
-    # Named TCP, so that asyncio turns Nagle's wait off: without it the kernel holds answers back for 40 ms.
+    # Named TCP, so that asyncio turns Nagle's wait off: without it the kernel holds answers back
+    # for 40 ms.
     door = socket.socket(family, kind, socket.IPPROTO_TCP)
     door.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     door.bind(address)

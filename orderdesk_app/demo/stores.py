@@ -2,7 +2,8 @@
 
 from orderdesk_app.demo.orders import FOLDERS, Body
 
-SMTP_PASSWORD = "sandbox-smtp-password-5f2c"  # noqa: S105  it opens nothing; tests look for it where it must never stand
+# it opens nothing; tests look for it where it must never stand
+SMTP_PASSWORD = "sandbox-smtp-password-5f2c"  # noqa: S105
 
 
 def store_view(store_id: str, api_key: str, timezone: str) -> Body:

@@ -1,4 +1,6 @@
-"""What Order Desk's documents leave open: every guess of orderdesk-api.md is a switch, its default is that guess."""
+"""What Order Desk's documents leave open: every guess of orderdesk-api.md is a switch, its default
+is that guess.
+"""
 
 from dataclasses import dataclass, fields, replace
 from typing import Any, Literal, Self
@@ -6,7 +8,9 @@ from typing import Any, Literal, Self
 
 @dataclass(frozen=True, slots=True)
 class Switches:
-    """How the twin behaves where the documents are silent; section numbers are those of orderdesk-api.md."""
+    """How the twin behaves where the documents are silent; section numbers are those of
+    orderdesk-api.md.
+    """
 
     # 1, 5: HTTP statuses of errors
     bad_credentials_status: int = 401  # 200 is the "status: error in a 200" mode
@@ -25,7 +29,9 @@ class Switches:
     # 6.6, 7.2: limits of notes and maps
     over_limit: Literal["error", "cut", "off"] = "error"
     # 7.1: create
-    duplicates: Literal["source", "source_id", "off"] = "source"  # same source_name and source_id; source_id alone; never
+    duplicates: Literal["source", "source_id", "off"] = (
+        "source"  # same source_name and source_id; source_id alone; never
+    )
     flat_names_honoured: bool = False  # customer_first_name and its like in a body
     # 7.2: replace
     put_without_items: Literal["untouched", "removed"] = "untouched"
@@ -44,7 +50,9 @@ class Switches:
     accept_wrapped_batch: bool = False
     # 9: inventory
     inventory_paging: Literal["honoured", "ignored"] = "honoured"
-    inventory_total: Literal["count", "zero"] = "count"  # a captured reply says "0" beside three rows
+    inventory_total: Literal["count", "zero"] = (
+        "count"  # a captured reply says "0" beside three rows
+    )
     inventory_code_unique: bool = True
     batch_inventory_blanks: bool = True
     # 10: rate limit

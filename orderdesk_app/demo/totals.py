@@ -1,4 +1,6 @@
-"""The figures that Order Desk computes itself, in Decimal; and how loosely typed input becomes a number."""
+"""The figures that Order Desk computes itself, in Decimal; and how loosely typed input becomes a
+number.
+"""
 
 from decimal import ROUND_HALF_UP, Decimal, InvalidOperation
 from typing import Any
@@ -32,13 +34,20 @@ def money(value: Decimal) -> int | float:
 
 
 def recompute(order: dict[str, Any]) -> None:
-    """Set the read-only totals of an order from its items, discounts and the three totals that are its own (section 6.1)."""
+    """Set the read-only totals of an order from its items, discounts and the three totals that are
+    its own (section 6.1).
+    """
     items = order["order_items"]
     product = sum((amount(item["price"]) * amount(item["quantity"]) for item in items), Decimal(0))
     discount = sum((abs(amount(line["amount"])) for line in order["discount_list"]), Decimal(0))
-    extra = sum((amount(order[name]) for name in ("shipping_total", "handling_total", "tax_total")), Decimal(0))
+    extra = sum(
+        (amount(order[name]) for name in ("shipping_total", "handling_total", "tax_total")),
+        Decimal(0),
+    )
     order["quantity_total"] = number(sum((amount(item["quantity"]) for item in items), Decimal(0)))
-    order["weight_total"] = number(sum((amount(item["weight"]) * amount(item["quantity"]) for item in items), Decimal(0)))
+    order["weight_total"] = number(
+        sum((amount(item["weight"]) * amount(item["quantity"]) for item in items), Decimal(0))
+    )
     order["product_total"] = money(product)
     order["discount_total"] = money(discount)
     order["order_total"] = money(product + extra - discount)

@@ -1,4 +1,6 @@
-"""Order Desk's outbound event: an order posted as a form, signed with the store's API key, tried again when it is not welcome (section 12)."""
+"""Order Desk's outbound event: an order posted as a form, signed with the store's API key, tried
+again when it is not welcome (section 12).
+"""
 
 import asyncio
 import hashlib
@@ -13,7 +15,13 @@ import httpx
 
 from orderdesk_app.demo.orders import Body
 
-RETRIES_AFTER = (300.0, 600.0, 1200.0, 2100.0, 3000.0)  # five within two hours; how they are spread is a guess
+RETRIES_AFTER = (
+    300.0,
+    600.0,
+    1200.0,
+    2100.0,
+    3000.0,
+)  # five within two hours; how they are spread is a guess
 TIMEOUT = 30.0
 Variant = Literal["as_is", "url_decoded"]  # the older help sample; the later official one
 
@@ -47,7 +55,10 @@ async def deliver(
 ) -> Delivery:
     """Post the order until it is answered by 200 or 201, at most six times."""
     text = json.dumps(order)
-    headers = {"X-ORDER-DESK-STORE-ID": store_id, "X-ORDER-DESK-HASH": signature(text, api_key, variant)}
+    headers = {
+        "X-ORDER-DESK-STORE-ID": store_id,
+        "X-ORDER-DESK-HASH": signature(text, api_key, variant),
+    }
     delivery = Delivery()
     for wait in (0.0, *RETRIES_AFTER):
         if wait:
@@ -58,9 +69,13 @@ async def deliver(
     return delivery
 
 
-async def _post(http: httpx.AsyncClient, url: str, text: str, headers: dict[str, str]) -> int | None:
+async def _post(
+    http: httpx.AsyncClient, url: str, text: str, headers: dict[str, str]
+) -> int | None:
     try:
-        answer = await http.post(url, data={"order": text}, headers=headers, timeout=TIMEOUT, follow_redirects=False)
+        answer = await http.post(
+            url, data={"order": text}, headers=headers, timeout=TIMEOUT, follow_redirects=False
+        )
     except httpx.HTTPError:
         return None
     return answer.status_code

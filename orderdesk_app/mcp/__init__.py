@@ -1,1 +1,4 @@
-"""The agents' door: `/mcp` over HTTP and the same catalogue over stdio. What a tool does stands in tools/."""
+"""The agents' door: `/mcp` over HTTP and the same catalogue over stdio.
+
+What a tool does stands in tools/.
+"""

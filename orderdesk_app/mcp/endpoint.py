@@ -1,4 +1,6 @@
-"""`/mcp` over HTTP: who calls, is the request fit to be read, and which of the two transports answers it."""
+"""`/mcp` over HTTP: who calls, is the request fit to be read, and which of the two transports
+answers it.
+"""
 
 import contextlib
 from collections.abc import AsyncIterator, Mapping
@@ -76,14 +78,32 @@ def caller_of(ctx: ServerRequestContext[Any, Any]) -> HttpCaller:
 
 
 class McpEndpoint:
-    """The ASGI app of `/mcp`. JSON for all requests but those that ask for progress, which get an event stream."""
+    """The ASGI app of `/mcp`.
 
-    def __init__(self, runner: Runner, access: Access, *, allow_query_token: bool, resource_metadata: str | None = None) -> None:
-        self._access, self._allow_query_token, self._resource_metadata = access, allow_query_token, resource_metadata
+    JSON for all requests but those that ask for progress, which get an event stream.
+    """
+
+    def __init__(
+        self,
+        runner: Runner,
+        access: Access,
+        *,
+        allow_query_token: bool,
+        resource_metadata: str | None = None,
+    ) -> None:
+        self._access, self._allow_query_token, self._resource_metadata = (
+            access,
+            allow_query_token,
+            resource_metadata,
+        )
         server = AgentDoor(runner, caller_of).server()
         # Host and Origin are checked for the whole app, in front of this endpoint.
-        self._json = StreamableHTTPSessionManager(server, json_response=True, stateless=True, max_request_body_size=MOST_BODY_BYTES)
-        self._stream = StreamableHTTPSessionManager(server, json_response=False, stateless=True, max_request_body_size=MOST_BODY_BYTES)
+        self._json = StreamableHTTPSessionManager(
+            server, json_response=True, stateless=True, max_request_body_size=MOST_BODY_BYTES
+        )
+        self._stream = StreamableHTTPSessionManager(
+            server, json_response=False, stateless=True, max_request_body_size=MOST_BODY_BYTES
+        )
 
     @contextlib.asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
@@ -92,7 +112,8 @@ class McpEndpoint:
             yield
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        # RFC 9110 5.5: white space around a field's value is not part of it, and the HTTP parser keeps what trails.
+        # RFC 9110 5.5: white space around a field's value is not part of it, and the HTTP parser
+        # keeps what trails.
         scope["headers"] = [(name, value.strip(b" \t")) for name, value in scope["headers"]]
         headers = Headers(scope=scope)
         origin = headers.get("origin")  # ours, or the request would not be here
@@ -103,7 +124,10 @@ class McpEndpoint:
             return await Response(status_code=204, headers=_MAY_SEND)(scope, receive, send)
         try:
             if token is None:
-                raise AuthFailed("This address needs a key: send the account's master key, or one from Settings in the web app, as Authorization: Bearer.")
+                raise AuthFailed(
+                    "This address needs a key: send the account's master key, or one "
+                    "from Settings in the web app, as Authorization: Bearer."
+                )
             principal = await self._access.by_token(token, kind="master" if is_in_query else None)
         except AuthFailed as error:
             CREDENTIALS_REFUSED.labels("mcp").inc()
@@ -116,8 +140,14 @@ class McpEndpoint:
             return await _no_database()(scope, receive, send)
         if scope["method"] != "POST":
             MCP_REFUSED.labels("method").inc()
-            return await JSONResponse({"error": "method_not_allowed", "message": "Send JSON-RPC with POST."}, 405, _ALLOW)(scope, receive, send)
-        scope[PRINCIPAL] = principal.through(program_name(headers.get("user-agent", ""), MOST_NAME), "", scope.get("orderdesk.address", ""))
+            return await JSONResponse(
+                {"error": "method_not_allowed", "message": "Send JSON-RPC with POST."}, 405, _ALLOW
+            )(scope, receive, send)
+        scope[PRINCIPAL] = principal.through(
+            program_name(headers.get("user-agent", ""), MOST_NAME),
+            "",
+            scope.get("orderdesk.address", ""),
+        )
         try:
             await self._serve(headers, scope, receive, send)
         except Unfit as error:
@@ -131,31 +161,48 @@ class McpEndpoint:
     async def _serve(self, headers: Headers, scope: Scope, receive: Receive, send: Send) -> None:
         """Read, judge, and hand to the transport that fits. Raises Unfit or HungUp."""
         takes_streams = accepts_streams(headers)
-        scope["headers"] = [*[pair for pair in scope["headers"] if pair[0] not in _JUDGED], *_AS_JUDGED]
+        scope["headers"] = [
+            *[pair for pair in scope["headers"] if pair[0] not in _JUDGED],
+            *_AS_JUDGED,
+        ]
         body = await read_body(headers, receive)
         message = parse(body)
         revision = headers.get("mcp-protocol-version")
         if isinstance(message, list) and takes_batches(revision):
-            return await while_heard(receive, answer_batch(message, self._json.handle_request, scope, receive, send))
+            return await while_heard(
+                receive, answer_batch(message, self._json.handle_request, scope, receive, send)
+            )
         if not is_message(message):
             if is_answer(message) and revision in (None, *HANDSHAKE_PROTOCOL_VERSIONS):
-                return await Response(status_code=202)(scope, receive, send)  # we ask nothing, so there is nothing to do with it
+                return await Response(status_code=202)(
+                    scope, receive, send
+                )  # we ask nothing, so there is nothing to do with it
             raise not_a_message()
         if revision is not None and revision not in _SPOKEN and not names_revision(message):
-            words = f"Revision {revision[:40]!r} of MCP is not spoken here. Send one of these as MCP-Protocol-Version: {', '.join(_SPOKEN)}."
+            words = (
+                f"Revision {revision[:40]!r} of MCP is not spoken here. Send one of these as "
+                f"MCP-Protocol-Version: {', '.join(_SPOKEN)}."
+            )
             raise Unfit(400, INVALID_REQUEST, words, "revision")
         if takes_streams and wants_progress(message):
             return await self._stream.handle_request(scope, replay(body, receive), send)
-        await while_heard(receive, self._json.handle_request(scope, replay(body, receive), completing(scope, send)))
+        await while_heard(
+            receive,
+            self._json.handle_request(scope, replay(body, receive), completing(scope, send)),
+        )
 
     def _take_token(self, scope: Scope, headers: Headers) -> tuple[str | None, bool]:
-        """The bearer token, else `?token=` (and True), which is redacted in place before a log or a page could see it."""
+        """The bearer token, else `?token=` (and True), which is redacted in place before a log or a
+        page could see it.
+        """
         scheme, _, given = headers.get("authorization", "").partition(" ")
         token = given.strip() if scheme.lower() == "bearer" and given.strip() else None
         if scope["query_string"]:
             pairs = parse_qsl(scope["query_string"].decode("latin-1"), keep_blank_values=True)
             in_query = next((value for name, value in pairs if name == "token"), None)
-            scope["query_string"] = urlencode([(name, "REDACTED" if name == "token" else value) for name, value in pairs]).encode()
+            scope["query_string"] = urlencode(
+                [(name, "REDACTED" if name == "token" else value) for name, value in pairs]
+            ).encode()
             if token is None and self._allow_query_token and in_query:
                 return in_query, True
         return token, False
@@ -163,26 +210,41 @@ class McpEndpoint:
     def _refuse(self, error: OrderDeskAgentsError, *, had_token: bool) -> Response:
         parts = ['realm="orderdesk"']
         if had_token:  # RFC 6750 3.1: no error code where no credentials were sent
-            parts += ['error="invalid_token"', 'error_description="The key is unknown, revoked or expired"']
+            parts += [
+                'error="invalid_token"',
+                'error_description="The key is unknown, revoked or expired"',
+            ]
         if self._resource_metadata:
             parts.append(f'resource_metadata="{self._resource_metadata}"')
         return JSONResponse(
-            {"error": "invalid_token" if had_token else "unauthorized", "code": error.code, "message": error.message},
+            {
+                "error": "invalid_token" if had_token else "unauthorized",
+                "code": error.code,
+                "message": error.message,
+            },
             401,
             {"WWW-Authenticate": "Bearer " + ", ".join(parts), "Cache-Control": "no-store"},
         )
 
 
-# The SDK judges both again, by other rules and with answers that have no words: it is shown what no rule refuses.
-_AS_JUDGED = ((b"content-type", b"application/json"), (b"accept", b"application/json, text/event-stream"))
+# The SDK judges both again, by other rules and with answers that have no words: it is shown what no
+# rule refuses.
+_AS_JUDGED = (
+    (b"content-type", b"application/json"),
+    (b"accept", b"application/json, text/event-stream"),
+)
 _JUDGED = frozenset(name for name, _ in _AS_JUDGED)
 _SPOKEN = (*HANDSHAKE_PROTOCOL_VERSIONS, *MODERN_PROTOCOL_VERSIONS)
 _ALLOW = {"Allow": "POST, OPTIONS"}
-# In development a page on localhost may ask 127.0.0.1; browsers ask first whether it may send these.
+# In development a page on localhost may ask 127.0.0.1; browsers ask first whether it may send
+# these.
 _MAY_SEND = {
     **_ALLOW,
     "Access-Control-Allow-Methods": "POST",
-    "Access-Control-Allow-Headers": "Authorization, Content-Type, Accept, MCP-Protocol-Version, Mcp-Method, Mcp-Name, Mcp-Session-Id, Last-Event-ID, X-Request-ID",
+    "Access-Control-Allow-Headers": (
+        "Authorization, Content-Type, Accept, MCP-Protocol-Version, Mcp-Method, Mcp-Name, "
+        "Mcp-Session-Id, Last-Event-ID, X-Request-ID"
+    ),
     "Access-Control-Max-Age": "600",
 }
 
@@ -206,9 +268,21 @@ def _rpc_error(error: Unfit) -> Response:
 
 
 def _no_database() -> Response:
-    words = f"Our database does not answer, so keys cannot be checked. Nothing was done. Try again in {_RETRY_SECONDS} s; if it stays, tell your administrator this reference"
-    return _rpc_response(503, INTERNAL_ERROR, f"{words}: {current_request().request_id}.", {"Retry-After": str(_RETRY_SECONDS), "Cache-Control": "no-store"})
+    words = (
+        "Our database does not answer, so keys cannot be checked. Nothing was done. Try "
+        f"again in {_RETRY_SECONDS} s; if it stays, tell your administrator this reference"
+    )
+    return _rpc_response(
+        503,
+        INTERNAL_ERROR,
+        f"{words}: {current_request().request_id}.",
+        {"Retry-After": str(_RETRY_SECONDS), "Cache-Control": "no-store"},
+    )
 
 
-def _rpc_response(status: int, code: int, message: str, headers: Mapping[str, str] | None = None) -> Response:
-    return JSONResponse({"jsonrpc": "2.0", "id": None, "error": {"code": code, "message": message}}, status, headers)
+def _rpc_response(
+    status: int, code: int, message: str, headers: Mapping[str, str] | None = None
+) -> Response:
+    return JSONResponse(
+        {"jsonrpc": "2.0", "id": None, "error": {"code": code, "message": message}}, status, headers
+    )

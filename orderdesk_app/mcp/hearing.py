@@ -1,4 +1,6 @@
-"""Work is done while somebody waits for its answer: when the caller goes, a read stops and a batch begins nothing more. (A write that has begun shields itself.)"""
+"""Work is done while somebody waits for its answer: when the caller goes, a read stops and a batch
+begins nothing more. (A write that has begun shields itself.)
+"""
 
 import asyncio
 from collections.abc import Awaitable
@@ -7,11 +9,16 @@ from starlette.types import Receive
 
 from orderdesk_app.mcp.body import HungUp
 
-_QUICK_SECONDS = 0.1  # most answers are out by then: to watch their callers would cost more than it could save
+_QUICK_SECONDS = (
+    0.1  # most answers are out by then: to watch their callers would cost more than it could save
+)
 
 
 async def while_heard(receive: Receive, work: Awaitable[None]) -> None:
-    """Do the work. Raises HungUp when the caller goes before its end; `receive` has nothing else to tell any more."""
+    """Do the work.
+
+    Raises HungUp when the caller goes before its end; `receive` has nothing else to tell any more.
+    """
     task, loop = asyncio.current_task(), asyncio.get_running_loop()
     assert task is not None, "requests are served in tasks"
     has_gone = False

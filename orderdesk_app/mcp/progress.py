@@ -1,4 +1,7 @@
-"""Progress of a call, for clients that ask for it: begun, still at it, done. Clients reset their timeout when they hear of it."""
+"""Progress of a call, for clients that ask for it: begun, still at it, done.
+
+Clients reset their timeout when they hear of it.
+"""
 
 import asyncio
 import time
@@ -11,7 +14,9 @@ Tell = Callable[[float, float | None, str | None], Awaitable[None]]
 
 @asynccontextmanager
 async def telling_progress(tell: Tell) -> AsyncIterator[None]:
-    """Tells at once, every few seconds while the body runs (it may stand in line for Order Desk), and at its end. The number is of steps, so it always rises."""
+    """Tells at once, every few seconds while the body runs (it may stand in line for Order Desk),
+    and at its end. The number is of steps, so it always rises.
+    """
     started = time.monotonic()
     steps = 0
 

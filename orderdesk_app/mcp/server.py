@@ -1,4 +1,7 @@
-"""The protocol server: lists the catalogue for a credential and hands calls to the runner. One instance serves HTTP and stdio alike."""
+"""The protocol server: lists the catalogue for a credential and hands calls to the runner.
+
+One instance serves HTTP and stdio alike.
+"""
 
 import json
 from collections import OrderedDict
@@ -31,15 +34,27 @@ _SERVER_INFO = {"name": "orderdesk-agents", "title": "Order Desk agents", "versi
 CLIENT_INFO = "io.modelcontextprotocol/clientInfo"
 INVALID_PARAMS, INTERNAL_ERROR = -32602, -32603
 INSTRUCTIONS = (
-    "Read and change the orders of Order Desk stores. Find orders with orders_list, read one with orders_get, change it with orders_update "
-    "(send only what changes; pass expected_date_updated to be refused when somebody else changed it meanwhile). Ids are Order Desk's own."
+    "Read and change the orders of Order Desk stores. Find orders with orders_list, read one "
+    "with orders_get, change it with orders_update "
+    "(send only what changes; pass expected_date_updated to be refused when somebody else "
+    "changed it meanwhile). Ids are Order Desk's own."
 )
 _METHODS = frozenset(
     {
-        "initialize", "ping", "server/discover", "tools/list", "tools/call", "prompts/list", "prompts/get", "resources/list",
-        "resources/templates/list", "resources/read", "notifications/initialized", "notifications/cancelled",
+        "initialize",
+        "ping",
+        "server/discover",
+        "tools/list",
+        "tools/call",
+        "prompts/list",
+        "prompts/get",
+        "resources/list",
+        "resources/templates/list",
+        "resources/read",
+        "notifications/initialized",
+        "notifications/cancelled",
     }
-)  # fmt: skip
+)
 _REVISIONS = frozenset({"2024-11-05", "2025-03-26", "2025-06-18", "2025-11-25", "2026-07-28"})
 _MOST_CLIENTS = 10_000
 MOST_NAME = 80  # characters of what a client calls itself
@@ -69,10 +84,17 @@ class AgentDoor:
 
     def __init__(self, runner: Runner, who_calls: WhoCalls) -> None:
         self._runner, self._who_calls = runner, who_calls
-        self._clients: OrderedDict[str, tuple[str, str]] = OrderedDict()  # what the last `initialize` of a session called itself
+        self._clients: OrderedDict[str, tuple[str, str]] = (
+            OrderedDict()
+        )  # what the last `initialize` of a session called itself
         self._listed = {entry.name: listing(entry) for entry in every_tool()}
-        # Asked in every call, for arguments that stand in a header as well; the SDK would walk all of a schema to find none.
-        self._headed = {entry.name: entry.input_schema for entry in every_tool() if '"x-mcp-header"' in json.dumps(entry.input_schema)}
+        # Asked in every call, for arguments that stand in a header as well; the SDK would walk all
+        # of a schema to find none.
+        self._headed = {
+            entry.name: entry.input_schema
+            for entry in every_tool()
+            if '"x-mcp-header"' in json.dumps(entry.input_schema)
+        }
 
     def server(self) -> Server[Any]:
         """A protocol server with these handlers."""
@@ -81,7 +103,10 @@ class AgentDoor:
             version=_SERVER_INFO["version"],
             title=_SERVER_INFO["title"],
             instructions=INSTRUCTIONS,
-            cache_hints={"tools/list": CacheHint(60_000, "private"), "server/discover": CacheHint(300_000, "private")},
+            cache_hints={
+                "tools/list": CacheHint(60_000, "private"),
+                "server/discover": CacheHint(300_000, "private"),
+            },
             get_tool_input_schema=self._input_schema,
             on_list_tools=self._list_tools,
             on_call_tool=self._call_tool,
@@ -91,16 +116,24 @@ class AgentDoor:
             on_list_resource_templates=self._list_templates,
             on_read_resource=self._read_resource,
         )
-        server.middleware[:] = [self._watch]  # in place of the SDK's tracing, which nobody collects here
+        server.middleware[:] = [
+            self._watch
+        ]  # in place of the SDK's tracing, which nobody collects here
         return server
 
-    async def _watch(self, ctx: ServerRequestContext[Any, Any], call_next: CallNext) -> HandlerResult:
+    async def _watch(
+        self, ctx: ServerRequestContext[Any, Any], call_next: CallNext
+    ) -> HandlerResult:
         method = ctx.method if ctx.method in _METHODS else "other"
-        MCP_REQUESTS.labels(method, ctx.protocol_version if ctx.protocol_version in _REVISIONS else "other").inc()
+        MCP_REQUESTS.labels(
+            method, ctx.protocol_version if ctx.protocol_version in _REVISIONS else "other"
+        ).inc()
         if ctx.method == "initialize":
             self._remember_client(ctx)
         try:
-            with serving(current_request()):  # over HTTP the request's; over stdio each message is a request of its own
+            with serving(
+                current_request()
+            ):  # over HTTP the request's; over stdio each message is a request of its own
                 if ctx.method != "tools/call":
                     return await call_next(ctx)
                 written = written_in(ctx.request.scope) if ctx.request is not None else None
@@ -113,7 +146,13 @@ class AgentDoor:
             _LOG.error("a request of the agents' door failed", exc_info=error, method=method)
             ERRORS.labels("mcp").inc()
             reference = current_request().request_id
-            raise MCPError(INTERNAL_ERROR, f"Something went wrong on our side. Tell your administrator this reference: {reference}.") from error
+            raise MCPError(
+                INTERNAL_ERROR,
+                (
+                    "Something went wrong on our side. Tell your administrator this "
+                    f"reference: {reference}."
+                ),
+            ) from error
 
     def _remember_client(self, ctx: ServerRequestContext[Any, Any]) -> None:
         info = (ctx.params or {}).get("clientInfo")
@@ -127,34 +166,67 @@ class AgentDoor:
     def _input_schema(self, name: str) -> Mapping[str, Any] | None:
         return self._headed.get(name)
 
-    async def _list_tools(self, ctx: ServerRequestContext[Any, Any], params: types.PaginatedRequestParams | None) -> types.ListToolsResult:
+    async def _list_tools(
+        self, ctx: ServerRequestContext[Any, Any], params: types.PaginatedRequestParams | None
+    ) -> types.ListToolsResult:
         principal = await self._principal(self._who_calls(ctx))
-        shown = [entry for entry in every_tool() if principal is None or entry.scope in principal.actor.scopes]
+        shown = [
+            entry
+            for entry in every_tool()
+            if principal is None or entry.scope in principal.actor.scopes
+        ]
         return types.ListToolsResult(tools=[self._listed[entry.name] for entry in shown])
 
-    async def _list_prompts(self, ctx: ServerRequestContext[Any, Any], params: types.PaginatedRequestParams | None) -> types.ListPromptsResult:
+    async def _list_prompts(
+        self, ctx: ServerRequestContext[Any, Any], params: types.PaginatedRequestParams | None
+    ) -> types.ListPromptsResult:
         return types.ListPromptsResult(prompts=[])
 
-    async def _list_resources(self, ctx: ServerRequestContext[Any, Any], params: types.PaginatedRequestParams | None) -> types.ListResourcesResult:
+    async def _list_resources(
+        self, ctx: ServerRequestContext[Any, Any], params: types.PaginatedRequestParams | None
+    ) -> types.ListResourcesResult:
         return types.ListResourcesResult(resources=[])
 
-    async def _list_templates(self, ctx: ServerRequestContext[Any, Any], params: types.PaginatedRequestParams | None) -> types.ListResourceTemplatesResult:
+    async def _list_templates(
+        self, ctx: ServerRequestContext[Any, Any], params: types.PaginatedRequestParams | None
+    ) -> types.ListResourceTemplatesResult:
         return types.ListResourceTemplatesResult(resource_templates=[])
 
-    async def _get_prompt(self, ctx: ServerRequestContext[Any, Any], params: types.GetPromptRequestParams) -> types.GetPromptResult:
-        raise MCPError(INVALID_PARAMS, "There is no such prompt: this server has tools only.", {"name": params.name})
+    async def _get_prompt(
+        self, ctx: ServerRequestContext[Any, Any], params: types.GetPromptRequestParams
+    ) -> types.GetPromptResult:
+        raise MCPError(
+            INVALID_PARAMS,
+            "There is no such prompt: this server has tools only.",
+            {"name": params.name},
+        )
 
-    async def _read_resource(self, ctx: ServerRequestContext[Any, Any], params: types.ReadResourceRequestParams) -> types.ReadResourceResult:
-        raise MCPError(INVALID_PARAMS, "There is no such resource: this server has tools only.", {"uri": str(params.uri)})
+    async def _read_resource(
+        self, ctx: ServerRequestContext[Any, Any], params: types.ReadResourceRequestParams
+    ) -> types.ReadResourceResult:
+        raise MCPError(
+            INVALID_PARAMS,
+            "There is no such resource: this server has tools only.",
+            {"uri": str(params.uri)},
+        )
 
-    async def _call_tool(self, ctx: ServerRequestContext[Any, Any], params: types.CallToolRequestParams) -> types.CallToolResult:
+    async def _call_tool(
+        self, ctx: ServerRequestContext[Any, Any], params: types.CallToolRequestParams
+    ) -> types.CallToolResult:
         return answer(await self._run(ctx, params.name, params.arguments))
 
-    async def _call(self, ctx: ServerRequestContext[Any, Any], written: Written | None) -> dict[str, Any]:
-        """tools/call as the SDK does it, its check of the parameters included, but without its copies of parameters and result. In the wire's form.
-        Arguments that are no object go to the runner too, which refuses them in words and writes the call down."""
+    async def _call(
+        self, ctx: ServerRequestContext[Any, Any], written: Written | None
+    ) -> dict[str, Any]:
+        """tools/call as the SDK does it, its check of the parameters included, but without its
+        copies of parameters and result. In the wire's form. Arguments that are no object go to the
+        runner too, which refuses them in words and writes the call down."""
         params = ctx.params or {}
-        validate_client_request("tools/call", ctx.protocol_version, params if _has_object(params) else {**params, "arguments": {}})
+        validate_client_request(
+            "tools/call",
+            ctx.protocol_version,
+            params if _has_object(params) else {**params, "arguments": {}},
+        )
         outcome = await self._run(ctx, params["name"], params.get("arguments"))
         if outcome.result is None or written is None:
             result = answer(outcome).model_dump(by_alias=True, mode="json", exclude_none=True)
@@ -163,12 +235,18 @@ class AgentDoor:
         if ctx.protocol_version in HANDSHAKE_PROTOCOL_VERSIONS:
             result.pop("resultType", None)
             return result
-        return {**result, "resultType": "complete", "_meta": {**result.get("_meta", {}), SERVER_INFO_META_KEY: _SERVER_INFO}}
+        return {
+            **result,
+            "resultType": "complete",
+            "_meta": {**result.get("_meta", {}), SERVER_INFO_META_KEY: _SERVER_INFO},
+        }
 
     async def _run(self, ctx: ServerRequestContext[Any, Any], tool: str, arguments: Any) -> Outcome:
         caller = self._who_calls(ctx)
         principal = self._named(ctx, caller, await self._principal(caller))
-        call = self._runner.run(principal, tool, arguments, sign_in=caller.sign_in if caller.may_sign_in else None)
+        call = self._runner.run(
+            principal, tool, arguments, sign_in=caller.sign_in if caller.may_sign_in else None
+        )
         if (ctx.meta or {}).get("progress_token") is None:
             return await call
         async with telling_progress(ctx.session.report_progress):
@@ -178,9 +256,12 @@ class AgentDoor:
         try:
             return await caller.principal()
         except AuthFailed:
-            return None  # a key that was revoked during a stdio session: signed out, and told so by the runner
+            # a key that was revoked during a stdio session: signed out, and told so by the runner
+            return None
 
-    def _named(self, ctx: ServerRequestContext[Any, Any], caller: Caller, principal: Principal | None) -> Principal | None:
+    def _named(
+        self, ctx: ServerRequestContext[Any, Any], caller: Caller, principal: Principal | None
+    ) -> Principal | None:
         if principal is None:
             return None
         info = (ctx.meta or {}).get(CLIENT_INFO)
@@ -188,7 +269,9 @@ class AgentDoor:
             name, version = _told(info)
         else:
             name, version = self._clients.get(caller.session, ("", ""))
-        return principal.through(name or principal.actor.client_name, version, principal.actor.address)
+        return principal.through(
+            name or principal.actor.client_name, version, principal.actor.address
+        )
 
 
 def _has_object(params: Mapping[str, Any] | None) -> bool:
@@ -221,12 +304,23 @@ def listing(entry: Tool) -> types.Tool:
 
 
 def answer(outcome: Outcome) -> types.CallToolResult:
-    """An outcome as a result: text for models, structure for programs; an error says code, next step and what became of a write."""
+    """An outcome as a result: text for models, structure for programs; an error says code, next
+    step and what became of a write.
+    """
     error = outcome.error
     if error is None:
         result = outcome.result or {}
-        return types.CallToolResult(content=[types.TextContent(type="text", text=lines_of(result))], structured_content=result)
-    about = {"code": error.code, "field": error.field, "retry_after": error.retry_after, "outcome": error.outcome, **error.details}
+        return types.CallToolResult(
+            content=[types.TextContent(type="text", text=lines_of(result))],
+            structured_content=result,
+        )
+    about = {
+        "code": error.code,
+        "field": error.field,
+        "retry_after": error.retry_after,
+        "outcome": error.outcome,
+        **error.details,
+    }
     return types.CallToolResult(
         content=[types.TextContent(type="text", text=f"{error.code}: {clean(error.message)}")],
         is_error=True,

@@ -11,7 +11,15 @@ from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStre
 from mcp.server.context import ServerRequestContext
 from mcp.server.stdio import stdio_server
 from mcp.shared.message import SessionMessage
-from mcp_types import ErrorData, JSONRPCError, JSONRPCMessage, JSONRPCNotification, JSONRPCRequest, JSONRPCResponse, jsonrpc_message_adapter
+from mcp_types import (
+    ErrorData,
+    JSONRPCError,
+    JSONRPCMessage,
+    JSONRPCNotification,
+    JSONRPCRequest,
+    JSONRPCResponse,
+    jsonrpc_message_adapter,
+)
 from pydantic import ValidationError
 
 from orderdesk_app.context import Secret, Via
@@ -28,7 +36,10 @@ Frame = SessionMessage | Exception
 
 
 class StdioCaller:
-    """The one caller of a stdio session. Its key is looked up anew for each call, so that a revoked one stops at once."""
+    """The one caller of a stdio session.
+
+    Its key is looked up anew for each call, so that a revoked one stops at once.
+    """
 
     may_sign_in = True
     session = "stdio"
@@ -44,8 +55,12 @@ class StdioCaller:
         self._key = key
 
 
-async def serve_stdio(runner: Runner, access: Access, sign_in: SignIn, key: str, *, grace_seconds: float) -> None:
-    """Serve until stdin ends and what was asked before is answered (for `grace_seconds` at most). `key` may be empty: then tenant_use_master_key signs in.
+async def serve_stdio(
+    runner: Runner, access: Access, sign_in: SignIn, key: str, *, grace_seconds: float
+) -> None:
+    """Serve until stdin ends and what was asked before is answered (for `grace_seconds` at most).
+
+    `key` may be empty: then tenant_use_master_key signs in.
 
     Raises ConfigurationError for a wrong ORDERDESK_MCP_KEY.
     """
@@ -56,16 +71,28 @@ async def serve_stdio(runner: Runner, access: Access, sign_in: SignIn, key: str,
             principal = await access.by_token(key, via=Via.STDIO)
         except AuthFailed as error:
             await sign_in.write_down_bad_key(via=Via.STDIO)
-            raise ConfigurationError("ORDERDESK_MCP_KEY: this key is not known here. Example: ORDERDESK_MCP_KEY=<a key from Settings>") from error
+            raise ConfigurationError(
+                "ORDERDESK_MCP_KEY: this key is not known here. Example: "
+                "ORDERDESK_MCP_KEY=<a key from Settings>"
+            ) from error
         await sign_in.write_down_key(principal.actor)
 
     def who_calls(_: ServerRequestContext[Any, Any]) -> StdioCaller:
         return caller
 
     server = AgentDoor(runner, who_calls).server()
-    lines = anyio.wrap_file(sys.stdin.buffer)  # read here: the SDK keeps nothing of a line that it cannot read, not even whose question it was
+    lines = anyio.wrap_file(
+        sys.stdin.buffer
+        # read here: the SDK keeps nothing of a line that it cannot read, not even whose question it
+        # was
+    )
     try:
-        async with stdio_server(anyio.wrap_file(StringIO())) as (unread, stdout), unread, stdout, anyio.create_task_group() as group:
+        async with (
+            stdio_server(anyio.wrap_file(StringIO())) as (unread, stdout),
+            unread,
+            stdout,
+            anyio.create_task_group() as group,
+        ):
             pipe = _Pipe(lines, stdout.send, grace_seconds)
             group.start_soon(pipe.read)
             group.start_soon(pipe.write)
@@ -75,9 +102,16 @@ async def serve_stdio(runner: Runner, access: Access, sign_in: SignIn, key: str,
 
 
 class _Pipe:
-    """Between the lines and the SDK, which drops what it cannot read and forgets what it was asked as soon as stdin ends."""
+    """Between the lines and the SDK, which drops what it cannot read and forgets what it was asked
+    as soon as stdin ends.
+    """
 
-    def __init__(self, lines: AsyncIterable[bytes], say: Callable[[SessionMessage], Awaitable[None]], grace_seconds: float) -> None:
+    def __init__(
+        self,
+        lines: AsyncIterable[bytes],
+        say: Callable[[SessionMessage], Awaitable[None]],
+        grace_seconds: float,
+    ) -> None:
         self._lines, self._say, self._grace_seconds = lines, say, grace_seconds
         self._to_server: MemoryObjectSendStream[Frame]
         self._from_server: MemoryObjectReceiveStream[SessionMessage]
@@ -103,8 +137,14 @@ class _Pipe:
                     await self._answered.wait()
 
     def _is_batch(self, value: Any) -> bool:
-        """In the one revision that has them; its messages are then answered one a line, each by its id."""
-        return isinstance(value, list) and 1 <= len(value) <= MOST_MESSAGES and self._revision == WITH_BATCHES
+        """In the one revision that has them; its messages are then answered one a line, each by its
+        id.
+        """
+        return (
+            isinstance(value, list)
+            and 1 <= len(value) <= MOST_MESSAGES
+            and self._revision == WITH_BATCHES
+        )
 
     async def _take(self, value: Any) -> None:
         try:
@@ -127,7 +167,10 @@ class _Pipe:
     def _remember(self, frame: SessionMessage) -> None:
         if isinstance(frame.message, JSONRPCRequest):
             self._asked.add(str(frame.message.id))
-        elif isinstance(frame.message, JSONRPCNotification) and frame.message.method == "notifications/cancelled":
+        elif (
+            isinstance(frame.message, JSONRPCNotification)
+            and frame.message.method == "notifications/cancelled"
+        ):
             self._settle((frame.message.params or {}).get("requestId"))  # it gets no answer
 
     def _settle(self, message_id: Any) -> None:
@@ -136,7 +179,13 @@ class _Pipe:
 
     async def _refuse(self, error: Unfit, message_id: str | int | None) -> None:
         words = "The line is not a JSON-RPC 2.0 message in UTF-8. Send one message a line."
-        await self._say(SessionMessage(JSONRPCError(jsonrpc="2.0", id=message_id, error=ErrorData(code=error.code, message=words))))
+        await self._say(
+            SessionMessage(
+                JSONRPCError(
+                    jsonrpc="2.0", id=message_id, error=ErrorData(code=error.code, message=words)
+                )
+            )
+        )
 
 
 def _message(value: Any) -> JSONRPCMessage:
@@ -150,9 +199,16 @@ def _message(value: Any) -> JSONRPCMessage:
 
 
 def _id_in(line: bytes) -> str | int | None:
-    """The id of a line that is unfit, if it can be made out at all: whoever asked would wait for ever for an answer without it."""
+    """The id of a line that is unfit, if it can be made out at all: whoever asked would wait for
+    ever for an answer without it.
+    """
     try:
-        return _id_of(json.loads(line.decode(errors="replace"), parse_int=lambda digits: int(digits) if len(digits) < _MOST_DIGITS else None))
+        return _id_of(
+            json.loads(
+                line.decode(errors="replace"),
+                parse_int=lambda digits: int(digits) if len(digits) < _MOST_DIGITS else None,
+            )
+        )
     except (ValueError, RecursionError):
         return None
 
@@ -160,5 +216,7 @@ def _id_in(line: bytes) -> str | int | None:
 def _id_of(value: Any) -> str | int | None:
     found = value.get("id") if isinstance(value, dict) else None
     if isinstance(found, str):
-        return found if found == found.encode(errors="ignore").decode() else None  # half a character could not be written back
+        return (
+            found if found == found.encode(errors="ignore").decode() else None
+        )  # half a character could not be written back
     return found if isinstance(found, int) and not isinstance(found, bool) else None

@@ -1,6 +1,10 @@
-"""A result written into the answer once. The SDK would check and copy a whole order four times on its way out, so it is given stand-ins to carry.
+"""A result written into the answer once.
 
-The answer is the same JSON as the SDK would write, in UTF-8. Only whole JSON answers over HTTP are completed so; streams, batches and stdio go the SDK's way.
+The SDK would check and copy a whole order four times on its way out, so it is given stand-ins to
+carry.
+
+The answer is the same JSON as the SDK would write, in UTF-8. Only whole JSON answers over HTTP are
+completed so; streams, batches and stdio go the SDK's way.
 """
 
 import json
@@ -14,13 +18,18 @@ from orderdesk_app.mcp.text import json_lines_of
 from orderdesk_app.tools.views import Shown
 
 _WRITTEN = "orderdesk.written"  # key of the ASGI scope
-_TEXT, _STRUCTURE = token_hex(16), token_hex(16)  # nobody outside knows them: no customer's text is taken for a stand-in
+_TEXT, _STRUCTURE = (
+    token_hex(16),
+    token_hex(16),
+)  # nobody outside knows them: no customer's text is taken for a stand-in
 _TEXT_STANDS_IN = f'"{_TEXT}"'.encode()
 _STRUCTURE_STANDS_IN = f'{{"{_STRUCTURE}":0}}'.encode()
 
 
 class Written:
-    """The result of one request in its two forms, as JSON, waiting for the answer that it belongs in."""
+    """The result of one request in its two forms, as JSON, waiting for the answer that it belongs
+    in.
+    """
 
     __slots__ = ("structure", "text")
 
@@ -30,16 +39,28 @@ class Written:
     def stand_in(self, result: Mapping[str, Any]) -> dict[str, Any]:
         """Keep the result; what the SDK carries instead, in the wire's form."""
         self.text, self.structure = _utf8(json_lines_of(result)), _utf8(json_of(result))
-        return {"content": [{"type": "text", "text": _TEXT}], "structuredContent": {_STRUCTURE: 0}, "isError": False}
+        return {
+            "content": [{"type": "text", "text": _TEXT}],
+            "structuredContent": {_STRUCTURE: 0},
+            "isError": False,
+        }
 
     def complete(self, body: bytes) -> bytes:
         """The answer with the result in place of the stand-ins."""
         before, _, after = body.partition(_STRUCTURE_STANDS_IN)
-        return b"".join((before.replace(_TEXT_STANDS_IN, self.text, 1), self.structure, after.replace(_TEXT_STANDS_IN, self.text, 1)))
+        return b"".join(
+            (
+                before.replace(_TEXT_STANDS_IN, self.text, 1),
+                self.structure,
+                after.replace(_TEXT_STANDS_IN, self.text, 1),
+            )
+        )
 
 
 def written_in(scope: Mapping[str, Any]) -> Written | None:
-    """Where to write the result of the request with this scope; None where the answer is not completed."""
+    """Where to write the result of the request with this scope; None where the answer is not
+    completed.
+    """
     return scope.get(_WRITTEN)
 
 
@@ -59,7 +80,15 @@ def completing(scope: Scope, send: Send) -> Send:
             assert not message.get("more_body", False), "the SDK sends a JSON answer whole"
             body = written.complete(message["body"])
             length = (b"content-length", str(len(body)).encode())
-            await send({**start, "headers": [length, *(pair for pair in start["headers"] if pair[0] != b"content-length")]})
+            await send(
+                {
+                    **start,
+                    "headers": [
+                        length,
+                        *(pair for pair in start["headers"] if pair[0] != b"content-length"),
+                    ],
+                }
+            )
             await send({**message, "body": body})
 
     return completed
@@ -67,12 +96,18 @@ def completing(scope: Scope, send: Send) -> Send:
 
 def json_of(result: Mapping[str, Any]) -> str:
     """A result as compact JSON; what the cache keeps is written once for all who read it."""
-    return f"{{{','.join([f'{_dumps(name)}:{_kept_json(value)}' for name, value in result.items()])}}}"
+    return (
+        f"{{{','.join([f'{_dumps(name)}:{_kept_json(value)}' for name, value in result.items()])}}}"
+    )
 
 
 def _kept_json(value: Any) -> str:
     if not isinstance(value, Shown):
-        return _json_of_texts(value) if type(value) is list and value and type(value[0]) is str else _JSON_WORDS.get(id(value)) or _dumps(value)
+        return (
+            _json_of_texts(value)
+            if type(value) is list and value and type(value[0]) is str
+            else _JSON_WORDS.get(id(value)) or _dumps(value)
+        )
     kept = value.made.get(_STRUCTURE)
     if kept is None:
         kept = value.made[_STRUCTURE] = _dumps(value)

@@ -12,7 +12,11 @@ class StoreAccess:
     api_url: str
     store_id: StoreId
     api_key: Secret
-    on_trial_by: TenantId | None = None  # who tries a key that Order Desk has not accepted yet: whoever guesses must not use up the store's own bucket
+    on_trial_by: TenantId | None = (
+        # who tries a key that Order Desk has not accepted yet: whoever guesses must not use up the
+        # store's own bucket
+        None
+    )
 
     @property
     def key(self) -> str:

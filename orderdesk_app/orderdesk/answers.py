@@ -1,4 +1,7 @@
-"""Reads Order Desk's answers: the envelope, what went wrong, its own sentence, its counts and maps. Pure."""
+"""Reads Order Desk's answers: the envelope, what went wrong, its own sentence, its counts and maps.
+
+Pure.
+"""
 
 import re
 from dataclasses import dataclass
@@ -12,13 +15,22 @@ LONGEST_SENTENCE = 200
 LONG_ENOUGH_TO_SEARCH = 8  # a shorter key could be part of any word
 
 _TAGS = re.compile(r"<[^>]{0,200}>")
-_UNSEEN = re.compile(r"[\x00-\x1f\x7f-\x9f\u00ad\u061c\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb\U000e0000-\U000e0fff\ud800-\udfff]")
-_KEY_WORDS = re.compile(r"api[ _-]?key|store[ _-]?id|credential|unauthori[sz]ed|not authori[sz]ed|authenticat|access denied|forbidden", re.IGNORECASE)
+_UNSEEN = re.compile(
+    r"[\x00-\x1f\x7f-\x9f\u00ad\u061c\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb\U000e0000-\U000e0fff\ud800-\udfff]"
+)
+_KEY_WORDS = re.compile(
+    (
+        r"api[ _-]?key|store[ _-]?id|credential|unauthori[sz]ed|not "
+        r"authori[sz]ed|authenticat|access denied|forbidden"
+    ),
+    re.IGNORECASE,
+)
 _NO_SUCH = re.compile(
     r"\b(?:order|item)\b.{0,40}\b(?:not (?:be )?(?:found|located)|not exist|does ?n.t exist)"
     r"|\bno such (?:order|inventory item|item)\b"
     r"|\bno (?:order|inventory item|item|record)s?\b.{0,20}\b(?:found|exists?)\b"
-    r"|\b(?:unable to|can ?not|can.t|could not|couldn.t) (?:find|locate) (?:(?:this|that|the|an?) )?(?:order|inventory item|item)\b"
+    r"|\b(?:unable to|can ?not|can.t|could not|couldn.t) (?:find|locate) "
+    r"(?:(?:this|that|the|an?) )?(?:order|inventory item|item)\b"
     r"|^\W*not found\W*$",
     re.IGNORECASE,
 )
@@ -38,7 +50,9 @@ class TestAnswer:
 
 @dataclass(frozen=True, slots=True)
 class OrderPage:
-    """Complete orders in the order asked for; `total` is the count over all pages, None where Order Desk does not say."""
+    """Complete orders in the order asked for; `total` is the count over all pages, None where Order
+    Desk does not say.
+    """
 
     orders: list[dict[str, Any]]
     total: int | None
@@ -48,7 +62,9 @@ class OrderPage:
 
 @dataclass(frozen=True, slots=True)
 class InventoryPage:
-    """`limit` and `offset` are None where Order Desk does not say that it minded them: it may have sent everything."""
+    """`limit` and `offset` are None where Order Desk does not say that it minded them: it may have
+    sent everything.
+    """
 
     items: list[dict[str, Any]]
     total: int | None
@@ -65,11 +81,16 @@ def envelope(body: bytes) -> dict[str, Any] | None:
     return value if isinstance(value, dict) else None
 
 
-def fault(status: int, answer: dict[str, Any] | None, *, names_a_thing: bool, is_read: bool = True) -> Fault | None:
-    """What went wrong, None for a success. An error in a 200 is an error; so is a page of HTML that calls itself a success.
+def fault(
+    status: int, answer: dict[str, Any] | None, *, names_a_thing: bool, is_read: bool = True
+) -> Fault | None:
+    """What went wrong, None for a success.
 
-    `names_a_thing`: the path ends in the id of one order or item, so that "not found" means that one.
-    Not `is_read`: the words of a refusal may be about anything in the body, so they say nothing about the store's key.
+    An error in a 200 is an error; so is a page of HTML that calls itself a success.
+
+    `names_a_thing`: the path ends in the id of one order or item, so that "not found" means that
+    one. Not `is_read`: the words of a refusal may be about anything in the body, so they say
+    nothing about the store's key.
     """
     if status == 429:
         return Fault.RATE_LIMITED
@@ -93,7 +114,9 @@ def fault(status: int, answer: dict[str, Any] | None, *, names_a_thing: bool, is
 
 
 def sentence(answer: dict[str, Any] | None, key: Secret) -> str:
-    """Order Desk's own words, fit to be quoted: one line without markup, unseen characters or the key, at most 200 characters."""
+    """Order Desk's own words, fit to be quoted: one line without markup, unseen characters or the
+    key, at most 200 characters.
+    """
     words = _words(answer)
     if len(key.reveal()) >= LONG_ENOUGH_TO_SEARCH:
         words = words.replace(key.reveal(), "***")

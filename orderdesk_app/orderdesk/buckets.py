@@ -1,4 +1,6 @@
-"""Order Desk's request bucket, mirrored: 20 tokens for each store and 3 more a second, and the line in front of it."""
+"""Order Desk's request bucket, mirrored: 20 tokens for each store and 3 more a second, and the line
+in front of it.
+"""
 
 import asyncio
 import math
@@ -16,19 +18,29 @@ _LOG = log(__name__)
 CAPACITY = 20.0  # docs/orderdesk-api.md section 10
 PER_SECOND = 3.0
 ALMOST_ONE = 1 - 1e-6  # sums of floats; without it a wait could shrink for ever and never end
-A_LITTLE_LATER = 0.01  # seconds: Order Desk counts by another clock, and a request that comes too early is refused
+# seconds: Order Desk counts by another clock, and a request that comes too early is refused
+A_LITTLE_LATER = 0.01
 
 _MANY = 10_000
 
 
 class TokenBuckets(Protocol):
-    """One bucket for each StoreAccess.key, shared by all who talk to that store. None of these waits."""
+    """One bucket for each StoreAccess.key, shared by all who talk to that store.
+
+    None of these waits.
+    """
 
     async def take(self, key: str) -> float:
-        """0.0: one token is taken. Else the seconds until one may be there, and nothing is taken."""
+        """0.0: one token is taken.
+
+        Else the seconds until one may be there, and nothing is taken.
+        """
 
     async def correct(self, key: str, remaining: int) -> None:
-        """Order Desk said (X-Tokens-Remaining) that so many are left. It may lower our count and never raises it: requests are under way."""
+        """Order Desk said (X-Tokens-Remaining) that so many are left.
+
+        It may lower our count and never raises it: requests are under way.
+        """
 
     async def drain(self, key: str, seconds: float) -> None:
         """Order Desk refused a request: no token for so many seconds."""
@@ -52,7 +64,9 @@ class MemoryBuckets:
         self._put(key, min(self._tokens(key), float(max(0, remaining))))
 
     async def drain(self, key: str, seconds: float) -> None:
-        self._put(key, min(self._tokens(key), 1 - PER_SECOND * seconds))  # below zero: a debt that time pays
+        self._put(
+            key, min(self._tokens(key), 1 - PER_SECOND * seconds)
+        )  # below zero: a debt that time pays
 
     def _tokens(self, key: str) -> float:
         tokens, at = self._buckets.get(key, (CAPACITY, 0.0))
@@ -60,14 +74,20 @@ class MemoryBuckets:
 
     def _put(self, key: str, tokens: float) -> None:
         if len(self._buckets) >= _MANY and key not in self._buckets:
-            self._buckets = {name: kept for name, kept in self._buckets.items() if self._tokens(name) < CAPACITY}  # a full one is as good as none
+            self._buckets = {
+                name: kept for name, kept in self._buckets.items() if self._tokens(name) < CAPACITY
+            }  # a full one is as good as none
         self._buckets[key] = (tokens, self._clock())
 
 
 class BucketLine:
-    """The line in front of the buckets: for each store in order of arrival, holding nothing while it waits."""
+    """The line in front of the buckets: for each store in order of arrival, holding nothing while
+    it waits.
+    """
 
-    def __init__(self, buckets: TokenBuckets, sleep: Callable[[float], Awaitable[object]] = asyncio.sleep) -> None:
+    def __init__(
+        self, buckets: TokenBuckets, sleep: Callable[[float], Awaitable[object]] = asyncio.sleep
+    ) -> None:
         self._buckets = buckets
         self._sleep = sleep
         self._lines = Lines()
@@ -95,13 +115,22 @@ class BucketLine:
             return await self._buckets.take(key)
         except Exception as error:
             _LOG.error("a store's bucket could not be asked", exc_info=error)
-            raise Unexpected("Our own records could not be reached, so nothing was sent to Order Desk. Try again in a minute.", outcome="not_done") from error
+            raise Unexpected(
+                (
+                    "Our own records could not be reached, so nothing was sent to Order "
+                    "Desk. Try again in a minute."
+                ),
+                outcome="not_done",
+            ) from error
 
 
 def _used_up(seconds: float) -> RateLimited:
     whole = max(1, math.ceil(seconds))
     return RateLimited(
-        f"Order Desk's request limit for this store is used up (20 requests, then 3 a second). Nothing was sent. Try again in {whole} s.",
+        (
+            "Order Desk's request limit for this store is used up (20 requests, then 3 a "
+            f"second). Nothing was sent. Try again in {whole} s."
+        ),
         retry_after=whole,
         outcome="not_done",
     )

@@ -1,4 +1,6 @@
-"""Order Desk's endpoints as methods: one request each, in line for the store's bucket, repeated only where that is harmless."""
+"""Order Desk's endpoints as methods: one request each, in line for the store's bucket, repeated
+only where that is harmless.
+"""
 
 import asyncio
 import itertools
@@ -30,7 +32,9 @@ from orderdesk_app.orderdesk.user_agent import USER_AGENT
 _LOG = log(__name__)
 
 LARGEST_ANSWER = 32 * 1024 * 1024  # 500 complete orders are about 2 MB
-LARGE_ANSWER = 1024 * 1024  # from here on it is read in a thread, as the others' calls would feel it
+LARGE_ANSWER = (
+    1024 * 1024
+)  # from here on it is read in a thread, as the others' calls would feel it
 LONGEST_CONNECT = 10.0
 LONGEST_PARAMETER = 1000
 
@@ -40,15 +44,23 @@ Observe = Callable[[str, str, float], None]  # method, outcome ("ok" or a Fault)
 
 
 def open_http(*, mounts: Mapping[str, httpx.AsyncBaseTransport] | None = None) -> httpx.AsyncClient:
-    """The one pool of connections of this process. No redirects, no cookies: what one store is given, the next must not send."""
+    """The one pool of connections of this process.
+
+    No redirects, no cookies: what one store is given, the next must not send.
+    """
     for name in ("httpx", "httpcore"):
-        logging.getLogger(name).setLevel(logging.WARNING)  # they log addresses with customers' names, and headers with keys
+        logging.getLogger(name).setLevel(
+            logging.WARNING
+        )  # they log addresses with customers' names, and headers with keys
     if find_spec("sniffio") is None:
-        sys.modules["sniffio"] = None  # type: ignore[assignment]  # httpcore looks for it on the disk four times a request; so it knows at once
+        # httpcore looks for it on the disk four times a request; so it knows at once
+        sys.modules["sniffio"] = None  # type: ignore[assignment]
     return httpx.AsyncClient(
         follow_redirects=False,
         cookies=_NoCookies(),
-        limits=httpx.Limits(max_connections=400, max_keepalive_connections=100, keepalive_expiry=15),
+        limits=httpx.Limits(
+            max_connections=400, max_keepalive_connections=100, keepalive_expiry=15
+        ),
         mounts=mounts,
     )
 
@@ -73,7 +85,9 @@ class _Reply:
 
 
 class OrderDeskClient:
-    """Raises StoreKeyRefused, NotFound, RateLimited, UpstreamFailed and UpstreamUnreachable; for a write `outcome` says what is known."""
+    """Raises StoreKeyRefused, NotFound, RateLimited, UpstreamFailed and UpstreamUnreachable; for a
+    write `outcome` says what is known.
+    """
 
     def __init__(
         self,
@@ -96,9 +110,12 @@ class OrderDeskClient:
         self._clock = clock
         self._random = random
         self._observe = observe
-        # Connecting ends well before the whole request does, so that "never sent" is told from "no answer".
+        # Connecting ends well before the whole request does, so that "never sent" is told from "no
+        # answer".
         connect = min(LONGEST_CONNECT, timeout * 0.3)
-        self._extensions = {"timeout": {"connect": connect, "pool": connect, "read": timeout, "write": timeout}}
+        self._extensions = {
+            "timeout": {"connect": connect, "pool": connect, "read": timeout, "write": timeout}
+        }
 
     async def test(self, store: StoreAccess, patience: Patience) -> TestAnswer:
         """Whether Order Desk accepts the store's credentials: its answer, or StoreKeyRefused."""
@@ -107,20 +124,32 @@ class OrderDeskClient:
         except UpstreamFailed as error:
             status = error.details.get("upstream_status")
             if type(error) is UpstreamFailed and isinstance(status, int) and status < 300:
-                raise refusals.key_refused_by_test(str(error.details.get("upstream_message", ""))) from error
+                raise refusals.key_refused_by_test(
+                    str(error.details.get("upstream_message", ""))
+                ) from error
             raise
         if "status" not in answer:
             raise refusals.unreadable("GET")  # some other service's JSON
-        words = {name: value if isinstance(value := answer.get(name), str) else "" for name in ("current_date_time", "execution_time")}
+        words = {
+            name: value if isinstance(value := answer.get(name), str) else ""
+            for name in ("current_date_time", "execution_time")
+        }
         return TestAnswer(answers.sentence(answer, store.api_key), **words)
 
     async def get_store(self, store: StoreAccess, patience: Patience) -> dict[str, Any]:
-        """The store's view (store_settings.view): id, name, timezone, locale, folders in order, settings without secrets."""
+        """The store's view (store_settings.view): id, name, timezone, locale, folders in order,
+        settings without secrets.
+        """
         answer = await self._ask("GET", store, "/store", patience)
         return store_settings.view(_inner(answer, "store", "GET"), store.api_key)
 
-    async def list_orders(self, store: StoreAccess, parameters: Mapping[str, str], patience: Patience) -> OrderPage:
-        """A page of complete orders. Parameters are Order Desk's own, dates in its form (dates.to_upstream)."""
+    async def list_orders(
+        self, store: StoreAccess, parameters: Mapping[str, str], patience: Patience
+    ) -> OrderPage:
+        """A page of complete orders.
+
+        Parameters are Order Desk's own, dates in its form (dates.to_upstream).
+        """
         answer = await self._ask("GET", store, "/orders", patience, parameters=parameters)
         orders = answers.rows(answer.get("orders"))
         if orders is None:
@@ -134,22 +163,35 @@ class OrderDeskClient:
             offset if offset is not None else answers.count(parameters.get("offset")) or 0,
         )
 
-    async def get_order(self, store: StoreAccess, order_id: OrderId, patience: Patience) -> dict[str, Any]:
+    async def get_order(
+        self, store: StoreAccess, order_id: OrderId, patience: Patience
+    ) -> dict[str, Any]:
         """The inner order, as it came: empty maps may be [] and numbers are int or Decimal."""
         path = f"/orders/{_path_id(order_id, 'order_id')}"
-        answer = await self._ask("GET", store, path, patience, thing=f"order {order_id} in this store")
+        answer = await self._ask(
+            "GET", store, path, patience, thing=f"order {order_id} in this store"
+        )
         return _same(_inner(answer, "order", "GET"), order_id, "GET")
 
-    async def create_order(self, store: StoreAccess, order: dict[str, Any], patience: Patience) -> dict[str, Any]:
-        """The new order with its id. Never repeated when its answer was lost: the caller looks for its source_id."""
+    async def create_order(
+        self, store: StoreAccess, order: dict[str, Any], patience: Patience
+    ) -> dict[str, Any]:
+        """The new order with its id.
+
+        Never repeated when its answer was lost: the caller looks for its source_id.
+        """
         answer = await self._ask("POST", store, "/orders", patience, body=order)
         made = _inner(answer, "order", "POST")
         if not _ID.fullmatch(str(made.get("id", ""))):
             raise refusals.unreadable("POST")
         return made
 
-    async def replace_order(self, store: StoreAccess, order_id: OrderId, order: dict[str, Any], patience: Patience) -> dict[str, Any]:
-        """The whole order is replaced: what `order` leaves out becomes blank (docs/orderdesk-api.md section 7.2)."""
+    async def replace_order(
+        self, store: StoreAccess, order_id: OrderId, order: dict[str, Any], patience: Patience
+    ) -> dict[str, Any]:
+        """The whole order is replaced: what `order` leaves out becomes blank (docs/orderdesk-api.md
+        section 7.2).
+        """
         path = f"/orders/{_path_id(order_id, 'order_id')}"
         answer = await self._ask("PUT", store, path, patience, body=order)
         return _same(_inner(answer, "order", "PUT"), order_id, "PUT")
@@ -160,12 +202,23 @@ class OrderDeskClient:
         await self._ask("DELETE", store, path, patience, thing=f"order {order_id} in this store")
 
     async def move_orders(
-        self, store: StoreAccess, order_ids: Iterable[OrderId], patience: Patience, *, folder_id: str | int | None = None, folder_name: str | None = None
+        self,
+        store: StoreAccess,
+        order_ids: Iterable[OrderId],
+        patience: Patience,
+        *,
+        folder_id: str | int | None = None,
+        folder_name: str | None = None,
     ) -> list[dict[str, Any]]:
-        """One row for each order that Order Desk speaks of (order_id is a number there). Exactly one of folder_id and folder_name."""
+        """One row for each order that Order Desk speaks of (order_id is a number there).
+
+        Exactly one of folder_id and folder_name.
+        """
         if (folder_id is None) == (folder_name is None):
             raise ValidationFailed("Give either folder_id or folder_name.", field="folder_id")
-        body: dict[str, Any] = {"order_id_list": [int(_path_id(order_id, "order_id")) for order_id in order_ids]}
+        body: dict[str, Any] = {
+            "order_id_list": [int(_path_id(order_id, "order_id")) for order_id in order_ids]
+        }
         if folder_id is not None:
             body["destination_folder_id"] = int(_path_id(str(folder_id), "folder_id"))
         else:
@@ -176,8 +229,13 @@ class OrderDeskClient:
             raise refusals.unreadable("POST")
         return results
 
-    async def list_inventory(self, store: StoreAccess, parameters: Mapping[str, str], patience: Patience) -> InventoryPage:
-        """A page of inventory items. Order Desk may not mind limit and offset: stop when a page repeats ids (section 9)."""
+    async def list_inventory(
+        self, store: StoreAccess, parameters: Mapping[str, str], patience: Patience
+    ) -> InventoryPage:
+        """A page of inventory items.
+
+        Order Desk may not mind limit and offset: stop when a page repeats ids (section 9).
+        """
         answer = await self._ask("GET", store, "/inventory-items", patience, parameters=parameters)
         items = answers.rows(answer.get("inventory_items"))
         if items is None:
@@ -185,12 +243,18 @@ class OrderDeskClient:
         total = answers.count(answer.get("total_records"))
         if total is not None and total < len(items):
             total = None  # a real answer said "0" above three items
-        return InventoryPage(items, total, answers.count(answer.get("limit")), answers.count(answer.get("offset")))
+        return InventoryPage(
+            items, total, answers.count(answer.get("limit")), answers.count(answer.get("offset"))
+        )
 
-    async def get_inventory_item(self, store: StoreAccess, item_id: str, patience: Patience) -> dict[str, Any]:
+    async def get_inventory_item(
+        self, store: StoreAccess, item_id: str, patience: Patience
+    ) -> dict[str, Any]:
         """The inner item; its id is a number."""
         path = f"/inventory-items/{_path_id(item_id, 'product_id')}"
-        answer = await self._ask("GET", store, path, patience, thing=f"product {item_id} in this store")
+        answer = await self._ask(
+            "GET", store, path, patience, thing=f"product {item_id} in this store"
+        )
         return _same(_inner(answer, "inventory_item", "GET"), item_id, "GET")
 
     async def _ask(
@@ -213,28 +277,52 @@ class OrderDeskClient:
         for attempt in itertools.count(1):
             await self._line.token(store.key, patience, ticket)
             begun = self._clock() if begun is None else begun
-            reply = await self._try(httpx.Request(method, url, headers=headers, content=content, extensions=self._extensions), store, patience, thing)
+            reply = await self._try(
+                httpx.Request(
+                    method, url, headers=headers, content=content, extensions=self._extensions
+                ),
+                store,
+                patience,
+                thing,
+            )
             if reply.fault is None:
                 return reply.answer or {}
             wait = delay(attempt, reply.fault, reply.asked, self._random())
             if reply.fault is Fault.RATE_LIMITED:
-                await self._tell_bucket(self._buckets.drain(store.key, wait))  # the wait is in the line, where all others of this store wait too
-            if attempt > self._max_retries or not is_harmless(method, reply.fault) or self._too_late(reply.fault, begun, wait, patience):
+                await self._tell_bucket(
+                    self._buckets.drain(store.key, wait)
+                )  # the wait is in the line, where all others of this store wait too
+            if (
+                attempt > self._max_retries
+                or not is_harmless(method, reply.fault)
+                or self._too_late(reply.fault, begun, wait, patience)
+            ):
                 said = answers.sentence(reply.answer, store.api_key)
                 asked = wait if reply.fault is Fault.RATE_LIMITED else reply.asked
-                raise refusals.refusal(reply.fault, method=method, status=reply.status, said=said, thing=thing, wait=asked) from reply.cause
+                raise refusals.refusal(
+                    reply.fault,
+                    method=method,
+                    status=reply.status,
+                    said=said,
+                    thing=thing,
+                    wait=asked,
+                ) from reply.cause
             if reply.fault is not Fault.RATE_LIMITED:
                 with patience.waiting():
                     await self._sleep(wait)
         raise AssertionError("counting never ends")
 
     def _too_late(self, fault: Fault, begun: float, wait: float, patience: Patience) -> bool:
-        """Repeats end with the patience; after anything but a 429 also once one whole timeout has gone by since the first try."""
+        """Repeats end with the patience; after anything but a 429 also once one whole timeout has
+        gone by since the first try.
+        """
         if wait > patience.remaining():
             return True
         return fault is not Fault.RATE_LIMITED and self._clock() - begun + wait >= self._timeout
 
-    async def _try(self, request: httpx.Request, store: StoreAccess, patience: Patience, thing: str | None) -> _Reply:
+    async def _try(
+        self, request: httpx.Request, store: StoreAccess, patience: Patience, thing: str | None
+    ) -> _Reply:
         """One request and what became of it; tells the bucket and the metrics."""
         patience.requests += 1
         started = self._clock()
@@ -245,41 +333,72 @@ class OrderDeskClient:
                 await self._tell_bucket(self._buckets.correct(store.key, remaining))
         finally:
             if self._observe is not None:
-                self._observe(request.method, reply.fault.value if reply.fault else "ok", self._clock() - started)
+                self._observe(
+                    request.method,
+                    reply.fault.value if reply.fault else "ok",
+                    self._clock() - started,
+                )
         return reply
 
     @staticmethod
     async def _tell_bucket(news: Awaitable[None]) -> None:
         try:
             await news
-        except Exception as error:  # the answer is there, of a write perhaps: no trouble of the bucket may hide it
+        except (
+            Exception
+        ) as error:  # the answer is there, of a write perhaps: no trouble of the bucket may hide it
             _LOG.warning("a store's bucket could not be told", exc_info=error)
 
-    async def _exchange(self, request: httpx.Request, thing: str | None) -> tuple[_Reply, int | None]:
+    async def _exchange(
+        self, request: httpx.Request, thing: str | None
+    ) -> tuple[_Reply, int | None]:
         """The reply, and X-Tokens-Remaining where it stands in it."""
         try:
-            async with asyncio.timeout(self._timeout):  # httpx's own timeouts begin anew with each piece that arrives
-                response = await self._http.send(request, stream=True, follow_redirects=False, auth=None)
+            async with asyncio.timeout(
+                self._timeout
+            ):  # httpx's own timeouts begin anew with each piece that arrives
+                response = await self._http.send(
+                    request, stream=True, follow_redirects=False, auth=None
+                )
                 try:
                     body = await _read(response)
                 finally:
                     await response.aclose()
-        except (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.UnsupportedProtocol, httpx.ProxyError) as error:
+        except (
+            httpx.ConnectError,
+            httpx.ConnectTimeout,
+            httpx.PoolTimeout,
+            httpx.UnsupportedProtocol,
+            httpx.ProxyError,
+        ) as error:
             return _Reply(Fault.NOT_SENT, cause=error), None
         except (TimeoutError, httpx.TimeoutException) as error:
             return _Reply(Fault.TIMED_OUT, cause=error), None
         except (httpx.HTTPError, httpx.StreamError, httpx.InvalidURL, OSError) as error:
-            return _Reply(Fault.UNREADABLE if isinstance(error, httpx.DecodingError) else Fault.BROKEN_OFF, cause=error), None
+            return _Reply(
+                Fault.UNREADABLE if isinstance(error, httpx.DecodingError) else Fault.BROKEN_OFF,
+                cause=error,
+            ), None
         status = response.status_code
         answer = {} if status == 204 and request.method == "DELETE" else await _envelope(body)
-        fault = answers.fault(status, answer, names_a_thing=thing is not None, is_read=request.method == "GET")
-        return _Reply(fault, status, answer, asked_wait(response.headers, now())), answers.count(response.headers.get("X-Tokens-Remaining", "").strip())
+        fault = answers.fault(
+            status, answer, names_a_thing=thing is not None, is_read=request.method == "GET"
+        )
+        return _Reply(fault, status, answer, asked_wait(response.headers, now())), answers.count(
+            response.headers.get("X-Tokens-Remaining", "").strip()
+        )
 
 
 def _headers(store: StoreAccess, *, has_body: bool) -> dict[str, str]:
-    """All that is sent; no Content-Type without a body, Order Desk calls it invalid (docs/orderdesk-api.md section 11)."""
+    """All that is sent; no Content-Type without a body, Order Desk calls it invalid
+    (docs/orderdesk-api.md section 11).
+    """
     if not _ID.fullmatch(store.store_id):
-        raise ValidationFailed("store_id is the number of the store in Order Desk, digits only.", field="store_id", outcome="not_done")
+        raise ValidationFailed(
+            "store_id is the number of the store in Order Desk, digits only.",
+            field="store_id",
+            outcome="not_done",
+        )
     if refused := refusals.bad_key(store.api_key):
         raise refused
     headers = {
@@ -296,8 +415,12 @@ def _headers(store: StoreAccess, *, has_body: bool) -> dict[str, str]:
 
 def _query(parameters: Mapping[str, str] | None) -> str:
     for name, value in (parameters or {}).items():
-        if len(value) > LONGEST_PARAMETER or any("\ud800" <= character <= "\udfff" for character in value):
-            raise ValidationFailed(f"{name} must be plain text of at most {LONGEST_PARAMETER} characters.", field=name)
+        if len(value) > LONGEST_PARAMETER or any(
+            "\ud800" <= character <= "\udfff" for character in value
+        ):
+            raise ValidationFailed(
+                f"{name} must be plain text of at most {LONGEST_PARAMETER} characters.", field=name
+            )
     return f"?{urlencode(parameters, quote_via=quote)}" if parameters else ""
 
 
@@ -306,7 +429,11 @@ def _body(order: dict[str, Any]) -> bytes:
         return json_text.dumps(order)
     except (ValueError, TypeError) as error:
         raise ValidationFailed(
-            "The order holds a value that JSON cannot carry, such as an endless nesting or a number that is none.", outcome="not_done"
+            (
+                "The order holds a value that JSON cannot carry, such as an endless nesting "
+                "or a number that is none."
+            ),
+            outcome="not_done",
         ) from error
 
 
@@ -327,12 +454,20 @@ async def _read(response: httpx.Response) -> bytes | None:
 async def _envelope(body: bytes | None) -> dict[str, Any] | None:
     if body is None:
         return None
-    return answers.envelope(body) if len(body) < LARGE_ANSWER else await asyncio.to_thread(answers.envelope, body)
+    return (
+        answers.envelope(body)
+        if len(body) < LARGE_ANSWER
+        else await asyncio.to_thread(answers.envelope, body)
+    )
 
 
 def _path_id(value: str, field: str) -> str:
     if not _ID.fullmatch(value):
-        raise ValidationFailed(f"{field} is Order Desk's own number, digits only, such as 100000001.", field=field, outcome="not_done")
+        raise ValidationFailed(
+            f"{field} is Order Desk's own number, digits only, such as 100000001.",
+            field=field,
+            outcome="not_done",
+        )
     return quote(value, safe="")
 
 
@@ -344,7 +479,9 @@ def _inner(answer: dict[str, Any], name: str, method: str) -> dict[str, Any]:
 
 
 def _same(thing: dict[str, Any], wanted: str, method: str) -> dict[str, Any]:
-    """Another order than the one asked for would be merged and written back under the wrong id: it is no answer at all."""
+    """Another order than the one asked for would be merged and written back under the wrong id: it
+    is no answer at all.
+    """
     if str(thing.get("id", "")).lstrip("0") != wanted.lstrip("0"):
         raise refusals.unreadable(method)
     return thing

@@ -1,6 +1,8 @@
-"""JSON as Order Desk and we write it: what was read is written again with the same digits, so 21.10 never becomes 21.1.
+"""JSON as Order Desk and we write it: what was read is written again with the same digits, so 21.10
+never becomes 21.1.
 
-Money never passes through binary floating point: a number with a point or an exponent is read as Decimal.
+Money never passes through binary floating point: a number with a point or an exponent is read as
+Decimal.
 """
 
 import json
@@ -28,7 +30,10 @@ class WrittenDecimal(Decimal):
 
 
 def loads(body: bytes | str) -> Any:
-    """The value of a JSON text. Raises ValueError for anything that is not strictly JSON, NaN and endless nesting included."""
+    """The value of a JSON text.
+
+    Raises ValueError for anything that is not strictly JSON, NaN and endless nesting included.
+    """
     try:
         return json.loads(body, parse_float=_number, parse_constant=_refuse)
     except RecursionError as error:
@@ -36,7 +41,10 @@ def loads(body: bytes | str) -> Any:
 
 
 def dumps(value: Any) -> bytes:
-    """Compact JSON in ASCII (a lone surrogate survives), numbers with their exact text. Raises ValueError, TypeError."""
+    """Compact JSON in ASCII (a lone surrogate survives), numbers with their exact text.
+
+    Raises ValueError, TypeError.
+    """
     pieces: list[str] = []
     try:
         _write(value, pieces.append)
@@ -62,7 +70,8 @@ def _refuse(word: str) -> Any:
 
 
 def _write(value: Any, write: Callable[[str], None]) -> None:
-    # By hand, as the standard encoder cannot write a Decimal as a number; measured faster than tricking it into that.
+    # By hand, as the standard encoder cannot write a Decimal as a number; measured faster than
+    # tricking it into that.
     kind = type(value)
     if kind is str:
         write(encode_basestring_ascii(value))

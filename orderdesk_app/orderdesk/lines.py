@@ -7,18 +7,26 @@ from contextlib import suppress
 
 
 class Lines:
-    """A name in the table has somebody at its head; the deque holds those behind, by ticket. A line without people takes no memory."""
+    """A name in the table has somebody at its head; the deque holds those behind, by ticket.
+
+    A line without people takes no memory.
+    """
 
     def __init__(self) -> None:
         self._lines: dict[str, deque[tuple[int, asyncio.Future[None]]]] = {}
         self._tickets = itertools.count(1)
 
     def ticket(self) -> int:
-        """A place in the order of arrival. Who was sent back keeps his ticket, and with it his place ahead of those who came later."""
+        """A place in the order of arrival.
+
+        Who was sent back keeps his ticket, and with it his place ahead of those who came later.
+        """
         return next(self._tickets)
 
     async def enter(self, name: str, seconds: float, ticket: int) -> bool:
-        """Wait for the turn; True once it has come (then `leave` must follow), False when `seconds` ran out."""
+        """Wait for the turn; True once it has come (then `leave` must follow), False when `seconds`
+        ran out.
+        """
         line = self._lines.get(name)
         if line is None:
             self._lines[name] = deque()
@@ -27,7 +35,9 @@ class Lines:
             return False
         turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         place = (ticket, turn)
-        line.insert(next((at for at, (other, _) in enumerate(line) if other > ticket), len(line)), place)
+        line.insert(
+            next((at for at, (other, _) in enumerate(line) if other > ticket), len(line)), place
+        )
         try:
             async with asyncio.timeout(seconds):
                 await turn

@@ -17,17 +17,25 @@ _LOG = log(__name__)
 
 LEASE_SECONDS = 15.0  # how long others wait for a process that died with a lock in its hand
 POLL_SECONDS = 0.03  # how late a lock is noticed that another process gave back
-IN_A_ROW = 4  # so many turns one process takes while its own line lasts, before it lets others have a try
+IN_A_ROW = (
+    4  # so many turns one process takes while its own line lasts, before it lets others have a try
+)
 
 
 class Leases(Protocol):
-    """A name is held by one holder until it is released or its seconds are over. None of these waits."""
+    """A name is held by one holder until it is released or its seconds are over.
+
+    None of these waits.
+    """
 
     async def acquire(self, name: str, holder: str, seconds: float) -> bool:
         """True: the name was free, over, or this holder's already, and is the holder's now."""
 
     async def renew(self, name: str, holder: str, seconds: float) -> bool:
-        """True: still the holder's (nobody took it in between), for so many seconds from now. False: it is another's, or nobody's."""
+        """True: still the holder's (nobody took it in between), for so many seconds from now.
+
+        False: it is another's, or nobody's.
+        """
 
     async def release(self, name: str, holder: str) -> None:
         """Free, if it was the holder's."""
@@ -51,7 +59,10 @@ class MemoryLeases:
         owner, _ = self._held.get(name, ("", 0.0))
         if owner != holder:
             return False
-        self._held[name] = (holder, self._clock() + seconds)  # over, but nobody took it in between: it goes on
+        self._held[name] = (
+            holder,
+            self._clock() + seconds,
+        )  # over, but nobody took it in between: it goes on
         return True
 
     async def release(self, name: str, holder: str) -> None:
@@ -60,7 +71,10 @@ class MemoryLeases:
 
 
 class Lock:
-    """What the holder holds. Ask `still_held` right before writing: a process that stood still may have lost it."""
+    """What the holder holds.
+
+    Ask `still_held` right before writing: a process that stood still may have lost it.
+    """
 
     def __init__(self, until: float, clock: Callable[[], float]) -> None:
         self._until = until
@@ -77,7 +91,9 @@ class Lock:
 
 
 class OrderLocks:
-    """Locks by store and order: in order of arrival within the process, and one lease between processes."""
+    """Locks by store and order: in order of arrival within the process, and one lease between
+    processes.
+    """
 
     def __init__(
         self,
@@ -98,8 +114,13 @@ class OrderLocks:
         self._releases: set[asyncio.Task[None]] = set()
 
     @asynccontextmanager
-    async def holding(self, store: StoreAccess, order_id: OrderId, patience: Patience) -> AsyncIterator[Lock]:
-        """The order is ours inside. Raises RateLimited with outcome "not_done" once the patience is spent."""
+    async def holding(
+        self, store: StoreAccess, order_id: OrderId, patience: Patience
+    ) -> AsyncIterator[Lock]:
+        """The order is ours inside.
+
+        Raises RateLimited with outcome "not_done" once the patience is spent.
+        """
         name = f"order|{store.key}|{order_id.lstrip('0')}"  # 0123 is 123
         holder = new_id()
         with patience.waiting():
@@ -112,7 +133,8 @@ class OrderLocks:
             heartbeat = asyncio.create_task(self._renew(name, holder, lock))
             yield lock
         finally:
-            # In a task of its own: a second cancellation must not leave the order locked until the lease is over.
+            # In a task of its own: a second cancellation must not leave the order locked until the
+            # lease is over.
             release = asyncio.create_task(self._give_back(name, holder, heartbeat))
             self._releases.add(release)
             release.add_done_callback(self._releases.discard)
@@ -121,9 +143,13 @@ class OrderLocks:
     async def _leased(self, name: str, holder: str, patience: Patience) -> Lock:
         if self._in_a_row.get(name, 0) >= IN_A_ROW:
             self._in_a_row[name] = 0
-            await self._sleep(self._poll * 1.5)  # longer than the others' poll: else a busy process would starve them
+            await self._sleep(
+                self._poll * 1.5
+            )  # longer than the others' poll: else a busy process would starve them
         while True:
-            asked_at = self._clock()  # before the question: the lease cannot be over sooner than we think
+            asked_at = (
+                self._clock()
+            )  # before the question: the lease cannot be over sooner than we think
             if await self._leases.acquire(name, holder, self._seconds):
                 return Lock(asked_at + self._seconds, self._clock)
             left = patience.remaining()
@@ -137,7 +163,9 @@ class OrderLocks:
             asked_at = self._clock()
             try:
                 is_ours = await self._leases.renew(name, holder, self._seconds)
-            except Exception as error:  # a database that hiccups: the lock is ours until its seconds are over, and the next beat may work
+            except Exception as error:
+                # a database that hiccups: the lock is ours until its seconds are over, and the next
+                # beat may work
                 _LOG.warning("a lock could not be renewed", exc_info=error)
                 continue
             if not is_ours:
@@ -145,13 +173,16 @@ class OrderLocks:
                 return
             lock.renew(asked_at + self._seconds)
 
-    async def _give_back(self, name: str, holder: str, heartbeat: asyncio.Task[None] | None) -> None:
+    async def _give_back(
+        self, name: str, holder: str, heartbeat: asyncio.Task[None] | None
+    ) -> None:
         try:
             if heartbeat is not None:
                 heartbeat.cancel()
                 await asyncio.wait([heartbeat])
             await self._leases.release(name, holder)
-        except Exception as error:  # the write is done, and the lease ends by itself: no reason to call it a failure
+        except Exception as error:
+            # the write is done, and the lease ends by itself: no reason to call it a failure
             _LOG.warning("a lock could not be given back", exc_info=error)
         finally:
             if self._lines.behind(name):
@@ -163,7 +194,10 @@ class OrderLocks:
 
 def _busy() -> RateLimited:
     return RateLimited(
-        "Other changes to this order are still under way. Nothing was written. Try again in a few seconds.",
+        (
+            "Other changes to this order are still under way. Nothing was written. Try again "
+            "in a few seconds."
+        ),
         retry_after=2,
         outcome="not_done",
     )

@@ -1,4 +1,6 @@
-"""How long one call may stand in line: for the store's bucket, the order's lock and between repeats, together."""
+"""How long one call may stand in line: for the store's bucket, the order's lock and between
+repeats, together.
+"""
 
 import time
 from collections.abc import Callable, Iterator
@@ -6,9 +8,11 @@ from contextlib import contextmanager
 
 
 class Patience:
-    """Seconds of waiting, spent only while the call waits: a slow answer of Order Desk does not shorten them.
+    """Seconds of waiting, spent only while the call waits: a slow answer of Order Desk does not
+    shorten them.
 
-    One call has one Patience, also where it makes several requests. `requests` counts those that were sent.
+    One call has one Patience, also where it makes several requests. `requests` counts those that
+    were sent.
     """
 
     __slots__ = ("_clock", "_since", "_spent", "_waiting", "requests", "seconds")

@@ -1,4 +1,6 @@
-"""How far an update has come over its attempts: what stands as meant, what Order Desk wrote in another way, what is still to be sent. Pure."""
+"""How far an update has come over its attempts: what stands as meant, what Order Desk wrote in
+another way, what is still to be sent. Pure.
+"""
 
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -9,7 +11,9 @@ _NEW_ITEM = "order_items[+"
 
 
 class Progress:
-    """Paths are those of the first plan; a new item keeps its number there, however often the rest is planned anew."""
+    """Paths are those of the first plan; a new item keeps its number there, however often the rest
+    is planned anew.
+    """
 
     def __init__(self, changes: Mapping[str, Any], changed: Iterable[str]) -> None:
         self.changed = tuple(changed)
@@ -25,13 +29,19 @@ class Progress:
 
     @property
     def rewritten(self) -> tuple[str, ...]:
-        """Where neither the old nor the meant value stands: Order Desk wrote it in another way, or somebody else did."""
+        """Where neither the old nor the meant value stands: Order Desk wrote it in another way, or
+        somebody else did.
+        """
         return tuple(path for path in self.changed if path in self._rewritten)
 
     @property
     def missing(self) -> tuple[str, ...]:
         """What nothing has been seen of."""
-        return tuple(path for path in self.changed if path not in self._arrived and path not in self._rewritten)
+        return tuple(
+            path
+            for path in self.changed
+            if path not in self._arrived and path not in self._rewritten
+        )
 
     @property
     def is_done(self) -> bool:
@@ -45,7 +55,8 @@ class Progress:
     def note(self, verdict: Verdict) -> None:
         """Take in what was found after one more attempt.
 
-        What was added and stands there in whatever form is never sent again: merging it again would add it twice. All else merges twice harmlessly.
+        What was added and stands there in whatever form is never sent again: merging it again would
+        add it twice. All else merges twice harmlessly.
         """
         self._arrived.update(self._first(verdict.arrived))
         self._rewritten.update(self._first(verdict.other))

@@ -1,12 +1,25 @@
-"""Which error each fault becomes, in words: what happened, what Order Desk said, and the next step."""
+"""Which error each fault becomes, in words: what happened, what Order Desk said, and the next
+step.
+"""
 
 import math
 
 from orderdesk_app.context import Secret
-from orderdesk_app.errors import NotFound, OrderDeskAgentsError, Outcome, RateLimited, StoreKeyRefused, UpstreamFailed, UpstreamUnreachable
+from orderdesk_app.errors import (
+    NotFound,
+    OrderDeskAgentsError,
+    Outcome,
+    RateLimited,
+    StoreKeyRefused,
+    UpstreamFailed,
+    UpstreamUnreachable,
+)
 from orderdesk_app.orderdesk.retry import Fault
 
-_KEY = "Order Desk refused this store's id or API key. Copy both again from Order Desk, Store Settings, API tab."
+_KEY = (
+    "Order Desk refused this store's id or API key. Copy both again from Order Desk, Store "
+    "Settings, API tab."
+)
 _UNREACHABLE = {
     Fault.NOT_SENT: "Order Desk could not be reached.",
     Fault.TIMED_OUT: "Order Desk did not answer in time.",
@@ -16,13 +29,24 @@ _UNREACHABLE = {
 }
 
 
-def refusal(fault: Fault, *, method: str, status: int | None, said: str, thing: str | None, wait: float | None) -> OrderDeskAgentsError:
+def refusal(
+    fault: Fault,
+    *,
+    method: str,
+    status: int | None,
+    said: str,
+    thing: str | None,
+    wait: float | None,
+) -> OrderDeskAgentsError:
     """The error for a request that is not repeated (any more).
 
-    `outcome` is "not_done" only where Order Desk cannot have acted; a write is "unknown" otherwise, and a read has none.
-    `details` hold `upstream_status` and `upstream_message` where there are any.
+    `outcome` is "not_done" only where Order Desk cannot have acted; a write is "unknown" otherwise,
+    and a read has none. `details` hold `upstream_status` and `upstream_message` where there are
+    any.
     """
-    outcome: Outcome | None = "not_done" if fault.proves_nothing_done or status in (401, 403) else "unknown"
+    outcome: Outcome | None = (
+        "not_done" if fault.proves_nothing_done or status in (401, 403) else "unknown"
+    )
     if method == "GET" and fault is not Fault.RATE_LIMITED:
         outcome = None
     details: dict[str, object] = {}
@@ -34,7 +58,10 @@ def refusal(fault: Fault, *, method: str, status: int | None, said: str, thing: 
     if fault is Fault.RATE_LIMITED:
         whole = max(1, math.ceil(wait or 0))
         return RateLimited(
-            f"Order Desk accepts no more requests for this store just now. Nothing was done. Try again in {whole} s.",
+            (
+                "Order Desk accepts no more requests for this store just now. Nothing was "
+                f"done. Try again in {whole} s."
+            ),
             retry_after=whole,
             outcome=outcome,
             details=details,
@@ -42,25 +69,54 @@ def refusal(fault: Fault, *, method: str, status: int | None, said: str, thing: 
     if fault is Fault.KEY_REFUSED:
         return StoreKeyRefused(_KEY, outcome=outcome, details=details)
     if fault is Fault.NOT_FOUND:
-        return NotFound(f"Order Desk has no {thing}. Check the id: it is Order Desk's own, not the shop's number.", outcome=outcome, details=details)
+        return NotFound(
+            (
+                f"Order Desk has no {thing}. Check the id: it is Order Desk's own, not the "
+                "shop's number."
+            ),
+            outcome=outcome,
+            details=details,
+        )
     if fault is Fault.REDIRECTED:
         return UpstreamFailed(
-            "Order Desk sent us to another address, which we do not follow with a key. Check the store's API address.", outcome=outcome, details=details
+            (
+                "Order Desk sent us to another address, which we do not follow with a key. "
+                "Check the store's API address."
+            ),
+            outcome=outcome,
+            details=details,
         )
     if fault is Fault.SAID_NO:
-        words = f"Order Desk refused: “{said}”" if said else f"Order Desk refused the request (HTTP {status})"
-        return UpstreamFailed(f"{words}. Correct the request before you send it again.", outcome=outcome, details=details)
-    return UpstreamUnreachable(f"{_trouble(fault, status)} {_next_step(method, outcome)}", retry_after=wait, outcome=outcome, details=details)
+        words = (
+            f"Order Desk refused: “{said}”"
+            if said
+            else f"Order Desk refused the request (HTTP {status})"
+        )
+        return UpstreamFailed(
+            f"{words}. Correct the request before you send it again.",
+            outcome=outcome,
+            details=details,
+        )
+    return UpstreamUnreachable(
+        f"{_trouble(fault, status)} {_next_step(method, outcome)}",
+        retry_after=wait,
+        outcome=outcome,
+        details=details,
+    )
 
 
 def unreadable(method: str) -> UpstreamUnreachable:
     """A success that lacks what it must contain."""
     outcome: Outcome | None = None if method == "GET" else "unknown"
-    return UpstreamUnreachable(f"{_trouble(Fault.UNREADABLE, None)} {_next_step(method, outcome)}", outcome=outcome)
+    return UpstreamUnreachable(
+        f"{_trouble(Fault.UNREADABLE, None)} {_next_step(method, outcome)}", outcome=outcome
+    )
 
 
 def key_refused_by_test(said: str) -> StoreKeyRefused:
-    """`GET /test` says no in whatever form: the credentials are bad (docs/orderdesk-api.md section 1)."""
+    """`GET /test` says no in whatever form: the credentials are bad (docs/orderdesk-api.md section
+    1).
+    """
     return StoreKeyRefused(_KEY, details={"upstream_message": said} if said else None)
 
 
@@ -70,7 +126,11 @@ def bad_key(api_key: Secret) -> StoreKeyRefused | None:
     if text and text.isascii() and text.isprintable() and text == text.strip():
         return None
     return StoreKeyRefused(
-        "This store's API key holds characters that no Order Desk key has. Copy it again from Order Desk, Store Settings, API tab.", outcome="not_done"
+        (
+            "This store's API key holds characters that no Order Desk key has. Copy it again "
+            "from Order Desk, Store Settings, API tab."
+        ),
+        outcome="not_done",
     )
 
 

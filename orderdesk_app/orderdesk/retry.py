@@ -8,8 +8,11 @@ from enum import StrEnum
 
 FIRST_DELAY = 0.25
 LONGEST_DELAY = 8.0
-LONGEST_ASKED = 3600.0  # more is a mistake of somebody's, which would shut a store for longer than anybody remembers why
-ONE_TOKEN = 1 / 3  # seconds in which Order Desk's bucket gets one token (docs/orderdesk-api.md section 10)
+# more is a mistake of somebody's, which would shut a store for longer than anybody remembers why
+LONGEST_ASKED = 3600.0
+ONE_TOKEN = (
+    1 / 3
+)  # seconds in which Order Desk's bucket gets one token (docs/orderdesk-api.md section 10)
 
 _SECONDS = re.compile(r"\d{1,9}(?:\.\d{1,9})?", re.ASCII)
 
@@ -30,7 +33,10 @@ class Fault(StrEnum):
 
     @property
     def proves_nothing_done(self) -> bool:
-        """True where Order Desk cannot have acted on the request. (A refused key proves it by its status, not by words in a 200.)"""
+        """True where Order Desk cannot have acted on the request.
+
+        (A refused key proves it by its status, not by words in a 200.)
+        """
         return self in (Fault.RATE_LIMITED, Fault.NOT_SENT)
 
 
@@ -38,25 +44,34 @@ _PASSING = frozenset({Fault.TIMED_OUT, Fault.BROKEN_OFF, Fault.SERVER_ERROR, Fau
 
 
 def is_harmless(method: str, fault: Fault) -> bool:
-    """Whether the request may be sent again. A write only if it was never looked at: even a DELETE would turn into NotFound."""
+    """Whether the request may be sent again.
+
+    A write only if it was never looked at: even a DELETE would turn into NotFound.
+    """
     if fault in (Fault.RATE_LIMITED, Fault.NOT_SENT):
         return True
     return method == "GET" and fault in _PASSING
 
 
 def delay(attempt: int, fault: Fault, asked: float | None, chance: float) -> float:
-    """Seconds to wait before repeat number `attempt` (from 1): what Order Desk asked for, else full jitter over a doubling span.
+    """Seconds to wait before repeat number `attempt` (from 1): what Order Desk asked for, else full
+    jitter over a doubling span.
 
-    `chance` is from 0 to 1 (aws.amazon.com/builders-library: timeouts, retries and backoff with jitter).
+    `chance` is from 0 to 1 (aws.amazon.com/builders-library: timeouts, retries and backoff with
+    jitter).
     """
     if asked is not None:
-        return max(asked, ONE_TOKEN) if fault is Fault.RATE_LIMITED else asked  # "0" is a third of a second, rounded down
+        return (
+            max(asked, ONE_TOKEN) if fault is Fault.RATE_LIMITED else asked
+        )  # "0" is a third of a second, rounded down
     span = min(LONGEST_DELAY, FIRST_DELAY * 2.0 ** (attempt - 1))
     return chance * span + (ONE_TOKEN if fault is Fault.RATE_LIMITED else 0.0)
 
 
 def asked_wait(headers: Mapping[str, str], now: datetime) -> float | None:
-    """Seconds that X-Retry-After, else Retry-After (seconds or an HTTP date, RFC 9110 section 10.2.3) asks for, at most an hour; None without a usable one."""
+    """Seconds that X-Retry-After, else Retry-After (seconds or an HTTP date, RFC 9110 section
+    10.2.3) asks for, at most an hour; None without a usable one.
+    """
     for name in ("X-Retry-After", "Retry-After"):
         text = (headers.get(name) or "").strip()
         if _SECONDS.fullmatch(text):

@@ -1,4 +1,6 @@
-"""What we keep of `GET /store`: never a secret, and Order Desk's settings hold several (docs/orderdesk-api.md section 6.9)."""
+"""What we keep of `GET /store`: never a secret, and Order Desk's settings hold several
+(docs/orderdesk-api.md section 6.9).
+"""
 
 import re
 from decimal import Decimal
@@ -8,21 +10,52 @@ from orderdesk_app.context import Secret
 from orderdesk_app.orderdesk.answers import LONG_ENOUGH_TO_SEARCH
 from orderdesk_app.orderdesk.verdict import as_map
 
-# All that is kept of the settings. The rest are a merchant's own: addresses, names, words, and what later versions of Order Desk may add.
-_HARMLESS = frozenset({
-    "timezone", "locale_code", "store_country", "country_name_format", "currency", "currency_symbol", "date_format", "short_date_format", "orders_per_page",
-    "weight_unit", "auto_update_stock_count", "auto_create_inventory_items", "normalize_capitalization", "normalize_phone_numbers",
-    "limit_address_field_char_length", "app_version",
-})  # fmt: skip
+# All that is kept of the settings. The rest are a merchant's own: addresses, names, words, and what
+# later versions of Order Desk may add.
+_HARMLESS = frozenset(
+    {
+        "timezone",
+        "locale_code",
+        "store_country",
+        "country_name_format",
+        "currency",
+        "currency_symbol",
+        "date_format",
+        "short_date_format",
+        "orders_per_page",
+        "weight_unit",
+        "auto_update_stock_count",
+        "auto_create_inventory_items",
+        "normalize_capitalization",
+        "normalize_phone_numbers",
+        "limit_address_field_char_length",
+        "app_version",
+    }
+)
 _LONGEST = 60  # characters of a setting that is kept
 _WORDS = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|[^A-Za-z0-9]+")
-_SECRET_PARTS = ("password", "passwd", "passphrase", "secret", "token", "apikey", "credential", "privatekey", "smtp", "signature", "oauth", "bearer")
+_SECRET_PARTS = (
+    "password",
+    "passwd",
+    "passphrase",
+    "secret",
+    "token",
+    "apikey",
+    "credential",
+    "privatekey",
+    "smtp",
+    "signature",
+    "oauth",
+    "bearer",
+)
 _SECRET_WORDS = frozenset({"key", "keys", "pass", "pwd", "auth", "pin", "hash", "salt"})
 _SIGNED_IN_ADDRESS = re.compile(r"//[^/@\s]*:[^/@\s]*@")
 
 
 def view(store: dict[str, Any], key: Secret) -> dict[str, Any]:
-    """`{"id", "name", "timezone", "locale", "folders": [[id, name], …], "settings"}`: ids as texts, folders in Order Desk's order."""
+    """`{"id", "name", "timezone", "locale", "folders": [[id, name], …], "settings"}`: ids as texts,
+    folders in Order Desk's order.
+    """
     settings = harmless(without_secrets(as_map(store.get("settings")), key))
     return {
         "id": str(store.get("id", "")),
@@ -40,18 +73,28 @@ def folders(value: Any) -> list[list[str]]:
 
 
 def harmless(settings: dict[str, Any]) -> dict[str, Any]:
-    """Settings that say how the store is set up and nothing of whose it is: short plain values of names that we know."""
+    """Settings that say how the store is set up and nothing of whose it is: short plain values of
+    names that we know.
+    """
     return {name: item for name, item in settings.items() if name in _HARMLESS and _is_short(item)}
 
 
 def _is_short(item: Any) -> bool:
-    return isinstance(item, int | float | Decimal) or (isinstance(item, str) and len(item) <= _LONGEST and "@" not in item)
+    return isinstance(item, int | float | Decimal) or (
+        isinstance(item, str) and len(item) <= _LONGEST and "@" not in item
+    )
 
 
 def without_secrets(value: Any, key: Secret) -> Any:
-    """The same settings without what opens doors: by name, by being the store's key, or as an address with a password in it."""
+    """The same settings without what opens doors: by name, by being the store's key, or as an
+    address with a password in it.
+    """
     if isinstance(value, dict):
-        return {name: without_secrets(item, key) for name, item in value.items() if not _names_a_secret(name) and not _is_a_secret(item, key)}
+        return {
+            name: without_secrets(item, key)
+            for name, item in value.items()
+            if not _names_a_secret(name) and not _is_a_secret(item, key)
+        }
     if isinstance(value, list):
         return [without_secrets(item, key) for item in value if not _is_a_secret(item, key)]
     return value
@@ -67,7 +110,9 @@ def _is_a_secret(item: Any, key: Secret) -> bool:
     if not isinstance(item, str) or not item:
         return False
     opens = key.reveal()
-    return (item == opens if len(opens) < LONG_ENOUGH_TO_SEARCH else opens in item) or bool(_SIGNED_IN_ADDRESS.search(item))
+    return (item == opens if len(opens) < LONG_ENOUGH_TO_SEARCH else opens in item) or bool(
+        _SIGNED_IN_ADDRESS.search(item)
+    )
 
 
 def _text(value: Any) -> str:

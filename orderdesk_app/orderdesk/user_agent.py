@@ -1,4 +1,6 @@
-"""How we introduce ourselves: Order Desk asks every client for a name of its own (docs/orderdesk-api.md section 1)."""
+"""How we introduce ourselves: Order Desk asks every client for a name of its own
+(docs/orderdesk-api.md section 1).
+"""
 
 from orderdesk_app import __version__
 

@@ -1,8 +1,10 @@
-"""What became of a write: the order before, the order as meant and the order found tell whether it was done.
+"""What became of a write: the order before, the order as meant and the order found tell whether it
+was done.
 
-Order Desk rewrites what it is given (numbers as text, `[]` for `{}`, trimmed and recapitalised words, recomputed totals;
-docs/orderdesk-api.md sections 5 to 7), so what is found is compared with a tolerance; but where the tolerance cannot tell the old value
-from the new one, the exact value decides.
+Order Desk rewrites what it is given (numbers as text, `[]` for `{}`, trimmed and recapitalised
+words, recomputed totals; docs/orderdesk-api.md sections 5 to 7), so what is found is compared with
+a tolerance; but where the tolerance cannot tell the old value from the new one, the exact value
+decides.
 """
 
 import re
@@ -23,16 +25,34 @@ State = Literal["arrived", "absent", "other"]
 ADDRESSES = ("shipping", "customer", "return_address")
 FREE_MAPS = ("checkout_data", "order_metadata")
 ITEM_MAPS = ("variation_list", "metadata")
-# Order Desk computes these itself, or takes them by another road: they say nothing about whether a write was done.
-COMPUTED = frozenset({
-    "id", "quantity_total", "weight_total", "product_total", "discount_total", "order_total", "refund_total", "email_count", "date_added", "date_updated",
-    "cc_number", "cc_number_masked", "cc_exp", "order_shipments", "order_history",
-})  # fmt: skip
+# Order Desk computes these itself, or takes them by another road: they say nothing about whether a
+# write was done.
+COMPUTED = frozenset(
+    {
+        "id",
+        "quantity_total",
+        "weight_total",
+        "product_total",
+        "discount_total",
+        "order_total",
+        "refund_total",
+        "email_count",
+        "date_added",
+        "date_updated",
+        "cc_number",
+        "cc_number_masked",
+        "cc_exp",
+        "order_shipments",
+        "order_history",
+    }
+)
 
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """One thing that a write means to change: its dotted path, the keys that lead to it, and its value before and after."""
+    """One thing that a write means to change: its dotted path, the keys that lead to it, and its
+    value before and after.
+    """
 
     path: str
     steps: tuple[str, ...]
@@ -43,7 +63,11 @@ class Difference:
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """`done`: all is as meant. `not_done`: all is as before. `partly`: some is as meant. `changed_by_other`: neither the old nor the new stands there."""
+    """`done`: all is as meant.
+
+    `not_done`: all is as before. `partly`: some is as meant. `changed_by_other`: neither the old
+    nor the new stands there.
+    """
 
     ruling: Ruling
     arrived: tuple[str, ...]  # paths that are as meant
@@ -56,10 +80,15 @@ class Verdict:
 
 
 def judge(before: Order, meant: Order, found: Order) -> Verdict:
-    """Compare what was found with what was before and what was meant. A write that meant to change nothing is done."""
+    """Compare what was found with what was before and what was meant.
+
+    A write that meant to change nothing is done.
+    """
     states: dict[State, list[str]] = {"arrived": [], "absent": [], "other": []}
     expected = differences(before, meant)
-    new_items = _new_items_states([difference for difference in expected if difference.kind == "new_item"], before, found)
+    new_items = _new_items_states(
+        [difference for difference in expected if difference.kind == "new_item"], before, found
+    )
     for difference in expected:
         states[new_items.get(difference.path) or _state(difference, found)].append(difference.path)
     arrived, absent, other = (tuple(states[name]) for name in ("arrived", "absent", "other"))
@@ -74,17 +103,25 @@ def judge(before: Order, meant: Order, found: Order) -> Verdict:
 
 
 def is_refusal(error: OrderDeskAgentsError) -> bool:
-    """True if Order Desk answered, readably, that it will not: repeating the same request is of no use."""
+    """True if Order Desk answered, readably, that it will not: repeating the same request is of no
+    use.
+    """
     return isinstance(error, UpstreamFailed) and not isinstance(error, UpstreamUnreachable)
 
 
 def may_still_happen(error: OrderDeskAgentsError) -> bool:
-    """True if Order Desk may still be at work on the request: nobody has heard its end, so that reading proves no failure yet."""
-    return isinstance(error.__cause__, TimeoutError | httpx.TimeoutException) or error.details.get("upstream_status") in (408, 504)
+    """True if Order Desk may still be at work on the request: nobody has heard its end, so that
+    reading proves no failure yet.
+    """
+    return isinstance(error.__cause__, TimeoutError | httpx.TimeoutException) or error.details.get(
+        "upstream_status"
+    ) in (408, 504)
 
 
 def differences(before: Order, meant: Order) -> list[Difference]:
-    """What the step from one order to the other changes, as dotted paths: `shipping.city`, `order_items[id=123].quantity`, `order_items[+1]`, `order_notes`."""
+    """What the step from one order to the other changes, as dotted paths: `shipping.city`,
+    `order_items[id=123].quantity`, `order_items[+1]`, `order_notes`.
+    """
     found: list[Difference] = []
     for key in meant:
         if key in COMPUTED:
@@ -103,14 +140,18 @@ def differences(before: Order, meant: Order) -> list[Difference]:
 
 
 def as_map(value: Any) -> dict[str, Any]:
-    """A map as a map: Order Desk writes an empty one as `[]`, or `""`, and one whose keys are 0, 1, 2 … as a list."""
+    """A map as a map: Order Desk writes an empty one as `[]`, or `""`, and one whose keys are 0, 1,
+    2 … as a list.
+    """
     if isinstance(value, list | tuple):
         return {str(position): entry for position, entry in enumerate(value)}
     return dict(value) if isinstance(value, Mapping) else {}
 
 
 def as_list(value: Any) -> list[Any]:
-    """A list as a list; an empty one may be written as `""` or left out, and PHP writes one with gaps as a map of its places."""
+    """A list as a list; an empty one may be written as `""` or left out, and PHP writes one with
+    gaps as a map of its places.
+    """
     if isinstance(value, Mapping) and value and all(str(key).isdigit() for key in value):
         return list(value.values())
     return list(value) if isinstance(value, Sequence) and not isinstance(value, str | bytes) else []
@@ -127,13 +168,22 @@ def note_keys(notes: Any) -> set[str]:
 
 
 def decimal_of(value: Any) -> Decimal | None:
-    """The finite number that a JSON number or a plain numeric text stands for, else None. A leading zero makes a text a name (postal code 02134)."""
+    """The finite number that a JSON number or a plain numeric text stands for, else None.
+
+    A leading zero makes a text a name (postal code 02134).
+    """
     if isinstance(value, bool):
         return None
-    if isinstance(value, str) and not re.fullmatch(r"\s*[+-]?(0|[1-9]\d*)(\.\d+)?\s*", value, re.ASCII):
+    if isinstance(value, str) and not re.fullmatch(
+        r"\s*[+-]?(0|[1-9]\d*)(\.\d+)?\s*", value, re.ASCII
+    ):
         return None
     try:
-        number = Decimal(repr(value) if isinstance(value, float) else value) if isinstance(value, str | int | float | Decimal) else None
+        number = (
+            Decimal(repr(value) if isinstance(value, float) else value)
+            if isinstance(value, str | int | float | Decimal)
+            else None
+        )
     except (InvalidOperation, ValueError):
         return None
     return number if number is not None and number.is_finite() else None
@@ -144,7 +194,10 @@ def is_blank(value: Any) -> bool:
 
 
 def is_same(one: Any, other: Any) -> bool:
-    """True for the same value in another JSON form: 5 and "5.0", [] and {}, null and "". Two texts must be equal to the letter."""
+    """True for the same value in another JSON form: 5 and "5.0", [] and {}, null and "".
+
+    Two texts must be equal to the letter.
+    """
     if is_blank(one) or is_blank(other):
         return is_blank(one) and is_blank(other)
     if isinstance(one, bool) or isinstance(other, bool):
@@ -155,18 +208,24 @@ def is_same(one: Any, other: Any) -> bool:
     if isinstance(one, Mapping) and isinstance(other, Mapping):
         return all(is_same(one.get(key), other.get(key)) for key in {*one, *other})
     if isinstance(one, list | tuple) and isinstance(other, list | tuple):
-        return len(one) == len(other) and all(is_same(a, b) for a, b in zip(one, other, strict=True))
+        return len(one) == len(other) and all(
+            is_same(a, b) for a, b in zip(one, other, strict=True)
+        )
     return bool(one == other)
 
 
 def is_alike(one: Any, other: Any, name: str = "") -> bool:
-    """True if Order Desk may have made one value of the other: trimmed, recapitalised, a phone number reformatted, a yes written as 1."""
+    """True if Order Desk may have made one value of the other: trimmed, recapitalised, a phone
+    number reformatted, a yes written as 1.
+    """
     if is_same(one, other):
         return True
     if isinstance(one, Mapping) and isinstance(other, Mapping):
         return all(is_alike(one.get(key), other.get(key), str(key)) for key in {*one, *other})
     if isinstance(one, list | tuple) and isinstance(other, list | tuple):
-        return len(one) == len(other) and all(is_alike(a, b, name) for a, b in zip(one, other, strict=True))
+        return len(one) == len(other) and all(
+            is_alike(a, b, name) for a, b in zip(one, other, strict=True)
+        )
     if isinstance(one, bool) or isinstance(other, bool):
         return _truth(one) is not None and _truth(one) == _truth(other)
     if name == "amount":  # discounts are sums written as text
@@ -184,12 +243,18 @@ def _map_differences(path: str, steps: tuple[str, ...], old: Any, new: Any) -> l
     before, meant = as_map(old), as_map(new)
     keys = [*meant, *(key for key in before if key not in meant)]
     return [
-        Difference(f"{path}.{key}", (*steps, key), before.get(key), meant.get(key)) for key in keys if not is_same(before.get(key), meant.get(key))
-    ]  # fmt: skip
+        Difference(f"{path}.{key}", (*steps, key), before.get(key), meant.get(key))
+        for key in keys
+        if not is_same(before.get(key), meant.get(key))
+    ]
 
 
 def _item_differences(before: list[Any], meant: list[Any]) -> list[Difference]:
-    known = {str(item["id"]): item for item in before if isinstance(item, Mapping) and not is_blank(item.get("id"))}
+    known = {
+        str(item["id"]): item
+        for item in before
+        if isinstance(item, Mapping) and not is_blank(item.get("id"))
+    }
     found: list[Difference] = []
     added = 0
     for item in meant:
@@ -198,7 +263,9 @@ def _item_differences(before: list[Any], meant: list[Any]) -> list[Difference]:
         item_id = str(item.get("id") or "")
         if item_id not in known:
             added += 1
-            found.append(Difference(f"order_items[+{added}]", ("order_items",), None, dict(item), "new_item"))
+            found.append(
+                Difference(f"order_items[+{added}]", ("order_items",), None, dict(item), "new_item")
+            )
             continue
         old = known[item_id]
         for key in item:
@@ -226,25 +293,51 @@ def _state(difference: Difference, found: Order) -> State:
 
 
 def _new_items_states(expected: list[Difference], before: Order, found: Order) -> dict[str, State]:
-    """Each new item takes a row that was not there before: one that is like it, else any that is left, which is `other`. Two equal items need two rows."""
-    known = {str(item.get("id")) for item in as_list(before.get("order_items")) if isinstance(item, Mapping)}
-    fresh = [item for item in as_list(found.get("order_items")) if isinstance(item, Mapping) and str(item.get("id")) not in known]
+    """Each new item takes a row that was not there before: one that is like it, else any that is
+    left, which is `other`. Two equal items need two rows.
+    """
+    known = {
+        str(item.get("id"))
+        for item in as_list(before.get("order_items"))
+        if isinstance(item, Mapping)
+    }
+    fresh = [
+        item
+        for item in as_list(found.get("order_items"))
+        if isinstance(item, Mapping) and str(item.get("id")) not in known
+    ]
     states: dict[str, State] = {}
     for difference in expected:
-        like = next((row for row in fresh if all(is_alike(value, row.get(key), key) for key, value in difference.meant.items() if key != "id")), None)
+        like = next(
+            (
+                row
+                for row in fresh
+                if all(
+                    is_alike(value, row.get(key), key)
+                    for key, value in difference.meant.items()
+                    if key != "id"
+                )
+            ),
+            None,
+        )
         if like is not None:
             fresh = [row for row in fresh if row is not like]
             states[difference.path] = "arrived"
     for difference in expected:
         if difference.path not in states:
-            # Perhaps this item in Order Desk's own words, perhaps somebody else's: either way it is not to be added again unasked.
+            # Perhaps this item in Order Desk's own words, perhaps somebody else's: either way it is
+            # not to be added again unasked.
             states[difference.path] = "other" if fresh else "absent"
             fresh = fresh[1:]
     return states
 
 
 def _notes_state(difference: Difference, found: Order) -> State:
-    before, meant, there = note_keys(difference.before), note_keys(difference.meant), note_keys(found.get("order_notes"))
+    before, meant, there = (
+        note_keys(difference.before),
+        note_keys(difference.meant),
+        note_keys(found.get("order_notes")),
+    )
     loose_before, loose_there = {_squash(key) for key in before}, {_squash(key) for key in there}
 
     def stands(key: str) -> bool:
@@ -253,9 +346,14 @@ def _notes_state(difference: Difference, found: Order) -> State:
     added, removed = meant - before, before - meant
     if all(stands(key) for key in added) and not any(stands(key) for key in removed):
         return "arrived"
-    # A note that nobody knows may be ours in Order Desk's own words (signs replaced, cut short): it is not to be added again unasked.
+    # A note that nobody knows may be ours in Order Desk's own words (signs replaced, cut short): it
+    # is not to be added again unasked.
     strange = bool(added) and bool(loose_there - loose_before - {_squash(key) for key in meant})
-    if not any(stands(key) for key in added) and all(stands(key) for key in removed) and not strange:
+    if (
+        not any(stands(key) for key in added)
+        and all(stands(key) for key in removed)
+        and not strange
+    ):
         return "absent"
     return "other"
 
@@ -264,7 +362,14 @@ def _look_up(order: Order, steps: tuple[str, ...]) -> Any:
     value: Any = order
     for position, step in enumerate(steps):
         if position == 1 and steps[0] == "order_items":  # the step is an item's id
-            value = next((item for item in as_list(value) if isinstance(item, Mapping) and str(item.get("id")) == step), None)
+            value = next(
+                (
+                    item
+                    for item in as_list(value)
+                    if isinstance(item, Mapping) and str(item.get("id")) == step
+                ),
+                None,
+            )
         else:
             value = as_map(value).get(step)
     return value
@@ -272,7 +377,15 @@ def _look_up(order: Order, steps: tuple[str, ...]) -> Any:
 
 def _truth(value: Any) -> bool | None:
     word = str(value).strip().lower() if value is not None else ""
-    return {"1": True, "true": True, "yes": True, "0": False, "false": False, "no": False, "": False}.get(word)
+    return {
+        "1": True,
+        "true": True,
+        "yes": True,
+        "0": False,
+        "false": False,
+        "no": False,
+        "": False,
+    }.get(word)
 
 
 def _squash(text: str) -> str:

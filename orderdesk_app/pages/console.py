@@ -1,4 +1,6 @@
-"""Any tool by hand: the list, the form from its schema, the result beside it, the last calls below."""
+"""Any tool by hand: the list, the form from its schema, the result beside it, the last calls
+below.
+"""
 
 from typing import Any
 
@@ -7,7 +9,21 @@ import reflex as rx
 from orderdesk_app import wiring
 from orderdesk_app.components.native import post_form
 from orderdesk_app.components.page import Page
-from orderdesk_app.components.pieces import ago, badge, bones, callout, closes, copy_button, dialog, empty, field, icon, secret_input, sorting_head, text_input
+from orderdesk_app.components.pieces import (
+    ago,
+    badge,
+    bones,
+    callout,
+    closes,
+    copy_button,
+    dialog,
+    empty,
+    field,
+    icon,
+    secret_input,
+    sorting_head,
+    text_input,
+)
 from orderdesk_app.states.console import ConsoleState
 
 S: Any = ConsoleState  # on its class, a state's attributes are variables of the browser
@@ -18,9 +34,22 @@ def console() -> rx.Component:
         rx.el.div(_tools(), _form(), _result(), class_name="console"),
         _history(),
         # Pressed by keys.js every five seconds while somebody looks.
-        rx.cond(S.history.length() > 0, rx.el.button("Refresh", type="button", on_click=S.look_again, hidden=True, custom_attrs={"data-every": "5"})),
+        rx.cond(
+            S.history.length() > 0,
+            rx.el.button(
+                "Refresh",
+                type="button",
+                on_click=S.look_again,
+                hidden=True,
+                custom_attrs={"data-every": "5"},
+            ),
+        ),
         class_name="stack",
-        custom_attrs={"data-address": rx.cond(S.call != "", "?call=" + S.call, rx.cond(S.tool != "", "?tool=" + S.tool, ""))},
+        custom_attrs={
+            "data-address": rx.cond(
+                S.call != "", "?call=" + S.call, rx.cond(S.tool != "", "?tool=" + S.tool, "")
+            )
+        },
     )
 
 
@@ -31,7 +60,11 @@ def _tools() -> rx.Component:
     def entry(tool: Any) -> rx.Component:
         return rx.el.li(
             rx.el.button(
-                rx.el.span(rx.el.span(tool["title"]), rx.el.span(tool["name"], class_name="mono dim cut"), class_name="tool-words"),
+                rx.el.span(
+                    rx.el.span(tool["title"]),
+                    rx.el.span(tool["name"], class_name="mono dim cut"),
+                    class_name="tool-words",
+                ),
                 badge(tool["does"], tool["tone"]),
                 type="button",
                 on_click=S.choose(tool["name"]),
@@ -44,14 +77,34 @@ def _tools() -> rx.Component:
 
     def group(toolset: str) -> rx.Component:
         mine = rx.foreach(S.tools, lambda tool: rx.cond(tool["toolset"] == toolset, entry(tool)))
-        return rx.el.div(rx.el.h3(toolset, class_name="dim small tools-of"), rx.el.ul(mine), custom_attrs={"data-group": toolset})
+        return rx.el.div(
+            rx.el.h3(toolset, class_name="dim small tools-of"),
+            rx.el.ul(mine),
+            custom_attrs={"data-group": toolset},
+        )
 
     return rx.el.section(
         rx.el.h2("Tools", class_name="sr"),
         rx.el.label("Find a tool", html_for="find-tool", class_name="sr"),
-        rx.el.input(type="search", id="find-tool", placeholder="Find a tool", class_name="input", auto_complete="off", custom_attrs={"data-filters": "tools"}),
-        rx.cond(S.loaded, rx.el.div(*(group(name) for name in TOOLSETS), id="tools", class_name="tools"), bones("100%", "100%", "100%", "100%")),
-        rx.el.p("No tool has that name.", class_name="dim small", hidden=True, custom_attrs={"data-none": "1"}),
+        rx.el.input(
+            type="search",
+            id="find-tool",
+            placeholder="Find a tool",
+            class_name="input",
+            auto_complete="off",
+            custom_attrs={"data-filters": "tools"},
+        ),
+        rx.cond(
+            S.loaded,
+            rx.el.div(*(group(name) for name in TOOLSETS), id="tools", class_name="tools"),
+            bones("100%", "100%", "100%", "100%"),
+        ),
+        rx.el.p(
+            "No tool has that name.",
+            class_name="dim small",
+            hidden=True,
+            custom_attrs={"data-none": "1"},
+        ),
         class_name="panel stack tight tool-list",
         aria_label="Tools",
     )
@@ -83,19 +136,47 @@ def _form() -> rx.Component:
             "confirm",
             text_input("confirm", auto_complete="off", custom_attrs={"data-confirms": S.asked}),
         ),
-        rx.el.div(closes(), rx.el.button(S.title, type="submit", class_name="button danger primary", disabled=True), class_name="ends"),
+        rx.el.div(
+            closes(),
+            rx.el.button(S.title, type="submit", class_name="button danger primary", disabled=True),
+            class_name="ends",
+        ),
     )
     run = rx.el.div(
         # Shown by keys.js when the server had forgotten the form.
-        _remark("kept", "The server has forgotten this page meanwhile. What you typed stands here as before."),
-        _remark("lost", "The server has forgotten this page meanwhile. This form was filled anew, and what you had typed is gone."),
-        rx.cond(S.changes_orders & (S.meant_store != ""), callout("Unless you name a store, this changes ", S.meant_store, ".", tone="amber", role="note")),
+        _remark(
+            "kept",
+            "The server has forgotten this page meanwhile. What you typed stands here as before.",
+        ),
+        _remark(
+            "lost",
+            (
+                "The server has forgotten this page meanwhile. This form was filled anew, "
+                "and what you had typed is gone."
+            ),
+        ),
+        rx.cond(
+            S.changes_orders & (S.meant_store != ""),
+            callout(
+                "Unless you name a store, this changes ",
+                S.meant_store,
+                ".",
+                tone="amber",
+                role="note",
+            ),
+        ),
         rx.el.button(icon("play"), "Run", type="submit", class_name="button primary"),
         class_name="run",
     )
-    # keys.js marks the button busy within the click; it stays focusable, so that the focus stays on it.
+    # keys.js marks the button busy within the click; it stays focusable, so that the focus stays on
+    # it.
     stands = {"data-memory": S.memory, "data-whose": S.whose}
-    runs = {**stands, "data-run": S.run_key, "data-running": rx.cond(S.running, "1", ""), "data-asks": rx.cond(S.asked != "", S.run_key, "")}
+    runs = {
+        **stands,
+        "data-run": S.run_key,
+        "data-running": rx.cond(S.running, "1", ""),
+        "data-asks": rx.cond(S.asked != "", S.run_key, ""),
+    }
     return rx.el.section(
         rx.el.div(rx.el.h2(S.title), rx.el.p(S.description, class_name="dim small clamp")),
         rx.cond(
@@ -127,8 +208,15 @@ def _form() -> rx.Component:
 
 
 def _remark(name: str, words: str) -> rx.Component:
-    rest = " If a run was under way, look under “Last calls” and at what it was to change before you run it again."
-    return rx.el.div(callout(words, rest, tone="amber", role="status"), hidden=True, custom_attrs={"data-remark": name})
+    rest = (
+        " If a run was under way, look under “Last calls” and at what it was to change "
+        "before you run it again."
+    )
+    return rx.el.div(
+        callout(words, rest, tone="amber", role="status"),
+        hidden=True,
+        custom_attrs={"data-remark": name},
+    )
 
 
 def _field(field: Any) -> rx.Component:
@@ -143,7 +231,13 @@ def _field(field: Any) -> rx.Component:
         "aria_invalid": rx.cond(is_wrong, "true", "false"),
         "aria_describedby": identity + "-help" + rx.cond(is_wrong, " " + identity + "-wrong", ""),
     }
-    text = {**common, "default_value": field["value"], "placeholder": field["hint"], "auto_complete": "off", "spell_check": False}
+    text = {
+        **common,
+        "default_value": field["value"],
+        "placeholder": field["hint"],
+        "auto_complete": "off",
+        "spell_check": False,
+    }
     control = rx.match(
         field["kind"],
         ("integer", rx.el.input(type="number", step="1", **text)),
@@ -151,7 +245,11 @@ def _field(field: Any) -> rx.Component:
         (
             "boolean",
             rx.el.select(
-                rx.el.option("", value=""), rx.el.option("true", value="true"), rx.el.option("false", value="false"), default_value=field["value"], **common
+                rx.el.option("", value=""),
+                rx.el.option("true", value="true"),
+                rx.el.option("false", value="false"),
+                default_value=field["value"],
+                **common,
             ),
         ),
         (
@@ -166,15 +264,28 @@ def _field(field: Any) -> rx.Component:
         ("json", rx.el.textarea(rows="5", **text)),
         rx.cond(
             field["is_secret"],
-            secret_input(name, **{part: common[part] for part in ("id", "aria_invalid", "aria_describedby")}),
+            secret_input(
+                name, **{part: common[part] for part in ("id", "aria_invalid", "aria_describedby")}
+            ),
             rx.el.input(type="text", **text),
         ),
     )
     return rx.el.div(
-        rx.el.label(rx.el.code(name), rx.cond(field["required"], rx.el.span(" required", class_name="dim small")), html_for=identity),
+        rx.el.label(
+            rx.el.code(name),
+            rx.cond(field["required"], rx.el.span(" required", class_name="dim small")),
+            html_for=identity,
+        ),
         control,
-        rx.el.span(rx.cond(field["note"] != "", field["note"] + ". ", ""), field["words"], class_name="help", id=identity + "-help"),
-        rx.cond(is_wrong, rx.el.span(wrong, class_name="wrong", id=identity + "-wrong", role="alert")),
+        rx.el.span(
+            rx.cond(field["note"] != "", field["note"] + ". ", ""),
+            field["words"],
+            class_name="help",
+            id=identity + "-help",
+        ),
+        rx.cond(
+            is_wrong, rx.el.span(wrong, class_name="wrong", id=identity + "-wrong", role="alert")
+        ),
         class_name="field",
         key=S.form_key + name,
     )
@@ -182,12 +293,25 @@ def _field(field: Any) -> rx.Component:
 
 def _result() -> rx.Component:
     def view(name: str, words: str) -> rx.Component:
-        return rx.el.button(words, type="button", on_click=S.show(name), aria_pressed=rx.cond(S.view == name, "true", "false"))
+        return rx.el.button(
+            words,
+            type="button",
+            on_click=S.show(name),
+            aria_pressed=rx.cond(S.view == name, "true", "false"),
+        )
 
     head = rx.el.div(
         badge(S.code, rx.cond(S.ok, "green", "red")),
-        rx.cond(S.cached, badge("From cache", "blue"), rx.cond(S.ok & S.reads, badge("Not cached"))),
-        rx.el.span(S.took, " · ", S.size, class_name="dim small", style={"fontVariantNumeric": "tabular-nums"}),
+        rx.cond(
+            S.cached, badge("From cache", "blue"), rx.cond(S.ok & S.reads, badge("Not cached"))
+        ),
+        rx.el.span(
+            S.took,
+            " · ",
+            S.size,
+            class_name="dim small",
+            style={"fontVariantNumeric": "tabular-nums"},
+        ),
         rx.el.span(class_name="grow"),
         rx.el.span(
             rx.cond(S.is_whole | (S.view == "request"), copy_button("result")),
@@ -195,7 +319,12 @@ def _result() -> rx.Component:
                 S.is_cut,
                 rx.fragment(),
                 rx.el.button(
-                    icon("download"), type="button", class_name="button small square", aria_label="Download the result", title="Download", on_click=S.download
+                    icon("download"),
+                    type="button",
+                    class_name="button small square",
+                    aria_label="Download the result",
+                    title="Download",
+                    on_click=S.download,
                 ),
             ),
             class_name="row whole",
@@ -206,7 +335,13 @@ def _result() -> rx.Component:
     def head_of(column: Any) -> rx.Component:
         name = column["name"]
         looks = rx.cond(column["is_number"], "number", "")
-        return sorting_head(name, is_sorted=S.sorted_by == name, is_descending=S.is_descending, on_click=S.sort(name), class_name=looks)
+        return sorting_head(
+            name,
+            is_sorted=S.sorted_by == name,
+            is_descending=S.is_descending,
+            on_click=S.sort(name),
+            class_name=looks,
+        )
 
     def cell_of(cell: Any, place: Any) -> rx.Component:
         return rx.el.td(cell, class_name=rx.cond(S.columns[place]["is_number"], "number", ""))
@@ -224,7 +359,12 @@ def _result() -> rx.Component:
     )
     # Grown by keys.js from the text beside it, which is also what is copied.
     tree = rx.el.div(
-        key=S.call, class_name="code result-body tree", tab_index=0, role="region", aria_label="Result as a tree", custom_attrs={"data-tree": "result"}
+        key=S.call,
+        class_name="code result-body tree",
+        tab_index=0,
+        role="region",
+        aria_label="Result as a tree",
+        custom_attrs={"data-tree": "result"},
     )
     to_copy = rx.el.pre(S.result, id="result", hidden=True)
     filled = rx.el.div(
@@ -244,8 +384,25 @@ def _result() -> rx.Component:
             S.view,
             ("table", rx.fragment(table, to_copy)),
             ("tree", rx.fragment(tree, to_copy)),
-            ("request", rx.el.pre(S.request, id="result", class_name="code result-body", tab_index=0, custom_attrs={"data-json": "1"}, aria_label="Request")),
-            rx.el.pre(S.result, id="result", class_name="code result-body", tab_index=0, custom_attrs={"data-json": "1"}, aria_label="Result"),
+            (
+                "request",
+                rx.el.pre(
+                    S.request,
+                    id="result",
+                    class_name="code result-body",
+                    tab_index=0,
+                    custom_attrs={"data-json": "1"},
+                    aria_label="Request",
+                ),
+            ),
+            rx.el.pre(
+                S.result,
+                id="result",
+                class_name="code result-body",
+                tab_index=0,
+                custom_attrs={"data-json": "1"},
+                aria_label="Result",
+            ),
         ),
         class_name="stack tight",
     )
@@ -254,7 +411,15 @@ def _result() -> rx.Component:
         rx.cond(
             S.running,
             bones("40%", "100%", "90%", "60%"),
-            rx.cond(S.call != "", filled, empty("terminal", "Nothing run yet", "Run the tool, and its structured answer stands here.")),
+            rx.cond(
+                S.call != "",
+                filled,
+                empty(
+                    "terminal",
+                    "Nothing run yet",
+                    "Run the tool, and its structured answer stands here.",
+                ),
+            ),
         ),
         class_name="panel result",
         aria_live="polite",
@@ -270,14 +435,22 @@ def _history() -> rx.Component:
 
         return rx.el.tr(
             cell("Tool", rx.el.code(call["tool"]), class_name="one-line"),
-            cell("Arguments", rx.el.div(call["arguments"], class_name="mono dim cut"), class_name="gives-way"),
+            cell(
+                "Arguments",
+                rx.el.div(call["arguments"], class_name="mono dim cut"),
+                class_name="gives-way",
+            ),
             cell("Outcome", badge(call["outcome"], call["tone"])),
             cell("Took", call["duration"], class_name="number one-line"),
             cell("When", ago(call["ago"], call["exact"]), class_name="one-line"),
             cell(
                 "",
                 rx.el.button(
-                    "Open", type="button", class_name="button small", on_click=S.open_call(call["id"]), aria_label="Open " + call["tool"] + ", " + call["ago"]
+                    "Open",
+                    type="button",
+                    class_name="button small",
+                    on_click=S.open_call(call["id"]),
+                    aria_label="Open " + call["tool"] + ", " + call["ago"],
                 ),
             ),
             key=call["id"],
@@ -288,7 +461,13 @@ def _history() -> rx.Component:
         rx.el.section(
             rx.el.header(
                 rx.el.h2("Last calls"),
-                rx.el.p("The last ten from this console, secrets removed. Open one to see its result and to run it again.", class_name="dim small"),
+                rx.el.p(
+                    (
+                        "The last ten from this console, secrets removed. Open one to see "
+                        "its result and to run it again."
+                    ),
+                    class_name="dim small",
+                ),
             ),
             rx.el.div(
                 rx.el.table(
@@ -312,4 +491,12 @@ def _history() -> rx.Component:
     )
 
 
-PAGE = Page(route="/console", title="Console", icon="terminal", draw=console, order=50, key="c", on_load=S.load)
+PAGE = Page(
+    route="/console",
+    title="Console",
+    icon="terminal",
+    draw=console,
+    order=50,
+    key="c",
+    on_load=S.load,
+)

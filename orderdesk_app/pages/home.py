@@ -1,4 +1,6 @@
-"""What is going on: problems, four numbers, the latest calls, the stores' health, a newcomer's next steps."""
+"""What is going on: problems, four numbers, the latest calls, the stores' health, a newcomer's next
+steps.
+"""
 
 from typing import Any
 
@@ -6,7 +8,16 @@ import reflex as rx
 
 from orderdesk_app.components.native import go
 from orderdesk_app.components.page import Page
-from orderdesk_app.components.pieces import ago, badge, bones, callout, empty, icon, meter, refreshed
+from orderdesk_app.components.pieces import (
+    ago,
+    badge,
+    bones,
+    callout,
+    empty,
+    icon,
+    meter,
+    refreshed,
+)
 from orderdesk_app.states.home import HomeState
 
 S: Any = HomeState  # on its class, a state's attributes are variables of the browser
@@ -15,16 +26,29 @@ S: Any = HomeState  # on its class, a state's attributes are variables of the br
 def home() -> rx.Component:
     return rx.el.div(
         rx.foreach(S.problems, lambda problem: callout(problem, tone="amber", role="status")),
-        # Without a store every number is nothing and the first step is all there is to do, so the steps stand first; with one they give way to what goes on.
+        # Without a store every number is nothing and the first step is all there is to do, so the
+        # steps stand first; with one they give way to what goes on.
         rx.cond(S.is_newcomer & (S.stores.length() == 0), _steps()),
         rx.el.div(
             rx.cond(
                 S.loaded,
                 rx.el.div(rx.foreach(S.tiles, _tile), class_name="four"),
-                rx.el.div(*[rx.el.div(bones("40%", "60%", "100%"), class_name="panel tile") for _ in range(4)], class_name="four"),
+                rx.el.div(
+                    *[
+                        rx.el.div(bones("40%", "60%", "100%"), class_name="panel tile")
+                        for _ in range(4)
+                    ],
+                    class_name="four",
+                ),
             ),
             rx.el.div(
-                rx.el.button("Show as table", type="button", class_name="button small bare", on_click=S.show_table, aria_pressed=S.as_table),
+                rx.el.button(
+                    "Show as table",
+                    type="button",
+                    class_name="button small bare",
+                    on_click=S.show_table,
+                    aria_pressed=S.as_table,
+                ),
                 class_name="row apart-end",
             ),
             rx.cond(S.loaded, _by_hour()),
@@ -47,9 +71,18 @@ def _tile(tile: Any) -> rx.Component:
                 points=tile["points"],
                 fill="none",
                 stroke="currentColor",
-                custom_attrs={"strokeWidth": "1.5", "vectorEffect": "non-scaling-stroke", "strokeLinejoin": "round"},
+                custom_attrs={
+                    "strokeWidth": "1.5",
+                    "vectorEffect": "non-scaling-stroke",
+                    "strokeLinejoin": "round",
+                },
             ),
-            custom_attrs={"viewBox": "0 0 240 36", "preserveAspectRatio": "none", "aria-hidden": "true", "focusable": "false"},
+            custom_attrs={
+                "viewBox": "0 0 240 36",
+                "preserveAspectRatio": "none",
+                "aria-hidden": "true",
+                "focusable": "false",
+            },
             class_name="spark",
         ),
         rx.el.p(tile["finding"], class_name="dim small"),
@@ -64,19 +97,29 @@ def _by_hour() -> rx.Component:
     def row(hour: Any) -> rx.Component:
         return rx.el.tr(
             rx.el.th(hour["since"], scope="row"),
-            *[rx.el.td(hour[name], class_name="number") for name in ("calls", "errors", "median", "saved")],
+            *[
+                rx.el.td(hour[name], class_name="number")
+                for name in ("calls", "errors", "median", "saved")
+            ],
             key=hour["since"],
         )
 
     heads = ("Calls", "Errors", "Median duration", "Saved by cache")
     table = rx.el.table(
         rx.el.caption("The last 24 hours, the newest first", class_name="sr"),
-        rx.el.thead(rx.el.tr(rx.el.th("Hour from (UTC)", scope="col"), *[rx.el.th(words, scope="col", class_name="number") for words in heads])),
+        rx.el.thead(
+            rx.el.tr(
+                rx.el.th("Hour from (UTC)", scope="col"),
+                *[rx.el.th(words, scope="col", class_name="number") for words in heads],
+            )
+        ),
         rx.el.tbody(rx.foreach(S.hours, row)),
         class_name="table",
     )
     # What scrolls can be reached by keyboard; what only screen readers have does not scroll.
-    scrolling = rx.el.div(table, class_name=rx.cond(S.as_table, "scroll", ""), tab_index=rx.cond(S.as_table, 0, -1))
+    scrolling = rx.el.div(
+        table, class_name=rx.cond(S.as_table, "scroll", ""), tab_index=rx.cond(S.as_table, 0, -1)
+    )
     return rx.el.div(scrolling, class_name=rx.cond(S.as_table, "panel flush by-hour", "sr"))
 
 
@@ -85,22 +128,45 @@ def _steps() -> rx.Component:
         return rx.el.li(
             rx.cond(
                 entry["done"],
-                rx.el.span(icon("circle-check"), rx.el.span("Done: ", class_name="sr"), class_name="ok"),
+                rx.el.span(
+                    icon("circle-check"), rx.el.span("Done: ", class_name="sr"), class_name="ok"
+                ),
                 rx.el.span(icon("circle"), class_name="dim"),
             ),
-            rx.el.span(entry["words"], class_name=rx.cond(entry["done"], "grow dim", "grow strong")),
-            rx.cond(entry["done"], rx.fragment(), go(entry["label"], to=entry["href"], class_name="button small", aria_label=entry["words"])),
+            rx.el.span(
+                entry["words"], class_name=rx.cond(entry["done"], "grow dim", "grow strong")
+            ),
+            rx.cond(
+                entry["done"],
+                rx.fragment(),
+                go(
+                    entry["label"],
+                    to=entry["href"],
+                    class_name="button small",
+                    aria_label=entry["words"],
+                ),
+            ),
             class_name="row step",
         )
 
-    return rx.el.section(rx.el.h2("First steps"), rx.el.ol(rx.foreach(S.steps, step)), class_name="panel stack tight")
+    return rx.el.section(
+        rx.el.h2("First steps"), rx.el.ol(rx.foreach(S.steps, step)), class_name="panel stack tight"
+    )
 
 
 def _latest() -> rx.Component:
     def line(entry: Any) -> rx.Component:
         return rx.el.li(
             rx.el.div(
-                rx.el.span(rx.cond(entry["by_agent"], badge(entry["who"], "violet"), rx.el.span(entry["who"], class_name="strong")), " ", entry["what"]),
+                rx.el.span(
+                    rx.cond(
+                        entry["by_agent"],
+                        badge(entry["who"], "violet"),
+                        rx.el.span(entry["who"], class_name="strong"),
+                    ),
+                    " ",
+                    entry["what"],
+                ),
                 rx.cond(entry["where"] != "", rx.el.span(entry["where"], class_name="dim small")),
                 class_name="grow what",
             ),
@@ -123,7 +189,11 @@ def _latest() -> rx.Component:
     filled = rx.el.ol(rx.foreach(S.latest, line), class_name="lines")
     return rx.el.section(
         rx.el.header(rx.el.h2("Latest")),
-        rx.cond(S.loaded, rx.cond(S.latest.length() > 0, filled, nothing), rx.el.div(bones(*["100%"] * 10), padding="0 16px 16px")),
+        rx.cond(
+            S.loaded,
+            rx.cond(S.latest.length() > 0, filled, nothing),
+            rx.el.div(bones(*["100%"] * 10), padding="0 16px 16px"),
+        ),
         class_name="panel flush",
     )
 
@@ -136,7 +206,10 @@ def _stores() -> rx.Component:
                 rx.el.span(
                     entry["calls"],
                     " calls in 24 h",
-                    rx.cond(entry["ago"] != "", rx.fragment(", the last ", ago(entry["ago"], entry["exact"]))),
+                    rx.cond(
+                        entry["ago"] != "",
+                        rx.fragment(", the last ", ago(entry["ago"], entry["exact"])),
+                    ),
                     class_name="dim small",
                 ),
                 meter(entry["filled"], rx.fragment(entry["ready"], " of 20 requests ready")),
@@ -146,12 +219,21 @@ def _stores() -> rx.Component:
             class_name="line",
         )
 
-    nothing = empty("store", "No stores yet", "Connect one, or try the sandbox.", go("Stores", to="/stores", class_name="button"))
+    nothing = empty(
+        "store",
+        "No stores yet",
+        "Connect one, or try the sandbox.",
+        go("Stores", to="/stores", class_name="button"),
+    )
     return rx.el.section(
         rx.el.header(rx.el.h2("Stores")),
         rx.cond(
             S.loaded,
-            rx.cond(S.stores.length() > 0, rx.el.ul(rx.foreach(S.stores, store), class_name="lines"), nothing),
+            rx.cond(
+                S.stores.length() > 0,
+                rx.el.ul(rx.foreach(S.stores, store), class_name="lines"),
+                nothing,
+            ),
             rx.el.div(bones("100%", "60%"), padding="0 16px 16px"),
         ),
         class_name="panel flush",

@@ -33,7 +33,12 @@ _LONG = 8  # keys that one looks through without help
 def settings() -> rx.Component:
     return rx.el.div(
         _keys(),
-        rx.el.div(_connect(), _master(), _system(), class_name=rx.cond(S.loaded, "stack wide", "stack wide unread")),
+        rx.el.div(
+            _connect(),
+            _master(),
+            _system(),
+            class_name=rx.cond(S.loaded, "stack wide", "stack wide unread"),
+        ),
         _make_dialog(),
         refreshed(S.refresh),
         class_name="stack wide",
@@ -48,7 +53,12 @@ def _keys() -> rx.Component:
     def head(words: str, column: str = "") -> rx.Component:
         if not column:
             return rx.el.th(words, scope="col")
-        return sorting_head(words, is_sorted=S.sorted_by == column, is_descending=S.is_descending, on_click=S.sort(column))
+        return sorting_head(
+            words,
+            is_sorted=S.sorted_by == column,
+            is_descending=S.is_descending,
+            on_click=S.sort(column),
+        )
 
     table = rx.el.table(
         rx.el.thead(
@@ -67,11 +77,20 @@ def _keys() -> rx.Component:
     nothing = empty(
         "key-round",
         "No access keys yet",
-        "A key lets one assistant work for you. Give each its own: then you see who did what, and can stop one without the others.",
+        (
+            "A key lets one assistant work for you. Give each its own: then you see who did "
+            "what, and can stop one without the others."
+        ),
         _new_key("button"),
     )
     search = rx.el.input(
-        type="search", class_name="input finder", placeholder="Find a key", aria_label="Find a key", default_value=S.search, max_length=80, on_change=S.find
+        type="search",
+        class_name="input finder",
+        placeholder="Find a key",
+        aria_label="Find a key",
+        default_value=S.search,
+        max_length=80,
+        on_change=S.find,
     )
     listed = rx.fragment(
         rx.el.div(table, class_name="scroll long"),
@@ -86,7 +105,11 @@ def _keys() -> rx.Component:
         ),
     )
     return rx.el.section(
-        rx.el.header(rx.el.h2("Access keys"), rx.cond((S.total > _LONG) | (S.search != ""), search), class_name="row apart"),
+        rx.el.header(
+            rx.el.h2("Access keys"),
+            rx.cond((S.total > _LONG) | (S.search != ""), search),
+            class_name="row apart",
+        ),
         rx.cond(
             S.loaded,
             rx.cond(S.total > 0, listed, nothing),
@@ -108,7 +131,15 @@ def _key(key: Any) -> rx.Component:
         cell("May", rx.el.span(key["scopes"], class_name="dim small")),
         cell("Made", ago(key["made"], key["made_exact"])),
         cell("Last used", ago(key["used"], key["used_exact"])),
-        cell("", opens("revoke-" + key["id"], "Revoke", class_name="button small danger", aria_label="Revoke " + key["name"])),
+        cell(
+            "",
+            opens(
+                "revoke-" + key["id"],
+                "Revoke",
+                class_name="button small danger",
+                aria_label="Revoke " + key["name"],
+            ),
+        ),
         key=key["id"],
     )
 
@@ -119,17 +150,38 @@ def _revoke_dialog(key: Any) -> rx.Component:
     return dialog(
         form,
         "Revoke " + key["name"],
-        rx.el.p("It ends with ", rx.el.code(key["hint"]), " and was made ", ago(key["made"], key["made_exact"]), "."),  # two keys may have one name
-        rx.el.p("Whoever uses this key is refused from then on. This cannot be undone; a new key is made in seconds."),
+        rx.el.p(
+            "It ends with ",
+            rx.el.code(key["hint"]),
+            " and was made ",
+            ago(key["made"], key["made_exact"]),
+            ".",
+        ),  # two keys may have one name
+        rx.el.p(
+            "Whoever uses this key is refused from then on. This cannot be undone; a new "
+            "key is made in seconds."
+        ),
         post_form(
             rx.el.input(type="hidden", name="key_id", value=key["id"], read_only=True),
             field(
                 rx.fragment("Type ", rx.el.span(key["name"], class_name="mono asis"), " to go on"),
                 "confirm-" + key["id"],
-                text_input("confirm", id="confirm-" + key["id"], error=unmeant, auto_complete="off", custom_attrs={"data-confirms": key["name"]}),
+                text_input(
+                    "confirm",
+                    id="confirm-" + key["id"],
+                    error=unmeant,
+                    auto_complete="off",
+                    custom_attrs={"data-confirms": key["name"]},
+                ),
                 error=unmeant,
             ),
-            rx.el.div(closes(), rx.el.button("Revoke key", type="submit", class_name="button danger primary", disabled=True), class_name="ends"),
+            rx.el.div(
+                closes(),
+                rx.el.button(
+                    "Revoke key", type="submit", class_name="button danger primary", disabled=True
+                ),
+                class_name="ends",
+            ),
             action="/settings/keys/revoke",
             token=S.form_token,
             class_name="form",
@@ -142,12 +194,23 @@ def _revoke_dialog(key: Any) -> rx.Component:
 def _make_dialog() -> rx.Component:
     is_back = S.problem_form == "key"
     unticked = rx.cond(is_back & (S.problem_field == "scopes"), S.problem, "")
-    wrong = rx.cond(is_back & (S.problem_field != "scopes"), S.problem, "")  # what is about no field stands at the first one
+    wrong = rx.cond(
+        is_back & (S.problem_field != "scopes"), S.problem, ""
+    )  # what is about no field stands at the first one
 
     def box(scope: Scope) -> rx.Component:
         ticked = rx.cond(is_back, S.typed["scopes"].contains(str(scope)), True)
-        given = {"aria_invalid": rx.cond(unticked != "", "true", "false"), "aria_describedby": "scopes-wrong"}
-        return rx.el.label(rx.el.input(type="checkbox", name="scopes", value=str(scope), default_checked=ticked, **given), scope.words, class_name="check")
+        given = {
+            "aria_invalid": rx.cond(unticked != "", "true", "false"),
+            "aria_describedby": "scopes-wrong",
+        }
+        return rx.el.label(
+            rx.el.input(
+                type="checkbox", name="scopes", value=str(scope), default_checked=ticked, **given
+            ),
+            scope.words,
+            class_name="check",
+        )
 
     return dialog(
         "make-key",
@@ -165,18 +228,27 @@ def _make_dialog() -> rx.Component:
                     auto_complete="off",
                     default_value=rx.cond(is_back, S.typed["name"], ""),
                 ),
-                help_text="Who will use it. It stands beside everything that is done with this key.",
+                help_text=(
+                    "Who will use it. It stands beside everything that is done with this key."
+                ),
                 error=wrong,
                 required=True,
             ),
             rx.el.fieldset(
                 rx.el.legend("It may", class_name="strong"),
                 *[box(scope) for scope in Scope],
-                rx.cond(unticked != "", rx.el.span(unticked, class_name="wrong", id="scopes-wrong", role="alert")),
+                rx.cond(
+                    unticked != "",
+                    rx.el.span(unticked, class_name="wrong", id="scopes-wrong", role="alert"),
+                ),
                 class_name="field",
                 style={"border": "0", "padding": "0", "margin": "0"},
             ),
-            rx.el.div(closes(), rx.el.button("Make key", type="submit", class_name="button primary"), class_name="ends"),
+            rx.el.div(
+                closes(),
+                rx.el.button("Make key", type="submit", class_name="button primary"),
+                class_name="ends",
+            ),
             action="/settings/keys/create",
             token=S.form_token,
             class_name="form",
@@ -198,12 +270,18 @@ def _connect() -> rx.Component:
     return panel(
         rx.el.div(
             rx.el.p(
-                "Make a key for it and put the key where ", rx.el.code(PLACEHOLDER), " stands; beside a new key it stands there already.", class_name="dim"
+                "Make a key for it and put the key where ",
+                rx.el.code(PLACEHOLDER),
+                " stands; beside a new key it stands there already.",
+                class_name="dim",
             ),
             snippet(
                 "claude-desktop",
                 "Claude Desktop",
-                "Settings, Developer, Edit Config: merge this into claude_desktop_config.json, then restart Claude Desktop.",
+                (
+                    "Settings, Developer, Edit Config: merge this into "
+                    "claude_desktop_config.json, then restart Claude Desktop."
+                ),
                 S.claude_desktop,
             ),
             snippet(
@@ -212,7 +290,15 @@ def _connect() -> rx.Component:
                 "Run this once. Other programs take the same address and the same header.",
                 S.claude_code,
             ),
-            snippet("mcp-address", "Address", "For everything else that speaks MCP; the key goes into the header Authorization, after Bearer.", S.address),
+            snippet(
+                "mcp-address",
+                "Address",
+                (
+                    "For everything else that speaks MCP; the key goes into the header "
+                    "Authorization, after Bearer."
+                ),
+                S.address,
+            ),
             class_name="stack",
         ),
         title="Connect an assistant",
@@ -225,15 +311,33 @@ def _master() -> rx.Component:
     return panel(
         rx.cond(
             S.master_hint != "",
-            rx.el.p("The master key signs in here and may do everything. It ends with ", rx.el.code("…", S.master_hint), ".", class_name="dim"),
-            rx.el.p("This account has no master key yet: you came by a link. Make one to sign in with, and keep it safe.", class_name="dim"),
+            rx.el.p(
+                "The master key signs in here and may do everything. It ends with ",
+                rx.el.code("…", S.master_hint),
+                ".",
+                class_name="dim",
+            ),
+            rx.el.p(
+                (
+                    "This account has no master key yet: you came by a link. Make one to "
+                    "sign in with, and keep it safe."
+                ),
+                class_name="dim",
+            ),
         ),
         rx.el.div(
             rx.cond(
                 S.master_hint != "",
-                opens("rotate-master", icon("rotate-cw"), "Replace master key", class_name="button danger"),
+                opens(
+                    "rotate-master",
+                    icon("rotate-cw"),
+                    "Replace master key",
+                    class_name="button danger",
+                ),
                 post_form(
-                    rx.el.button(icon("key-round"), "Make master key", type="submit", class_name="button"),
+                    rx.el.button(
+                        icon("key-round"), "Make master key", type="submit", class_name="button"
+                    ),
                     action="/settings/keys/rotate-master",
                     token=S.form_token,
                 ),
@@ -244,15 +348,34 @@ def _master() -> rx.Component:
         dialog(
             "rotate-master",
             "Replace the master key",
-            callout("The old master key stops working at once. Access keys stay as they are.", tone="amber", role="note"),
+            callout(
+                "The old master key stops working at once. Access keys stay as they are.",
+                tone="amber",
+                role="note",
+            ),
             post_form(
                 field(
                     "Type “replace” to go on",
                     "confirm-rotate",
-                    text_input("confirm", id="confirm-rotate", error=unmeant, auto_complete="off", custom_attrs={"data-confirms": "replace"}),
+                    text_input(
+                        "confirm",
+                        id="confirm-rotate",
+                        error=unmeant,
+                        auto_complete="off",
+                        custom_attrs={"data-confirms": "replace"},
+                    ),
                     error=unmeant,
                 ),
-                rx.el.div(closes(), rx.el.button("Replace master key", type="submit", class_name="button danger primary", disabled=True), class_name="ends"),
+                rx.el.div(
+                    closes(),
+                    rx.el.button(
+                        "Replace master key",
+                        type="submit",
+                        class_name="button danger primary",
+                        disabled=True,
+                    ),
+                    class_name="ends",
+                ),
                 action="/settings/keys/rotate-master",
                 token=S.form_token,
                 class_name="form",
@@ -266,8 +389,27 @@ def _master() -> rx.Component:
 def _system() -> rx.Component:
     return rx.cond(
         S.facts.length() > 0,
-        panel(rx.el.dl(rx.foreach(S.facts, lambda fact: rx.fragment(rx.el.dt(fact["name"]), rx.el.dd(fact["value"]))), class_name="facts"), title="System"),
+        panel(
+            rx.el.dl(
+                rx.foreach(
+                    S.facts,
+                    lambda fact: rx.fragment(rx.el.dt(fact["name"]), rx.el.dd(fact["value"])),
+                ),
+                class_name="facts",
+            ),
+            title="System",
+        ),
     )
 
 
-PAGE = Page(route="/settings", title="Settings", icon="settings", draw=settings, order=90, section="foot", key=",", on_load=S.load, actions=_new_key)
+PAGE = Page(
+    route="/settings",
+    title="Settings",
+    icon="settings",
+    draw=settings,
+    order=90,
+    section="foot",
+    key=",",
+    on_load=S.load,
+    actions=_new_key,
+)

@@ -33,8 +33,17 @@ def stores() -> rx.Component:
         empty(
             "store",
             "No stores yet",
-            "Connect your Order Desk store and assistants can read and change its orders, within what you allow. The sandbox is a store of 500 believable orders to try things on.",
-            rx.el.div(_connect_button("button"), _sandbox_button(), class_name="row", justify_content="center"),
+            (
+                "Connect your Order Desk store and assistants can read and change its "
+                "orders, within what you allow. The sandbox is a store of 500 believable "
+                "orders to try things on."
+            ),
+            rx.el.div(
+                _connect_button("button"),
+                _sandbox_button(),
+                class_name="row",
+                justify_content="center",
+            ),
         ),
         class_name="panel",
     )
@@ -45,8 +54,15 @@ def stores() -> rx.Component:
         rx.foreach(S.stores, _disconnect_dialog),
         class_name="stack",
     )
-    waiting = rx.el.div(*[rx.el.div(bones("60%", "100%", "40%"), class_name="panel") for _ in range(2)], class_name="cards")
-    return rx.el.div(rx.cond(S.loaded, rx.cond(S.stores.length() > 0, filled, nothing), waiting), _connect_dialog(), refreshed(S.refresh))
+    waiting = rx.el.div(
+        *[rx.el.div(bones("60%", "100%", "40%"), class_name="panel") for _ in range(2)],
+        class_name="cards",
+    )
+    return rx.el.div(
+        rx.cond(S.loaded, rx.cond(S.stores.length() > 0, filled, nothing), waiting),
+        _connect_dialog(),
+        refreshed(S.refresh),
+    )
 
 
 def _connect_button(look: str = "button primary") -> rx.Component:
@@ -80,7 +96,9 @@ def _card(store: Any) -> rx.Component:
             rx.el.dt("Calls in 24 h"),
             rx.el.dd(store["calls"], style={"fontVariantNumeric": "tabular-nums"}),
             rx.el.dt("Ready"),
-            rx.el.dd(meter(store["filled"], rx.fragment(store["ready"], " of 20 requests at once"))),
+            rx.el.dd(
+                meter(store["filled"], rx.fragment(store["ready"], " of 20 requests at once"))
+            ),
             rx.el.dt("Folders"),
             rx.el.dd(store["folders"]),
             class_name="facts",
@@ -104,9 +122,19 @@ def _card(store: Any) -> rx.Component:
                 is_busy=S.busy.contains(store["id"]),
                 aria_label="Test the connection of " + store["name"],
             ),
-            opens("edit-" + store["id"], "Edit", class_name="button small", aria_label="Edit " + store["name"]),
+            opens(
+                "edit-" + store["id"],
+                "Edit",
+                class_name="button small",
+                aria_label="Edit " + store["name"],
+            ),
             rx.el.span(class_name="grow"),
-            opens("disconnect-" + store["id"], "Disconnect", class_name="button small danger", aria_label="Disconnect " + store["name"]),
+            opens(
+                "disconnect-" + store["id"],
+                "Disconnect",
+                class_name="button small danger",
+                aria_label="Disconnect " + store["name"],
+            ),
             class_name="row",
         ),
         class_name="panel stack",
@@ -116,7 +144,9 @@ def _card(store: Any) -> rx.Component:
 
 
 def _wrong(form: Any, name: str) -> Any:
-    """The sentence at that field of that form; a sentence without a field stands at the first one."""
+    """The sentence at that field of that form; a sentence without a field stands at the first
+    one.
+    """
     return rx.cond((S.problem_form == form) & (S.problem_field == name), S.problem, "")
 
 
@@ -128,7 +158,10 @@ def _connect_dialog() -> rx.Component:
         "Connect a store",
         rx.el.ol(
             rx.el.li("1. In Order Desk open Store Settings, then the API tab."),
-            rx.el.li("2. Copy the store id and the API key, and paste both here. The key is tried at once and kept encrypted."),
+            rx.el.li(
+                "2. Copy the store id and the API key, and paste both here. The key is "
+                "tried at once and kept encrypted."
+            ),
             rx.el.li("3. Its folders and settings are read, and assistants can start."),
             class_name="stack tight dim",
         ),
@@ -154,7 +187,9 @@ def _connect_dialog() -> rx.Component:
             field(
                 "API key",
                 "api_key",
-                secret_input("api_key", error=_wrong("connect", "api_key"), required=True, max_length=512),
+                secret_input(
+                    "api_key", error=_wrong("connect", "api_key"), required=True, max_length=512
+                ),
                 error=_wrong("connect", "api_key"),
                 required=True,
             ),
@@ -175,12 +210,21 @@ def _connect_dialog() -> rx.Component:
                 "Label",
                 "label",
                 text_input(
-                    "label", error=_wrong("connect", "label"), max_length=60, placeholder="eu", auto_complete="off", default_value=_typed("connect", "label")
+                    "label",
+                    error=_wrong("connect", "label"),
+                    max_length=60,
+                    placeholder="eu",
+                    auto_complete="off",
+                    default_value=_typed("connect", "label"),
                 ),
                 help_text="A short word that assistants find it by.",
                 error=_wrong("connect", "label"),
             ),
-            rx.el.div(closes(), rx.el.button("Test and connect", type="submit", class_name="button primary"), class_name="ends"),
+            rx.el.div(
+                closes(),
+                rx.el.button("Test and connect", type="submit", class_name="button primary"),
+                class_name="ends",
+            ),
             action="/stores/connect",
             token=S.form_token,
             class_name="form",
@@ -244,12 +288,21 @@ def _edit_dialog(store: Any) -> rx.Component:
                 field(
                     "New API key",
                     "key-" + store["id"],
-                    secret_input("api_key", id="key-" + store["id"], error=_wrong(form, "api_key"), max_length=512),
+                    secret_input(
+                        "api_key",
+                        id="key-" + store["id"],
+                        error=_wrong(form, "api_key"),
+                        max_length=512,
+                    ),
                     help_text="Leave it empty to keep the present one.",
                     error=_wrong(form, "api_key"),
                 ),
             ),
-            rx.el.div(closes(), rx.el.button("Save", type="submit", class_name="button primary"), class_name="ends"),
+            rx.el.div(
+                closes(),
+                rx.el.button("Save", type="submit", class_name="button primary"),
+                class_name="ends",
+            ),
             action="/stores/edit",
             token=S.form_token,
             class_name="form",
@@ -266,9 +319,13 @@ def _disconnect_dialog(store: Any) -> rx.Component:
         "Disconnect " + store["name"],
         rx.cond(
             store["is_sandbox"],
-            rx.el.p("Its orders go with it, and the record of what was changed in them, for good. Another sandbox store starts afresh."),
             rx.el.p(
-                "Its key and the record of what was changed in it are deleted here, for good. Nothing changes at Order Desk, and it can be connected again."
+                "Its orders go with it, and the record of what was changed in them, for "
+                "good. Another sandbox store starts afresh."
+            ),
+            rx.el.p(
+                "Its key and the record of what was changed in it are deleted here, for "
+                "good. Nothing changes at Order Desk, and it can be connected again."
             ),
         ),
         post_form(
@@ -278,11 +335,24 @@ def _disconnect_dialog(store: Any) -> rx.Component:
                 rx.fragment("Type ", rx.el.span(store["name"], class_name="mono"), " to go on"),
                 "confirm-" + store["id"],
                 text_input(
-                    "confirm", id="confirm-" + store["id"], error=_wrong(form, "confirm"), auto_complete="off", custom_attrs={"data-confirms": store["name"]}
+                    "confirm",
+                    id="confirm-" + store["id"],
+                    error=_wrong(form, "confirm"),
+                    auto_complete="off",
+                    custom_attrs={"data-confirms": store["name"]},
                 ),
                 error=_wrong(form, "confirm"),
             ),
-            rx.el.div(closes(), rx.el.button("Disconnect store", type="submit", class_name="button danger primary", disabled=True), class_name="ends"),
+            rx.el.div(
+                closes(),
+                rx.el.button(
+                    "Disconnect store",
+                    type="submit",
+                    class_name="button danger primary",
+                    disabled=True,
+                ),
+                class_name="ends",
+            ),
             action="/stores/disconnect",
             token=S.form_token,
             class_name="form",
@@ -292,4 +362,13 @@ def _disconnect_dialog(store: Any) -> rx.Component:
     )
 
 
-PAGE = Page(route="/stores", title="Stores", icon="store", draw=stores, order=40, key="s", on_load=S.load, actions=_connect_button)
+PAGE = Page(
+    route="/stores",
+    title="Stores",
+    icon="store",
+    draw=stores,
+    order=40,
+    key="s",
+    on_load=S.load,
+    actions=_connect_button,
+)

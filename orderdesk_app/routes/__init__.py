@@ -1,4 +1,7 @@
-"""Plain HTTP: forms that carry secrets, health, metrics, and what stands around every page. No Reflex here."""
+"""Plain HTTP: forms that carry secrets, health, metrics, and what stands around every page.
+
+No Reflex here.
+"""
 
 from starlette.routing import Route
 

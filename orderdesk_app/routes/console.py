@@ -1,4 +1,6 @@
-"""The console's tools with secret arguments: their forms are posted plainly, and the page then shows the call that was kept without them."""
+"""The console's tools with secret arguments: their forms are posted plainly, and the page then
+shows the call that was kept without them.
+"""
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -22,10 +24,24 @@ async def run(request: Request, user: WebUser, form: Form) -> Response:
         if errors:
             name, words = next(iter(errors.items()))
             raise ValidationFailed(words, field=name)
-        shown = form.get("meant_store_id", "") if tool.takes_store and "store_identifier" not in arguments else None
-        call = await wiring.current().console.run(user.actor, tool.name, arguments, active_store_id=user.active_store_id, shown_store_id=shown)
+        shown = (
+            form.get("meant_store_id", "")
+            if tool.takes_store and "store_identifier" not in arguments
+            else None
+        )
+        call = await wiring.current().console.run(
+            user.actor,
+            tool.name,
+            arguments,
+            active_store_id=user.active_store_id,
+            shown_store_id=shown,
+        )
     except OrderDeskAgentsError as error:
-        typed = {name: value[:2000] for name, value in form.items() if name == "tool" or name not in ("form_token", *_secrets(form))}
+        typed = {
+            name: value[:2000]
+            for name, value in form.items()
+            if name == "tool" or name not in ("form_token", *_secrets(form))
+        }
         return refuse(user, PAGE, error, form="console", typed=typed)
     return back(PAGE, call=call.id)
 

@@ -1,4 +1,6 @@
-"""What every form of ours passes: sent by our own page, small, by a session that is alive, with that session's form token."""
+"""What every form of ours passes: sent by our own page, small, by a session that is alive, with
+that session's form token.
+"""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
@@ -10,7 +12,12 @@ from starlette.responses import RedirectResponse, Response
 
 from orderdesk_app import wiring
 from orderdesk_app.context import current_request
-from orderdesk_app.errors import BodyTooLarge, OrderDeskAgentsError, PermissionDenied, ValidationFailed
+from orderdesk_app.errors import (
+    BodyTooLarge,
+    OrderDeskAgentsError,
+    PermissionDenied,
+    ValidationFailed,
+)
 from orderdesk_app.observability import ERRORS, log
 from orderdesk_app.routes.front import ADDRESS
 from orderdesk_app.routes.plain import error_page
@@ -34,11 +41,19 @@ def own_form(endpoint: Callable[[Request, Form], Awaitable[Response]]) -> Endpoi
         try:
             if not is_from_us(request.headers.get("origin", ""), request.headers.get("host", "")):
                 raise PermissionDenied(
-                    "This form came from another address than this server's own. Open the page by the address in PUBLIC_URL and send it again."
+                    "This form came from another address than this server's own. Open "
+                    "the page by the address in PUBLIC_URL and send it again."
                 )
             return await endpoint(request, await _read(request))
         except OrderDeskAgentsError as error:
-            return error_page(error.status, "That was not done", error.message, href="/", label="Home", reference=current_request().request_id)
+            return error_page(
+                error.status,
+                "That was not done",
+                error.message,
+                href="/",
+                label="Home",
+                reference=current_request().request_id,
+            )
         except ClientDisconnect:
             return Response(status_code=400)  # nobody waits for it
         except Exception as error:
@@ -80,9 +95,19 @@ def back(path: str, **query: str) -> RedirectResponse:
     return RedirectResponse(f"{path}?{urlencode(given)}" if given else path, 303)
 
 
-def refuse(user: WebUser, path: str, error: OrderDeskAgentsError, *, form: str = "", typed: Mapping[str, str] | None = None) -> RedirectResponse:
+def refuse(
+    user: WebUser,
+    path: str,
+    error: OrderDeskAgentsError,
+    *,
+    form: str = "",
+    typed: Mapping[str, str] | None = None,
+) -> RedirectResponse:
     """Back to the page, which says the error at its field and keeps what was typed."""
-    wiring.current().remarks.leave(user.session_id, Remark(in_words(error), field=error.field or "", form=form, typed=typed or {}))
+    wiring.current().remarks.leave(
+        user.session_id,
+        Remark(in_words(error), field=error.field or "", form=form, typed=typed or {}),
+    )
     return back(path)
 
 
@@ -109,7 +134,9 @@ def remember(response: Response, cookie: str) -> Response:
 
 def forget(response: Response) -> Response:
     settings = wiring.current().settings
-    response.delete_cookie(COOKIE, path="/", httponly=True, secure=settings.cookie_secure, samesite="lax")
+    response.delete_cookie(
+        COOKIE, path="/", httponly=True, secure=settings.cookie_secure, samesite="lax"
+    )
     return response
 
 
@@ -123,28 +150,43 @@ def user_agent(request: Request) -> str:
 
 
 def is_from_us(origin: str, host: str) -> bool:
-    """Whether a form's Origin is the Host it was sent to. Every browser sends both with a POST; front.py has already refused what is not PUBLIC_URL's."""
+    """Whether a form's Origin is the Host it was sent to.
+
+    Every browser sends both with a POST; front.py has already refused what is not PUBLIC_URL's.
+    """
     try:
         page, here = urlsplit(origin), urlsplit(f"//{host}")
         implied = 443 if page.scheme == "https" else 80
-        return bool(page.hostname) and (page.hostname, page.port or implied) == (here.hostname, here.port or implied)
+        return bool(page.hostname) and (page.hostname, page.port or implied) == (
+            here.hostname,
+            here.port or implied,
+        )
     except ValueError:
         return False
 
 
 async def _read(request: Request) -> Form:
-    if request.headers.get("content-type", "").split(";")[0].strip() != "application/x-www-form-urlencoded":
-        raise PermissionDenied("This address takes forms alone. Use the page that the form stands on.")
+    if (
+        request.headers.get("content-type", "").split(";")[0].strip()
+        != "application/x-www-form-urlencoded"
+    ):
+        raise PermissionDenied(
+            "This address takes forms alone. Use the page that the form stands on."
+        )
     try:
         async with asyncio.timeout(_SECONDS):
             body = await _body(request)
         pairs = parse_qsl(body.decode(), keep_blank_values=True, max_num_fields=_MOST_FIELDS)
     except TimeoutError:
-        raise BodyTooLarge(f"This form did not arrive within {_SECONDS:.0f} seconds. Send it again.") from None
+        raise BodyTooLarge(
+            f"This form did not arrive within {_SECONDS:.0f} seconds. Send it again."
+        ) from None
     except ValueError as error:
         raise BodyTooLarge("This form could not be read.") from error
     if any("\0" in part for pair in pairs for part in pair):
-        raise ValidationFailed("This form holds a zero character, which no field takes. Type it again.")
+        raise ValidationFailed(
+            "This form holds a zero character, which no field takes. Type it again."
+        )
     form: dict[str, str] = {}
     for name, value in pairs:
         form[name] = f"{form[name]},{value}" if name in form else value  # boxes of one name

@@ -1,4 +1,6 @@
-"""What every request passes first: its id, its caller's address, whether it is meant for this host, and its count in the metrics."""
+"""What every request passes first: its id, its caller's address, whether it is meant for this host,
+and its count in the metrics.
+"""
 
 import asyncio
 import logging
@@ -23,16 +25,31 @@ _LOG = log(__name__)
 _LEVEL = logging.getLogger(__name__)  # asked before a line is made that hardly anybody reads
 _ID = re.compile(r"[A-Za-z0-9_.\-]{8,64}")
 _RETRY_SECONDS = 10
-_ALWAYS_OPEN = frozenset({"/health/live", "/health/ready"})  # asked by machines that know the address alone
+_ALWAYS_OPEN = frozenset(
+    {"/health/live", "/health/ready"}
+)  # asked by machines that know the address alone
 ADDRESS = "orderdesk.address"  # keys of the ASGI scope
 _READ = frozenset({b"host", b"origin", b"x-request-id", b"x-forwarded-for"})
-_ROUTES = ("/mcp", "/health/live", "/health/ready", "/health/detailed", "/health", "/metrics", "/assets/", "/_event")
+_ROUTES = (
+    "/mcp",
+    "/health/live",
+    "/health/ready",
+    "/health/detailed",
+    "/health",
+    "/metrics",
+    "/assets/",
+    "/_event",
+)
 
 
 class Front:
-    """The outermost ASGI app: Host and Origin by PUBLIC_URL, X-Request-ID in and out, X-Forwarded-For as far as it is trusted."""
+    """The outermost ASGI app: Host and Origin by PUBLIC_URL, X-Request-ID in and out,
+    X-Forwarded-For as far as it is trusted.
+    """
 
-    def __init__(self, app: ASGIApp, *, public_url: str, port: int, is_production: bool, trusted_proxies: int) -> None:
+    def __init__(
+        self, app: ASGIApp, *, public_url: str, port: int, is_production: bool, trusted_proxies: int
+    ) -> None:
         self._app, self._proxies = app, trusted_proxies
         public = urlsplit(public_url)
         self._host = (public.hostname or "").lower()
@@ -59,7 +76,14 @@ class Front:
                 return await self._app(scope, receive, send)
             await self._serve(scope, receive, send, request, refusal)
 
-    async def _serve(self, scope: Scope, receive: Receive, send: Send, request: RequestContext, refusal: tuple[int, str] | None) -> None:
+    async def _serve(
+        self,
+        scope: Scope,
+        receive: Receive,
+        send: Send,
+        request: RequestContext,
+        refusal: tuple[int, str] | None,
+    ) -> None:
         started = time.perf_counter()
         route = route_of(scope["path"])
         status: int | None = None  # None: no answer has begun
@@ -81,9 +105,13 @@ class Front:
 
         try:
             if refusal is not None:
-                await JSONResponse({"error": "misdirected_request" if refusal[0] == 421 else "forbidden_origin", "message": refusal[1]}, refusal[0])(
-                    scope, receive, send_with_id
-                )
+                await JSONResponse(
+                    {
+                        "error": "misdirected_request" if refusal[0] == 421 else "forbidden_origin",
+                        "message": refusal[1],
+                    },
+                    refusal[0],
+                )(scope, receive, send_with_id)
             else:
                 await self._app(scope, receive_and_note, send_with_id)
         except asyncio.CancelledError:
@@ -103,7 +131,13 @@ class Front:
             HTTP_REQUESTS.labels(route, outcome).inc()
             HTTP_SECONDS.labels(route).observe(seconds)
             if _LEVEL.isEnabledFor(logging.DEBUG):
-                _LOG.debug("request", route=route, method=scope["method"], status=status or outcome, seconds=round(seconds, 4))
+                _LOG.debug(
+                    "request",
+                    route=route,
+                    method=scope["method"],
+                    status=status or outcome,
+                    seconds=round(seconds, 4),
+                )
 
     def _refusal(self, path: str, headers: Mapping[bytes, Sequence[str]]) -> tuple[int, str] | None:
         if path in _ALWAYS_OPEN:
@@ -158,10 +192,16 @@ class Front:
 
 
 def _failure(error: Exception, scope: Scope, reference: str) -> Response:
-    """A page for a browser, JSON for a program. A database that is away passes; all else is a fault of ours."""
+    """A page for a browser, JSON for a program.
+
+    A database that is away passes; all else is a fault of ours.
+    """
     if isinstance(error, NO_ANSWER):
         status, name, title, label = 503, "unavailable", "Not available right now", "Try again"
-        words = f"Our own records cannot be reached. Try again in {_RETRY_SECONDS} s; if it stays, tell your administrator the reference."
+        words = (
+            f"Our own records cannot be reached. Try again in {_RETRY_SECONDS} s; if it "
+            "stays, tell your administrator the reference."
+        )
     else:
         status, name, title, label = 500, "internal", "Something went wrong", "Home"
         words = "Something went wrong on our side."
@@ -187,6 +227,10 @@ def _read(scope: Scope) -> Mapping[bytes, Sequence[str]]:
 def route_of(path: str) -> str:
     """A path as a metric's label: one of a fixed set."""
     for route in _ROUTES:
-        if path == route or (route.endswith("/") and path.startswith(route)) or path.startswith(route + "/"):
+        if (
+            path == route
+            or (route.endswith("/") and path.startswith(route))
+            or path.startswith(route + "/")
+        ):
             return route.rstrip("/")
     return "web"

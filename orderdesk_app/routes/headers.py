@@ -8,7 +8,10 @@ FOREVER = b"public, max-age=31536000, immutable"
 
 
 def content_policy(script_hashes: Sequence[str]) -> str:
-    """Scripts from our own files and the built pages' own inline ones, by hash; no eval anywhere. Styles need 'unsafe-inline' (emotion)."""
+    """Scripts from our own files and the built pages' own inline ones, by hash; no eval anywhere.
+
+    Styles need 'unsafe-inline' (emotion).
+    """
     return "; ".join(
         (
             "default-src 'self'",
@@ -26,9 +29,13 @@ def content_policy(script_hashes: Sequence[str]) -> str:
 
 
 class SecurityHeaders:
-    """The outermost layer: refusals, static files, errors and the framework's own answers pass it too."""
+    """The outermost layer: refusals, static files, errors and the framework's own answers pass it
+    too.
+    """
 
-    def __init__(self, app: ASGIApp, *, script_hashes: Sequence[str] = (), is_https: bool = False) -> None:
+    def __init__(
+        self, app: ASGIApp, *, script_hashes: Sequence[str] = (), is_https: bool = False
+    ) -> None:
         self._app = app
         self._always = [
             (b"content-security-policy", content_policy(script_hashes).encode()),
@@ -52,10 +59,19 @@ class SecurityHeaders:
                 given = {name.lower() for name, _ in message.get("headers", [])}
                 added = [pair for pair in self._always if pair[0] not in given]
                 if b"cache-control" not in given:
-                    # Built files carry their hash in their name; everything else may differ by session, so the back button asks anew.
-                    hashed = scope["path"].startswith("/assets/") and message["status"] in (200, 304)
+                    # Built files carry their hash in their name; everything else may differ by
+                    # session, so the back button asks anew.
+                    hashed = scope["path"].startswith("/assets/") and message["status"] in (
+                        200,
+                        304,
+                    )
                     plain = scope["path"].rsplit(".", 1)[-1] in ("css", "js", "svg", "ico", "png")
-                    added.append((b"cache-control", FOREVER if hashed else b"no-cache" if plain else b"no-store"))
+                    added.append(
+                        (
+                            b"cache-control",
+                            FOREVER if hashed else b"no-cache" if plain else b"no-store",
+                        )
+                    )
                 message = {**message, "headers": [*message.get("headers", []), *added]}
             await send(message)
 

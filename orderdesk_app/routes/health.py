@@ -20,15 +20,22 @@ async def live(request: Request) -> Response:
 
 
 async def ready(request: Request) -> Response:
-    """200 when database and cache really answer, else 503: `{"status", "checks": {"database", "cache"}}`."""
+    """200 when database and cache really answer, else 503: `{"status", "checks": {"database",
+    "cache"}}`.
+    """
     checked = await wiring.current().health.check()
-    return JSONResponse({"status": _word(checked), "checks": checked.parts}, 200 if checked.is_fine else 503)
+    return JSONResponse(
+        {"status": _word(checked), "checks": checked.parts}, 200 if checked.is_fine else 503
+    )
 
 
 async def summary(request: Request) -> Response:
     """The one for people and simple monitors: as ready, with the version."""
     checked = await wiring.current().health.check()
-    return JSONResponse({"status": _word(checked), "version": __version__, "checks": checked.parts}, 200 if checked.is_fine else 503)
+    return JSONResponse(
+        {"status": _word(checked), "version": __version__, "checks": checked.parts},
+        200 if checked.is_fine else 503,
+    )
 
 
 async def detailed(request: Request) -> Response:
@@ -36,15 +43,31 @@ async def detailed(request: Request) -> Response:
     house = wiring.current()
     if not house.settings.enable_detailed_health:
         return JSONResponse({"error": "not_found"}, 404)
-    actor = await house.who_is(request.headers.get("authorization", ""), request.headers.get("cookie", ""))
+    actor = await house.who_is(
+        request.headers.get("authorization", ""), request.headers.get("cookie", "")
+    )
     if actor is None:
         return JSONResponse(
-            {"error": "unauthorized", "message": "Sign in as an admin, or send an admin's key as Authorization: Bearer."}, 401, {"WWW-Authenticate": "Bearer"}
+            {
+                "error": "unauthorized",
+                "message": "Sign in as an admin, or send an admin's key as Authorization: Bearer.",
+            },
+            401,
+            {"WWW-Authenticate": "Bearer"},
         )
     if not actor.is_admin:
         return JSONResponse({"error": "forbidden", "message": "This is for admins."}, 403)
     if actor.scopes != ALL_SCOPES:  # a key for a few things, in the hands of an agent, is no admin
-        return JSONResponse({"error": "forbidden", "message": "This is for admins: send the account's master key, or a key with every permission."}, 403)
+        return JSONResponse(
+            {
+                "error": "forbidden",
+                "message": (
+                    "This is for admins: send the account's master key, or a key with every "
+                    "permission."
+                ),
+            },
+            403,
+        )
     checked = await house.health.check()
     parts: dict[str, Any] = {
         "status": _word(checked),

@@ -1,4 +1,7 @@
-"""Making, revoking and rotating keys. The answer to the POST is the one place that ever shows a new key."""
+"""Making, revoking and rotating keys.
+
+The answer to the POST is the one place that ever shows a new key.
+"""
 
 from markupsafe import Markup
 from starlette.requests import Request
@@ -14,14 +17,24 @@ from orderdesk_app.services.sessions import WebUser
 from orderdesk_app.services.snippets import claude_code, claude_desktop
 
 CONFIRMS = "replace"  # pages/settings.py asks for the same word
-_ONCE = Markup('<p class="callout amber">This is the only time that this key is shown. Copy it now; it is not kept in a form that anybody can read.</p>')
-_DONE = Markup('<div class="row"><a class="button primary" href="/settings">I have copied it</a></div>')
-_REPLACED = Markup("<p>The old master key stopped working just now, and other browsers that were signed in with it are signed out.</p>")
+_ONCE = Markup(
+    '<p class="callout amber">This is the only time that this key is shown. Copy it now; '
+    "it is not kept in a form that anybody can read.</p>"
+)
+_DONE = Markup(
+    '<div class="row"><a class="button primary" href="/settings">I have copied it</a></div>'
+)
+_REPLACED = Markup(
+    "<p>The old master key stopped working just now, and other browsers that were signed "
+    "in with it are signed out.</p>"
+)
 _NOT_FOR_ASSISTANTS = Markup(
-    "<p>Sign in here with it. It may do everything, so keep it to yourself: for an assistant make an access key under Settings, which you can limit and revoke.</p>"
+    "<p>Sign in here with it. It may do everything, so keep it to yourself: for an "
+    "assistant make an access key under Settings, which you can limit and revoke.</p>"
 )
 _STEPS = Markup(
-    '<ol class="stack tight dim"><li>1. In Claude Desktop open Settings, Developer, Edit Config.</li><li>2. Merge this into claude_desktop_config.json.</li>'
+    '<ol class="stack tight dim"><li>1. In Claude Desktop open Settings, Developer, Edit '
+    "Config.</li><li>2. Merge this into claude_desktop_config.json.</li>"
     "<li>3. Restart Claude Desktop. The first call then stands on Home.</li></ol>"
 )
 
@@ -30,11 +43,19 @@ _STEPS = Markup(
 async def create(request: Request, user: WebUser, form: Form) -> Response:
     try:
         wiring.current().form_tokens.spend(form["form_token"])
-        view, key = await wiring.current().keys.create(user.actor, form.get("name", "").strip(), _scopes(form))
+        view, key = await wiring.current().keys.create(
+            user.actor, form.get("name", "").strip(), _scopes(form)
+        )
     except Conflict as error:
         return refuse(user, "/settings", error)
     except OrderDeskAgentsError as error:
-        return refuse(user, "/settings", error, form="key", typed={"name": form.get("name", "")[:200], "scopes": form.get("scopes", "")[:200]})
+        return refuse(
+            user,
+            "/settings",
+            error,
+            form="key",
+            typed={"name": form.get("name", "")[:200], "scopes": form.get("scopes", "")[:200]},
+        )
     address = wiring.current().settings.public_url
     configuration = Markup("{}{}{}").format(
         copyable("claude-desktop", claude_desktop(address, key.reveal()), "Claude Desktop"),
@@ -53,7 +74,12 @@ async def revoke(request: Request, user: WebUser, form: Form) -> Response:
             raise ValidationFailed(f"Type the key's name, {named}, to revoke it.", field="confirm")
         await keys.revoke(user.actor, key_id)
     except ValidationFailed as error:
-        return refuse(user, "/settings", error, form=f"revoke-{key_id[:40]}" if error.field == "confirm" else "")
+        return refuse(
+            user,
+            "/settings",
+            error,
+            form=f"revoke-{key_id[:40]}" if error.field == "confirm" else "",
+        )
     except OrderDeskAgentsError as error:
         return refuse(user, "/settings", error)
     return done(user, "/settings", "The key is revoked. Whoever uses it is refused from now on.")
@@ -65,8 +91,13 @@ async def rotate_master(request: Request, user: WebUser, form: Form) -> Response
     try:
         house.form_tokens.spend(form["form_token"])
         is_first = not any(key.is_master for key in await house.keys.list(user.actor))
-        if not is_first and form.get("confirm", "").strip() != CONFIRMS:  # a first one replaces nothing
-            raise ValidationFailed(f"Type “{CONFIRMS}” to replace the master key. The old one still works.", field="confirm")
+        if (
+            not is_first and form.get("confirm", "").strip() != CONFIRMS
+        ):  # a first one replaces nothing
+            raise ValidationFailed(
+                f"Type “{CONFIRMS}” to replace the master key. The old one still works.",
+                field="confirm",
+            )
         key = await house.keys.rotate_master(user.actor)
     except ValidationFailed as error:
         return refuse(user, "/settings", error, form="rotate-master")
@@ -84,7 +115,9 @@ def _scopes(form: Form) -> frozenset[Scope]:
 
 
 def _show_once(title: str, key: Secret, words: Markup) -> Response:
-    body = Markup("{once}{key}{words}{done}").format(once=_ONCE, key=copyable("new-key", key.reveal(), "The key"), words=words, done=_DONE)
+    body = Markup("{once}{key}{words}{done}").format(
+        once=_ONCE, key=copyable("new-key", key.reveal(), "The key"), words=words, done=_DONE
+    )
     return plain_page(title, body, wide=True)
 
 

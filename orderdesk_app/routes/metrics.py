@@ -13,17 +13,27 @@ _READ = ("GET", "HEAD")
 
 
 async def metrics(request: Request) -> Response:
-    """Open in development; in production only for METRICS_TOKEN as bearer, and 404 without one set or sent."""
+    """Open in development; in production only for METRICS_TOKEN as bearer, and 404 without one set
+    or sent.
+    """
     settings = wiring.current().settings
     token = settings.metrics_token.get_secret_value()
     if not settings.enable_metrics:
         return JSONResponse({"error": "not_found"}, 404)
     if settings.is_production or token:
         scheme, _, given = request.headers.get("authorization", "").partition(" ")
-        if not token or scheme.lower() != "bearer" or not compare_digest(given.strip().encode(), token.encode()):
+        if (
+            not token
+            or scheme.lower() != "bearer"
+            or not compare_digest(given.strip().encode(), token.encode())
+        ):
             return JSONResponse({"error": "not_found"}, 404)
     if request.method not in _READ:  # asked last: a stranger is not told even this much
-        return JSONResponse({"error": "method_not_allowed", "message": "Metrics are read with GET."}, 405, {"Allow": ", ".join(_READ)})
+        return JSONResponse(
+            {"error": "method_not_allowed", "message": "Metrics are read with GET."},
+            405,
+            {"Allow": ", ".join(_READ)},
+        )
     return Response(metrics_text(), media_type="text/plain; version=0.0.4; charset=utf-8")
 
 

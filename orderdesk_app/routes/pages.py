@@ -11,14 +11,24 @@ from orderdesk_app.routes.elsewhere import nothing_here
 from orderdesk_app.security.web import own_page, sign_in_address
 from orderdesk_app.services.sessions import COOKIE
 
-_OTHER_NAME = re.compile(r"(?:/index)?\.html(?:\.gz|\.br)?/*$")  # of a built page: its file and the packed twins
+_OTHER_NAME = re.compile(
+    r"(?:/index)?\.html(?:\.gz|\.br)?/*$"
+)  # of a built page: its file and the packed twins
 PUBLIC = frozenset({"/sign-in"})
 
 
 class PageGate:
-    """In front of Reflex: 303 to the sign-in page without a session, and past it with one; else the built file, without Starlette's absolute 307."""
+    """In front of Reflex: 303 to the sign-in page without a session, and past it with one; else the
+    built file, without Starlette's absolute 307.
+    """
 
-    def __init__(self, app: ASGIApp, *, pages: Mapping[str, str], is_signed_in: Callable[[HTTPConnection], Awaitable[bool]]) -> None:
+    def __init__(
+        self,
+        app: ASGIApp,
+        *,
+        pages: Mapping[str, str],
+        is_signed_in: Callable[[HTTPConnection], Awaitable[bool]],
+    ) -> None:
         self._app, self._pages, self._is_signed_in = app, pages, is_signed_in
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -39,13 +49,20 @@ class PageGate:
         if address in PUBLIC and is_signed_in:
             return own_page(connection.query_params.get("next", ""))
         if address in PUBLIC or is_signed_in:
-            return address if _OTHER_NAME.search(connection.scope["path"]) else ""  # in the browser the router knows pages by their address alone
+            return (
+                address if _OTHER_NAME.search(connection.scope["path"]) else ""
+            )  # in the browser the router knows pages by their address alone
         query = connection.url.query
-        return sign_in_address(f"{address}?{query}" if query else address, error="ended" if COOKIE in connection.cookies else "")
+        return sign_in_address(
+            f"{address}?{query}" if query else address,
+            error="ended" if COOKIE in connection.cookies else "",
+        )
 
 
 def _with_our_404(scope: Scope, receive: Receive, send: Send) -> Send:
-    """The same, but what the framework does not find is told in our words: the built 404 page is the same for everybody and can hold no reference."""
+    """The same, but what the framework does not find is told in our words: the built 404 page is
+    the same for everybody and can hold no reference.
+    """
     is_missing = False
 
     async def send_or_tell(message: Message) -> None:

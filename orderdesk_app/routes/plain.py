@@ -1,17 +1,25 @@
-"""Small pages without the framework, in the same look: what is shown once, and what asks before anybody is signed in."""
+"""Small pages without the framework, in the same look: what is shown once, and what asks before
+anybody is signed in.
+"""
 
 from markupsafe import Markup
 from starlette.responses import HTMLResponse
 from starlette.types import Scope
 
 _PAGE = Markup(
-    '<!doctype html><html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">'
-    '<meta name="robots" content="noindex"><title>{title} · Order Desk agents</title><link rel="icon" type="image/svg+xml" href="/logo.svg">'
+    '<!doctype html><html lang="en"><head><meta charset="utf-8"><meta name="viewport" '
+    'content="width=device-width, initial-scale=1">'
+    '<meta name="robots" content="noindex"><title>{title} · Order Desk agents</title><link '
+    'rel="icon" type="image/svg+xml" href="/logo.svg">'
     '<link rel="stylesheet" href="/look.css"><script src="/keys.js" defer></script></head>'
     '<body><div class="alone{wide}"><main><div class="panel stack">'
-    '<div class="row"><img src="/logo.svg" alt="" width="32" height="32"><h1>{title}</h1></div>{body}</div></main></div></body></html>'
+    '<div class="row"><img src="/logo.svg" alt="" width="32" '
+    'height="32"><h1>{title}</h1></div>{body}</div></main></div></body></html>'
 )
-_ERROR = Markup('<p>{words}</p><div class="row"><a class="button primary" href="{href}">{label}</a></div>{reference}')
+_ERROR = Markup(
+    '<p>{words}</p><div class="row"><a class="button primary" '
+    'href="{href}">{label}</a></div>{reference}'
+)
 _REFERENCE = Markup('<p class="dim small">Reference: <code>{reference}</code></p>')
 
 
@@ -22,19 +30,34 @@ def is_for_a_person(scope: Scope) -> bool:
 
 def plain_page(title: str, body: Markup, *, status: int = 200, wide: bool = False) -> HTMLResponse:
     """A whole page that no browser and no proxy keeps."""
-    return HTMLResponse(_PAGE.format(title=title, body=body, wide=" wide" if wide else ""), status, {"Cache-Control": "no-store"})
+    return HTMLResponse(
+        _PAGE.format(title=title, body=body, wide=" wide" if wide else ""),
+        status,
+        {"Cache-Control": "no-store"},
+    )
 
 
-def error_page(status: int, title: str, words: str, *, href: str = "/", label: str = "Home", reference: str = "") -> HTMLResponse:
+def error_page(
+    status: int,
+    title: str,
+    words: str,
+    *,
+    href: str = "/",
+    label: str = "Home",
+    reference: str = "",
+) -> HTMLResponse:
     """What happened, where to go, the reference."""
     shown = _REFERENCE.format(reference=reference) if reference else ""
-    return plain_page(title, _ERROR.format(words=words, href=href, label=label, reference=shown), status=status)
+    return plain_page(
+        title, _ERROR.format(words=words, href=href, label=label, reference=shown), status=status
+    )
 
 
 def copyable(identity: str, text: str, label: str) -> Markup:
     """A block of text with a button that copies it."""
     return Markup(
         '<div class="stack tight"><div class="row apart"><h2>{label}</h2>'
-        '<button type="button" class="button small" data-copies="{identity}"><span data-copy-words>Copy</span></button></div>'
+        '<button type="button" class="button small" data-copies="{identity}"><span '
+        "data-copy-words>Copy</span></button></div>"
         '<pre class="code" id="{identity}" tabindex="0" aria-label="{label}">{text}</pre></div>'
     ).format(identity=identity, text=text, label=label)

@@ -1,4 +1,7 @@
-"""Signing in with a key or a one-time link, and signing out. A link is used up by a POST alone: mail scanners open links."""
+"""Signing in with a key or a one-time link, and signing out.
+
+A link is used up by a POST alone: mail scanners open links.
+"""
 
 from markupsafe import Markup
 from starlette.requests import Request
@@ -7,8 +10,24 @@ from starlette.routing import Route
 
 from orderdesk_app import wiring
 from orderdesk_app.context import Secret
-from orderdesk_app.errors import AuthFailed, LinkExpired, LinkUsed, NotFound, RateLimited, ValidationFailed
-from orderdesk_app.routes.forms import Form, address_of, back, forget, own_form, remember, signed_in_form, user_agent
+from orderdesk_app.errors import (
+    AuthFailed,
+    LinkExpired,
+    LinkUsed,
+    NotFound,
+    RateLimited,
+    ValidationFailed,
+)
+from orderdesk_app.routes.forms import (
+    Form,
+    address_of,
+    back,
+    forget,
+    own_form,
+    remember,
+    signed_in_form,
+    user_agent,
+)
 from orderdesk_app.routes.plain import error_page, plain_page
 from orderdesk_app.security.tokens import ACCESS_PREFIX
 from orderdesk_app.security.web import own_page, sign_in_address
@@ -16,7 +35,8 @@ from orderdesk_app.services.sessions import COOKIE, WebUser
 
 _ASK = Markup(
     "<p>This link signs you in as <strong>{name}</strong>. It works once.</p>"
-    '<form method="post">'  # goes to the address that was opened, token and all: the server never sends the token
+    # goes to the address that was opened, token and all: the server never sends the token
+    '<form method="post">'
     '<button type="submit" class="button primary full">Sign in as {name}</button></form>'
 )
 
@@ -25,11 +45,17 @@ _ASK = Markup(
 async def with_key(request: Request, form: Form) -> Response:
     key, wanted = Secret(form.get("key", "").strip()), own_page(form.get("next", ""))
     try:
-        cookie = await wiring.current().sign_in.with_key(key, address=address_of(request), user_agent=user_agent(request))
+        cookie = await wiring.current().sign_in.with_key(
+            key, address=address_of(request), user_agent=user_agent(request)
+        )
     except RateLimited:
         return back(sign_in_address(wanted, error="many"))
     except (AuthFailed, NotFound, ValidationFailed):
-        return back(sign_in_address(wanted, error="agents" if key.reveal().startswith(ACCESS_PREFIX) else "unknown"))
+        return back(
+            sign_in_address(
+                wanted, error="agents" if key.reveal().startswith(ACCESS_PREFIX) else "unknown"
+            )
+        )
     return remember(back(wanted), cookie)
 
 
@@ -46,7 +72,9 @@ async def show_link(request: Request) -> Response:
 async def with_link(request: Request, form: Form) -> Response:
     try:
         token = form.get("token") or request.query_params.get("token", "")
-        cookie = await wiring.current().sign_in.use_link(token, address=address_of(request), user_agent=user_agent(request))
+        cookie = await wiring.current().sign_in.use_link(
+            token, address=address_of(request), user_agent=user_agent(request)
+        )
     except RateLimited:
         return back("/sign-in", error="many")
     except (LinkExpired, LinkUsed, NotFound, AuthFailed) as error:
@@ -56,7 +84,9 @@ async def with_link(request: Request, form: Form) -> Response:
 
 @signed_in_form
 async def sign_out(request: Request, user: WebUser, form: Form) -> Response:
-    await wiring.current().sign_in.sign_out(user, request.cookies.get(COOKIE))  # the row first: open tabs end at once
+    await wiring.current().sign_in.sign_out(
+        user, request.cookies.get(COOKIE)
+    )  # the row first: open tabs end at once
     return forget(back("/sign-in", out="1"))
 
 
@@ -66,7 +96,13 @@ async def old_address(request: Request) -> Response:
 
 
 def _dead_link(error: LinkExpired | LinkUsed | NotFound | AuthFailed) -> Response:
-    return error_page(error.status, "This link no longer works", error.message, href="/sign-in", label="Sign in with a key")
+    return error_page(
+        error.status,
+        "This link no longer works",
+        error.message,
+        href="/sign-in",
+        label="Sign in with a key",
+    )
 
 
 ROUTES = [

@@ -1,4 +1,6 @@
-"""Websockets of people who are not signed in: the sign-in page needs one, and each costs memory, so they are small and few."""
+"""Websockets of people who are not signed in: the sign-in page needs one, and each costs memory, so
+they are small and few.
+"""
 
 import asyncio
 from collections import Counter
@@ -19,12 +21,23 @@ EVERYBODY = "everybody"
 
 
 class Sockets:
-    """In front of Reflex. `on_close` hears of each stranger's socket that closed, a moment later."""
+    """In front of Reflex.
 
-    def __init__(self, app: ASGIApp, *, is_signed_in: Callable[[HTTPConnection], Awaitable[bool]], on_close: Callable[[], None]) -> None:
+    `on_close` hears of each stranger's socket that closed, a moment later.
+    """
+
+    def __init__(
+        self,
+        app: ASGIApp,
+        *,
+        is_signed_in: Callable[[HTTPConnection], Awaitable[bool]],
+        on_close: Callable[[], None],
+    ) -> None:
         self._app, self._is_signed_in, self._on_close = app, is_signed_in, on_close
         self._open: Counter[str] = Counter()
-        self._new_of_one = Limit("sockets", per_minute=NEW_A_MINUTE_OF_ONE, burst=NEW_A_MINUTE_OF_ONE, words=_WORDS)
+        self._new_of_one = Limit(
+            "sockets", per_minute=NEW_A_MINUTE_OF_ONE, burst=NEW_A_MINUTE_OF_ONE, words=_WORDS
+        )
         self._new = Limit("sockets", per_minute=NEW_A_MINUTE, burst=NEW_A_MINUTE, words=_WORDS)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -40,7 +53,8 @@ class Sockets:
         finally:
             self._open.subtract((who, EVERYBODY))
             self._open += Counter()  # forgets whoever has none
-            # Reflex takes its leave of a socket in tasks of its own, and events that are under way still find its state.
+            # Reflex takes its leave of a socket in tasks of its own, and events that are under way
+            # still find its state.
             asyncio.get_running_loop().call_later(1, self._on_close)
 
     def _may_open(self, who: str) -> bool:
@@ -59,7 +73,10 @@ def _short(receive: Receive) -> Receive:
 
     async def heard() -> Message:
         message = await receive()
-        if message["type"] == "websocket.receive" and len(message.get("text") or message.get("bytes") or "") > LONGEST:
+        if (
+            message["type"] == "websocket.receive"
+            and len(message.get("text") or message.get("bytes") or "") > LONGEST
+        ):
             return {"type": "websocket.disconnect", "code": 1009}
         return message
 

@@ -1,4 +1,6 @@
-"""Connecting, editing and disconnecting stores: an Order Desk key that a person types arrives here, never in a state."""
+"""Connecting, editing and disconnecting stores: an Order Desk key that a person types arrives here,
+never in a state.
+"""
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -18,7 +20,11 @@ async def connect(request: Request, user: WebUser, form: Form) -> Response:
     typed = {name: form.get(name, "")[:200] for name in ("store_id", "store_name", "label")}
     try:
         record = await wiring.current().store_desk.connect(
-            user.actor, form.get("store_id", ""), Secret(form.get("api_key", "")), name=form.get("store_name", "").strip(), label=form.get("label", "").strip()
+            user.actor,
+            form.get("store_id", ""),
+            Secret(form.get("api_key", "")),
+            name=form.get("store_name", "").strip(),
+            label=form.get("label", "").strip(),
         )
     except OrderDeskAgentsError as error:
         return refuse(user, PAGE, error, form="connect", typed=typed)
@@ -31,21 +37,39 @@ async def edit(request: Request, user: WebUser, form: Form) -> Response:
     typed = {name: form.get(name, "")[:200] for name in ("store_name", "label")}
     try:
         record = await wiring.current().store_desk.edit(
-            user.actor, row_id, name=form.get("store_name", ""), label=form.get("label", ""), api_key=Secret(key) if key else None
+            user.actor,
+            row_id,
+            name=form.get("store_name", ""),
+            label=form.get("label", ""),
+            api_key=Secret(key) if key else None,
         )
     except OrderDeskAgentsError as error:
         return refuse(user, PAGE, error, form=f"edit-{row_id[:40]}", typed=typed)
-    return done(user, PAGE, f"{record.name} is saved." if not key else f"{record.name} is saved, and its new key works.")
+    return done(
+        user,
+        PAGE,
+        f"{record.name} is saved."
+        if not key
+        else f"{record.name} is saved, and its new key works.",
+    )
 
 
 @signed_in_form
 async def disconnect(request: Request, user: WebUser, form: Form) -> Response:
     row_id = form.get("row_id", "")
     try:
-        record = await wiring.current().store_desk.disconnect(user.actor, row_id, typed_name=form.get("confirm", ""))
+        record = await wiring.current().store_desk.disconnect(
+            user.actor, row_id, typed_name=form.get("confirm", "")
+        )
     except OrderDeskAgentsError as error:
         return refuse(user, PAGE, error, form=f"disconnect-{row_id[:40]}")
-    return done(user, PAGE, f"{record.name} is disconnected." if record.is_sandbox else f"{record.name} is disconnected. Nothing changed at Order Desk.")
+    return done(
+        user,
+        PAGE,
+        f"{record.name} is disconnected."
+        if record.is_sandbox
+        else f"{record.name} is disconnected. Nothing changed at Order Desk.",
+    )
 
 
 def _folders(count: int) -> str:

@@ -1,1 +1,4 @@
-"""Keys, seals, digests and signatures. Nothing here knows a table or a use-case: rows come through Protocols."""
+"""Keys, seals, digests and signatures.
+
+Nothing here knows a table or a use-case: rows come through Protocols.
+"""

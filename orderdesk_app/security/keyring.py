@@ -1,4 +1,6 @@
-"""The keys of this installation: one root for digests and signatures, and a data key for each tenant, all wrapped by the KMS key."""
+"""The keys of this installation: one root for digests and signatures, and a data key for each
+tenant, all wrapped by the KMS key.
+"""
 
 import asyncio
 import secrets
@@ -28,7 +30,16 @@ class WrappedKeys(Protocol):
 
     async def find(self, row_id: str) -> WrappedKey | None: ...
 
-    async def add(self, *, row_id: str, purpose: str, tenant_id: TenantId | None, salt: bytes, wrapped: bytes, key_id: str) -> WrappedKey:
+    async def add(
+        self,
+        *,
+        row_id: str,
+        purpose: str,
+        tenant_id: TenantId | None,
+        salt: bytes,
+        wrapped: bytes,
+        key_id: str,
+    ) -> WrappedKey:
         """The row as it now stands: this one, or the one that somebody else added first."""
 
 
@@ -46,9 +57,12 @@ class Keyring:
 
     @classmethod
     async def open(cls, rows: WrappedKeys, *, kms_key: str, data_dir: Path) -> "Keyring":
-        """The keyring of this database; the first start makes its root key. `kms_key` is MCP_KMS_KEY, empty in development.
+        """The keyring of this database; the first start makes its root key.
 
-        Raises ConfigurationError naming MCP_KMS_KEY when the key is missing, or is not the one that this database was made with.
+        `kms_key` is MCP_KMS_KEY, empty in development.
+
+        Raises ConfigurationError naming MCP_KMS_KEY when the key is missing, or is not the one that
+        this database was made with.
         """
         row = await rows.find(ROOT)
         kms = await asyncio.to_thread(load_kms_key, kms_key, data_dir, may_make=row is None)
@@ -61,11 +75,15 @@ class Keyring:
         return derive(self._root, self._salt, f"root {name}")
 
     async def tenant(self, tenant_id: TenantId | str) -> AESGCM:
-        """The cipher of that tenant's sealed values, made at the first question and kept for `held`."""
+        """The cipher of that tenant's sealed values, made at the first question and kept for
+        `held`.
+        """
         cipher = self.held(tenant_id)
         if cipher is None:
             row_id = f"tenant:{tenant_id}"
-            row = await self._rows.find(row_id) or await _add(self._rows, self._kms, row_id, "tenant", TenantId(tenant_id))
+            row = await self._rows.find(row_id) or await _add(
+                self._rows, self._kms, row_id, "tenant", TenantId(tenant_id)
+            )
             cipher = AESGCM(derive(self._kms.unwrap(row.wrapped, row_id=row.id), row.salt, "seal"))
             self._tenants[tenant_id] = cipher
             if len(self._tenants) > _MOST_TENANTS:
@@ -77,6 +95,15 @@ class Keyring:
         return self._tenants.get(tenant_id)
 
 
-async def _add(rows: WrappedKeys, kms: KmsKey, row_id: str, purpose: str, tenant_id: TenantId | None) -> WrappedKey:
+async def _add(
+    rows: WrappedKeys, kms: KmsKey, row_id: str, purpose: str, tenant_id: TenantId | None
+) -> WrappedKey:
     wrapped = kms.wrap(secrets.token_bytes(32), row_id=row_id)
-    return await rows.add(row_id=row_id, purpose=purpose, tenant_id=tenant_id, salt=secrets.token_bytes(32), wrapped=wrapped, key_id=kms.id)
+    return await rows.add(
+        row_id=row_id,
+        purpose=purpose,
+        tenant_id=tenant_id,
+        salt=secrets.token_bytes(32),
+        wrapped=wrapped,
+        key_id=kms.id,
+    )

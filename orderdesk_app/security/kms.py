@@ -22,14 +22,19 @@ _NONCE_BYTES = 12
 
 @dataclass(frozen=True, slots=True)
 class KmsKey:
-    """Wraps and unwraps keys. Its id says which key wrapped a row and tells nothing about the key."""
+    """Wraps and unwraps keys.
+
+    Its id says which key wrapped a row and tells nothing about the key.
+    """
 
     id: str
     _cipher: AESGCM = field(repr=False)
 
     @classmethod
     def of(cls, key: bytes) -> "KmsKey":
-        return cls(derive(key, b"", "kms key id", 8).hex(), AESGCM(derive(key, b"", "kms wrapping")))
+        return cls(
+            derive(key, b"", "kms key id", 8).hex(), AESGCM(derive(key, b"", "kms wrapping"))
+        )
 
     def wrap(self, key: bytes, *, row_id: str) -> bytes:
         nonce = secrets.token_bytes(_NONCE_BYTES)
@@ -41,26 +46,40 @@ class KmsKey:
         try:
             if wrapped[:start] != _VERSION:
                 raise InvalidTag
-            return self._cipher.decrypt(wrapped[start : start + _NONCE_BYTES], wrapped[start + _NONCE_BYTES :], row_id.encode())
+            return self._cipher.decrypt(
+                wrapped[start : start + _NONCE_BYTES],
+                wrapped[start + _NONCE_BYTES :],
+                row_id.encode(),
+            )
         except (InvalidTag, ValueError):
             raise ConfigurationError(
-                "MCP_KMS_KEY: this is not the key that this database was made with, so nothing in it can be opened. "
-                "Set MCP_KMS_KEY to the key of before (in development: put data/kms.key back), or begin with a new DATABASE_URL."
+                "MCP_KMS_KEY: this is not the key that this database was made with, so "
+                "nothing in it can be opened. "
+                "Set MCP_KMS_KEY to the key of before (in development: put data/kms.key "
+                "back), or begin with a new DATABASE_URL."
             ) from None
 
 
 def derive(key: bytes, salt: bytes, purpose: str, length: int = 32) -> bytes:
     """A key for one purpose alone (HKDF-SHA256, RFC 5869)."""
-    return HKDF(algorithm=SHA256(), length=length, salt=salt, info=f"orderdesk {purpose} v1".encode()).derive(key)
+    return HKDF(
+        algorithm=SHA256(), length=length, salt=salt, info=f"orderdesk {purpose} v1".encode()
+    ).derive(key)
 
 
 def load_kms_key(configured: str, data_dir: Path, *, may_make: bool) -> KmsKey:
-    """The configured key, else the one in the key file, else (`may_make`) a new one in that file. Blocks. Raises ConfigurationError."""
+    """The configured key, else the one in the key file, else (`may_make`) a new one in that file.
+
+    Blocks. Raises ConfigurationError.
+    """
     path = data_dir / KEY_FILE
     try:
         return KmsKey.of(decode_key(configured or _read(path) or _make(path, may_make=may_make)))
     except OSError as error:
-        raise ConfigurationError(f"MCP_KMS_KEY: it is not set, and the key file {path} cannot be used ({error.strerror}). Example: {_EXAMPLE}") from error
+        raise ConfigurationError(
+            f"MCP_KMS_KEY: it is not set, and the key file {path} cannot be used "
+            f"({error.strerror}). Example: {_EXAMPLE}"
+        ) from error
     except ValueError as error:
         where = "it" if configured else f"what {path} holds"
         raise ConfigurationError(f"MCP_KMS_KEY: {where} {error}. Example: {_EXAMPLE}") from None
@@ -78,8 +97,10 @@ def _read(path: Path) -> str:
 def _make(path: Path, *, may_make: bool) -> str:
     if not may_make:
         raise ConfigurationError(
-            f"MCP_KMS_KEY: it is not set, the key file {path} is missing, and this database was made with a key. "
-            f"Set MCP_KMS_KEY to the key of before, put the file back, or begin with a new DATABASE_URL. Example: MCP_KMS_KEY=<what data/kms.key held>"
+            f"MCP_KMS_KEY: it is not set, the key file {path} is missing, and this database "
+            "was made with a key. "
+            "Set MCP_KMS_KEY to the key of before, put the file back, or begin with a new "
+            "DATABASE_URL. Example: MCP_KMS_KEY=<what data/kms.key held>"
         )
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     draft = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
@@ -89,7 +110,8 @@ def _make(path: Path, *, may_make: bool) -> str:
             file.write(base64.b64encode(secrets.token_bytes(32)) + b"\n")
             file.flush()
             os.fsync(file.fileno())
-        # A link appears whole or not at all, and never replaces: of two processes that start at once, both read the first one's key.
+        # A link appears whole or not at all, and never replaces: of two processes that start at
+        # once, both read the first one's key.
         with suppress(FileExistsError):
             os.link(draft, path)
     finally:

@@ -13,7 +13,9 @@ ROUNDS = 12
 
 
 class Passwords:
-    """Hashes and checks in two threads of its own: a burst of sign-ins must not hold up what else waits for a thread."""
+    """Hashes and checks in two threads of its own: a burst of sign-ins must not hold up what else
+    waits for a thread.
+    """
 
     def __init__(self, rounds: int = ROUNDS) -> None:
         self._rounds = rounds
@@ -24,12 +26,18 @@ class Passwords:
         self._threads.shutdown(wait=False)
 
     async def hash(self, key: Secret) -> bytes:
-        return await asyncio.get_running_loop().run_in_executor(self._threads, lambda: bcrypt.hashpw(_short(key), bcrypt.gensalt(self._rounds)))
+        return await asyncio.get_running_loop().run_in_executor(
+            self._threads, lambda: bcrypt.hashpw(_short(key), bcrypt.gensalt(self._rounds))
+        )
 
     async def is_hash_of(self, hashed: bytes, key: Secret) -> bool:
-        return await asyncio.get_running_loop().run_in_executor(self._threads, bcrypt.checkpw, _short(key), hashed)
+        return await asyncio.get_running_loop().run_in_executor(
+            self._threads, bcrypt.checkpw, _short(key), hashed
+        )
 
 
 def _short(key: Secret) -> bytes:
-    """44 bytes without a zero byte: bcrypt reads 72 at most, and bcrypt 5 refuses more (github.com/pyca/bcrypt)."""
+    """44 bytes without a zero byte: bcrypt reads 72 at most, and bcrypt 5 refuses more
+    (github.com/pyca/bcrypt).
+    """
     return base64.b64encode(hashlib.sha256(key.reveal().encode()).digest())

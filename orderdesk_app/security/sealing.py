@@ -15,32 +15,56 @@ _START = len(VERSION) + _NONCE_BYTES
 
 
 class Sealer:
-    """Seals and opens. The place (tenant, table, column, row) is part of the seal: a value that was moved does not open."""
+    """Seals and opens.
+
+    The place (tenant, table, column, row) is part of the seal: a value that was moved does not
+    open.
+    """
 
     def __init__(self, keyring: Keyring) -> None:
         self._keyring = keyring
 
-    async def seal_for(self, tenant_id: TenantId | str, table: str, column: str, row_id: str, value: str | bytes) -> Sealed:
+    async def seal_for(
+        self, tenant_id: TenantId | str, table: str, column: str, row_id: str, value: str | bytes
+    ) -> Sealed:
         """Loads the tenant's key where this process does not have it yet."""
         await self._keyring.tenant(tenant_id)
         return self.seal(tenant_id, table, column, row_id, value)
 
-    async def open_for(self, tenant_id: TenantId | str, table: str, column: str, row_id: str, sealed: Sealed) -> bytes:
+    async def open_for(
+        self, tenant_id: TenantId | str, table: str, column: str, row_id: str, sealed: Sealed
+    ) -> bytes:
         """The bytes that were sealed. Raises Unexpected when they were changed or moved."""
         await self._keyring.tenant(tenant_id)
         return self.open(tenant_id, table, column, row_id, sealed)
 
-    def seal(self, tenant_id: TenantId | str, table: str, column: str, row_id: str, value: str | bytes) -> Sealed:
-        """The same for tenants that have been met (each sign-in and each found key loads their key); LookupError for others."""
+    def seal(
+        self, tenant_id: TenantId | str, table: str, column: str, row_id: str, value: str | bytes
+    ) -> Sealed:
+        """The same for tenants that have been met (each sign-in and each found key loads their
+        key); LookupError for others.
+        """
         nonce = secrets.token_bytes(_NONCE_BYTES)
         plain = value.encode() if isinstance(value, str) else value
-        return Sealed(VERSION + nonce + self._cipher(tenant_id).encrypt(nonce, plain, _place(tenant_id, table, column, row_id)))
+        return Sealed(
+            VERSION
+            + nonce
+            + self._cipher(tenant_id).encrypt(
+                nonce, plain, _place(tenant_id, table, column, row_id)
+            )
+        )
 
-    def open(self, tenant_id: TenantId | str, table: str, column: str, row_id: str, sealed: Sealed) -> bytes:
+    def open(
+        self, tenant_id: TenantId | str, table: str, column: str, row_id: str, sealed: Sealed
+    ) -> bytes:
         if sealed[: len(VERSION)] != VERSION:
             raise Unexpected(_BROKEN)
         try:
-            return self._cipher(tenant_id).decrypt(sealed[len(VERSION) : _START], sealed[_START:], _place(tenant_id, table, column, row_id))
+            return self._cipher(tenant_id).decrypt(
+                sealed[len(VERSION) : _START],
+                sealed[_START:],
+                _place(tenant_id, table, column, row_id),
+            )
         except (InvalidTag, ValueError):
             raise Unexpected(_BROKEN) from None
 
@@ -57,4 +81,7 @@ def _place(*parts: str) -> bytes:
     return b"".join(len(part).to_bytes(4) + part for part in encoded)
 
 
-_BROKEN = "A stored value could not be opened: it was changed, or stands in a place that is not its own. Nothing was done. Ask whoever runs this installation."
+_BROKEN = (
+    "A stored value could not be opened: it was changed, or stands in a place that is not "
+    "its own. Nothing was done. Ask whoever runs this installation."
+)

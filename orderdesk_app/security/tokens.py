@@ -14,7 +14,9 @@ def new_master_key() -> Secret:
 
 
 def new_access_key() -> Secret:
-    """`odk_` and 43 URL-safe characters, 256 bits; the prefix lets secret scanners find a key that leaked."""
+    """`odk_` and 43 URL-safe characters, 256 bits; the prefix lets secret scanners find a key that
+    leaked.
+    """
     return Secret(ACCESS_PREFIX + secrets.token_urlsafe(32))
 
 
@@ -24,7 +26,12 @@ def new_link_secret() -> str:
 
 def could_be_key(text: str) -> bool:
     """Whether the text has the shape of any key of ours: what has not is not looked up."""
-    return SHORTEST <= len(text) <= LONGEST and text.isascii() and text.isprintable() and " " not in text
+    return (
+        SHORTEST <= len(text) <= LONGEST
+        and text.isascii()
+        and text.isprintable()
+        and " " not in text
+    )
 
 
 def hint(key: Secret) -> str:

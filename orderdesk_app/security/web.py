@@ -1,4 +1,6 @@
-"""What a browser is given and gives back, signed: session cookies, sign-in links and form values."""
+"""What a browser is given and gives back, signed: session cookies, sign-in links and form
+values.
+"""
 
 import re
 from collections.abc import Callable
@@ -16,36 +18,57 @@ from starlette.requests import cookie_parser
 _ALGORITHM = "HS256"
 _AUDIENCE = "orderdesk-web"
 _LONGEST = 4096
-# As the addresses of our pages are: no second slash, no backslash and no host that a browser could make of it.
+# As the addresses of our pages are: no second slash, no backslash and no host that a browser could
+# make of it.
 _PAGE = re.compile(r"/(?!sign-)([a-z-]{1,40}(/[a-z-]{1,40}){0,3})?(\?[\w=&%.+-]{0,300})?", re.ASCII)
 
 
 def cookie_in(header: str, name: str) -> str | None:
-    """That cookie's value in a Cookie header, read as browsers and Starlette read it. http.cookies gives all up for one that another app on the same host
-    wrote carelessly, and then a page would know somebody whom its events do not."""
+    """That cookie's value in a Cookie header, read as browsers and Starlette read it. http.cookies
+    gives all up for one that another app on the same host wrote carelessly, and then a page would
+    know somebody whom its events do not."""
     return cookie_parser(header).get(name)
 
 
 def own_page(wanted: str) -> str:
-    """The address when it can be one of our own pages, else Home's: it comes from outside, and nobody is led elsewhere by signing in."""
+    """The address when it can be one of our own pages, else Home's: it comes from outside, and
+    nobody is led elsewhere by signing in.
+    """
     return wanted if _PAGE.fullmatch(wanted) else "/"
 
 
 def sign_in_address(wanted: str, *, error: str = "") -> str:
-    """The sign-in page, which leads to the wanted one afterwards; `error` is one of the codes that pages/sign_in.py turns into a sentence."""
+    """The sign-in page, which leads to the wanted one afterwards; `error` is one of the codes that
+    pages/sign_in.py turns into a sentence.
+    """
     page = own_page(wanted)
-    query = urlencode({name: value for name, value in (("error", error), ("next", "" if page == "/" else page)) if value})
+    query = urlencode(
+        {
+            name: value
+            for name, value in (("error", error), ("next", "" if page == "/" else page))
+            if value
+        }
+    )
     return f"/sign-in?{query}" if query else "/sign-in"
 
 
 class SessionCookies:
-    """JSON Web Tokens that name a session. HS256 is fixed when reading too: a token cannot choose how it is checked (RFC 8725, section 3.1)."""
+    """JSON Web Tokens that name a session.
+
+    HS256 is fixed when reading too: a token cannot choose how it is checked (RFC 8725, section
+    3.1).
+    """
 
     def __init__(self, key: bytes, clock: Callable[[], float] = time) -> None:
         self._key, self._clock = OctKey.import_key(key), clock
 
     def sign(self, session_id: str, *, expires_at: float) -> str:
-        claims = {"sid": session_id, "aud": _AUDIENCE, "iat": int(self._clock()), "exp": int(expires_at)}
+        claims = {
+            "sid": session_id,
+            "aud": _AUDIENCE,
+            "iat": int(self._clock()),
+            "exp": int(expires_at),
+        }
         return jwt.encode({"alg": _ALGORITHM}, claims, self._key, algorithms=[_ALGORITHM])
 
     def read(self, cookie: str | None) -> str | None:
@@ -57,16 +80,26 @@ class SessionCookies:
         except (JoseError, ValueError):
             return None
         expires, session_id = claims.get("exp"), claims.get("sid")
-        if claims.get("aud") != _AUDIENCE or not isinstance(expires, int) or expires <= self._clock():
+        if (
+            claims.get("aud") != _AUDIENCE
+            or not isinstance(expires, int)
+            or expires <= self._clock()
+        ):
             return None
         return session_id if isinstance(session_id, str) else None
 
 
 class SignedText:
-    """A small text that comes back unchanged or not at all; `purpose` keeps the signatures of one use from serving another."""
+    """A small text that comes back unchanged or not at all; `purpose` keeps the signatures of one
+    use from serving another.
+    """
 
     def __init__(self, key: bytes, purpose: str) -> None:
-        self._serializer: Any = URLSafeSerializer(key, salt=f"orderdesk {purpose}", signer_kwargs={"digest_method": sha256, "key_derivation": "hmac"})
+        self._serializer: Any = URLSafeSerializer(
+            key,
+            salt=f"orderdesk {purpose}",
+            signer_kwargs={"digest_method": sha256, "key_derivation": "hmac"},
+        )
 
     def sign(self, text: str) -> str:
         return str(self._serializer.dumps(text))

@@ -1,4 +1,6 @@
-"""Who a key belongs to and which stores they have, answered from the process so that a cached read asks no database."""
+"""Who a key belongs to and which stores they have, answered from the process so that a cached read
+asks no database.
+"""
 
 import time
 from collections import OrderedDict
@@ -54,13 +56,27 @@ class Principal:
     account: Account
     credential_name: str = ""
     active_store_id: StoreRowId | None = None
-    _through: dict[tuple[str, str, str], "Principal"] = field(default_factory=dict, repr=False, compare=False)
+    _through: dict[tuple[str, str, str], "Principal"] = field(
+        default_factory=dict, repr=False, compare=False
+    )
 
     def through(self, client_name: str, client_version: str, address: str) -> "Principal":
-        """The same, come by this client from this address. The same few come again and again, so they are kept."""
+        """The same, come by this client from this address.
+
+        The same few come again and again, so they are kept.
+        """
         known = self._through.get((client_name, client_version, address))
         if known is None:
-            known = replace(self, actor=replace(self.actor, client_name=client_name, client_version=client_version, address=address), _through={})
+            known = replace(
+                self,
+                actor=replace(
+                    self.actor,
+                    client_name=client_name,
+                    client_version=client_version,
+                    address=address,
+                ),
+                _through={},
+            )
             if len(self._through) >= _MOST_CLIENTS:
                 self._through.clear()
             self._through[client_name, client_version, address] = known
@@ -71,7 +87,10 @@ T = TypeVar("T")
 
 
 class _Remembered(Generic[T]):
-    """A bounded map that never keeps what was read before a change was heard. Whoever misses the same at the same time shares one reading."""
+    """A bounded map that never keeps what was read before a change was heard.
+
+    Whoever misses the same at the same time shares one reading.
+    """
 
     def __init__(self, *, seconds: float, clock: Callable[[], float] = time.monotonic) -> None:
         self._values: OrderedDict[str, tuple[float, T]] = OrderedDict()
@@ -95,7 +114,8 @@ class _Remembered(Generic[T]):
                     self._values.popitem(last=False)
             return value
 
-        # The changes heard are part of the name: a reading that begins after a change never shares one that began before it.
+        # The changes heard are part of the name: a reading that begins after a change never shares
+        # one that began before it.
         return await self._flight.do(f"{seen}|{key}", read_and_keep)
 
     def forget(self, doomed: Callable[[str, T], bool]) -> None:
@@ -111,42 +131,78 @@ class FindsKeys(Protocol):
 
 
 class Access:
-    """The process' memory of keys and accounts; a change empties it at once here and within a second elsewhere."""
+    """The process' memory of keys and accounts; a change empties it at once here and within a
+    second elsewhere.
+    """
 
     def __init__(self, database: Database, keys: FindsKeys, signals: Signals) -> None:
         self._database, self._keys = database, keys
         self._found: _Remembered[FoundKey] = _Remembered(seconds=_KEY_SECONDS)
         self._accounts: _Remembered[Account] = _Remembered(seconds=_ACCOUNT_SECONDS)
-        self._principals: OrderedDict[tuple[str, Via], tuple[FoundKey, Principal]] = OrderedDict()  # made of those two, and good while they are
+        self._principals: OrderedDict[tuple[str, Via], tuple[FoundKey, Principal]] = (
+            OrderedDict()
+        )  # made of those two, and good while they are
         signals.subscribe(self._hear)
 
-    async def by_token(self, token: str, *, via: Via = Via.MCP, kind: str | None = None) -> Principal:
-        """The principal of a bearer key (of that kind: "master" or "access"). Raises AuthFailed for an unknown, revoked or malformed one."""
+    async def by_token(
+        self, token: str, *, via: Via = Via.MCP, kind: str | None = None
+    ) -> Principal:
+        """The principal of a bearer key (of that kind: "master" or "access").
+
+        Raises AuthFailed for an unknown, revoked or malformed one.
+        """
         name = sha256(token.encode()).hexdigest()  # the key itself is not kept
-        found = self._found.get(name) or await self._found.load(name, lambda: self._keys.find(token))
+        found = self._found.get(name) or await self._found.load(
+            name, lambda: self._keys.find(token)
+        )
         if found is not None and kind == "master" != found.kind:
-            raise AuthFailed("This is an access key, and only master keys may stand in an address. Send it as Authorization: Bearer.")
+            raise AuthFailed(
+                "This is an access key, and only master keys may stand in an address. "
+                "Send it as Authorization: Bearer."
+            )
         if found is None or kind not in (None, found.kind):
-            raise AuthFailed("This key is not known here. Send the account's master key, or a new key from Settings in the web app, as Authorization: Bearer.")
+            raise AuthFailed(
+                "This key is not known here. Send the account's master key, or a new key "
+                "from Settings in the web app, as Authorization: Bearer."
+            )
         account = await self.account(found.tenant_id)
         known = self._principals.get((name, via))
         if known is not None and known[0] is found and known[1].account is account:
             return known[1]
-        actor = Actor(tenant_id=account.tenant_id, role=account.role, scopes=found.scopes, via=via, credential_id=found.credential_id)
-        principal = Principal(actor=actor, account=account, credential_name=found.name, active_store_id=found.active_store_id)
+        actor = Actor(
+            tenant_id=account.tenant_id,
+            role=account.role,
+            scopes=found.scopes,
+            via=via,
+            credential_id=found.credential_id,
+        )
+        principal = Principal(
+            actor=actor,
+            account=account,
+            credential_name=found.name,
+            active_store_id=found.active_store_id,
+        )
         self._principals[name, via] = (found, principal)
         if len(self._principals) > _MOST:
             self._principals.popitem(last=False)
         return principal
 
-    async def of_actor(self, actor: Actor, *, active_store_id: StoreRowId | None = None) -> Principal:
+    async def of_actor(
+        self, actor: Actor, *, active_store_id: StoreRowId | None = None
+    ) -> Principal:
         """The principal of somebody who is signed in to the web app."""
         account = await self.account(actor.tenant_id)
-        return Principal(actor=replace(actor, role=account.role), account=account, active_store_id=active_store_id)
+        return Principal(
+            actor=replace(actor, role=account.role),
+            account=account,
+            active_store_id=active_store_id,
+        )
 
     async def account(self, tenant_id: TenantId) -> Account:
         """The tenant with its stores. Raises AuthFailed when it is gone or disabled."""
-        found = self._accounts.get(tenant_id) or await self._accounts.load(tenant_id, lambda: self._read_account(tenant_id))
+        found = self._accounts.get(tenant_id) or await self._accounts.load(
+            tenant_id, lambda: self._read_account(tenant_id)
+        )
         if found is None:
             raise AuthFailed("This account no longer exists.")
         return found
@@ -157,8 +213,14 @@ class Access:
             tenant = await session.get(Tenant, tenant_id)
             if tenant is None or tenant.disabled_at is not None:
                 return None
-            rows = (await session.exec(owned(actor, Store).order_by(Store.created_at, Store.id))).all()  # type: ignore[arg-type]
-            return Account(tenant_id=tenant_id, name=tenant.name, role=Role(tenant.role), stores=tuple(store_record(row) for row in rows))
+            stores = owned(actor, Store).order_by(Store.created_at, Store.id)  # type: ignore[arg-type]
+            rows = (await session.exec(stores)).all()
+            return Account(
+                tenant_id=tenant_id,
+                name=tenant.name,
+                role=Role(tenant.role),
+                stores=tuple(store_record(row) for row in rows),
+            )
 
     def _hear(self, topic: str) -> None:
         kind, _, rest = topic.partition(":")

@@ -1,4 +1,6 @@
-"""What happened in an account: the numbers of the last day, the latest calls, and how each store answers."""
+"""What happened in an account: the numbers of the last day, the latest calls, and how each store
+answers.
+"""
 
 import json
 import time
@@ -24,7 +26,9 @@ from orderdesk_app.services.sealed import Seals
 
 _LOG = log(__name__)
 HOURS = 24
-_MOST_ROWS = 20_000  # durations that are read for the medians; counts are the database's and always whole
+_MOST_ROWS = (
+    20_000  # durations that are read for the medians; counts are the database's and always whole
+)
 _FRESH_SECONDS = 2.0
 _MOST_DAYS = 1_000
 _Last = dict[str, tuple[datetime, str]]  # when each store was asked last, and how that ended
@@ -53,7 +57,9 @@ class Happening:
 
 @dataclass(frozen=True, slots=True)
 class StoreState:
-    """The calls of one store in the last day, the last of them at `last_at`; and how Order Desk answered last, to calls or to a person who tried the connection."""
+    """The calls of one store in the last day, the last of them at `last_at`; and how Order Desk
+    answered last, to calls or to a person who tried the connection.
+    """
 
     store_row_id: str
     calls: int = 0
@@ -64,7 +70,10 @@ class StoreState:
 
 @dataclass(frozen=True, slots=True)
 class Day:
-    """The 24 hours since `since` (UTC). Lists hold one number an hour, the oldest first; `median_ms` is None without calls."""
+    """The 24 hours since `since` (UTC).
+
+    Lists hold one number an hour, the oldest first; `median_ms` is None without calls.
+    """
 
     since: datetime = field(default_factory=lambda: now() - timedelta(hours=HOURS))
     calls: int = 0
@@ -97,13 +106,17 @@ class Activity:
         self._flight = SingleFlight()
 
     async def day(self, actor: Actor) -> Day:
-        """The numbers of the last 24 hours, those of this second included; what other processes did may be two seconds late."""
+        """The numbers of the last 24 hours, those of this second included; what other processes did
+        may be two seconds late.
+        """
         await self._audit.flush()
         mark = self._audit.mark(actor.tenant_id)
         kept = self._days.get(actor.tenant_id)
         if kept is not None and kept[0] == mark and time.monotonic() - kept[1] < _FRESH_SECONDS:
             return kept[2]
-        return await self._flight.do(f"{actor.tenant_id}|{mark}", lambda: self._read_day(actor, mark))
+        return await self._flight.do(
+            f"{actor.tenant_id}|{mark}", lambda: self._read_day(actor, mark)
+        )
 
     async def _read_day(self, actor: Actor, mark: int) -> Day:
         started = time.monotonic()
@@ -124,20 +137,53 @@ class Activity:
         """The newest rows first."""
         await self._audit.flush()
         async with self._database.read() as session:
-            rows = (await session.exec(owned(actor, AuditEntry).order_by(col(AuditEntry.at).desc(), col(AuditEntry.id).desc()).limit(count))).all()
+            rows = (
+                await session.exec(
+                    owned(actor, AuditEntry)
+                    .order_by(col(AuditEntry.at).desc(), col(AuditEntry.id).desc())
+                    .limit(count)
+                )
+            ).all()
             used = {row.credential_id for row in rows if row.via in _AGENTS and row.credential_id}
-            keys = (await session.exec(owned(actor, Credential).where(col(Credential.id).in_(used), col(Credential.kind) == "access"))).all()
+            keys = (
+                await session.exec(
+                    owned(actor, Credential).where(
+                        col(Credential.id).in_(used), col(Credential.kind) == "access"
+                    )
+                )
+            ).all()
         names = {key.id: key.name for key in keys}  # revoked ones too: their work stays
-        return [await self._happening(actor, row, names.get(row.credential_id or "", "") if row.via in _AGENTS else "") for row in rows]
+        return [
+            await self._happening(
+                actor, row, names.get(row.credential_id or "", "") if row.via in _AGENTS else ""
+            )
+            for row in rows
+        ]
 
     async def first_steps(self, actor: Actor) -> FirstSteps:
         """For the checklist on Home."""
         await self._audit.flush()
         async with self._database.read() as session:
-            key = (await session.exec(owned(actor, Credential).where(col(Credential.kind) == "access").limit(1))).first()
-            by_agent = (await session.exec(owned(actor, AuditEntry).where(col(AuditEntry.action) == "tool", col(AuditEntry.via).in_(_AGENTS)).limit(1))).first()
+            key = (
+                await session.exec(
+                    owned(actor, Credential).where(col(Credential.kind) == "access").limit(1)
+                )
+            ).first()
+            by_agent = (
+                await session.exec(
+                    owned(actor, AuditEntry)
+                    .where(col(AuditEntry.action) == "tool", col(AuditEntry.via).in_(_AGENTS))
+                    .limit(1)
+                )
+            ).first()
             by_hand = (
-                await session.exec(owned(actor, AuditEntry).where(col(AuditEntry.action) == "tool", col(AuditEntry.via) == str(Via.CONSOLE)).limit(1))
+                await session.exec(
+                    owned(actor, AuditEntry)
+                    .where(
+                        col(AuditEntry.action) == "tool", col(AuditEntry.via) == str(Via.CONSOLE)
+                    )
+                    .limit(1)
+                )
             ).first()
         return FirstSteps(key is not None, by_agent is not None, by_hand is not None)
 
@@ -145,32 +191,78 @@ class Activity:
         arguments: dict[str, Any] = {}
         if row.arguments is not None:
             try:
-                arguments = json.loads(await self._sealer.open_for(actor.tenant_id, "audit_entries", "arguments", row.id, row.arguments))
-            except Exception as error:  # one row that cannot be opened (a lost key, a damaged file) must not hide all the others
+                arguments = json.loads(
+                    await self._sealer.open_for(
+                        actor.tenant_id, "audit_entries", "arguments", row.id, row.arguments
+                    )
+                )
+            except Exception as error:
+                # one row that cannot be opened (a lost key, a damaged file) must not hide all the
+                # others
                 ERRORS.labels("audit").inc()
-                _LOG.error("the arguments of an audit row cannot be opened", exc_info=error, row=row.id)
+                _LOG.error(
+                    "the arguments of an audit row cannot be opened", exc_info=error, row=row.id
+                )
         return Happening(
-            id=row.id, at=row.at, action=row.action, tool=row.tool, via=row.via, client=row.client_name, key=key, store_row_id=row.store_row_id, outcome=row.outcome,
-            duration_ms=row.duration_ms, cached=row.cached, request_id=row.request_id, change_id=row.change_id, arguments=arguments,
-        )  # fmt: skip
+            id=row.id,
+            at=row.at,
+            action=row.action,
+            tool=row.tool,
+            via=row.via,
+            client=row.client_name,
+            key=key,
+            store_row_id=row.store_row_id,
+            outcome=row.outcome,
+            duration_ms=row.duration_ms,
+            cached=row.cached,
+            request_id=row.request_id,
+            change_id=row.change_id,
+            arguments=arguments,
+        )
 
 
 def _calls(actor: Actor, start: datetime) -> Subquery:
     """The account's tool calls since `start`, each with its hour: 0 is the oldest."""
-    hour = case(*((col(AuditEntry.at) >= start + timedelta(hours=number), number) for number in range(HOURS - 1, 0, -1)), else_=0)
-    columns = (AuditEntry.id, AuditEntry.at, AuditEntry.store_row_id, AuditEntry.outcome, AuditEntry.duration_ms, AuditEntry.cached)
-    rows: Any = owned(actor, AuditEntry).with_only_columns(hour.label("hour"), *columns, AuditEntry.upstream_requests)  # type: ignore[call-overload]
-    found: Subquery = rows.where(col(AuditEntry.action) == "tool", col(AuditEntry.at) >= start).subquery()
+    hour = case(
+        *(
+            (col(AuditEntry.at) >= start + timedelta(hours=number), number)
+            for number in range(HOURS - 1, 0, -1)
+        ),
+        else_=0,
+    )
+    columns = (
+        AuditEntry.id,
+        AuditEntry.at,
+        AuditEntry.store_row_id,
+        AuditEntry.outcome,
+        AuditEntry.duration_ms,
+        AuditEntry.cached,
+    )
+    rows: Any = owned(actor, AuditEntry).with_only_columns(
+        hour.label("hour"), *columns, AuditEntry.upstream_requests
+    )  # type: ignore[call-overload]
+    found: Subquery = rows.where(
+        col(AuditEntry.action) == "tool", col(AuditEntry.at) >= start
+    ).subquery()
     return found
 
 
 def _tries(actor: Actor, start: datetime) -> Subquery:
-    """What people did since `start` to learn whether a store answers: these are no calls, and yet the newest word about it."""
+    """What people did since `start` to learn whether a store answers: these are no calls, and yet
+    the newest word about it.
+    """
     columns = (AuditEntry.id, AuditEntry.at, AuditEntry.store_row_id, AuditEntry.outcome)
     rows: Any = owned(actor, AuditEntry).with_only_columns(*columns)  # type: ignore[call-overload]
-    # A new key that was refused is not kept, and says nothing of the one that is; a new name alone asks Order Desk nothing.
-    new_key = and_(col(AuditEntry.action) == "store.edit", col(AuditEntry.outcome) == "ok", col(AuditEntry.upstream_requests) > 0)
-    found: Subquery = rows.where(or_(col(AuditEntry.action) == "store.test", new_key), col(AuditEntry.at) >= start).subquery()
+    # A new key that was refused is not kept, and says nothing of the one that is; a new name alone
+    # asks Order Desk nothing.
+    new_key = and_(
+        col(AuditEntry.action) == "store.edit",
+        col(AuditEntry.outcome) == "ok",
+        col(AuditEntry.upstream_requests) > 0,
+    )
+    found: Subquery = rows.where(
+        or_(col(AuditEntry.action) == "store.test", new_key), col(AuditEntry.at) >= start
+    ).subquery()
     return found
 
 
@@ -191,19 +283,39 @@ async def _counted(session: AsyncSession, calls: Subquery) -> Sequence[Any]:
 async def _durations(session: AsyncSession, calls: Subquery, total: int) -> Sequence[Any]:
     """(hour, duration) of every call; in a very busy account, of the newest ones of each hour."""
     most = _MOST_ROWS if total <= _MOST_ROWS else max(1, _MOST_ROWS // HOURS)
-    place = func.row_number().over(partition_by=calls.c.hour, order_by=calls.c.at.desc()).label("place")
+    place = (
+        func.row_number().over(partition_by=calls.c.hour, order_by=calls.c.at.desc()).label("place")
+    )
     placed = select(calls.c.hour, calls.c.duration_ms, place).subquery()
-    return (await (await session.connection()).execute(select(placed.c.hour, placed.c.duration_ms).where(placed.c.place <= most))).all()
+    return (
+        await (await session.connection()).execute(
+            select(placed.c.hour, placed.c.duration_ms).where(placed.c.place <= most)
+        )
+    ).all()
 
 
 async def _last_of_stores(session: AsyncSession, calls: Subquery) -> _Last:
-    place = func.row_number().over(partition_by=calls.c.store_row_id, order_by=(calls.c.at.desc(), calls.c.id.desc())).label("place")
-    placed = select(calls.c.store_row_id, calls.c.at, calls.c.outcome, place).where(calls.c.store_row_id.is_not(None)).subquery()
-    rows = (await (await session.connection()).execute(select(placed.c.store_row_id, placed.c.at, placed.c.outcome).where(placed.c.place == 1))).all()
+    place = (
+        func.row_number()
+        .over(partition_by=calls.c.store_row_id, order_by=(calls.c.at.desc(), calls.c.id.desc()))
+        .label("place")
+    )
+    placed = (
+        select(calls.c.store_row_id, calls.c.at, calls.c.outcome, place)
+        .where(calls.c.store_row_id.is_not(None))
+        .subquery()
+    )
+    rows = (
+        await (await session.connection()).execute(
+            select(placed.c.store_row_id, placed.c.at, placed.c.outcome).where(placed.c.place == 1)
+        )
+    ).all()
     return {row.store_row_id: (row.at, row.outcome) for row in rows}
 
 
-def _summed(since: datetime, counts: Sequence[Any], durations: Sequence[Any], last: _Last, tried: _Last) -> Day:
+def _summed(
+    since: datetime, counts: Sequence[Any], durations: Sequence[Any], last: _Last, tried: _Last
+) -> Day:
     calls, errors, saved = [0] * HOURS, [0] * HOURS, [0] * HOURS
     of_stores: dict[str, tuple[int, int]] = defaultdict(lambda: (0, 0))
     for row in counts:
@@ -217,7 +329,11 @@ def _summed(since: datetime, counts: Sequence[Any], durations: Sequence[Any], la
     for hour, duration in durations:
         times[hour].append(duration)
     # Each duration stands for as many calls as its hour had for each one that was read.
-    weighed = [(duration, calls[hour] / len(times[hour])) for hour in range(HOURS) for duration in times[hour]]
+    weighed = [
+        (duration, calls[hour] / len(times[hour]))
+        for hour in range(HOURS)
+        for duration in times[hour]
+    ]
     return Day(
         since=since,
         calls=sum(calls),
@@ -227,11 +343,16 @@ def _summed(since: datetime, counts: Sequence[Any], durations: Sequence[Any], la
         upstream_requests=sum(row.upstream for row in counts),
         calls_by_hour=calls,
         errors_by_hour=errors,
-        median_by_hour=[_median((duration, 1.0) for duration in hour) if hour else 0.0 for hour in times],
+        median_by_hour=[
+            _median((duration, 1.0) for duration in hour) if hour else 0.0 for hour in times
+        ],
         saved_by_hour=saved,
         stores={
             row_id: StoreState(
-                row_id, *of_stores[row_id], last_at=last[row_id][0] if row_id in last else None, last_outcome=_newest(last.get(row_id), tried.get(row_id))
+                row_id,
+                *of_stores[row_id],
+                last_at=last[row_id][0] if row_id in last else None,
+                last_outcome=_newest(last.get(row_id), tried.get(row_id)),
             )
             for row_id in {*of_stores, *tried}
         },
@@ -244,7 +365,9 @@ def _newest(*answers: tuple[datetime, str] | None) -> str | None:
 
 
 def _median(weighed: Iterable[tuple[float, float]]) -> float:
-    """The value with half of the weight below it; the mean of two where the half lies between them."""
+    """The value with half of the weight below it; the mean of two where the half lies between
+    them.
+    """
     values = sorted(weighed)
     half, passed = sum(weight for _, weight in values) / 2, 0.0
     for number, (value, weight) in enumerate(values):

@@ -1,4 +1,6 @@
-"""Who did what, through what, with which outcome: rows of writes before the answer, rows of reads within a second."""
+"""Who did what, through what, with which outcome: rows of writes before the answer, rows of reads
+within a second.
+"""
 
 import asyncio
 import contextlib
@@ -49,17 +51,23 @@ class Trail(Protocol):
 
 
 _COLUMNS = tuple(AuditEntry.__table__.columns.keys())  # type: ignore[attr-defined]
-_Line = tuple[Entry, bytes | None]  # what waits holds its arguments as they are kept: a queue of whole requests would be gigabytes
+_Line = tuple[
+    Entry, bytes | None
+]  # what waits holds its arguments as they are kept: a queue of whole requests would be gigabytes
 
 
 class Audit:
-    """`record` and `remember` for what changes something (committed when they return), `note` for reads (committed within a second)."""
+    """`record` and `remember` for what changes something (committed when they return), `note` for
+    reads (committed within a second).
+    """
 
     def __init__(self, database: Database, sealer: Seals, *, enabled: bool) -> None:
         self._database, self._sealer, self._enabled = database, sealer, enabled
         self._insert = _insert("?" if database.is_sqlite else "%s")
         self._queue: asyncio.Queue[_Line] = asyncio.Queue(_QUEUE)
-        self._taken: list[_Line] = []  # out of the queue and not committed yet: kept when a commit fails
+        self._taken: list[
+            _Line
+        ] = []  # out of the queue and not committed yet: kept when a commit fails
         self._committing = asyncio.Lock()
         self._recorded: dict[str, _Line] = {}  # rows of writes whose callers wait for them
         self._recording = asyncio.Lock()
@@ -85,7 +93,10 @@ class Audit:
         await self.flush()
 
     async def record(self, entry: Entry) -> None:
-        """Commit the row now, together with those that came while others were committed. A row that cannot be committed is an error: no write goes unrecorded."""
+        """Commit the row now, together with those that came while others were committed.
+
+        A row that cannot be committed is an error: no write goes unrecorded.
+        """
         if not self._enabled:
             return
         line: _Line = (entry, _arguments(entry))
@@ -108,11 +119,17 @@ class Audit:
             self._recorded.pop(entry.id, None)
 
     async def remember(self, entry: Entry) -> None:
-        """`record` for what has happened already: a row that cannot be committed waits, as saying now that it did not happen would be false."""
+        """`record` for what has happened already: a row that cannot be committed waits, as saying
+        now that it did not happen would be false.
+        """
         try:
             await self.record(entry)
         except Exception as error:
-            _LOG.error("an audit row waits for the database", exc_info=error, action=entry.tool or entry.action)
+            _LOG.error(
+                "an audit row waits for the database",
+                exc_info=error,
+                action=entry.tool or entry.action,
+            )
             await self.note(entry)
 
     async def note(self, entry: Entry) -> None:
@@ -124,7 +141,9 @@ class Audit:
                 self._hurry.set()
 
     async def flush(self) -> None:
-        """Commit all rows that wait; when it returns, every row noted before stands in the database."""
+        """Commit all rows that wait; when it returns, every row noted before stands in the
+        database.
+        """
         async with self._committing:
             await self._commit_taken()
             self._taken = [self._queue.get_nowait() for _ in range(self._queue.qsize())]
@@ -146,12 +165,15 @@ class Audit:
             # The first row waits the longest: never more than this, plus the commit.
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._hurry.wait(), _FLUSH_SECONDS)
-            self._hurry.clear()  # before the commit: rows that come meanwhile may be in a hurry again
+            # before the commit: rows that come meanwhile may be in a hurry again
+            self._hurry.clear()
             AUDIT_WAITING.set(self._queue.qsize())
             try:
                 await self.flush()
             except Exception as error:  # the database is away: keep the rows, try again
-                _LOG.error("audit rows wait for the database", exc_info=error, count=len(self._taken))
+                _LOG.error(
+                    "audit rows wait for the database", exc_info=error, count=len(self._taken)
+                )
                 self._something.set()
                 await asyncio.sleep(_FLUSH_SECONDS)
 
@@ -159,7 +181,8 @@ class Audit:
         rows = [self._row(entry, await self._sealed(entry, text)) for entry, text in lines]
         try:
             async with self._database.write() as session:
-                # A commit that was cut off may have happened: then its rows are there already, and those behind them must not wait for ever.
+                # A commit that was cut off may have happened: then its rows are there already, and
+                # those behind them must not wait for ever.
                 await (await session.connection()).exec_driver_sql(self._insert, rows)
         finally:
             self._move({entry.actor.tenant_id for entry, _ in lines})
@@ -170,7 +193,9 @@ class Audit:
         self._commits += 1
         if len(self._marks) > _MOST_MARKS:
             self._marks.clear()
-            self._marks_from = self._commits  # every account's number moves: asking once too often is the safe side
+            self._marks_from = (
+                self._commits
+            )  # every account's number moves: asking once too often is the safe side
         for tenant_id in tenants:
             self._marks[tenant_id] = self._commits
 
@@ -186,35 +211,65 @@ class Audit:
     def _row(self, entry: Entry, sealed: Sealed | None) -> tuple[Any, ...]:
         actor = entry.actor
         row = {
-            "id": entry.id, "at": self._moment(entry.at), "tenant_id": actor.tenant_id, "role": str(actor.role), "via": str(actor.via),
-            "credential_id": actor.credential_id, "session_id": actor.session_id, "client_name": _storable(actor.client_name[:80]),
-            "client_version": _storable(actor.client_version[:40]), "address": actor.address[:64], "action": entry.action,
+            "id": entry.id,
+            "at": self._moment(entry.at),
+            "tenant_id": actor.tenant_id,
+            "role": str(actor.role),
+            "via": str(actor.via),
+            "credential_id": actor.credential_id,
+            "session_id": actor.session_id,
+            "client_name": _storable(actor.client_name[:80]),
+            "client_version": _storable(actor.client_version[:40]),
+            "address": actor.address[:64],
+            "action": entry.action,
             "tool": _storable(entry.tool) if entry.tool else None,
-            "store_row_id": entry.store_row_id, "arguments": sealed, "outcome": entry.outcome, "duration_ms": entry.duration_ms,
-            "cached": entry.cached, "upstream_requests": entry.upstream_requests, "request_id": entry.request_id, "change_id": entry.change_id,
-        }  # fmt: skip
+            "store_row_id": entry.store_row_id,
+            "arguments": sealed,
+            "outcome": entry.outcome,
+            "duration_ms": entry.duration_ms,
+            "cached": entry.cached,
+            "upstream_requests": entry.upstream_requests,
+            "request_id": entry.request_id,
+            "change_id": entry.change_id,
+        }
         return tuple([row[name] for name in _COLUMNS])
 
     def _moment(self, at: datetime) -> datetime | str:
-        """A time as the column keeps it: SQLite has no times, and SQLAlchemy's form of them sorts as text."""
+        """A time as the column keeps it: SQLite has no times, and SQLAlchemy's form of them sorts
+        as text.
+        """
         moment = at.astimezone(UTC)
-        return moment.replace(tzinfo=None).isoformat(" ", "microseconds") if self._database.is_sqlite else moment
+        return (
+            moment.replace(tzinfo=None).isoformat(" ", "microseconds")
+            if self._database.is_sqlite
+            else moment
+        )
 
 
 def _insert(place: str) -> str:
-    # In the driver's own words: most of what a call costs the database's side would be SQLAlchemy's care for twenty columns.
-    return f"INSERT INTO audit_entries ({', '.join(_COLUMNS)}) VALUES ({', '.join([place] * len(_COLUMNS))}) ON CONFLICT (id) DO NOTHING"  # noqa: S608
+    # In the driver's own words: most of what a call costs the database's side would be SQLAlchemy's
+    # care for twenty columns.
+    return (
+        f"INSERT INTO audit_entries ({', '.join(_COLUMNS)}) "  # noqa: S608
+        f"VALUES ({', '.join([place] * len(_COLUMNS))}) ON CONFLICT (id) DO NOTHING"
+    )
 
 
 def _arguments(entry: Entry) -> bytes | None:
     if not entry.arguments:
         return None
-    text = json.dumps(entry.arguments, default=str, ensure_ascii=False).encode(errors="replace")  # half a surrogate pair has no bytes
+    text = json.dumps(entry.arguments, default=str, ensure_ascii=False).encode(
+        errors="replace"
+    )  # half a surrogate pair has no bytes
     if len(text) > _MOST_ARGUMENT_BYTES:
-        text = json.dumps({"cut": True, "bytes": len(text), "names": sorted(entry.arguments)[:100]}).encode()
+        text = json.dumps(
+            {"cut": True, "bytes": len(text), "names": sorted(entry.arguments)[:100]}
+        ).encode()
     return text
 
 
 def _storable(text: str) -> str:
-    """What a caller named itself or a tool, as every database takes it: Postgres refuses zeros, and half a surrogate pair has no bytes."""
+    """What a caller named itself or a tool, as every database takes it: Postgres refuses zeros, and
+    half a surrogate pair has no bytes.
+    """
     return text.replace("\x00", "").encode(errors="replace").decode()

@@ -1,4 +1,6 @@
-"""The console's memory: the last ten calls of each person, sealed, secrets removed, to look at and to run again."""
+"""The console's memory: the last ten calls of each person, sealed, secrets removed, to look at and
+to run again.
+"""
 
 import json
 from dataclasses import dataclass
@@ -21,7 +23,11 @@ _MOST_RESULT_BYTES = 256 * 1024
 
 @dataclass(frozen=True, slots=True)
 class PastCall:
-    """A call as it is kept. `result` is the structured content, or `{"error": {...}}`; `is_cut` when it was too large to keep whole."""
+    """A call as it is kept.
+
+    `result` is the structured content, or `{"error": {...}}`; `is_cut` when it was too large to
+    keep whole.
+    """
 
     id: str
     at: datetime
@@ -41,7 +47,15 @@ class ConsoleHistory:
         self._database, self._sealer = database, sealer
 
     async def keep(
-        self, actor: Actor, *, tool: str, arguments: dict[str, Any], result: dict[str, Any], outcome: str, duration_ms: float, cached: bool
+        self,
+        actor: Actor,
+        *,
+        tool: str,
+        arguments: dict[str, Any],
+        result: dict[str, Any],
+        outcome: str,
+        duration_ms: float,
+        cached: bool,
     ) -> PastCall:
         """Remember a call, and forget all but the last ten."""
         row_id = new_id()
@@ -50,43 +64,95 @@ class ConsoleHistory:
         )  # half a surrogate pair has no bytes; JSON knows this escape
         is_cut = len(text) > _MOST_RESULT_BYTES
         if is_cut:
-            text = json.dumps({"cut": f"The result was {len(text):,} bytes, too large to keep. Run the call again to see it."}).encode()
+            text = json.dumps(
+                {
+                    "cut": (
+                        f"The result was {len(text):,} bytes, too large to keep. Run the call "
+                        "again to see it."
+                    )
+                }
+            ).encode()
         row = ConsoleCall(
             id=row_id,
             tenant_id=actor.tenant_id,
             tool=tool,
-            arguments=await self._sealer.seal_for(actor.tenant_id, "console_calls", "arguments", row_id, json.dumps(arguments, default=str).encode()),
-            result=await self._sealer.seal_for(actor.tenant_id, "console_calls", "result", row_id, text),
+            arguments=await self._sealer.seal_for(
+                actor.tenant_id,
+                "console_calls",
+                "arguments",
+                row_id,
+                json.dumps(arguments, default=str).encode(),
+            ),
+            result=await self._sealer.seal_for(
+                actor.tenant_id, "console_calls", "result", row_id, text
+            ),
             outcome=outcome,
             duration_ms=duration_ms,
             cached=cached,
         )
-        kept = PastCall(row_id, row.at, tool, arguments, result, outcome, duration_ms, cached, is_cut)
+        kept = PastCall(
+            row_id, row.at, tool, arguments, result, outcome, duration_ms, cached, is_cut
+        )
         async with self._database.write() as session:
             session.add(row)
             await session.flush()
-            old = (await session.exec(owned(actor, ConsoleCall).order_by(col(ConsoleCall.at).desc(), col(ConsoleCall.id).desc()).offset(KEPT))).all()
+            old = (
+                await session.exec(
+                    owned(actor, ConsoleCall)
+                    .order_by(col(ConsoleCall.at).desc(), col(ConsoleCall.id).desc())
+                    .offset(KEPT)
+                )
+            ).all()
             if old:
                 await session.exec(
-                    delete(ConsoleCall).where(col(ConsoleCall.id).in_([entry.id for entry in old]), col(ConsoleCall.tenant_id) == actor.tenant_id)
+                    delete(ConsoleCall).where(
+                        col(ConsoleCall.id).in_([entry.id for entry in old]),
+                        col(ConsoleCall.tenant_id) == actor.tenant_id,
+                    )
                 )
         return kept
 
     async def list(self, actor: Actor) -> list[PastCall]:
         """The last ten calls."""
         async with self._database.read() as session:
-            rows = (await session.exec(owned(actor, ConsoleCall).order_by(col(ConsoleCall.at).desc(), col(ConsoleCall.id).desc()).limit(KEPT))).all()
+            rows = (
+                await session.exec(
+                    owned(actor, ConsoleCall)
+                    .order_by(col(ConsoleCall.at).desc(), col(ConsoleCall.id).desc())
+                    .limit(KEPT)
+                )
+            ).all()
         return [await self._opened(row) for row in rows]
 
     async def get(self, actor: Actor, call_id: str) -> PastCall:
         """One of them. Raises NotFound."""
         async with self._database.read() as session:
-            row = (await session.exec(owned(actor, ConsoleCall).where(col(ConsoleCall.id) == call_id))).one_or_none()
+            row = (
+                await session.exec(owned(actor, ConsoleCall).where(col(ConsoleCall.id) == call_id))
+            ).one_or_none()
         if row is None:
             raise NotFound("That call is no longer in the history: the last ten are kept.")
         return await self._opened(row)
 
     async def _opened(self, row: ConsoleCall) -> PastCall:
-        arguments = json.loads(await self._sealer.open_for(row.tenant_id, "console_calls", "arguments", row.id, row.arguments))
-        result = json.loads(await self._sealer.open_for(row.tenant_id, "console_calls", "result", row.id, row.result))
-        return PastCall(row.id, row.at, row.tool, arguments, result, row.outcome, row.duration_ms, row.cached, "cut" in result and len(result) == 1)
+        arguments = json.loads(
+            await self._sealer.open_for(
+                row.tenant_id, "console_calls", "arguments", row.id, row.arguments
+            )
+        )
+        result = json.loads(
+            await self._sealer.open_for(
+                row.tenant_id, "console_calls", "result", row.id, row.result
+            )
+        )
+        return PastCall(
+            row.id,
+            row.at,
+            row.tool,
+            arguments,
+            result,
+            row.outcome,
+            row.duration_ms,
+            row.cached,
+            "cut" in result and len(result) == 1,
+        )

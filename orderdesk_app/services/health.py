@@ -30,7 +30,9 @@ class Checked:
 class Health:
     """Anybody may ask without a key, so asking is no way to keep the database busy."""
 
-    def __init__(self, database: Database, cache: Cache, *, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self, database: Database, cache: Cache, *, clock: Callable[[], float] = time.monotonic
+    ) -> None:
         self._database, self._cache, self._clock = database, cache, clock
         self._flight = SingleFlight()
         self._last: tuple[float, Checked] | None = None

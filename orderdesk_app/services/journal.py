@@ -1,7 +1,9 @@
-"""Every write to an order: opened before Order Desk hears of it, closed when its outcome is known, settled by the next read when it was not.
+"""Every write to an order: opened before Order Desk hears of it, closed when its outcome is known,
+settled by the next read when it was not.
 
-The images of the order before, as meant and after are sealed. A row is left open while `closed_at` is empty: "open" means under way or cut off
-by a crash, "unknown" that Order Desk may still be at work on it. What became of such a write is told in the audit too, in its maker's name.
+The images of the order before, as meant and after are sealed. A row is left open while `closed_at`
+is empty: "open" means under way or cut off by a crash, "unknown" that Order Desk may still be at
+work on it. What became of such a write is told in the audit too, in its maker's name.
 """
 
 from collections.abc import Mapping, Sequence
@@ -34,7 +36,9 @@ Image = Mapping[str, Any]
 
 NOT_YET = OrderId("")  # a create has no order id until Order Desk gives one
 _MOST_LEFT_OPEN = 20
-_DEFAULT_NAME = "Order Desk"  # of an order whose maker gave no source name (docs/orderdesk-api.md 6.1)
+_DEFAULT_NAME = (
+    "Order Desk"  # of an order whose maker gave no source name (docs/orderdesk-api.md 6.1)
+)
 _CREATES_LOOKED_FOR = timedelta(days=1)  # any order read may be the one that such a create made
 
 
@@ -45,7 +49,9 @@ class LeftOpen:
     id: str
     at: datetime
     action: str
-    is_under_way: bool  # Order Desk may still be at work on it: that nothing is seen of it proves nothing
+    is_under_way: (
+        bool  # Order Desk may still be at work on it: that nothing is seen of it proves nothing
+    )
     before: Image | None
     meant: Image | None
     writer: Actor
@@ -59,7 +65,15 @@ class Journal:
         self._database, self._signals, self._sealer, self._audit = database, signals, sealer, audit
 
     async def open(
-        self, actor: Actor, store: StoreRecord, order_id: OrderId, action: Action, *, before: Image | None, meant: Image | None, paths: Sequence[str]
+        self,
+        actor: Actor,
+        store: StoreRecord,
+        order_id: OrderId,
+        action: Action,
+        *,
+        before: Image | None,
+        meant: Image | None,
+        paths: Sequence[str],
     ) -> str:
         """Commit a row for a write that is about to begin; its id is the change id."""
         row_id = new_id()
@@ -84,11 +98,20 @@ class Journal:
 
     async def renew(self, actor: Actor, change_id: str, *, before: Image, meant: Image) -> None:
         """The order was read anew, and the write is tried again from there."""
-        values = {"before": await self._seal(actor, change_id, "before", before), "meant": await self._seal(actor, change_id, "meant", meant)}
+        values = {
+            "before": await self._seal(actor, change_id, "before", before),
+            "meant": await self._seal(actor, change_id, "meant", meant),
+        }
         try:
             async with self._database.write() as session:
-                await session.exec(update(Change).where(col(Change.id) == change_id, col(Change.tenant_id) == actor.tenant_id).values(**values))
-        except DatabaseBusy as error:  # "nothing was done" would be said of the order too, to which parts may have come through by now
+                await session.exec(
+                    update(Change)
+                    .where(col(Change.id) == change_id, col(Change.tenant_id) == actor.tenant_id)
+                    .values(**values)
+                )
+        except DatabaseBusy as error:
+            # "nothing was done" would be said of the order too, to which parts may have come
+            # through by now
             raise TimeoutError("the journal row could not be renewed") from error
 
     async def close(
@@ -103,7 +126,10 @@ class Journal:
         paths: Sequence[str] | None = None,
         final: bool = True,
     ) -> None:
-        """Write down what became of it, and tell every process that this store was written. Not `final`: the next read shall settle it."""
+        """Write down what became of it, and tell every process that this store was written.
+
+        Not `final`: the next read shall settle it.
+        """
         values: dict[str, Any] = {"state": state, "closed_at": now() if final else None}
         if paths is not None:
             values["paths"] = list(paths)
@@ -112,33 +138,67 @@ class Journal:
         if order_id is not None:
             values["order_id"] = order_id
         async with self._database.write() as session:
-            await session.exec(update(Change).where(col(Change.id) == change_id, col(Change.tenant_id) == actor.tenant_id).values(**values))
+            await session.exec(
+                update(Change)
+                .where(col(Change.id) == change_id, col(Change.tenant_id) == actor.tenant_id)
+                .values(**values)
+            )
             await self._signals.publish(session, f"store:{store.key}")
 
-    async def left_open(self, actor: Actor, store: StoreRecord, order_id: OrderId) -> list[LeftOpen]:
-        """Writes of this order, and creates that may have made it, whose outcome is not written down; the oldest first. One indexed question."""
+    async def left_open(
+        self, actor: Actor, store: StoreRecord, order_id: OrderId
+    ) -> list[LeftOpen]:
+        """Writes of this order, and creates that may have made it, whose outcome is not written
+        down; the oldest first. One indexed question.
+        """
         if not await may_be_left_open(self._database, actor, store.id, order_id):
             return []
         question = owned(actor, Change).where(
             col(Change.store_row_id) == store.id,
-            or_(col(Change.order_id) == order_id, and_(col(Change.order_id) == NOT_YET, col(Change.at) > now() - _CREATES_LOOKED_FOR)),
+            or_(
+                col(Change.order_id) == order_id,
+                and_(col(Change.order_id) == NOT_YET, col(Change.at) > now() - _CREATES_LOOKED_FOR),
+            ),
             col(Change.state).in_(("open", "unknown")),
             col(Change.closed_at).is_(None),
         )
         async with self._database.read() as session:
-            rows = (await session.exec(question.order_by(col(Change.at), col(Change.id)).limit(_MOST_LEFT_OPEN))).all()
+            rows = (
+                await session.exec(
+                    question.order_by(col(Change.at), col(Change.id)).limit(_MOST_LEFT_OPEN)
+                )
+            ).all()
         return [await self._left_open(actor, row) for row in rows]
 
-    async def settle(self, actor: Actor, store: StoreRecord, order_id: OrderId, rows: Sequence[LeftOpen], found: Image | None, *, patience: float) -> None:
-        """Close what the order as found (None: it is gone) decides. Ask only while the order's lock is held: nobody is writing then.
+    async def settle(
+        self,
+        actor: Actor,
+        store: StoreRecord,
+        order_id: OrderId,
+        rows: Sequence[LeftOpen],
+        found: Image | None,
+        *,
+        patience: float,
+    ) -> None:
+        """Close what the order as found (None: it is gone) decides.
 
-        `patience` is how long, in seconds, Order Desk may be at work on a request whose end nobody heard.
+        Ask only while the order's lock is held: nobody is writing then.
+
+        `patience` is how long, in seconds, Order Desk may be at work on a request whose end nobody
+        heard.
         """
         for row in rows:
             state = settlement(row, found, is_late=now() - row.at > timedelta(seconds=2 * patience))
             if state is None:
                 continue
-            await self.close(actor, store, row.id, state, after=found if state == "done" else None, order_id=order_id)
+            await self.close(
+                actor,
+                store,
+                row.id,
+                state,
+                after=found if state == "done" else None,
+                order_id=order_id,
+            )
             await self._audit.remember(
                 Entry(
                     actor=row.writer,
@@ -152,32 +212,64 @@ class Journal:
             )
 
     async def _left_open(self, actor: Actor, row: Change) -> LeftOpen:
-        writer = Actor(row.tenant_id, actor.role, via=Via(row.via), credential_id=row.credential_id, session_id=row.session_id, client_name=row.client_name)
+        writer = Actor(
+            row.tenant_id,
+            actor.role,
+            via=Via(row.via),
+            credential_id=row.credential_id,
+            session_id=row.session_id,
+            client_name=row.client_name,
+        )
         before, meant = await self._unseal(row, "before"), await self._unseal(row, "meant")
-        return LeftOpen(row.id, row.at, row.action, row.state == "unknown", before, meant, writer, row.request_id)
+        return LeftOpen(
+            row.id,
+            row.at,
+            row.action,
+            row.state == "unknown",
+            before,
+            meant,
+            writer,
+            row.request_id,
+        )
 
-    async def _seal(self, actor: Actor, row_id: str, column: str, image: Image | None) -> Sealed | None:
+    async def _seal(
+        self, actor: Actor, row_id: str, column: str, image: Image | None
+    ) -> Sealed | None:
         if image is None:
             return None
-        return await self._sealer.seal_for(actor.tenant_id, "changes", column, row_id, json_text.dumps(dict(image)))
+        return await self._sealer.seal_for(
+            actor.tenant_id, "changes", column, row_id, json_text.dumps(dict(image))
+        )
 
     async def _unseal(self, row: Change, column: str) -> Image | None:
         sealed: Sealed | None = getattr(row, column)
         if sealed is None:
             return None
         try:
-            image = json_text.loads(await self._sealer.open_for(row.tenant_id, "changes", column, row.id, sealed))
-        except (OrderDeskAgentsError, ValueError) as error:  # a broken row must not keep people from their orders
+            image = json_text.loads(
+                await self._sealer.open_for(row.tenant_id, "changes", column, row.id, sealed)
+            )
+        except (
+            OrderDeskAgentsError,
+            ValueError,
+        ) as error:  # a broken row must not keep people from their orders
             _LOG.error("a journal image could not be opened", exc_info=error)
             return None
         return image if isinstance(image, dict) else None
 
 
 def settlement(row: LeftOpen, found: Image | None, *, is_late: bool) -> State | None:
-    """What the order as found says about a write that was left open; None if it says nothing yet. Pure."""
+    """What the order as found says about a write that was left open; None if it says nothing yet.
+
+    Pure.
+    """
     not_done: State | None = None if row.is_under_way and not is_late else "not_done"
     if row.action == "create":
-        return "done" if found is not None and row.meant is not None and is_that_order(row.meant, found) else None
+        return (
+            "done"
+            if found is not None and row.meant is not None and is_that_order(row.meant, found)
+            else None
+        )
     if row.action == "delete":
         return "done" if found is None else not_done
     if found is None or row.before is None or row.meant is None:
@@ -191,13 +283,21 @@ def settlement(row: LeftOpen, found: Image | None, *, is_late: bool) -> State | 
 
 
 def is_that_order(meant: Image, found: Image) -> bool:
-    """True if an order found is the one that a create meant: same source id and source name. An id of ours needs no name."""
+    """True if an order found is the one that a create meant: same source id and source name.
+
+    An id of ours needs no name.
+    """
     source_id = meant.get("source_id")
     if not source_id or not is_same(source_id, found.get("source_id")):
         return False
-    return str(source_id).startswith(SOURCE_ID_PREFIX) or is_same(meant.get("source_name") or _DEFAULT_NAME, found.get("source_name") or _DEFAULT_NAME)
+    return str(source_id).startswith(SOURCE_ID_PREFIX) or is_same(
+        meant.get("source_name") or _DEFAULT_NAME, found.get("source_name") or _DEFAULT_NAME
+    )
 
 
 def may_settle(rows: Sequence[LeftOpen], order: Image) -> bool:
     """True if this order, as read, may decide one of the rows."""
-    return any(row.action != "create" or (row.meant is not None and is_that_order(row.meant, order)) for row in rows)
+    return any(
+        row.action != "create" or (row.meant is not None and is_that_order(row.meant, order))
+        for row in rows
+    )

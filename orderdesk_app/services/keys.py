@@ -12,7 +12,17 @@ from sqlmodel import col, func, select, update
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from orderdesk_app.cache.flight import SingleFlight
-from orderdesk_app.context import ALL_SCOPES, Actor, Scope, Secret, StoreRowId, TenantId, Via, new_id, now
+from orderdesk_app.context import (
+    ALL_SCOPES,
+    Actor,
+    Scope,
+    Secret,
+    StoreRowId,
+    TenantId,
+    Via,
+    new_id,
+    now,
+)
 from orderdesk_app.db.engine import Database
 from orderdesk_app.db.keys import Credential
 from orderdesk_app.db.owned import owned
@@ -75,27 +85,51 @@ class Keys:
         audit: Trail | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._database, self._keyring, self._signals, self._passwords = database, keyring, signals, passwords
+        self._database, self._keyring, self._signals, self._passwords = (
+            database,
+            keyring,
+            signals,
+            passwords,
+        )
         self._audit, self._clock = audit, clock
-        self._verified: OrderedDict[bytes, tuple[bytes | None, float]] = OrderedDict()  # by digest: the hash that a key was found to fit, and until when
+        self._verified: OrderedDict[bytes, tuple[bytes | None, float]] = (
+            OrderedDict()
+        )  # by digest: the hash that a key was found to fit, and until when
         self._flight = SingleFlight()
 
     async def list(self, actor: Actor) -> list[KeyView]:
         """The account's keys that work, the newest first."""
-        question = owned(actor, Credential).where(col(Credential.revoked_at).is_(None)).order_by(col(Credential.created_at).desc(), col(Credential.id).desc())
+        question = (
+            owned(actor, Credential)
+            .where(col(Credential.revoked_at).is_(None))
+            .order_by(col(Credential.created_at).desc(), col(Credential.id).desc())
+        )
         async with self._database.read() as session:
             return [_view(row) for row in (await session.exec(question)).all()]
 
-    async def create(self, actor: Actor, name: str, scopes: Collection[Scope] = ALL_SCOPES) -> tuple[KeyView, Secret]:
+    async def create(
+        self, actor: Actor, name: str, scopes: Collection[Scope] = ALL_SCOPES
+    ) -> tuple[KeyView, Secret]:
         """A new access key, shown once and never again."""
         _only_people(actor)
         name = name.strip()
         if not 1 <= len(name) <= _LONGEST_NAME or not is_seen(name):
-            raise ValidationFailed(f"A key's name has 1 to {_LONGEST_NAME} characters on one line, each of which can be seen. Choose another.", field="name")
+            raise ValidationFailed(
+                (
+                    f"A key's name has 1 to {_LONGEST_NAME} characters on one line, each of "
+                    "which can be seen. Choose another."
+                ),
+                field="name",
+            )
         if not scopes:
-            raise ValidationFailed("A key needs at least one permission. Choose what it may do.", field="scopes")
+            raise ValidationFailed(
+                "A key needs at least one permission. Choose what it may do.", field="scopes"
+            )
         if not set(scopes) <= actor.scopes:
-            raise PermissionDenied("A key cannot be allowed more than you are. Choose fewer permissions.", field="scopes")
+            raise PermissionDenied(
+                "A key cannot be allowed more than you are. Choose fewer permissions.",
+                field="scopes",
+            )
         key = new_access_key()
         row = Credential(
             tenant_id=actor.tenant_id,
@@ -107,23 +141,41 @@ class Keys:
         )
         async with self._database.write() as session:
             await self.hold(session, actor.tenant_id)
-            working = owned(actor, Credential).where(col(Credential.revoked_at).is_(None)).subquery()
+            working = (
+                owned(actor, Credential).where(col(Credential.revoked_at).is_(None)).subquery()
+            )
             if (await session.exec(select(func.count()).select_from(working))).one() >= _MOST_KEYS:
-                raise Conflict(f"An account has at most {_MOST_KEYS} keys. Revoke one that is no longer used.")
+                raise Conflict(
+                    f"An account has at most {_MOST_KEYS} keys. Revoke one that is no longer used."
+                )
             session.add(row)
         await self._write_down(actor, "made", "key.create", name=name, scopes=row.scopes)
         return _view(row), key
 
     async def revoke(self, actor: Actor, key_id: str) -> KeyView:
-        """The access key stops working at once, here and in every other process within a second. Raises NotFound."""
+        """The access key stops working at once, here and in every other process within a second.
+
+        Raises NotFound.
+        """
         _only_people(actor)
         async with self._database.write() as session:
-            question = owned(actor, Credential).where(Credential.id == key_id, col(Credential.revoked_at).is_(None))
+            question = owned(actor, Credential).where(
+                Credential.id == key_id, col(Credential.revoked_at).is_(None)
+            )
             row = (await session.exec(question)).one_or_none()
             if row is None:
-                raise NotFound("This account has no such key, or it was revoked before. Reload the list of keys.", field="key_id")
+                raise NotFound(
+                    (
+                        "This account has no such key, or it was revoked before. Reload the "
+                        "list of keys."
+                    ),
+                    field="key_id",
+                )
             if row.kind == MASTER:
-                raise ValidationFailed("The master key cannot be revoked, as nobody could sign in. Rotate it instead.", field="key_id")
+                raise ValidationFailed(
+                    "The master key cannot be revoked, as nobody could sign in. Rotate it instead.",
+                    field="key_id",
+                )
             row.revoked_at = now()
             session.add(row)
             await self._signals.publish(session, f"tenant:{actor.tenant_id}")
@@ -131,7 +183,9 @@ class Keys:
         return _view(row)
 
     async def rotate_master(self, actor: Actor) -> Secret:
-        """A new master key in the place of the old one, shown once; other sessions of the account end, unused sign-in links too."""
+        """A new master key in the place of the old one, shown once; other sessions of the account
+        end, unused sign-in links too.
+        """
         _only_people(actor)
         key = new_master_key()
         hashed = await self.hashed(key)
@@ -139,7 +193,9 @@ class Keys:
         async with self._database.write() as session:
             await self.hold(session, actor.tenant_id)
             active: StoreRowId | None = None
-            question = owned(actor, Credential).where(Credential.kind == MASTER, col(Credential.revoked_at).is_(None))
+            question = owned(actor, Credential).where(
+                Credential.kind == MASTER, col(Credential.revoked_at).is_(None)
+            )
             former = (await session.exec(question)).all()
             for row in former:
                 active = StoreRowId(row.active_store_id) if row.active_store_id else active
@@ -147,19 +203,27 @@ class Keys:
                 session.add(row)
             await self.add_master(session, actor.tenant_id, hashed, active_store_id=active)
             others = update(Session).where(
-                col(Session.tenant_id) == actor.tenant_id, col(Session.ended_at).is_(None), col(Session.id) != (actor.session_id or "")
+                col(Session.tenant_id) == actor.tenant_id,
+                col(Session.ended_at).is_(None),
+                col(Session.id) != (actor.session_id or ""),
             )
             await session.exec(others.values(ended_at=moment))
-            links = update(SignInLink).where(col(SignInLink.tenant_id) == actor.tenant_id, col(SignInLink.used_at).is_(None))
+            links = update(SignInLink).where(
+                col(SignInLink.tenant_id) == actor.tenant_id, col(SignInLink.used_at).is_(None)
+            )
             await session.exec(links.values(used_at=moment))
             await self._signals.publish(session, f"tenant:{actor.tenant_id}")
-        await self._write_down(actor, *(("rotated", "key.rotate_master") if former else ("made", "key.make_master")))
+        await self._write_down(
+            actor, *(("rotated", "key.rotate_master") if former else ("made", "key.make_master"))
+        )
         return key
 
     async def find(self, token: str) -> FoundKey | None:
-        """Whose key this is, by one row read; None for an unknown, revoked or malformed one, and for a disabled account.
+        """Whose key this is, by one row read; None for an unknown, revoked or malformed one, and
+        for a disabled account.
 
-        A master key is also checked by bcrypt, the first time in this process and then every ten minutes; an unknown key never gets that far.
+        A master key is also checked by bcrypt, the first time in this process and then every ten
+        minutes; an unknown key never gets that far.
         """
         if not could_be_key(token):
             return None
@@ -167,7 +231,11 @@ class Keys:
         question = (
             select(Credential)
             .join(Tenant, col(Tenant.id) == col(Credential.tenant_id))
-            .where(Credential.digest == found, col(Credential.revoked_at).is_(None), col(Tenant.disabled_at).is_(None))
+            .where(
+                Credential.digest == found,
+                col(Credential.revoked_at).is_(None),
+                col(Tenant.disabled_at).is_(None),
+            )
         )
         async with self._database.read() as session:
             row = (await session.exec(question)).one_or_none()
@@ -187,18 +255,31 @@ class Keys:
         )
 
     async def hold(self, session: AsyncSession, tenant_id: TenantId) -> None:
-        """Inside a write: no key of the account is made or rotated, and nobody signs in to it, until it ends."""
+        """Inside a write: no key of the account is made or rotated, and nobody signs in to it,
+        until it ends.
+        """
         await self._database.alone(session, f"keys:{tenant_id}")
 
     async def is_working(self, session: AsyncSession, actor: Actor, credential_id: str) -> bool:
-        """Whether the actor's key is still in force, inside a write that holds the account's keys."""
-        question = owned(actor, Credential).where(col(Credential.id) == credential_id, col(Credential.revoked_at).is_(None))
+        """Whether the actor's key is still in force, inside a write that holds the account's
+        keys.
+        """
+        question = owned(actor, Credential).where(
+            col(Credential.id) == credential_id, col(Credential.revoked_at).is_(None)
+        )
         return (await session.exec(question)).one_or_none() is not None
 
     async def hashed(self, key: Secret) -> HashedKey:
         return HashedKey(self._digest(key.reveal()), await self._passwords.hash(key), hint(key))
 
-    async def add_master(self, session: AsyncSession, tenant_id: TenantId, hashed: HashedKey, *, active_store_id: StoreRowId | None = None) -> None:
+    async def add_master(
+        self,
+        session: AsyncSession,
+        tenant_id: TenantId,
+        hashed: HashedKey,
+        *,
+        active_store_id: StoreRowId | None = None,
+    ) -> None:
         """Inside a write. Raises Conflict when another account has this very key."""
         row = Credential(
             id=new_id(),
@@ -215,7 +296,9 @@ class Keys:
         try:
             await session.flush()
         except IntegrityError:
-            raise Conflict("This key is in use already. Choose another.", field="master_key") from None
+            raise Conflict(
+                "This key is in use already. Choose another.", field="master_key"
+            ) from None
 
     async def _write_down(self, actor: Actor, change: str, action: str, **told: Any) -> None:
         KEY_CHANGES.labels(change).inc()
@@ -226,7 +309,8 @@ class Keys:
         return digest(self._keyring.digest_key, token)
 
     async def _is_verified(self, row: Credential, key: Secret) -> bool:
-        # The row has just been read: a revoked key is not in it, and another hash is verified anew. So no news of the account undoes this.
+        # The row has just been read: a revoked key is not in it, and another hash is verified anew.
+        # So no news of the account undoes this.
         fitted, until = self._verified.get(row.digest, (None, 0.0))
         if fitted == row.bcrypt and until > self._clock():
             return True
@@ -245,13 +329,19 @@ class Keys:
         moment = now()
         if row.last_used_at is None or moment - row.last_used_at > timedelta(seconds=_USED_SECONDS):
             async with self._database.write() as session:
-                await session.exec(update(Credential).where(col(Credential.id) == row.id).values(last_used_at=moment))
+                await session.exec(
+                    update(Credential)
+                    .where(col(Credential.id) == row.id)
+                    .values(last_used_at=moment)
+                )
 
 
 def _only_people(actor: Actor) -> None:
     """A key that leaked must not be able to make itself new ones."""
     if actor.via not in (Via.WEB, Via.SYSTEM):
-        raise PermissionDenied("Keys are made, rotated and revoked by a person in the web app. Open Settings there.")
+        raise PermissionDenied(
+            "Keys are made, rotated and revoked by a person in the web app. Open Settings there."
+        )
 
 
 def _scopes(row: Credential) -> tuple[Scope, ...]:
@@ -259,4 +349,13 @@ def _scopes(row: Credential) -> tuple[Scope, ...]:
 
 
 def _view(row: Credential) -> KeyView:
-    return KeyView(row.id, row.kind, row.name, row.hint, _scopes(row), row.created_at, row.last_used_at, row.kind == MASTER)
+    return KeyView(
+        row.id,
+        row.kind,
+        row.name,
+        row.hint,
+        _scopes(row),
+        row.created_at,
+        row.last_used_at,
+        row.kind == MASTER,
+    )

@@ -14,7 +14,9 @@ _DUST = 1e-6  # what sums of fractions may lack of a whole token
 
 
 def network_of(address: str) -> str:
-    """Who is behind an address: of an IPv6 one its first half, as every line is given a whole /64 (RFC 6177)."""
+    """Who is behind an address: of an IPv6 one its first half, as every line is given a whole /64
+    (RFC 6177).
+    """
     try:
         found = ip_address(address)
     except ValueError:
@@ -25,7 +27,10 @@ def network_of(address: str) -> str:
 
 
 class Limit:
-    """A bucket a key: `burst` tokens, `per_minute` more each minute. Keys that stand full are forgotten first. `shared_by` names the keys that have one together."""
+    """A bucket a key: `burst` tokens, `per_minute` more each minute.
+
+    Keys that stand full are forgotten first. `shared_by` names the keys that have one together.
+    """
 
     def __init__(
         self,
@@ -37,18 +42,32 @@ class Limit:
         clock: Callable[[], float] = time.monotonic,
         shared_by: Callable[[str], str] = str,
     ) -> None:
-        self._name, self._rate, self._burst, self._words, self._clock, self._shared_by = name, per_minute / 60, burst, words, clock, shared_by
+        self._name, self._rate, self._burst, self._words, self._clock, self._shared_by = (
+            name,
+            per_minute / 60,
+            burst,
+            words,
+            clock,
+            shared_by,
+        )
         self._buckets: OrderedDict[str, tuple[float, float]] = OrderedDict()
 
     def spend(self, key: str, cost: float = 1) -> None:
-        """Take `cost` tokens. Raises RateLimited with `retry_after` seconds; a refused call costs nothing."""
+        """Take `cost` tokens.
+
+        Raises RateLimited with `retry_after` seconds; a refused call costs nothing.
+        """
         now, key = self._clock(), self._shared_by(key)
         tokens, then = self._buckets.get(key, (self._burst, now))
         tokens = min(self._burst, tokens + (now - then) * self._rate)
         if tokens < cost - _DUST:
             RATE_LIMITED.labels(self._name).inc()
-            wait = ceil((cost - tokens) / self._rate * 10) / 10  # up: whoever waits as told is not refused again
-            raise RateLimited(f"{self._words} Try again in {ceil(wait)} s.", retry_after=wait, outcome="not_done")
+            wait = (
+                ceil((cost - tokens) / self._rate * 10) / 10
+            )  # up: whoever waits as told is not refused again
+            raise RateLimited(
+                f"{self._words} Try again in {ceil(wait)} s.", retry_after=wait, outcome="not_done"
+            )
         self._buckets[key] = (tokens - cost, now)
         self._buckets.move_to_end(key)
         if len(self._buckets) > _MOST_KEYS:
@@ -69,7 +88,28 @@ class Limit:
 class Limits:
     """Every limit of the product, by name."""
 
-    def __init__(self, *, rpm: int, login: int, console: int, clock: Callable[[], float] = time.monotonic) -> None:
-        self.tools = Limit("tools", per_minute=rpm, burst=rpm * 2, words=f"This account may make {rpm} calls a minute.", clock=clock)
-        self.sign_in = Limit("sign_in", per_minute=login, burst=login, words="Too many sign-in tries from this address.", clock=clock, shared_by=network_of)
-        self.console = Limit("console", per_minute=console, burst=console, words=f"The console runs {console} calls a minute.", clock=clock)
+    def __init__(
+        self, *, rpm: int, login: int, console: int, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self.tools = Limit(
+            "tools",
+            per_minute=rpm,
+            burst=rpm * 2,
+            words=f"This account may make {rpm} calls a minute.",
+            clock=clock,
+        )
+        self.sign_in = Limit(
+            "sign_in",
+            per_minute=login,
+            burst=login,
+            words="Too many sign-in tries from this address.",
+            clock=clock,
+            shared_by=network_of,
+        )
+        self.console = Limit(
+            "console",
+            per_minute=console,
+            burst=console,
+            words=f"The console runs {console} calls a minute.",
+            clock=clock,
+        )

@@ -1,6 +1,9 @@
-"""What the names that people give to keys and stores are made of: signs that everybody sees, so that no two names look alike."""
+"""What the names that people give to keys and stores are made of: signs that everybody sees, so
+that no two names look alike.
+"""
 
-# Letters, marks and signs by their category, and yet nothing is drawn for them; str.isprintable knows all others: controls, directions, joiners, tags.
+# Letters, marks and signs by their category, and yet nothing is drawn for them; str.isprintable
+# knows all others: controls, directions, joiners, tags.
 _BLANK = frozenset("\u034f\u115f\u1160\u17b4\u17b5\u2800\u3164\uffa0")
 
 

@@ -1,4 +1,6 @@
-"""A connected store as services hand it on: its row without secrets, and, opened, what a request to it needs."""
+"""A connected store as services hand it on: its row without secrets, and, opened, what a request to
+it needs.
+"""
 
 from dataclasses import dataclass
 
@@ -8,7 +10,10 @@ from orderdesk_app.orderdesk.access import StoreAccess
 
 @dataclass(frozen=True, slots=True)
 class StoreRecord:
-    """One row of `stores`, still sealed. `folders` are (id, name) in Order Desk's order; the first is the default folder."""
+    """One row of `stores`, still sealed.
+
+    `folders` are (id, name) in Order Desk's order; the first is the default folder.
+    """
 
     id: StoreRowId
     tenant_id: TenantId
@@ -23,7 +28,9 @@ class StoreRecord:
 
     @property
     def key(self) -> str:
-        """Names the bucket, the locks and the cache tag of this Order Desk store, whichever tenant has it."""
+        """Names the bucket, the locks and the cache tag of this Order Desk store, whichever tenant
+        has it.
+        """
         return f"{self.api_url}|{self.store_id}"
 
 

@@ -1,4 +1,6 @@
-"""Which orders a list shows: our filters as Order Desk's parameters, `status` as the folder of that name, and `search`, which is ours alone."""
+"""Which orders a list shows: our filters as Order Desk's parameters, `status` as the folder of that
+name, and `search`, which is ours alone.
+"""
 
 import asyncio
 import heapq
@@ -17,11 +19,27 @@ from orderdesk_app.orderdesk.verdict import as_map, decimal_of
 MOST_ROWS = 500  # of one page of Order Desk's
 LONGEST_ID = 20  # digits
 ORDERED_BY = (
-    *TEXTS, *SUMS, "id", "quantity_total", "weight_total", "product_total", "discount_total", "order_total", "refund_total", "email_count", "folder_id",
-    "date_added", "date_updated", *(f"{part}_{name}" for part in ("shipping", "customer") for name in ADDRESS_FIELDS[part]),
-)  # fmt: skip
+    *TEXTS,
+    *SUMS,
+    "id",
+    "quantity_total",
+    "weight_total",
+    "product_total",
+    "discount_total",
+    "order_total",
+    "refund_total",
+    "email_count",
+    "folder_id",
+    "date_added",
+    "date_updated",
+    *(f"{part}_{name}" for part in ("shipping", "customer") for name in ADDRESS_FIELDS[part]),
+)
 _EQUAL = ("source_id", "source_name", "email", "customer_id")
-_WITHIN = tuple(f"{part}_{name}" for part in ("customer", "shipping") for name in ("first_name", "last_name", "company", "phone"))
+_WITHIN = tuple(
+    f"{part}_{name}"
+    for part in ("customer", "shipping")
+    for name in ("first_name", "last_name", "company", "phone")
+)
 _DATES = {
     "search_start_date": ("date_added", False),
     "search_end_date": ("date_added", True),
@@ -65,7 +83,11 @@ class OrderQuery:
 
 @dataclass(frozen=True, slots=True)
 class Rows:
-    """A page of whole orders. `total` is None when nobody knows it; `matched_by` says for each order id what a search found it by."""
+    """A page of whole orders.
+
+    `total` is None when nobody knows it; `matched_by` says for each order id what a search found it
+    by.
+    """
 
     orders: list[dict[str, Any]]
     total: int | None
@@ -74,8 +96,13 @@ class Rows:
 
 
 def upstream_parameters(query: OrderQuery, folders: Folders) -> dict[str, str]:
-    """The filters and the sorting as Order Desk's own parameters, without the page. Raises ValidationFailed."""
-    parameters = {name: text for name in (*_EQUAL, *_WITHIN) if (text := _text(getattr(query, name)))}
+    """The filters and the sorting as Order Desk's own parameters, without the page.
+
+    Raises ValidationFailed.
+    """
+    parameters = {
+        name: text for name in (*_EQUAL, *_WITHIN) if (text := _text(getattr(query, name)))
+    }
     folder = _folder(query, folders)
     if folder:
         parameters["folder_id"] = folder
@@ -84,7 +111,10 @@ def upstream_parameters(query: OrderQuery, folders: Folders) -> dict[str, str]:
             parameters[name] = to_upstream(value, name, end_of_day=is_end)
     if query.order_by:
         if query.order_by not in ORDERED_BY:
-            raise ValidationFailed(f"order_by: orders cannot be sorted by that. Use one of {', '.join(ORDERED_BY)}.", field="order_by")
+            raise ValidationFailed(
+                f"order_by: orders cannot be sorted by that. Use one of {', '.join(ORDERED_BY)}.",
+                field="order_by",
+            )
         parameters["order_by"] = query.order_by
     if query.order:
         if query.order.strip().upper() not in ("ASC", "DESC"):
@@ -117,29 +147,57 @@ async def search_orders(
     get: Callable[[OrderId], Awaitable[dict[str, Any]]],
     listing: Callable[[Mapping[str, str]], Awaitable[OrderPage]],
 ) -> Rows:
-    """Orders that the text finds by any of its fields, united, under all other filters. Raises ValidationFailed beyond the 500th row."""
+    """Orders that the text finds by any of its fields, united, under all other filters.
+
+    Raises ValidationFailed beyond the 500th row.
+    """
     wanted = offset + limit
     if wanted > MOST_ROWS:
-        raise ValidationFailed(f"offset: a search reaches its first {MOST_ROWS} rows; narrow it with another filter.", field="offset")
-    pages = await together([_one_field(field, search, parameters, wanted, get, listing) for field in searched_fields(search)])
+        raise ValidationFailed(
+            f"offset: a search reaches its first {MOST_ROWS} rows; narrow it with another filter.",
+            field="offset",
+        )
+    pages = await together(
+        [
+            _one_field(field, search, parameters, wanted, get, listing)
+            for field in searched_fields(search)
+        ]
+    )
     matched: dict[str, list[str]] = {}
     is_complete = True
     for field, (rows, is_whole) in zip(searched_fields(search), pages, strict=True):
         is_complete = is_complete and is_whole
         for order in rows:
             matched.setdefault(str(order.get("id")), []).append(field)
-    ordered = united([rows for rows, _ in pages], parameters.get("order_by", "date_added"), is_rising=parameters.get("order") == "ASC")
+    ordered = united(
+        [rows for rows, _ in pages],
+        parameters.get("order_by", "date_added"),
+        is_rising=parameters.get("order") == "ASC",
+    )
     shown = ordered[offset:wanted]
-    # Beyond the 500th row as well: who asks for those is told to narrow the search, and nobody takes 500 for all there are.
+    # Beyond the 500th row as well: who asks for those is told to narrow the search, and nobody
+    # takes 500 for all there are.
     has_more = len(ordered) > wanted or (not is_complete and len(shown) == limit)
-    return Rows(shown, len(ordered) if is_complete else None, has_more, {str(order.get("id")): tuple(matched[str(order.get("id"))]) for order in shown})
+    return Rows(
+        shown,
+        len(ordered) if is_complete else None,
+        has_more,
+        {str(order.get("id")): tuple(matched[str(order.get("id"))]) for order in shown},
+    )
 
 
-def united(lists: Sequence[Sequence[dict[str, Any]]], order_by: str, *, is_rising: bool) -> list[dict[str, Any]]:
-    """Every order of the lists once. Within each list Order Desk's own order stays: it alone knows how it sorts words, and orders of one second,
-    and the pages of a search fit together only where the longer lists of a later page begin as the shorter ones did."""
+def united(
+    lists: Sequence[Sequence[dict[str, Any]]], order_by: str, *, is_rising: bool
+) -> list[dict[str, Any]]:
+    """Every order of the lists once.
+
+    Within each list Order Desk's own order stays: it alone knows how it sorts words, and orders of
+    one second, and the pages of a search fit together only where the longer lists of a later page
+    begin as the shorter ones did."""
     found: dict[str, dict[str, Any]] = {}
-    for order in heapq.merge(*lists, key=lambda order: _sort_key(order, order_by), reverse=not is_rising):
+    for order in heapq.merge(
+        *lists, key=lambda order: _sort_key(order, order_by), reverse=not is_rising
+    ):
         found.setdefault(str(order.get("id")), order)
     return list(found.values())
 
@@ -158,17 +216,28 @@ async def together(questions: Sequence[Awaitable[Any]]) -> list[Any]:
 def fits(order: Row, parameters: Mapping[str, str]) -> bool:
     """Whether an order that was found another way passes the filters too."""
     for name in _EQUAL:
-        if name in parameters and str(order.get(name) or "").strip().casefold() != parameters[name].casefold():
+        if (
+            name in parameters
+            and str(order.get(name) or "").strip().casefold() != parameters[name].casefold()
+        ):
             return False
     for name in _WITHIN:
         part, _, field = name.partition("_")
-        if name in parameters and parameters[name].casefold() not in str(as_map(order.get(part)).get(field) or "").casefold():
+        if (
+            name in parameters
+            and parameters[name].casefold()
+            not in str(as_map(order.get(part)).get(field) or "").casefold()
+        ):
             return False
-    if "folder_id" in parameters and str(order.get("folder_id")) not in parameters["folder_id"].split(","):
+    if "folder_id" in parameters and str(order.get("folder_id")) not in parameters[
+        "folder_id"
+    ].split(","):
         return False
     for name, (field, is_end) in _DATES.items():
         bound, moment = parameters.get(name), str(order.get(field) or "")
-        if bound and (moment > bound if is_end else moment < bound):  # Order Desk's form sorts as text
+        if bound and (
+            moment > bound if is_end else moment < bound
+        ):  # Order Desk's form sorts as text
             return False
     return True
 
@@ -189,16 +258,31 @@ async def _one_field(
             return [], True
         return ([order] if fits(order, parameters) else []), True
     page = await listing({**parameters, field: search, "limit": str(wanted), "offset": "0"})
-    is_whole = len(page.orders) >= page.total if page.total is not None else len(page.orders) < wanted
-    # A filter on the very field that is searched gave way to the search text above; it still applies.
-    return [order for order in page.orders if fits(order, {name: value for name, value in parameters.items() if name == field})], is_whole
+    is_whole = (
+        len(page.orders) >= page.total if page.total is not None else len(page.orders) < wanted
+    )
+    # A filter on the very field that is searched gave way to the search text above; it still
+    # applies.
+    return [
+        order
+        for order in page.orders
+        if fits(order, {name: value for name, value in parameters.items() if name == field})
+    ], is_whole
 
 
 def _folder(query: OrderQuery, folders: Folders) -> str | None:
-    """The folder ids that the three ways of naming a folder agree on. `status` is the folder of that name: Order Desk has no other."""
+    """The folder ids that the three ways of naming a folder agree on.
+
+    `status` is the folder of that name: Order Desk has no other.
+    """
     ids = _text(query.folder_id)
-    if ids and not all(part.strip().isascii() and part.strip().isdigit() for part in ids.split(",")):
-        raise ValidationFailed("folder_id: must be the number of a folder, or several with commas between.", field="folder_id")
+    if ids and not all(
+        part.strip().isascii() and part.strip().isdigit() for part in ids.split(",")
+    ):
+        raise ValidationFailed(
+            "folder_id: must be the number of a folder, or several with commas between.",
+            field="folder_id",
+        )
     wanted = {part.strip() for part in ids.split(",")} if ids else None
     for name in ("folder_name", "status"):
         text = _text(getattr(query, name))
@@ -207,17 +291,29 @@ def _folder(query: OrderQuery, folders: Folders) -> str | None:
         folder = _find(text, folders)
         if folder is None:
             known = ", ".join(known for _, known in folders) or "none known"
-            words = "this store has no such folder" if name == "folder_name" else "the status of an order is its folder, and this store has none of that name"
+            words = (
+                "this store has no such folder"
+                if name == "folder_name"
+                else "the status of an order is its folder, and this store has none of that name"
+            )
             raise ValidationFailed(f"{name}: {words}. Its folders: {known}.", field=name)
         if wanted is not None and folder not in wanted:
-            raise ValidationFailed(f"{name}: names another folder than the other filters do; an order is in one folder. Give only one.", field=name)
+            raise ValidationFailed(
+                (
+                    f"{name}: names another folder than the other filters do; an order is in "
+                    "one folder. Give only one."
+                ),
+                field=name,
+            )
         wanted = {folder}
     return ",".join(sorted(wanted)) if wanted else None
 
 
 def _find(name: str, folders: Folders) -> str | None:
     exact = next((id_ for id_, known in folders if known == name), None)
-    return exact or next((id_ for id_, known in folders if known.strip().casefold() == name.casefold()), None)
+    return exact or next(
+        (id_ for id_, known in folders if known.strip().casefold() == name.casefold()), None
+    )
 
 
 def _text(value: str | None) -> str:
@@ -226,6 +322,8 @@ def _text(value: str | None) -> str:
 
 def _sort_key(order: Row, name: str) -> tuple[int, Decimal, str]:
     part, _, field = name.partition("_")
-    value = order.get(name, as_map(order.get(part)).get(field) if part in ("shipping", "customer") else None)
+    value = order.get(
+        name, as_map(order.get(part)).get(field) if part in ("shipping", "customer") else None
+    )
     number = decimal_of(value)
     return (0, number, "") if number is not None else (1, Decimal(0), str(value or "").casefold())

@@ -14,13 +14,23 @@ from orderdesk_app.services.folders import FolderList, Folders
 from orderdesk_app.services.journal import Journal, may_settle
 from orderdesk_app.services.open_store import OpenStore
 from orderdesk_app.services.order_changes import Deleted, OrderChanges, Written
-from orderdesk_app.services.order_search import OrderQuery, Rows, names_unknown_folder, search_orders, together, upstream_parameters
+from orderdesk_app.services.order_search import (
+    OrderQuery,
+    Rows,
+    names_unknown_folder,
+    search_orders,
+    together,
+    upstream_parameters,
+)
 from orderdesk_app.services.reads import Reads
 
 
 @dataclass(frozen=True, slots=True)
 class Fetched:
-    """An order as Order Desk has it, and whether the cache told it. The order is shared: nobody changes it."""
+    """An order as Order Desk has it, and whether the cache told it.
+
+    The order is shared: nobody changes it.
+    """
 
     order: dict[str, Any]
     cached: bool
@@ -28,7 +38,11 @@ class Fetched:
 
 @dataclass(frozen=True, slots=True)
 class OrderRows:
-    """A page of whole orders, shared as well. `total` is None when nobody knows it; `matched_by` names for each order id the fields a search found it by."""
+    """A page of whole orders, shared as well.
+
+    `total` is None when nobody knows it; `matched_by` names for each order id the fields a search
+    found it by.
+    """
 
     orders: list[dict[str, Any]]
     total: int | None
@@ -41,66 +55,163 @@ class OrderRows:
 
 
 class Orders:
-    """What a person or an agent may ask about orders. Raises the errors of `errors.py`; a failed write says through `outcome` what became of it."""
+    """What a person or an agent may ask about orders.
 
-    def __init__(self, client: OrderDeskClient, reads: Reads, journal: Journal, changes: OrderChanges, folders: Folders, *, cache_seconds: float) -> None:
-        self._client, self._reads, self._journal, self._changes, self._seconds = client, reads, journal, changes, cache_seconds
+    Raises the errors of `errors.py`; a failed write says through `outcome` what became of it.
+    """
+
+    def __init__(
+        self,
+        client: OrderDeskClient,
+        reads: Reads,
+        journal: Journal,
+        changes: OrderChanges,
+        folders: Folders,
+        *,
+        cache_seconds: float,
+    ) -> None:
+        self._client, self._reads, self._journal, self._changes, self._seconds = (
+            client,
+            reads,
+            journal,
+            changes,
+            cache_seconds,
+        )
         self._folders = folders
 
-    async def get(self, actor: Actor, store: OpenStore, order_id: OrderId, patience: Patience) -> Fetched:
-        """One whole order. Raises NotFound. A fresh read settles writes of this order whose outcome was not known."""
+    async def get(
+        self, actor: Actor, store: OpenStore, order_id: OrderId, patience: Patience
+    ) -> Fetched:
+        """One whole order.
+
+        Raises NotFound. A fresh read settles writes of this order whose outcome was not known.
+        """
         _need(actor, Scope.ORDERS_READ)
 
         async def fetch() -> Any:
-            order, left = await together([self._client.get_order(store.access, order_id, patience), self._journal.left_open(actor, store.record, order_id)])
-            return (await self._changes.settle(actor, store, order_id) or order) if may_settle(left, order) else order
+            order, left = await together(
+                [
+                    self._client.get_order(store.access, order_id, patience),
+                    self._journal.left_open(actor, store.record, order_id),
+                ]
+            )
+            return (
+                (await self._changes.settle(actor, store, order_id) or order)
+                if may_settle(left, order)
+                else order
+            )
 
         try:
-            order, cached = await self._reads.get(store.record, "order", order_id, self._seconds, fetch)
+            order, cached = await self._reads.get(
+                store.record, "order", order_id, self._seconds, fetch
+            )
         except NotFound as error:
             if await self._journal.left_open(actor, store.record, order_id):
                 await self._changes.settle(actor, store, order_id)
-            words = "Order ids are Order Desk's own; find one by the shop's number with orders_list and source_id"
-            raise NotFound(f"Store {store.record.name} has no order {order_id}. {words}.", field="order_id") from error
+            words = (
+                "Order ids are Order Desk's own; find one by the shop's number with "
+                "orders_list and source_id"
+            )
+            raise NotFound(
+                f"Store {store.record.name} has no order {order_id}. {words}.", field="order_id"
+            ) from error
         return Fetched(order, cached)
 
-    async def folders(self, store: OpenStore, order: Mapping[str, Any], patience: Patience) -> FolderList:
+    async def folders(
+        self, store: OpenStore, order: Mapping[str, Any], patience: Patience
+    ) -> FolderList:
         """Folders that name the one in which this order is, as far as Order Desk tells."""
         return await self._folders.naming(store, (order.get("folder_id"),), patience)
 
-    async def list(self, actor: Actor, store: OpenStore, query: OrderQuery, patience: Patience) -> OrderRows:
-        """A page of orders. Raises ValidationFailed for a folder that the store does not have, a date that is none, an unknown sort field."""
+    async def list(
+        self, actor: Actor, store: OpenStore, query: OrderQuery, patience: Patience
+    ) -> OrderRows:
+        """A page of orders.
+
+        Raises ValidationFailed for a folder that the store does not have, a date that is none, an
+        unknown sort field.
+        """
         _need(actor, Scope.ORDERS_READ)
         folders = store.record.folders
         if names_unknown_folder(query, folders):
             folders = await self._folders.anew(store, patience)
         parameters = upstream_parameters(query, folders)
         search = (query.search or "").strip()
-        name = json_text.dumps({**parameters, "limit": query.limit, "offset": query.offset, "?": search}).decode()
+        name = json_text.dumps(
+            {**parameters, "limit": query.limit, "offset": query.offset, "?": search}
+        ).decode()
 
         async def fetch() -> Any:
-            rows = await (self._search(store, search, parameters, query, patience) if search else self._page(store, parameters, query, patience))
-            return {"orders": rows.orders, "total": rows.total, "has_more": rows.has_more, "matched_by": rows.matched_by}
+            rows = await (
+                self._search(store, search, parameters, query, patience)
+                if search
+                else self._page(store, parameters, query, patience)
+            )
+            return {
+                "orders": rows.orders,
+                "total": rows.total,
+                "has_more": rows.has_more,
+                "matched_by": rows.matched_by,
+            }
 
         told, cached = await self._reads.get(store.record, "orders", name, self._seconds, fetch)
         matched = {order_id: tuple(fields) for order_id, fields in told["matched_by"].items()}
-        named = await self._folders.naming(store, (row.get("folder_id") for row in told["orders"]), patience)
-        return OrderRows(told["orders"], told["total"], query.limit, query.offset, told["has_more"], cached, matched, named)
+        named = await self._folders.naming(
+            store, (row.get("folder_id") for row in told["orders"]), patience
+        )
+        return OrderRows(
+            told["orders"],
+            told["total"],
+            query.limit,
+            query.offset,
+            told["has_more"],
+            cached,
+            matched,
+            named,
+        )
 
-    async def create(self, actor: Actor, store: OpenStore, order_data: Any, patience: Patience) -> Written:
-        """A new order. Raises ValidationFailed, Conflict naming the order that exists, OutcomeUnknown naming the source id to look for."""
+    async def create(
+        self, actor: Actor, store: OpenStore, order_data: Any, patience: Patience
+    ) -> Written:
+        """A new order.
+
+        Raises ValidationFailed, Conflict naming the order that exists, OutcomeUnknown naming the
+        source id to look for.
+        """
         _need(actor, Scope.ORDERS_WRITE)
         return await self._changes.create(actor, store, order_data, patience=patience)
 
     async def update(
-        self, actor: Actor, store: OpenStore, order_id: OrderId, changes: Any, patience: Patience, *, expected_date_updated: str | None = None
+        self,
+        actor: Actor,
+        store: OpenStore,
+        order_id: OrderId,
+        changes: Any,
+        patience: Patience,
+        *,
+        expected_date_updated: str | None = None,
     ) -> Written:
-        """The order with `changes` merged in; two requests to Order Desk. Raises NotFound, ValidationFailed, Conflict with both versions, OutcomeUnknown."""
-        _need(actor, Scope.ORDERS_WRITE)
-        return await self._changes.update(actor, store, order_id, changes, expected_date_updated=expected_date_updated, patience=patience)
+        """The order with `changes` merged in; two requests to Order Desk.
 
-    async def delete(self, actor: Actor, store: OpenStore, order_id: OrderId, patience: Patience) -> Deleted:
-        """The order is gone for good; the journal keeps its last image. Raises NotFound, OutcomeUnknown."""
+        Raises NotFound, ValidationFailed, Conflict with both versions, OutcomeUnknown.
+        """
+        _need(actor, Scope.ORDERS_WRITE)
+        return await self._changes.update(
+            actor,
+            store,
+            order_id,
+            changes,
+            expected_date_updated=expected_date_updated,
+            patience=patience,
+        )
+
+    async def delete(
+        self, actor: Actor, store: OpenStore, order_id: OrderId, patience: Patience
+    ) -> Deleted:
+        """The order is gone for good; the journal keeps its last image.
+
+        Raises NotFound, OutcomeUnknown.
+        """
         _need(actor, Scope.ORDERS_WRITE)
         return await self._changes.delete(actor, store, order_id, patience=patience)
 
@@ -108,22 +219,44 @@ class Orders:
         """Wait for writes whose caller has gone; for shutdown."""
         await self._changes.close()
 
-    async def _page(self, store: OpenStore, parameters: Mapping[str, str], query: OrderQuery, patience: Patience) -> Rows:
-        page = await self._client.list_orders(store.access, {**parameters, "limit": str(query.limit), "offset": str(query.offset)}, patience)
+    async def _page(
+        self, store: OpenStore, parameters: Mapping[str, str], query: OrderQuery, patience: Patience
+    ) -> Rows:
+        page = await self._client.list_orders(
+            store.access,
+            {**parameters, "limit": str(query.limit), "offset": str(query.offset)},
+            patience,
+        )
         shown = page.orders[: query.limit]
-        has_more = query.offset + len(shown) < page.total if page.total is not None else len(page.orders) >= query.limit
+        has_more = (
+            query.offset + len(shown) < page.total
+            if page.total is not None
+            else len(page.orders) >= query.limit
+        )
         return Rows(shown, page.total, bool(shown) and has_more, {})
 
-    async def _search(self, store: OpenStore, search: str, parameters: Mapping[str, str], query: OrderQuery, patience: Patience) -> Rows:
+    async def _search(
+        self,
+        store: OpenStore,
+        search: str,
+        parameters: Mapping[str, str],
+        query: OrderQuery,
+        patience: Patience,
+    ) -> Rows:
         async def get(order_id: OrderId) -> dict[str, Any]:
             return await self._client.get_order(store.access, order_id, patience)
 
         async def listing(asked: Mapping[str, str]) -> OrderPage:
             return await self._client.list_orders(store.access, asked, patience)
 
-        return await search_orders(search, parameters, limit=query.limit, offset=query.offset, get=get, listing=listing)
+        return await search_orders(
+            search, parameters, limit=query.limit, offset=query.offset, get=get, listing=listing
+        )
 
 
 def _need(actor: Actor, scope: Scope) -> None:
     if scope not in actor.scopes:
-        raise PermissionDenied(f"This key may not do that with orders. Make a key with the permission {scope} under Settings.")
+        raise PermissionDenied(
+            "This key may not do that with orders. Make a key with the permission "
+            f"{scope} under Settings."
+        )

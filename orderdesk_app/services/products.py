@@ -13,12 +13,18 @@ from orderdesk_app.services.reads import Reads
 
 MOST_SEARCHED = 2_000
 _PAGE = 500
-_SMALLEST_PAGE = 50  # a page with fewer rows, and fewer than were asked for, is the last: no smaller maximum is known of Order Desk
+# a page with fewer rows, and fewer than were asked for, is the last: no smaller maximum is known of
+# Order Desk
+_SMALLEST_PAGE = 50
 
 
 @dataclass(frozen=True, slots=True)
 class ProductPage:
-    """Rows as Order Desk has them. `total` is None when it is not known; `covered` counts the rows a search looked through, None without one."""
+    """Rows as Order Desk has them.
+
+    `total` is None when it is not known; `covered` counts the rows a search looked through, None
+    without one.
+    """
 
     products: list[dict[str, Any]]
     total: int | None
@@ -34,7 +40,9 @@ class Products:
     def __init__(self, client: OrderDeskClient, reads: Reads, *, cache_seconds: float) -> None:
         self._client, self._reads, self._seconds = client, reads, cache_seconds
 
-    async def get(self, actor: Actor, store: OpenStore, product_id: str, patience: Patience) -> tuple[dict[str, Any], bool]:
+    async def get(
+        self, actor: Actor, store: OpenStore, product_id: str, patience: Patience
+    ) -> tuple[dict[str, Any], bool]:
         """One inventory item, and whether the cache told it. Raises NotFound."""
         _may_read(actor)
 
@@ -44,47 +52,104 @@ class Products:
         try:
             return await self._reads.get(store.record, "product", product_id, self._seconds, fetch)
         except NotFound as error:
-            raise NotFound(f"Store {store.record.name} has no product {product_id}. Find ids with products_list.", field="product_id") from error
+            raise NotFound(
+                (
+                    f"Store {store.record.name} has no product {product_id}. Find ids with "
+                    "products_list."
+                ),
+                field="product_id",
+            ) from error
 
-    async def page(self, actor: Actor, store: OpenStore, *, search: str | None, code: str | None, limit: int, offset: int, patience: Patience) -> ProductPage:
-        """A page of the inventory. `code` is exact (Order Desk's own filter); `search` looks in names and codes of at most 2,000 rows."""
+    async def page(
+        self,
+        actor: Actor,
+        store: OpenStore,
+        *,
+        search: str | None,
+        code: str | None,
+        limit: int,
+        offset: int,
+        patience: Patience,
+    ) -> ProductPage:
+        """A page of the inventory.
+
+        `code` is exact (Order Desk's own filter); `search` looks in names and codes of at most
+        2,000 rows.
+        """
         _may_read(actor)
         if search:
             return await self._search(store, search, code, limit, offset, patience)
         page, cached = await self._page(store, code, limit, offset, patience)
         rows: list[dict[str, Any]] = page["items"]
-        ignored_paging = offset > 0 and bool(rows) and await self._is_first_page_again(store, code, limit, rows, patience)
+        ignored_paging = (
+            offset > 0
+            and bool(rows)
+            and await self._is_first_page_again(store, code, limit, rows, patience)
+        )
         if ignored_paging:
             rows = []
         total = page["total"]
-        if len(rows) > limit:  # limit and offset are a guess of ours about this endpoint: where they are ignored we cut ourselves
+        if (
+            len(rows) > limit
+            # limit and offset are a guess of ours about this endpoint: where they are ignored we
+            # cut ourselves
+        ):
             total, rows = max(total or 0, len(rows)), rows[offset : offset + limit]
         if total == 0 and offset:
-            total = None  # a captured reply says "0" beside rows: beyond the last row it says nothing
+            total = (
+                None  # a captured reply says "0" beside rows: beyond the last row it says nothing
+            )
         # Without a total a short page may be Order Desk's own largest one; the page after it tells.
-        has_more = offset + len(rows) < total if total is not None and total >= offset + len(rows) else len(rows) >= min(limit, _SMALLEST_PAGE)
+        has_more = (
+            offset + len(rows) < total
+            if total is not None and total >= offset + len(rows)
+            else len(rows) >= min(limit, _SMALLEST_PAGE)
+        )
         return ProductPage(rows, total, bool(rows) and has_more, cached)
 
-    async def _is_first_page_again(self, store: OpenStore, code: str | None, limit: int, rows: list[dict[str, Any]], patience: Patience) -> bool:
-        """Whether Order Desk ignored `offset`: then a later page shows the first one's ids. Costs nothing where that page is cached."""
+    async def _is_first_page_again(
+        self,
+        store: OpenStore,
+        code: str | None,
+        limit: int,
+        rows: list[dict[str, Any]],
+        patience: Patience,
+    ) -> bool:
+        """Whether Order Desk ignored `offset`: then a later page shows the first one's ids.
+
+        Costs nothing where that page is cached.
+        """
         if len(rows) > limit:
             return False
         first, _ = await self._page(store, code, limit, 0, patience)
         return [row.get("id") for row in first["items"]] == [row.get("id") for row in rows]
 
-    async def _search(self, store: OpenStore, search: str, code: str | None, limit: int, offset: int, patience: Patience) -> ProductPage:
+    async def _search(
+        self,
+        store: OpenStore,
+        search: str,
+        code: str | None,
+        limit: int,
+        offset: int,
+        patience: Patience,
+    ) -> ProductPage:
         seen: dict[str, dict[str, Any]] = {}
         cached, complete = True, False
         while len(seen) < MOST_SEARCHED:
             page, from_cache = await self._page(store, code, _PAGE, len(seen), patience)
             cached = cached and from_cache
-            fresh = {str(row.get("id")): row for row in page["items"] if str(row.get("id")) not in seen}
+            fresh = {
+                str(row.get("id")): row for row in page["items"] if str(row.get("id")) not in seen
+            }
             seen.update(fresh)
             total = page["total"]
-            # Without a total: a page longer than was asked for is everything, an empty one comes after the last, and one that tells nothing new
-            # proves nothing, unless it is too short for any maximum.
+            # Without a total: a page longer than was asked for is everything, an empty one comes
+            # after the last, and one that tells nothing new proves nothing, unless it is too short
+            # for any maximum.
             rows = len(page["items"])
-            complete = len(seen) >= total if total is not None else rows > _PAGE or rows < _SMALLEST_PAGE
+            complete = (
+                len(seen) >= total if total is not None else rows > _PAGE or rows < _SMALLEST_PAGE
+            )
             if complete or not fresh:
                 break
         complete = complete and len(seen) <= MOST_SEARCHED
@@ -93,21 +158,46 @@ class Products:
         matches = [
             row
             for row in looked
-            if all(word in f"{row.get('name', '')} {row.get('code', '')} {row.get('manufacturer_sku') or ''}".casefold() for word in words)
+            if all(
+                word
+                in (
+                    f"{row.get('name', '')} {row.get('code', '')} "
+                    f"{row.get('manufacturer_sku') or ''}"
+                ).casefold()
+                for word in words
+            )
         ]
         shown = matches[offset : offset + limit]
-        return ProductPage(shown, len(matches) if complete else None, offset + len(shown) < len(matches), cached, covered=len(looked), is_complete=complete)
+        return ProductPage(
+            shown,
+            len(matches) if complete else None,
+            offset + len(shown) < len(matches),
+            cached,
+            covered=len(looked),
+            is_complete=complete,
+        )
 
-    async def _page(self, store: OpenStore, code: str | None, limit: int, offset: int, patience: Patience) -> tuple[Mapping[str, Any], bool]:
-        parameters = {"limit": str(limit), "offset": str(offset), **({"code": code} if code else {})}
+    async def _page(
+        self, store: OpenStore, code: str | None, limit: int, offset: int, patience: Patience
+    ) -> tuple[Mapping[str, Any], bool]:
+        parameters = {
+            "limit": str(limit),
+            "offset": str(offset),
+            **({"code": code} if code else {}),
+        }
 
         async def fetch() -> Any:
             answer = await self._client.list_inventory(store.access, parameters, patience)
             return {"items": answer.items, "total": answer.total}
 
-        return await self._reads.get(store.record, "products", repr(sorted(parameters.items())), self._seconds, fetch)
+        return await self._reads.get(
+            store.record, "products", repr(sorted(parameters.items())), self._seconds, fetch
+        )
 
 
 def _may_read(actor: Actor) -> None:
     if Scope.PRODUCTS_READ not in actor.scopes:
-        raise PermissionDenied("This key may not read products. Make a key with the permission products:read under Settings.")
+        raise PermissionDenied(
+            "This key may not read products. Make a key with the permission "
+            "products:read under Settings."
+        )

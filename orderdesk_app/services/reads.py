@@ -1,4 +1,6 @@
-"""Reads of Order Desk through the cache: identical ones share a request, and nothing is kept that a write may have changed."""
+"""Reads of Order Desk through the cache: identical ones share a request, and nothing is kept that a
+write may have changed.
+"""
 
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable
@@ -17,21 +19,40 @@ _MOST_PARSED_BYTES = 16 * 1024 * 1024  # of text; what it says takes a few times
 
 
 class Reads:
-    """The way to every cached fact about a store. Values are JSON; callers do not change what they get."""
+    """The way to every cached fact about a store.
+
+    Values are JSON; callers do not change what they get.
+    """
 
     def __init__(self, cache: Cache, signals: Signals, sealer: Seals, *, seal: bool) -> None:
         self._cache, self._sealer, self._seal = cache, sealer, seal
         self._flight = SingleFlight()
-        self._parsed: OrderedDict[str, tuple[bytes, Any]] = OrderedDict()  # what a cached text says, so that it is read once
+        self._parsed: OrderedDict[str, tuple[bytes, Any]] = (
+            OrderedDict()
+        )  # what a cached text says, so that it is read once
         self._parsed_bytes = 0
         self._writes: dict[str, int] = {}  # how often each store was written, as this process heard
         self._heard_all = 0
         self._news = 0
-        self._pending: dict[str, int] = {}  # stores whose entries must go before anything is told, and with which news that was heard last
+        self._pending: dict[
+            str, int
+            # stores whose entries must go before anything is told, and with which news that was
+            # heard last
+        ] = {}
         signals.subscribe(self._hear)
 
-    async def get(self, store: StoreRecord, kind: str, parameters: str, seconds: float, fetch: Callable[[], Awaitable[Any]]) -> tuple[Any, bool]:
-        """What `fetch` tells, and whether the cache told it. `parameters` names every parameter of the read; 0 seconds reads afresh (and still shares)."""
+    async def get(
+        self,
+        store: StoreRecord,
+        kind: str,
+        parameters: str,
+        seconds: float,
+        fetch: Callable[[], Awaitable[Any]],
+    ) -> tuple[Any, bool]:
+        """What `fetch` tells, and whether the cache told it.
+
+        `parameters` names every parameter of the read; 0 seconds reads afresh (and still shares).
+        """
         key = f"{store.tenant_id}|{store.id}|{store.key}|{kind}|{parameters}"
         if seconds > 0:
             await self._drop_pending()
@@ -50,7 +71,8 @@ class Reads:
                     await self._cache.drop(store.key)
             return value
 
-        # The state is part of the name: a read that begins after a write never shares one that began before it.
+        # The state is part of the name: a read that begins after a write never shares one that
+        # began before it.
         return await self._flight.do(f"{seen}|{key}", read_and_keep), False
 
     async def drop(self, store_key: str) -> None:
@@ -61,7 +83,9 @@ class Reads:
     async def _drop_pending(self) -> None:
         while self._pending:
             store_key, news = next(iter(self._pending.items()))
-            await self._cache.drop(store_key)  # if this fails or is given up, the next read tries again before it tells anything
+            await self._cache.drop(
+                store_key
+            )  # if this fails or is given up, the next read tries again before it tells anything
             if self._pending.get(store_key) == news:
                 del self._pending[store_key]
 
@@ -85,14 +109,22 @@ class Reads:
         remembered = self._parsed.get(key)
         if remembered is not None and remembered[0] == raw:
             return (remembered[1],)
-        text = await self._sealer.open_for(store.tenant_id, "cache", "value", key, Sealed(raw)) if self._seal else raw
+        text = (
+            await self._sealer.open_for(store.tenant_id, "cache", "value", key, Sealed(raw))
+            if self._seal
+            else raw
+        )
         value = json_text.loads(text)
         self._remember(key, raw, value)
         return (value,)
 
     async def _keep(self, store: StoreRecord, key: str, value: Any, seconds: float) -> None:
         text = json_text.dumps(value)
-        raw: bytes = await self._sealer.seal_for(store.tenant_id, "cache", "value", key, text) if self._seal else text
+        raw: bytes = (
+            await self._sealer.seal_for(store.tenant_id, "cache", "value", key, text)
+            if self._seal
+            else text
+        )
         self._writes.setdefault(store.key, 0)
         await self._cache.put(key, raw, seconds, (store.key,))
         self._remember(key, raw, value)

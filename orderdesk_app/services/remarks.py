@@ -1,4 +1,6 @@
-"""What a form that was refused says on the page it goes back to, kept for that session for a minute: never in the address, where anybody could write it."""
+"""What a form that was refused says on the page it goes back to, kept for that session for a
+minute: never in the address, where anybody could write it.
+"""
 
 import time
 from collections import OrderedDict
@@ -15,7 +17,9 @@ _MOST = 5_000
 
 @dataclass(frozen=True, slots=True)
 class Remark:
-    """A sentence, the field it is about, and what was typed into the other fields; never a secret."""
+    """A sentence, the field it is about, and what was typed into the other fields; never a
+    secret.
+    """
 
     text: str
     tone: str = "red"
@@ -25,9 +29,16 @@ class Remark:
 
 
 def in_words(error: OrderDeskAgentsError) -> str:
-    """What a page says of it. What nobody at the page can mend has the reference of its rows in the audit."""
+    """What a page says of it.
+
+    What nobody at the page can mend has the reference of its rows in the audit.
+    """
     reference = current_request().request_id
-    return error.message if error.status < 500 or reference in error.message else f"{error.message} Reference: {reference}."
+    return (
+        error.message
+        if error.status < 500 or reference in error.message
+        else f"{error.message} Reference: {reference}."
+    )
 
 
 class Remarks:

@@ -1,4 +1,6 @@
-"""The sandbox stores of this server: their keys are derived, their changes are sealed rows under the store that has them."""
+"""The sandbox stores of this server: their keys are derived, their changes are sealed rows under
+the store that has them.
+"""
 
 import hashlib
 import hmac
@@ -20,13 +22,17 @@ _MOST_KNOWN = 10_000
 
 
 class SandboxKeys:
-    """Keys of sandbox stores: nothing is stored, as each follows from the store id and a secret of this server."""
+    """Keys of sandbox stores: nothing is stored, as each follows from the store id and a secret of
+    this server.
+    """
 
     def __init__(self, secret: bytes) -> None:
         self._secret = secret
 
     def key_of(self, store_id: str) -> Secret:
-        return Secret(hmac.new(self._secret, f"sandbox store {store_id}".encode(), hashlib.sha256).hexdigest())
+        return Secret(
+            hmac.new(self._secret, f"sandbox store {store_id}".encode(), hashlib.sha256).hexdigest()
+        )
 
     async def account(self, store_id: str) -> str | None:
         """What the sandbox Order Desk asks: the key of a store id."""
@@ -34,11 +40,16 @@ class SandboxKeys:
 
 
 class DatabaseRows:
-    """demo.rows.SandboxRows over our database. A store that was never connected, or is gone, shows the seeded set and keeps nothing."""
+    """demo.rows.SandboxRows over our database.
+
+    A store that was never connected, or is gone, shows the seeded set and keeps nothing.
+    """
 
     def __init__(self, database: Database, sealer: Seals, *, sandbox_url: str) -> None:
         self._database, self._sealer, self._sandbox_url = database, sealer, sandbox_url
-        self._known: dict[str, tuple[str, str]] = {}  # Order Desk's store id -> our row id and its tenant; neither ever changes
+        self._known: dict[
+            str, tuple[str, str]
+        ] = {}  # Order Desk's store id -> our row id and its tenant; neither ever changes
 
     async def get(self, store_id: str, kind: str, object_id: str) -> Row | None:
         owner = await self._owner(store_id)
@@ -53,7 +64,13 @@ class DatabaseRows:
         if owner is None:
             return {}
         async with self._database.read() as session:
-            rows = (await session.exec(select(SandboxRow).where(col(SandboxRow.store_row_id) == owner[0], col(SandboxRow.kind) == kind))).all()
+            rows = (
+                await session.exec(
+                    select(SandboxRow).where(
+                        col(SandboxRow.store_row_id) == owner[0], col(SandboxRow.kind) == kind
+                    )
+                )
+            ).all()
         return {row.object_id: await self._opened(owner, row) for row in rows}
 
     async def write(self, store_id: str, changes: Sequence[Change]) -> bool:
@@ -65,14 +82,24 @@ class DatabaseRows:
             async with self._database.write() as session:
                 for change, body in zip(changes, sealed, strict=True):
                     if change.seen == 0:
-                        values = {"store_row_id": owner[0], "kind": change.kind, "object_id": change.object_id, "body": body, "version": 1}
+                        values = {
+                            "store_row_id": owner[0],
+                            "kind": change.kind,
+                            "object_id": change.object_id,
+                            "body": body,
+                            "version": 1,
+                        }
                         await session.exec(insert(SandboxRow).values(values))
                         continue
                     where = (
-                        col(SandboxRow.store_row_id) == owner[0], col(SandboxRow.kind) == change.kind,
-                        col(SandboxRow.object_id) == change.object_id, col(SandboxRow.version) == change.seen,
-                    )  # fmt: skip
-                    done = await session.exec(update(SandboxRow).where(*where).values(body=body, version=change.seen + 1))
+                        col(SandboxRow.store_row_id) == owner[0],
+                        col(SandboxRow.kind) == change.kind,
+                        col(SandboxRow.object_id) == change.object_id,
+                        col(SandboxRow.version) == change.seen,
+                    )
+                    done = await session.exec(
+                        update(SandboxRow).where(*where).values(body=body, version=change.seen + 1)
+                    )
                     if getattr(done, "rowcount", 0) != 1:
                         raise _SeenOld
         except (_SeenOld, IntegrityError):
@@ -83,7 +110,13 @@ class DatabaseRows:
         known = self._known.get(store_id)
         if known is None:
             async with self._database.read() as session:
-                row = (await session.exec(select(Store).where(col(Store.api_url) == self._sandbox_url, col(Store.store_id) == store_id))).first()
+                row = (
+                    await session.exec(
+                        select(Store).where(
+                            col(Store.api_url) == self._sandbox_url, col(Store.store_id) == store_id
+                        )
+                    )
+                ).first()
             if row is None:
                 return None
             if len(self._known) >= _MOST_KNOWN:
@@ -94,12 +127,19 @@ class DatabaseRows:
     async def _opened(self, owner: tuple[str, str], row: SandboxRow) -> Row:
         if row.body is None:
             return Row(None, row.version)
-        return Row(await self._sealer.open_for(owner[1], _TABLE, "body", f"{owner[0]}|{row.kind}|{row.object_id}", row.body), row.version)
+        return Row(
+            await self._sealer.open_for(
+                owner[1], _TABLE, "body", f"{owner[0]}|{row.kind}|{row.object_id}", row.body
+            ),
+            row.version,
+        )
 
     async def _sealed(self, owner: tuple[str, str], change: Change) -> Sealed | None:
         if change.body is None:
             return None
-        return await self._sealer.seal_for(owner[1], _TABLE, "body", f"{owner[0]}|{change.kind}|{change.object_id}", change.body)
+        return await self._sealer.seal_for(
+            owner[1], _TABLE, "body", f"{owner[0]}|{change.kind}|{change.object_id}", change.body
+        )
 
 
 class _SeenOld(Exception):

@@ -1,4 +1,6 @@
-"""What services ask of the sealer: a tenant's secret or personal data goes in, and comes out at the very place that it was sealed for."""
+"""What services ask of the sealer: a tenant's secret or personal data goes in, and comes out at the
+very place that it was sealed for.
+"""
 
 from typing import Protocol
 
@@ -8,8 +10,14 @@ from orderdesk_app.context import Sealed
 class Seals(Protocol):
     """security.sealing. Each place is a tenant, a table, a column and a row."""
 
-    def seal(self, tenant_id: str, table: str, column: str, row_id: str, value: bytes) -> Sealed: ...
+    def seal(
+        self, tenant_id: str, table: str, column: str, row_id: str, value: bytes
+    ) -> Sealed: ...
 
-    async def seal_for(self, tenant_id: str, table: str, column: str, row_id: str, value: bytes) -> Sealed: ...
+    async def seal_for(
+        self, tenant_id: str, table: str, column: str, row_id: str, value: bytes
+    ) -> Sealed: ...
 
-    async def open_for(self, tenant_id: str, table: str, column: str, row_id: str, sealed: Sealed) -> bytes: ...
+    async def open_for(
+        self, tenant_id: str, table: str, column: str, row_id: str, sealed: Sealed
+    ) -> bytes: ...

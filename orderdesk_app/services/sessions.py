@@ -35,17 +35,46 @@ class WebUser:
 
 
 class Sessions:
-    def __init__(self, database: Database, keyring: Keyring, cookies: SessionCookies, *, timeout: int, clock: Callable[[], datetime] = now) -> None:
-        self._database, self._keyring, self._cookies, self._clock = database, keyring, cookies, clock
+    def __init__(
+        self,
+        database: Database,
+        keyring: Keyring,
+        cookies: SessionCookies,
+        *,
+        timeout: int,
+        clock: Callable[[], datetime] = now,
+    ) -> None:
+        self._database, self._keyring, self._cookies, self._clock = (
+            database,
+            keyring,
+            cookies,
+            clock,
+        )
         self._timeout = timedelta(seconds=timeout)
         self._idle = self._timeout / _IDLE_SHARE
 
-    async def start(self, tenant_id: TenantId, *, credential_id: str | None, address: str, user_agent: str) -> str:
+    async def start(
+        self, tenant_id: TenantId, *, credential_id: str | None, address: str, user_agent: str
+    ) -> str:
         """A new session; returns the value of its cookie."""
         async with self._database.write() as session:
-            return await self.begin(session, tenant_id, credential_id=credential_id, address=address, user_agent=user_agent)
+            return await self.begin(
+                session,
+                tenant_id,
+                credential_id=credential_id,
+                address=address,
+                user_agent=user_agent,
+            )
 
-    async def begin(self, session: AsyncSession, tenant_id: TenantId, *, credential_id: str | None, address: str, user_agent: str) -> str:
+    async def begin(
+        self,
+        session: AsyncSession,
+        tenant_id: TenantId,
+        *,
+        credential_id: str | None,
+        address: str,
+        user_agent: str,
+    ) -> str:
         """The same inside a write."""
         moment = self._clock()
         row = Session(
@@ -58,42 +87,77 @@ class Sessions:
             address=address[:64],
             user_agent=user_agent[:200],
         )
-        await session.exec(delete(Session).where(col(Session.tenant_id) == tenant_id, col(Session.expires_at) < moment - _KEPT))
+        await session.exec(
+            delete(Session).where(
+                col(Session.tenant_id) == tenant_id, col(Session.expires_at) < moment - _KEPT
+            )
+        )
         session.add(row)
         await session.flush()
         return self._cookies.sign(row.id, expires_at=row.expires_at.timestamp())
 
     async def resume(self, cookie: str | None) -> WebUser | None:
-        """Who it is, or None: unknown cookie, ended, too old, idle for too long, or an account that is no more. Asks the row every time."""
+        """Who it is, or None: unknown cookie, ended, too old, idle for too long, or an account that
+        is no more. Asks the row every time.
+        """
         session_id = self._cookies.read(cookie)
         if session_id is None:
             return None
-        question = select(Session, Tenant).join(Tenant, col(Tenant.id) == col(Session.tenant_id)).where(Session.id == session_id)
+        question = (
+            select(Session, Tenant)
+            .join(Tenant, col(Tenant.id) == col(Session.tenant_id))
+            .where(Session.id == session_id)
+        )
         async with self._database.read() as session:
             found = (await session.exec(question)).one_or_none()
         if found is None:
             return None
         row, tenant = found
         moment = self._clock()
-        if row.ended_at is not None or tenant.disabled_at is not None or moment >= row.expires_at or moment >= row.seen_at + self._idle:
+        if (
+            row.ended_at is not None
+            or tenant.disabled_at is not None
+            or moment >= row.expires_at
+            or moment >= row.seen_at + self._idle
+        ):
             return None
         if moment - row.seen_at >= self._idle / _SEEN_SHARE:
             async with self._database.write() as session:
-                await session.exec(update(Session).where(col(Session.id) == row.id).values(seen_at=moment))
+                await session.exec(
+                    update(Session).where(col(Session.id) == row.id).values(seen_at=moment)
+                )
         await self._keyring.tenant(row.tenant_id)  # who acts next may seal without waiting
-        actor = Actor(tenant_id=row.tenant_id, role=Role(tenant.role), via=Via.WEB, credential_id=row.credential_id, session_id=row.id, address=row.address)
-        return WebUser(actor, tenant.name, row.id, StoreRowId(row.active_store_id) if row.active_store_id else None)
+        actor = Actor(
+            tenant_id=row.tenant_id,
+            role=Role(tenant.role),
+            via=Via.WEB,
+            credential_id=row.credential_id,
+            session_id=row.id,
+            address=row.address,
+        )
+        return WebUser(
+            actor,
+            tenant.name,
+            row.id,
+            StoreRowId(row.active_store_id) if row.active_store_id else None,
+        )
 
     async def end(self, cookie: str | None) -> None:
         """Sign-out: the row ends, and with it every tab and copy of the cookie."""
         session_id = self._cookies.read(cookie)
         if session_id is not None:
             async with self._database.write() as session:
-                await session.exec(update(Session).where(col(Session.id) == session_id, col(Session.ended_at).is_(None)).values(ended_at=self._clock()))
+                await session.exec(
+                    update(Session)
+                    .where(col(Session.id) == session_id, col(Session.ended_at).is_(None))
+                    .values(ended_at=self._clock())
+                )
 
 
 class FormTokens:
-    """A value in every form that changes something; it serves the session it was made for and no other."""
+    """A value in every form that changes something; it serves the session it was made for and no
+    other.
+    """
 
     def __init__(self, key: bytes) -> None:
         self._signed = SignedText(key, "form")
@@ -109,9 +173,14 @@ class FormTokens:
             raise PermissionDenied("This form is out of date. Reload the page and send it again.")
 
     def spend(self, token: str) -> None:
-        """For forms that must not do their work twice when the browser sends them twice (F5 on the answer). Raises Conflict the second time."""
+        """For forms that must not do their work twice when the browser sends them twice (F5 on the
+        answer). Raises Conflict the second time.
+        """
         if token in self._spent:
-            raise Conflict("This form was sent before, and what it did is done. A key is shown once: if you have not copied it, make another.")
+            raise Conflict(
+                "This form was sent before, and what it did is done. A key is shown "
+                "once: if you have not copied it, make another."
+            )
         self._spent[token] = None
         if len(self._spent) > _MOST_SPENT:
             self._spent.popitem(last=False)

@@ -49,27 +49,52 @@ class SignIn:
         audit: Trail | None = None,
         clock: Callable[[], datetime] = now,
     ) -> None:
-        self._database, self._keyring, self._keys, self._sessions = database, keyring, keys, sessions
+        self._database, self._keyring, self._keys, self._sessions = (
+            database,
+            keyring,
+            keys,
+            sessions,
+        )
         self._limit, self._audit, self._clock = limit, audit, clock
         self._links = SignedText(keyring.purpose("links"), "sign-in link")
 
     async def with_key(self, key: Secret, *, address: str, user_agent: str) -> str:
-        """Signs in with a master key; returns the cookie's value. Raises SignInFailed, or RateLimited for the address."""
+        """Signs in with a master key; returns the cookie's value.
+
+        Raises SignInFailed, or RateLimited for the address.
+        """
         found = await self.check_key(key, by=Actor(NOBODY, via=Via.WEB, address=address))
         async with self._database.write() as session:
-            # bcrypt took its time: a key that was rotated meanwhile opens no session that the rotation has not seen.
+            # bcrypt took its time: a key that was rotated meanwhile opens no session that the
+            # rotation has not seen.
             await self._keys.hold(session, found.tenant_id)
-            still_works = await self._keys.is_working(session, Actor(found.tenant_id), found.credential_id)
+            still_works = await self._keys.is_working(
+                session, Actor(found.tenant_id), found.credential_id
+            )
             if still_works:
-                cookie = await self._sessions.begin(session, found.tenant_id, credential_id=found.credential_id, address=address, user_agent=user_agent)
+                cookie = await self._sessions.begin(
+                    session,
+                    found.tenant_id,
+                    credential_id=found.credential_id,
+                    address=address,
+                    user_agent=user_agent,
+                )
         if not still_works:
-            await self._write_down(found.tenant_id, "sign_in.key", address, outcome=SignInFailed.code)
+            await self._write_down(
+                found.tenant_id, "sign_in.key", address, outcome=SignInFailed.code
+            )
             raise SignInFailed(_UNKNOWN_KEY, field="master_key")
-        await self._write_down(found.tenant_id, "sign_in.key", address, credential_id=found.credential_id)
+        await self._write_down(
+            found.tenant_id, "sign_in.key", address, credential_id=found.credential_id
+        )
         return cookie
 
     async def check_key(self, key: Secret, *, by: Actor) -> FoundKey:
-        """Whose master key this is; `by` is who shows it, as far as that is known. Only a wrong one counts as a sign-in try: against the address, and in the audit. Raises SignInFailed or RateLimited."""
+        """Whose master key this is; `by` is who shows it, as far as that is known.
+
+        Only a wrong one counts as a sign-in try: against the address, and in the audit. Raises
+        SignInFailed or RateLimited.
+        """
         self._limit.check(by.address)  # first, so that of many guesses at once none is free
         found = await self._keys.find(key.reveal().strip())
         if found is not None and found.kind == MASTER:
@@ -77,14 +102,30 @@ class SignIn:
             return found
         if found is not None and by.tenant_id == NOBODY:
             by = replace(by, tenant_id=found.tenant_id)
-        await self._write_down(by.tenant_id, "sign_in.key", by.address, outcome=SignInFailed.code, actor=by)
+        await self._write_down(
+            by.tenant_id, "sign_in.key", by.address, outcome=SignInFailed.code, actor=by
+        )
         if found is not None:
-            raise SignInFailed("This is an access key, which is for agents. Sign in with the account's master key, or with a sign-in link.", field="master_key")
+            raise SignInFailed(
+                (
+                    "This is an access key, which is for agents. Sign in with the account's "
+                    "master key, or with a sign-in link."
+                ),
+                field="master_key",
+            )
         raise SignInFailed(_UNKNOWN_KEY, field="master_key")
 
     async def write_down_key(self, actor: Actor) -> None:
-        """Commits the row of an agent's sign-in: `actor` showed a good key just now (over HTTP or stdio)."""
-        await self._write_down(actor.tenant_id, "sign_in.key", actor.address, credential_id=actor.credential_id, actor=actor)
+        """Commits the row of an agent's sign-in: `actor` showed a good key just now (over HTTP or
+        stdio).
+        """
+        await self._write_down(
+            actor.tenant_id,
+            "sign_in.key",
+            actor.address,
+            credential_id=actor.credential_id,
+            actor=actor,
+        )
 
     async def write_down_bad_key(self, *, via: Via, address: str = "") -> None:
         """Commits the row of a sign-in with a key that nobody has."""
@@ -94,21 +135,35 @@ class SignIn:
         """The token of a new link for that account: good once, for 15 minutes."""
         secret = new_link_secret()
         moment = self._clock()
-        row = SignInLink(tenant_id=tenant_id, digest=self._digest(secret), created_at=moment, expires_at=moment + timedelta(minutes=LINK_MINUTES))
+        row = SignInLink(
+            tenant_id=tenant_id,
+            digest=self._digest(secret),
+            created_at=moment,
+            expires_at=moment + timedelta(minutes=LINK_MINUTES),
+        )
         async with self._database.write() as session:
-            old = delete(SignInLink).where(col(SignInLink.tenant_id) == tenant_id, col(SignInLink.expires_at) < moment - timedelta(days=1))
+            old = delete(SignInLink).where(
+                col(SignInLink.tenant_id) == tenant_id,
+                col(SignInLink.expires_at) < moment - timedelta(days=1),
+            )
             await session.exec(old)
             session.add(row)
         return Secret(self._links.sign(secret))
 
     async def look_at_link(self, token: str) -> str:
-        """The name of the account that the link signs in to; uses nothing up. Raises NotFound, LinkUsed or LinkExpired."""
+        """The name of the account that the link signs in to; uses nothing up.
+
+        Raises NotFound, LinkUsed or LinkExpired.
+        """
         async with self._database.read() as session:
             _, tenant = await self._good_link(session, self._secret(token))
         return tenant.name
 
     async def use_link(self, token: str, *, address: str, user_agent: str) -> str:
-        """Uses the link up and signs in; returns the cookie's value. Of many at once one wins. Raises NotFound, LinkUsed, LinkExpired or RateLimited."""
+        """Uses the link up and signs in; returns the cookie's value.
+
+        Of many at once one wins. Raises NotFound, LinkUsed, LinkExpired or RateLimited.
+        """
         self._limit.check(address)
         try:
             secret = self._secret(token)
@@ -117,7 +172,9 @@ class SignIn:
             async with self._database.write() as session:
                 await self._keys.hold(session, link.tenant_id)
                 tenant_id = await self._use_up(session, secret)
-                cookie = await self._sessions.begin(session, tenant_id, credential_id=None, address=address, user_agent=user_agent)
+                cookie = await self._sessions.begin(
+                    session, tenant_id, credential_id=None, address=address, user_agent=user_agent
+                )
         except (AuthFailed, NotFound) as error:
             await self._write_down(NOBODY, "sign_in.link", address, outcome=error.code)
             raise
@@ -133,9 +190,18 @@ class SignIn:
 
     async def _use_up(self, session: AsyncSession, secret: str) -> TenantId:
         moment = self._clock()
-        good = (col(SignInLink.digest) == self._digest(secret), col(SignInLink.used_at).is_(None), col(SignInLink.expires_at) > moment)
+        good = (
+            col(SignInLink.digest) == self._digest(secret),
+            col(SignInLink.used_at).is_(None),
+            col(SignInLink.expires_at) > moment,
+        )
         # One statement finds and marks: of two at once the second finds nothing.
-        used = await session.exec(update(SignInLink).where(*good).values(used_at=moment).returning(col(SignInLink.tenant_id)))
+        used = await session.exec(
+            update(SignInLink)
+            .where(*good)
+            .values(used_at=moment)
+            .returning(col(SignInLink.tenant_id))
+        )
         tenant_id = used.scalar_one_or_none()
         if tenant_id is None:
             await self._good_link(session, secret)
@@ -146,7 +212,11 @@ class SignIn:
         return TenantId(tenant_id)
 
     async def _good_link(self, session: AsyncSession, secret: str) -> tuple[SignInLink, Tenant]:
-        question = select(SignInLink, Tenant).join(Tenant, col(Tenant.id) == col(SignInLink.tenant_id)).where(SignInLink.digest == self._digest(secret))
+        question = (
+            select(SignInLink, Tenant)
+            .join(Tenant, col(Tenant.id) == col(SignInLink.tenant_id))
+            .where(SignInLink.digest == self._digest(secret))
+        )
         found = (await session.exec(question)).one_or_none()
         if found is None:
             raise NotFound(_UNKNOWN)
@@ -179,12 +249,19 @@ class SignIn:
     ) -> None:
         SIGN_INS.labels(action.removeprefix("sign_in."), outcome).inc()
         if self._audit is not None:
-            actor = actor or Actor(tenant_id=tenant_id, via=via, credential_id=credential_id, address=address)
+            actor = actor or Actor(
+                tenant_id=tenant_id, via=via, credential_id=credential_id, address=address
+            )
             await self._audit.record(Entry(actor=actor, action=action, outcome=outcome))
 
 
-_UNKNOWN_KEY = "This master key is not known here. Copy it again, whole, or sign in with a sign-in link."
-_NEW_ONE = "Ask for a new one: whoever runs this installation makes it with the command orderdesk signin-link."
+_UNKNOWN_KEY = (
+    "This master key is not known here. Copy it again, whole, or sign in with a sign-in link."
+)
+_NEW_ONE = (
+    "Ask for a new one: whoever runs this installation makes it with the command orderdesk "
+    "signin-link."
+)
 _UNKNOWN = f"This sign-in link is not known here. Copy it again, whole. {_NEW_ONE}"
 _USED = f"This sign-in link was used before; each works once. {_NEW_ONE}"
 _EXPIRED = f"This sign-in link is too old; each works for {LINK_MINUTES} minutes. {_NEW_ONE}"

@@ -1,4 +1,6 @@
-"""What to paste into an assistant's program so that it reaches us: the same words in Settings and beside a new key."""
+"""What to paste into an assistant's program so that it reaches us: the same words in Settings and
+beside a new key.
+"""
 
 import json
 
@@ -6,13 +8,39 @@ PLACEHOLDER = "YOUR_KEY"
 
 
 def claude_desktop(public_url: str, key: str = PLACEHOLDER) -> str:
-    """JSON for claude_desktop_config.json, through mcp-remote: the key stands in an environment variable, never in the address."""
-    arguments = ["-y", "mcp-remote", f"{public_url}/mcp", "--transport", "http-only", "--header", "Authorization:${ORDERDESK_AUTHORIZATION}"]
+    """JSON for claude_desktop_config.json, through mcp-remote: the key stands in an environment
+    variable, never in the address.
+    """
+    arguments = [
+        "-y",
+        "mcp-remote",
+        f"{public_url}/mcp",
+        "--transport",
+        "http-only",
+        "--header",
+        "Authorization:${ORDERDESK_AUTHORIZATION}",
+    ]
     if public_url.startswith("http://"):
         arguments.append("--allow-http")
-    return json.dumps({"mcpServers": {"orderdesk": {"command": "npx", "args": arguments, "env": {"ORDERDESK_AUTHORIZATION": f"Bearer {key}"}}}}, indent=2)
+    return json.dumps(
+        {
+            "mcpServers": {
+                "orderdesk": {
+                    "command": "npx",
+                    "args": arguments,
+                    "env": {"ORDERDESK_AUTHORIZATION": f"Bearer {key}"},
+                }
+            }
+        },
+        indent=2,
+    )
 
 
 def claude_code(public_url: str, key: str = PLACEHOLDER) -> str:
-    """The command that adds us to Claude Code; other programs that take an address and a header need the same two."""
-    return f'claude mcp add --transport http orderdesk {public_url}/mcp --header "Authorization: Bearer {key}"'
+    """The command that adds us to Claude Code; other programs that take an address and a header
+    need the same two.
+    """
+    return (
+        f'claude mcp add --transport http orderdesk {public_url}/mcp --header "Authorization: '
+        f'Bearer {key}"'
+    )

@@ -1,4 +1,6 @@
-"""What a person does with stores in the web app: connect, try, rename, disconnect; each leaves its row in the audit."""
+"""What a person does with stores in the web app: connect, try, rename, disconnect; each leaves its
+row in the audit.
+"""
 
 import time
 from collections.abc import Awaitable
@@ -33,49 +35,99 @@ class Levels(Protocol):
 class StoreDesk:
     """Stores at the hands of somebody who is signed in."""
 
-    def __init__(self, stores: Stores, access: Access, audit: Audit, levels: Levels, *, patience_seconds: float) -> None:
-        self._stores, self._access, self._audit, self._levels, self._patience_seconds = stores, access, audit, levels, patience_seconds
+    def __init__(
+        self,
+        stores: Stores,
+        access: Access,
+        audit: Audit,
+        levels: Levels,
+        *,
+        patience_seconds: float,
+    ) -> None:
+        self._stores, self._access, self._audit, self._levels, self._patience_seconds = (
+            stores,
+            access,
+            audit,
+            levels,
+            patience_seconds,
+        )
 
     async def list(self, actor: Actor) -> tuple[StoreRecord, ...]:
         """The account's stores, the oldest first."""
         return (await self._access.account(actor.tenant_id)).stores
 
     async def ready_requests(self, record: StoreRecord) -> int:
-        """How many requests Order Desk would take from us at once, of 20 (docs/orderdesk-api.md section 7)."""
+        """How many requests Order Desk would take from us at once, of 20 (docs/orderdesk-api.md
+        section 7).
+        """
         return int(await self._levels.level(record.key))
 
-    async def connect(self, actor: Actor, store_id: str, api_key: Secret, *, name: str, label: str) -> StoreRecord:
+    async def connect(
+        self, actor: Actor, store_id: str, api_key: Secret, *, name: str, label: str
+    ) -> StoreRecord:
         """Tries the key at Order Desk and keeps it. Raises what Stores.register raises."""
         patience = self._patience()
-        registering = self._stores.register(actor, store_id, api_key, name=name or None, label=label or None, patience=patience)
-        return await self._written_down(actor, "store.connect", registering, patience, store_id=store_id, name=name, label=label)
+        registering = self._stores.register(
+            actor, store_id, api_key, name=name or None, label=label or None, patience=patience
+        )
+        return await self._written_down(
+            actor, "store.connect", registering, patience, store_id=store_id, name=name, label=label
+        )
 
     async def add_sandbox(self, actor: Actor) -> StoreRecord:
         """A sandbox store of one's own."""
         patience = self._patience()
-        return await self._written_down(actor, "store.connect", self._stores.add_sandbox(actor, patience=patience), patience)
+        return await self._written_down(
+            actor, "store.connect", self._stores.add_sandbox(actor, patience=patience), patience
+        )
 
-    async def edit(self, actor: Actor, row_id: str, *, name: str, label: str, api_key: Secret | None) -> StoreRecord:
+    async def edit(
+        self, actor: Actor, row_id: str, *, name: str, label: str, api_key: Secret | None
+    ) -> StoreRecord:
         """Renames it; a new key is tried first."""
         record = await self.find(actor, row_id)
         patience = self._patience()
-        editing = self._stores.edit(actor, record.id, name=name, label=label, api_key=api_key, patience=patience)
-        return await self._written_down(actor, "store.edit", editing, patience, record, name=name, label=label, **({"api_key": "***"} if api_key else {}))
+        editing = self._stores.edit(
+            actor, record.id, name=name, label=label, api_key=api_key, patience=patience
+        )
+        return await self._written_down(
+            actor,
+            "store.edit",
+            editing,
+            patience,
+            record,
+            name=name,
+            label=label,
+            **({"api_key": "***"} if api_key else {}),
+        )
 
     async def disconnect(self, actor: Actor, row_id: str, *, typed_name: str) -> StoreRecord:
-        """Deletes its key and its journal here. Raises ValidationFailed unless its name was typed."""
+        """Deletes its key and its journal here.
+
+        Raises ValidationFailed unless its name was typed.
+        """
         record = await self.find(actor, row_id)
         if typed_name.strip() != record.name:
-            raise ValidationFailed(f"Type the store's name, {record.name}, to disconnect it.", field="confirm")
+            raise ValidationFailed(
+                f"Type the store's name, {record.name}, to disconnect it.", field="confirm"
+            )
         principal = await self._access.of_actor(actor)
-        await self._written_down(actor, "store.disconnect", self._stores.delete(principal, record.id), self._patience(), record)
+        await self._written_down(
+            actor,
+            "store.disconnect",
+            self._stores.delete(principal, record.id),
+            self._patience(),
+            record,
+        )
         return record
 
     async def test(self, actor: Actor, row_id: str) -> Tried:
         """Asks Order Desk now, and keeps its folders and settings. Raises what Order Desk says."""
         record = await self.find(actor, row_id)
         started, patience = time.perf_counter(), self._patience()
-        fresh = await self._written_down(actor, "store.test", self._stores.refresh(actor, record, patience), patience, record)
+        fresh = await self._written_down(
+            actor, "store.test", self._stores.refresh(actor, record, patience), patience, record
+        )
         return Tried(fresh, (time.perf_counter() - started) * 1000)
 
     async def find(self, actor: Actor, row_id: str) -> StoreRecord:
@@ -88,7 +140,15 @@ class StoreDesk:
     def _patience(self) -> Patience:
         return Patience(self._patience_seconds)
 
-    async def _written_down(self, actor: Actor, action: str, doing: Awaitable[T], patience: Patience, record: StoreRecord | None = None, **given: str) -> T:
+    async def _written_down(
+        self,
+        actor: Actor,
+        action: str,
+        doing: Awaitable[T],
+        patience: Patience,
+        record: StoreRecord | None = None,
+        **given: str,
+    ) -> T:
         started, outcome, store = time.perf_counter(), "ok", record
         try:
             done = await doing
@@ -100,8 +160,15 @@ class StoreDesk:
         finally:
             milliseconds = (time.perf_counter() - started) * 1000
             row = Entry(
-                actor=actor, action=action, outcome=outcome, store_row_id=store.id if store else None, duration_ms=milliseconds,
-                arguments={**given, **({"store": store.name} if store else {})},  # its name, which nobody can look up once it is gone
+                actor=actor,
+                action=action,
+                outcome=outcome,
+                store_row_id=store.id if store else None,
+                duration_ms=milliseconds,
+                arguments={
+                    **given,
+                    **({"store": store.name} if store else {}),
+                },  # its name, which nobody can look up once it is gone
                 upstream_requests=patience.requests,
-            )  # fmt: skip
+            )
             await self._audit.remember(row)

@@ -42,9 +42,13 @@ class Tenants:
         self._database, self._keys = database, keys
 
     async def ensure_admin(self, *, master_key: Secret | None, has_webui: bool) -> FirstStart:
-        """The admin account. The first start makes it; an admin who has never had a master key gets `master_key` (ADMIN_MASTER_KEY). A key that was made once is never changed here.
+        """The admin account.
 
-        Raises ConfigurationError when nobody could sign in: no web UI to make a key in, none given, and none that works.
+        The first start makes it; an admin who has never had a master key gets `master_key`
+        (ADMIN_MASTER_KEY). A key that was made once is never changed here.
+
+        Raises ConfigurationError when nobody could sign in: no web UI to make a key in, none given,
+        and none that works.
         """
         async with self._database.read() as session:
             admin = await self._admin(session)
@@ -55,12 +59,15 @@ class Tenants:
                 return FirstStart(admin.id, is_first=False)
             if had_master:
                 raise ConfigurationError(
-                    "ENABLE_WEBUI: no key of the admin account works any more, and without the web UI nobody can make one. Example: ENABLE_WEBUI=true"
+                    "ENABLE_WEBUI: no key of the admin account works any more, and "
+                    "without the web UI nobody can make one. Example: ENABLE_WEBUI=true"
                 )
         if not master_key and not has_webui:
             raise ConfigurationError(
-                "ADMIN_MASTER_KEY: a start without the web UI needs one while the admin account has no key, as nobody could get one otherwise. "
-                "Example: ADMIN_MASTER_KEY=<64 random characters, output of: openssl rand -hex 32>, or ENABLE_WEBUI=true"
+                "ADMIN_MASTER_KEY: a start without the web UI needs one while the admin "
+                "account has no key, as nobody could get one otherwise. "
+                "Example: ADMIN_MASTER_KEY=<64 random characters, output of: openssl rand "
+                "-hex 32>, or ENABLE_WEBUI=true"
             )
         hashed = await self._keys.hashed(master_key) if master_key else None
         async with self._database.write() as session:
@@ -72,13 +79,19 @@ class Tenants:
                 session.add(admin)
                 await session.flush()
             await self._keys.hold(session, admin.id)
-            if hashed is not None and not any(key.kind == MASTER for key in await self._keys_of(session, admin)):
+            if hashed is not None and not any(
+                key.kind == MASTER for key in await self._keys_of(session, admin)
+            ):
                 await self._keys.add_master(session, admin.id, hashed)
             return FirstStart(admin.id, is_first=is_first)
 
     async def _keys_of(self, session: AsyncSession, tenant: Tenant | None) -> Sequence[Credential]:
         """All that the account has ever had."""
-        return [] if tenant is None else (await session.exec(owned(Actor(tenant.id), Credential))).all()
+        return (
+            []
+            if tenant is None
+            else (await session.exec(owned(Actor(tenant.id), Credential))).all()
+        )
 
     async def get(self, actor: Actor) -> TenantView:
         """The actor's own account. Raises NotFound when it is gone."""
@@ -88,13 +101,26 @@ class Tenants:
             raise NotFound("This account no longer exists. Ask whoever runs this installation.")
         return _view(tenant)
 
-    async def make_tenant(self, name: str, role: Role = Role.MEMBER, master_key: Secret | None = None) -> tuple[TenantView, Secret]:
-        """A new account and its master key (made here unless given), which is shown once and never again."""
+    async def make_tenant(
+        self, name: str, role: Role = Role.MEMBER, master_key: Secret | None = None
+    ) -> tuple[TenantView, Secret]:
+        """A new account and its master key (made here unless given), which is shown once and never
+        again.
+        """
         name = name.strip()
         if not 1 <= len(name) <= _LONGEST_NAME or not name.isprintable():
-            raise ValidationFailed(f"An account's name has 1 to {_LONGEST_NAME} characters on one line. Choose another.", field="name")
+            raise ValidationFailed(
+                (
+                    f"An account's name has 1 to {_LONGEST_NAME} characters on one line. "
+                    "Choose another."
+                ),
+                field="name",
+            )
         if master_key is not None and not could_be_key(master_key.reveal()):
-            raise ValidationFailed("A master key has 32 to 256 characters without spaces. Choose another.", field="master_key")
+            raise ValidationFailed(
+                "A master key has 32 to 256 characters without spaces. Choose another.",
+                field="master_key",
+            )
         key = master_key or new_master_key()
         hashed = await self._keys.hashed(key)
         tenant = Tenant(name=name, role=role.value, created_at=now())
@@ -105,7 +131,11 @@ class Tenants:
         return _view(tenant), key
 
     async def _admin(self, session: AsyncSession) -> Tenant | None:
-        question = select(Tenant).where(Tenant.role == Role.ADMIN.value, col(Tenant.disabled_at).is_(None)).order_by(col(Tenant.created_at), col(Tenant.id))
+        question = (
+            select(Tenant)
+            .where(Tenant.role == Role.ADMIN.value, col(Tenant.disabled_at).is_(None))
+            .order_by(col(Tenant.created_at), col(Tenant.id))
+        )
         return (await session.exec(question.limit(1))).one_or_none()
 
 

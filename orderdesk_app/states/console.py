@@ -1,4 +1,7 @@
-"""Any tool by hand: its form, the run, the result, and the last ten calls. Tools with secret arguments are posted plainly (routes/console.py)."""
+"""Any tool by hand: its form, the run, the result, and the last ten calls.
+
+Tools with secret arguments are posted plainly (routes/console.py).
+"""
 
 import json
 from collections.abc import Mapping
@@ -69,7 +72,9 @@ class ConsoleState(Person):
     has_secret: bool = False
     changes_orders: bool = False
     deletes: str = ""  # the argument whose value is typed again before the tool runs
-    asked: str = ""  # what is to be typed again now, and the store that would be met, in words and by its id
+    asked: str = (
+        ""  # what is to be typed again now, and the store that would be met, in words and by its id
+    )
     asked_store: str = ""
     asked_store_id: str = ""
     fields: list[FieldRow] = []  # required ones, and those that are filled
@@ -115,7 +120,8 @@ class ConsoleState(Person):
         self.tools = [_tool_row(tool) for tool in tools_for(actor.scopes)]
         self.run_key = new_id()  # a click that was lost with the connection keeps no button busy
         self._ask_no_more()
-        # The address keeps in step with the screen, so a page that is loaded again (a connection that was lost does it too) asks for nothing new.
+        # The address keeps in step with the screen, so a page that is loaded again (a connection
+        # that was lost does it too) asks for nothing new.
         query = self.router.url.query_parameters
         try:
             await self._follow(str(query.get("call") or ""), str(query.get("tool") or ""))
@@ -127,12 +133,19 @@ class ConsoleState(Person):
         self.loaded = True
 
     async def _follow(self, call: str, tool: str) -> None:
-        """Shows what the address asks for, or the form that was refused; what is on the screen already stays as it is. Raises NotFound."""
+        """Shows what the address asks for, or the form that was refused; what is on the screen
+        already stays as it is. Raises NotFound.
+        """
         if call and call != self.call:
             await self._open(call)
             self._mark(self.errors)
-        elif self.problem_form == "console" and self.typed.get("tool"):  # a plain form that was refused
-            self._choose(find_tool(self.typed["tool"]), {name: value for name, value in self.typed.items() if name != "tool"})
+        elif self.problem_form == "console" and self.typed.get(
+            "tool"
+        ):  # a plain form that was refused
+            self._choose(
+                find_tool(self.typed["tool"]),
+                {name: value for name, value in self.typed.items() if name != "tool"},
+            )
             self._forget_result()
             if self.problem_field:
                 self._mark({self.problem_field: self.problem})
@@ -164,25 +177,39 @@ class ConsoleState(Person):
     @rx.event
     @act
     async def sort(self, column: str) -> None:
-        """The table by that column; the same column again turns it round. Empty cells stand last."""
-        place = next((place for place, entry in enumerate(self.columns) if entry["name"] == column), None)
+        """The table by that column; the same column again turns it round.
+
+        Empty cells stand last.
+        """
+        place = next(
+            (place for place, entry in enumerate(self.columns) if entry["name"] == column), None
+        )
         if place is None:
             return
         self.is_descending = self.sorted_by == column and not self.is_descending
         self.sorted_by = column
-        of = (lambda row: float(row[place])) if self.columns[place]["is_number"] else (lambda row: row[place].casefold())
-        filled = sorted((row for row in self.rows if row[place]), key=of, reverse=self.is_descending)
+        of = (
+            (lambda row: float(row[place]))
+            if self.columns[place]["is_number"]
+            else (lambda row: row[place].casefold())
+        )
+        filled = sorted(
+            (row for row in self.rows if row[place]), key=of, reverse=self.is_descending
+        )
         self.rows = [*filled, *(row for row in self.rows if not row[place])]
 
     @rx.event(background=True)
     @act
     async def run(self, form: dict[str, Any]) -> None:
-        """Order Desk may take its time, so it is asked without the state's lock; the tab goes on living."""
+        """Order Desk may take its time, so it is asked without the state's lock; the tab goes on
+        living.
+        """
         async with self:
             if not self.loaded:
                 await self._arrive()
                 raise Conflict(
-                    "Nothing was run: the server has forgotten this page, as it started again or the page stood idle. Look at the form and run it again."
+                    "Nothing was run: the server has forgotten this page, as it started "
+                    "again or the page stood idle. Look at the form and run it again."
                 )
             tool = find_tool(self.tool)
             arguments = self._begin(tool, form)
@@ -195,7 +222,11 @@ class ConsoleState(Person):
             actor, active_store, run_key = self._who(), self._active_store, self._spent
         try:
             call = await wiring.current().console.run(
-                actor, tool.name, arguments, active_store_id=active_store, shown_store_id=_shown_store(tool, arguments, form)
+                actor,
+                tool.name,
+                arguments,
+                active_store_id=active_store,
+                shown_store_id=_shown_store(tool, arguments, form),
             )
         except Exception:
             async with self:
@@ -210,59 +241,99 @@ class ConsoleState(Person):
                 self._show_result(call)
                 self._mark(_errors(tool, call))
             if not tool.reads:
-                await self._know_stores()  # another may be the active one now, or one more or less be there
+                await (
+                    self._know_stores()
+                )  # another may be the active one now, or one more or less be there
             await self._remember()
 
     def _begin(self, tool: Tool, form: Mapping[str, Any]) -> dict[str, Any] | None:
-        """The arguments that the tool runs with now; None when it does not run. Raises Conflict for a form that is not the one on the screen."""
+        """The arguments that the tool runs with now; None when it does not run.
+
+        Raises Conflict for a form that is not the one on the screen.
+        """
         if tool.secrets:
-            raise NotFound("This tool takes a secret; its form is sent by the browser itself. Reload the page.")
+            raise NotFound(
+                "This tool takes a secret; its form is sent by the browser itself. Reload the page."
+            )
         if self._awaited or not self._spend(form):  # one run at a time
             return None
         self._ask_no_more()
-        if form.get("tool") != tool.name:  # sent before the browser had drawn the tool that was chosen last
-            raise Conflict(f"Nothing was run: that form was for another tool than “{tool.title}”, which is chosen now. Look at the form and run it again.")
+        if (
+            form.get("tool") != tool.name
+        ):  # sent before the browser had drawn the tool that was chosen last
+            raise Conflict(
+                f"Nothing was run: that form was for another tool than “{tool.title}”, "
+                "which is chosen now. Look at the form and run it again."
+            )
         arguments, errors = arguments_from(tool, form)
         self._mark(errors)
         if errors:
             self._forget_result()  # it is none of this form's
             return None
-        if tool.deletes and str(form.get("confirm") or arguments[tool.deletes]).strip() != arguments[tool.deletes]:
-            raise ValidationFailed(f"Nothing was deleted: type {arguments[tool.deletes]} to confirm it.")
-        self.fields, self.more = _as_typed(self.fields, form), _as_typed(self.more, form)  # for when the page is loaded again
+        if (
+            tool.deletes
+            and str(form.get("confirm") or arguments[tool.deletes]).strip()
+            != arguments[tool.deletes]
+        ):
+            raise ValidationFailed(
+                f"Nothing was deleted: type {arguments[tool.deletes]} to confirm it."
+            )
+        self.fields, self.more = (
+            _as_typed(self.fields, form),
+            _as_typed(self.more, form),
+        )  # for when the page is loaded again
         return arguments
 
     async def _ask(self, tool: Tool, arguments: Mapping[str, Any]) -> None:
-        """Opens the dialog that names the store which would be met now, or says at its field why there is none."""
+        """Opens the dialog that names the store which would be met now, or says at its field why
+        there is none.
+        """
         await self._know_stores()
         try:
-            store = await wiring.current().console.store_of(self._who(), tool.name, arguments, active_store_id=self._active_store)
+            store = await wiring.current().console.store_of(
+                self._who(), tool.name, arguments, active_store_id=self._active_store
+            )
         except OrderDeskAgentsError as error:
             name = argument_at(tool, error.field or "")
             if not name:
                 raise
             self._mark({name: error.message})
             return
-        self.asked, self.asked_store, self.asked_store_id = arguments[tool.deletes], store_in_words(store), store.id if store else ""
+        self.asked, self.asked_store, self.asked_store_id = (
+            arguments[tool.deletes],
+            store_in_words(store),
+            store.id if store else "",
+        )
 
     def _ask_no_more(self) -> None:
         self.asked = self.asked_store = self.asked_store_id = ""
 
     def _end(self, run_key: str) -> bool:
-        """Whether this run is the one that the screen waits for: another tool may have been chosen meanwhile, or somebody else sits here."""
+        """Whether this run is the one that the screen waits for: another tool may have been chosen
+        meanwhile, or somebody else sits here.
+        """
         if self._awaited != run_key:
             return False
         self.running, self._awaited = False, ""
         return True
 
     def _spend(self, form: Mapping[str, Any]) -> bool:
-        """Uses up the key that the form was drawn with. False for what was sent twice, which is no fault of anybody's. Raises Conflict for a form of long ago."""
+        """Uses up the key that the form was drawn with.
+
+        False for what was sent twice, which is no fault of anybody's. Raises Conflict for a form of
+        long ago.
+        """
         given, expected = form.get("run_key"), self.run_key
         if given == self._spent:
             return False
-        self._spent, self.run_key = expected, new_id()  # the browser frees its button when it sees another key
+        self._spent, self.run_key = (
+            expected,
+            new_id(),
+        )  # the browser frees its button when it sees another key
         if given != expected:
-            raise Conflict("Nothing was run: this form is out of date. Look at it and run it again.")
+            raise Conflict(
+                "Nothing was run: this form is out of date. Look at it and run it again."
+            )
         return True
 
     @rx.event
@@ -289,8 +360,17 @@ class ConsoleState(Person):
 
     def _choose(self, tool: Tool, values: Mapping[str, Any] | None = None) -> None:
         fields = fields_of(tool, values)
-        self.tool, self.title, self.description = tool.name, tool.title, tool.description.replace("`", "")  # models read it as Markdown
-        self.has_secret, self.changes_orders, self.deletes, self.errors = bool(tool.secrets), tool.takes_store and not tool.reads, tool.deletes, {}
+        self.tool, self.title, self.description = (
+            tool.name,
+            tool.title,
+            tool.description.replace("`", ""),
+        )  # models read it as Markdown
+        self.has_secret, self.changes_orders, self.deletes, self.errors = (
+            bool(tool.secrets),
+            tool.takes_store and not tool.reads,
+            tool.deletes,
+            {},
+        )
         self.fault = ""
         self._ask_no_more()
         self.fields = [_field_row(field) for field in fields if field.required or field.value]
@@ -315,12 +395,24 @@ class ConsoleState(Person):
         self.code = "Done" if self.ok else call.outcome
         self.message = "" if self.ok else str(call.result.get("error", {}).get("message", ""))
         self.took, self.size = duration(call.duration_ms), _size(len(text.encode()))
-        self.is_cut, self.is_whole = call.is_cut and list(call.result) == ["cut"], len(text) <= _SHOWN
+        self.is_cut, self.is_whole = (
+            call.is_cut and list(call.result) == ["cut"],
+            len(text) <= _SHOWN,
+        )
         self._unkept = text if call.is_cut and not self.is_cut else ""
         unkept = "; it is too large to stay in the history, so take it now" if self._unkept else ""
-        self.rest = "" if self.is_whole else f"This is the first part. The download has all of it{unkept}."
+        self.rest = (
+            "" if self.is_whole else f"This is the first part. The download has all of it{unkept}."
+        )
         self.result = text[:_SHOWN]
-        self.request = _shown({"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": {"name": call.tool, "arguments": call.arguments}})
+        self.request = _shown(
+            {
+                "jsonrpc": "2.0",
+                "id": 1,
+                "method": "tools/call",
+                "params": {"name": call.tool, "arguments": call.arguments},
+            }
+        )
         self.columns, self.rows = _table(call.result)
         self.sorted_by, self.is_descending = "", False
         if (self.view == "table" and not self.rows) or (self.view == "tree" and not self.is_whole):
@@ -329,19 +421,41 @@ class ConsoleState(Person):
     async def _remember(self) -> None:
         house, actor = wiring.current(), self._who()
         principal = await house.access.of_actor(actor)
-        self.history = [_call_row(call, _zone(house.stores, principal, call)) for call in await house.console.history.list(actor)]
+        self.history = [
+            _call_row(call, _zone(house.stores, principal, call))
+            for call in await house.console.history.list(actor)
+        ]
 
 
 def _tool_row(tool: Tool) -> ToolRow:
-    does, tone = ("Reads", "gray") if tool.reads else ("Deletes", "red") if tool.deletes else ("Changes", "amber")
-    return ToolRow(name=tool.name, title=tool.title, toolset=tool.toolset.capitalize(), words=f"{tool.name} {tool.title} {tool.toolset}", tone=tone, does=does)
+    does, tone = (
+        ("Reads", "gray")
+        if tool.reads
+        else ("Deletes", "red")
+        if tool.deletes
+        else ("Changes", "amber")
+    )
+    return ToolRow(
+        name=tool.name,
+        title=tool.title,
+        toolset=tool.toolset.capitalize(),
+        words=f"{tool.name} {tool.title} {tool.toolset}",
+        tone=tone,
+        does=does,
+    )
 
 
 def _shown_store(tool: Tool, arguments: Mapping[str, Any], form: Mapping[str, Any]) -> str | None:
-    """The store that the page named for this run, as its form tells; None where the person named it, or none is met."""
+    """The store that the page named for this run, as its form tells; None where the person named
+    it, or none is met.
+    """
     if tool.deletes:
         return str(form.get("asked_store_id") or "")
-    return str(form.get("meant_store_id") or "") if tool.takes_store and "store_identifier" not in arguments else None
+    return (
+        str(form.get("meant_store_id") or "")
+        if tool.takes_store and "store_identifier" not in arguments
+        else None
+    )
 
 
 def _errors(tool: Tool, call: PastCall) -> dict[str, str]:
@@ -352,7 +466,14 @@ def _errors(tool: Tool, call: PastCall) -> dict[str, str]:
 
 
 def _field_row(field: Field) -> FieldRow:
-    notes = {"integer": "Whole number", "number": "Number", "boolean": "True or false", "json": f"JSON: {field.shape}", "choice": "", "text": ""}
+    notes = {
+        "integer": "Whole number",
+        "number": "Number",
+        "boolean": "True or false",
+        "json": f"JSON: {field.shape}",
+        "choice": "",
+        "text": "",
+    }
     return FieldRow(
         name=field.name,
         kind=field.kind,
@@ -371,7 +492,9 @@ def _as_typed(rows: list[FieldRow], form: Mapping[str, Any]) -> list[FieldRow]:
 
 
 def _zone(stores: Stores, principal: Principal, call: PastCall) -> str:
-    """The zone of the store that a past call was about, where that is certain: it was named, or there is only one."""
+    """The zone of the store that a past call was about, where that is certain: it was named, or
+    there is only one.
+    """
     try:
         if not find_tool(call.tool).takes_store:
             return ""
@@ -397,19 +520,36 @@ def _call_row(call: PastCall, zone: str) -> CallRow:
 
 
 def _table(result: Mapping[str, Any]) -> tuple[list[Column], list[list[str]]]:
-    """The first list of objects in a result as a table of its plain values; nothing where there is none."""
+    """The first list of objects in a result as a table of its plain values; nothing where there is
+    none.
+    """
     for value in result.values():
         if isinstance(value, list) and value and all(isinstance(entry, Mapping) for entry in value):
-            held = {name: [entry[name] for entry in value if entry.get(name) is not None] for name in dict.fromkeys(name for entry in value for name in entry)}
-            columns = {name: _are_numbers(cells) for name, cells in held.items() if not any(isinstance(cell, (list, Mapping)) for cell in cells)}
-            return [Column(name=name, is_number=is_number) for name, is_number in columns.items()], [
-                ["" if entry.get(name) is None else _sendable(str(entry.get(name, ""))[:_CELL]) for name in columns] for entry in value
+            held = {
+                name: [entry[name] for entry in value if entry.get(name) is not None]
+                for name in dict.fromkeys(name for entry in value for name in entry)
+            }
+            columns = {
+                name: _are_numbers(cells)
+                for name, cells in held.items()
+                if not any(isinstance(cell, (list, Mapping)) for cell in cells)
+            }
+            return [
+                Column(name=name, is_number=is_number) for name, is_number in columns.items()
+            ], [
+                [
+                    "" if entry.get(name) is None else _sendable(str(entry.get(name, ""))[:_CELL])
+                    for name in columns
+                ]
+                for entry in value
             ]
     return [], []
 
 
 def _are_numbers(cells: list[Any]) -> bool:
-    return bool(cells) and all(isinstance(cell, (int, float)) and not isinstance(cell, bool) for cell in cells)
+    return bool(cells) and all(
+        isinstance(cell, (int, float)) and not isinstance(cell, bool) for cell in cells
+    )
 
 
 def _shown(value: Any) -> str:
@@ -417,7 +557,9 @@ def _shown(value: Any) -> str:
 
 
 def _sendable(text: str) -> str:
-    """Half a surrogate pair, which Order Desk may tell, cannot be sent to a browser: it is written as JSON writes it."""
+    """Half a surrogate pair, which Order Desk may tell, cannot be sent to a browser: it is written
+    as JSON writes it.
+    """
     return text.encode(errors="backslashreplace").decode()
 
 

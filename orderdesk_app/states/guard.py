@@ -1,6 +1,8 @@
-"""Default-deny for every event that a browser can send: each handler is callable from outside, whatever the page shows.
+"""Default-deny for every event that a browser can send: each handler is callable from outside,
+whatever the page shows.
 
-Proof and attack: docs/reflex.md section 3. The session's row is asked for on every event, so a sign-out ends open tabs at once.
+Proof and attack: docs/reflex.md section 3. The session's row is asked for on every event, so a
+sign-out ends open tabs at once.
 """
 
 from typing import Any, Final
@@ -23,7 +25,8 @@ _LOG = log(__name__)
 _STATE: Final = "reflex___state____state"
 HYDRATE: Final = frozenset({f"{_STATE}.hydrate", f"{_STATE}.hydrate_and_load"})
 
-# The framework's own handlers that a page needs before anybody has signed in; by exact name, because the framework has others.
+# The framework's own handlers that a page needs before anybody has signed in; by exact name,
+# because the framework has others.
 FRAMEWORK: Final = HYDRATE | {
     f"{_STATE}.set_is_hydrated",
     f"{_STATE}.reflex___state____on_load_internal_state.on_load_internal",
@@ -42,25 +45,43 @@ class Guard(Middleware):
         event.payload.update(without_zeros(event.payload))
         root = state._get_root_state()
         try:
-            user = await wiring.current().sessions.resume(cookie_in(root.router.headers.cookie, COOKIE))
+            user = await wiring.current().sessions.resume(
+                cookie_in(root.router.headers.cookie, COOKIE)
+            )
         except Exception as error:  # the database is away
             return await _nobody_knows(root, error)
         person = await self._bind(root, user)
         if event.name in HYDRATE:
-            # A page that is loaded anew tells nothing old: no notice, and no refused form, whose dialog would open again.
-            person.notices, person.problem, person.problem_form, person.problem_field, person.typed = [], "", "", "", {}
-            person.form_token = wiring.current().form_tokens.issue(user.session_id) if user else ""  # some forms may be sent once
+            # A page that is loaded anew tells nothing old: no notice, and no refused form, whose
+            # dialog would open again.
+            (
+                person.notices,
+                person.problem,
+                person.problem_form,
+                person.problem_field,
+                person.typed,
+            ) = [], "", "", "", {}
+            person.form_token = (
+                wiring.current().form_tokens.issue(user.session_id) if user else ""
+            )  # some forms may be sent once
         if event.name in FRAMEWORK:
             WEB_EVENTS.labels("framework").inc()
             return None
         registered = RegistrationContext.get().event_handlers.get(event.name)
-        # Only what stands below @act is meant for pages. A public method of a state is callable too, and <State>.setvar runs set_<name> past its own marks.
-        if registered is None or event.name.endswith(".setvar") or not getattr(registered.handler.fn, ACT, False):
+        # Only what stands below @act is meant for pages. A public method of a state is callable
+        # too, and <State>.setvar runs set_<name> past its own marks.
+        if (
+            registered is None
+            or event.name.endswith(".setvar")
+            or not getattr(registered.handler.fn, ACT, False)
+        ):
             WEB_EVENTS.labels("no_act").inc()
             return _nothing()
         if user is None:
             WEB_EVENTS.labels("signed_out").inc()
-            return StateUpdate(delta={}, events=Event.from_event_type(rx.redirect(_back_by_signing_in(root))))
+            return StateUpdate(
+                delta={}, events=Event.from_event_type(rx.redirect(_back_by_signing_in(root)))
+            )
         roles: frozenset[Role] | None = getattr(registered.handler.fn, ROLES, None)
         if roles is not None and user.actor.role not in roles:
             WEB_EVENTS.labels("wrong_role").inc()
@@ -69,7 +90,9 @@ class Guard(Middleware):
         return None
 
     async def _bind(self, root: BaseState, user: WebUser | None) -> Person:
-        """The states belong to the tab, not to the person: wipe them when another session holds the tab."""
+        """The states belong to the tab, not to the person: wipe them when another session holds the
+        tab.
+        """
         person = await root.get_state(Person)
         session = user.session_id if user else ""
         if person._session != session:
@@ -78,7 +101,10 @@ class Guard(Middleware):
         person._actor = user.actor if user else None
         person._active_store = user.active_store_id if user else None
         name, is_admin = (user.name, user.actor.is_admin) if user else ("", False)
-        if (person.name, person.is_admin) != (name, is_admin):  # an assignment is sent to the browser, so only when it changes
+        if (person.name, person.is_admin) != (
+            name,
+            is_admin,
+        ):  # an assignment is sent to the browser, so only when it changes
             person.name, person.is_admin = name, is_admin
         if bool(person.form_token) != (user is not None):
             person.form_token = wiring.current().form_tokens.issue(session) if user else ""
@@ -92,7 +118,9 @@ def _back_by_signing_in(root: BaseState) -> str:
 
 
 def without_zeros(value: Any) -> Any:
-    """The same with U+FFFD for each zero character, as HTML reads it: Postgres takes none, and SQLite would find what another wrote."""
+    """The same with U+FFFD for each zero character, as HTML reads it: Postgres takes none, and
+    SQLite would find what another wrote.
+    """
     if isinstance(value, str):
         return value.replace("\0", "\ufffd")
     if isinstance(value, dict):
@@ -101,7 +129,10 @@ def without_zeros(value: Any) -> Any:
 
 
 def forget_strangers(app: rx.App) -> None:
-    """Drops the states of tabs that are gone and that nobody was signed in on. Reflex itself keeps every state for an hour: tabs of people come back."""
+    """Drops the states of tabs that are gone and that nobody was signed in on.
+
+    Reflex itself keeps every state for an hour: tabs of people come back.
+    """
     manager, namespace = app.state_manager, app.event_namespace
     assert isinstance(manager, StateManagerMemory), "rxconfig.py says so"
     assert namespace is not None, "it has a state"
@@ -120,7 +151,13 @@ async def _nobody_knows(root: BaseState, error: Exception) -> StateUpdate:
     WEB_EVENTS.labels("database").inc()
     person = await root.get_state(Person)
     person.notices = []  # one event after the other fails: the last one's reference is enough
-    person._tell(f"Our own records cannot be reached. Reload the page in a minute; if it stays, tell your administrator this reference: {reference}.", "red")
+    person._tell(
+        (
+            "Our own records cannot be reached. Reload the page in a minute; if it stays, "
+            f"tell your administrator this reference: {reference}."
+        ),
+        "red",
+    )
     delta = await root._get_resolved_delta()
     root._clean()
     return StateUpdate(delta=delta, events=[])

@@ -1,4 +1,6 @@
-"""What Home shows: problems, four numbers of the last day, the latest, the stores' health, and a newcomer's next steps."""
+"""What Home shows: problems, four numbers of the last day, the latest, the stores' health, and a
+newcomer's next steps.
+"""
 
 from collections.abc import Callable, Sequence
 from datetime import timedelta
@@ -11,7 +13,13 @@ from orderdesk_app.context import now
 from orderdesk_app.services.activity import Day, FirstSteps, Happening
 from orderdesk_app.services.open_store import StoreRecord
 from orderdesk_app.states.person import Person, act
-from orderdesk_app.states.phrases import is_store_at_fault, outcome_words, through_what, what_was_done, who_did
+from orderdesk_app.states.phrases import (
+    is_store_at_fault,
+    outcome_words,
+    through_what,
+    what_was_done,
+    who_did,
+)
 from orderdesk_app.states.times import ago, duration, exact
 
 _SLOW_MS = 1000
@@ -19,7 +27,9 @@ _WIDTH, _HEIGHT = 240, 36
 
 
 class Tile(TypedDict):
-    """A number: what it counts, over which time, what is normal; and its curve as SVG points, with what is to be seen in it."""
+    """A number: what it counts, over which time, what is normal; and its curve as SVG points, with
+    what is to be seen in it.
+    """
 
     name: str
     value: str
@@ -92,8 +102,14 @@ class HomeState(Person):
         day = await house.activity.day(actor)
         of_stores = {str(record.id): record for record in records}
         self.tiles, self.hours = _tiles(day), _hours(day)
-        self.latest = [_line(happening, of_stores.get(happening.store_row_id or "")) for happening in await house.activity.latest(actor, count=15)]
-        self.stores = [_health(record, day, await house.store_desk.ready_requests(record)) for record in records]
+        self.latest = [
+            _line(happening, of_stores.get(happening.store_row_id or ""))
+            for happening in await house.activity.latest(actor, count=15)
+        ]
+        self.stores = [
+            _health(record, day, await house.store_desk.ready_requests(record))
+            for record in records
+        ]
         self.problems = _problems(records, day)
         self.steps = _steps(bool(records), await house.activity.first_steps(actor))
         self.is_newcomer = not all(step["done"] for step in self.steps)
@@ -133,7 +149,9 @@ def _tiles(day: Day) -> list[Tile]:
             value="–" if day.median_ms is None else duration(day.median_ms),
             note="of calls in 24\u00a0h · under 1 s is normal",
             points=_points(day.median_by_hour),
-            finding=_finding(day, day.median_by_hour, "Slowest hour", "No calls to time", as_words=duration),
+            finding=_finding(
+                day, day.median_by_hour, "Slowest hour", "No calls to time", as_words=duration
+            ),
             tone="amber" if (day.median_ms or 0) > _SLOW_MS else "gray",
         ),
         Tile(
@@ -151,13 +169,25 @@ def _points(values: list[int] | list[float]) -> str:
     """A curve over the day; a quiet day is a flat line at the bottom."""
     most = max(values) or 1
     step = _WIDTH / (len(values) - 1)
-    return " ".join(f"{number * step:.1f},{_HEIGHT - 2 - value / most * (_HEIGHT - 4):.1f}" for number, value in enumerate(values))
+    return " ".join(
+        f"{number * step:.1f},{_HEIGHT - 2 - value / most * (_HEIGHT - 4):.1f}"
+        for number, value in enumerate(values)
+    )
 
 
-def _finding(day: Day, values: Sequence[float], words: str, nothing: str, *, as_words: Callable[[float], str] = "{:,.0f}".format) -> str:
+def _finding(
+    day: Day,
+    values: Sequence[float],
+    words: str,
+    nothing: str,
+    *,
+    as_words: Callable[[float], str] = "{:,.0f}".format,
+) -> str:
     """What the curve shows: its highest hour, and how high that is."""
     most = max(values)
-    return f"{words} from {_since(day, values.index(most))} UTC: {as_words(most)}" if most else nothing
+    return (
+        f"{words} from {_since(day, values.index(most))} UTC: {as_words(most)}" if most else nothing
+    )
 
 
 def _hours(day: Day) -> list[Hour]:
@@ -180,7 +210,9 @@ def _since(day: Day, hour: int) -> str:
 def _line(happening: Happening, store: StoreRecord | None) -> Line:
     is_ok = happening.outcome == "ok"
     zone = store.timezone if store else ""
-    place = store.name if store and store.name != happening.arguments.get("store") else ""  # what the sentence says is not said twice
+    place = (
+        store.name if store and store.name != happening.arguments.get("store") else ""
+    )  # what the sentence says is not said twice
     return Line(
         id=happening.id,
         who=who_did(happening),
@@ -199,8 +231,21 @@ def _health(record: StoreRecord, day: Day, ready: int) -> Health:
     filled = f"{ready * 5}%"
     state = day.stores.get(record.id)
     if state is None or state.last_outcome is None:
-        return Health(name=record.name, words="No calls in 24 h", tone="gray", calls="0", ago="", exact="", ready=ready, filled=filled)
-    words, tone = ("Last call failed", "red") if is_store_at_fault(state.last_outcome) else ("Answers", "green")
+        return Health(
+            name=record.name,
+            words="No calls in 24 h",
+            tone="gray",
+            calls="0",
+            ago="",
+            exact="",
+            ready=ready,
+            filled=filled,
+        )
+    words, tone = (
+        ("Last call failed", "red")
+        if is_store_at_fault(state.last_outcome)
+        else ("Answers", "green")
+    )
     return Health(
         name=record.name,
         words=words,
@@ -219,16 +264,42 @@ def _problems(records: tuple[StoreRecord, ...], day: Day) -> list[str]:
     for record in records:
         state = day.stores.get(record.id)
         if state is not None and state.last_outcome == "AUTH_ERROR":
-            found.append(f"Order Desk refused the key of {record.name}. Give it a new one under Stores, Edit.")
+            found.append(
+                f"Order Desk refused the key of {record.name}. Give it a new one under "
+                "Stores, Edit."
+            )
         elif state is not None and state.last_outcome == "ORDERDESK_API_ERROR":
-            found.append(f"The last call to {record.name} failed at Order Desk. Test the connection under Stores.")
+            found.append(
+                f"The last call to {record.name} failed at Order Desk. Test the "
+                "connection under Stores."
+            )
     return found
 
 
 def _steps(has_store: bool, done: FirstSteps) -> list[Step]:
     return [
-        Step(words="Connect a store, or try the sandbox", href="/stores", label="Stores", done=has_store),
-        Step(words="Run a tool yourself", href="/console", label="Console", done=done.has_console_call),
-        Step(words="Make a key for an assistant", href="/settings", label="Settings", done=done.has_key),
-        Step(words="Let the assistant make its first call", href="/settings#connect", label="How", done=done.has_agent_call),
+        Step(
+            words="Connect a store, or try the sandbox",
+            href="/stores",
+            label="Stores",
+            done=has_store,
+        ),
+        Step(
+            words="Run a tool yourself",
+            href="/console",
+            label="Console",
+            done=done.has_console_call,
+        ),
+        Step(
+            words="Make a key for an assistant",
+            href="/settings",
+            label="Settings",
+            done=done.has_key,
+        ),
+        Step(
+            words="Let the assistant make its first call",
+            href="/settings#connect",
+            label="How",
+            done=done.has_agent_call,
+        ),
     ]

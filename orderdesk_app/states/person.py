@@ -24,7 +24,10 @@ ACT = "__orderdesk_act__"
 
 
 class Notice(TypedDict):
-    """One sentence at the bottom right. Green ones leave by themselves, others stay until they are closed."""
+    """One sentence at the bottom right.
+
+    Green ones leave by themselves, others stay until they are closed.
+    """
 
     id: str
     text: str
@@ -39,19 +42,28 @@ class StoreChoice(TypedDict):
 
 
 class Person(rx.State):
-    """Set by the guard before every event, for nobody else to set. Others inherit it, so each handler knows who acts."""
+    """Set by the guard before every event, for nobody else to set.
+
+    Others inherit it, so each handler knows who acts.
+    """
 
     name: str = ""
     is_admin: bool = False
-    form_token: str = ""  # proves that a form of ours was sent by this session; not the session's secret
+    form_token: str = (
+        ""  # proves that a form of ours was sent by this session; not the session's secret
+    )
     notices: list[Notice] = []
-    problem: str = ""  # what a form that was refused says, at which field of which form, and what stood in it
+    problem: str = (
+        ""  # what a form that was refused says, at which field of which form, and what stood in it
+    )
     problem_form: str = ""
     problem_field: str = ""
     typed: dict[str, str] = {}
     store_choices: list[StoreChoice] = []
     active_store: str = ""  # of this session, for calls that name no store
-    meant_store: str = ""  # in words, the store of a call that names none; empty where there is no telling
+    meant_store: str = (
+        ""  # in words, the store of a call that names none; empty where there is no telling
+    )
     meant_store_id: str = ""
 
     _session: str = ""  # the session that this tree of states belongs to
@@ -65,7 +77,9 @@ class Person(rx.State):
         return self._actor
 
     async def _is_still_signed_in(self) -> bool:
-        """For background events, which the guard looked at when they began: whether their session lives, and which store it has chosen since."""
+        """For background events, which the guard looked at when they began: whether their session
+        lives, and which store it has chosen since.
+        """
         user = await wiring.current().sessions.resume(cookie_in(self.router.headers.cookie, COOKIE))
         if user is None or user.session_id != self._session:
             return False
@@ -73,8 +87,13 @@ class Person(rx.State):
         return True
 
     def _tell(self, text: str, tone: str = "green") -> None:
-        """Say what was done, or what went wrong. What stands there already is said anew, not twice."""
-        others = [notice for notice in self.notices if (notice["text"], notice["tone"]) != (text, tone)]
+        """Say what was done, or what went wrong.
+
+        What stands there already is said anew, not twice.
+        """
+        others = [
+            notice for notice in self.notices if (notice["text"], notice["tone"]) != (text, tone)
+        ]
         self.notices = [*others, Notice(id=new_id(), text=text, tone=tone)][-_MOST_NOTICES:]
 
     async def _know_stores(self) -> None:
@@ -83,20 +102,30 @@ class Person(rx.State):
         principal = await house.access.of_actor(self._who(), active_store_id=self._active_store)
         records, meant = principal.account.stores, house.stores.meant(principal)
         self.store_choices = [StoreChoice(id=record.id, name=record.name) for record in records]
-        self.active_store = next((record.id for record in records if record.id == self._active_store), "")
+        self.active_store = next(
+            (record.id for record in records if record.id == self._active_store), ""
+        )
         self.meant_store, self.meant_store_id = store_in_words(meant), meant.id if meant else ""
 
 
 def store_in_words(record: StoreRecord | None) -> str:
     """Its name, and that it is a sandbox if it is one; empty for none."""
-    return "" if record is None else f"{record.name} (a sandbox: nothing in it is real)" if record.is_sandbox else record.name
+    return (
+        ""
+        if record is None
+        else f"{record.name} (a sandbox: nothing in it is real)"
+        if record.is_sandbox
+        else record.name
+    )
 
 
 F = TypeVar("F", bound=Callable[..., Any])
 
 
 def requires(role: Role) -> Callable[[F], F]:
-    """Marks a handler for that role alone; the guard refuses all others, and services authorise again."""
+    """Marks a handler for that role alone; the guard refuses all others, and services authorise
+    again.
+    """
 
     def mark(handler: F) -> F:
         setattr(handler, ROLES, frozenset({role}))
@@ -106,16 +135,23 @@ def requires(role: Role) -> Callable[[F], F]:
 
 
 def act(handler: F) -> F:
-    """Every handler stands below this: an error becomes a notice with a next step, never a stack trace. Stand it below @rx.event."""
+    """Every handler stands below this: an error becomes a notice with a next step, never a stack
+    trace. Stand it below @rx.event.
+    """
 
     async def refuse(state: Person, error: Exception) -> None:
         if isinstance(error, OrderDeskAgentsError):
             text = in_words(error)
         else:
             request = new_id()
-            _LOG.error("a handler failed", exc_info=error, handler=handler.__qualname__, reference=request)
+            _LOG.error(
+                "a handler failed", exc_info=error, handler=handler.__qualname__, reference=request
+            )
             ERRORS.labels("web").inc()
-            text = f"Something went wrong on our side. Try again; if it stays, tell your administrator this reference: {request}."
+            text = (
+                "Something went wrong on our side. Try again; if it stays, tell your "
+                f"administrator this reference: {request}."
+            )
         if isinstance(state, StateProxy):
             async with state:
                 state._tell(text, "red")
@@ -129,7 +165,9 @@ def act(handler: F) -> F:
         async def stream(self: Person, *args: Any, **kwargs: Any) -> AsyncGenerator[Any, None]:
             with serving(RequestContext()):
                 try:
-                    async for event in cast(AsyncGenerator[Any, None], handler(self, *args, **kwargs)):
+                    async for event in cast(
+                        AsyncGenerator[Any, None], handler(self, *args, **kwargs)
+                    ):
                         yield event
                 except Exception as error:
                     await refuse(self, error)
@@ -161,7 +199,9 @@ class Arrival(Person):
         if remark is not None and not remark.form:
             self._tell(remark.text, remark.tone)
         kept = remark if remark is not None and remark.form else None
-        self.problem, self.problem_form, self.problem_field = (kept.text, kept.form, kept.field) if kept else ("", "", "")
+        self.problem, self.problem_form, self.problem_field = (
+            (kept.text, kept.form, kept.field) if kept else ("", "", "")
+        )
         self.typed = dict(kept.typed) if kept else {}
         await self._know_stores()
 

@@ -1,4 +1,7 @@
-"""A tool call in plain words: "changed order 1042: shipping, order_notes". A tool without a phrase of its own is told by its title."""
+"""A tool call in plain words: "changed order 1042: shipping, order_notes".
+
+A tool without a phrase of its own is told by its title.
+"""
 
 from collections.abc import Mapping
 
@@ -48,11 +51,19 @@ _OUTCOMES = {
     "UNKNOWN": "Outcome unknown",
 }
 _STORE_IS_AT_FAULT = frozenset({"AUTH_ERROR", "ORDERDESK_API_ERROR"})
-_DOORS = {"console": "You, in the console", "web": "You", "mcp": "An assistant", "stdio": "An assistant", "system": "The system"}
+_DOORS = {
+    "console": "You, in the console",
+    "web": "You",
+    "mcp": "An assistant",
+    "stdio": "An assistant",
+    "system": "The system",
+}
 
 
 def who_did(happening: Happening) -> str:
-    """The name that a person gave to the key; without one, the assistant's own name where it told it."""
+    """The name that a person gave to the key; without one, the assistant's own name where it told
+    it.
+    """
     if happening.via in ("mcp", "stdio"):
         return happening.key or happening.client or _DOORS[happening.via]
     return _DOORS.get(happening.via, "Somebody")
@@ -66,10 +77,20 @@ def through_what(happening: Happening) -> str:
 def what_was_done(happening: Happening) -> str:
     """Never empty; starts with a verb."""
     is_ok = happening.outcome == "ok"
-    given = {name: str(value)[:40] for name, value in happening.arguments.items() if isinstance(value, str | int)}
+    given = {
+        name: str(value)[:40]
+        for name, value in happening.arguments.items()
+        if isinstance(value, str | int)
+    }
     if happening.action == "order.settle":
-        done, tried = _PHRASES.get(f"orders_{given.get('change')}", ("changed an order", "to change an order"))
-        return (f"{done}, as a later read showed" if is_ok else f"tried {tried}").format_map(_Left(given)).rstrip()
+        done, tried = _PHRASES.get(
+            f"orders_{given.get('change')}", ("changed an order", "to change an order")
+        )
+        return (
+            (f"{done}, as a later read showed" if is_ok else f"tried {tried}")
+            .format_map(_Left(given))
+            .rstrip()
+        )
     if happening.tool is None:
         done, tried = _ACTIONS.get(happening.action, (happening.action, happening.action))
         given["store"] = f"“{given['store']}”" if "store" in given else "a store"
@@ -77,9 +98,15 @@ def what_was_done(happening: Happening) -> str:
     title = _titles().get(happening.tool, happening.tool)
     done, tried = _PHRASES.get(happening.tool, (f"ran “{title}”", f"“{title}”"))
     changes = happening.arguments.get("changes") if happening.tool == "orders_update" else None
-    folder = changes.get("folder_name") if isinstance(changes, Mapping) and len(changes) == 1 else None
+    folder = (
+        changes.get("folder_name") if isinstance(changes, Mapping) and len(changes) == 1 else None
+    )
     if isinstance(folder, str):
-        given["folder"], done, tried = folder[:40], "moved order {order_id} to {folder}", "to move order {order_id} to {folder}"
+        given["folder"], done, tried = (
+            folder[:40],
+            "moved order {order_id} to {folder}",
+            "to move order {order_id} to {folder}",
+        )
         changes = None
     words = (done if is_ok else f"tried {tried}").format_map(_Left(given)).rstrip()
     if isinstance(changes, Mapping):

@@ -61,19 +61,30 @@ class SettingsState(Person):
     async def load(self) -> None:
         settings = wiring.current().settings
         self.address = f"{settings.public_url}/mcp"
-        self.claude_desktop, self.claude_code = claude_desktop(settings.public_url), claude_code(settings.public_url)
+        self.claude_desktop, self.claude_code = (
+            claude_desktop(settings.public_url),
+            claude_code(settings.public_url),
+        )
         self.facts = _facts(settings) if self._who().is_admin else []
         query = self.router.url.query_parameters
-        if "sort" in query or "q" in query:  # an address that says nothing leaves the table as it was
+        if (
+            "sort" in query or "q" in query
+        ):  # an address that says nothing leaves the table as it was
             order = str(query.get("sort") or "-made")
-            self._arrange(order.removeprefix("-"), is_descending=order.startswith("-"), search=str(query.get("q") or ""))
+            self._arrange(
+                order.removeprefix("-"),
+                is_descending=order.startswith("-"),
+                search=str(query.get("q") or ""),
+            )
         await self._read_keys()
         self.loaded = True
 
     @rx.event
     @act
     async def sort(self, column: str) -> None:
-        """The keys by that column, times with the latest first; the same column again turns them round. Keys that were never used stand last."""
+        """The keys by that column, times with the latest first; the same column again turns them
+        round. Keys that were never used stand last.
+        """
         is_descending = not self.is_descending if column == self.sorted_by else column != "name"
         self._arrange(column, is_descending=is_descending, search=self.search)
         await self._read_keys()
@@ -87,9 +98,16 @@ class SettingsState(Person):
 
     def _arrange(self, column: object, *, is_descending: bool, search: object) -> None:
         known = str(column) in _COLUMNS
-        self.sorted_by, self.is_descending = (str(column), is_descending) if known else ("made", True)
-        self.search = str(search)[:80].encode(errors="replace").decode()  # half a character has no address
-        asked = {"sort": ("-" if self.is_descending else "") + self.sorted_by, **({"q": self.search} if self.search else {})}
+        self.sorted_by, self.is_descending = (
+            (str(column), is_descending) if known else ("made", True)
+        )
+        self.search = (
+            str(search)[:80].encode(errors="replace").decode()
+        )  # half a character has no address
+        asked = {
+            "sort": ("-" if self.is_descending else "") + self.sorted_by,
+            **({"q": self.search} if self.search else {}),
+        }
         self.view = f"?{urlencode(asked)}"
 
     @rx.event
@@ -104,13 +122,21 @@ class SettingsState(Person):
         keys = [key for key in keys if key.kind != MASTER]
         self.total = len(keys)
         wanted = self.search.strip().casefold()
-        found = [key for key in keys if wanted in key.name.casefold() or wanted in key.hint.casefold()]
-        self.keys = [_row(key, now()) for key in _in_order(found, self.sorted_by, is_descending=self.is_descending)]
+        found = [
+            key for key in keys if wanted in key.name.casefold() or wanted in key.hint.casefold()
+        ]
+        self.keys = [
+            _row(key, now())
+            for key in _in_order(found, self.sorted_by, is_descending=self.is_descending)
+        ]
 
 
 def _in_order(keys: Sequence[KeyView], column: str, *, is_descending: bool) -> list[KeyView]:
     of = _COLUMNS[column]
-    return [*sorted((key for key in keys if of(key) is not None), key=of, reverse=is_descending), *(key for key in keys if of(key) is None)]
+    return [
+        *sorted((key for key in keys if of(key) is not None), key=of, reverse=is_descending),
+        *(key for key in keys if of(key) is None),
+    ]
 
 
 def _row(key: KeyView, moment: datetime) -> KeyRow:
@@ -119,7 +145,9 @@ def _row(key: KeyView, moment: datetime) -> KeyRow:
         name=key.name,
         kind=key.kind,
         hint=f"…{key.hint}",
-        scopes="Everything" if set(key.scopes) >= ALL_SCOPES else ", ".join(scope.words for scope in Scope if scope in key.scopes),
+        scopes="Everything"
+        if set(key.scopes) >= ALL_SCOPES
+        else ", ".join(scope.words for scope in Scope if scope in key.scopes),
         made=ago(key.created_at, moment),
         made_exact=exact(key.created_at),
         used=ago(key.last_used_at, moment) or "Never",
@@ -129,17 +157,24 @@ def _row(key: KeyView, moment: datetime) -> KeyRow:
 
 def _facts(settings: Settings) -> list[Fact]:
     """For admins: what runs, on what, with which limits; no secret among it."""
-    database = "SQLite" if settings.database_url.get_secret_value().startswith("sqlite") else "Postgres"
+    database = (
+        "SQLite" if settings.database_url.get_secret_value().startswith("sqlite") else "Postgres"
+    )
     pairs = {
         "Version": __version__,
         "Python": platform.python_version(),
         "Environment": settings.app_env,
         "Address": settings.public_url,
         "Database": database,
-        "Cache": f"{settings.cache_backend} (orders {settings.cache_ttl_orders} s, products {settings.cache_ttl_products} s)",
+        "Cache": (
+            f"{settings.cache_backend} (orders {settings.cache_ttl_orders} s, products "
+            f"{settings.cache_ttl_products} s)"
+        ),
         "Workers": str(settings.workers),
         "Calls a minute": f"{settings.rate_limit_rpm} for each account",
-        "Session": f"{span(settings.session_timeout)}, {span(settings.session_timeout / 4)} when idle",
+        "Session": (
+            f"{span(settings.session_timeout)}, {span(settings.session_timeout / 4)} when idle"
+        ),
         "Order Desk": settings.orderdesk_api_url,
         "Audit": "on" if settings.enable_audit_log else "off",
     }

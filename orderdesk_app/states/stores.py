@@ -1,4 +1,7 @@
-"""The stores as cards, the sandbox in one click, and a connection tried now. Keys are typed into plain forms (routes/stores.py)."""
+"""The stores as cards, the sandbox in one click, and a connection tried now.
+
+Keys are typed into plain forms (routes/stores.py).
+"""
 
 from collections.abc import AsyncGenerator
 from typing import TypedDict
@@ -59,7 +62,10 @@ class StoresState(Person):
         house, actor = wiring.current(), self._who()
         records = await house.store_desk.list(actor)
         day = await house.activity.day(actor)
-        self.stores = [_card(record, day.stores.get(record.id), await house.store_desk.ready_requests(record)) for record in records]
+        self.stores = [
+            _card(record, day.stores.get(record.id), await house.store_desk.ready_requests(record))
+            for record in records
+        ]
         self.has_sandbox = any(record.is_sandbox for record in records)
         self.loaded = True
 
@@ -70,7 +76,10 @@ class StoresState(Person):
         yield
         try:
             record = await wiring.current().store_desk.add_sandbox(self._who())
-            self._tell(f"{record.name} is ready: 500 believable orders, nothing real. Try them in the console.")
+            self._tell(
+                f"{record.name} is ready: 500 believable orders, nothing real. Try them "
+                "in the console."
+            )
             await self._read()
             await self._know_stores()
         finally:
@@ -85,7 +94,10 @@ class StoresState(Person):
         try:
             tried = await wiring.current().store_desk.test(actor, row_id)
             words, tone = (
-                f"Order Desk answered in {duration(tried.milliseconds)}: the key works, {len(tried.record.folders)} folders, times in {tried.record.timezone}.",
+                (
+                    f"Order Desk answered in {duration(tried.milliseconds)}: the key works, "
+                    f"{len(tried.record.folders)} folders, times in {tried.record.timezone}."
+                ),
                 "green",
             )
         except OrderDeskAgentsError as error:
@@ -98,7 +110,10 @@ class StoresState(Person):
             if not await self._is_still_signed_in():
                 return
             self._rest(row_id)
-            self.answers, self.answers_tone = {**self.answers, row_id: words}, {**self.answers_tone, row_id: tone}
+            self.answers, self.answers_tone = (
+                {**self.answers, row_id: words},
+                {**self.answers_tone, row_id: tone},
+            )
             await self._read()
 
     def _rest(self, what: str) -> None:
@@ -108,7 +123,11 @@ class StoresState(Person):
 def _card(record: StoreRecord, state: StoreState | None, ready: int) -> StoreCard:
     health, tone = ("No calls in 24 h", "gray")
     if state is not None and state.last_outcome is not None:
-        health, tone = ("Last call failed", "red") if is_store_at_fault(state.last_outcome) else ("Answers", "green")
+        health, tone = (
+            ("Last call failed", "red")
+            if is_store_at_fault(state.last_outcome)
+            else ("Answers", "green")
+        )
     calls = state.calls if state else 0
     errors = state.errors if state else 0
     last = state.last_at if state else None

@@ -22,7 +22,9 @@ def ago(then: datetime | None, now: datetime, zone: str = "") -> str:
 
 
 def exact(then: datetime | None, zone: str = "") -> str:
-    """As in 22 Nov 2026, 15:49:03 America/Chicago; without a zone, or with one that nobody knows, 21:49:03 UTC; empty for never."""
+    """As in 22 Nov 2026, 15:49:03 America/Chicago; without a zone, or with one that nobody knows,
+    21:49:03 UTC; empty for never.
+    """
     if then is None:
         return ""
     place, name = _zone(zone)

@@ -1,1 +1,4 @@
-"""What a tenant may do, as values: one decorated function a tool, and the one runner. No protocol, no page, no table."""
+"""What a tenant may do, as values: one decorated function a tool, and the one runner.
+
+No protocol, no page, no table.
+"""

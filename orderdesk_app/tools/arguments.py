@@ -1,4 +1,6 @@
-"""What tools take: the base of every argument model, the ids, and one sentence for each kind of mistake."""
+"""What tools take: the base of every argument model, the ids, and one sentence for each kind of
+mistake.
+"""
 
 from collections.abc import Mapping
 from difflib import get_close_matches
@@ -9,10 +11,16 @@ from pydantic.config import JsonDict
 
 from orderdesk_app.errors import ValidationFailed
 
-SECRET: JsonDict = {"x-secret": True}  # json_schema_extra of an argument that opens doors: never logged, never kept, posted by plain forms
+SECRET: JsonDict = {
+    "x-secret": True
+    # json_schema_extra of an argument that opens doors: never logged, never kept, posted by plain
+    # forms
+}
 
 
-_LONGEST_NAME = 80  # of a name that is quoted, and compared with ours: likeness takes long to tell of long ones
+_LONGEST_NAME = (
+    80  # of a name that is quoted, and compared with ours: likeness takes long to tell of long ones
+)
 
 
 class Arguments(BaseModel):
@@ -24,20 +32,33 @@ class Arguments(BaseModel):
     def secret_names(cls) -> frozenset[str]:
         """The arguments marked SECRET."""
         return frozenset(
-            name for name, field in cls.model_fields.items() if isinstance(field.json_schema_extra, dict) and field.json_schema_extra.get("x-secret")
+            name
+            for name, field in cls.model_fields.items()
+            if isinstance(field.json_schema_extra, dict) and field.json_schema_extra.get("x-secret")
         )
 
 
 def _whole(value: Any) -> Any:
-    """5.0 as 5: some clients know no whole numbers. Beyond 2**53 a float has lost digits, and is no id."""
-    return int(value) if isinstance(value, float) and value.is_integer() and abs(value) <= 2**53 else value
+    """5.0 as 5: some clients know no whole numbers.
+
+    Beyond 2**53 a float has lost digits, and is no id.
+    """
+    return (
+        int(value)
+        if isinstance(value, float) and value.is_integer() and abs(value) <= 2**53
+        else value
+    )
 
 
 def _digits(value: Any) -> Any:
     if isinstance(value, bool) or value is None:
         raise ValueError("must be an id of digits")
     value = _whole(value)
-    text = str(value).strip() if isinstance(value, str) or (isinstance(value, int) and abs(value) < 10**20) else ""
+    text = (
+        str(value).strip()
+        if isinstance(value, str) or (isinstance(value, int) and abs(value) < 10**20)
+        else ""
+    )
     if not text.isascii() or not text.isdigit() or len(text) > 20:
         raise ValueError("must be an id of digits")
     return text
@@ -58,22 +79,39 @@ StoreIdentifier = Annotated[
     str | None,
     BeforeValidator(_text),
     Field(
-        description="Which store: its id, name or label. Leave it out when one store is active or only one is connected.", max_length=200, examples=["10001"]
+        description=(
+            "Which store: its id, name or label. Leave it out when one store is active or "
+            "only one is connected."
+        ),
+        max_length=200,
+        examples=["10001"],
     ),
 ]
 
 
 def parse(model: type[Arguments], given: Any) -> Arguments:
-    """The arguments as their model. Raises ValidationFailed that names the first argument at fault, the rule and the next step."""
+    """The arguments as their model.
+
+    Raises ValidationFailed that names the first argument at fault, the rule and the next step.
+    """
     if given is None:
         given = {}
     if not isinstance(given, Mapping):
         raise ValidationFailed("Arguments must be an object of names and values.")
-    given = {name: value for name, value in given.items() if value is not None}  # an explicit null means: left out
+    given = {
+        name: value for name, value in given.items() if value is not None
+    }  # an explicit null means: left out
     unknown = next((name for name in given if name not in model.model_fields), None)
     if unknown is not None:  # told first: a misspelt name explains a missing one
         raise _no_such(model, str(unknown)[:_LONGEST_NAME])
-    loose = next((name for name, value in given.items() if model.model_fields[name].annotation is int and _is_no_number(value)), None)
+    loose = next(
+        (
+            name
+            for name, value in given.items()
+            if model.model_fields[name].annotation is int and _is_no_number(value)
+        ),
+        None,
+    )
     if loose is not None:
         raise ValidationFailed(f"{loose} must be a whole number.", field=loose)
     try:
@@ -83,14 +121,18 @@ def parse(model: type[Arguments], given: Any) -> Arguments:
 
 
 def _is_no_number(value: Any) -> bool:
-    """True for what Python takes for a whole number and nobody else does: true for 1, "1_0" for 10."""
+    """True for what Python takes for a whole number and nobody else does: true for 1, "1_0" for
+    10.
+    """
     return isinstance(value, bool) or (isinstance(value, str) and "_" in value)
 
 
 def _no_such(model: type[Arguments], name: str) -> ValidationFailed:
     known = list(model.model_fields)
     near = get_close_matches(name, known, 1)
-    hint = f" Did you mean {near[0]}?" if near else f" It takes: {', '.join(known) or 'no arguments'}."
+    hint = (
+        f" Did you mean {near[0]}?" if near else f" It takes: {', '.join(known) or 'no arguments'}."
+    )
     return ValidationFailed(f"{name} is not an argument of this tool.{hint}", field=name)
 
 
@@ -102,7 +144,8 @@ def _sentence(model: type[Arguments], error: ValidationError) -> ValidationFaile
         described = model.model_fields[str(line["loc"][0])].description or ""
         return ValidationFailed(f"{field} is required: {described}", field=field)
     if kind == "too_long" and isinstance(line["input"], str):
-        kind = "string_too_long"  # where a text may also be left out, the length is judged as that of any value
+        # where a text may also be left out, the length is judged as that of any value
+        kind = "string_too_long"
     rules = {
         "greater_than_equal": "must be {ge} or more",
         "less_than_equal": "must be {le} or less",

@@ -1,4 +1,6 @@
-"""One tool, one value: its name, words, schemas, scope and example; asked by MCP, the console, the guide, the README and the tests."""
+"""One tool, one value: its name, words, schemas, scope and example; asked by MCP, the console, the
+guide, the README and the tests.
+"""
 
 import sys
 from collections.abc import Awaitable, Callable, Mapping
@@ -17,17 +19,23 @@ from orderdesk_app.tools.toolbox import Toolbox
 
 @dataclass(slots=True)
 class ToolCall:
-    """What a tool gets beside its arguments: who asks, the services, and the store when the tool works on one."""
+    """What a tool gets beside its arguments: who asks, the services, and the store when the tool
+    works on one.
+    """
 
     toolbox: Toolbox
     patience: Patience
     given_principal: Principal | None  # None while nobody has signed in (stdio)
     opened: OpenStore | None = None
-    sign_in: Callable[[Secret], None] | None = None  # what the door does with a key that signs in; None over HTTP
+    sign_in: Callable[[Secret], None] | None = (
+        None  # what the door does with a key that signs in; None over HTTP
+    )
 
     @property
     def principal(self) -> Principal:
-        assert self.given_principal is not None, "the runner lets only tools that work signed out run without a principal"
+        assert self.given_principal is not None, (
+            "the runner lets only tools that work signed out run without a principal"
+        )
         return self.given_principal
 
     @property
@@ -36,7 +44,9 @@ class ToolCall:
 
     @property
     def store(self) -> OpenStore:
-        assert self.opened is not None, "the runner opens a store for every tool that takes store_identifier"
+        assert self.opened is not None, (
+            "the runner opens a store for every tool that takes store_identifier"
+        )
         return self.opened
 
 
@@ -47,7 +57,11 @@ ToolFunction = Callable[[ToolCall, Any], Awaitable[Any]]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Tool:
-    """A tool as data. `weight` is its cost at the rate limit; `takes_store` makes the runner resolve `store_identifier`; `deletes` is the argument that names what is gone for good."""
+    """A tool as data.
+
+    `weight` is its cost at the rate limit; `takes_store` makes the runner resolve
+    `store_identifier`; `deletes` is the argument that names what is gone for good.
+    """
 
     name: str
     toolset: str
@@ -97,10 +111,17 @@ def tool(
     idempotent: bool = True,
     open_world: bool = True,
     works_signed_out: bool = False,
-) -> Callable[[Callable[[ToolCall, ArgumentsT], Awaitable[ResultT]]], Callable[[ToolCall, ArgumentsT], Awaitable[ResultT]]]:
-    """Make a function a tool: its name is the tool's, its docstring the description, its annotations the schemas."""
+) -> Callable[
+    [Callable[[ToolCall, ArgumentsT], Awaitable[ResultT]]],
+    Callable[[ToolCall, ArgumentsT], Awaitable[ResultT]],
+]:
+    """Make a function a tool: its name is the tool's, its docstring the description, its
+    annotations the schemas.
+    """
 
-    def decorate(function: Callable[[ToolCall, ArgumentsT], Awaitable[ResultT]]) -> Callable[[ToolCall, ArgumentsT], Awaitable[ResultT]]:
+    def decorate(
+        function: Callable[[ToolCall, ArgumentsT], Awaitable[ResultT]],
+    ) -> Callable[[ToolCall, ArgumentsT], Awaitable[ResultT]]:
         hints = get_type_hints(function, vars(sys.modules[function.__module__]))
         arguments = cast(type[Arguments], hints["arguments"])
         _CATALOGUE[function.__name__] = Tool(
@@ -142,5 +163,7 @@ def find_tool(name: str) -> Tool:
     """Raises UnknownTool with the nearest names."""
     found = _CATALOGUE.get(name)
     if found is None:
-        raise UnknownTool(f"There is no tool of that name. The tools are: {', '.join(_CATALOGUE)}.", field="name")
+        raise UnknownTool(
+            f"There is no tool of that name. The tools are: {', '.join(_CATALOGUE)}.", field="name"
+        )
     return found

@@ -1,4 +1,6 @@
-"""A person runs a tool: the same runner as for agents, a limit of its own, and a memory of the last calls."""
+"""A person runs a tool: the same runner as for agents, a limit of its own, and a memory of the last
+calls.
+"""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -18,15 +20,31 @@ from orderdesk_app.tools.runner import Runner
 class Console:
     """Runs, keeps and shows."""
 
-    def __init__(self, runner: Runner, access: Access, stores: Stores, history: ConsoleHistory, limits: Limits) -> None:
+    def __init__(
+        self,
+        runner: Runner,
+        access: Access,
+        stores: Stores,
+        history: ConsoleHistory,
+        limits: Limits,
+    ) -> None:
         self._runner, self._access, self._stores, self._limits = runner, access, stores, limits
         self.history = history
 
     async def run(
-        self, actor: Actor, name: str, arguments: Mapping[str, Any], *, active_store_id: StoreRowId | None = None, shown_store_id: str | None = None
+        self,
+        actor: Actor,
+        name: str,
+        arguments: Mapping[str, Any],
+        *,
+        active_store_id: StoreRowId | None = None,
+        shown_store_id: str | None = None,
     ) -> PastCall:
-        """The call as it is kept, an error as `{"error": {...}}`. `shown_store_id` is the store that the screen named for it, empty for none.
-        Raises Conflict when the call would meet another one, and RateLimited of the console itself; neither is kept."""
+        """The call as it is kept, an error as `{"error": {...}}`.
+
+        `shown_store_id` is the store that the screen named for it, empty for none. Raises Conflict
+        when the call would meet another one, and RateLimited of the console itself; neither is
+        kept."""
         principal = await self._principal(actor, active_store_id)
         if shown_store_id is not None:
             self._must_meet(shown_store_id, principal, name, arguments)
@@ -36,29 +54,54 @@ class Console:
             actor,
             tool=outcome.tool.name if outcome.tool else "unknown",
             arguments=outcome.arguments,
-            result=outcome.result if outcome.error is None and outcome.result is not None else {"error": error_facts(outcome.error)},
+            result=outcome.result
+            if outcome.error is None and outcome.result is not None
+            else {"error": error_facts(outcome.error)},
             outcome=outcome.error.code if outcome.error else "ok",
             duration_ms=outcome.duration_ms,
             cached=outcome.is_cached,
         )
 
-    async def store_of(self, actor: Actor, name: str, arguments: Mapping[str, Any], *, active_store_id: StoreRowId | None = None) -> StoreRecord | None:
-        """The store that this call would meet now; None when its tool meets none. Raises NotFound, or ValidationFailed where there is no telling."""
+    async def store_of(
+        self,
+        actor: Actor,
+        name: str,
+        arguments: Mapping[str, Any],
+        *,
+        active_store_id: StoreRowId | None = None,
+    ) -> StoreRecord | None:
+        """The store that this call would meet now; None when its tool meets none.
+
+        Raises NotFound, or ValidationFailed where there is no telling.
+        """
         return self._store_of(await self._principal(actor, active_store_id), name, arguments)
 
     async def _principal(self, actor: Actor, active_store_id: StoreRowId | None) -> Principal:
-        return await self._access.of_actor(replace(actor, via=Via.CONSOLE), active_store_id=active_store_id)
+        return await self._access.of_actor(
+            replace(actor, via=Via.CONSOLE), active_store_id=active_store_id
+        )
 
-    def _must_meet(self, shown_store_id: str, principal: Principal, name: str, arguments: Mapping[str, Any]) -> None:
+    def _must_meet(
+        self, shown_store_id: str, principal: Principal, name: str, arguments: Mapping[str, Any]
+    ) -> None:
         try:
             store = self._store_of(principal, name, arguments)
         except OrderDeskAgentsError:
             store = None
         if shown_store_id != (store.id if store else ""):
-            now = f"This page now shows {store.name}. Look, and run again." if store else "Choose a store, and run again."
-            raise Conflict(f"Nothing was run: the chosen store changed in another tab. {now}", outcome="not_done")
+            now = (
+                f"This page now shows {store.name}. Look, and run again."
+                if store
+                else "Choose a store, and run again."
+            )
+            raise Conflict(
+                f"Nothing was run: the chosen store changed in another tab. {now}",
+                outcome="not_done",
+            )
 
-    def _store_of(self, principal: Principal, name: str, arguments: Mapping[str, Any]) -> StoreRecord | None:
+    def _store_of(
+        self, principal: Principal, name: str, arguments: Mapping[str, Any]
+    ) -> StoreRecord | None:
         tool = find_tool(name)
         if tool.takes_store:
             return self._stores.of_call(principal, arguments.get("store_identifier"))
@@ -71,5 +114,12 @@ def error_facts(error: OrderDeskAgentsError | None) -> dict[str, Any]:
     """What an error says, as agents get it in `_meta`."""
     if error is None:
         return {"code": "ok"}
-    facts = {"code": error.code, "message": error.message, "field": error.field, "retry_after": error.retry_after, "outcome": error.outcome, **error.details}
+    facts = {
+        "code": error.code,
+        "message": error.message,
+        "field": error.field,
+        "retry_after": error.retry_after,
+        "outcome": error.outcome,
+        **error.details,
+    }
     return {name: value for name, value in facts.items() if value is not None}

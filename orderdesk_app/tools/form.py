@@ -1,4 +1,6 @@
-"""A form from a tool's schema, and a tool's arguments from a sent form: the same for the console's page and its plain POST."""
+"""A form from a tool's schema, and a tool's arguments from a sent form: the same for the console's
+page and its plain POST.
+"""
 
 import json
 import re
@@ -9,7 +11,13 @@ from typing import Any, Literal
 from orderdesk_app.tools.catalogue import Tool
 
 Kind = Literal["text", "integer", "number", "boolean", "choice", "json"]
-_KINDS: dict[str, Kind] = {"integer": "integer", "number": "number", "boolean": "boolean", "object": "json", "array": "json"}
+_KINDS: dict[str, Kind] = {
+    "integer": "integer",
+    "number": "number",
+    "boolean": "boolean",
+    "object": "json",
+    "array": "json",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,18 +36,31 @@ class Field:
 
 
 def fields_of(tool: Tool, values: Mapping[str, Any] | None = None) -> list[Field]:
-    """The tool's arguments in order, required ones first; filled with `values`, else with the tool's example."""
-    filled = dict(values) if values is not None else tool.example.model_dump(mode="json", exclude_unset=True)
+    """The tool's arguments in order, required ones first; filled with `values`, else with the
+    tool's example.
+    """
+    filled = (
+        dict(values)
+        if values is not None
+        else tool.example.model_dump(mode="json", exclude_unset=True)
+    )
     required = set(tool.input_schema.get("required", []))
     fields = [
-        _field(name, schema, name in required, name in tool.secrets, filled.get(name)) for name, schema in tool.input_schema.get("properties", {}).items()
+        _field(name, schema, name in required, name in tool.secrets, filled.get(name))
+        for name, schema in tool.input_schema.get("properties", {}).items()
     ]
     return sorted(fields, key=lambda field: not field.required)
 
 
-def _field(name: str, schema: Mapping[str, Any], required: bool, is_secret: bool, value: Any) -> Field:
+def _field(
+    name: str, schema: Mapping[str, Any], required: bool, is_secret: bool, value: Any
+) -> Field:
     options = tuple(str(option) for option in schema.get("enum", ()))
-    kind: Kind = "choice" if options else _KINDS.get(str(schema.get("type", "")), "text" if "type" in schema else "json")
+    kind: Kind = (
+        "choice"
+        if options
+        else _KINDS.get(str(schema.get("type", "")), "text" if "type" in schema else "json")
+    )
     example = next(iter(schema.get("examples", ())), None)
     default = schema.get("default")
     hint = example if example is not None else default
@@ -59,14 +80,21 @@ def _field(name: str, schema: Mapping[str, Any], required: bool, is_secret: bool
 
 def _shown(kind: Kind, value: Any) -> str:
     if kind == "json":
-        return json.dumps(value, indent=2, ensure_ascii=False).encode(errors="backslashreplace").decode()  # half a surrogate pair stays an escape
+        return (
+            json.dumps(value, indent=2, ensure_ascii=False)
+            .encode(errors="backslashreplace")
+            .decode()
+        )  # half a surrogate pair stays an escape
     if isinstance(value, bool):
         return "true" if value else "false"
     return str(value)
 
 
 def arguments_from(tool: Tool, form: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, str]]:
-    """(arguments, errors by field). Empty fields are left out; what they hold is judged by the runner, as for every caller."""
+    """(arguments, errors by field).
+
+    Empty fields are left out; what they hold is judged by the runner, as for every caller.
+    """
     arguments: dict[str, Any] = {}
     errors: dict[str, str] = {}
     for field in fields_of(tool, {}):
@@ -90,12 +118,16 @@ def arguments_from(tool: Tool, form: Mapping[str, Any]) -> tuple[dict[str, Any],
 
 
 def argument_at(tool: Tool, path: str) -> str:
-    """The argument that an error's path such as `shipping.city` or `order_items[0].name` stands in: that of its name, else the only JSON object. Empty when there is none."""
+    """The argument that an error's path such as `shipping.city` or `order_items[0].name` stands in:
+    that of its name, else the only JSON object. Empty when there is none.
+    """
     fields = fields_of(tool, {})
     first = re.split(r"[.\[]", path, maxsplit=1)[0]
     if first in {field.name for field in fields}:
         return first
-    objects = [field.name for field in fields if field.kind == "json" and field.shape == "an object"]
+    objects = [
+        field.name for field in fields if field.kind == "json" and field.shape == "an object"
+    ]
     return objects[0] if path and len(objects) == 1 else ""
 
 

@@ -12,6 +12,15 @@ class Pagination(TypedDict):
     next_offset: int | None
 
 
-def pagination(total: int | None, count: int, limit: int, offset: int, has_more: bool) -> Pagination:
+def pagination(
+    total: int | None, count: int, limit: int, offset: int, has_more: bool
+) -> Pagination:
     """`total` is None when nobody knows it; `next_offset` is None on the last page."""
-    return {"total": total, "count": count, "limit": limit, "offset": offset, "has_more": has_more, "next_offset": offset + count if has_more else None}
+    return {
+        "total": total,
+        "count": count,
+        "limit": limit,
+        "offset": offset,
+        "has_more": has_more,
+        "next_offset": offset + count if has_more else None,
+    }

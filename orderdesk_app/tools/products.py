@@ -17,7 +17,10 @@ Product = Annotated[
     WithJsonSchema(
         {
             "type": "object",
-            "description": "An inventory item as Order Desk has it: id, name, code (SKU), price, cost, weight, stock and more.",
+            "description": (
+                "An inventory item as Order Desk has it: id, name, code (SKU), price, cost, "
+                "weight, stock and more."
+            ),
             "additionalProperties": True,
         }
     ),
@@ -28,7 +31,11 @@ class ProductRows(TypedDict):
     products: list[Product]
     pagination: Pagination
     cached: bool
-    coverage: NotRequired[Annotated[str, Field(description="With search: how much of the inventory was looked through.")]]
+    coverage: NotRequired[
+        Annotated[
+            str, Field(description="With search: how much of the inventory was looked through.")
+        ]
+    ]
 
 
 class OneProduct(TypedDict):
@@ -39,40 +46,70 @@ class OneProduct(TypedDict):
 class ListProducts(Arguments):
     store_identifier: StoreIdentifier = None
     search: str | None = Field(
-        default=None, description=f"Words to find in names and codes; looks through at most {MOST_SEARCHED:,} products.", max_length=200, examples=["notebook"]
+        default=None,
+        description=(
+            f"Words to find in names and codes; looks through at most {MOST_SEARCHED:,} products."
+        ),
+        max_length=200,
+        examples=["notebook"],
     )
-    code: TextId | None = Field(default=None, description="Exactly this SKU.", max_length=200, examples=["NB-A5-DOT"])
+    code: TextId | None = Field(
+        default=None, description="Exactly this SKU.", max_length=200, examples=["NB-A5-DOT"]
+    )
     limit: int = Field(default=50, description="How many rows, 1 to 500.", ge=1, le=500)
-    offset: int = Field(default=0, description="How many rows to skip; use next_offset of the page before.", ge=0, le=1_000_000)
+    offset: int = Field(
+        default=0,
+        description="How many rows to skip; use next_offset of the page before.",
+        ge=0,
+        le=1_000_000,
+    )
 
 
 class GetProduct(Arguments):
-    product_id: DigitsId = Field(description="Order Desk's id of the inventory item.", examples=["1"])
+    product_id: DigitsId = Field(
+        description="Order Desk's id of the inventory item.", examples=["1"]
+    )
     store_identifier: StoreIdentifier = None
 
 
 @tool(title="List products", scope=Scope.PRODUCTS_READ, reads=True, example=ListProducts(limit=5))
 async def products_list(call: ToolCall, arguments: ListProducts) -> ProductRows:
-    """List the products in a store's inventory with prices and stock, or find some by words or SKU."""
+    """List the products in a store's inventory with prices and stock, or find some by words or
+    SKU.
+    """
     page = await call.toolbox.products.page(
-        call.actor, call.store, search=arguments.search, code=arguments.code, limit=arguments.limit, offset=arguments.offset, patience=call.patience
+        call.actor,
+        call.store,
+        search=arguments.search,
+        code=arguments.code,
+        limit=arguments.limit,
+        offset=arguments.offset,
+        patience=call.patience,
     )
     result: ProductRows = {
         "products": [_shown(row) for row in page.products],
-        "pagination": pagination(page.total, len(page.products), arguments.limit, arguments.offset, page.has_more),
+        "pagination": pagination(
+            page.total, len(page.products), arguments.limit, arguments.offset, page.has_more
+        ),
         "cached": page.cached,
     }
     if page.covered is not None:
         result["coverage"] = (
-            f"searched all {page.covered} products" if page.is_complete else f"searched the first {page.covered} products only; narrow by code to reach others"
+            f"searched all {page.covered} products"
+            if page.is_complete
+            else f"searched the first {page.covered} products only; narrow by code to reach others"
         )
     return result
 
 
-@tool(title="Get a product", scope=Scope.PRODUCTS_READ, reads=True, example=GetProduct(product_id="1"))
+@tool(
+    title="Get a product", scope=Scope.PRODUCTS_READ, reads=True, example=GetProduct(product_id="1")
+)
 async def products_get(call: ToolCall, arguments: GetProduct) -> OneProduct:
     """Read one product of a store's inventory by its id."""
-    product, cached = await call.toolbox.products.get(call.actor, call.store, arguments.product_id, call.patience)
+    product, cached = await call.toolbox.products.get(
+        call.actor, call.store, arguments.product_id, call.patience
+    )
     return {"product": _shown(product), "cached": cached}
 
 

@@ -21,7 +21,10 @@ from orderdesk_app.tools.toolbox import Toolbox
 _LOG = log(__name__)
 T = TypeVar("T")
 GIVEN_UP = "CANCELLED"  # the outcome of a read whose caller left before its end
-SIGN_IN_FIRST = "Not signed in. Call tenant_use_master_key with your master key first, or start with ORDERDESK_MCP_KEY set."
+SIGN_IN_FIRST = (
+    "Not signed in. Call tenant_use_master_key with your master key first, or start with "
+    "ORDERDESK_MCP_KEY set."
+)
 
 
 @dataclass(slots=True)
@@ -46,19 +49,46 @@ class Outcome:
 class Runner:
     """Runs tools for a principal; raises nothing but cancellation."""
 
-    def __init__(self, toolbox: Toolbox, limits: Limits, audit: Audit, *, patience_seconds: float) -> None:
-        self._toolbox, self._limits, self._audit, self._patience_seconds = toolbox, limits, audit, patience_seconds
+    def __init__(
+        self, toolbox: Toolbox, limits: Limits, audit: Audit, *, patience_seconds: float
+    ) -> None:
+        self._toolbox, self._limits, self._audit, self._patience_seconds = (
+            toolbox,
+            limits,
+            audit,
+            patience_seconds,
+        )
         self._unfinished: set[asyncio.Task[Any]] = set()
 
-    async def run(self, principal: Principal | None, name: str, given: Any, *, sign_in: Callable[[Secret], None] | None = None) -> Outcome:
-        """`principal` None: nobody has signed in yet (stdio). `sign_in` is what a door does with a key that signs in."""
+    async def run(
+        self,
+        principal: Principal | None,
+        name: str,
+        given: Any,
+        *,
+        sign_in: Callable[[Secret], None] | None = None,
+    ) -> Outcome:
+        """`principal` None: nobody has signed in yet (stdio).
+
+        `sign_in` is what a door does with a key that signs in.
+        """
         try:
             tool = find_tool(name)
         except OrderDeskAgentsError as error:
             outcome = Outcome(None, error=error)
-            TOOL_CALLS.labels("unknown", error.code, str(principal.actor.via) if principal else "stdio").inc()
+            TOOL_CALLS.labels(
+                "unknown", error.code, str(principal.actor.via) if principal else "stdio"
+            ).inc()
             if principal is not None:
-                await self._audit.note(Entry(actor=principal.actor, action="tool", tool="unknown", arguments={"name": name[:80]}, outcome=error.code))
+                await self._audit.note(
+                    Entry(
+                        actor=principal.actor,
+                        action="tool",
+                        tool="unknown",
+                        arguments={"name": name[:80]},
+                        outcome=error.code,
+                    )
+                )
             return outcome
         if tool.reads:
             return await self._run(principal, tool, given, sign_in)
@@ -76,7 +106,13 @@ class Runner:
         if self._unfinished:
             await asyncio.wait(self._unfinished, timeout=self._patience_seconds)
 
-    async def _run(self, principal: Principal | None, tool: Tool, given: Any, sign_in: Callable[[Secret], None] | None) -> Outcome:
+    async def _run(
+        self,
+        principal: Principal | None,
+        tool: Tool,
+        given: Any,
+        sign_in: Callable[[Secret], None] | None,
+    ) -> Outcome:
         started = time.perf_counter()
         outcome = Outcome(tool, arguments=_without_secrets(tool, given))
         patience = Patience(self._patience_seconds)
@@ -88,51 +124,92 @@ class Runner:
             if principal is not None:
                 self._limits.tools.spend(principal.actor.tenant_id, tool.weight)
             if tool.takes_store:
-                call.opened = await self._toolbox.stores.open(call.principal, getattr(arguments, "store_identifier", None))
+                call.opened = await self._toolbox.stores.open(
+                    call.principal, getattr(arguments, "store_identifier", None)
+                )
             outcome.result = await tool.run(call, arguments)
         except OrderDeskAgentsError as error:
             outcome.error = error
             if error.outcome is None and not tool.reads:
-                error.outcome = "not_done"  # who writes says what became of it; whatever came before that wrote nothing
+                # who writes says what became of it; whatever came before that wrote nothing
+                error.outcome = "not_done"
         except Exception as error:
             reference = current_request().request_id
             _LOG.error("a tool failed", exc_info=error, tool=tool.name)
             ERRORS.labels("tool").inc()
             outcome.error = Unexpected(
-                f"Something went wrong on our side. Try again; if it stays, tell your administrator this reference: {reference}.",
+                (
+                    "Something went wrong on our side. Try again; if it stays, tell your "
+                    f"administrator this reference: {reference}."
+                ),
                 outcome="not_done" if tool.reads else "unknown",
             )
         except asyncio.CancelledError:
-            # The caller of a read has gone. This task may wait for nothing more, and the call leaves its row all the same.
+            # The caller of a read has gone. This task may wait for nothing more, and the call
+            # leaves its row all the same.
             row = self._entry(principal, call, outcome, GIVEN_UP, patience, started)
             if row is not None:
                 self._to_its_end(self._audit.note(row))
             raise
         finally:
             TOOLS_RUNNING.dec()
-        row = self._entry(principal, call, outcome, outcome.error.code if outcome.error else "ok", patience, started)
+        row = self._entry(
+            principal,
+            call,
+            outcome,
+            outcome.error.code if outcome.error else "ok",
+            patience,
+            started,
+        )
         if row is not None:
-            await (self._audit.note(row) if tool.reads else self._audit.remember(row))  # a change itself is in the journal
+            await (
+                self._audit.note(row) if tool.reads else self._audit.remember(row)
+            )  # a change itself is in the journal
         return outcome
 
-    def _prepare(self, principal: Principal | None, tool: Tool, patience: Patience, sign_in: Callable[[Secret], None] | None) -> ToolCall:
+    def _prepare(
+        self,
+        principal: Principal | None,
+        tool: Tool,
+        patience: Patience,
+        sign_in: Callable[[Secret], None] | None,
+    ) -> ToolCall:
         if principal is None and not tool.works_signed_out:
             raise AuthFailed(SIGN_IN_FIRST)
         if principal is not None and tool.scope not in principal.actor.scopes:
-            raise PermissionDenied(f"This key may not do that: it lacks the permission “{tool.scope.words}” ({tool.scope}). Make a key with it under Settings.")
-        return ToolCall(toolbox=self._toolbox, patience=patience, given_principal=principal, sign_in=sign_in)
+            raise PermissionDenied(
+                f"This key may not do that: it lacks the permission “{tool.scope.words}” "
+                f"({tool.scope}). Make a key with it under Settings."
+            )
+        return ToolCall(
+            toolbox=self._toolbox, patience=patience, given_principal=principal, sign_in=sign_in
+        )
 
-    def _entry(self, principal: Principal | None, call: ToolCall | None, outcome: Outcome, code: str, patience: Patience, started: float) -> Entry | None:
+    def _entry(
+        self,
+        principal: Principal | None,
+        call: ToolCall | None,
+        outcome: Outcome,
+        code: str,
+        patience: Patience,
+        started: float,
+    ) -> Entry | None:
         """Counts the call; its audit row, or None while nobody has signed in."""
         assert outcome.tool is not None, "what is not a tool was refused before"
         seconds = time.perf_counter() - started
         outcome.duration_ms = seconds * 1000
-        TOOL_CALLS.labels(outcome.tool.name, code, str(principal.actor.via) if principal else "stdio").inc()
+        TOOL_CALLS.labels(
+            outcome.tool.name, code, str(principal.actor.via) if principal else "stdio"
+        ).inc()
         TOOL_SECONDS.labels(outcome.tool.name).observe(seconds)
         who = call.given_principal if call is not None else principal
         if who is None:
             return None
-        change_id = outcome.error.details.get("change_id") if outcome.error else (outcome.result or {}).get("change_id")
+        change_id = (
+            outcome.error.details.get("change_id")
+            if outcome.error
+            else (outcome.result or {}).get("change_id")
+        )
         return Entry(
             actor=who.actor,
             action="tool",
@@ -148,10 +225,15 @@ class Runner:
 
 
 def _without_secrets(tool: Tool, given: Any) -> dict[str, Any]:
-    """Arguments as they may be kept: secrets as ***, and of names that the tool does not have only the names."""
+    """Arguments as they may be kept: secrets as ***, and of names that the tool does not have only
+    the names.
+    """
     if isinstance(given, Arguments):
         given = given.model_dump(exclude_none=True)
     if not isinstance(given, Mapping):
         return {}
     known = tool.arguments.model_fields
-    return {str(name)[:80]: ("***" if name in tool.secrets or name not in known else value) for name, value in given.items()}
+    return {
+        str(name)[:80]: ("***" if name in tool.secrets or name not in known else value)
+        for name, value in given.items()
+    }

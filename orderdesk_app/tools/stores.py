@@ -47,21 +47,40 @@ class DeletedStore(TypedDict):
 
 
 class RegisterStore(Arguments):
-    store_id: DigitsId = Field(description="Order Desk's store id, digits: Order Desk, Store Settings, API tab.", examples=["10001"])
+    store_id: DigitsId = Field(
+        description="Order Desk's store id, digits: Order Desk, Store Settings, API tab.",
+        examples=["10001"],
+    )
     api_key: str = Field(
-        description="The API key from the same tab. It is tried at once and kept encrypted.", min_length=1, max_length=512, json_schema_extra=SECRET
+        description="The API key from the same tab. It is tried at once and kept encrypted.",
+        min_length=1,
+        max_length=512,
+        json_schema_extra=SECRET,
     )
     store_name: str | None = Field(
-        default=None, description="What to call the store here. Order Desk's own name for it when left out.", max_length=120, examples=["Paper and Ink"]
+        default=None,
+        description="What to call the store here. Order Desk's own name for it when left out.",
+        max_length=120,
+        examples=["Paper and Ink"],
     )
-    label: str | None = Field(default=None, description="A short word to find it by, such as `eu` or `wholesale`.", max_length=60, examples=["eu"])
+    label: str | None = Field(
+        default=None,
+        description="A short word to find it by, such as `eu` or `wholesale`.",
+        max_length=60,
+        examples=["eu"],
+    )
 
 
 class NoArguments(Arguments):
     pass
 
 
-Identifier = Annotated[TextId, Field(description="A store's id, name or label.", min_length=1, max_length=200, examples=["10001"])]
+Identifier = Annotated[
+    TextId,
+    Field(
+        description="A store's id, name or label.", min_length=1, max_length=200, examples=["10001"]
+    ),
+]
 
 
 class StoreChoice(Arguments):
@@ -69,7 +88,9 @@ class StoreChoice(Arguments):
 
 
 class DeleteStore(Arguments):
-    store_id: DigitsId = Field(description="Order Desk's store id of the store to disconnect.", examples=["10001"])
+    store_id: DigitsId = Field(
+        description="Order Desk's store id of the store to disconnect.", examples=["10001"]
+    )
 
 
 @tool(
@@ -80,35 +101,73 @@ class DeleteStore(Arguments):
     example=RegisterStore(store_id="10001", api_key="the-api-key-of-the-store", label="eu"),
 )
 async def stores_register(call: ToolCall, arguments: RegisterStore) -> OneStore:
-    """Connect an Order Desk store to this account. The key is tried at Order Desk before anything is stored; a refused one changes nothing."""
+    """Connect an Order Desk store to this account.
+
+    The key is tried at Order Desk before anything is stored; a refused one changes nothing.
+    """
     record = await call.toolbox.stores.register(
-        call.actor, arguments.store_id, Secret(arguments.api_key), name=arguments.store_name, label=arguments.label, patience=call.patience
+        call.actor,
+        arguments.store_id,
+        Secret(arguments.api_key),
+        name=arguments.store_name,
+        label=arguments.label,
+        patience=call.patience,
     )
     return {"store": store_view(record, call.principal)}
 
 
-@tool(title="List stores", scope=Scope.STORES_READ, reads=True, open_world=False, example=NoArguments())
+@tool(
+    title="List stores",
+    scope=Scope.STORES_READ,
+    reads=True,
+    open_world=False,
+    example=NoArguments(),
+)
 async def stores_list(call: ToolCall, arguments: NoArguments) -> StoreList:
-    """List the connected stores with their folders; `active` marks the one that is used when a call names none."""
+    """List the connected stores with their folders; `active` marks the one that is used when a call
+    names none.
+    """
     stores = [store_view(record, call.principal) for record in call.principal.account.stores]
     return {"stores": stores, "count": len(stores)}
 
 
-@tool(title="Choose the active store", scope=Scope.STORES_READ, reads=False, open_world=False, example=StoreChoice(identifier="10001"))
+@tool(
+    title="Choose the active store",
+    scope=Scope.STORES_READ,
+    reads=False,
+    open_world=False,
+    example=StoreChoice(identifier="10001"),
+)
 async def stores_use_store(call: ToolCall, arguments: StoreChoice) -> OneStore:
     """Make one store the active one for this key: later calls that name no store use it."""
     record = await call.toolbox.stores.use(call.principal, arguments.identifier)
     return {"store": {**store_view(record, call.principal), "active": True}}
 
 
-@tool(title="Disconnect a store", scope=Scope.STORES_WRITE, reads=False, deletes="store_id", open_world=False, example=DeleteStore(store_id="10001"))
+@tool(
+    title="Disconnect a store",
+    scope=Scope.STORES_WRITE,
+    reads=False,
+    deletes="store_id",
+    open_world=False,
+    example=DeleteStore(store_id="10001"),
+)
 async def stores_delete(call: ToolCall, arguments: DeleteStore) -> DeletedStore:
-    """Disconnect a store from this account: its key and its journal of changes are deleted here. Nothing changes at Order Desk."""
+    """Disconnect a store from this account: its key and its journal of changes are deleted here.
+
+    Nothing changes at Order Desk.
+    """
     await call.toolbox.stores.delete(call.principal, arguments.store_id)
     return {"deleted": True, "store_id": arguments.store_id}
 
 
-@tool(title="Find a store", scope=Scope.STORES_READ, reads=True, open_world=False, example=StoreChoice(identifier="eu"))
+@tool(
+    title="Find a store",
+    scope=Scope.STORES_READ,
+    reads=True,
+    open_world=False,
+    example=StoreChoice(identifier="eu"),
+)
 async def stores_resolve(call: ToolCall, arguments: StoreChoice) -> ResolvedStore:
     """Tell which store an id, name or label means, and how it matched."""
     record, matched_by = call.toolbox.stores.resolve(call.principal, arguments.identifier)

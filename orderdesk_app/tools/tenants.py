@@ -11,7 +11,10 @@ from orderdesk_app.tools.catalogue import ToolCall, tool
 
 class UseMasterKey(Arguments):
     master_key: str = Field(
-        description="The account's master key, 64 characters, as it was shown once.", min_length=1, max_length=512, json_schema_extra=SECRET
+        description="The account's master key, 64 characters, as it was shown once.",
+        min_length=1,
+        max_length=512,
+        json_schema_extra=SECRET,
     )
 
 
@@ -27,10 +30,18 @@ class TenantWithStores(TypedDict):
 
 
 @tool(
-    title="Use a master key", scope=Scope.STORES_READ, reads=True, open_world=False, works_signed_out=True, example=UseMasterKey(master_key="your-master-key")
+    title="Use a master key",
+    scope=Scope.STORES_READ,
+    reads=True,
+    open_world=False,
+    works_signed_out=True,
+    example=UseMasterKey(master_key="your-master-key"),
 )
 async def tenant_use_master_key(call: ToolCall, arguments: UseMasterKey) -> TenantWithStores:
-    """Check a master key and tell whose account it opens. Over stdio this signs the session in; over HTTP the request's own key stays in force."""
+    """Check a master key and tell whose account it opens.
+
+    Over stdio this signs the session in; over HTTP the request's own key stays in force.
+    """
     actor = call.given_principal.actor if call.given_principal else None
     by = actor or Actor(NOBODY, via=Via.STDIO)
     key = Secret(arguments.master_key)
@@ -43,4 +54,7 @@ async def tenant_use_master_key(call: ToolCall, arguments: UseMasterKey) -> Tena
         call.sign_in(key)
         call.given_principal = principal
     account = principal.account
-    return {"tenant": {"id": account.tenant_id, "name": account.name, "role": str(account.role)}, "stores_count": len(account.stores)}
+    return {
+        "tenant": {"id": account.tenant_id, "name": account.name, "role": str(account.role)},
+        "stores_count": len(account.stores),
+    }

@@ -1,4 +1,6 @@
-"""One real server, one real browser for the whole run; each test has an account of its own, and a neighbour if it wants one."""
+"""One real server, one real browser for the whole run; each test has an account of its own, and a
+neighbour if it wants one.
+"""
 
 import asyncio
 import contextlib
@@ -31,7 +33,16 @@ from orderdesk_app.services.sessions import COOKIE
 from tests.browser.chromium import ORDER, Chromium, choose
 from tests.browser.recorder import Recorder
 from tests.browser.watch import Watch
-from tests.worlds import API_KEY, FIRST_ORDER, AgentClient, SandboxServer, eventually, free_port, quick_passwords, sandbox_server
+from tests.worlds import (
+    API_KEY,
+    FIRST_ORDER,
+    AgentClient,
+    SandboxServer,
+    eventually,
+    free_port,
+    quick_passwords,
+    sandbox_server,
+)
 
 __all__ = ["sandbox_server"]  # a fixture that this conftest hands on
 HERE = Path(__file__).parent
@@ -45,9 +56,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if item.path.is_relative_to(HERE) and pytest_asyncio.is_async_test(item):
             item.add_marker(together, append=False)
-    # What all of them have left behind is searched at the end; the sort is stable and moves nothing else.
+    # What all of them have left behind is searched at the end; the sort is stable and moves nothing
+    # else.
     ours = [number for number, item in enumerate(items) if item.path.is_relative_to(HERE)]
-    last = sorted((items[number] for number in ours), key=lambda item: item.path.name == "test_secrets.py")
+    last = sorted(
+        (items[number] for number in ours), key=lambda item: item.path.name == "test_secrets.py"
+    )
     for number, item in zip(ours, last, strict=True):
         items[number] = item
 
@@ -82,7 +96,15 @@ class Account:
 
     def keys(self) -> dict[str, str]:
         """Their secrets, but for what they have none of."""
-        return {what: secret for what, secret in (("master", self.master_key), ("access", self.access_key), ("store", self.store_key)) if secret}
+        return {
+            what: secret
+            for what, secret in (
+                ("master", self.master_key),
+                ("access", self.access_key),
+                ("store", self.store_key),
+            )
+            if secret
+        }
 
 
 @dataclass
@@ -93,7 +115,9 @@ class Site:
     recorder: Recorder
     folder: Path
     accounts: list[Account] = field(default_factory=list, repr=False)
-    made: list[str] = field(default_factory=list, repr=False)  # keys that no answer of the server ever showed
+    made: list[str] = field(
+        default_factory=list, repr=False
+    )  # keys that no answer of the server ever showed
     links: list[str] = field(default_factory=list, repr=False)
     shown: list[str] = field(default_factory=list, repr=False)  # keys that one answer showed
 
@@ -102,31 +126,53 @@ class Site:
         return self.settings.public_url
 
     def cookie_of(self, account: Account) -> SetCookieParam:
-        return {"name": COOKIE, "value": account.cookie, "url": self.url, "httpOnly": True, "sameSite": "Lax"}
+        return {
+            "name": COOKIE,
+            "value": account.cookie,
+            "url": self.url,
+            "httpOnly": True,
+            "sameSite": "Lax",
+        }
 
     @property
     def kms_key(self) -> str:
         return self.settings.mcp_kms_key.get_secret_value()
 
     def printed(self) -> bytes:
-        """What stands on standard output, but for the links, which are meant for the one who started it."""
-        return b"\n".join(line for line in (self.folder / "stdout").read_bytes().splitlines() if b"/sign-in/link?" not in line)
+        """What stands on standard output, but for the links, which are meant for the one who
+        started it.
+        """
+        return b"\n".join(
+            line
+            for line in (self.folder / "stdout").read_bytes().splitlines()
+            if b"/sign-in/link?" not in line
+        )
 
     async def move_in(self, name: str, *, with_store: bool = True) -> Account:
-        """A new account, signed in; unless it is a newcomer's, with a sandbox store and a key for its assistant."""
+        """A new account, signed in; unless it is a newcomer's, with a sandbox store and a key for
+        its assistant.
+        """
         with quick_passwords():
             async with wiring.open_house(self.settings) as house:
                 view, master = await house.tenants.make_tenant(name)
                 await house.keyring.tenant(view.id)
                 actor = Actor(tenant_id=view.id, role=view.role, via=Via.WEB)
-                cookie = await house.sessions.start(view.id, credential_id=None, address="127.0.0.1", user_agent="tests")
+                cookie = await house.sessions.start(
+                    view.id, credential_id=None, address="127.0.0.1", user_agent="tests"
+                )
                 key, store_id, store_name, store_key = Secret(""), "", "", ""
                 if with_store:
                     _, key = await house.keys.create(actor, "Claude on the till", frozenset(Scope))
                     record = await house.stores.add_sandbox(actor, patience=Patience(30))
                     store_id, store_name = record.store_id, record.name
-                    store_key = SandboxKeys(house.keyring.purpose("sandbox")).key_of(record.store_id).reveal()
-        account = Account(name, view.id, master.reveal(), key.reveal(), cookie, store_id, store_name, store_key)
+                    store_key = (
+                        SandboxKeys(house.keyring.purpose("sandbox"))
+                        .key_of(record.store_id)
+                        .reveal()
+                    )
+        account = Account(
+            name, view.id, master.reveal(), key.reveal(), cookie, store_id, store_name, store_key
+        )
         self.accounts.append(account)
         return account
 
@@ -138,14 +184,19 @@ class Site:
     async def new_keys(self, account: Account, names: Sequence[str]) -> list[str]:
         async with wiring.open_house(self.settings) as house:
             actor = await self._actor(house, account)
-            made = [(await house.keys.create(actor, name, frozenset(Scope)))[1].reveal() for name in names]
+            made = [
+                (await house.keys.create(actor, name, frozenset(Scope)))[1].reveal()
+                for name in names
+            ]
         self.made.extend(made)
         return made
 
     async def connect(self, account: Account, store_id: str, name: str) -> None:
         """A store at the sandbox server, as `stores_register` connects it."""
         async with wiring.open_house(self.settings) as house:
-            await house.store_desk.connect(await self._actor(house, account), store_id, Secret(API_KEY), name=name, label="")
+            await house.store_desk.connect(
+                await self._actor(house, account), store_id, Secret(API_KEY), name=name, label=""
+            )
         if not account.access_key:
             account.access_key = await self.new_key(account)
 
@@ -180,17 +231,26 @@ class Serving:
     process: "subprocess.Popen[bytes]" = field(init=False)
 
     def start(self) -> None:
-        surroundings = {"PATH": os.environ["PATH"], "HOME": str(self.folder), "PYTHONPATH": str(ROOT)}
+        surroundings = {
+            "PATH": os.environ["PATH"],
+            "HOME": str(self.folder),
+            "PYTHONPATH": str(ROOT),
+        }
         command = [sys.executable, "-m", "orderdesk_app.cli", "serve"]
         with (self.folder / "stdout").open("ab") as out, (self.folder / "stderr").open("ab") as err:
-            self.process = subprocess.Popen(command, cwd=ROOT, env={**surroundings, **self.environment}, stdout=out, stderr=err)
+            self.process = subprocess.Popen(
+                command, cwd=ROOT, env={**surroundings, **self.environment}, stdout=out, stderr=err
+            )
 
     def stop(self) -> None:
         self.process.terminate()
         self.process.wait(20)
 
     async def restart(self) -> str:
-        """Ends it and starts it again; it serves when this returns. Returns the link that it printed, by our address."""
+        """Ends it and starts it again; it serves when this returns.
+
+        Returns the link that it printed, by our address.
+        """
         before = len(self.links())
         self.stop()
         self.start()
@@ -203,11 +263,17 @@ class Serving:
 
     def links(self) -> list[str]:
         """Those that it printed, each once it served."""
-        return [line.strip() for line in (self.folder / "stdout").read_text().splitlines() if "/sign-in/link?" in line]
+        return [
+            line.strip()
+            for line in (self.folder / "stdout").read_text().splitlines()
+            if "/sign-in/link?" in line
+        ]
 
 
 @pytest.fixture(scope="session")
-def serving(frontend: Frontend, sandbox_server: SandboxServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Serving]:
+def serving(
+    frontend: Frontend, sandbox_server: SandboxServer, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Serving]:
     """`orderdesk serve`, started as a person starts it; it is ready a moment later."""
     folder = tmp_path_factory.mktemp("site")
     (folder / "data").mkdir(mode=0o700)
@@ -219,7 +285,8 @@ def serving(frontend: Frontend, sandbox_server: SandboxServer, tmp_path_factory:
         "PUBLIC_URL": f"http://localhost:{public_port}",
         "ORDERDESK_API_URL": sandbox_server.url,
         "CACHE_BACKEND": "sqlite",
-        "CACHE_TTL_ORDERS": "600",  # a slow machine takes longer than 15 s from one read to the next
+        # a slow machine takes longer than 15 s from one read to the next
+        "CACHE_TTL_ORDERS": "600",
         "LOG_LEVEL": "DEBUG",
         "RATE_LIMIT_RPM": "100000",
         "WEBUI_RATE_LIMIT_LOGIN": "10000",
@@ -245,8 +312,12 @@ def _ready(serving: Serving) -> None:
     process, folder = serving.process, serving.folder
     until = time.monotonic() + 60
     while not serving.links():
-        assert process.poll() is None, f"the server ended: {(folder / 'stderr').read_text()[-3000:]}"
-        assert time.monotonic() < until, f"the server is not ready: {(folder / 'stderr').read_text()[-3000:]}"
+        assert process.poll() is None, (
+            f"the server ended: {(folder / 'stderr').read_text()[-3000:]}"
+        )
+        assert time.monotonic() < until, (
+            f"the server is not ready: {(folder / 'stderr').read_text()[-3000:]}"
+        )
         time.sleep(0.05)
 
 
@@ -254,7 +325,10 @@ def _ready(serving: Serving) -> None:
 async def browser(chromium: Chromium) -> AsyncIterator[Browser]:
     async with async_playwright() as playwright:
         browser = await playwright.chromium.launch(
-            executable_path=chromium.executable, args=list(chromium.flags), env={**os.environ, **chromium.environment}, headless=True
+            executable_path=chromium.executable,
+            args=list(chromium.flags),
+            env={**os.environ, **chromium.environment},
+            headless=True,
         )
         yield browser
         await browser.close()
@@ -266,7 +340,13 @@ SETTLERS_CALLS: tuple[tuple[str, dict[str, Any]], ...] = (
     ("orders_get", {"order_id": FIRST_ORDER}),
     ("orders_get", {"order_id": FIRST_ORDER}),
     ("orders_get", {"order_id": "999999999"}),
-    ("orders_update", {"order_id": FIRST_ORDER, "changes": {"order_notes": [{"content": "Leave it at the door."}]}}),
+    (
+        "orders_update",
+        {
+            "order_id": FIRST_ORDER,
+            "changes": {"order_notes": [{"content": "Leave it at the door."}]},
+        },
+    ),
     ("products_list", {"limit": 3}),
 )
 
@@ -283,11 +363,20 @@ Opens = Callable[..., Awaitable[BrowserContext]]
 
 @pytest_asyncio.fixture(loop_scope="session")
 async def opens(site: Site, browser: Browser) -> AsyncIterator[Opens]:
-    """Opens a fresh browser for somebody, or for nobody. Whatever goes wrong in any of them fails the test at its end."""
+    """Opens a fresh browser for somebody, or for nobody.
+
+    Whatever goes wrong in any of them fails the test at its end.
+    """
     async with AsyncExitStack() as closing:
         watches: list[Watch] = []
 
-        async def open_for(account: Account | None = None, *, size: tuple[int, int] = WIDE, scheme: str = "light", **options: Any) -> BrowserContext:
+        async def open_for(
+            account: Account | None = None,
+            *,
+            size: tuple[int, int] = WIDE,
+            scheme: str = "light",
+            **options: Any,
+        ) -> BrowserContext:
             context = await browser.new_context(
                 base_url=site.url,
                 viewport={"width": size[0], "height": size[1]},
@@ -327,8 +416,13 @@ async def page(opens: Opens, ada: Account) -> Page:
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
 async def settler(site: Site) -> Account:
-    """Has lived here for a while: a store, keys, and calls that went well and badly, by an agent. For tests that only look."""
-    account = await site.move_in("Sofia Lindqvist & Daughters — hand-made tea, pottery and kitchen goods")
+    """Has lived here for a while: a store, keys, and calls that went well and badly, by an agent.
+
+    For tests that only look.
+    """
+    account = await site.move_in(
+        "Sofia Lindqvist & Daughters — hand-made tea, pottery and kitchen goods"
+    )
     async with agent(site, account) as client:
         for tool, arguments in SETTLERS_CALLS:
             await client.call(tool, **arguments)
@@ -343,15 +437,32 @@ async def newcomer(site: Site) -> Account:
 
 @pytest.fixture(scope="session")
 def pages(frontend: Frontend) -> list[dict[str, Any]]:
-    """Every page that Reflex has registered, asked of a process of its own: {"route", "address", "title", "is_public"}."""
+    """Every page that Reflex has registered, asked of a process of its own: {"route", "address",
+    "title", "is_public"}.
+    """
     question = (
         "import json\n"
         "from orderdesk_app.orderdesk_app import app, every_page\n"
         "ours = {page.route: page for page in every_page()}\n"
-        "registered = ['/' if route == 'index' else route if route == '404' else '/' + route.strip('/') for route in app._unevaluated_pages]\n"
-        "print(json.dumps([{'route': r, 'address': '/no/such/page' if r == '404' else r, 'title': ours[r].title, 'is_public': ours[r].is_public} for r in registered]))"
+        "registered = ['/' if route == 'index' else route if route == '404' else '/' + "
+        "route.strip('/') for route in app._unevaluated_pages]\n"
+        "print(json.dumps([{'route': r, 'address': '/no/such/page' if r == '404' else r, "
+        "'title': ours[r].title, 'is_public': ours[r].is_public} for r in registered]))"
     )
-    environment = {**os.environ, "PYTHONPATH": str(ROOT), "REFLEX_TELEMETRY_ENABLED": "false", "REFLEX_CHECK_LATEST_VERSION": "false"}
-    done = subprocess.run([sys.executable, "-c", question], cwd=ROOT, env=environment, check=True, capture_output=True, text=True, timeout=120)
+    environment = {
+        **os.environ,
+        "PYTHONPATH": str(ROOT),
+        "REFLEX_TELEMETRY_ENABLED": "false",
+        "REFLEX_CHECK_LATEST_VERSION": "false",
+    }
+    done = subprocess.run(
+        [sys.executable, "-c", question],
+        cwd=ROOT,
+        env=environment,
+        check=True,
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
     found: list[dict[str, Any]] = json.loads(done.stdout.splitlines()[-1])
     return found

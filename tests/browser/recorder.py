@@ -1,17 +1,24 @@
-"""Stands between browser and server and keeps every byte that the server sends, in chapters, so that it can be searched for secrets."""
+"""Stands between browser and server and keeps every byte that the server sends, in chapters, so
+that it can be searched for secrets.
+"""
 
 import asyncio
 import contextlib
 import re
 from collections.abc import Iterator
 
-# Headers by which a client asks for compressed answers; renamed on their way, so that what arrives can be read.
-_BUILT = re.compile(rb"GET (/assets/\S+|/[\w.-]+\.(css|js|svg|ico))[ ?]")  # files that were there before there was any secret
+# Headers by which a client asks for compressed answers; renamed on their way, so that what arrives
+# can be read.
+_BUILT = re.compile(
+    rb"GET (/assets/\S+|/[\w.-]+\.(css|js|svg|ico))[ ?]"
+)  # files that were there before there was any secret
 _COMPRESSION = re.compile(rb"(?i)\r\n(accept-encoding|sec-websocket-extensions):")
 
 
 class Recorder:
-    """A plain TCP relay on loopback: it changes nothing of what is sent to the browser, and remembers all of it but the built files."""
+    """A plain TCP relay on loopback: it changes nothing of what is sent to the browser, and
+    remembers all of it but the built files.
+    """
 
     def __init__(self, port: int) -> None:
         self.port = port
@@ -30,7 +37,10 @@ class Recorder:
             self._open |= {writer, back}
             built = [False]  # what was asked for last, on this connection
             try:
-                await asyncio.gather(self._pass_on(reader, back, built, asks=True), self._pass_on(there, writer, built, asks=False))
+                await asyncio.gather(
+                    self._pass_on(reader, back, built, asks=True),
+                    self._pass_on(there, writer, built, asks=False),
+                )
             finally:
                 for end in (writer, back):
                     self._open.discard(end)
@@ -44,7 +54,14 @@ class Recorder:
         for writer in list(self._open):
             writer.close()
 
-    async def _pass_on(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, built: list[bool], *, asks: bool) -> None:
+    async def _pass_on(
+        self,
+        reader: asyncio.StreamReader,
+        writer: asyncio.StreamWriter,
+        built: list[bool],
+        *,
+        asks: bool,
+    ) -> None:
         with contextlib.suppress(OSError):
             while part := await reader.read(65536):
                 if asks:
@@ -71,7 +88,11 @@ class Recorder:
 
     def told(self, name: str) -> bytes:
         """What was sent in the chapters of that name."""
-        return b"".join(bytes(self._heard[start:end]) for chapter, start, end in self._chapters if chapter == name)
+        return b"".join(
+            bytes(self._heard[start:end])
+            for chapter, start, end in self._chapters
+            if chapter == name
+        )
 
     def outside(self, *names: str) -> bytes:
         """Everything but those chapters."""

@@ -12,7 +12,9 @@ SIGN_IN = re.compile(r"/sign-in(\?.*)?$")
 
 
 async def settled(page: Page) -> None:
-    """The page lives and has its data: the server has told the browser who looks, and no skeleton is left."""
+    """The page lives and has its data: the server has told the browser who looks, and no skeleton
+    is left.
+    """
     if await page.locator(".side").count():
         await expect(page.locator(".side .who > span")).not_to_have_text("")
         await expect(page.locator("main .bone")).to_have_count(0)
@@ -22,13 +24,21 @@ async def settled(page: Page) -> None:
 
 async def go_to(page: Page, title: str) -> None:
     """By the menu."""
-    await page.get_by_role("complementary", name="Sidebar").get_by_role("link", name=title, exact=True).click()
+    await (
+        page.get_by_role("complementary", name="Sidebar")
+        .get_by_role("link", name=title, exact=True)
+        .click()
+    )
     await expect(page.get_by_role("heading", level=1)).to_have_text(title)
     await expect(page.locator(".bone")).to_have_count(0)
 
 
 async def sign_out(page: Page) -> None:
-    await page.get_by_role("complementary", name="Sidebar").get_by_role("button", name="Sign out").click()
+    await (
+        page.get_by_role("complementary", name="Sidebar")
+        .get_by_role("button", name="Sign out")
+        .click()
+    )
     await expect(page.get_by_role("heading", level=1)).to_have_text("Sign in to Order Desk agents")
 
 
@@ -64,10 +74,18 @@ def card(page: Page, name: str) -> Locator:
 
 
 async def choose_tool(page: Page, name: str) -> None:
-    entry = page.get_by_role("region", name="Tools", exact=True).get_by_role("button").filter(has=page.get_by_text(name, exact=True))
+    entry = (
+        page.get_by_role("region", name="Tools", exact=True)
+        .get_by_role("button")
+        .filter(has=page.get_by_text(name, exact=True))
+    )
     await entry.click()
-    drawn = form_of(page).locator(f"input[name=tool][value={name}]")  # until then the form is that of the tool before
-    await expect(drawn.or_(page.get_by_role("heading", name="Sign in to Order Desk agents")).first).to_be_attached()
+    drawn = form_of(page).locator(
+        f"input[name=tool][value={name}]"
+    )  # until then the form is that of the tool before
+    await expect(
+        drawn.or_(page.get_by_role("heading", name="Sign in to Order Desk agents")).first
+    ).to_be_attached()
 
 
 def form_of(page: Page) -> Locator:

@@ -1,4 +1,6 @@
-"""The browser is chosen in this order: the system's, npm's, Playwright's; and a machine without any says so."""
+"""The browser is chosen in this order: the system's, npm's, Playwright's; and a machine without any
+says so.
+"""
 
 import subprocess
 from pathlib import Path
@@ -6,7 +8,15 @@ from typing import Any
 
 import pytest
 
-from tests.browser.chromium import ORDER, Chromium, NoChromium, choose, of_npm, of_playwright, of_the_system
+from tests.browser.chromium import (
+    ORDER,
+    Chromium,
+    NoChromium,
+    choose,
+    of_npm,
+    of_playwright,
+    of_the_system,
+)
 
 
 class Shell:
@@ -20,7 +30,9 @@ class Shell:
         self.commands.append(command)
         if self._makes is not None and command[0] == "node":
             self._makes.touch()
-        return subprocess.CompletedProcess(command, self._code, "", "no network" if self._code else "")
+        return subprocess.CompletedProcess(
+            command, self._code, "", "no network" if self._code else ""
+        )
 
 
 def absent() -> Chromium:
@@ -42,7 +54,9 @@ def test_the_first_that_is_there_is_taken_and_no_other_is_asked() -> None:
 
 def test_a_machine_without_any_fails_loudly_and_names_the_next_step(tmp_path: Path) -> None:
     with pytest.raises(NoChromium, match="apt-get install chromium") as told:
-        choose([absent, lambda: of_npm(tmp_path, Shell(code=1)), lambda: of_playwright(Shell(code=1))])
+        choose(
+            [absent, lambda: of_npm(tmp_path, Shell(code=1)), lambda: of_playwright(Shell(code=1))]
+        )
 
     assert "not here" in str(told.value)
 

@@ -1,4 +1,6 @@
-"""The console: any tool, a form from its schema with its example in it, typed values, results and errors as an assistant gets them."""
+"""The console: any tool, a form from its schema with its example in it, typed values, results and
+errors as an assistant gets them.
+"""
 
 import json
 import re
@@ -8,7 +10,16 @@ from playwright.async_api import Page, expect
 
 from orderdesk_app import wiring
 from tests.browser.conftest import Account, Opens, Serving, Site
-from tests.browser.steps import choose_tool, form_of, notice, result_of, result_region, run, settled, sign_out
+from tests.browser.steps import (
+    choose_tool,
+    form_of,
+    notice,
+    result_of,
+    result_region,
+    run,
+    settled,
+    sign_out,
+)
 from tests.worlds import API_KEY, FIRST_ORDER, eventually
 
 
@@ -24,7 +35,11 @@ async def test_every_tool_has_a_form_with_its_example_in_it(page: Page) -> None:
         await choose_tool(page, tool.name)
         await expect(form_of(page).get_by_role("heading")).to_have_text(tool.title)
         example: dict[str, Any] = tool.example.model_dump(mode="json", exclude_unset=True)
-        await form_of(page).locator("summary").evaluate_all("(all) => all.forEach((one) => { one.parentElement.open = true; })")
+        await (
+            form_of(page)
+            .locator("summary")
+            .evaluate_all("(all) => all.forEach((one) => { one.parentElement.open = true; })")
+        )
         for name in tool.input_schema.get("properties", {}):
             control = form_of(page).locator(f"[name={name}]")
             await expect(control).to_have_count(1)
@@ -122,10 +137,16 @@ async def test_a_result_is_copied_in_every_view(opens: Opens, ada: Account) -> N
     await expect(result_region(page)).to_contain_text(" kB")
 
 
-async def test_a_result_is_shown_as_a_tree_with_every_digit(site: Site, ada: Account, page: Page) -> None:
+async def test_a_result_is_shown_as_a_tree_with_every_digit(
+    site: Site, ada: Account, page: Page
+) -> None:
     await open_console(page, "orders_update")
     await form_of(page).get_by_label("order_id").fill(FIRST_ORDER)
-    await form_of(page).get_by_label("changes").fill('{"order_metadata": {"cart_id": 123456789012345678}}')
+    await (
+        form_of(page)
+        .get_by_label("changes")
+        .fill('{"order_metadata": {"cart_id": 123456789012345678}}')
+    )
     await run(page)
     await result_of(page)
 
@@ -133,7 +154,9 @@ async def test_a_result_is_shown_as_a_tree_with_every_digit(site: Site, ada: Acc
 
     tree = page.get_by_role("region", name="Result as a tree")
     await expect(tree).to_contain_text("order_metadata")
-    await expect(tree.get_by_text("123456789012345678", exact=True)).to_have_count(0)  # a branch fills when it is opened
+    await expect(tree.get_by_text("123456789012345678", exact=True)).to_have_count(
+        0
+    )  # a branch fills when it is opened
     await tree.locator("summary").filter(has_text="order_metadata").click()
     await expect(tree.get_by_text("123456789012345678", exact=True)).to_be_visible()
 
@@ -158,7 +181,11 @@ async def test_the_last_ten_calls_are_kept_and_run_again(page: Page) -> None:
     await page.reload()
     await settled(page)
 
-    history = page.get_by_role("table").get_by_role("row").filter(has=page.get_by_role("button", name="Open orders_list"))
+    history = (
+        page.get_by_role("table")
+        .get_by_role("row")
+        .filter(has=page.get_by_role("button", name="Open orders_list"))
+    )
     await expect(history).to_have_count(10)
     await expect(history.first).to_contain_text("12")
     await history.nth(9).get_by_role("button").click()
@@ -168,11 +195,23 @@ async def test_the_last_ten_calls_are_kept_and_run_again(page: Page) -> None:
     await expect(history.first).to_contain_text("3")
 
 
-HEIGHT = "(cell) => { const range = document.createRange(); range.selectNodeContents(cell); return range.getBoundingClientRect().height; }"
+HEIGHT = (
+    "(cell) => { const range = document.createRange(); range.selectNodeContents(cell); "
+    "return range.getBoundingClientRect().height; }"
+)
 
 
-async def test_in_the_history_the_arguments_give_way_and_everything_else_is_one_line(site: Site, ada: Account, page: Page) -> None:
-    await site.console_call(ada, "orders_update", {"order_id": FIRST_ORDER, "changes": {"order_notes": [{"content": "Leave it at the door. " * 9}]}})
+async def test_in_the_history_the_arguments_give_way_and_everything_else_is_one_line(
+    site: Site, ada: Account, page: Page
+) -> None:
+    await site.console_call(
+        ada,
+        "orders_update",
+        {
+            "order_id": FIRST_ORDER,
+            "changes": {"order_notes": [{"content": "Leave it at the door. " * 9}]},
+        },
+    )
     await site.console_call(ada, "orders_list", {"limit": 0})
     for width in (1280, 900, 600):
         await page.set_viewport_size({"width": width, "height": 800})
@@ -181,10 +220,14 @@ async def test_in_the_history_the_arguments_give_way_and_everything_else_is_one_
             for cell in await row.locator("td:not(:has(button))").all():
                 assert await cell.evaluate(HEIGHT) < 30, f"{await cell.inner_text()} at {width}"
         if width == 1280:
-            assert await page.locator(".scroll:has(table)").evaluate("(box) => box.scrollWidth <= box.clientWidth")
+            assert await page.locator(".scroll:has(table)").evaluate(
+                "(box) => box.scrollWidth <= box.clientWidth"
+            )
 
 
-async def test_a_tool_with_a_secret_is_posted_plainly_and_the_secret_is_not_kept(site: Site, page: Page) -> None:
+async def test_a_tool_with_a_secret_is_posted_plainly_and_the_secret_is_not_kept(
+    site: Site, page: Page
+) -> None:
     await open_console(page, "stores_register")
     await form_of(page).get_by_label("store_id").fill("10031")
     await form_of(page).get_by_label("api_key").fill(API_KEY)
@@ -206,13 +249,21 @@ async def test_a_refused_secret_form_keeps_what_was_typed_but_not_the_secret(pag
 
     await run(page)
 
-    await expect(result_region(page).locator(".badge.red").or_(form_of(page).get_by_role("alert")).or_(notice(page, "refused")).first).to_be_visible()
+    await expect(
+        result_region(page)
+        .locator(".badge.red")
+        .or_(form_of(page).get_by_role("alert"))
+        .or_(notice(page, "refused"))
+        .first
+    ).to_be_visible()
     await expect(form_of(page).get_by_label("store_id")).to_have_value("10032")
     await expect(form_of(page).get_by_label("api_key")).to_have_value("")
     assert "not-the-right-key" not in await page.content()
 
 
-async def test_customers_words_are_words_and_never_markup(site: Site, opens: Opens, ada: Account, page: Page) -> None:
+async def test_customers_words_are_words_and_never_markup(
+    site: Site, opens: Opens, ada: Account, page: Page
+) -> None:
     words = "<img src=x onerror=alert(1)><script>alert(2)</script>"
     await open_console(page, "orders_update")
     await form_of(page).get_by_label("order_id").fill(FIRST_ORDER)
@@ -233,12 +284,16 @@ async def test_a_tool_is_found_by_its_name(page: Page) -> None:
     await page.keyboard.type("inventory")
     await page.get_by_placeholder("Find a tool").fill("resolve")
 
-    await expect(page.get_by_role("region", name="Tools", exact=True).get_by_role("button")).to_have_count(1)
+    await expect(
+        page.get_by_role("region", name="Tools", exact=True).get_by_role("button")
+    ).to_have_count(1)
     await page.get_by_placeholder("Find a tool").fill("no such tool")
     await expect(page.get_by_text("No tool has that name.")).to_be_visible()
 
 
-async def test_a_double_click_runs_once_and_the_focus_stays_on_the_button(site: Site, page: Page) -> None:
+async def test_a_double_click_runs_once_and_the_focus_stays_on_the_button(
+    site: Site, page: Page
+) -> None:
     await open_console(page, "orders_create")
     button = form_of(page).get_by_role("button", name="Run")
 
@@ -275,7 +330,9 @@ async def test_an_order_is_deleted_after_its_id_was_typed(page: Page) -> None:
     assert (await result_of(page))["deleted"] is True
 
 
-async def test_what_another_tab_chose_is_seen_before_anything_is_changed(site: Site, opens: Opens, ada: Account) -> None:
+async def test_what_another_tab_chose_is_seen_before_anything_is_changed(
+    site: Site, opens: Opens, ada: Account
+) -> None:
     await site.connect(ada, "10041", "Bücherei Nord")
     context = await opens(ada)
     page, other = await context.new_page(), await context.new_page()
@@ -290,15 +347,27 @@ async def test_what_another_tab_chose_is_seen_before_anything_is_changed(site: S
     await form_of(page).get_by_label("order_id").fill(FIRST_ORDER)
     await run(page)
 
-    await expect(notice(page, "Nothing was run: the chosen store changed in another tab. This page now shows Sandbox store.")).to_be_visible()
+    await expect(
+        notice(
+            page,
+            (
+                "Nothing was run: the chosen store changed in another tab. This page now "
+                "shows Sandbox store."
+            ),
+        )
+    ).to_be_visible()
     await expect(form_of(page).get_by_role("note")).to_contain_text("Sandbox store (a sandbox")
-    await expect(page.get_by_role("combobox", name="Active store").locator("option:checked")).to_have_text("Sandbox store")
+    await expect(
+        page.get_by_role("combobox", name="Active store").locator("option:checked")
+    ).to_have_text("Sandbox store")
     await expect(form_of(page).get_by_label("order_id")).to_have_value(FIRST_ORDER)
     await run(page)
     await result_of(page)
 
 
-async def test_the_dialog_names_the_store_that_was_typed(site: Site, ada: Account, page: Page) -> None:
+async def test_the_dialog_names_the_store_that_was_typed(
+    site: Site, ada: Account, page: Page
+) -> None:
     await site.connect(ada, "10042", "Bücherei Süd")
     await open_console(page, "orders_delete")
     await form_of(page).locator("summary").click()
@@ -309,18 +378,25 @@ async def test_the_dialog_names_the_store_that_was_typed(site: Site, ada: Accoun
     await form_of(page).get_by_label("store_identifier").fill("bücherei süd")
     await run(page)
 
-    await expect(page.get_by_role("dialog", name="Delete an order")).to_contain_text("Store: Bücherei Süd")
+    await expect(page.get_by_role("dialog", name="Delete an order")).to_contain_text(
+        "Store: Bücherei Süd"
+    )
 
 
 async def test_the_field_at_fault_is_found_wherever_it_stands(page: Page) -> None:
     await open_console(page, "orders_update")
-    changes, store = form_of(page).get_by_label("changes"), form_of(page).get_by_label("store_identifier")
+    changes, store = (
+        form_of(page).get_by_label("changes"),
+        form_of(page).get_by_label("store_identifier"),
+    )
     await expect(store).to_be_hidden()
 
     await changes.fill('{"shipping": {"citty": "Quito"}}')
     await run(page)
     await expect(changes).to_be_focused()
-    await expect(changes).to_have_attribute("aria-describedby", "arg-changes-help arg-changes-wrong")
+    await expect(changes).to_have_attribute(
+        "aria-describedby", "arg-changes-help arg-changes-wrong"
+    )
     await expect(page.locator("#arg-changes-wrong")).to_contain_text("citty")
     await changes.fill('{"shipping": {"city": "Quito"}}')
     await store.evaluate("(input) => { input.value = 'nobody'; }")
@@ -332,7 +408,10 @@ async def test_the_field_at_fault_is_found_wherever_it_stands(page: Page) -> Non
 
 async def test_the_address_says_what_is_on_the_screen(page: Page) -> None:
     await open_console(page)
-    for tool in ("products_list", "orders_list"):  # another one first: the address then tells when the form has been drawn anew
+    for tool in (
+        "products_list",
+        "orders_list",
+    ):  # another one first: the address then tells when the form has been drawn anew
         await choose_tool(page, tool)
         await expect(page).to_have_url(re.compile(rf"/console\?tool={tool}$"))
     await form_of(page).get_by_label("limit").fill("2")
@@ -353,7 +432,10 @@ async def test_the_address_says_what_is_on_the_screen(page: Page) -> None:
 
 
 async def test_a_link_to_what_is_no_longer_there_opens_the_console(page: Page) -> None:
-    for address, words in (("?call=01M8AY1EB51SCJNPYHWNM0RXXX", "no longer in the history"), ("?tool=nope", "There is no tool named nope")):
+    for address, words in (
+        ("?call=01M8AY1EB51SCJNPYHWNM0RXXX", "no longer in the history"),
+        ("?tool=nope", "There is no tool named nope"),
+    ):
         await page.goto(f"/console{address}")
         await settled(page)
 
@@ -366,11 +448,16 @@ async def test_a_result_that_is_too_large_for_the_screen_is_downloaded_whole(pag
     await open_console(page, "orders_list")
     await form_of(page).locator("summary").click()
     await form_of(page).get_by_label("view").select_option("full")
-    for limit, words in ((70, "The download has all of it."), (100, "too large to stay in the history, so take it now")):
+    for limit, words in (
+        (70, "The download has all of it."),
+        (100, "too large to stay in the history, so take it now"),
+    ):
         await form_of(page).get_by_label("limit").fill(str(limit))
         await run(page)
         await expect(result_region(page)).to_contain_text(words)
-        await expect(result_region(page).get_by_role("button", name="Copy")).to_have_count(0)  # it would be broken JSON
+        await expect(result_region(page).get_by_role("button", name="Copy")).to_have_count(
+            0
+        )  # it would be broken JSON
 
         async with page.expect_download() as downloading:
             await result_region(page).get_by_role("button", name="Download the result").click()
@@ -381,12 +468,17 @@ async def test_a_result_that_is_too_large_for_the_screen_is_downloaded_whole(pag
     await expect(result_region(page).get_by_role("button", name="Copy")).to_be_visible()
 
 
-async def test_what_was_typed_outlives_the_server(serving: Serving, opens: Opens, ada: Account) -> None:
+async def test_what_was_typed_outlives_the_server(
+    serving: Serving, opens: Opens, ada: Account
+) -> None:
     context = await opens(ada)
     context.watch.expect("WebSocket|ERR_")  # type: ignore[attr-defined]
     page = await context.new_page()
     await open_console(page, "orders_update")
-    changes, store = form_of(page).get_by_label("changes"), form_of(page).get_by_label("store_identifier")
+    changes, store = (
+        form_of(page).get_by_label("changes"),
+        form_of(page).get_by_label("store_identifier"),
+    )
     await form_of(page).get_by_label("order_id").fill(FIRST_ORDER)
     await changes.fill('{"shipping": {"city": "Quito"}}')
     await form_of(page).locator("summary").click()
@@ -397,7 +489,9 @@ async def test_what_was_typed_outlives_the_server(serving: Serving, opens: Opens
     await run(page)
     serving.start()
 
-    await expect(form_of(page).get_by_text("What you typed stands here as before.")).to_be_in_viewport(timeout=60_000)
+    await expect(
+        form_of(page).get_by_text("What you typed stands here as before.")
+    ).to_be_in_viewport(timeout=60_000)
     await expect(notice(page, "Nothing was run")).to_be_visible()
     await expect(changes).to_have_value('{"shipping": {"city": "Quito"}}')
     await expect(store).to_be_visible()
@@ -408,7 +502,9 @@ async def test_what_was_typed_outlives_the_server(serving: Serving, opens: Opens
     await expect(form_of(page).get_by_text("What you typed stands here as before.")).to_be_hidden()
 
 
-async def test_a_page_that_is_loaded_after_the_server_started_again_says_that_its_form_is_new(serving: Serving, opens: Opens, ada: Account) -> None:
+async def test_a_page_that_is_loaded_after_the_server_started_again_says_that_its_form_is_new(
+    serving: Serving, opens: Opens, ada: Account
+) -> None:
     page = await (await opens(ada)).new_page()
     filled_anew = form_of(page).get_by_text("This form was filled anew")
     await open_console(page, "orders_update")
@@ -444,7 +540,9 @@ async def test_the_store_that_is_changed_is_named_beside_run(page: Page) -> None
     await form_of(page).locator("summary").click()
 
     await expect(form_of(page).get_by_role("note")).to_be_in_viewport(ratio=1)
-    note, button = [await form_of(page).get_by_role(role).last.bounding_box() for role in ("note", "button")]
+    note, button = [
+        await form_of(page).get_by_role(role).last.bounding_box() for role in ("note", "button")
+    ]
     assert note is not None
     assert button is not None
     assert note["y"] + note["height"] < button["y"]
@@ -472,8 +570,13 @@ async def test_copy_and_download_stand_side_by_side(page: Page) -> None:
         await run(page)
         await expect(result_region(page).get_by_role("alert")).to_be_visible()
 
-        async def stand_side_by_side() -> bool:  # the result of the run before may still be there, and give way
-            boxes = [await result_region(page).get_by_role("button", name=name).bounding_box() for name in ("Copy", "Download the result")]
+        async def stand_side_by_side() -> (
+            bool
+        ):  # the result of the run before may still be there, and give way
+            boxes = [
+                await result_region(page).get_by_role("button", name=name).bounding_box()
+                for name in ("Copy", "Download the result")
+            ]
             middles = [box["y"] + box["height"] / 2 for box in boxes if box is not None]
             return len(middles) == 2 and abs(middles[0] - middles[1]) < 2
 

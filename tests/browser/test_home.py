@@ -36,25 +36,35 @@ async def test_calls_are_counted(site: Site, ada: Account, page: Page) -> None:
     await open_home(page)
 
     await expect(figure(page, "Calls")).to_have_text("3")
-    await expect(tile(page, "Calls")).to_contain_text(re.compile(r"Busiest hour from \d\d:\d\d UTC: 3$"))
+    await expect(tile(page, "Calls")).to_contain_text(
+        re.compile(r"Busiest hour from \d\d:\d\d UTC: 3$")
+    )
 
 
-async def test_the_curves_are_a_table_for_who_wants_one(site: Site, ada: Account, page: Page) -> None:
+async def test_the_curves_are_a_table_for_who_wants_one(
+    site: Site, ada: Account, page: Page
+) -> None:
     async with agent(site, ada) as client:
         for _ in range(2):
             await client.get("stores_list")
     await open_home(page)
     newest = page.get_by_role("table").get_by_role("row").nth(1)
-    await expect(newest.get_by_role("cell").nth(0)).to_have_text("2")  # a screen reader has it at once
+    await expect(newest.get_by_role("cell").nth(0)).to_have_text(
+        "2"
+    )  # a screen reader has it at once
 
     await page.get_by_role("button", name="Show as table").click()
 
     await expect(page.get_by_role("table")).to_be_in_viewport()
     await expect(page.get_by_role("table").get_by_role("row")).to_have_count(25)
-    await expect(page.get_by_role("button", name="Show as table")).to_have_attribute("aria-pressed", "true")
+    await expect(page.get_by_role("button", name="Show as table")).to_have_attribute(
+        "aria-pressed", "true"
+    )
 
 
-async def test_a_phone_shows_the_table_whole_and_the_steps_apart(opens: Opens, ada: Account) -> None:
+async def test_a_phone_shows_the_table_whole_and_the_steps_apart(
+    opens: Opens, ada: Account
+) -> None:
     page = await (await opens(ada, size=NARROW)).new_page()
     await open_home(page)
 
@@ -63,7 +73,9 @@ async def test_a_phone_shows_the_table_whole_and_the_steps_apart(opens: Opens, a
     scrolling = page.locator(".by-hour .scroll")
     await expect(scrolling).to_be_visible()
     assert await scrolling.evaluate("(place) => place.scrollWidth - place.clientWidth") <= 0
-    first, second = [await link.bounding_box() for link in (await page.locator(".step a").all())[:2]]
+    first, second = [
+        await link.bounding_box() for link in (await page.locator(".step a").all())[:2]
+    ]
     assert first is not None
     assert second is not None
     assert second["y"] - first["y"] - first["height"] >= 8
@@ -80,7 +92,9 @@ async def test_bars_of_one_length_say_the_same(site: Site, opens: Opens, ada: Ac
         await open_home(page)
         bars = page.locator(".meter")
         await expect(bars).to_have_count(2)
-        widths = await bars.evaluate_all("(bars) => bars.map((bar) => bar.getBoundingClientRect().width)")
+        widths = await bars.evaluate_all(
+            "(bars) => bars.map((bar) => bar.getBoundingClientRect().width)"
+        )
         assert widths[0] == widths[1] > 40
 
 
@@ -110,10 +124,15 @@ async def test_the_median_is_that_of_the_calls(site: Site, ada: Account, page: P
     await expect(figure(page, "Calls")).to_have_text("3")
 
     shown = await figure(page, "Median duration").inner_text()
-    took = [await line.locator(".took").inner_text() for line in await region(page, "Latest").get_by_role("listitem").all()]
+    took = [
+        await line.locator(".took").inner_text()
+        for line in await region(page, "Latest").get_by_role("listitem").all()
+    ]
     durations = [words for words in took if words]  # a key that was made took none
     assert len(durations) == 3
-    assert shown == sorted(durations, key=_milliseconds)[1], f"{shown} is not the middle of {durations}"
+    assert shown == sorted(durations, key=_milliseconds)[1], (
+        f"{shown} is not the middle of {durations}"
+    )
 
 
 async def test_what_the_cache_saved_is_counted(site: Site, ada: Account, page: Page) -> None:
@@ -130,9 +149,13 @@ async def test_what_the_cache_saved_is_counted(site: Site, ada: Account, page: P
     await expect(tile(page, "Saved by cache")).to_contain_text("of 2 requests")
 
 
-async def test_the_latest_says_who_did_what_with_what_outcome(site: Site, ada: Account, page: Page) -> None:
+async def test_the_latest_says_who_did_what_with_what_outcome(
+    site: Site, ada: Account, page: Page
+) -> None:
     async with agent(site, ada) as client:
-        await client.get("orders_update", order_id=FIRST_ORDER, changes={"shipping": {"city": "Malmö"}})
+        await client.get(
+            "orders_update", order_id=FIRST_ORDER, changes={"shipping": {"city": "Malmö"}}
+        )
         await client.call("orders_get", order_id="999999999")
 
     await open_home(page)
@@ -146,7 +169,9 @@ async def test_the_latest_says_who_did_what_with_what_outcome(site: Site, ada: A
     await expect(lines.nth(1).locator(".badge.violet")).to_have_text("Claude on the till")
 
 
-async def test_the_page_catches_up_while_somebody_looks(site: Site, ada: Account, page: Page) -> None:
+async def test_the_page_catches_up_while_somebody_looks(
+    site: Site, ada: Account, page: Page
+) -> None:
     await open_home(page)
 
     async with agent(site, ada) as client:
@@ -155,7 +180,9 @@ async def test_the_page_catches_up_while_somebody_looks(site: Site, ada: Account
     await expect(figure(page, "Calls")).to_have_text("1", timeout=12_000)
 
 
-async def test_a_stores_health_is_that_of_its_last_call(site: Site, ada: Account, page: Page) -> None:
+async def test_a_stores_health_is_that_of_its_last_call(
+    site: Site, ada: Account, page: Page
+) -> None:
     await open_home(page)
     await expect(region(page, "Stores")).to_contain_text("No calls in 24 h")
 
@@ -163,7 +190,9 @@ async def test_a_stores_health_is_that_of_its_last_call(site: Site, ada: Account
         await client.get("orders_list", limit=1)
     await open_home(page)
 
-    await expect(region(page, "Stores").get_by_role("listitem").filter(has_text=ada.store_name)).to_contain_text("1 call")
+    await expect(
+        region(page, "Stores").get_by_role("listitem").filter(has_text=ada.store_name)
+    ).to_contain_text("1 call")
     await expect(region(page, "Stores").locator(".badge")).to_have_text("Answers")
 
 
@@ -173,7 +202,9 @@ async def test_a_newcomers_steps_are_done_one_by_one(site: Site, opens: Opens) -
     await open_home(page)
     steps = region(page, "First steps").get_by_role("listitem")
     await expect(steps.filter(has_text="Done:")).to_have_count(0)
-    await expect(page.get_by_role("main").get_by_role("heading", level=2).first).to_have_text("First steps")
+    await expect(page.get_by_role("main").get_by_role("heading", level=2).first).to_have_text(
+        "First steps"
+    )
 
     await steps.nth(0).get_by_role("link").click()
     await page.get_by_role("button", name="Try the sandbox store").click()
@@ -182,7 +213,9 @@ async def test_a_newcomers_steps_are_done_one_by_one(site: Site, opens: Opens) -
     await expect(steps.filter(has_text="Done:")).to_have_count(1)
 
     headings = page.get_by_role("main").get_by_role("heading", level=2)
-    await expect(headings.last).to_have_text("First steps")  # first what goes on, now that something can
+    await expect(headings.last).to_have_text(
+        "First steps"
+    )  # first what goes on, now that something can
 
     await steps.nth(1).get_by_role("link").click()
     await expect(page.get_by_role("heading", level=1)).to_have_text("Console")
@@ -202,7 +235,9 @@ async def test_a_newcomers_steps_are_done_one_by_one(site: Site, opens: Opens) -
     await expect(page.get_by_role("heading", name="First steps")).to_have_count(0)
 
 
-async def test_a_store_that_fails_is_a_problem_with_a_next_step(site: Site, opens: Opens, sandbox_server: SandboxServer) -> None:
+async def test_a_store_that_fails_is_a_problem_with_a_next_step(
+    site: Site, opens: Opens, sandbox_server: SandboxServer
+) -> None:
     account = await site.move_in("Trouble", with_store=False)
     await site.connect(account, "10021", "Shop in trouble")
     page = await (await opens(account)).new_page()
@@ -215,7 +250,9 @@ async def test_a_store_that_fails_is_a_problem_with_a_next_step(site: Site, open
     sandbox_server.control("DELETE", "faults")
     await open_home(page)
 
-    await expect(page.get_by_role("main").get_by_role("status").filter(has_text="Shop in trouble")).to_contain_text("Test the connection")
+    await expect(
+        page.get_by_role("main").get_by_role("status").filter(has_text="Shop in trouble")
+    ).to_contain_text("Test the connection")
 
 
 async def _give_key(site: Site, account: Account) -> None:

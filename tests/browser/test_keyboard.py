@@ -1,4 +1,6 @@
-"""Everything works without a mouse: the palette, the letters that go somewhere, Tab through each page, Esc closing the top thing only."""
+"""Everything works without a mouse: the palette, the letters that go somewhere, Tab through each
+page, Esc closing the top thing only.
+"""
 
 from typing import Any
 
@@ -20,8 +22,12 @@ def heading(page: Page) -> Locator:
     return page.get_by_role("heading", level=1)
 
 
-@pytest.mark.parametrize(("letter", "title"), [("h", "Home"), ("s", "Stores"), ("c", "Console"), (",", "Settings")])
-async def test_g_and_a_letter_go_there(opens: Opens, settler: Account, letter: str, title: str) -> None:
+@pytest.mark.parametrize(
+    ("letter", "title"), [("h", "Home"), ("s", "Stores"), ("c", "Console"), (",", "Settings")]
+)
+async def test_g_and_a_letter_go_there(
+    opens: Opens, settler: Account, letter: str, title: str
+) -> None:
     page = await open_page(opens, settler, "/stores" if title == "Home" else "/")
 
     await page.keyboard.press("g")
@@ -42,7 +48,9 @@ async def test_letters_typed_into_a_field_go_nowhere(opens: Opens, settler: Acco
     await expect(page.get_by_role("dialog")).to_have_count(0)
 
 
-async def test_the_palette_finds_a_page_and_gives_the_focus_back(opens: Opens, settler: Account) -> None:
+async def test_the_palette_finds_a_page_and_gives_the_focus_back(
+    opens: Opens, settler: Account
+) -> None:
     page = await open_page(opens, settler)
     opener = page.get_by_role("button", name="Search and go to")
     await opener.focus()
@@ -78,7 +86,9 @@ async def test_the_palette_is_walked_with_arrows(opens: Opens, settler: Account)
     await expect(page.get_by_text("Nothing has that name.")).to_be_visible()
 
 
-async def test_the_palette_finds_a_tool_also_on_its_own_page(opens: Opens, settler: Account) -> None:
+async def test_the_palette_finds_a_tool_also_on_its_own_page(
+    opens: Opens, settler: Account
+) -> None:
     page = await open_page(opens, settler)
 
     for words, title in (("products get", "Get a product"), ("orders_delete", "Delete an order")):
@@ -87,12 +97,20 @@ async def test_the_palette_finds_a_tool_also_on_its_own_page(opens: Opens, settl
         await page.keyboard.press("Enter")
 
         await expect(heading(page)).to_have_text("Console")
-        await expect(page.get_by_role("region", name="Arguments").get_by_role("heading")).to_have_text(title)
+        await expect(
+            page.get_by_role("region", name="Arguments").get_by_role("heading")
+        ).to_have_text(title)
 
 
 async def test_the_palette_chooses_the_store(opens: Opens, settler: Account) -> None:
     page = await open_page(opens, settler)
-    name = (await page.locator("#palette [role=option]").filter(has_text="Use ").first.locator(".cut").text_content() or "").removeprefix("Use ")
+    name = (
+        await page.locator("#palette [role=option]")
+        .filter(has_text="Use ")
+        .first.locator(".cut")
+        .text_content()
+        or ""
+    ).removeprefix("Use ")
 
     await page.keyboard.press("Control+k")
     await page.keyboard.type("use store")
@@ -102,7 +120,9 @@ async def test_the_palette_chooses_the_store(opens: Opens, settler: Account) -> 
     await expect(page.get_by_role("dialog", name="Go to")).to_be_hidden()
 
 
-async def test_the_palette_opens_above_a_form_and_leaves_it_open(opens: Opens, settler: Account) -> None:
+async def test_the_palette_opens_above_a_form_and_leaves_it_open(
+    opens: Opens, settler: Account
+) -> None:
     page = await open_page(opens, settler, "/settings")
     await page.get_by_role("banner").get_by_role("button", name="New key").click()
     form = page.get_by_role("dialog", name="New key")
@@ -125,7 +145,9 @@ async def test_the_palette_opens_above_a_form_and_leaves_it_open(opens: Opens, s
 async def test_the_focus_comes_along_to_the_next_page(opens: Opens, settler: Account) -> None:
     page = await open_page(opens, settler)
 
-    await page.get_by_role("complementary", name="Sidebar").get_by_role("link", name="Stores").focus()
+    await (
+        page.get_by_role("complementary", name="Sidebar").get_by_role("link", name="Stores").focus()
+    )
     await page.keyboard.press("Enter")
     await expect(heading(page)).to_have_text("Stores")
     await expect(page.get_by_role("main")).to_be_focused()
@@ -144,12 +166,18 @@ async def test_a_button_that_works_keeps_the_focus(opens: Opens, settler: Accoun
 
     await page.keyboard.press("Enter")
 
-    await expect(page.get_by_role("article").first.get_by_role("status")).to_contain_text("the key works")
+    await expect(page.get_by_role("article").first.get_by_role("status")).to_contain_text(
+        "the key works"
+    )
     await expect(button).to_be_focused()
 
 
-async def test_a_button_that_is_gone_leaves_the_focus_in_the_content(site: Site, opens: Opens) -> None:
-    page = await open_page(opens, await site.move_in("By keyboard alone", with_store=False), "/stores")
+async def test_a_button_that_is_gone_leaves_the_focus_in_the_content(
+    site: Site, opens: Opens
+) -> None:
+    page = await open_page(
+        opens, await site.move_in("By keyboard alone", with_store=False), "/stores"
+    )
     await page.get_by_role("button", name="Try the sandbox store").focus()
 
     await page.keyboard.press("Enter")
@@ -170,7 +198,9 @@ async def test_a_question_mark_lists_the_keys(opens: Opens, settler: Account) ->
     await expect(sheet).to_be_hidden()
 
 
-async def test_escape_closes_the_dialog_and_returns_the_focus(opens: Opens, settler: Account) -> None:
+async def test_escape_closes_the_dialog_and_returns_the_focus(
+    opens: Opens, settler: Account
+) -> None:
     page = await open_page(opens, settler, "/settings")
     opener = page.get_by_role("banner").get_by_role("button", name="New key")
     await opener.focus()
@@ -180,14 +210,19 @@ async def test_escape_closes_the_dialog_and_returns_the_focus(opens: Opens, sett
     await expect(dialog).to_be_visible()
     for _ in range(12):  # the focus stays inside
         await page.keyboard.press("Tab")
-        assert await page.evaluate("() => document.activeElement === document.body || !!document.activeElement.closest('dialog')")
+        assert await page.evaluate(
+            "() => document.activeElement === document.body || "
+            "!!document.activeElement.closest('dialog')"
+        )
     await page.keyboard.press("Escape")
 
     await expect(dialog).to_be_hidden()
     await expect(opener).to_be_focused()
 
 
-async def test_tab_reaches_everything_and_is_always_seen(opens: Opens, settler: Account, pages: list[dict[str, Any]]) -> None:
+async def test_tab_reaches_everything_and_is_always_seen(
+    opens: Opens, settler: Account, pages: list[dict[str, Any]]
+) -> None:
     context = await opens(settler)
     page = await context.new_page()
     faults = []
@@ -198,8 +233,10 @@ async def test_tab_reaches_everything_and_is_always_seen(opens: Opens, settler: 
         await page.goto(entry["address"])
         await settled(page)
         wanted: int = await page.evaluate(
-            """() => [...document.querySelectorAll("a[href], button, input, select, textarea, summary, [tabindex='0']")]
-                .filter((e) => e.checkVisibility() && !e.disabled && e.type !== "hidden" && e.tabIndex >= 0)
+            """() => [...document.querySelectorAll(
+                    "a[href], button, input, select, textarea, summary, [tabindex='0']")]
+                .filter((e) => e.checkVisibility() && !e.disabled)
+                .filter((e) => e.type !== "hidden" && e.tabIndex >= 0)
                 .map((e, i) => (e.dataset.test = i)).length"""
         )
         reached: set[str] = set()
@@ -207,9 +244,13 @@ async def test_tab_reaches_everything_and_is_always_seen(opens: Opens, settler: 
             await page.keyboard.press("Tab")
             found = await page.evaluate(
                 """() => { const e = document.activeElement; const s = getComputedStyle(e);
-                    return e === document.body ? null : { at: e.dataset.test || "", name: (e.getAttribute("aria-label") || e.textContent || e.tagName).trim().slice(0, 30),
-                    seen: (s.outlineStyle !== "none" && parseFloat(s.outlineWidth) >= 1) || s.boxShadow !== "none",
-                    inside: e.getBoundingClientRect().bottom > 0 && e.getBoundingClientRect().top < innerHeight } }"""
+                    const name = e.getAttribute("aria-label") || e.textContent || e.tagName;
+                    const box = e.getBoundingClientRect();
+                    const outlined = s.outlineStyle !== "none" && parseFloat(s.outlineWidth) >= 1;
+                    return e === document.body ? null : {
+                        at: e.dataset.test || "", name: name.trim().slice(0, 30),
+                        seen: outlined || s.boxShadow !== "none",
+                        inside: box.bottom > 0 && box.top < innerHeight } }"""
             )
             if found is None:
                 continue
@@ -217,9 +258,15 @@ async def test_tab_reaches_everything_and_is_always_seen(opens: Opens, settler: 
             if not found["seen"]:
                 faults.append(f"{entry['route']}: nobody sees the focus on “{found['name']}”")
             if not found["inside"]:
-                faults.append(f"{entry['route']}: the focus on “{found['name']}” is outside the window")
+                faults.append(
+                    f"{entry['route']}: the focus on “{found['name']}” is outside the window"
+                )
         missing: list[str] = await page.evaluate(
-            "(reached) => [...document.querySelectorAll('[data-test]')].filter((e) => !reached.includes(e.dataset.test)).map((e) => (e.getAttribute('aria-label') || e.textContent || e.tagName).trim().slice(0, 30))",
+            (
+                "(reached) => [...document.querySelectorAll('[data-test]')].filter((e) => "
+                "!reached.includes(e.dataset.test)).map((e) => (e.getAttribute('aria-label') "
+                "|| e.textContent || e.tagName).trim().slice(0, 30))"
+            ),
             list(reached),
         )
         faults += [f"{entry['route']}: Tab never reaches “{name}”" for name in missing]

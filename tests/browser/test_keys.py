@@ -17,7 +17,9 @@ from tests.browser.conftest import CHAPTER, NARROW, WIDE, Account, Opens, Site, 
 from tests.browser.steps import SIGN_IN, make_key, notice, settled
 
 
-async def test_a_new_key_is_shown_once_with_a_configuration_ready_to_paste(site: Site, page: Page) -> None:
+async def test_a_new_key_is_shown_once_with_a_configuration_ready_to_paste(
+    site: Site, page: Page
+) -> None:
     key = await make_key(site, page, "Claude on my laptop")
 
     configuration = json.loads(await page.locator("#claude-desktop").inner_text())
@@ -27,13 +29,17 @@ async def test_a_new_key_is_shown_once_with_a_configuration_ready_to_paste(site:
     assert key not in " ".join(server["args"])
     assert f"{site.url}/mcp" in server["args"]
     assert "mcp-remote" in server["args"]
-    assert any("${" in argument for argument in server["args"]), "the header comes from an environment variable"
+    assert any("${" in argument for argument in server["args"]), (
+        "the header comes from an environment variable"
+    )
     await page.get_by_role("link", name="I have copied it").click()
     await settled(page)
     row = page.get_by_role("row").filter(has_text="Claude on my laptop")
     await expect(row).to_contain_text(f"…{key[-4:]}")
     await _is_nowhere(page, key)
-    page.context.watch.expect("ERR_CACHE_MISS")  # the browser has not kept the answer, and asks before it sends the form again
+    page.context.watch.expect(
+        "ERR_CACHE_MISS"
+    )  # the browser has not kept the answer, and asks before it sends the form again
     with contextlib.suppress(Error):
         await page.go_back()
     await expect(page.locator("html")).not_to_contain_text(key)
@@ -41,7 +47,9 @@ async def test_a_new_key_is_shown_once_with_a_configuration_ready_to_paste(site:
 
 
 @pytest.mark.parametrize("size", [WIDE, NARROW], ids=["1280", "390"])
-async def test_a_name_of_one_long_word_stays_inside_the_page(site: Site, opens: Opens, ada: Account, size: tuple[int, int]) -> None:
+async def test_a_name_of_one_long_word_stays_inside_the_page(
+    site: Site, opens: Opens, ada: Account, size: tuple[int, int]
+) -> None:
     page = await (await opens(ada, size=size)).new_page()
     name = "K" * 80
 
@@ -51,7 +59,9 @@ async def test_a_name_of_one_long_word_stays_inside_the_page(site: Site, opens: 
     await settled(page)
     assert await _too_wide(page) <= 0
     short = page.get_by_role("row").filter(has_text="Claude on the till").get_by_text("Everything")
-    assert await short.evaluate("(words) => words.getClientRects().length") == 1, "it breaks within the word"
+    assert await short.evaluate("(words) => words.getClientRects().length") == 1, (
+        "it breaks within the word"
+    )
     await page.get_by_role("button", name=f"Revoke {name}").click()
     dialog = page.get_by_role("dialog", name=f"Revoke {name}")
     await expect(dialog).to_be_visible()
@@ -75,8 +85,17 @@ async def test_settings_catch_up_while_somebody_looks(site: Site, ada: Account, 
     await expect(name).to_be_focused()
 
 
-async def test_a_long_list_of_keys_is_sorted_and_searched_and_its_view_is_a_link(site: Site, ada: Account, page: Page) -> None:
-    await site.new_keys(ada, [f"{word} {number}" for word in ("Warehouse", "accounts", "Support") for number in range(1, 13)])
+async def test_a_long_list_of_keys_is_sorted_and_searched_and_its_view_is_a_link(
+    site: Site, ada: Account, page: Page
+) -> None:
+    await site.new_keys(
+        ada,
+        [
+            f"{word} {number}"
+            for word in ("Warehouse", "accounts", "Support")
+            for number in range(1, 13)
+        ],
+    )
     await page.goto("/settings")
     await settled(page)
     table = page.get_by_role("table")
@@ -84,7 +103,9 @@ async def test_a_long_list_of_keys_is_sorted_and_searched_and_its_view_is_a_link
     name_head = table.get_by_role("columnheader", name="Name")
     await expect(names).to_have_count(37)
     await expect(names.first).to_have_text("Support 12")  # the newest first
-    await expect(table.get_by_role("columnheader", name="Made")).to_have_attribute("aria-sort", "descending")
+    await expect(table.get_by_role("columnheader", name="Made")).to_have_attribute(
+        "aria-sort", "descending"
+    )
 
     await name_head.get_by_role("button").click()
     await expect(name_head).to_have_attribute("aria-sort", "ascending")
@@ -100,9 +121,13 @@ async def test_a_long_list_of_keys_is_sorted_and_searched_and_its_view_is_a_link
     await other.goto(page.url)
     await settled(other)
     await expect(other.get_by_role("searchbox", name="Find a key")).to_have_value("SUPPORT 1")
-    await expect(other.get_by_role("table").locator("tbody tr td:first-child")).to_have_text(["Support 12", "Support 11", "Support 10", "Support 1"])
+    await expect(other.get_by_role("table").locator("tbody tr td:first-child")).to_have_text(
+        ["Support 12", "Support 11", "Support 10", "Support 1"]
+    )
     await other.get_by_role("searchbox", name="Find a key").fill("nobody")
-    await expect(other.get_by_text("None of the 37 keys has “nobody” in its name or its end.")).to_be_visible()
+    await expect(
+        other.get_by_text("None of the 37 keys has “nobody” in its name or its end.")
+    ).to_be_visible()
 
 
 async def test_the_head_of_a_long_list_stays_in_sight(site: Site, ada: Account, page: Page) -> None:
@@ -130,12 +155,18 @@ async def test_loading_the_answer_anew_makes_no_second_key(site: Site, page: Pag
 
 
 @pytest.mark.parametrize("mode", ["legacy", "2026-07-28"])
-async def test_a_new_key_opens_the_agents_door_until_it_is_revoked(site: Site, page: Page, mode: str) -> None:
+async def test_a_new_key_opens_the_agents_door_until_it_is_revoked(
+    site: Site, page: Page, mode: str
+) -> None:
     key = await make_key(site, page, "A real client")
 
     async with AsyncExitStack() as closing:
-        http = await closing.enter_async_context(httpx2.AsyncClient(headers={"Authorization": f"Bearer {key}"}, timeout=30))
-        client = await closing.enter_async_context(Client(streamable_http_client(f"{site.url}/mcp", http_client=http), mode=mode))
+        http = await closing.enter_async_context(
+            httpx2.AsyncClient(headers={"Authorization": f"Bearer {key}"}, timeout=30)
+        )
+        client = await closing.enter_async_context(
+            Client(streamable_http_client(f"{site.url}/mcp", http_client=http), mode=mode)
+        )
         answer = await client.call_tool("orders_list", {"limit": 1})
     assert not answer.is_error
     assert answer.structured_content["pagination"]["count"] == 1
@@ -151,7 +182,11 @@ async def test_a_new_key_opens_the_agents_door_until_it_is_revoked(site: Site, p
     await expect(notice(page, "The key is revoked.")).to_be_visible()
     await expect(page.get_by_role("row").filter(has_text="A real client")).to_have_count(0)
     async with httpx.AsyncClient() as plain:
-        refused = await plain.post(f"{site.url}/mcp", headers={"Authorization": f"Bearer {key}"}, json={"jsonrpc": "2.0", "id": 1, "method": "tools/list"})
+        refused = await plain.post(
+            f"{site.url}/mcp",
+            headers={"Authorization": f"Bearer {key}"},
+            json={"jsonrpc": "2.0", "id": 1, "method": "tools/list"},
+        )
     assert refused.status_code == 401
     assert refused.headers["www-authenticate"].startswith("Bearer")
 
@@ -184,7 +219,9 @@ async def test_a_key_that_may_do_nothing_is_told_at_the_boxes(page: Page) -> Non
 
     await dialog.get_by_role("button", name="Make key").click()
 
-    await expect(dialog.get_by_role("group", name="It may").get_by_role("alert")).to_contain_text("at least one permission")
+    await expect(dialog.get_by_role("group", name="It may").get_by_role("alert")).to_contain_text(
+        "at least one permission"
+    )
     await expect(dialog.get_by_role("checkbox").first).to_be_focused()
     await expect(dialog.get_by_role("checkbox", checked=True)).to_have_count(0)
     await expect(dialog.get_by_label("Name")).to_have_value("Idle")
@@ -216,7 +253,9 @@ async def test_a_key_may_do_only_what_was_ticked(site: Site, page: Page) -> None
     assert answer.content[0].text.startswith("PERMISSION_DENIED")
 
 
-async def test_a_replaced_master_key_signs_in_and_the_old_one_does_not(site: Site, opens: Opens, ada: Account, page: Page) -> None:
+async def test_a_replaced_master_key_signs_in_and_the_old_one_does_not(
+    site: Site, opens: Opens, ada: Account, page: Page
+) -> None:
     elsewhere = await opens()
     other = await elsewhere.new_page()
     await _sign_in(other, ada.master_key)
@@ -258,7 +297,9 @@ async def test_copying_takes_the_whole_key(site: Site, opens: Opens, ada: Accoun
     assert await page.evaluate("() => navigator.clipboard.readText()") == key
 
 
-async def test_what_to_paste_stands_in_settings_and_home_leads_to_it(opens: Opens, newcomer: Account, site: Site) -> None:
+async def test_what_to_paste_stands_in_settings_and_home_leads_to_it(
+    opens: Opens, newcomer: Account, site: Site
+) -> None:
     context = await opens(newcomer, size=(1440, 900))
     await context.grant_permissions(["clipboard-read", "clipboard-write"])
     page = await context.new_page()
@@ -274,11 +315,15 @@ async def test_what_to_paste_stands_in_settings_and_home_leads_to_it(opens: Open
     await connect.get_by_role("button", name="Copy").first.click()
     await expect(connect.get_by_role("button", name="Copied")).to_be_visible()
     pasted = json.loads(await page.evaluate("() => navigator.clipboard.readText()"))
-    assert pasted["mcpServers"]["orderdesk"]["env"] == {"ORDERDESK_AUTHORIZATION": "Bearer YOUR_KEY"}
+    assert pasted["mcpServers"]["orderdesk"]["env"] == {
+        "ORDERDESK_AUTHORIZATION": "Bearer YOUR_KEY"
+    }
     assert f"{site.url}/mcp" in pasted["mcpServers"]["orderdesk"]["args"]
 
 
-async def test_an_admin_sees_what_runs_and_a_member_does_not(site: Site, opens: Opens, page: Page) -> None:
+async def test_an_admin_sees_what_runs_and_a_member_does_not(
+    site: Site, opens: Opens, page: Page
+) -> None:
     admin = await (await opens()).new_page()
     await admin.goto(await site.sign_in_link())
     await admin.get_by_role("button", name="Sign in as").click()

@@ -1,4 +1,6 @@
-"""There is always a neighbour, signed in in a browser of their own; nothing of theirs is ever seen, whatever address is typed."""
+"""There is always a neighbour, signed in in a browser of their own; nothing of theirs is ever seen,
+whatever address is typed.
+"""
 
 from typing import Any
 
@@ -11,10 +13,14 @@ from tests.worlds import FIRST_ORDER
 NAME, CITY = "Bert-Ola's secret bicycles", "Hemlighetstorp"
 
 
-async def test_a_neighbour_sees_nothing_on_any_page(site: Site, opens: Opens, pages: list[dict[str, Any]]) -> None:
+async def test_a_neighbour_sees_nothing_on_any_page(
+    site: Site, opens: Opens, pages: list[dict[str, Any]]
+) -> None:
     bert, ada = await site.move_in(NAME), await site.move_in("Ada next door")
     async with agent(site, bert) as client:
-        changed = await client.get("orders_update", order_id=FIRST_ORDER, changes={"shipping": {"city": CITY}})
+        changed = await client.get(
+            "orders_update", order_id=FIRST_ORDER, changes={"shipping": {"city": CITY}}
+        )
         await client.get("stores_list")
     call_id = await site.console_call(bert, "orders_get", {"order_id": FIRST_ORDER})
     context = await opens(ada, size=WIDE)
@@ -32,7 +38,9 @@ async def test_a_neighbour_sees_nothing_on_any_page(site: Site, opens: Opens, pa
         assert words not in "".join(seen), f"“{words}” is the neighbour's"
     await page.goto("/")
     await settled(page)
-    await expect(page.get_by_role("region", name="Calls", exact=True).locator(".figure")).to_have_text("0")
+    await expect(
+        page.get_by_role("region", name="Calls", exact=True).locator(".figure")
+    ).to_have_text("0")
 
 
 async def test_the_neighbours_own_page_shows_it(site: Site, opens: Opens) -> None:

@@ -1,4 +1,6 @@
-"""Every page that Reflex has registered, in light and dark, wide and narrow: it loads without a fault, and anybody can read and reach it."""
+"""Every page that Reflex has registered, in light and dark, wide and narrow: it loads without a
+fault, and anybody can read and reach it.
+"""
 
 from pathlib import Path
 from typing import Any
@@ -12,11 +14,23 @@ from tests.browser.steps import SIGN_IN, form_of, make_key, result_of, run, sett
 
 PICTURES = Path("test-results")
 VIEWS = [(scheme, size) for scheme in ("light", "dark") for size in (WIDE, NARROW)]
-CRITERIA = {"runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"], "resultTypes": ["violations"]}
+CRITERIA = {
+    "runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"],
+    "resultTypes": ["violations"],
+}
 
 
-@pytest.mark.parametrize(("scheme", "size"), VIEWS, ids=[f"{scheme}-{size[0]}" for scheme, size in VIEWS])
-async def test_every_page_reads_well(site: Site, opens: Opens, settler: Account, pages: list[dict[str, Any]], scheme: str, size: tuple[int, int]) -> None:
+@pytest.mark.parametrize(
+    ("scheme", "size"), VIEWS, ids=[f"{scheme}-{size[0]}" for scheme, size in VIEWS]
+)
+async def test_every_page_reads_well(
+    site: Site,
+    opens: Opens,
+    settler: Account,
+    pages: list[dict[str, Any]],
+    scheme: str,
+    size: tuple[int, int],
+) -> None:
     """`settler` has stores, keys and calls, so that every page has something to show."""
     context = await opens(settler, size=size, scheme=scheme)
     context.watch.expect("^404 GET /no/such/page")
@@ -29,14 +43,19 @@ async def test_every_page_reads_well(site: Site, opens: Opens, settler: Account,
         await page.goto(entry["address"])
         await settled(page)
         await picture(page, entry["route"], scheme, size)
-        faults += [f"{entry['route']}: {fault}" for fault in [*await shape(page, entry, size), *await axe(page)]]
+        faults += [
+            f"{entry['route']}: {fault}"
+            for fault in [*await shape(page, entry, size), *await axe(page)]
+        ]
         if entry["is_public"]:
             await context.add_cookies([site.cookie_of(settler)])
 
     assert not faults, "\n".join(faults)
 
 
-async def test_every_page_has_something_to_show_a_newcomer(opens: Opens, newcomer: Account, pages: list[dict[str, Any]]) -> None:
+async def test_every_page_has_something_to_show_a_newcomer(
+    opens: Opens, newcomer: Account, pages: list[dict[str, Any]]
+) -> None:
     """Empty places say what will stand there; they are pages like any other."""
     faults = []
 
@@ -48,20 +67,30 @@ async def test_every_page_has_something_to_show_a_newcomer(opens: Opens, newcome
             await page.goto(entry["address"])
             await settled(page)
             await picture(page, f"{entry['route']}-empty", scheme, size)
-            faults += [f"{entry['route']} ({scheme}): {fault}" for fault in [*await shape(page, entry, size), *await axe(page)]]
+            faults += [
+                f"{entry['route']} ({scheme}): {fault}"
+                for fault in [*await shape(page, entry, size), *await axe(page)]
+            ]
 
     assert not faults, "\n".join(faults)
 
 
 @pytest.mark.parametrize(("scheme", "size"), [VIEWS[0], VIEWS[3]], ids=["light-1280", "dark-390"])
-async def test_what_opens_on_a_page_reads_well_too(site: Site, opens: Opens, settler: Account, scheme: str, size: tuple[int, int]) -> None:
-    """Dialogs, the palette, results and errors of the console, and the plain pages: a sign-in link, a key shown once."""
+async def test_what_opens_on_a_page_reads_well_too(
+    site: Site, opens: Opens, settler: Account, scheme: str, size: tuple[int, int]
+) -> None:
+    """Dialogs, the palette, results and errors of the console, and the plain pages: a sign-in link,
+    a key shown once.
+    """
     page = await (await opens(settler, size=size, scheme=scheme)).new_page()
     faults = []
 
     async def look(name: str) -> None:
         await picture(page, name, scheme, size)
-        faults.extend(f"{name}: {fault}" for fault in [*await axe(page), *(await small_targets(page) if size == NARROW else [])])
+        faults.extend(
+            f"{name}: {fault}"
+            for fault in [*await axe(page), *(await small_targets(page) if size == NARROW else [])]
+        )
 
     for address, opener, name in (
         ("/stores", "Connect store", "connect"),
@@ -79,7 +108,10 @@ async def test_what_opens_on_a_page_reads_well_too(site: Site, opens: Opens, set
         await expect(page.get_by_role("dialog")).to_be_visible()
         await look(f"dialog-{name}")
 
-    for tool, order_id, outcome in (("orders_list", "", "Done"), ("orders_get", "999999999", "NOT_FOUND")):
+    for tool, order_id, outcome in (
+        ("orders_list", "", "Done"),
+        ("orders_get", "999999999", "NOT_FOUND"),
+    ):
         await page.goto(f"/console?tool={tool}")
         await settled(page)
         if order_id:
@@ -110,10 +142,14 @@ async def test_nothing_lies_under_the_frameworks_badge_at_the_end_of_a_page(
             found: list[str] = await page.evaluate(
                 """() => {
                     scrollTo(0, document.scrollingElement.scrollHeight);
-                    const badge = document.querySelector("a[href*='reflex.dev']").getBoundingClientRect();
-                    return [...document.querySelectorAll("main button, main a, main input, main select, main textarea")].filter((e) => {
+                    const link = document.querySelector("a[href*='reflex.dev']");
+                    const badge = link.getBoundingClientRect();
+                    return [...document.querySelectorAll(
+                        "main button, main a, main input, main select, main textarea"
+                    )].filter((e) => {
                         const box = e.getBoundingClientRect();
-                        return e.checkVisibility() && !e.closest(".sr") && box.bottom > badge.top && box.top < badge.bottom && box.right > badge.left;
+                        return e.checkVisibility() && !e.closest(".sr") && box.bottom > badge.top
+                            && box.top < badge.bottom && box.right > badge.left;
                     }).map((e) => e.textContent || e.name);
                 }"""
             )
@@ -124,23 +160,31 @@ async def test_nothing_lies_under_the_frameworks_badge_at_the_end_of_a_page(
 
 @pytest.mark.parametrize("size", [WIDE, NARROW], ids=["1280", "390"])
 @pytest.mark.parametrize("address", ["/", "/stores", "/settings"])
-async def test_what_comes_moves_nothing_that_is_there(opens: Opens, settler: Account, address: str, size: tuple[int, int]) -> None:
+async def test_what_comes_moves_nothing_that_is_there(
+    opens: Opens, settler: Account, address: str, size: tuple[int, int]
+) -> None:
     """Skeletons have the shape of what comes; 0.1 is what browsers' makers call good."""
     page = await (await opens(settler, size=size)).new_page()
     await page.add_init_script(
-        "globalThis.moved = []; new PerformanceObserver((list) => moved.push(...list.getEntries().map((entry) =>"
-        " [entry.value, entry.sources.map((source) => source.node?.className || source.node?.nodeName)]))).observe({ type: 'layout-shift', buffered: true });"
+        "globalThis.moved = []; new PerformanceObserver((list) => "
+        "moved.push(...list.getEntries().map((entry) =>"
+        " [entry.value, entry.sources.map((source) => source.node?.className || "
+        "source.node?.nodeName)]))).observe({ type: 'layout-shift', buffered: true });"
     )
 
     await page.goto(address)
     await settled(page)
-    await page.evaluate("() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))")
+    await page.evaluate(
+        "() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))"
+    )
 
     moved = await page.evaluate("() => moved")
     assert sum(value for value, _ in moved) < 0.1, moved
 
 
-async def test_a_page_that_is_nowhere_is_a_404_that_leads_home(opens: Opens, settler: Account) -> None:
+async def test_a_page_that_is_nowhere_is_a_404_that_leads_home(
+    opens: Opens, settler: Account
+) -> None:
     context = await opens(settler)
     context.watch.expect("^404 GET /no/such/page")
     page = await context.new_page()
@@ -149,7 +193,9 @@ async def test_a_page_that_is_nowhere_is_a_404_that_leads_home(opens: Opens, set
 
     assert answer is not None
     assert answer.status == 404
-    await expect(page.get_by_role("main")).to_contain_text(f"Reference: {answer.headers['x-request-id']}")
+    await expect(page.get_by_role("main")).to_contain_text(
+        f"Reference: {answer.headers['x-request-id']}"
+    )
     await page.get_by_role("main").get_by_role("link", name="Home").click()
     await expect(page.get_by_role("heading", level=1)).to_have_text("Home")
 
@@ -162,7 +208,9 @@ async def test_the_older_systems_address_leads_home(opens: Opens, settler: Accou
     await expect(page.get_by_role("heading", level=1)).to_have_text("Home")
 
 
-async def test_every_page_but_the_public_ones_sends_a_stranger_to_the_sign_in(site: Site, opens: Opens, pages: list[dict[str, Any]]) -> None:
+async def test_every_page_but_the_public_ones_sends_a_stranger_to_the_sign_in(
+    site: Site, opens: Opens, pages: list[dict[str, Any]]
+) -> None:
     page = await (await opens()).new_page()
 
     for entry in pages:
@@ -187,17 +235,25 @@ async def test_the_choice_of_colours_is_kept(opens: Opens, settler: Account) -> 
 async def picture(page: Page, route: str, scheme: str, size: tuple[int, int]) -> None:
     """For people to look at; git does not see the folder."""
     name = route.strip("/").replace("/", "-") or "home"
-    await page.screenshot(path=PICTURES / f"{name}-{scheme}-{size[0]}.png", full_page=True, animations="disabled")
+    await page.screenshot(
+        path=PICTURES / f"{name}-{scheme}-{size[0]}.png", full_page=True, animations="disabled"
+    )
 
 
 async def shape(page: Page, entry: dict[str, Any], size: tuple[int, int]) -> list[str]:
-    """What is missing of: one h1, a main landmark, the page's own title, navigation, and nothing wider than the screen."""
+    """What is missing of: one h1, a main landmark, the page's own title, navigation, and nothing
+    wider than the screen.
+    """
     faults = []
     if (count := await page.locator("h1:visible").count()) != 1:
         faults.append(f"{count} h1")
     if await page.get_by_role("main").count() != 1:
         faults.append("not one main")
-    if not entry["is_public"] and size == WIDE and await page.get_by_role("navigation", name="Main").count() != 1:
+    if (
+        not entry["is_public"]
+        and size == WIDE
+        and await page.get_by_role("navigation", name="Main").count() != 1
+    ):
         faults.append("no navigation")
     if (title := await page.title()) != f"{entry['title']} · Order Desk agents":
         faults.append(f"its title is {title!r}")
@@ -210,11 +266,22 @@ async def shape(page: Page, entry: dict[str, Any], size: tuple[int, int]) -> lis
 
 
 async def small_targets(page: Page) -> list[str]:
-    """Buttons, links and fields that a thumb would miss: less than 44 px high. Links within a sentence are text."""
+    """Buttons, links and fields that a thumb would miss: less than 44 px high.
+
+    Links within a sentence are text.
+    """
     found: list[str] = await page.evaluate(
-        """() => [...document.querySelectorAll("button, a.button, nav a, [role=option], input:not([type=hidden], [type=checkbox]), select, summary")]
-            .filter((e) => e.checkVisibility() && !e.closest(".sr, .skip") && e.getBoundingClientRect().height < 43.5)
-            .map((e) => `${e.tagName.toLowerCase()} “${(e.getAttribute("aria-label") || e.textContent || e.name || "").trim().slice(0, 40)}” is ${Math.round(e.getBoundingClientRect().height)} px high`)"""
+        """() => [...document.querySelectorAll(
+                "button, a.button, nav a, [role=option], select, summary, "
+                + "input:not([type=hidden], [type=checkbox])")]
+            .filter((e) => e.checkVisibility() && !e.closest(".sr, .skip"))
+            .map((e) => ({ e, height: e.getBoundingClientRect().height }))
+            .filter(({ height }) => height < 43.5)
+            .map(({ e, height }) => {
+                const name = e.getAttribute("aria-label") || e.textContent || e.name || "";
+                return `${e.tagName.toLowerCase()} “${name.trim().slice(0, 40)}” is `
+                    + `${Math.round(height)} px high`;
+            })"""
     )
     return list(dict.fromkeys(found))
 
@@ -222,8 +289,13 @@ async def small_targets(page: Page) -> list[str]:
 async def axe(page: Page) -> list[str]:
     results = await Axe().run(page, options=CRITERIA)
     return [
-        f"{violation['impact']} {violation['id']}: {violation['help']} · {'; '.join(' '.join(node['target']) for node in violation['nodes'][:3])}"
+        (
+            f"{violation['impact']} {violation['id']}: {violation['help']} · "
+            f"{'; '.join(' '.join(node['target']) for node in violation['nodes'][:3])}"
+        )
         for violation in results.response["violations"]
-        # The framework's own badge stands outside every landmark, and the skip link before them, as it should.
-        if violation["impact"] in ("serious", "critical", "moderate") and violation["id"] != "region"
+        # The framework's own badge stands outside every landmark, and the skip link before them, as
+        # it should.
+        if violation["impact"] in ("serious", "critical", "moderate")
+        and violation["id"] != "region"
     ]

@@ -1,4 +1,6 @@
-"""Stores at the hands of a person: the sandbox in one click, a real key tried first, renamed, asked anew, disconnected by its name."""
+"""Stores at the hands of a person: the sandbox in one click, a real key tried first, renamed, asked
+anew, disconnected by its name.
+"""
 
 import re
 
@@ -31,7 +33,9 @@ async def test_the_sandbox_store_is_one_click_away(site: Site, opens: Opens) -> 
 
     await page.get_by_role("button", name="Try the sandbox store").click()
 
-    await expect(card(page, "Sandbox store")).to_contain_text("New, Prepared, Shipped, Closed, Canceled")
+    await expect(card(page, "Sandbox store")).to_contain_text(
+        "New, Prepared, Shipped, Closed, Canceled"
+    )
     await expect(notice(page, "Sandbox store is ready")).to_be_visible()
     await expect(page.get_by_role("button", name="Add another sandbox store")).to_be_visible()
 
@@ -56,14 +60,18 @@ async def test_a_button_works_from_the_click_on(page: Page, ada: Account) -> Non
     await open_stores(page)
     button = card(page, ada.store_name).get_by_role("button", name="Test the connection")
 
-    busy = await button.evaluate("(button) => { button.click(); return button.getAttribute('aria-busy'); }")
+    busy = await button.evaluate(
+        "(button) => { button.click(); return button.getAttribute('aria-busy'); }"
+    )
 
     assert busy == "true"
     await expect(card(page, ada.store_name).get_by_role("status")).to_contain_text("the key works")
     await expect(button).to_have_attribute("aria-busy", "false")
 
 
-async def test_a_second_stores_test_leaves_the_first_one_working(page: Page, ada: Account, sandbox_server: SandboxServer) -> None:
+async def test_a_second_stores_test_leaves_the_first_one_working(
+    page: Page, ada: Account, sandbox_server: SandboxServer
+) -> None:
     await open_stores(page)
     await connect(page, "10015", API_KEY, name="Slow one")
     await expect(card(page, "Slow one")).to_be_visible()
@@ -79,7 +87,9 @@ async def test_a_second_stores_test_leaves_the_first_one_working(page: Page, ada
     await expect(slow).to_have_attribute("aria-busy", "false")
 
 
-async def test_a_store_is_connected_after_its_key_was_tried(opens: Opens, ada: Account, page: Page, sandbox_server: SandboxServer) -> None:
+async def test_a_store_is_connected_after_its_key_was_tried(
+    opens: Opens, ada: Account, page: Page, sandbox_server: SandboxServer
+) -> None:
     await open_stores(page)
 
     await connect(page, "10011", API_KEY, name="Ada's shop", label="eu")
@@ -111,8 +121,15 @@ async def test_the_form_says_what_it_cannot_do_without(page: Page) -> None:
 
     await page.get_by_role("banner").get_by_role("button", name="Connect store").click()
 
-    marked = page.get_by_role("dialog", name="Connect a store").locator("label").filter(has_text="(required)")
-    assert [await label.inner_text() for label in await marked.all()] == ["Store id (required)", "API key (required)"]
+    marked = (
+        page.get_by_role("dialog", name="Connect a store")
+        .locator("label")
+        .filter(has_text="(required)")
+    )
+    assert [await label.inner_text() for label in await marked.all()] == [
+        "Store id (required)",
+        "API key (required)",
+    ]
 
 
 async def test_a_store_that_is_there_already_is_told(page: Page) -> None:
@@ -122,28 +139,38 @@ async def test_a_store_that_is_there_already_is_told(page: Page) -> None:
 
     await connect(page, "10013", API_KEY, name="Twice")
 
-    await expect(page.get_by_role("dialog", name="Connect a store").get_by_role("alert")).to_contain_text("already")
+    await expect(
+        page.get_by_role("dialog", name="Connect a store").get_by_role("alert")
+    ).to_contain_text("already")
     await page.keyboard.press("Escape")
     await expect(card(page, "Twice")).to_have_count(0)
 
 
-async def test_a_connection_is_tried_now_and_the_real_answer_shown(page: Page, sandbox_server: SandboxServer) -> None:
+async def test_a_connection_is_tried_now_and_the_real_answer_shown(
+    page: Page, sandbox_server: SandboxServer
+) -> None:
     await open_stores(page)
     await connect(page, "10014", API_KEY, name="Asked")
     await expect(card(page, "Asked")).to_be_visible()
     sandbox_server.forget()
 
     await card(page, "Asked").get_by_role("button", name="Test the connection").click()
-    await expect(card(page, "Asked").get_by_role("status")).to_contain_text("the key works, 5 folders")
+    await expect(card(page, "Asked").get_by_role("status")).to_contain_text(
+        "the key works, 5 folders"
+    )
     assert sandbox_server.requests(store_id="10014")
 
     sandbox_server.fault("server_error", store_id="10014", times=50)
     await card(page, "Asked").get_by_role("button", name="Test the connection").click()
-    await expect(card(page, "Asked").get_by_role("status")).not_to_contain_text("the key works", timeout=30_000)
+    await expect(card(page, "Asked").get_by_role("status")).not_to_contain_text(
+        "the key works", timeout=30_000
+    )
     sandbox_server.control("DELETE", "faults")
 
 
-async def test_the_cards_catch_up_while_somebody_looks(site: Site, page: Page, ada: Account) -> None:
+async def test_the_cards_catch_up_while_somebody_looks(
+    site: Site, page: Page, ada: Account
+) -> None:
     await open_stores(page)
     mine = card(page, ada.store_name)
     await mine.get_by_role("button", name="Test the connection").click()
@@ -153,8 +180,12 @@ async def test_the_cards_catch_up_while_somebody_looks(site: Site, page: Page, a
     async with agent(site, ada) as client:
         await client.get("orders_list", limit=1)
 
-    await expect(mine.locator("dd").filter(has_text=re.compile(r"^\d+ s ago$"))).to_be_visible(timeout=12_000)
-    await expect(mine).to_contain_text("20 of 20 requests at once", timeout=12_000)  # Order Desk's bucket fills again
+    await expect(mine.locator("dd").filter(has_text=re.compile(r"^\d+ s ago$"))).to_be_visible(
+        timeout=12_000
+    )
+    await expect(mine).to_contain_text(
+        "20 of 20 requests at once", timeout=12_000
+    )  # Order Desk's bucket fills again
     await expect(mine.get_by_role("status")).to_contain_text("the key works")
 
 

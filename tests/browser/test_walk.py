@@ -5,14 +5,27 @@ import json
 from playwright.async_api import Page, expect
 
 from tests.browser.conftest import Opens, Serving, Site, agent
-from tests.browser.steps import SIGN_IN, choose_tool, form_of, go_to, result_of, run, settled, sign_out
+from tests.browser.steps import (
+    SIGN_IN,
+    choose_tool,
+    form_of,
+    go_to,
+    result_of,
+    run,
+    settled,
+    sign_out,
+)
 from tests.worlds import FIRST_ORDER
 
 CITY = "Göteborg-Västra"
 
 
-async def test_the_printed_link_asks_first_and_works_once(serving: Serving, site: Site, opens: Opens) -> None:
-    link = await serving.restart()  # it is good for 15 minutes, and on a slow machine those of the first start are over
+async def test_the_printed_link_asks_first_and_works_once(
+    serving: Serving, site: Site, opens: Opens
+) -> None:
+    link = (
+        await serving.restart()
+    )  # it is good for 15 minutes, and on a slow machine those of the first start are over
     visitor, second = await opens(), await opens()
     second.watch.expect(r"^4\d\d (GET|POST) /sign-in/link")
     page = await visitor.new_page()
@@ -30,7 +43,9 @@ async def test_the_printed_link_asks_first_and_works_once(serving: Serving, site
     await expect(other).to_have_url(SIGN_IN)
 
 
-async def test_a_person_changes_an_order_and_leaves_nothing_behind(site: Site, opens: Opens) -> None:
+async def test_a_person_changes_an_order_and_leaves_nothing_behind(
+    site: Site, opens: Opens
+) -> None:
     context = await opens()
     page = await context.new_page()
 
@@ -56,7 +71,9 @@ async def test_a_person_changes_an_order_and_leaves_nothing_behind(site: Site, o
     assert (await result_of(page))["order"]["shipping"]["city"] == CITY
 
     await go_to(page, "Home")
-    await expect(page.get_by_role("main").get_by_text(f"changed order {FIRST_ORDER}")).to_be_visible()
+    await expect(
+        page.get_by_role("main").get_by_text(f"changed order {FIRST_ORDER}")
+    ).to_be_visible()
 
     cookies = await context.cookies()
     await sign_out(page)
@@ -66,7 +83,9 @@ async def test_a_person_changes_an_order_and_leaves_nothing_behind(site: Site, o
         await expect(page).to_have_url(SIGN_IN)
         await _shows_nothing(page)
 
-    await context.add_cookies([{"name": c["name"], "value": c["value"], "url": site.url} for c in cookies])
+    await context.add_cookies(
+        [{"name": c["name"], "value": c["value"], "url": site.url} for c in cookies]
+    )
     await page.goto("/console")
     await expect(page).to_have_url(SIGN_IN)
     await _shows_nothing(page)
@@ -85,7 +104,9 @@ async def test_signing_out_in_one_tab_ends_the_others(site: Site, opens: Opens) 
 
     await expect(second).to_have_url(SIGN_IN)
     await expect(second.get_by_role("alert")).to_have_text("Your session has ended. Sign in again.")
-    await expect(second.get_by_label("Key", exact=True)).to_have_attribute("aria-invalid", "false")  # nothing has been typed yet
+    await expect(second.get_by_label("Key", exact=True)).to_have_attribute(
+        "aria-invalid", "false"
+    )  # nothing has been typed yet
     await second.get_by_label("Key", exact=True).fill(account.master_key)
     await second.get_by_role("button", name="Sign in", exact=True).click()
     await expect(second.get_by_role("heading", level=1)).to_have_text("Console")
@@ -98,7 +119,9 @@ async def test_what_an_agent_changes_a_person_sees(site: Site, opens: Opens) -> 
     page = await (await opens(account)).new_page()
 
     async with agent(site, account) as client:
-        await client.get("orders_update", order_id=FIRST_ORDER, changes={"shipping": {"city": CITY}})
+        await client.get(
+            "orders_update", order_id=FIRST_ORDER, changes={"shipping": {"city": CITY}}
+        )
     await page.goto("/console?tool=orders_get")
     await settled(page)
     await form_of(page).get_by_label("order_id").fill(FIRST_ORDER)
@@ -113,9 +136,13 @@ async def test_a_wrong_key_is_told_and_the_right_one_signs_in(site: Site, opens:
     await page.goto("/sign-in")
     await settled(page)
 
-    await page.get_by_label("Key", exact=True).fill("not-a-key-of-anybody-0123456789abcdefghijklmnopqrstuvwxyz-ABCDEF")
+    await page.get_by_label("Key", exact=True).fill(
+        "not-a-key-of-anybody-0123456789abcdefghijklmnopqrstuvwxyz-ABCDEF"
+    )
     await page.get_by_role("button", name="Sign in", exact=True).click()
-    await expect(page.get_by_role("alert")).to_have_text("That key is not known here. Check that you copied all 64 characters.")
+    await expect(page.get_by_role("alert")).to_have_text(
+        "That key is not known here. Check that you copied all 64 characters."
+    )
 
     await page.get_by_label("Key", exact=True).fill(f"  {account.master_key}\n")
     await page.get_by_role("button", name="Sign in", exact=True).click()

@@ -1,4 +1,6 @@
-"""What no page may do, whoever visits it: log an error, break the content policy, fail to load, or talk to another server."""
+"""What no page may do, whoever visits it: log an error, break the content policy, fail to load, or
+talk to another server.
+"""
 
 import re
 from dataclasses import dataclass, field
@@ -6,7 +8,10 @@ from urllib.parse import urlsplit
 
 from playwright.async_api import BrowserContext, ConsoleMessage, Request, Response, WebError
 
-_REPORT_VIOLATIONS = "addEventListener('securitypolicyviolation', (e) => console.error(`CSP ${e.violatedDirective} ${e.blockedURI} ${e.sample}`));"
+_REPORT_VIOLATIONS = (
+    "addEventListener('securitypolicyviolation', (e) => console.error(`CSP "
+    "${e.violatedDirective} ${e.blockedURI} ${e.sample}`));"
+)
 # A page that is left stops what it was loading, its socket too; that is no fault.
 _LEFT = ("net::ERR_ABORTED",)
 _LEFT_SOCKET = "WebSocket is closed before the connection is established"
@@ -33,14 +38,25 @@ class Watch:
         await context.add_init_script(_REPORT_VIOLATIONS)
 
     def unexpected(self) -> list[str]:
-        return [problem for problem in self.problems if not any(pattern.search(problem) for pattern in self._expected)]
+        return [
+            problem
+            for problem in self.problems
+            if not any(pattern.search(problem) for pattern in self._expected)
+        ]
 
     def _console(self, message: ConsoleMessage) -> None:
         if message.type in ("error", "warning", "assert"):
-            # Chromium says again in the console what `_response` has said with its address and status.
-            if message.text.startswith("Failed to load resource: the server responded") or _LEFT_SOCKET in message.text:
+            # Chromium says again in the console what `_response` has said with its address and
+            # status.
+            if (
+                message.text.startswith("Failed to load resource: the server responded")
+                or _LEFT_SOCKET in message.text
+            ):
                 return
-            self.problems.append(f"console {message.type}: {message.text[:400]} (at {message.location.get('url', '')})")
+            self.problems.append(
+                f"console {message.type}: {message.text[:400]} (at "
+                f"{message.location.get('url', '')})"
+            )
 
     def _web_error(self, error: WebError) -> None:
         self.problems.append(f"page error: {str(error.error)[:400]}")
@@ -55,8 +71,13 @@ class Watch:
 
     def _response(self, response: Response) -> None:
         if response.status >= 400:
-            self.problems.append(f"{response.status} {response.request.method} {urlsplit(response.url).path}")
+            self.problems.append(
+                f"{response.status} {response.request.method} {urlsplit(response.url).path}"
+            )
 
     def _is_own(self, url: str) -> bool:
         parts = urlsplit(url)
-        return parts.scheme in ("data", "blob", "about") or f"{parts.scheme}://{parts.netloc}" in (self.origin, self.origin.replace("http", "ws", 1))
+        return parts.scheme in ("data", "blob", "about") or f"{parts.scheme}://{parts.netloc}" in (
+            self.origin,
+            self.origin.replace("http", "ws", 1),
+        )

@@ -1,4 +1,6 @@
-"""Identical questions at the same time share one answer, and nobody's leaving takes it from the others."""
+"""Identical questions at the same time share one answer, and nobody's leaving takes it from the
+others.
+"""
 
 import asyncio
 
@@ -57,7 +59,10 @@ async def test_a_later_question_is_asked_anew():
 
 async def test_the_first_caller_may_leave():
     flight, upstream = SingleFlight(), Upstream()
-    first, second = asyncio.create_task(flight.do("k", upstream)), asyncio.create_task(flight.do("k", upstream))
+    first, second = (
+        asyncio.create_task(flight.do("k", upstream)),
+        asyncio.create_task(flight.do("k", upstream)),
+    )
     await asyncio.sleep(0)
 
     first.cancel()
@@ -92,7 +97,9 @@ async def test_a_failure_is_everybodys_and_is_not_kept():
         await asyncio.sleep(0)
         raise ValueError("no")
 
-    results = await asyncio.gather(*(flight.do("k", fail) for _ in range(5)), return_exceptions=True)
+    results = await asyncio.gather(
+        *(flight.do("k", fail) for _ in range(5)), return_exceptions=True
+    )
     assert [type(result) for result in results] == [ValueError] * 5
 
     async def work() -> str:

@@ -45,7 +45,9 @@ async def test_the_file_tells_no_key_and_is_its_owners_alone(tmp_path):
 
 
 async def test_a_broken_file_is_begun_again(tmp_path):
-    (tmp_path / "cache.db").write_bytes(b"this is no database, and long enough to be looked at" * 100)
+    (tmp_path / "cache.db").write_bytes(
+        b"this is no database, and long enough to be looked at" * 100
+    )
     cache = SqliteCache(tmp_path / "cache.db")
 
     await cache.put("a", b"one", 60, ())

@@ -26,11 +26,17 @@ def clock() -> Clock:
 
 
 @pytest.fixture(params=["memory", "sqlite"])
-async def make_cache(request: pytest.FixtureRequest, tmp_path: Path, clock: Clock) -> AsyncIterator[MakeCache]:
+async def make_cache(
+    request: pytest.FixtureRequest, tmp_path: Path, clock: Clock
+) -> AsyncIterator[MakeCache]:
     made: list[Cache] = []
 
     def make(limit: int = 1_000_000) -> Cache:
-        made.append(MemoryCache(limit, clock) if request.param == "memory" else SqliteCache(tmp_path / "cache.db", limit=limit, clock=clock))
+        made.append(
+            MemoryCache(limit, clock)
+            if request.param == "memory"
+            else SqliteCache(tmp_path / "cache.db", limit=limit, clock=clock)
+        )
         return made[-1]
 
     yield make
@@ -115,7 +121,9 @@ async def test_many_at_once_disturb_no_one(cache):
         await cache.put(f"k{number}", str(number).encode(), 10, (f"t{number % 3}",))
         return await cache.get(f"k{number}")
 
-    assert await asyncio.gather(*(use(number) for number in range(100))) == [str(number).encode() for number in range(100)]
+    assert await asyncio.gather(*(use(number) for number in range(100))) == [
+        str(number).encode() for number in range(100)
+    ]
 
 
 async def test_any_text_is_a_key(cache):

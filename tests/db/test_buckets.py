@@ -138,7 +138,14 @@ asyncio.run(main())
 """
 
     def run(_number: int) -> int:
-        return int(subprocess.run([sys.executable, "-c", code, database_url], capture_output=True, check=True, text=True).stdout)
+        return int(
+            subprocess.run(
+                [sys.executable, "-c", code, database_url],
+                capture_output=True,
+                check=True,
+                text=True,
+            ).stdout
+        )
 
     taken = await asyncio.gather(*(asyncio.to_thread(run, number) for number in range(3)))
 

@@ -79,7 +79,9 @@ async def test_many_reads_and_writes_at_once_all_succeed(database):
             count = (await session.exec(select(func.count()).select_from(Tenant))).one()
             session.add(Tenant(name=f"{count:03}-{number}"))
 
-    await asyncio.gather(*(write(number) for number in range(64)), *(names(database) for _ in range(64)))
+    await asyncio.gather(
+        *(write(number) for number in range(64)), *(names(database) for _ in range(64))
+    )
 
     assert len(await names(database)) == 64
 
@@ -129,7 +131,11 @@ async def test_a_read_does_not_write(sqlite_url):
 async def test_rows_of_nobody_are_refused(database):
     with pytest.raises(IntegrityError):
         async with database.write() as session:
-            session.add(Store(tenant_id=TenantId("nobody"), store_id="1", name="x", api_url="x", api_key=b"x"))
+            session.add(
+                Store(
+                    tenant_id=TenantId("nobody"), store_id="1", name="x", api_url="x", api_key=b"x"
+                )
+            )
 
 
 async def test_two_connections_of_one_store_to_one_account_are_refused(database, tenant):
@@ -162,7 +168,17 @@ async def test_a_time_without_a_zone_is_refused(database):
 async def test_lists_and_maps_come_back_as_they_were(database, tenant):
     folders, settings = [["1", "Näu 🎁"], ["2", "Closed"]], {"deep": {"list": [1, 2.5, None, True]}}
     async with database.write() as session:
-        session.add(Store(tenant_id=tenant.view.id, store_id="1", name="x", api_url="x", api_key=b"\x00\xff", folders=folders, settings=settings))
+        session.add(
+            Store(
+                tenant_id=tenant.view.id,
+                store_id="1",
+                name="x",
+                api_url="x",
+                api_key=b"\x00\xff",
+                folders=folders,
+                settings=settings,
+            )
+        )
 
     async with database.read() as session:
         found = (await session.exec(select(Store))).one()
@@ -170,7 +186,9 @@ async def test_lists_and_maps_come_back_as_they_were(database, tenant):
     assert (found.folders, found.settings, found.api_key) == (folders, settings, b"\x00\xff")
 
 
-async def test_what_follows_a_commit_runs_before_the_writer_goes_on_and_never_after_a_rollback(database):
+async def test_what_follows_a_commit_runs_before_the_writer_goes_on_and_never_after_a_rollback(
+    database,
+):
     ran: list[str] = []
 
     async def fail() -> None:
@@ -189,9 +207,15 @@ async def test_what_follows_a_commit_runs_before_the_writer_goes_on_and_never_af
 
 
 async def test_one_statement_at_once(database):
-    await database.at_once("INSERT INTO buckets (key, tokens, updated_at) VALUES (:key, :tokens, 0)", {"key": "100% :sure", "tokens": 2.5})
+    await database.at_once(
+        "INSERT INTO buckets (key, tokens, updated_at) VALUES (:key, :tokens, 0)",
+        {"key": "100% :sure", "tokens": 2.5},
+    )
 
-    rows = await database.at_once("UPDATE buckets SET tokens = tokens + 1 WHERE key = :key RETURNING tokens", {"key": "100% :sure"})
+    rows = await database.at_once(
+        "UPDATE buckets SET tokens = tokens + 1 WHERE key = :key RETURNING tokens",
+        {"key": "100% :sure"},
+    )
 
     assert rows == [(3.5,)]
 
@@ -204,7 +228,9 @@ async def test_ping_reads_and_a_missing_table_is_a_failure(database):
         await database.ping()
 
 
-async def test_while_another_program_holds_the_file_all_in_line_are_told_so_at_once(sqlite_url, monkeypatch):
+async def test_while_another_program_holds_the_file_all_in_line_are_told_so_at_once(
+    sqlite_url, monkeypatch
+):
     monkeypatch.setattr(engine, "BUSY_SECONDS", 2)
     database = Database(sqlite_url)
 
@@ -215,14 +241,20 @@ async def test_while_another_program_holds_the_file_all_in_line_are_told_so_at_o
     started = time.monotonic()
     with contextlib.closing(sqlite3.connect(database.path, isolation_level=None)) as other:
         other.execute("BEGIN EXCLUSIVE")
-        results = await asyncio.gather(*(add(str(number)) for number in range(6)), database.at_once("DELETE FROM leases", {}), return_exceptions=True)
+        results = await asyncio.gather(
+            *(add(str(number)) for number in range(6)),
+            database.at_once("DELETE FROM leases", {}),
+            return_exceptions=True,
+        )
         took = time.monotonic() - started
         other.execute("ROLLBACK")
     await add("later")
     rows = await database.at_once("SELECT name FROM tenants", {})
     await database.close()
 
-    assert [(type(result), result.outcome) for result in results] == [(DatabaseBusy, "not_done")] * 7
+    assert [(type(result), result.outcome) for result in results] == [
+        (DatabaseBusy, "not_done")
+    ] * 7
     assert took < 5 * 2, "seven that waited one after the other would have taken 14 s"
     assert rows == [("later",)]
 
@@ -239,7 +271,9 @@ async def main():
     os.kill(os.getpid(), signal.SIGKILL)
 asyncio.run(main())
 """
-    done = await asyncio.to_thread(subprocess.run, [sys.executable, "-c", code, database_url], capture_output=True, check=False)
+    done = await asyncio.to_thread(
+        subprocess.run, [sys.executable, "-c", code, database_url], capture_output=True, check=False
+    )
 
     assert done.returncode == -signal.SIGKILL, done.stderr.decode()
     assert await names(database) == ["Ada"]
@@ -250,7 +284,9 @@ async def test_another_process_that_writes_is_waited_for(sqlite_url, data_dir):
     other = sqlite3.connect(data_dir / "app.db", isolation_level=None, check_same_thread=False)
     other.execute("BEGIN IMMEDIATE")
     other.execute("INSERT INTO buckets VALUES ('held', 1, 1)")
-    writing = asyncio.create_task(database.at_once("INSERT INTO buckets (key, tokens, updated_at) VALUES ('ours', 1, 1)", {}))
+    writing = asyncio.create_task(
+        database.at_once("INSERT INTO buckets (key, tokens, updated_at) VALUES ('ours', 1, 1)", {})
+    )
     await asyncio.sleep(0.2)
 
     assert not writing.done()
@@ -258,7 +294,10 @@ async def test_another_process_that_writes_is_waited_for(sqlite_url, data_dir):
     other.execute("COMMIT")
     await writing
 
-    assert {key for (key,) in await database.at_once("SELECT key FROM buckets", {})} == {"held", "ours"}
+    assert {key for (key,) in await database.at_once("SELECT key FROM buckets", {})} == {
+        "held",
+        "ours",
+    }
     other.close()
     await database.close()
 
@@ -271,7 +310,16 @@ async def test_the_file_is_its_owners_alone(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "url", ["sqlite:///", "sqlite:///:memory:", "sqlite:///a.db?mode=ro", "mysql://x/y", "", "postgresql://h/db?nonsense=1", "postgresql://[::1"]
+    "url",
+    [
+        "sqlite:///",
+        "sqlite:///:memory:",
+        "sqlite:///a.db?mode=ro",
+        "mysql://x/y",
+        "",
+        "postgresql://h/db?nonsense=1",
+        "postgresql://[::1",
+    ],
 )
 async def test_an_address_that_is_none_is_told_with_an_example(url):
     with pytest.raises(ConfigurationError, match=r"DATABASE_URL: .*Example: DATABASE_URL="):
@@ -284,7 +332,11 @@ async def test_no_password_stands_in_what_is_shown():
     with pytest.raises(ConfigurationError) as caught:
         Database(url)
 
-    shown = repr(caught.value) + repr(caught.value.__cause__) + repr(Database("postgresql://someone:hunter2%40home@db.example/app"))
+    shown = (
+        repr(caught.value)
+        + repr(caught.value.__cause__)
+        + repr(Database("postgresql://someone:hunter2%40home@db.example/app"))
+    )
     assert "hunter2" not in shown
 
 
@@ -293,11 +345,21 @@ async def test_no_password_stands_in_what_is_shown():
     [
         (
             "postgres://u:p%40ss%2Fw@db.example:6432/app?sslmode=require",
-            ["user=u", "password=p@ss/w", "host=db.example", "port=6432", "dbname=app", "sslmode=require"],
+            [
+                "user=u",
+                "password=p@ss/w",
+                "host=db.example",
+                "port=6432",
+                "dbname=app",
+                "sslmode=require",
+            ],
         ),
         ("postgresql:///app?host=/run/postgresql", ["host=/run/postgresql", "dbname=app"]),
         ("postgresql://u@%2Fvar%2Frun/app", ["host=/var/run", "user=u"]),
-        ("postgresql://one,two:5433/app?target_session_attrs=read-write", ["host=one,two", "target_session_attrs=read-write"]),
+        (
+            "postgresql://one,two:5433/app?target_session_attrs=read-write",
+            ["host=one,two", "target_session_attrs=read-write"],
+        ),
         ("postgresql://[::1]/app?connect_timeout=3", ["host=::1", "connect_timeout=3"]),
     ],
 )
@@ -308,13 +370,23 @@ async def test_addresses_are_read_as_libpq_reads_them(url, parts):
 
 
 def test_a_wrong_sslmode_is_named_before_anybody_is_asked():
-    with pytest.raises(ConfigurationError, match="sslmode must be one of disable, allow, prefer, require"):
+    with pytest.raises(
+        ConfigurationError, match="sslmode must be one of disable, allow, prefer, require"
+    ):
         postgres_conninfo("postgresql://u@no-such-host.invalid/app?sslmode=bogus")
 
 
 async def test_console_calls_of_one_tenant_are_found_by_time(database, tenant):
     async with database.write() as session:
-        session.add(ConsoleCall(tenant_id=tenant.view.id, tool="orders_get", arguments=b"s", result=b"s", outcome="ok"))
+        session.add(
+            ConsoleCall(
+                tenant_id=tenant.view.id,
+                tool="orders_get",
+                arguments=b"s",
+                result=b"s",
+                outcome="ok",
+            )
+        )
 
     async with database.read() as session:
         assert (await session.exec(select(ConsoleCall))).one().tool == "orders_get"
@@ -325,7 +397,13 @@ async def test_postgres_that_went_away_for_a_moment_is_found_again(postgres, pos
     assert await names(database) == []
     await database.at_once("SELECT 1", {})
 
-    await database.at_once("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()", {})
+    await database.at_once(
+        (
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = "
+            "current_database() AND pid <> pg_backend_pid()"
+        ),
+        {},
+    )
 
     assert await names(database) == []
     await asyncio.gather(*(names(database) for _ in range(5)))
@@ -339,7 +417,13 @@ async def test_a_short_question_sees_what_is_committed_and_waits_for_no_write(da
     async with database.write() as session:
         session.add(Tenant(name="Bert", role="member"))
         await session.flush()
-        told = await asyncio.wait_for(database.ask("SELECT name FROM tenants WHERE name IN (:first, :second)", {"first": "Ada", "second": "Bert"}), 5)
+        told = await asyncio.wait_for(
+            database.ask(
+                "SELECT name FROM tenants WHERE name IN (:first, :second)",
+                {"first": "Ada", "second": "Bert"},
+            ),
+            5,
+        )
 
     assert told == [("Ada",)]
     assert await database.ask("SELECT count(*) FROM tenants", {}) == [(2,)]

@@ -74,7 +74,9 @@ async def test_what_ran_out_is_not_renewed(leases, clock):
 
 
 async def test_of_many_at_once_one_gets_it(leases):
-    got = await asyncio.gather(*(leases.acquire("order 1", f"holder {number}", 15) for number in range(32)))
+    got = await asyncio.gather(
+        *(leases.acquire("order 1", f"holder {number}", 15) for number in range(32))
+    )
 
     assert got.count(True) == 1
 

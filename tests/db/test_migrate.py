@@ -1,4 +1,6 @@
-"""A database is brought to the schema of this release, whole, once, from wherever the program is started."""
+"""A database is brought to the schema of this release, whole, once, from wherever the program is
+started.
+"""
 
 import contextlib
 import sqlite3
@@ -20,14 +22,20 @@ from orderdesk_app.errors import ConfigurationError
 
 @pytest.fixture(params=["sqlite", "postgres"])
 def empty_url(request: pytest.FixtureRequest, data_dir: Path) -> str:
-    return f"sqlite:///{data_dir / 'new.db'}" if request.param == "sqlite" else str(request.getfixturevalue("empty_postgres_url"))
+    return (
+        f"sqlite:///{data_dir / 'new.db'}"
+        if request.param == "sqlite"
+        else str(request.getfixturevalue("empty_postgres_url"))
+    )
 
 
 def test_the_migrated_schema_is_what_the_tables_say(empty_url):
     upgrade(empty_url)
 
     with exclusive(empty_url) as connection:
-        differences = compare_metadata(MigrationContext.configure(connection, opts={"compare_type": True}), METADATA)
+        differences = compare_metadata(
+            MigrationContext.configure(connection, opts={"compare_type": True}), METADATA
+        )
 
     assert differences == []
 
@@ -47,7 +55,13 @@ def test_processes_that_start_at_once_agree(empty_url, tmp_path):
     code = "import sys; from orderdesk_app.db.migrate import upgrade; upgrade(sys.argv[1])"
 
     def start(_number):
-        return subprocess.run([sys.executable, "-c", code, empty_url], cwd=tmp_path, capture_output=True, text=True, check=False)
+        return subprocess.run(
+            [sys.executable, "-c", code, empty_url],
+            cwd=tmp_path,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
 
     with ThreadPoolExecutor(4) as pool:
         started = list(pool.map(start, range(4)))
@@ -85,7 +99,14 @@ def tables_of_others(path):
         connection.execute("CREATE TABLE tenants (id TEXT)")
 
 
-@pytest.mark.parametrize(("make", "said"), [(no_database, "is no SQLite database"), (damaged_database, "damaged"), (tables_of_others, "holds tables")])
+@pytest.mark.parametrize(
+    ("make", "said"),
+    [
+        (no_database, "is no SQLite database"),
+        (damaged_database, "damaged"),
+        (tables_of_others, "holds tables"),
+    ],
+)
 def test_a_file_that_will_not_do_is_told_as_a_file(tmp_path, make, said):
     path = tmp_path / "app.db"
     make(path)
@@ -118,17 +139,28 @@ def test_the_servers_own_words_are_not_shown(postgres):
 
 
 @pytest.mark.parametrize("tail", ["&connect_timeout=abc", "&application_name=\udce9"])
-def test_an_address_that_libpq_cannot_use_is_told_in_words(empty_postgres_url: str, tail: str) -> None:
+def test_an_address_that_libpq_cannot_use_is_told_in_words(
+    empty_postgres_url: str, tail: str
+) -> None:
     with pytest.raises(ConfigurationError, match="DATABASE_URL: this is no address"):
         upgrade(empty_postgres_url + tail)
 
 
 @pytest.mark.parametrize(
     ("option", "words"),
-    [("-c%20default_transaction_read_only%3Don", "takes no changes"), ("-csearch_path%3Dnope", "no schema"), ("-crole%3Dpoor", "may not make tables")],
+    [
+        ("-c%20default_transaction_read_only%3Don", "takes no changes"),
+        ("-csearch_path%3Dnope", "no schema"),
+        ("-crole%3Dpoor", "may not make tables"),
+    ],
 )
-def test_a_server_that_lets_us_make_no_tables_is_told_in_words(empty_postgres_url: str, option: str, words: str) -> None:
-    with psycopg.connect(empty_postgres_url, autocommit=True) as connection, contextlib.suppress(psycopg.errors.DuplicateObject):
+def test_a_server_that_lets_us_make_no_tables_is_told_in_words(
+    empty_postgres_url: str, option: str, words: str
+) -> None:
+    with (
+        psycopg.connect(empty_postgres_url, autocommit=True) as connection,
+        contextlib.suppress(psycopg.errors.DuplicateObject),
+    ):
         connection.execute("CREATE ROLE poor")
 
     with pytest.raises(ConfigurationError, match=f"DATABASE_URL: .*{words}"):

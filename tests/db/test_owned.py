@@ -22,7 +22,9 @@ WITHOUT_AN_ACTOR = {
     "services/sessions.py:end": "the cookie names the row",
     "services/signin.py:_use_up": "a link is how an actor begins",
     "services/signin.py:_good_link": "a link is how an actor begins",
-    "services/sandbox.py:_owner": "the sandbox is an Order Desk of its own and knows stores by its own keys",
+    "services/sandbox.py:_owner": (
+        "the sandbox is an Order Desk of its own and knows stores by its own keys"
+    ),
 }
 TABLES = {mapper.class_.__name__: mapper.class_ for mapper in Row._sa_registry.mappers}
 TENANT_TABLES = {name for name, table in TABLES.items() if "tenant_id" in table.__table__.columns}
@@ -46,14 +48,28 @@ def questions(tree: ast.Module) -> Iterator[tuple[str, ast.Call, ast.stmt]]:
 
 
 def second_ways(source: str, name: str) -> list[str]:
-    """Questions about a tenant's rows that do not go through owned(): selects at all, writes that do not name the tenant."""
+    """Questions about a tenant's rows that do not go through owned(): selects at all, writes that
+    do not name the tenant.
+    """
     found = []
     for function, call, statement in questions(ast.parse(source)):
-        verb = call.func.attr if isinstance(call.func, ast.Attribute) else getattr(call.func, "id", "")
-        if verb not in ("select", "select_from", "get", "update", "delete") or f"{name}:{function}" in WITHOUT_AN_ACTOR:
+        verb = (
+            call.func.attr if isinstance(call.func, ast.Attribute) else getattr(call.func, "id", "")
+        )
+        if (
+            verb not in ("select", "select_from", "get", "update", "delete")
+            or f"{name}:{function}" in WITHOUT_AN_ACTOR
+        ):
             continue
-        asked = {node.id for argument in call.args for node in ast.walk(argument) if isinstance(node, ast.Name)} & TENANT_TABLES
-        names_tenant = verb in ("update", "delete") and "tenant_id ==" in ast.unparse(statement).replace(") ==", " ==")
+        asked = {
+            node.id
+            for argument in call.args
+            for node in ast.walk(argument)
+            if isinstance(node, ast.Name)
+        } & TENANT_TABLES
+        names_tenant = verb in ("update", "delete") and "tenant_id ==" in ast.unparse(
+            statement
+        ).replace(") ==", " ==")
         if asked and not names_tenant:
             found.append(f"{name}:{call.lineno} {function}: {verb}({', '.join(sorted(asked))})")
     return found
@@ -61,9 +77,17 @@ def second_ways(source: str, name: str) -> list[str]:
 
 def test_nobody_knows_a_second_way_to_a_tenants_rows():
     root = Path(orderdesk_app.__file__).parent
-    sources = [path for path in sorted(root.rglob("*.py")) if path.relative_to(root).parts[0] not in ("db", "demo", "orderdesk", "security", "cache")]
+    sources = [
+        path
+        for path in sorted(root.rglob("*.py"))
+        if path.relative_to(root).parts[0] not in ("db", "demo", "orderdesk", "security", "cache")
+    ]
 
-    found = [way for path in sources for way in second_ways(path.read_text(), str(path.relative_to(root)))]
+    found = [
+        way
+        for path in sources
+        for way in second_ways(path.read_text(), str(path.relative_to(root)))
+    ]
 
     assert found == []
 
@@ -87,7 +111,15 @@ def test_a_second_way_would_be_seen(line):
 
 
 def test_every_table_is_looked_at():
-    assert {"Store", "Credential", "Session", "SignInLink", "AuditEntry", "Change", "ConsoleCall"} <= TENANT_TABLES
+    assert {
+        "Store",
+        "Credential",
+        "Session",
+        "SignInLink",
+        "AuditEntry",
+        "Change",
+        "ConsoleCall",
+    } <= TENANT_TABLES
     assert len(TABLES) == len(schema.METADATA.tables)
 
 
@@ -95,13 +127,23 @@ async def test_a_neighbours_rows_are_not_there(database, two_tenants):
     ada, bert = two_tenants
     async with database.write() as session:
         for owner in two_tenants:
-            session.add(Store(tenant_id=owner.view.id, store_id=StoreId("77"), name=owner.view.name, api_url="https://app.example", api_key=Sealed(b"x")))
+            session.add(
+                Store(
+                    tenant_id=owner.view.id,
+                    store_id=StoreId("77"),
+                    name=owner.view.name,
+                    api_url="https://app.example",
+                    api_key=Sealed(b"x"),
+                )
+            )
 
     async with database.read() as session:
         adas = (await session.exec(owned(ada.actor, Store))).all()
         adas_keys = (await session.exec(owned(ada.actor, Credential))).all()
         row_of_bert = (await session.exec(owned(bert.actor, Store))).one()
-        found = (await session.exec(owned(ada.actor, Store).where(Store.id == row_of_bert.id))).all()
+        found = (
+            await session.exec(owned(ada.actor, Store).where(Store.id == row_of_bert.id))
+        ).all()
 
     assert [row.name for row in adas] == ["Ada's Teas"]
     assert {row.tenant_id for row in adas_keys} == {ada.view.id}

@@ -1,4 +1,6 @@
-"""News between processes: at once in one's own, within a second elsewhere, and "*" after it may have been missed."""
+"""News between processes: at once in one's own, within a second elsewhere, and "*" after it may
+have been missed.
+"""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -74,7 +76,9 @@ async def test_ones_own_process_hears_before_the_write_ends(database, signals, h
     assert here.heard == ["tenant:1"]
 
 
-async def test_others_hear_within_a_second_and_each_thing_once(database, signals, here, there, elsewhere):
+async def test_others_hear_within_a_second_and_each_thing_once(
+    database, signals, here, there, elsewhere
+):
     signals.subscribe(here)
     await listening(signals)
 
@@ -130,10 +134,17 @@ async def test_after_a_lost_connection_everything_may_have_changed(postgres_url)
     signals = Signals(database)
     signals.subscribe(ears)
     await listening(signals)
-    async with await psycopg.AsyncConnection.connect(database.conninfo, autocommit=True) as connection:
-        await connection.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()")
+    async with await psycopg.AsyncConnection.connect(
+        database.conninfo, autocommit=True
+    ) as connection:
+        await connection.execute(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = "
+            "current_database() AND pid <> pg_backend_pid()"
+        )
 
-    await ears.next(EVERYTHING, seconds=30, times=2)  # when the line breaks, and when it stands again
+    await ears.next(
+        EVERYTHING, seconds=30, times=2
+    )  # when the line breaks, and when it stands again
     await tell(database, Signals(database), "tenant:1")
     await ears.next("tenant:1", seconds=30)
 
@@ -182,7 +193,10 @@ async def test_stopping_twice_and_starting_again_works(database, signals, here):
 async def test_old_news_is_cleared_away(sqlite_url):
     database = Database(sqlite_url)
     signals = Signals(database)
-    await database.at_once("INSERT INTO signals (topic, origin, at) VALUES ('old', 'x', '2020-01-01 00:00:00.000000')", {})
+    await database.at_once(
+        "INSERT INTO signals (topic, origin, at) VALUES ('old', 'x', '2020-01-01 00:00:00.000000')",
+        {},
+    )
 
     await tell(database, signals, "new")
 

@@ -43,11 +43,18 @@ class World:
     def switch(self, **values: Any) -> None:
         self.app.switches = self.app.switches.changed(values)
 
-    async def ask(self, method: str, path: str, body: Any = None, *, store_id: str = "10001", **options: Any) -> tuple[int, Any]:
-        headers = {"ORDERDESK-STORE-ID": store_id, "ORDERDESK-API-KEY": KEYS[store_id]} | options.pop("headers", {})
+    async def ask(
+        self, method: str, path: str, body: Any = None, *, store_id: str = "10001", **options: Any
+    ) -> tuple[int, Any]:
+        headers = {
+            "ORDERDESK-STORE-ID": store_id,
+            "ORDERDESK-API-KEY": KEYS[store_id],
+        } | options.pop("headers", {})
         if body is not None:
             options["json"] = body
-        self.last = await self.http.request(method, f"{SANDBOX_URL}{BASE}{path}", headers=headers, **options)
+        self.last = await self.http.request(
+            method, f"{SANDBOX_URL}{BASE}{path}", headers=headers, **options
+        )
         return self.last.status_code, self.last.json()
 
     async def order(self, order_id: str = "100000001", **options: Any) -> Any:
@@ -66,7 +73,14 @@ async def make_world() -> AsyncIterator[MakeWorld]:
 
     def make(rows: SandboxRows | None = None, **switches: Any) -> World:
         faults, clock = Faults(), Clock()
-        app = sandbox_app(key_of, rows or MemoryRows(), switches=Switches(rate_limited=False).changed(switches), faults=faults, clock=clock, seed=SEED)
+        app = sandbox_app(
+            key_of,
+            rows or MemoryRows(),
+            switches=Switches(rate_limited=False).changed(switches),
+            faults=faults,
+            clock=clock,
+            seed=SEED,
+        )
         http = httpx.AsyncClient(mounts={SANDBOX_URL: httpx.ASGITransport(app)})
         clients.append(http)
         return World(app, faults, clock, http)

@@ -1,4 +1,6 @@
-"""The twin as a whole: who may ask, what an answer looks like, what counts as invalid (sections 1, 2, 5, 11)."""
+"""The twin as a whole: who may ask, what an answer looks like, what counts as invalid (sections 1,
+2, 5, 11).
+"""
 
 import asyncio
 import time
@@ -38,7 +40,11 @@ async def test_any_other_credentials_are_refused_as_the_switch_says(world, heade
     answer = await world.http.get(f"{SANDBOX_URL}{BASE}/test", headers=headers)
 
     assert answer.status_code == status
-    assert answer.json() == {"status": "error", "message": "Go away", "execution_time": answer.json()["execution_time"]}
+    assert answer.json() == {
+        "status": "error",
+        "message": "Go away",
+        "execution_time": answer.json()["execution_time"],
+    }
 
 
 @pytest.mark.parametrize(
@@ -115,9 +121,15 @@ async def test_a_content_type_on_get_passes_unless_the_switch_is_strict(world):
     assert (lax[0], strict[0], without[0]) == (200, 400, 200)
 
 
-@pytest.mark.parametrize("content", [b"", b"{", b"[]", b'"x"', b"NaN", b'{"a": NaN}', b"\xff", b"[" * 5000, b"9" * 5000])
+@pytest.mark.parametrize(
+    "content", [b"", b"{", b"[]", b'"x"', b"NaN", b'{"a": NaN}', b"\xff", b"[" * 5000, b"9" * 5000]
+)
 async def test_a_body_that_is_no_json_object_is_invalid(world, content):
-    for method, path in (("POST", "/orders"), ("PUT", "/orders/100000001"), ("POST", "/move-orders")):
+    for method, path in (
+        ("POST", "/orders"),
+        ("PUT", "/orders/100000001"),
+        ("POST", "/move-orders"),
+    ):
         status, body = await world.ask(method, path, content=content)
 
         assert (status, body["status"]) == (400, "error")
@@ -127,9 +139,13 @@ async def test_the_override_header_works_only_behind_its_switch(world):
     order = await world.order()
     override = {"X-HTTP-Method-Override": "PUT"}
 
-    before, _ = await world.ask("POST", "/orders/100000001", order | {"email": "new@example.com"}, headers=override)
+    before, _ = await world.ask(
+        "POST", "/orders/100000001", order | {"email": "new@example.com"}, headers=override
+    )
     world.switch(method_override=True)
-    after, _ = await world.ask("POST", "/orders/100000001", order | {"email": "new@example.com"}, headers=override)
+    after, _ = await world.ask(
+        "POST", "/orders/100000001", order | {"email": "new@example.com"}, headers=override
+    )
 
     assert (before, after) == (404, 200)
     assert (await world.order())["email"] == "new@example.com"
@@ -149,7 +165,9 @@ async def test_the_store_tells_its_folders_in_order_and_its_secrets_in_clear(wor
 
 async def test_a_neighbour_sees_nothing_of_a_stores_changes(world):
     await world.ask("DELETE", "/orders/100000001")
-    await world.ask("PUT", "/orders/100000002", await world.order("100000002") | {"email": "new@example.com"})
+    await world.ask(
+        "PUT", "/orders/100000002", await world.order("100000002") | {"email": "new@example.com"}
+    )
 
     assert (await world.order("100000001", store_id="10002"))["id"] == "100000001"
     assert (await world.order("100000002", store_id="10002"))["email"] != "new@example.com"
@@ -161,14 +179,30 @@ async def test_shipments_name_the_store_that_asks(world):
 
     ours, theirs = await world.order(shipped), await world.order(shipped, store_id="10002")
 
-    assert {shipment["store_id"] for row in rows for shipment in row["order_shipments"]} == {"10001"}
-    assert (ours["order_shipments"][0]["store_id"], theirs["order_shipments"][0]["store_id"]) == ("10001", "10002")
+    assert {shipment["store_id"] for row in rows for shipment in row["order_shipments"]} == {
+        "10001"
+    }
+    assert (ours["order_shipments"][0]["store_id"], theirs["order_shipments"][0]["store_id"]) == (
+        "10001",
+        "10002",
+    )
 
 
 async def test_reading_an_order_in_process_is_cheap(world):
     await world.order()
-    request = {"type": "http", "method": "GET", "path": f"{BASE}/orders/100000001", "query_string": b""}
-    scope = request | {"headers": [(b"orderdesk-store-id", b"10001"), (b"orderdesk-api-key", b"the-key"), (b"host", b"sandbox.invalid")]}
+    request = {
+        "type": "http",
+        "method": "GET",
+        "path": f"{BASE}/orders/100000001",
+        "query_string": b"",
+    }
+    scope = request | {
+        "headers": [
+            (b"orderdesk-store-id", b"10001"),
+            (b"orderdesk-api-key", b"the-key"),
+            (b"host", b"sandbox.invalid"),
+        ]
+    }
 
     async def receive():
         return {"type": "http.request", "body": b"", "more_body": False}

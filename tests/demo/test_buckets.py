@@ -6,7 +6,10 @@ from orderdesk_app.demo.app import BASE, SANDBOX_URL
 async def test_twenty_requests_pass_and_the_next_one_waits(make_world):
     world = make_world(rate_limited=True)
 
-    left = [(await world.ask("GET", "/test"), world.last.headers["X-Tokens-Remaining"])[1] for _ in range(20)]
+    left = [
+        (await world.ask("GET", "/test"), world.last.headers["X-Tokens-Remaining"])[1]
+        for _ in range(20)
+    ]
     status, body = await world.ask("GET", "/test")
 
     assert left == [str(n) for n in range(19, -1, -1)]
@@ -56,7 +59,10 @@ async def test_strangers_cost_the_store_nothing_unless_the_switch_says_so(make_w
     for cost, left in ((False, "19"), (True, "18")):
         world = make_world(rate_limited=True, bad_credentials_cost=cost)
 
-        await world.http.get(f"{SANDBOX_URL}{BASE}/test", headers={"ORDERDESK-STORE-ID": "10001", "ORDERDESK-API-KEY": "wrong"})
+        await world.http.get(
+            f"{SANDBOX_URL}{BASE}/test",
+            headers={"ORDERDESK-STORE-ID": "10001", "ORDERDESK-API-KEY": "wrong"},
+        )
         await world.ask("GET", "/test")
 
         assert world.last.headers["X-Tokens-Remaining"] == left
@@ -65,7 +71,10 @@ async def test_strangers_cost_the_store_nothing_unless_the_switch_says_so(make_w
 async def test_a_refusal_may_be_no_json(make_world):
     world = make_world(rate_limited=True, bucket_size=0, json_429=False)
 
-    answer = await world.http.get(f"{SANDBOX_URL}{BASE}/test", headers={"ORDERDESK-STORE-ID": "10001", "ORDERDESK-API-KEY": "the-key"})
+    answer = await world.http.get(
+        f"{SANDBOX_URL}{BASE}/test",
+        headers={"ORDERDESK-STORE-ID": "10001", "ORDERDESK-API-KEY": "the-key"},
+    )
 
     assert (answer.status_code, answer.text) == (429, "Too Many Requests")
     assert answer.headers["X-Retry-After"] == "1"

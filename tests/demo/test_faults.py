@@ -1,4 +1,6 @@
-"""Faults on demand, in process and over a real socket, and the log that tells what truly happened (point 17)."""
+"""Faults on demand, in process and over a real socket, and the log that tells what truly happened
+(point 17).
+"""
 
 import asyncio
 import json
@@ -37,7 +39,11 @@ class Door:
             await posting
 
     async def notes(self):
-        found = await self.http.get(f"{self.url}/orders", params={"get_order_history": "1", "order": "asc", "limit": "1"}, headers=HEADERS)
+        found = await self.http.get(
+            f"{self.url}/orders",
+            params={"get_order_history": "1", "order": "asc", "limit": "1"},
+            headers=HEADERS,
+        )
         return [line["note"] for line in found.json()["orders"][0]["order_history"]]
 
 
@@ -136,13 +142,23 @@ async def test_a_slow_answer_may_hide_an_effect_that_is_there(door):
 
 
 async def test_somebody_else_edits_between_a_read_and_a_write(door):
-    door.faults.add(Fault("edit", "GET", "/orders/*", patch={"email": "staff@example.com", "shipping": {"city": "Köln"}}))
+    door.faults.add(
+        Fault(
+            "edit",
+            "GET",
+            "/orders/*",
+            patch={"email": "staff@example.com", "shipping": {"city": "Köln"}},
+        )
+    )
 
     read = (await door.http.get(f"{door.url}/orders/100000001", headers=HEADERS)).json()["order"]
     now = (await door.http.get(f"{door.url}/orders/100000001", headers=HEADERS)).json()["order"]
 
     assert read["email"] != "staff@example.com"
-    assert (now["email"], now["shipping"]) == ("staff@example.com", read["shipping"] | {"city": "Köln"})
+    assert (now["email"], now["shipping"]) == (
+        "staff@example.com",
+        read["shipping"] | {"city": "Köln"},
+    )
     assert now["date_updated"] > read["date_updated"]
 
 

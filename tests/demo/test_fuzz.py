@@ -35,13 +35,24 @@ scalars = (
     | st.just("9" * 5000)
     | st.sampled_from(["\ud800", "UPS", "Closed", "100000001"])
 )
-anything = st.recursive(scalars, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3), max_leaves=6)
-NAMES = """order_items shipping customer order_notes discount_list checkout_data tracking_number carrier_code order_id order_id_list id note name code price
-destination_folder_id destination_folder_name quantity stock folder_id date_added source_id cc_number shipping_total company"""
+anything = st.recursive(
+    scalars,
+    lambda inner: (
+        st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3)
+    ),
+    max_leaves=6,
+)
+NAMES = """
+order_items shipping customer order_notes discount_list checkout_data tracking_number carrier_code
+order_id order_id_list id note name code price destination_folder_id destination_folder_name
+quantity stock folder_id date_added source_id cc_number shipping_total company
+"""
 fields = st.sampled_from(NAMES.split())
 shaped = st.recursive(
     st.dictionaries(fields, scalars, max_size=8),
-    lambda inner: st.dictionaries(fields, inner | st.lists(inner | scalars, max_size=3) | scalars, max_size=8),
+    lambda inner: st.dictionaries(
+        fields, inner | st.lists(inner | scalars, max_size=3) | scalars, max_size=8
+    ),
     max_leaves=8,
 )
 
@@ -58,7 +69,9 @@ def no_constant(name):
 @given(endpoint=st.sampled_from(ENDPOINTS), body=anything | shaped | st.lists(shaped, max_size=3))
 async def test_any_body_gets_an_envelope(endpoint, body):
     app = sandbox_app(key_of, MemoryRows(), switches=Switches(rate_limited=False), seed=SEED)
-    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url=f"{SANDBOX_URL}{BASE}", headers=HEADERS) as http:
+    async with httpx.AsyncClient(
+        transport=httpx.ASGITransport(app), base_url=f"{SANDBOX_URL}{BASE}", headers=HEADERS
+    ) as http:
         answer = await http.request(*endpoint, content=json.dumps(body))
         again = await http.get("/orders", params={"get_order_history": "1"})
 
@@ -84,12 +97,25 @@ async def test_any_body_gets_an_envelope(endpoint, body):
                 "customer_phone",
             ]
         ),
-        st.text(max_size=12) | st.sampled_from(["shipping", "customer", "order_items", "id", "0001-01-01", "9999-12-31T23:59:59-12:00", "20261122"]),
+        st.text(max_size=12)
+        | st.sampled_from(
+            [
+                "shipping",
+                "customer",
+                "order_items",
+                "id",
+                "0001-01-01",
+                "9999-12-31T23:59:59-12:00",
+                "20261122",
+            ]
+        ),
     )
 )
 async def test_any_query_gets_a_page(query):
     app = sandbox_app(key_of, MemoryRows(), switches=Switches(rate_limited=False), seed=SEED)
-    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url=f"{SANDBOX_URL}{BASE}", headers=HEADERS) as http:
+    async with httpx.AsyncClient(
+        transport=httpx.ASGITransport(app), base_url=f"{SANDBOX_URL}{BASE}", headers=HEADERS
+    ) as http:
         answer = await http.get("/orders", params=query)
 
     assert answer.status_code == 200

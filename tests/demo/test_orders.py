@@ -66,17 +66,35 @@ async def test_every_seeded_order_has_the_documented_keys_and_types(world):
         assert STAMP.fullmatch(order["date_added"])
         assert "order_history" not in order
         assert "folder_name" not in order
-        assert all(type(item["id"]) is str and type(item["price"]) in (int, float) and type(item["quantity"]) is int for item in order["order_items"])
-        assert all(item["variation_list"] == [] or type(item["variation_list"]) is dict for item in order["order_items"])
+        assert all(
+            type(item["id"]) is str
+            and type(item["price"]) in (int, float)
+            and type(item["quantity"]) is int
+            for item in order["order_items"]
+        )
+        assert all(
+            item["variation_list"] == [] or type(item["variation_list"]) is dict
+            for item in order["order_items"]
+        )
         assert all(type(line["amount"]) is str for line in order["discount_list"])
-        assert all(type(shipment[name]) is str for shipment in order["order_shipments"] for name in ("id", "order_id", "weight", "cost", "print_status"))
+        assert all(
+            type(shipment[name]) is str
+            for shipment in order["order_shipments"]
+            for name in ("id", "order_id", "weight", "cost", "print_status")
+        )
         assert set(order["shipping"]) - set(order["customer"]) == {"address3", "address4"}
 
 
 async def test_every_seeded_order_adds_up(world):
     for order in (await world.search(limit=500))["orders"]:
         product = sum(item["price"] * item["quantity"] for item in order["order_items"])
-        total = product + order["shipping_total"] + order["handling_total"] + order["tax_total"] - order["discount_total"]
+        total = (
+            product
+            + order["shipping_total"]
+            + order["handling_total"]
+            + order["tax_total"]
+            - order["discount_total"]
+        )
 
         assert order["product_total"] == pytest.approx(product)
         assert order["order_total"] == pytest.approx(total)
@@ -95,15 +113,32 @@ async def test_the_documented_sum_comes_out(world):
         product_total=999,
     )
 
-    assert (order["order_total"], order["product_total"], order["discount_total"]) == (21.17, 10, 1.7)
+    assert (order["order_total"], order["product_total"], order["discount_total"]) == (
+        21.17,
+        10,
+        1.7,
+    )
     assert order["discount_list"] == [{"name": "d", "code": "", "amount": "1.70"}]
 
 
 @pytest.mark.parametrize(
-    ("price", "kept"), [("1e400", 0), ("abc", 0), (None, 0), ([], 0), (0.1 + 0.2, 0.3), ("19.995", 19.995), (True, 1), ("1e-400", 0), (10**30, 0)]
+    ("price", "kept"),
+    [
+        ("1e400", 0),
+        ("abc", 0),
+        (None, 0),
+        ([], 0),
+        (0.1 + 0.2, 0.3),
+        ("19.995", 19.995),
+        (True, 1),
+        ("1e-400", 0),
+        (10**30, 0),
+    ],
 )
 async def test_a_price_is_what_php_would_make_of_it(world, price, kept):
-    assert (await made(world, order_items=[{"name": "a", "price": price}]))["order_items"][0]["price"] == kept
+    assert (await made(world, order_items=[{"name": "a", "price": price}]))["order_items"][0][
+        "price"
+    ] == kept
 
 
 # Create (point 9)
@@ -114,14 +149,38 @@ async def test_a_new_order_gets_its_defaults(world):
 
     order = body["order"]
     assert status == 201
-    assert (order["source_id"], order["source_name"], order["folder_id"]) == (order["id"], "Order Desk", 21654)
-    assert (order["payment_status"], order["processor_balance"], order["email_count"]) == ("Captured", 0, "1")
-    assert (order["checkout_data"], order["order_metadata"], order["order_shipments"]) == ([], [], [])
-    assert (order["date_added"], order["date_updated"]) == ("2026-11-22 12:00:00", "2026-11-22 12:00:00")
+    assert (order["source_id"], order["source_name"], order["folder_id"]) == (
+        order["id"],
+        "Order Desk",
+        21654,
+    )
+    assert (order["payment_status"], order["processor_balance"], order["email_count"]) == (
+        "Captured",
+        0,
+        "1",
+    )
+    assert (order["checkout_data"], order["order_metadata"], order["order_shipments"]) == (
+        [],
+        [],
+        [],
+    )
+    assert (order["date_added"], order["date_updated"]) == (
+        "2026-11-22 12:00:00",
+        "2026-11-22 12:00:00",
+    )
     assert order["order_items"][0] | {"id": ""} == {
-        "id": "", "name": "Mug", "price": 0, "quantity": 1, "weight": 0, "code": "", "delivery_type": "ship", "category_code": "", "fulfillment_method": "",
-        "variation_list": [], "metadata": [],
-    }  # fmt: skip
+        "id": "",
+        "name": "Mug",
+        "price": 0,
+        "quantity": 1,
+        "weight": 0,
+        "code": "",
+        "delivery_type": "ship",
+        "category_code": "",
+        "fulfillment_method": "",
+        "variation_list": [],
+        "metadata": [],
+    }
     assert await world.order(order["id"]) == order
 
 
@@ -139,15 +198,28 @@ async def test_what_is_sent_is_kept(world):
         order_items=[{"name": "a", "price": 2, "variation_list": {"Size": "L"}}],
     )
 
-    assert (order["source_id"], order["folder_id"], order["date_added"]) == ("Z-1", 21656, "2026-01-02 00:00:00")
+    assert (order["source_id"], order["folder_id"], order["date_added"]) == (
+        "Z-1",
+        21656,
+        "2026-01-02 00:00:00",
+    )
     assert (order["processor_balance"], order["cc_number_masked"]) == (0, "xxxxxxxxxxxx1111")
-    assert (order["checkout_data"], order["order_items"][0]["variation_list"]) == ({"Gift": "ja"}, {"Size": "L"})
-    assert order["order_notes"] == [{"date_added": "2026-11-22 12:00:00", "username": "me", "content": "hello"}]
+    assert (order["checkout_data"], order["order_items"][0]["variation_list"]) == (
+        {"Gift": "ja"},
+        {"Size": "L"},
+    )
+    assert order["order_notes"] == [
+        {"date_added": "2026-11-22 12:00:00", "username": "me", "content": "hello"}
+    ]
 
 
 @pytest.mark.parametrize(("given", "other"), [("shipping", "customer"), ("customer", "shipping")])
 async def test_a_missing_address_is_copied_from_the_other(world, given, other):
-    _, body = await world.ask("POST", "/orders", {given: {"first_name": "Ada", "city": "Köln"}, "order_items": [{"name": "a"}]})
+    _, body = await world.ask(
+        "POST",
+        "/orders",
+        {given: {"first_name": "Ada", "city": "Köln"}, "order_items": [{"name": "a"}]},
+    )
 
     assert body["order"][other]["first_name"] == "Ada"
     assert body["order"][other]["city"] == "Köln"
@@ -164,9 +236,21 @@ async def test_a_missing_address_is_copied_from_the_other(world, given, other):
         {"shipping": {"city": "Köln"}, "order_items": [{"name": "a"}]},
         {"shipping": "x", "customer": [], "order_items": [{"name": "a"}]},
         {"customer_first_name": "Ada", "order_items": [{"name": "a"}]},
-        {"shipping": {"company": "x"}, "order_items": [{"name": "a"}], "checkout_data": {"a": "x" * 3500}},
-        {"shipping": {"company": "x"}, "order_items": [{"name": "a"}], "order_metadata": {"a": "x" * 2000}},
-        {"shipping": {"company": "x"}, "order_items": [{"name": "a"}], "order_notes": [{"content": "x" * 1000}, {"content": "y" * 1000}]},
+        {
+            "shipping": {"company": "x"},
+            "order_items": [{"name": "a"}],
+            "checkout_data": {"a": "x" * 3500},
+        },
+        {
+            "shipping": {"company": "x"},
+            "order_items": [{"name": "a"}],
+            "order_metadata": {"a": "x" * 2000},
+        },
+        {
+            "shipping": {"company": "x"},
+            "order_items": [{"name": "a"}],
+            "order_notes": [{"content": "x" * 1000}, {"content": "y" * 1000}],
+        },
         {"shipping": {"company": "x"}, "order_items": [{"name": "a"}], "order_notes": ["text"]},
     ],
 )
@@ -180,7 +264,9 @@ async def test_an_order_that_breaks_a_rule_is_refused_and_not_made(world, body):
 async def test_flat_names_count_only_behind_their_switch(world):
     world.switch(flat_names_honoured=True)
 
-    status, body = await world.ask("POST", "/orders", {"customer_first_name": "Ada", "order_items": [{"name": "a"}]})
+    status, body = await world.ask(
+        "POST", "/orders", {"customer_first_name": "Ada", "order_items": [{"name": "a"}]}
+    )
 
     assert (status, body["order"]["customer"]["first_name"]) == (201, "Ada")
 
@@ -236,7 +322,10 @@ async def test_a_round_trip_changes_nothing_but_its_date_and_the_card(world):
 
         after = await put(world, before["id"], before)
 
-        assert {key for key in before if before[key] != after[key]} == {"date_updated", "cc_number_masked"}
+        assert {key for key in before if before[key] != after[key]} == {
+            "date_updated",
+            "cc_number_masked",
+        }
         assert (after["cc_number_masked"], after["date_updated"]) == ("", "2026-11-22 12:00:00")
         assert await world.order(before["id"]) == after
 
@@ -260,10 +349,31 @@ async def test_what_is_left_out_becomes_blank(world):
         "cc_number_masked",
     }
     assert all(after[key] == before[key] for key in same)
-    assert {after[key] for key in ("email", "source_id", "source_name", "shipping_method", "payment_status", "cc_exp", "customer_id")} == {""}
+    assert {
+        after[key]
+        for key in (
+            "email",
+            "source_id",
+            "source_name",
+            "shipping_method",
+            "payment_status",
+            "cc_exp",
+            "customer_id",
+        )
+    } == {""}
     assert (after["shipping_total"], after["tax_total"], after["processor_balance"]) == (0, 0, 0)
-    assert (after["checkout_data"], after["order_metadata"], after["order_notes"], after["discount_list"]) == ([], [], [], [])
-    assert set(after["shipping"].values()) == set(after["customer"].values()) == set(after["return_address"].values()) == {""}
+    assert (
+        after["checkout_data"],
+        after["order_metadata"],
+        after["order_notes"],
+        after["discount_list"],
+    ) == ([], [], [], [])
+    assert (
+        set(after["shipping"].values())
+        == set(after["customer"].values())
+        == set(after["return_address"].values())
+        == {""}
+    )
 
 
 async def test_putting_the_envelope_blanks_the_order(world):
@@ -291,7 +401,13 @@ async def test_items_with_an_id_change_those_without_are_added_and_the_rest_goes
     before = await world.order()
     first, second = before["order_items"]
 
-    after = (await put(world, before["id"], before | {"order_items": [first | {"quantity": 9}, {"name": "New", "price": "3.30"}]}))["order_items"]
+    after = (
+        await put(
+            world,
+            before["id"],
+            before | {"order_items": [first | {"quantity": 9}, {"name": "New", "price": "3.30"}]},
+        )
+    )["order_items"]
 
     assert after[0] == first | {"quantity": 9}
     assert (after[1]["name"], after[1]["price"], after[1]["quantity"]) == ("New", 3.3, 1)
@@ -303,14 +419,28 @@ async def test_fields_left_out_of_an_item_become_blank(world):
     before = await world.order()
     first = before["order_items"][0]
 
-    after = (await put(world, before["id"], before | {"order_items": [{"id": first["id"], "name": "Mug", "quantity": 2}]}))["order_items"][0]
+    after = (
+        await put(
+            world,
+            before["id"],
+            before | {"order_items": [{"id": first["id"], "name": "Mug", "quantity": 2}]},
+        )
+    )["order_items"][0]
 
-    assert (after["name"], after["quantity"], after["price"], after["code"], after["metadata"]) == ("Mug", 2, 0, "", [])
+    assert (after["name"], after["quantity"], after["price"], after["code"], after["metadata"]) == (
+        "Mug",
+        2,
+        0,
+        "",
+        [],
+    )
 
 
 async def test_items_sent_without_their_ids_are_doubles_with_new_ids(world):
     before = await world.order()
-    bare = [{key: value for key, value in item.items() if key != "id"} for item in before["order_items"]]
+    bare = [
+        {key: value for key, value in item.items() if key != "id"} for item in before["order_items"]
+    ]
 
     after = await put(world, before["id"], before | {"order_items": before["order_items"] + bare})
 
@@ -332,7 +462,11 @@ async def test_an_unknown_item_id_is_a_switch(world, switch, count):
     world.switch(put_unknown_item=switch)
     before = await world.order()
 
-    after = await put(world, before["id"], before | {"order_items": before["order_items"] + [{"id": "5", "name": "Ghost"}]})
+    after = await put(
+        world,
+        before["id"],
+        before | {"order_items": before["order_items"] + [{"id": "5", "name": "Ghost"}]},
+    )
 
     assert len(after["order_items"]) == count
     assert "5" not in {item["id"] for item in after["order_items"]}
@@ -342,14 +476,22 @@ async def test_an_unknown_item_id_may_be_an_error_that_changes_nothing(world):
     world.switch(put_unknown_item="error")
     before = await world.order()
 
-    status, _ = await world.ask("PUT", "/orders/100000001", before | {"email": "x@example.com", "order_items": [{"id": "5"}]})
+    status, _ = await world.ask(
+        "PUT",
+        "/orders/100000001",
+        before | {"email": "x@example.com", "order_items": [{"id": "5"}]},
+    )
 
     assert status == 404
     assert await world.order() == before
 
 
 async def test_shipments_history_and_read_only_fields_are_out_of_reach(world):
-    shipped = next(row for row in (await world.search(limit=500, get_order_history=1))["orders"] if row["order_shipments"])
+    shipped = next(
+        row
+        for row in (await world.search(limit=500, get_order_history=1))["orders"]
+        if row["order_shipments"]
+    )
     meant = shipped | {
         "order_shipments": [],
         "order_history": [],
@@ -363,7 +505,14 @@ async def test_shipments_history_and_read_only_fields_are_out_of_reach(world):
     await put(world, shipped["id"], meant)
 
     after = (await world.search(source_id=shipped["source_id"], get_order_history=1))["orders"][0]
-    unchanged = ("order_shipments", "order_history", "id", "order_total", "email_count", "date_added")
+    unchanged = (
+        "order_shipments",
+        "order_history",
+        "id",
+        "order_total",
+        "email_count",
+        "date_added",
+    )
     assert all(after[key] == shipped[key] for key in unchanged)
     assert after["date_updated"] == "2026-11-22 12:00:00"
 
@@ -373,7 +522,9 @@ async def test_notes_are_replaced_unless_the_switch_appends(world):
     note = {"date_added": "2026-01-01 00:00:00", "username": "a", "content": "one"}
 
     await put(world, before["id"], before | {"order_notes": [note]})
-    replaced = (await put(world, before["id"], before | {"order_notes": [note | {"content": "two"}]}))["order_notes"]
+    replaced = (
+        await put(world, before["id"], before | {"order_notes": [note | {"content": "two"}]})
+    )["order_notes"]
     world.switch(notes_replaced=False)
     appended = (await put(world, before["id"], before | {"order_notes": [note]}))["order_notes"]
 
@@ -381,12 +532,18 @@ async def test_notes_are_replaced_unless_the_switch_appends(world):
     assert [row["content"] for row in appended] == ["two", "one"]
 
 
-@pytest.mark.parametrize(("switch", "status", "kept"), [("error", 400, None), ("cut", 200, 1), ("off", 200, 2)])
+@pytest.mark.parametrize(
+    ("switch", "status", "kept"), [("error", 400, None), ("cut", 200, 1), ("off", 200, 2)]
+)
 async def test_two_thousand_characters_of_notes_are_the_limit(world, switch, status, kept):
     world.switch(over_limit=switch)
     before = await world.order()
 
-    found, body = await world.ask("PUT", "/orders/100000001", before | {"order_notes": [{"content": "x" * 990}, {"content": "y" * 990}]})
+    found, body = await world.ask(
+        "PUT",
+        "/orders/100000001",
+        before | {"order_notes": [{"content": "x" * 990}, {"content": "y" * 990}]},
+    )
 
     assert found == status
     assert kept is None or len(body["order"]["order_notes"]) == kept
@@ -414,13 +571,17 @@ async def test_whether_card_digits_survive_is_a_switch(world, switch, echoed, om
 
     assert bool((await put(world, "100000001", first))["cc_number_masked"]) is echoed
     assert bool((await put(world, "100000002", bare))["cc_number_masked"]) is omitted
-    assert (await put(world, "100000001", first | {"cc_number": "4242"}))["cc_number_masked"] == "xxxxxxxxxxxx4242"
+    assert (await put(world, "100000001", first | {"cc_number": "4242"}))[
+        "cc_number_masked"
+    ] == "xxxxxxxxxxxx4242"
 
 
 async def test_parallel_writes_to_one_order_lose_each_other_but_nothing_breaks(world):
     before = await world.order()
 
-    await asyncio.gather(*(put(world, before["id"], before | {"email": f"{n}@example.com"}) for n in range(20)))
+    await asyncio.gather(
+        *(put(world, before["id"], before | {"email": f"{n}@example.com"}) for n in range(20))
+    )
 
     after = await world.order()
     assert after["email"].endswith("@example.com")
@@ -439,16 +600,37 @@ async def test_a_deleted_order_is_gone_for_good(world):
     assert (await world.ask("DELETE", "/orders/100000001"))[0] == 404
 
 
-@pytest.mark.parametrize("destination", [{"destination_folder_id": 21655}, {"destination_folder_id": "21655"}, {"destination_folder_name": "Prepared"}])
+@pytest.mark.parametrize(
+    "destination",
+    [
+        {"destination_folder_id": 21655},
+        {"destination_folder_id": "21655"},
+        {"destination_folder_name": "Prepared"},
+    ],
+)
 async def test_orders_move_to_a_folder(world, destination):
-    status, body = await world.ask("POST", "/move-orders", {"order_id_list": [100000001, "100000500", 7, "9" * 5000], **destination})
+    status, body = await world.ask(
+        "POST",
+        "/move-orders",
+        {"order_id_list": [100000001, "100000500", 7, "9" * 5000], **destination},
+    )
 
-    moved = (await world.search(source_id=(await world.order())["source_id"], get_order_history=1))["orders"][0]
+    moved = (await world.search(source_id=(await world.order())["source_id"], get_order_history=1))[
+        "orders"
+    ][0]
     assert (status, body["message"]) == (200, "2 Orders Moved")
-    assert body["results"][0] == {"order_id": 100000001, "message": "Order Moved to Prepared Folder", "original_folder_id": 21654}
+    assert body["results"][0] == {
+        "order_id": 100000001,
+        "message": "Order Moved to Prepared Folder",
+        "original_folder_id": 21654,
+    }
     assert body["results"][2] == {"order_id": 7, "message": "Order Not Found"}
     assert (moved["folder_id"], moved["date_updated"]) == (21655, "2026-11-22 12:00:00")
-    assert moved["order_history"][-1] == {"source_name": "API", "note": "Order Moved to Prepared Folder", "date_added": "2026-11-22 12:00:00"}
+    assert moved["order_history"][-1] == {
+        "source_name": "API",
+        "note": "Order Moved to Prepared Folder",
+        "date_added": "2026-11-22 12:00:00",
+    }
 
 
 @pytest.mark.parametrize(
@@ -459,7 +641,11 @@ async def test_orders_move_to_a_folder(world, destination):
         {"order_id_list": [100000001], "destination_folder_name": "prepared"},
         {"order_id_list": [], "destination_folder_id": 21655},
         {"order_ids": [100000001], "folder_id": 21655},
-        {"order_id_list": [100000001], "destination_folder_id": 21655, "destination_folder_name": "Prepared"},
+        {
+            "order_id_list": [100000001],
+            "destination_folder_id": 21655,
+            "destination_folder_name": "Prepared",
+        },
     ],
 )
 async def test_a_move_that_breaks_a_rule_moves_nothing(world, body):
@@ -472,7 +658,15 @@ async def test_a_move_that_breaks_a_rule_moves_nothing(world, body):
 async def test_both_destinations_may_mean_the_id(world):
     world.switch(move_with_both_destinations="id_wins")
 
-    await world.ask("POST", "/move-orders", {"order_id_list": [100000001], "destination_folder_id": 21656, "destination_folder_name": "Prepared"})
+    await world.ask(
+        "POST",
+        "/move-orders",
+        {
+            "order_id_list": [100000001],
+            "destination_folder_id": 21656,
+            "destination_folder_name": "Prepared",
+        },
+    )
 
     assert (await world.order())["folder_id"] == 21656
 
@@ -481,10 +675,15 @@ async def test_history_grows_and_is_not_the_notes(world):
     notes = (await world.order())["order_notes"]
 
     await world.ask("POST", "/orders/100000001/order-history", {"note": "first"})
-    status, body = await world.ask("POST", "/orders/100000001/order-history", {"note": "second", "source_name": "Robot"})
+    status, body = await world.ask(
+        "POST", "/orders/100000001/order-history", {"note": "second", "source_name": "Robot"}
+    )
 
     assert (status, body["total_records"]) == (200, 2)
-    assert [(line["source_name"], line["note"]) for line in body["order"]["order_history"]] == [("API", "first"), ("Robot", "second")]
+    assert [(line["source_name"], line["note"]) for line in body["order"]["order_history"]] == [
+        ("API", "first"),
+        ("Robot", "second"),
+    ]
     assert body["order"]["order_notes"] == notes
     assert "order_history" not in await world.order()
 
@@ -501,12 +700,18 @@ async def test_items_have_endpoints_of_their_own(world):
     added = await world.ask("POST", place, {"name": "Card", "price": 1.5})
     listed = (await world.ask("GET", place))[1]
     card = listed["order_items"][-1]
-    updated = await world.ask("PUT", f"{place}/{card['id']}", {"name": "Card", "price": "2", "quantity": 3})
+    updated = await world.ask(
+        "PUT", f"{place}/{card['id']}", {"name": "Card", "price": "2", "quantity": 3}
+    )
     one = (await world.ask("GET", f"{place}/{card['id']}"))[1]["order_item"]
     total = (await world.order())["order_total"]
     removed = await world.ask("DELETE", f"{place}/{card['id']}")
 
-    assert (added[0], added[1]["message"], updated[1]["message"]) == (201, "Order Item Added", "Order Item Updated")
+    assert (added[0], added[1]["message"], updated[1]["message"]) == (
+        201,
+        "Order Item Added",
+        "Order Item Updated",
+    )
     assert listed["total_records"] == 3
     assert (one["price"], one["quantity"], one["delivery_type"]) == (2, 3, "")
     assert total == pytest.approx(order["order_total"] + 6)
@@ -514,7 +719,14 @@ async def test_items_have_endpoints_of_their_own(world):
 
 
 @pytest.mark.parametrize(
-    ("method", "path", "body"), [("POST", "", {}), ("POST", "", []), ("PUT", "/1", {"name": "x"}), ("DELETE", "/1", None), ("DELETE", "", None)]
+    ("method", "path", "body"),
+    [
+        ("POST", "", {}),
+        ("POST", "", []),
+        ("PUT", "/1", {"name": "x"}),
+        ("DELETE", "/1", None),
+        ("DELETE", "", None),
+    ],
 )
 async def test_item_requests_that_cannot_be_served_change_nothing(world, method, path, body):
     before = await world.order()

@@ -52,7 +52,9 @@ class StaleRows(MemoryRows):
 async def test_a_write_that_never_succeeds_is_given_up(make_world, monkeypatch):
     monkeypatch.setattr(shelf, "TRIES", 3)
 
-    status, body = await make_world(StaleRows()).ask("POST", "/orders/100000001/order-history", {"note": "x"})
+    status, body = await make_world(StaleRows()).ask(
+        "POST", "/orders/100000001/order-history", {"note": "x"}
+    )
 
     assert (status, body["status"]) == (503, "error")
 
@@ -61,10 +63,18 @@ async def test_two_workers_lose_no_write_of_each_other(make_world):
     rows = SlowRows()
     workers = [make_world(rows), make_world(rows)]
 
-    await asyncio.gather(*(workers[n % 2].ask("POST", "/orders/100000001/order-history", {"note": str(n)}) for n in range(24)))
+    await asyncio.gather(
+        *(
+            workers[n % 2].ask("POST", "/orders/100000001/order-history", {"note": str(n)})
+            for n in range(24)
+        )
+    )
 
     _, body = await workers[0].ask("POST", "/orders/100000001/order-history", {"note": "last"})
-    assert {line["note"] for line in body["order"]["order_history"]} == {*map(str, range(24)), "last"}
+    assert {line["note"] for line in body["order"]["order_history"]} == {
+        *map(str, range(24)),
+        "last",
+    }
 
 
 async def test_two_workers_make_no_duplicate_and_share_no_id(make_world):
@@ -72,7 +82,12 @@ async def test_two_workers_make_no_duplicate_and_share_no_id(make_world):
     workers = [make_world(rows), make_world(rows)]
     body = {"shipping": {"company": "x"}, "order_items": [{"name": "a"}]}
 
-    answers = await asyncio.gather(*(workers[n % 2].ask("POST", "/orders", body | {"source_id": str(n // 2)}) for n in range(16)))
+    answers = await asyncio.gather(
+        *(
+            workers[n % 2].ask("POST", "/orders", body | {"source_id": str(n // 2)})
+            for n in range(16)
+        )
+    )
 
     ids = [answer["order"]["id"] for status, answer in answers if status == 201]
     assert len(ids) == len(set(ids)) == 8

@@ -15,7 +15,10 @@ HEADERS = {"ORDERDESK-STORE-ID": "10001", "ORDERDESK-API-KEY": "key"}
 
 @pytest.fixture
 async def controlled():
-    async with serving(StandaloneSandbox({"10001": "key"}, orders=5, inventory=5, control=True)) as url, httpx.AsyncClient(headers=HEADERS) as http:
+    async with (
+        serving(StandaloneSandbox({"10001": "key"}, orders=5, inventory=5, control=True)) as url,
+        httpx.AsyncClient(headers=HEADERS) as http,
+    ):
         yield http, url, url.removesuffix("/api/v2") + "/_control"
 
 
@@ -40,14 +43,21 @@ def test_a_store_without_id_or_key_is_refused(text):
 async def test_faults_switches_and_log_are_set_and_read_over_http(controlled):
     http, url, control = controlled
 
-    await http.post(f"{control}/faults", json=[{"kind": "server_error", "method": "GET", "path": "/test"}])
+    await http.post(
+        f"{control}/faults", json=[{"kind": "server_error", "method": "GET", "path": "/test"}]
+    )
     await http.post(f"{control}/switches", json={"created_status": 200})
     statuses = [(await http.get(f"{url}/test")).status_code for _ in range(2)]
-    made = await http.post(f"{url}/orders", json={"shipping": {"company": "x"}, "order_items": [{"name": "a"}]})
+    made = await http.post(
+        f"{url}/orders", json={"shipping": {"company": "x"}, "order_items": [{"name": "a"}]}
+    )
     log = (await http.get(f"{control}/requests", params={"path": "/test"})).json()
 
     assert (statuses, made.status_code) == ([500, 200], 200)
-    assert [(row["method"], row["path"], row["status"], row["fault"]) for row in log] == [("GET", "/test", 500, "server_error"), ("GET", "/test", 200, None)]
+    assert [(row["method"], row["path"], row["status"], row["fault"]) for row in log] == [
+        ("GET", "/test", 500, "server_error"),
+        ("GET", "/test", 200, None),
+    ]
     assert (await http.delete(f"{control}/requests")).json() == {"requests": 0}
     assert (await http.get(f"{control}/requests")).json() == []
 
@@ -90,11 +100,21 @@ async def test_stores_are_added_while_it_runs(controlled):
 
     await http.post(f"{control}/stores", json={"10002": "other"})
 
-    answer = await http.get(f"{url}/test", headers={"ORDERDESK-STORE-ID": "10002", "ORDERDESK-API-KEY": "other"})
+    answer = await http.get(
+        f"{url}/test", headers={"ORDERDESK-STORE-ID": "10002", "ORDERDESK-API-KEY": "other"}
+    )
     assert answer.status_code == 200
 
 
-@pytest.mark.parametrize(("path", "body"), [("/faults", {"kind": "fire"}), ("/faults", {"sort": "x"}), ("/switches", {"no_such": 1}), ("/nothing", {})])
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [
+        ("/faults", {"kind": "fire"}),
+        ("/faults", {"sort": "x"}),
+        ("/switches", {"no_such": 1}),
+        ("/nothing", {}),
+    ],
+)
 async def test_a_wrong_control_says_so(controlled, path, body):
     http, _, control = controlled
 
@@ -104,7 +124,10 @@ async def test_a_wrong_control_says_so(controlled, path, body):
 
 
 async def test_without_control_the_door_is_a_wall():
-    async with serving(StandaloneSandbox({"10001": "key"}, orders=5)) as url, httpx.AsyncClient(headers=HEADERS) as http:
+    async with (
+        serving(StandaloneSandbox({"10001": "key"}, orders=5)) as url,
+        httpx.AsyncClient(headers=HEADERS) as http,
+    ):
         answer = await http.get(url.removesuffix("/api/v2") + "/_control/requests")
 
     assert answer.status_code == 404
@@ -125,7 +148,10 @@ async def test_a_dropped_connection_gives_not_a_byte(controlled):
     host, port = url.split("/")[2].split(":")
 
     reader, writer = await asyncio.open_connection(host, int(port))
-    writer.write(b"GET /api/v2/test HTTP/1.1\r\nHost: x\r\nORDERDESK-STORE-ID: 10001\r\nORDERDESK-API-KEY: key\r\n\r\n")
+    writer.write(
+        b"GET /api/v2/test HTTP/1.1\r\nHost: x\r\nORDERDESK-STORE-ID: "
+        b"10001\r\nORDERDESK-API-KEY: key\r\n\r\n"
+    )
     try:
         received = await asyncio.wait_for(reader.read(), 20)
     except ConnectionResetError:
@@ -136,8 +162,19 @@ async def test_a_dropped_connection_gives_not_a_byte(controlled):
 
 
 async def test_it_starts_from_the_command_line_and_stops_when_told():
-    command = ("-m", "orderdesk_app.demo.server", "--store", "10001:key", "--orders", "3", "--switch", "delay=0.01")
-    process = await asyncio.create_subprocess_exec(sys.executable, *command, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE)
+    command = (
+        "-m",
+        "orderdesk_app.demo.server",
+        "--store",
+        "10001:key",
+        "--orders",
+        "3",
+        "--switch",
+        "delay=0.01",
+    )
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, *command, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE
+    )
     assert process.stdout is not None
     url = (await asyncio.wait_for(process.stdout.readline(), 20)).decode().split()[-1]
 

@@ -5,7 +5,13 @@ import asyncio
 import pytest
 
 PLACE = "/orders/100000001/shipments"
-UPS = {"tracking_number": "1Z999", "carrier_code": "UPS", "shipment_method": "Ground", "weight": 3.55, "cost": "7.10"}
+UPS = {
+    "tracking_number": "1Z999",
+    "carrier_code": "UPS",
+    "shipment_method": "Ground",
+    "weight": 3.55,
+    "cost": "7.10",
+}
 
 
 async def shipments(world, order_id="100000001"):
@@ -18,8 +24,17 @@ async def test_a_shipment_is_added_and_found_in_the_order(world):
     (shipment,) = await shipments(world)
     order = await world.order()
     assert (status, body["message"], "shipment" in body) == (201, "Shipment Added", False)
-    assert (shipment["order_id"], shipment["store_id"], shipment["weight"], shipment["cost"]) == ("100000001", "10001", "3.55", "7.10")
-    assert (shipment["order_items"], shipment["print_status"], shipment["date_shipped"]) == ("", "0", "2026-11-22")
+    assert (shipment["order_id"], shipment["store_id"], shipment["weight"], shipment["cost"]) == (
+        "100000001",
+        "10001",
+        "3.55",
+        "7.10",
+    )
+    assert (shipment["order_items"], shipment["print_status"], shipment["date_shipped"]) == (
+        "",
+        "0",
+        "2026-11-22",
+    )
     assert shipment["tracking_url"] == "https://www.ups.com/track?tracknum=1Z999"
     assert (order["order_shipments"], order["date_updated"]) == ([shipment], "2026-11-22 12:00:00")
     assert (await world.ask("GET", f"{PLACE}/{shipment['id']}"))[1]["shipment"] == shipment
@@ -29,9 +44,13 @@ async def test_a_shipment_is_added_and_found_in_the_order(world):
 async def test_a_part_of_the_order_may_be_shipped(world, reference):
     item = (await world.order())["order_items"][0]
 
-    await world.ask("POST", PLACE, UPS | {"order_items": [{reference: item[reference], "quantity": "1"}]})
+    await world.ask(
+        "POST", PLACE, UPS | {"order_items": [{reference: item[reference], "quantity": "1"}]}
+    )
 
-    assert (await shipments(world))[0]["order_items"] == [{reference: item[reference], "quantity": 1}]
+    assert (await shipments(world))[0]["order_items"] == [
+        {reference: item[reference], "quantity": 1}
+    ]
 
 
 async def test_the_same_shipment_again_is_an_error_in_a_200(world):
@@ -63,7 +82,9 @@ async def test_a_shipment_needs_a_tracking_number(world):
 
 
 async def test_half_a_character_in_a_tracking_number_breaks_nothing(world):
-    status, _ = await world.ask("POST", PLACE, content=b'{"tracking_number": "\\ud800", "carrier_code": "UPS"}')
+    status, _ = await world.ask(
+        "POST", PLACE, content=b'{"tracking_number": "\\ud800", "carrier_code": "UPS"}'
+    )
 
     assert (status, len(await shipments(world))) == (201, 1)
 
@@ -76,7 +97,12 @@ async def test_an_update_replaces_every_field(world):
 
     (after,) = await shipments(world)
     assert (status, body["message"]) == (200, "Shipment Updated")
-    assert (after["id"], after["tracking_number"], after["carrier_code"], after["weight"]) == (before["id"], "n/a", "", "")
+    assert (after["id"], after["tracking_number"], after["carrier_code"], after["weight"]) == (
+        before["id"],
+        "n/a",
+        "",
+        "",
+    )
     assert (await world.ask("PUT", f"{PLACE}/{before['id']}", {"carrier_code": "UPS"}))[0] == 400
 
 
@@ -101,21 +127,39 @@ async def test_the_unproven_date_field_is_a_switch(world, honoured, day):
 
 
 async def test_a_batch_hides_its_failures_in_a_200(world):
-    rows = [{"order_id": 100000001, **UPS}, {"order_id": 5, **UPS}, {"order_id": "100000001", **UPS}, {"order_id": 100000002}]
+    rows = [
+        {"order_id": 100000001, **UPS},
+        {"order_id": 5, **UPS},
+        {"order_id": "100000001", **UPS},
+        {"order_id": 100000002},
+    ]
 
     status, body = await world.ask("POST", "/batch-shipments", rows)
 
     assert (status, body["status"]) == (200, "success")
-    assert [(row["order_id"], row["status"]) for row in body["results"]] == [(100000001, "success"), (5, "error"), ("100000001", "error"), (100000002, "error")]
+    assert [(row["order_id"], row["status"]) for row in body["results"]] == [
+        (100000001, "success"),
+        (5, "error"),
+        ("100000001", "error"),
+        (100000002, "error"),
+    ]
     assert body["results"][0]["shipment_id"] == (await shipments(world))[0]["id"]
     assert body["results"][2]["message"] == "Shipment Not Added"
 
 
-@pytest.mark.parametrize(("honoured", "contents"), [(False, ""), (True, [{"code": "x", "quantity": 2}])])
-async def test_a_batch_ignores_its_line_items_unless_the_switch_honours_them(world, honoured, contents):
+@pytest.mark.parametrize(
+    ("honoured", "contents"), [(False, ""), (True, [{"code": "x", "quantity": 2}])]
+)
+async def test_a_batch_ignores_its_line_items_unless_the_switch_honours_them(
+    world, honoured, contents
+):
     world.switch(batch_order_items_honoured=honoured)
 
-    await world.ask("POST", "/batch-shipments", [{"order_id": 100000001, **UPS, "order_items": [{"code": "x", "quantity": 2}]}])
+    await world.ask(
+        "POST",
+        "/batch-shipments",
+        [{"order_id": 100000001, **UPS, "order_items": [{"code": "x", "quantity": 2}]}],
+    )
 
     assert (await shipments(world))[0]["order_items"] == contents
 
@@ -124,7 +168,11 @@ async def test_a_batch_ignores_its_line_items_unless_the_switch_honours_them(wor
     ("method", "path", "body"),
     [
         ("POST", "/batch-shipments", {"shipments": [{"order_id": 100000001, **UPS}]}),
-        ("PUT", "/batch-inventory-items", {"inventory_items": [{"id": 1, "name": "a", "code": "b"}]}),
+        (
+            "PUT",
+            "/batch-inventory-items",
+            {"inventory_items": [{"id": 1, "name": "a", "code": "b"}]},
+        ),
     ],
 )
 async def test_a_wrapped_batch_is_refused_unless_the_switch_accepts_it(world, method, path, body):

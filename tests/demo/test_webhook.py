@@ -30,7 +30,15 @@ class Receiver:
     async def deliver(self, order=None, **options):
         async with httpx.AsyncClient(transport=httpx.MockTransport(self)) as http:
             order = order or {"id": "100000001"}
-            return await deliver(http, "https://hook.example.com/in", order, store_id="10001", api_key="the-key", sleep=self.sleep, **options)
+            return await deliver(
+                http,
+                "https://hook.example.com/in",
+                order,
+                store_id="10001",
+                api_key="the-key",
+                sleep=self.sleep,
+                **options,
+            )
 
 
 async def test_an_order_is_posted_as_a_signed_form(world):
@@ -44,7 +52,10 @@ async def test_an_order_is_posted_as_a_signed_form(world):
     assert json.loads(text) == order
     assert request.headers["content-type"] == "application/x-www-form-urlencoded"
     assert request.headers["x-order-desk-store-id"] == "10001"
-    assert request.headers["x-order-desk-hash"] == hmac.new(b"the-key", text.encode(), hashlib.sha256).hexdigest()
+    assert (
+        request.headers["x-order-desk-hash"]
+        == hmac.new(b"the-key", text.encode(), hashlib.sha256).hexdigest()
+    )
 
 
 def test_the_two_variants_differ_where_the_text_holds_a_percent():

@@ -1,4 +1,6 @@
-"""The real app for the official conformance runner, which cannot send headers: each request gets the key of CONFORMANCE_KEY. For tests alone."""
+"""The real app for the official conformance runner, which cannot send headers: each request gets
+the key of CONFORMANCE_KEY. For tests alone.
+"""
 
 import os
 
@@ -14,7 +16,9 @@ class WithKey:
         self._app, self._header = app, (b"authorization", f"Bearer {key}".encode())
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "http" and all(name != b"authorization" for name, _ in scope["headers"]):
+        if scope["type"] == "http" and all(
+            name != b"authorization" for name, _ in scope["headers"]
+        ):
             scope["headers"] = [*scope["headers"], self._header]
         await self._app(scope, receive, send)
 

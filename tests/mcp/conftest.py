@@ -1,4 +1,6 @@
-"""One server process for all tests of the agents' door, and the clients that are written for Node."""
+"""One server process for all tests of the agents' door, and the clients that are written for
+Node.
+"""
 
 import hashlib
 import os
@@ -24,20 +26,38 @@ class NodeClients:
     environment: dict[str, str]
 
     def command(self, program: str, *arguments: str) -> list[str]:
-        return [str(Path(sys.executable).parent / "node"), str(NODE_FOLDER / "node_modules" / ".bin" / program), *arguments]
+        return [
+            str(Path(sys.executable).parent / "node"),
+            str(NODE_FOLDER / "node_modules" / ".bin" / program),
+            *arguments,
+        ]
 
 
 @pytest.fixture(scope="session")
 def node_clients() -> NodeClients:
-    """Installs what the lock file names, once. Fails loudly: a client that was not tried is not known to work."""
+    """Installs what the lock file names, once.
+
+    Fails loudly: a client that was not tried is not known to work.
+    """
     tools = Path(sys.executable).parent
     environment = {**os.environ, "PATH": f"{tools}{os.pathsep}{os.environ['PATH']}"}
     stamp = NODE_FOLDER / "node_modules" / ".installed"
     wanted = hashlib.sha256((NODE_FOLDER / "package-lock.json").read_bytes()).hexdigest()
     if not stamp.is_file() or stamp.read_text() != wanted:
         command = [str(tools / "npm"), "ci", "--ignore-scripts", "--no-audit", "--no-fund"]
-        done = subprocess.run(command, cwd=NODE_FOLDER, env=environment, capture_output=True, text=True, timeout=300, check=False)
+        done = subprocess.run(
+            command,
+            cwd=NODE_FOLDER,
+            env=environment,
+            capture_output=True,
+            text=True,
+            timeout=300,
+            check=False,
+        )
         if done.returncode:
-            raise RuntimeError(f"The clients of tests/node could not be installed; that needs the network for npm once.\n{done.stderr[-3000:]}")
+            raise RuntimeError(
+                "The clients of tests/node could not be installed; that needs the "
+                f"network for npm once.\n{done.stderr[-3000:]}"
+            )
         stamp.write_text(wanted)
     return NodeClients(environment)

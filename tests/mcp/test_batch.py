@@ -19,8 +19,19 @@ def _post(door: Door, body: Any, headers: dict[str, str]) -> httpx.Response:
 
 
 @pytest.mark.parametrize("headers", OLD)
-def test_every_request_of_a_batch_is_answered_by_its_id(door: Door, headers: dict[str, str]) -> None:
-    answer = _post(door, [LIST, INITIALIZED, call("stores_list", message_id=7), call("orders_get", {"order_id": "abc"}, message_id="bad")], headers)
+def test_every_request_of_a_batch_is_answered_by_its_id(
+    door: Door, headers: dict[str, str]
+) -> None:
+    answer = _post(
+        door,
+        [
+            LIST,
+            INITIALIZED,
+            call("stores_list", message_id=7),
+            call("orders_get", {"order_id": "abc"}, message_id="bad"),
+        ],
+        headers,
+    )
 
     assert answer.status_code == 200
     assert answer.headers["content-type"] == "application/json"
@@ -42,7 +53,12 @@ def test_a_batch_that_asks_nothing_is_taken_in_silence(door: Door, headers: dict
 def test_what_is_no_message_is_refused_in_its_place(door: Door) -> None:
     answer = _post(door, [5, {"jsonrpc": "2.0"}, [LIST], LIST], {})
 
-    assert [one.get("error", {}).get("code") for one in answer.json()] == [-32600, -32600, -32600, None]
+    assert [one.get("error", {}).get("code") for one in answer.json()] == [
+        -32600,
+        -32600,
+        -32600,
+        None,
+    ]
     assert [one["id"] for one in answer.json()] == [None, None, None, "list"]
 
 
@@ -51,7 +67,11 @@ def test_a_handshake_is_never_part_of_a_batch(door: Door) -> None:
         "jsonrpc": "2.0",
         "id": 0,
         "method": "initialize",
-        "params": {"protocolVersion": "2025-03-26", "capabilities": {}, "clientInfo": {"name": "a", "version": "1"}},
+        "params": {
+            "protocolVersion": "2025-03-26",
+            "capabilities": {},
+            "clientInfo": {"name": "a", "version": "1"},
+        },
     }
 
     answer = _post(door, [hello, LIST], {})
@@ -62,13 +82,23 @@ def test_a_handshake_is_never_part_of_a_batch(door: Door) -> None:
 
 def test_two_writes_in_one_batch_are_done_in_their_order(door: Door) -> None:
     update = [
-        call("orders_update", {"order_id": FIRST_ORDER, "store_identifier": door.store_id, "changes": {"shipping": {"city": city}}}, message_id=city)
+        call(
+            "orders_update",
+            {
+                "order_id": FIRST_ORDER,
+                "store_identifier": door.store_id,
+                "changes": {"shipping": {"city": city}},
+            },
+            message_id=city,
+        )
         for city in ("Lagos", "Accra")
     ]
 
     answer = _post(door, update, {})
 
-    assert [one["result"]["structuredContent"]["order"]["shipping"]["city"] for one in answer.json()] == ["Lagos", "Accra"]
+    assert [
+        one["result"]["structuredContent"]["order"]["shipping"]["city"] for one in answer.json()
+    ] == ["Lagos", "Accra"]
 
 
 @pytest.mark.parametrize("count", [0, 51])

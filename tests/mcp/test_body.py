@@ -1,4 +1,6 @@
-"""Bodies that nobody should send: all of them get an answer in words, none of them a fault of ours."""
+"""Bodies that nobody should send: all of them get an answer in words, none of them a fault of
+ours.
+"""
 
 import json
 import math
@@ -22,11 +24,16 @@ REFUSED = {
     "text": b"hello",
     "two": b"{}{}",
     "bad utf-8": b'{"jsonrpc":"2.0","id":1,"method":"tools/list\xff\xfe"}',
-    "half a character": b'{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"stores_resolve","arguments":{"identifier":"\\ud800"}}}',
-    "NaN": b'{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"orders_list","arguments":{"limit":NaN}}}',
-    "Infinity": b'{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"orders_list","arguments":{"limit":-Infinity}}}',
-    "more than a number can be": b'{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"orders_list","arguments":{"limit":1e400}}}',
-    "deep": b'{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"orders_list","arguments":' + b"[" * 100_000 + b"]" * 100_000 + b"}}",
+    "half a character": b'{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{'
+    b'"name":"stores_resolve","arguments":{"identifier":"\\ud800"}}}',
+    "NaN": b'{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{'
+    b'"name":"orders_list","arguments":{"limit":NaN}}}',
+    "Infinity": b'{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{'
+    b'"name":"orders_list","arguments":{"limit":-Infinity}}}',
+    "more than a number can be": b'{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{'
+    b'"name":"orders_list","arguments":{"limit":1e400}}}',
+    "deep": b'{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{'
+    b'"name":"orders_list","arguments":' + b"[" * 100_000 + b"]" * 100_000 + b"}}",
     "number": b"17",
     "null": b"null",
     "string": b'"tools/list"',
@@ -43,8 +50,16 @@ REFUSED = {
 
 @pytest.mark.parametrize("revision", [None, *LEGACY[1:], MODERN])
 @pytest.mark.parametrize("name", REFUSED)
-def test_what_is_no_message_is_refused_in_words(door: Door, name: str, revision: str | None) -> None:
-    headers = {} if revision is None else modern("tools/list")[0] if revision == MODERN else {"mcp-protocol-version": revision}
+def test_what_is_no_message_is_refused_in_words(
+    door: Door, name: str, revision: str | None
+) -> None:
+    headers = (
+        {}
+        if revision is None
+        else modern("tools/list")[0]
+        if revision == MODERN
+        else {"mcp-protocol-version": revision}
+    )
 
     with door.http() as http:
         answer = http.post("/mcp", content=REFUSED[name], headers=headers)
@@ -84,7 +99,10 @@ def test_odd_arguments_are_errors_in_words(door: Door, name: str, revision: str)
     arguments = ODD[name]
     headers, body = modern("tools/call", {"name": "orders_get", "arguments": arguments})
     if revision != MODERN:
-        headers, body = {"mcp-protocol-version": revision}, {**call("orders_get"), "params": {"name": "orders_get", "arguments": arguments}}
+        headers, body = (
+            {"mcp-protocol-version": revision},
+            {**call("orders_get"), "params": {"name": "orders_get", "arguments": arguments}},
+        )
 
     with door.http() as http:
         answer = http.post("/mcp", json=body, headers=headers)
@@ -101,7 +119,10 @@ def test_odd_arguments_are_errors_in_words(door: Door, name: str, revision: str)
 
 
 def test_of_a_name_given_twice_the_last_counts_at_both_places(door: Door) -> None:
-    body = b'{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"orders_delete","name":"stores_list","arguments":{"a":1},"arguments":{}}}'
+    body = (
+        b'{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{'
+        b'"name":"orders_delete","name":"stores_list","arguments":{"a":1},"arguments":{}}}'
+    )
 
     with door.http() as http:
         answer = http.post("/mcp", content=body)
@@ -112,18 +133,24 @@ def test_of_a_name_given_twice_the_last_counts_at_both_places(door: Door) -> Non
 def test_an_answer_to_nothing_is_taken_and_forgotten(door: Door) -> None:
     with door.http() as http:
         legacy = http.post("/mcp", json={"jsonrpc": "2.0", "id": 7, "result": {}})
-        modern_one = http.post("/mcp", json={"jsonrpc": "2.0", "id": 7, "result": {}}, headers=modern("tools/list")[0])
+        modern_one = http.post(
+            "/mcp", json={"jsonrpc": "2.0", "id": 7, "result": {}}, headers=modern("tools/list")[0]
+        )
 
     assert legacy.status_code == 202
     assert modern_one.status_code == 400
 
 
-@pytest.mark.parametrize("method", ["notifications/initialized", "notifications/cancelled", "notifications/of/nothing"])
+@pytest.mark.parametrize(
+    "method", ["notifications/initialized", "notifications/cancelled", "notifications/of/nothing"]
+)
 @pytest.mark.parametrize("revision", ["2025-11-25", MODERN])
 def test_notifications_are_taken_in_silence(door: Door, method: str, revision: str) -> None:
     with door.http() as http:
         answer = http.post(
-            "/mcp", json={"jsonrpc": "2.0", "method": method, "params": {"requestId": 1}}, headers={"mcp-protocol-version": revision, "mcp-method": method}
+            "/mcp",
+            json={"jsonrpc": "2.0", "method": method, "params": {"requestId": 1}},
+            headers={"mcp-protocol-version": revision, "mcp-method": method},
         )
 
     assert answer.status_code == 202
@@ -148,7 +175,10 @@ def test_what_is_neither_sent_nor_taken_as_json_is_refused_in_words(
 ) -> None:
     headers, body = modern("tools/list")
     if revision != MODERN:
-        headers, body = {} if revision is None else {"mcp-protocol-version": revision}, {"jsonrpc": "2.0", "id": 1, "method": "tools/list"}
+        headers, body = (
+            {} if revision is None else {"mcp-protocol-version": revision},
+            {"jsonrpc": "2.0", "id": 1, "method": "tools/list"},
+        )
 
     with door.http() as http:
         answer = http.post("/mcp", json=[body] if in_batch else body, headers={**headers, **sent})
@@ -158,25 +188,44 @@ def test_what_is_neither_sent_nor_taken_as_json_is_refused_in_words(
     _in_our_words(answer.text)
 
 
-@pytest.mark.parametrize("kind", ["APPLICATION/JSON", "application/json;charset=UTF-8", "Application/Json ; charset=utf-8"])
-@pytest.mark.parametrize("accept", ["APPLICATION/JSON", "*/*", "application/*;q=0.8, text/html", "text/html, application/json"])
+@pytest.mark.parametrize(
+    "kind",
+    ["APPLICATION/JSON", "application/json;charset=UTF-8", "Application/Json ; charset=utf-8"],
+)
+@pytest.mark.parametrize(
+    "accept",
+    ["APPLICATION/JSON", "*/*", "application/*;q=0.8, text/html", "text/html, application/json"],
+)
 @pytest.mark.parametrize("revision", ["2025-11-25", MODERN])
-def test_media_types_are_read_as_http_writes_them(door: Door, kind: str, accept: str, revision: str) -> None:
+def test_media_types_are_read_as_http_writes_them(
+    door: Door, kind: str, accept: str, revision: str
+) -> None:
     headers, body = modern("tools/list")
     if revision != MODERN:
-        headers, body = {"mcp-protocol-version": revision}, {"jsonrpc": "2.0", "id": 1, "method": "tools/list"}
+        headers, body = (
+            {"mcp-protocol-version": revision},
+            {"jsonrpc": "2.0", "id": 1, "method": "tools/list"},
+        )
 
     with door.http() as http:
-        answer = http.post("/mcp", json=body, headers={**headers, "content-type": kind, "accept": accept})
+        answer = http.post(
+            "/mcp", json=body, headers={**headers, "content-type": kind, "accept": accept}
+        )
 
     assert answer.status_code == 200
     assert len(answer.json()["result"]["tools"]) == 13
 
 
-@pytest.mark.parametrize("accept", ["*/*", "application/json, Text/Event-Stream", "application/json;q=0.1, text/*"])
+@pytest.mark.parametrize(
+    "accept", ["*/*", "application/json, Text/Event-Stream", "application/json;q=0.1, text/*"]
+)
 @pytest.mark.parametrize("revision", ["2025-11-25", MODERN])
-def test_who_takes_event_streams_is_told_of_progress(door: Door, accept: str, revision: str) -> None:
-    headers, body = modern("tools/call", {"name": "stores_list", "arguments": {}}, progressToken="p")
+def test_who_takes_event_streams_is_told_of_progress(
+    door: Door, accept: str, revision: str
+) -> None:
+    headers, body = modern(
+        "tools/call", {"name": "stores_list", "arguments": {}}, progressToken="p"
+    )
     if revision != MODERN:
         headers, body = {"mcp-protocol-version": revision}, call("stores_list", progressToken="p")
 
@@ -192,22 +241,34 @@ def test_who_takes_event_streams_is_told_of_progress(door: Door, accept: str, re
 
 @pytest.mark.parametrize("with_length", [True, False])
 @pytest.mark.parametrize("extra", [0, 1, 500_000])
-def test_four_mebibytes_are_taken_and_no_byte_more(door: Door, with_length: bool, extra: int) -> None:
-    head = b'{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"stores_list","arguments":{"x":"'
+def test_four_mebibytes_are_taken_and_no_byte_more(
+    door: Door, with_length: bool, extra: int
+) -> None:
+    head = (
+        b'{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{'
+        b'"name":"stores_list","arguments":{"x":"'
+    )
     body = head + b"y" * (MOST + extra - len(head) - 4) + b'"}}}'
     assert len(body) == MOST + extra
 
     with door.http() as http:
-        answer = http.post("/mcp", content=body if with_length else iter([body[:1_000_000], body[1_000_000:]]))
+        answer = http.post(
+            "/mcp", content=body if with_length else iter([body[:1_000_000], body[1_000_000:]])
+        )
 
     assert answer.status_code == (413 if extra else 200)
     if extra:
-        assert answer.json()["error"]["message"] == "The request is larger than 4194304 bytes. Send less at a time."
+        assert (
+            answer.json()["error"]["message"]
+            == "The request is larger than 4194304 bytes. Send less at a time."
+        )
 
 
 def test_a_length_that_is_only_claimed_is_refused_at_once(door: Door) -> None:
     head = (
-        f"POST /mcp HTTP/1.1\r\nhost: localhost\r\nauthorization: Bearer {door.key}\r\ncontent-type: application/json\r\ncontent-length: 99999999999\r\n\r\n{{"
+        "POST /mcp HTTP/1.1\r\nhost: localhost\r\nauthorization: Bearer "
+        f"{door.key}\r\ncontent-type: application/json\r\ncontent-length: "
+        "99999999999\r\n\r\n{"
     )
     started = time.monotonic()
 
@@ -219,10 +280,19 @@ def test_a_length_that_is_only_claimed_is_refused_at_once(door: Door) -> None:
 
 @pytest.mark.parametrize(
     ("headers", "size", "status"),
-    [({}, MOST + 1, 413), ({}, 5 * MOST, 413), ({"authorization": "Bearer nobody's"}, MOST - 1, 401), ({"content-type": "text/plain"}, MOST - 1, 415)],
+    [
+        ({}, MOST + 1, 413),
+        ({}, 5 * MOST, 413),
+        ({"authorization": "Bearer nobody's"}, MOST - 1, 401),
+        ({"content-type": "text/plain"}, MOST - 1, 415),
+    ],
 )
-async def test_who_sends_much_hears_why_it_is_refused(door: Door, headers: dict[str, str], size: int, status: int) -> None:
-    """asyncio's connections forget an answer that came while they were cut off, and the SDK's client runs on these."""
+async def test_who_sends_much_hears_why_it_is_refused(
+    door: Door, headers: dict[str, str], size: int, status: int
+) -> None:
+    """asyncio's connections forget an answer that came while they were cut off, and the SDK's
+    client runs on these.
+    """
     headers = {"authorization": f"Bearer {door.key}", "content-type": "application/json", **headers}
 
     async with httpx.AsyncClient(timeout=60) as http:
@@ -231,7 +301,9 @@ async def test_who_sends_much_hears_why_it_is_refused(door: Door, headers: dict[
     assert answer.status_code == status
 
 
-async def test_a_refused_request_without_an_end_is_not_heard_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_refused_request_without_an_end_is_not_heard_for_ever(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setattr(bodies, "UNHEARD_SECONDS", 0.01)
     heard = 0
 
@@ -251,7 +323,11 @@ async def test_a_refused_request_without_an_end_is_not_heard_for_ever(monkeypatc
 
 def test_a_body_in_small_pieces_arrives_whole(door: Door) -> None:
     body = json.dumps(call("stores_list")).encode()
-    head = f"POST /mcp HTTP/1.1\r\nhost: localhost\r\nauthorization: Bearer {door.key}\r\ncontent-type: application/json\r\naccept: application/json\r\ncontent-length: {len(body)}\r\n\r\n"
+    head = (
+        "POST /mcp HTTP/1.1\r\nhost: localhost\r\nauthorization: Bearer "
+        f"{door.key}\r\ncontent-type: application/json\r\naccept: "
+        f"application/json\r\ncontent-length: {len(body)}\r\n\r\n"
+    )
 
     with socket.create_connection(("127.0.0.1", door.server.port), timeout=20) as connection:
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -286,6 +362,15 @@ async def test_who_hangs_up_gets_no_answer() -> None:
 
 
 def _in_our_words(text: str) -> None:
-    for word in ("pydantic", "Traceback", "validation error", "expected", ".py", "codec", "surrogate", "jiter"):
+    for word in (
+        "pydantic",
+        "Traceback",
+        "validation error",
+        "expected",
+        ".py",
+        "codec",
+        "surrogate",
+        "jiter",
+    ):
         assert word not in text, text[:500]
     assert not math.isnan(len(text))

@@ -1,4 +1,6 @@
-"""The official conformance runner against the real app: what any server must pass stays green, and what needs the runner's own fixtures is listed by name."""
+"""The official conformance runner against the real app: what any server must pass stays green, and
+what needs the runner's own fixtures is listed by name.
+"""
 
 import subprocess
 import sys
@@ -29,10 +31,28 @@ def open_address(door: Door, tmp_path_factory: pytest.TempPathFactory) -> Iterat
         "CONFORMANCE_KEY": door.key,
     }
     app = "tests.mcp.conformance_app:create_conformance_app"
-    command = [sys.executable, "-m", "granian", "--interface", "asgi", "--factory", "--loop", "uvloop", "--no-access-log", "--port", str(port), app]
+    command = [
+        sys.executable,
+        "-m",
+        "granian",
+        "--interface",
+        "asgi",
+        "--factory",
+        "--loop",
+        "uvloop",
+        "--no-access-log",
+        "--port",
+        str(port),
+        app,
+    ]
     log = folder / "server.log"
     with log.open("wb") as out:
-        server = Server(port, subprocess.Popen(command, cwd=ROOT, env=environment, stdout=out, stderr=out), log, folder)
+        server = Server(
+            port,
+            subprocess.Popen(command, cwd=ROOT, env=environment, stdout=out, stderr=out),
+            log,
+            folder,
+        )
     try:
         wait_until_ready(server)
         yield f"{server.url}/mcp"
@@ -42,13 +62,43 @@ def open_address(door: Door, tmp_path_factory: pytest.TempPathFactory) -> Iterat
 
 @pytest.mark.parametrize(
     ("revision", "chosen", "least"),
-    [("2025-06-18", "--spec-version", 33), ("2025-11-25", "--spec-version", 38), ("2026-07-28", "--requirements", 110)],
+    [
+        ("2025-06-18", "--spec-version", 33),
+        ("2025-11-25", "--spec-version", 38),
+        ("2026-07-28", "--requirements", 110),
+    ],
 )
-def test_the_official_suite_finds_no_fault(node_clients: NodeClients, open_address: str, tmp_path: Path, revision: str, chosen: str, least: int) -> None:
+def test_the_official_suite_finds_no_fault(
+    node_clients: NodeClients,
+    open_address: str,
+    tmp_path: Path,
+    revision: str,
+    chosen: str,
+    least: int,
+) -> None:
     baseline = str(BASELINES / f"{revision}.yml")
-    command = node_clients.command("conformance", "server", "--url", open_address, chosen, revision, "--expected-failures", baseline, "-o", str(tmp_path))
+    command = node_clients.command(
+        "conformance",
+        "server",
+        "--url",
+        open_address,
+        chosen,
+        revision,
+        "--expected-failures",
+        baseline,
+        "-o",
+        str(tmp_path),
+    )
 
-    done = subprocess.run(command, env=node_clients.environment, cwd=tmp_path, capture_output=True, text=True, timeout=120, check=False)
+    done = subprocess.run(
+        command,
+        env=node_clients.environment,
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
 
     told = done.stdout + done.stderr
     assert done.returncode == 0, told[-6000:]

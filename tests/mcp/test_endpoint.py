@@ -1,4 +1,6 @@
-"""`/mcp` as a stranger meets it: keys, methods, pages of our own and of others, tokens in addresses. No client library smooths anything."""
+"""`/mcp` as a stranger meets it: keys, methods, pages of our own and of others, tokens in
+addresses. No client library smooths anything.
+"""
 
 import json
 import re
@@ -49,7 +51,9 @@ def test_without_a_key_every_method_is_asked_for_one(stranger: httpx.Client, met
 
 
 @pytest.mark.parametrize("method", METHODS)
-def test_a_bad_key_is_called_invalid_whatever_the_method(stranger: httpx.Client, method: str) -> None:
+def test_a_bad_key_is_called_invalid_whatever_the_method(
+    stranger: httpx.Client, method: str
+) -> None:
     answer = stranger.request(method, "/mcp", headers={"authorization": "Bearer odk_not-a-key"})
 
     assert answer.status_code == 401
@@ -57,10 +61,25 @@ def test_a_bad_key_is_called_invalid_whatever_the_method(stranger: httpx.Client,
 
 
 @pytest.mark.parametrize(
-    "given", ["", "Bearer", "Bearer ", "Basic dXNlcjpwYXNz", "bearer \t ", "Token abc", "Bearer \xff\xfe", "Bearer " + "k" * 9000, "Bearer a b c"]
+    "given",
+    [
+        "",
+        "Bearer",
+        "Bearer ",
+        "Basic dXNlcjpwYXNz",
+        "bearer \t ",
+        "Token abc",
+        "Bearer \xff\xfe",
+        "Bearer " + "k" * 9000,
+        "Bearer a b c",
+    ],
 )
 def test_what_is_no_bearer_key_is_refused(door: Door, given: str) -> None:
-    answer = door.raw(b"POST /mcp HTTP/1.1\r\nhost: localhost\r\ncontent-length: 2\r\nauthorization: " + given.encode("latin-1") + b"\r\n\r\n{}")
+    answer = door.raw(
+        b"POST /mcp HTTP/1.1\r\nhost: localhost\r\ncontent-length: 2\r\nauthorization: "
+        + given.encode("latin-1")
+        + b"\r\n\r\n{}"
+    )
 
     assert answer.startswith(b"HTTP/1.1 401 ")
 
@@ -72,7 +91,10 @@ def test_the_scheme_may_be_written_in_any_case(door: Door, stranger: httpx.Clien
 
 
 def test_a_body_is_not_read_for_a_stranger(door: Door) -> None:
-    answer = door.raw(b"POST /mcp HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: 4000000\r\n\r\n{")
+    answer = door.raw(
+        b"POST /mcp HTTP/1.1\r\nHost: localhost\r\nContent-Type: "
+        b"application/json\r\nContent-Length: 4000000\r\n\r\n{"
+    )
 
     assert answer.startswith(b"HTTP/1.1 401 ")
 
@@ -99,7 +121,11 @@ def test_options_is_answered_also_to_strangers(stranger: httpx.Client) -> None:
 
 def test_a_page_of_ours_may_ask_first_and_then_call(door: Door, agent: httpx.Client) -> None:
     origin = f"http://localhost:{door.server.port}"
-    ask = {"origin": origin, "access-control-request-method": "POST", "access-control-request-headers": "authorization, mcp-method"}
+    ask = {
+        "origin": origin,
+        "access-control-request-method": "POST",
+        "access-control-request-headers": "authorization, mcp-method",
+    }
 
     asked = agent.options("/mcp", headers=ask)
     called = agent.post("/mcp", json=LIST, headers={"origin": origin})
@@ -121,8 +147,18 @@ def test_an_address_below_is_not_the_door(agent: httpx.Client) -> None:
 
 
 @pytest.mark.parametrize("revision", [None, "2025-11-25"])
-def test_a_session_id_of_another_server_is_ignored(agent: httpx.Client, revision: str | None) -> None:
-    answer = agent.post("/mcp", json=LIST, headers={"mcp-session-id": "0123", "last-event-id": "7", **({"mcp-protocol-version": revision} if revision else {})})
+def test_a_session_id_of_another_server_is_ignored(
+    agent: httpx.Client, revision: str | None
+) -> None:
+    answer = agent.post(
+        "/mcp",
+        json=LIST,
+        headers={
+            "mcp-session-id": "0123",
+            "last-event-id": "7",
+            **({"mcp-protocol-version": revision} if revision else {}),
+        },
+    )
 
     assert answer.status_code == 200
     assert "mcp-session-id" not in answer.headers
@@ -132,7 +168,9 @@ def test_an_unknown_revision_is_refused_in_words(agent: httpx.Client) -> None:
     headers, body = modern("tools/list")
     body["params"]["_meta"]["io.modelcontextprotocol/protocolVersion"] = "2031-01-01"
 
-    answer = agent.post("/mcp", json=body, headers={**headers, "mcp-protocol-version": "2031-01-01"})
+    answer = agent.post(
+        "/mcp", json=body, headers={**headers, "mcp-protocol-version": "2031-01-01"}
+    )
 
     assert answer.status_code == 400
     assert answer.json()["error"]["code"] == -32022
@@ -152,10 +190,26 @@ def test_white_space_around_header_values_does_not_count(agent: httpx.Client, do
     sent = json.dumps(body).encode()
     lines = [
         f"{name}: \t {value} \t ".encode()
-        for name, value in {**headers, "accept": "application/json", "content-type": "application/json", "authorization": f"Bearer {door.key}"}.items()
+        for name, value in {
+            **headers,
+            "accept": "application/json",
+            "content-type": "application/json",
+            "authorization": f"Bearer {door.key}",
+        }.items()
     ]
 
-    answer = door.raw(b"\r\n".join([b"POST /mcp HTTP/1.1", b"host: localhost", *lines, b"content-length: %d" % len(sent), b"", sent]))
+    answer = door.raw(
+        b"\r\n".join(
+            [
+                b"POST /mcp HTTP/1.1",
+                b"host: localhost",
+                *lines,
+                b"content-length: %d" % len(sent),
+                b"",
+                sent,
+            ]
+        )
+    )
 
     assert answer.startswith(b"HTTP/1.1 200 "), answer[:300]
 
@@ -191,10 +245,20 @@ def test_an_access_key_may_not(stranger: httpx.Client, door: Door) -> None:
 
 
 def test_the_header_wins_over_the_address(stranger: httpx.Client, door: Door) -> None:
-    good_header = stranger.post("/mcp", params={"token": "nonsense"}, json=LIST, headers={"authorization": f"Bearer {door.reading_key}"})
-    bad_header = stranger.post("/mcp", params={"token": door.key}, json=LIST, headers={"authorization": "Bearer nonsense"})
+    good_header = stranger.post(
+        "/mcp",
+        params={"token": "nonsense"},
+        json=LIST,
+        headers={"authorization": f"Bearer {door.reading_key}"},
+    )
+    bad_header = stranger.post(
+        "/mcp", params={"token": door.key}, json=LIST, headers={"authorization": "Bearer nonsense"}
+    )
 
-    assert {tool["name"] for tool in good_header.json()["result"]["tools"]} == {"orders_list", "orders_get"}
+    assert {tool["name"] for tool in good_header.json()["result"]["tools"]} == {
+        "orders_list",
+        "orders_get",
+    }
     assert bad_header.status_code == 401
 
 
@@ -203,7 +267,9 @@ def test_no_key_ever_stands_in_the_log(door: Door, stranger: httpx.Client) -> No
     stranger.post("/mcp", params={"token": "a-wrong-key-in-the-address", "page": "2"}, json=LIST)
     stranger.get("/health", params={"token": door.key})
     stranger.post("/mcp", json=LIST, headers={"authorization": "Bearer a-wrong-key-in-the-header"})
-    stranger.post("/mcp", content=b"{" + door.key.encode(), headers={"authorization": f"Bearer {door.key}"})
+    stranger.post(
+        "/mcp", content=b"{" + door.key.encode(), headers={"authorization": f"Bearer {door.key}"}
+    )
 
     log = door.server.log.read_text()
 
@@ -222,14 +288,26 @@ def test_a_request_id_comes_back_and_stands_in_the_log(agent: httpx.Client, door
     assert _appears(door, '"request_id": "from-outside-0001"')  # it is written after the answer
 
 
-@pytest.mark.parametrize("given", ["short", "with space inside", "x" * 65, 'quote"quote"', "näme-with-umlaut", "<script>alert</script>"])
+@pytest.mark.parametrize(
+    "given",
+    [
+        "short",
+        "with space inside",
+        "x" * 65,
+        'quote"quote"',
+        "näme-with-umlaut",
+        "<script>alert</script>",
+    ],
+)
 def test_a_strange_request_id_is_replaced(agent: httpx.Client, given: str) -> None:
     answer = agent.post("/mcp", json=LIST, headers=[(b"x-request-id", given.encode("latin-1"))])
 
     assert re.fullmatch(r"[0-9A-Z]{26}", answer.headers["x-request-id"])
 
 
-@pytest.mark.parametrize("body", [b"", b"{", b"[]", b"null", b'{"jsonrpc":"2.0","id":1,"method":"nothing"}'])
+@pytest.mark.parametrize(
+    "body", [b"", b"{", b"[]", b"null", b'{"jsonrpc":"2.0","id":1,"method":"nothing"}']
+)
 def test_errors_of_the_protocol_carry_a_request_id_too(agent: httpx.Client, body: bytes) -> None:
     assert agent.post("/mcp", content=body).headers["x-request-id"]
     assert agent.post("/mcp", content=body, headers=modern("tools/list")[0]).headers["x-request-id"]
@@ -238,7 +316,14 @@ def test_errors_of_the_protocol_carry_a_request_id_too(agent: httpx.Client, body
 # ------------------------------------------------------------------ bare sockets
 
 
-def _request(door: Door, body: bytes, *lines: bytes, path: bytes = b"/mcp", host: bytes = b"host: localhost", key: str | None = None) -> bytes:
+def _request(
+    door: Door,
+    body: bytes,
+    *lines: bytes,
+    path: bytes = b"/mcp",
+    host: bytes = b"host: localhost",
+    key: str | None = None,
+) -> bytes:
     head = [
         b"POST " + path + b" HTTP/1.1",
         host,
@@ -253,7 +338,9 @@ def test_requests_sent_in_one_go_are_answered_in_their_order(door: Door) -> None
     one = _body(call("stores_list", message_id=1))
     two = _body(call("stores_resolve", {"identifier": door.store_id}, message_id=2))
     *requests, last = [[body, b"content-length: %d" % len(body)] for body in (one, two, one)]
-    sent = b"".join(_request(door, *request) for request in [*requests, [*last, b"connection: close"]])
+    sent = b"".join(
+        _request(door, *request) for request in [*requests, [*last, b"connection: close"]]
+    )
 
     answer = door.raw(sent, quiet=20)  # the server closes it when all is said
 
@@ -304,16 +391,22 @@ def _body(value: object) -> bytes:
     return json.dumps(value).encode()
 
 
-# ------------------------------------------------------------------ other settings, broken parts, and what is written down
+# ------------------------------------------------------------------ other settings, broken parts, a
 
 
 UNKNOWN = "Bearer odk_" + "x" * 43
-BEARER = {"authorization": f"Bearer {MASTER_KEY}", "accept": "application/json", "content-type": "application/json"}
+BEARER = {
+    "authorization": f"Bearer {MASTER_KEY}",
+    "accept": "application/json",
+    "content-type": "application/json",
+}
 
 
 async def test_keys_in_addresses_can_be_refused(inside: Inside) -> None:
     async with inside(ALLOW_QUERY_TOKEN="false") as http:
-        in_address = await http.post("/mcp", params={"token": MASTER_KEY}, json=LIST, headers={"accept": "application/json"})
+        in_address = await http.post(
+            "/mcp", params={"token": MASTER_KEY}, json=LIST, headers={"accept": "application/json"}
+        )
         in_header = await http.post("/mcp", json=LIST, headers=BEARER)
 
     assert in_address.status_code == 401
@@ -331,68 +424,120 @@ async def test_a_row_names_program_address_and_request(inside: Inside) -> None:
         house = wiring.current()
         await house.audit.flush()
         async with house.database.read() as session:
-            rows = (await session.exec(select(AuditEntry).where(AuditEntry.tool == "stores_list"))).all()
+            rows = (
+                await session.exec(select(AuditEntry).where(AuditEntry.tool == "stores_list"))
+            ).all()
 
-    assert {(row.request_id, row.client_name, row.client_version) for row in rows} == {("of-the-old-era", "shop-bot/3", ""), ("of-the-new-era", "tests", "1")}
+    assert {(row.request_id, row.client_name, row.client_version) for row in rows} == {
+        ("of-the-old-era", "shop-bot/3", ""),
+        ("of-the-new-era", "tests", "1"),
+    }
     assert {row.address for row in rows} == {"203.0.113.9"}
 
 
 @pytest.mark.parametrize("progress", [False, True])
 @pytest.mark.parametrize("arguments", [[], ["x"], "{}", 5, True])
 @pytest.mark.parametrize("revision", ["2025-03-26", "2025-11-25", MODERN])
-async def test_arguments_that_are_no_object_are_refused_in_words_and_leave_a_row(inside: Inside, revision: str, arguments: Any, progress: bool) -> None:
+async def test_arguments_that_are_no_object_are_refused_in_words_and_leave_a_row(
+    inside: Inside, revision: str, arguments: Any, progress: bool
+) -> None:
     meta = {"progressToken": "p"} if progress else {}
     headers, body = modern("tools/call", {"name": "orders_get", "arguments": arguments}, **meta)
     if revision != MODERN:
         headers, body = {"mcp-protocol-version": revision}, call("orders_get", arguments, **meta)
     async with inside() as http:
-        answer = await http.post("/mcp", json=body, headers={**BEARER, "accept": "application/json, text/event-stream", **headers, "x-request-id": "malformed"})
+        answer = await http.post(
+            "/mcp",
+            json=body,
+            headers={
+                **BEARER,
+                "accept": "application/json, text/event-stream",
+                **headers,
+                "x-request-id": "malformed",
+            },
+        )
         house = wiring.current()
         await house.audit.flush()
         async with house.database.read() as session:
-            rows = (await session.exec(select(AuditEntry).where(AuditEntry.request_id == "malformed"))).all()
+            rows = (
+                await session.exec(select(AuditEntry).where(AuditEntry.request_id == "malformed"))
+            ).all()
 
-    result = json.loads(next(line for line in answer.text.splitlines() if "result" in line).removeprefix("data: "))["result"]
+    result = json.loads(
+        next(line for line in answer.text.splitlines() if "result" in line).removeprefix("data: ")
+    )["result"]
     assert result["isError"] is True
-    assert result["content"][0]["text"] == "VALIDATION_ERROR: Arguments must be an object of names and values."
+    assert (
+        result["content"][0]["text"]
+        == "VALIDATION_ERROR: Arguments must be an object of names and values."
+    )
     assert result["_meta"]["orderdesk/error"]["code"] == "VALIDATION_ERROR"
     assert [(row.tool, row.outcome) for row in rows] == [("orders_get", "VALIDATION_ERROR")]
 
 
 async def test_a_program_that_said_its_name_at_the_handshake_is_known_by_it(inside: Inside) -> None:
     def hello(name: str) -> dict[str, object]:
-        about = {"protocolVersion": "2025-11-25", "capabilities": {}, "clientInfo": {"name": name, "version": "9"}}
+        about = {
+            "protocolVersion": "2025-11-25",
+            "capabilities": {},
+            "clientInfo": {"name": name, "version": "9"},
+        }
         return {"jsonrpc": "2.0", "id": 0, "method": "initialize", "params": about}
 
     async with inside() as http:
         for agent in ("one", "two"):
-            await http.post("/mcp", json=hello(f"program {agent}"), headers={**BEARER, "user-agent": agent})
+            await http.post(
+                "/mcp", json=hello(f"program {agent}"), headers={**BEARER, "user-agent": agent}
+            )
         for agent in ("one", "two", "three"):
-            await http.post("/mcp", json=call("stores_list"), headers={**BEARER, "user-agent": agent})
+            await http.post(
+                "/mcp", json=call("stores_list"), headers={**BEARER, "user-agent": agent}
+            )
         house = wiring.current()
         await house.audit.flush()
         async with house.database.read() as session:
-            rows = (await session.exec(select(AuditEntry).where(AuditEntry.tool == "stores_list"))).all()
+            rows = (
+                await session.exec(select(AuditEntry).where(AuditEntry.tool == "stores_list"))
+            ).all()
 
     assert sorted(row.client_name for row in rows) == ["program one", "program two", "three"]
 
 
 @pytest.mark.parametrize("revision", ["2025-11-25", MODERN])
-async def test_a_write_works_whatever_its_program_calls_itself(inside: Inside, revision: str) -> None:
+async def test_a_write_works_whatever_its_program_calls_itself(
+    inside: Inside, revision: str
+) -> None:
     strange = {"name": "Cl\u0000au\u202ede\n" + "x" * 200, "version": "1\u0000"}
-    hello = {"jsonrpc": "2.0", "id": 0, "method": "initialize", "params": {"protocolVersion": "2025-11-25", "capabilities": {}, "clientInfo": strange}}
-    update = {"name": "orders_update", "arguments": {"order_id": FIRST_ORDER, "changes": {"shipping": {"city": "Lagos"}}}}
+    hello = {
+        "jsonrpc": "2.0",
+        "id": 0,
+        "method": "initialize",
+        "params": {"protocolVersion": "2025-11-25", "capabilities": {}, "clientInfo": strange},
+    }
+    update = {
+        "name": "orders_update",
+        "arguments": {"order_id": FIRST_ORDER, "changes": {"shipping": {"city": "Lagos"}}},
+    }
     async with inside() as http:
         house = wiring.current()
-        await house.stores.add_sandbox((await house.access.by_token(MASTER_KEY)).actor, patience=Patience(30))
+        await house.stores.add_sandbox(
+            (await house.access.by_token(MASTER_KEY)).actor, patience=Patience(30)
+        )
         if revision == MODERN:
-            headers, body = modern("tools/call", update, **{"io.modelcontextprotocol/clientInfo": strange})
+            headers, body = modern(
+                "tools/call", update, **{"io.modelcontextprotocol/clientInfo": strange}
+            )
         else:
             await http.post("/mcp", json=hello, headers=BEARER)
-            headers, body = {"mcp-protocol-version": revision}, call("orders_update", update["arguments"])
+            headers, body = (
+                {"mcp-protocol-version": revision},
+                call("orders_update", update["arguments"]),
+            )
         named = await http.post("/mcp", json=body, headers={**BEARER, **headers})
         async with house.database.read() as session:
-            [row] = (await session.exec(select(AuditEntry).where(AuditEntry.tool == "orders_update"))).all()
+            [row] = (
+                await session.exec(select(AuditEntry).where(AuditEntry.tool == "orders_update"))
+            ).all()
 
     assert named.json()["result"]["isError"] is False, named.text
     assert row.client_name == "Claude " + "x" * 73
@@ -418,7 +563,9 @@ async def test_without_a_database_callers_are_told_to_come_back(inside: Inside) 
     async with inside() as http:
         known = await http.post("/mcp", json=LIST, headers=BEARER)
         async with wiring.current().database.write() as session:
-            await (await session.connection()).execute(text("ALTER TABLE credentials RENAME TO elsewhere"))
+            await (await session.connection()).execute(
+                text("ALTER TABLE credentials RENAME TO elsewhere")
+            )
         still_known = await http.post("/mcp", json=LIST, headers=BEARER)
         unknown = await http.post("/mcp", json=LIST, headers={**BEARER, "authorization": UNKNOWN})
 
@@ -439,9 +586,16 @@ async def test_good_keys_work_again_as_soon_as_postgres_is_back(
     async with inside(LOG_LEVEL="ERROR") as http:
         before = await http.post("/mcp", json=LIST, headers=BEARER)
         postgres.shut(name)
-        wiring.current().access._hear("*")  # as when the line on which changes are heard breaks: what was known is asked anew
+        wiring.current().access._hear(
+            "*"
+        )  # as when the line on which changes are heard breaks: what was known is asked anew
         capfd.readouterr()
-        away = [await http.post("/mcp", json=LIST, headers={**BEARER, **key, "x-request-id": "while-it-was-away"}) for key in ({}, {"authorization": UNKNOWN})]
+        away = [
+            await http.post(
+                "/mcp", json=LIST, headers={**BEARER, **key, "x-request-id": "while-it-was-away"}
+            )
+            for key in ({}, {"authorization": UNKNOWN})
+        ]
         told = [line for line in capfd.readouterr().err.splitlines() if "while-it-was-away" in line]
         postgres.reopen(name)
         after = await http.post("/mcp", json=LIST, headers=BEARER)
@@ -451,14 +605,20 @@ async def test_good_keys_work_again_as_soon_as_postgres_is_back(
 
 
 @pytest.mark.parametrize("revision", ["2025-11-25", MODERN])
-async def test_a_fault_of_ours_in_the_protocol_tells_a_reference_and_no_text(inside: Inside, monkeypatch: pytest.MonkeyPatch, revision: str) -> None:
+async def test_a_fault_of_ours_in_the_protocol_tells_a_reference_and_no_text(
+    inside: Inside, monkeypatch: pytest.MonkeyPatch, revision: str
+) -> None:
     def broken() -> None:
         raise KeyError("a secret of ours")
 
     async with inside() as http:
         monkeypatch.setattr("orderdesk_app.mcp.server.every_tool", broken)
         headers, body = modern("tools/list")
-        answer = await http.post("/mcp", json=body if revision == MODERN else LIST, headers={**BEARER, **(headers if revision == MODERN else {})})
+        answer = await http.post(
+            "/mcp",
+            json=body if revision == MODERN else LIST,
+            headers={**BEARER, **(headers if revision == MODERN else {})},
+        )
 
     assert answer.json()["error"]["code"] == -32603
     assert answer.headers["x-request-id"] in answer.json()["error"]["message"]

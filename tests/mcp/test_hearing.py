@@ -87,22 +87,43 @@ class Line:
 
 
 def _scope(headers: dict[str, str]) -> dict[str, Any]:
-    sent = {"host": "localhost", "authorization": f"Bearer {MASTER_KEY}", "accept": "application/json", "content-type": "application/json", **headers}
+    sent = {
+        "host": "localhost",
+        "authorization": f"Bearer {MASTER_KEY}",
+        "accept": "application/json",
+        "content-type": "application/json",
+        **headers,
+    }
     pairs = [(name.encode(), value.encode()) for name, value in sent.items()]
-    return {"type": "http", "method": "POST", "path": "/mcp", "query_string": b"", "headers": pairs, "client": None, "http_version": "1.1", "scheme": "http"}
+    return {
+        "type": "http",
+        "method": "POST",
+        "path": "/mcp",
+        "query_string": b"",
+        "headers": pairs,
+        "client": None,
+        "http_version": "1.1",
+        "scheme": "http",
+    }
 
 
 async def _outcomes(tool: str | None = None) -> list[tuple[str | None, str]]:
     house = wiring.current()
     await house.audit.flush()
     async with house.database.read() as session:
-        rows = (await session.exec(select(AuditEntry).where(AuditEntry.action == "tool").order_by(AuditEntry.at))).all()  # type: ignore[arg-type]
+        rows = (
+            await session.exec(
+                select(AuditEntry).where(AuditEntry.action == "tool").order_by(AuditEntry.at)
+            )
+        ).all()  # type: ignore[arg-type]
     return [(row.tool, row.outcome) for row in rows if tool in (None, row.tool)]
 
 
 @pytest.mark.parametrize("kind", ["2025-11-25", MODERN, "batch"])
 @pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
-async def test_a_read_whose_caller_went_stops_and_leaves_its_row(inside: Inside, monkeypatch: pytest.MonkeyPatch, kind: str) -> None:
+async def test_a_read_whose_caller_went_stops_and_leaves_its_row(
+    inside: Inside, monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
     begun, ended = asyncio.Event(), asyncio.Event()
 
     async def slow(self: Orders, *_: Any, **__: Any) -> Any:
@@ -112,10 +133,15 @@ async def test_a_read_whose_caller_went_stops_and_leaves_its_row(inside: Inside,
         finally:
             ended.set()
 
-    headers, body = modern("tools/call", {"name": "orders_get", "arguments": {"order_id": FIRST_ORDER}})
+    headers, body = modern(
+        "tools/call", {"name": "orders_get", "arguments": {"order_id": FIRST_ORDER}}
+    )
     sent: Any = body
     if kind != MODERN:
-        headers, sent = {"mcp-protocol-version": kind}, call("orders_get", {"order_id": FIRST_ORDER})
+        headers, sent = (
+            {"mcp-protocol-version": kind},
+            call("orders_get", {"order_id": FIRST_ORDER}),
+        )
     if kind == "batch":
         headers, sent = {}, [sent, call("stores_list", message_id=2)]
     async with inside() as http:
@@ -134,7 +160,9 @@ async def test_a_read_whose_caller_went_stops_and_leaves_its_row(inside: Inside,
 
 @pytest.mark.parametrize("kind", ["2025-11-25", MODERN, "batch"])
 @pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
-async def test_a_write_whose_caller_went_goes_on_to_its_end(inside: Inside, monkeypatch: pytest.MonkeyPatch, kind: str) -> None:
+async def test_a_write_whose_caller_went_goes_on_to_its_end(
+    inside: Inside, monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
     begun, go_on = asyncio.Event(), asyncio.Event()
     update = Orders.update
 
@@ -162,11 +190,15 @@ async def test_a_write_whose_caller_went_goes_on_to_its_end(inside: Inside, monk
         assert await eventually(_outcomes, 10) == [("orders_update", "ok")]
         house = wiring.current()
         principal = await house.access.by_token(MASTER_KEY)
-        outcome = await house.runner.run(principal, "orders_get", {"order_id": FIRST_ORDER, "fields": ["email"]})
+        outcome = await house.runner.run(
+            principal, "orders_get", {"order_id": FIRST_ORDER, "fields": ["email"]}
+        )
 
     assert (outcome.result or {})["order"]["email"] == "new@example.com"
 
 
 async def _add_store() -> None:
     house = wiring.current()
-    await house.stores.add_sandbox((await house.access.by_token(MASTER_KEY)).actor, patience=Patience(30))
+    await house.stores.add_sandbox(
+        (await house.access.by_token(MASTER_KEY)).actor, patience=Patience(30)
+    )

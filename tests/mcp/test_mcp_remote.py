@@ -1,4 +1,6 @@
-"""mcp-remote, through which Claude Desktop reaches us, as the process that it is: the configuration that Settings shows works."""
+"""mcp-remote, through which Claude Desktop reaches us, as the process that it is: the configuration
+that Settings shows works.
+"""
 
 from pathlib import Path
 from typing import Any
@@ -13,23 +15,44 @@ from tests.worlds import FIRST_ORDER
 
 def _parameters(door: Door, node: NodeClients, folder: Path, key: str) -> StdioServerParameters:
     command, *arguments = node.command(
-        "mcp-remote", f"{door.server.url}/mcp", "--allow-http", "--transport", "http-only", "--header", "Authorization:${ORDERDESK_AUTHORIZATION}"
+        "mcp-remote",
+        f"{door.server.url}/mcp",
+        "--allow-http",
+        "--transport",
+        "http-only",
+        "--header",
+        "Authorization:${ORDERDESK_AUTHORIZATION}",
     )
-    environment = {**node.environment, "HOME": str(folder), "MCP_REMOTE_CONFIG_DIR": str(folder / "mcp-auth"), "ORDERDESK_AUTHORIZATION": f"Bearer {key}"}
+    environment = {
+        **node.environment,
+        "HOME": str(folder),
+        "MCP_REMOTE_CONFIG_DIR": str(folder / "mcp-auth"),
+        "ORDERDESK_AUTHORIZATION": f"Bearer {key}",
+    }
     return StdioServerParameters(command=command, args=arguments, env=environment)
 
 
 @pytest.mark.parametrize("revision", ["2025-11-25", MODERN])
-async def test_mcp_remote_lists_and_calls_the_tools(door: Door, node_clients: NodeClients, tmp_path: Path, revision: str) -> None:
+async def test_mcp_remote_lists_and_calls_the_tools(
+    door: Door, node_clients: NodeClients, tmp_path: Path, revision: str
+) -> None:
     told: list[str | None] = []
 
     async def hear(progress: float, total: float | None, message: str | None) -> None:
         told.append(message)
 
     with (tmp_path / "stderr").open("w") as errors:
-        async with speaking(stdio_client(_parameters(door, node_clients, tmp_path, door.key), errlog=errors), revision, read_timeout_seconds=60) as client:
+        async with speaking(
+            stdio_client(_parameters(door, node_clients, tmp_path, door.key), errlog=errors),
+            revision,
+            read_timeout_seconds=60,
+        ) as client:
             tools = (await client.list_tools()).tools
-            order = await client.call_tool("orders_get", {"order_id": FIRST_ORDER, "store_identifier": door.store_id}, progress_callback=hear)
+            order = await client.call_tool(
+                "orders_get",
+                {"order_id": FIRST_ORDER, "store_identifier": door.store_id},
+                progress_callback=hear,
+            )
             refused = await client.call_tool("orders_get", {"order_id": "abc"})
 
             assert client.protocol_version == revision

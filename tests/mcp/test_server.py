@@ -13,9 +13,20 @@ from tests.worlds import API_KEY, FIRST_ORDER
 
 pytestmark = pytest.mark.parametrize("revision", REVISIONS)
 NAMES = [
-    "orders_list", "orders_get", "orders_create", "orders_update", "orders_delete", "products_list", "products_get",
-    "stores_register", "stores_list", "stores_use_store", "stores_delete", "stores_resolve", "tenant_use_master_key",
-]  # fmt: skip
+    "orders_list",
+    "orders_get",
+    "orders_create",
+    "orders_update",
+    "orders_delete",
+    "products_list",
+    "products_get",
+    "stores_register",
+    "stores_list",
+    "stores_use_store",
+    "stores_delete",
+    "stores_resolve",
+    "tenant_use_master_key",
+]
 
 
 async def test_the_revision_asked_for_is_spoken(door: Door, revision: str) -> None:
@@ -34,7 +45,10 @@ async def test_the_thirteen_tools_are_listed_whole(door: Door, revision: str) ->
         assert tool.description
         assert tool.annotations is not None
         about = tool.annotations.model_dump()
-        assert {name: about[name] for name in ("read_only_hint", "destructive_hint", "idempotent_hint", "open_world_hint")}.keys()
+        assert {
+            name: about[name]
+            for name in ("read_only_hint", "destructive_hint", "idempotent_hint", "open_world_hint")
+        }.keys()
         assert None not in about.values(), tool.name
         assert tool.input_schema["type"] == "object"
         if revision != "2025-03-26":
@@ -57,7 +71,10 @@ async def test_a_prompt_or_resource_that_is_not_there_is_named(door: Door, revis
             await client.read_resource("orderdesk://orders/1")
 
     assert (no_prompt.value.error.code, no_prompt.value.error.data) == (-32602, {"name": "daily"})
-    assert (no_resource.value.error.code, no_resource.value.error.data) == (-32602, {"uri": "orderdesk://orders/1"})
+    assert (no_resource.value.error.code, no_resource.value.error.data) == (
+        -32602,
+        {"uri": "orderdesk://orders/1"},
+    )
 
 
 async def test_every_tool_answers_as_its_schema_says(door: Door, revision: str) -> None:
@@ -72,7 +89,10 @@ async def test_every_tool_answers_as_its_schema_says(door: Door, revision: str) 
         "orders_delete": {"order_id": deleted, "store_identifier": door.store_id},
         "tenant_use_master_key": {"master_key": door.key},
     }
-    order = sorted(every_tool(), key=lambda tool: (tool.name != "stores_register", tool.name == "stores_delete"))
+    order = sorted(
+        every_tool(),
+        key=lambda tool: (tool.name != "stores_register", tool.name == "stores_delete"),
+    )
 
     async with door.client(revision) as client:
         listed = {tool.name: tool for tool in (await client.list_tools()).tools}
@@ -87,7 +107,11 @@ async def test_every_tool_answers_as_its_schema_says(door: Door, revision: str) 
             assert _text(result)
             if revision != "2025-03-26":
                 assert result.structured_content is not None
-                jsonschema.validate(result.structured_content, listed[tool.name].output_schema or {}, jsonschema.Draft202012Validator)
+                jsonschema.validate(
+                    result.structured_content,
+                    listed[tool.name].output_schema or {},
+                    jsonschema.Draft202012Validator,
+                )
 
 
 @pytest.mark.parametrize(
@@ -99,12 +123,19 @@ async def test_every_tool_answers_as_its_schema_says(door: Door, revision: str) 
         ("orders_get", {"order_id": {"a": 1}}, "VALIDATION_ERROR", "order_id"),
         ("orders_list", {"limit": "many"}, "VALIDATION_ERROR", "limit"),
         ("orders_get", {"order_id": "999999999"}, "NOT_FOUND", "order_id"),
-        ("orders_get", {"order_id": FIRST_ORDER, "store_identifier": "nowhere"}, "NOT_FOUND", "store_identifier"),
+        (
+            "orders_get",
+            {"order_id": FIRST_ORDER, "store_identifier": "nowhere"},
+            "NOT_FOUND",
+            "store_identifier",
+        ),
         ("no_such_tool", {}, "VALIDATION_ERROR", "name"),
         ("tenant_use_master_key", {"master_key": "wrong" * 8}, "AUTH_ERROR", "master_key"),
     ],
 )
-async def test_a_failed_call_says_code_field_and_next_step(door: Door, revision: str, tool: str, arguments: dict[str, Any], code: str, field: str) -> None:
+async def test_a_failed_call_says_code_field_and_next_step(
+    door: Door, revision: str, tool: str, arguments: dict[str, Any], code: str, field: str
+) -> None:
     async with door.client(revision) as client:
         result = await client.call_tool(tool, arguments)
 
@@ -135,8 +166,12 @@ async def test_a_key_for_reading_sees_and_does_no_more(door: Door, revision: str
 
 async def test_a_neighbours_store_is_as_good_as_none(door: Door, revision: str) -> None:
     async with door.client(revision, door.neighbours_key) as client:
-        theirs = await client.call_tool("orders_get", {"order_id": FIRST_ORDER, "store_identifier": door.store_id})
-        nobodys = await client.call_tool("orders_get", {"order_id": FIRST_ORDER, "store_identifier": "19999"})
+        theirs = await client.call_tool(
+            "orders_get", {"order_id": FIRST_ORDER, "store_identifier": door.store_id}
+        )
+        nobodys = await client.call_tool(
+            "orders_get", {"order_id": FIRST_ORDER, "store_identifier": "19999"}
+        )
 
     assert _text(theirs) == _text(nobodys)
 
@@ -184,7 +219,11 @@ async def test_an_unknown_method_is_told_so(door: Door, revision: str) -> None:
             answer = http.post("/mcp", json=body, headers=headers)
             assert answer.status_code == 404
         else:
-            answer = http.post("/mcp", json={"jsonrpc": "2.0", "id": 1, "method": "orders/everything"}, headers={"mcp-protocol-version": revision})
+            answer = http.post(
+                "/mcp",
+                json={"jsonrpc": "2.0", "id": 1, "method": "orders/everything"},
+                headers={"mcp-protocol-version": revision},
+            )
 
     assert answer.json()["error"]["code"] == -32601
 
@@ -230,4 +269,8 @@ def _post(http: Any, revision: str, tool: str, **meta: Any) -> Any:
     if revision == MODERN:
         headers, body = modern("tools/call", {"name": tool, "arguments": {}}, **meta)
         return http.post("/mcp", json=body, headers=headers)
-    return http.post("/mcp", json=call(tool, **meta), headers={"mcp-protocol-version": revision} if revision != LEGACY[0] else {})
+    return http.post(
+        "/mcp",
+        json=call(tool, **meta),
+        headers={"mcp-protocol-version": revision} if revision != LEGACY[0] else {},
+    )

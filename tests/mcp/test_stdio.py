@@ -1,4 +1,6 @@
-"""`orderdesk stdio`: the same catalogue for a client that starts us, and not one byte on stdout that is no JSON-RPC."""
+"""`orderdesk stdio`: the same catalogue for a client that starts us, and not one byte on stdout
+that is no JSON-RPC.
+"""
 
 import asyncio
 import json
@@ -23,7 +25,11 @@ HELLO = {
     "jsonrpc": "2.0",
     "id": "hello",
     "method": "initialize",
-    "params": {"protocolVersion": "2025-11-25", "capabilities": {}, "clientInfo": {"name": "pipes", "version": "7"}},
+    "params": {
+        "protocolVersion": "2025-11-25",
+        "capabilities": {},
+        "clientInfo": {"name": "pipes", "version": "7"},
+    },
 }
 
 
@@ -42,14 +48,31 @@ def _environment(door: Door, key: str = "", **values: str) -> dict[str, str]:
 
 def _pipe(environment: dict[str, str], *messages: Any) -> tuple[int, list[Any], str]:
     """All messages at once, then the end of stdin: the exit code, what came back, and stderr."""
-    lines = b"".join(message if isinstance(message, bytes) else json.dumps(message).encode() + b"\n" for message in messages)
-    done = subprocess.run(COMMAND, input=lines, env=environment, cwd=ROOT, capture_output=True, timeout=60, check=False)
-    return done.returncode, [json.loads(line) for line in done.stdout.splitlines()], done.stderr.decode()
+    lines = b"".join(
+        message if isinstance(message, bytes) else json.dumps(message).encode() + b"\n"
+        for message in messages
+    )
+    done = subprocess.run(
+        COMMAND,
+        input=lines,
+        env=environment,
+        cwd=ROOT,
+        capture_output=True,
+        timeout=60,
+        check=False,
+    )
+    return (
+        done.returncode,
+        [json.loads(line) for line in done.stdout.splitlines()],
+        done.stderr.decode(),
+    )
 
 
 @pytest.mark.parametrize("revision", REVISIONS)
 async def test_every_revision_lists_and_calls_beside_the_server(door: Door, revision: str) -> None:
-    parameters = StdioServerParameters(command=COMMAND[0], args=COMMAND[1:], env=_environment(door, door.key), cwd=ROOT)
+    parameters = StdioServerParameters(
+        command=COMMAND[0], args=COMMAND[1:], env=_environment(door, door.key), cwd=ROOT
+    )
 
     async with speaking(stdio_client(parameters), revision) as client, door.client() as other:
         tools = (await client.list_tools()).tools
@@ -58,12 +81,16 @@ async def test_every_revision_lists_and_calls_beside_the_server(door: Door, revi
 
         assert client.protocol_version == revision
     assert len(tools) == 13
-    assert {store["store_id"] for store in mine.structured_content["stores"]} == {store["store_id"] for store in theirs.structured_content["stores"]}
+    assert {store["store_id"] for store in mine.structured_content["stores"]} == {
+        store["store_id"] for store in theirs.structured_content["stores"]
+    }
 
 
 @pytest.mark.parametrize("revision", ["2025-11-25", MODERN])
 async def test_signed_out_every_tool_says_how_to_sign_in(door: Door, revision: str) -> None:
-    parameters = StdioServerParameters(command=COMMAND[0], args=COMMAND[1:], env=_environment(door), cwd=ROOT)
+    parameters = StdioServerParameters(
+        command=COMMAND[0], args=COMMAND[1:], env=_environment(door), cwd=ROOT
+    )
 
     async with speaking(stdio_client(parameters), revision) as client:
         for tool in (await client.list_tools()).tools:
@@ -88,7 +115,9 @@ async def test_progress_is_told_over_stdio(door: Door) -> None:
     async def hear(progress: float, total: float | None, message: str | None) -> None:
         told.append(message)
 
-    parameters = StdioServerParameters(command=COMMAND[0], args=COMMAND[1:], env=_environment(door, door.key), cwd=ROOT)
+    parameters = StdioServerParameters(
+        command=COMMAND[0], args=COMMAND[1:], env=_environment(door, door.key), cwd=ROOT
+    )
     async with speaking(stdio_client(parameters), "2025-11-25") as client:
         await client.call_tool("stores_list", {}, progress_callback=hear)
         await client.list_tools()
@@ -98,9 +127,20 @@ async def test_progress_is_told_over_stdio(door: Door) -> None:
 
 def test_what_was_asked_before_the_end_is_answered_and_written_down(door: Door) -> None:
     asked = [call("stores_list", message_id=number) for number in range(5)]
-    hello = {**HELLO, "params": {**HELLO["params"], "clientInfo": {"name": "asked before the end", "version": "7"}}}  # type: ignore[dict-item]
+    hello = {
+        **HELLO,
+        "params": {
+            **HELLO["params"],
+            "clientInfo": {"name": "asked before the end", "version": "7"},
+        },
+    }  # type: ignore[dict-item]
 
-    code, answers, errors = _pipe(_environment(door, door.key), hello, {"jsonrpc": "2.0", "method": "notifications/initialized"}, *asked)
+    code, answers, errors = _pipe(
+        _environment(door, door.key),
+        hello,
+        {"jsonrpc": "2.0", "method": "notifications/initialized"},
+        *asked,
+    )
 
     assert code == 0, errors
     assert {answer["id"] for answer in answers} == {"hello", 0, 1, 2, 3, 4}
@@ -112,7 +152,9 @@ def test_what_was_asked_before_the_end_is_answered_and_written_down(door: Door) 
 
 
 def test_stdout_holds_nothing_but_messages(door: Door) -> None:
-    noisy = _environment(door, door.key, LOG_LEVEL="DEBUG", PYTHONWARNINGS="always", PYTHONDEVMODE="1")
+    noisy = _environment(
+        door, door.key, LOG_LEVEL="DEBUG", PYTHONWARNINGS="always", PYTHONDEVMODE="1"
+    )
 
     code, answers, errors = _pipe(noisy, HELLO, call("orders_get", {"order_id": "abc"}))
 
@@ -121,9 +163,23 @@ def test_stdout_holds_nothing_but_messages(door: Door) -> None:
     assert door.key not in errors
 
 
-@pytest.mark.parametrize("line", [b"hello\n", b"{\n", b"\xff\xfe\n", b"[]\n", b'{"id":{},"method":"ping"}\n', b'{"id":"\\ud83d","method":"ping"}\n'])
-def test_a_line_that_is_no_message_is_refused_and_the_next_one_served(door: Door, line: bytes) -> None:
-    code, answers, _ = _pipe(_environment(door, door.key), HELLO, line, call("stores_list", message_id="after"))
+@pytest.mark.parametrize(
+    "line",
+    [
+        b"hello\n",
+        b"{\n",
+        b"\xff\xfe\n",
+        b"[]\n",
+        b'{"id":{},"method":"ping"}\n',
+        b'{"id":"\\ud83d","method":"ping"}\n',
+    ],
+)
+def test_a_line_that_is_no_message_is_refused_and_the_next_one_served(
+    door: Door, line: bytes
+) -> None:
+    code, answers, _ = _pipe(
+        _environment(door, door.key), HELLO, line, call("stores_list", message_id="after")
+    )
 
     assert code == 0
     refused = next(answer for answer in answers if "error" in answer)
@@ -133,21 +189,44 @@ def test_a_line_that_is_no_message_is_refused_and_the_next_one_served(door: Door
 
 
 def test_an_unfit_question_is_refused_by_its_id(door: Door) -> None:
-    arguments = [b'{"limit":NaN}', b'{"search":"caf\\ud83d"}', b'{"limit":1e400}', b'{"limit":' + b"9" * 6000 + b"}", b'{"search":"\xff"}']
-    lines = [
-        b'{"jsonrpc":"2.0","id":%d,"method":"tools/call","params":{"name":"orders_list","arguments":%s}}\n' % pair for pair in enumerate(arguments, start=1)
+    arguments = [
+        b'{"limit":NaN}',
+        b'{"search":"caf\\ud83d"}',
+        b'{"limit":1e400}',
+        b'{"limit":' + b"9" * 6000 + b"}",
+        b'{"search":"\xff"}',
     ]
-    others = [b'{"jsonrpc":"2.0","id":"list","method":"tools/list","params":[]}\n', b'{"jsonrpc":"1.0","id":"old","method":"ping"}\n']
+    lines = [
+        b'{"jsonrpc":"2.0","id":%d,"method":"tools/call","params":{"name":"orders_list","arguments":%s}}\n'
+        % pair
+        for pair in enumerate(arguments, start=1)
+    ]
+    others = [
+        b'{"jsonrpc":"2.0","id":"list","method":"tools/list","params":[]}\n',
+        b'{"jsonrpc":"1.0","id":"old","method":"ping"}\n',
+    ]
 
     code, answers, errors = _pipe(_environment(door, door.key), HELLO, *lines, *others)
 
     assert code == 0, errors
-    assert {answer["id"] for answer in answers if "error" in answer} == {1, 2, 3, 4, 5, "list", "old"}
+    assert {answer["id"] for answer in answers if "error" in answer} == {
+        1,
+        2,
+        3,
+        4,
+        5,
+        "list",
+        "old",
+    }
 
 
 def test_a_batch_is_answered_in_the_revision_that_has_batches(door: Door) -> None:
     hello = {**HELLO, "params": {**HELLO["params"], "protocolVersion": "2025-03-26"}}
-    batch = [{"jsonrpc": "2.0", "id": 5, "method": "ping"}, {"jsonrpc": "1.0", "id": 6}, {**call("stores_list"), "id": 7}]
+    batch = [
+        {"jsonrpc": "2.0", "id": 5, "method": "ping"},
+        {"jsonrpc": "1.0", "id": 6},
+        {**call("stores_list"), "id": 7},
+    ]
 
     _, answers, _ = _pipe(_environment(door, door.key), hello, batch)
     _, later, _ = _pipe(_environment(door, door.key), HELLO, batch)
@@ -165,12 +244,20 @@ def test_arguments_that_are_no_object_are_refused_in_words(door: Door) -> None:
 
     _, answers, _ = _pipe(_environment(door, door.key), HELLO, {**wrong, "id": 5})
 
-    assert answers[-1]["result"]["content"][0]["text"] == "VALIDATION_ERROR: Arguments must be an object of names and values."
+    assert (
+        answers[-1]["result"]["content"][0]["text"]
+        == "VALIDATION_ERROR: Arguments must be an object of names and values."
+    )
 
 
 def test_a_client_that_stops_listening_ends_it_quietly(door: Door) -> None:
     with subprocess.Popen(
-        COMMAND, env=_environment(door, door.key), cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+        COMMAND,
+        env=_environment(door, door.key),
+        cwd=ROOT,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
     ) as process:
         assert process.stdin is not None
         assert process.stdout is not None
@@ -215,22 +302,48 @@ def test_signing_in_by_the_environment_is_written_down(door: Door) -> None:
     _pipe(_environment(door, "a-key-that-nobody-has"), HELLO)
 
     good, bad = asyncio.run(_sign_ins(door))[len(before) :]
-    assert (good.via, good.outcome, bool(good.tenant_id), bool(good.credential_id)) == ("stdio", "ok", True, True)
-    assert (bad.via, bad.outcome, bad.tenant_id, bad.credential_id) == ("stdio", "AUTH_ERROR", "", None)
+    assert (good.via, good.outcome, bool(good.tenant_id), bool(good.credential_id)) == (
+        "stdio",
+        "ok",
+        True,
+        True,
+    )
+    assert (bad.via, bad.outcome, bad.tenant_id, bad.credential_id) == (
+        "stdio",
+        "AUTH_ERROR",
+        "",
+        None,
+    )
 
 
 def test_settings_of_servers_do_not_matter(door: Door) -> None:
-    listening = {"WORKERS": "4", "HOST": "0.0.0.0", "PORT": str(door.server.port), "PUBLIC_URL": "https://orders.example.com"}
+    listening = {
+        "WORKERS": "4",
+        "HOST": "0.0.0.0",
+        "PORT": str(door.server.port),
+        "PUBLIC_URL": "https://orders.example.com",
+    }
 
-    code, answers, errors = _pipe(_environment(door, door.key, **listening), HELLO, call("stores_list"))
+    code, answers, errors = _pipe(
+        _environment(door, door.key, **listening), HELLO, call("stores_list")
+    )
 
     assert code == 0, errors
     assert len(answers) == 2
 
 
 def test_a_stop_signal_ends_it_and_loses_no_row(door: Door, tmp_path: Path) -> None:
-    hello = {**HELLO, "params": {**HELLO["params"], "clientInfo": {"name": "stopped", "version": "1"}}}  # type: ignore[dict-item]
-    with subprocess.Popen(COMMAND, env=_environment(door, door.key), cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+    hello = {
+        **HELLO,
+        "params": {**HELLO["params"], "clientInfo": {"name": "stopped", "version": "1"}},
+    }  # type: ignore[dict-item]
+    with subprocess.Popen(
+        COMMAND,
+        env=_environment(door, door.key),
+        cwd=ROOT,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+    ) as process:
         assert process.stdin is not None
         assert process.stdout is not None
         for message in (hello, call("stores_list")):
@@ -246,11 +359,22 @@ def test_a_stop_signal_ends_it_and_loses_no_row(door: Door, tmp_path: Path) -> N
 def test_the_web_framework_is_never_loaded(door: Door) -> None:
     program = (
         "import sys\nfrom orderdesk_app.cli import main\ncode = main(['stdio'])\n"
-        "print(sorted(name for name in sys.modules if name.split('.')[0].startswith('reflex')), file=sys.stderr)\nsys.exit(code)"
+        "print(sorted(name for name in sys.modules if "
+        "name.split('.')[0].startswith('reflex')), file=sys.stderr)\nsys.exit(code)"
     )
-    lines = b"".join(json.dumps(message).encode() + b"\n" for message in (HELLO, call("stores_list")))
+    lines = b"".join(
+        json.dumps(message).encode() + b"\n" for message in (HELLO, call("stores_list"))
+    )
 
-    done = subprocess.run([sys.executable, "-c", program], input=lines, env=_environment(door, door.key), cwd=ROOT, capture_output=True, timeout=60, check=True)
+    done = subprocess.run(
+        [sys.executable, "-c", program],
+        input=lines,
+        env=_environment(door, door.key),
+        cwd=ROOT,
+        capture_output=True,
+        timeout=60,
+        check=True,
+    )
 
     assert done.stderr.decode().strip().splitlines()[-1] == "[]"
 
@@ -260,7 +384,11 @@ async def _sign_ins(door: Door) -> list[AuditEntry]:
     try:
         async with database.read() as session:
             mine = (col(AuditEntry.action) == "sign_in.key", col(AuditEntry.via) == "stdio")
-            return list((await session.exec(select(AuditEntry).where(*mine).order_by(col(AuditEntry.at)))).all())
+            return list(
+                (
+                    await session.exec(select(AuditEntry).where(*mine).order_by(col(AuditEntry.at)))
+                ).all()
+            )
     finally:
         await database.close()
 
@@ -269,6 +397,12 @@ async def _rows(door: Door, client: str) -> list[AuditEntry]:
     database = Database(door.database_url)
     try:
         async with database.read() as session:
-            return list((await session.exec(select(AuditEntry).where(col(AuditEntry.client_name) == client))).all())
+            return list(
+                (
+                    await session.exec(
+                        select(AuditEntry).where(col(AuditEntry.client_name) == client)
+                    )
+                ).all()
+            )
     finally:
         await database.close()

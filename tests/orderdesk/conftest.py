@@ -1,4 +1,6 @@
-"""A loop in which time passes only when everybody waits, and an Order Desk that says what it is told to say."""
+"""A loop in which time passes only when everybody waits, and an Order Desk that says what it is
+told to say.
+"""
 
 import asyncio
 import json
@@ -62,7 +64,9 @@ class Said:
     content: bytes
 
     def response(self) -> httpx.Response:
-        return httpx.Response(self.status, headers=self.headers, stream=httpx.ByteStream(self.content))
+        return httpx.Response(
+            self.status, headers=self.headers, stream=httpx.ByteStream(self.content)
+        )
 
 
 Answer = Said | Exception | Callable[[httpx.Request], Awaitable[httpx.Response]]
@@ -70,7 +74,13 @@ Answer = Said | Exception | Callable[[httpx.Request], Awaitable[httpx.Response]]
 
 def answer(body: Any, status: int = 200, **headers: str) -> Said:
     """An envelope, or a text that is none; `X_Retry_After="2"` becomes a header."""
-    content = body if isinstance(body, bytes) else body.encode() if isinstance(body, str) else json.dumps({"status": "success"} | body).encode()
+    content = (
+        body
+        if isinstance(body, bytes)
+        else body.encode()
+        if isinstance(body, str)
+        else json.dumps({"status": "success"} | body).encode()
+    )
     return Said(status, {name.replace("_", "-"): value for name, value in headers.items()}, content)
 
 
@@ -98,9 +108,16 @@ class Upstream:
 
 
 def client_of(upstream: Upstream, **changes: Any) -> OrderDeskClient:
-    settings: dict[str, Any] = {"timeout": 30, "max_retries": 3, "clock": clock, "random": lambda: 1.0} | changes
+    settings: dict[str, Any] = {
+        "timeout": 30,
+        "max_retries": 3,
+        "clock": clock,
+        "random": lambda: 1.0,
+    } | changes
     buckets = settings.pop("buckets", None) or MemoryBuckets(clock)
-    return OrderDeskClient(httpx.AsyncClient(transport=httpx.MockTransport(upstream)), buckets, **settings)
+    return OrderDeskClient(
+        httpx.AsyncClient(transport=httpx.MockTransport(upstream)), buckets, **settings
+    )
 
 
 def patience(seconds: float = 30) -> Patience:

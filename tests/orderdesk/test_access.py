@@ -6,18 +6,27 @@ from orderdesk_app.orderdesk.user_agent import USER_AGENT
 
 
 def test_the_same_store_has_the_same_name_whoever_asks() -> None:
-    mine, theirs = (StoreAccess("https://orderdesk.example/api/v2", StoreId("11"), Secret(key)) for key in ("one", "other"))
+    mine, theirs = (
+        StoreAccess("https://orderdesk.example/api/v2", StoreId("11"), Secret(key))
+        for key in ("one", "other")
+    )
 
     assert mine.key == theirs.key == "https://orderdesk.example/api/v2|11"
 
 
 def test_a_key_that_nobody_has_proven_stands_in_its_tenants_own_line() -> None:
     proven, mine, theirs = (
-        StoreAccess("https://orderdesk.example/api/v2", StoreId("11"), Secret("k"), tenant) for tenant in (None, TenantId("A"), TenantId("B"))
+        StoreAccess("https://orderdesk.example/api/v2", StoreId("11"), Secret("k"), tenant)
+        for tenant in (None, TenantId("A"), TenantId("B"))
     )
 
     assert len({proven.key, mine.key, theirs.key}) == 3
-    assert mine.key == StoreAccess("https://orderdesk.example/api/v2", StoreId("12"), Secret("k"), TenantId("A")).key
+    assert (
+        mine.key
+        == StoreAccess(
+            "https://orderdesk.example/api/v2", StoreId("12"), Secret("k"), TenantId("A")
+        ).key
+    )
 
 
 def test_the_key_never_prints(store: StoreAccess) -> None:

@@ -29,13 +29,28 @@ OK: dict[str, Any] = {"status": "success", "order": {"id": "1"}}
         (200, {"status": "error", "message": "No order found"}, True, Fault.NOT_FOUND),
         (200, {"status": "error", "message": "Unable to find order 99"}, True, Fault.NOT_FOUND),
         (200, {"status": "error", "message": "Couldn't locate that item."}, True, Fault.NOT_FOUND),
-        (200, {"status": "error", "message": "Order #99 could not be located"}, True, Fault.NOT_FOUND),
+        (
+            200,
+            {"status": "error", "message": "Order #99 could not be located"},
+            True,
+            Fault.NOT_FOUND,
+        ),
         (200, {"status": "error", "message": "No records found"}, True, Fault.NOT_FOUND),
-        (200, {"status": "error", "message": "Could not find the folder of this order"}, True, Fault.SAID_NO),
+        (
+            200,
+            {"status": "error", "message": "Could not find the folder of this order"},
+            True,
+            Fault.SAID_NO,
+        ),
         (200, {"status": "error", "message": "No item may be without a name"}, True, Fault.SAID_NO),
         (400, {"status": "error", "message": "Folder not found"}, True, Fault.SAID_NO),
         (200, {"status": "error", "message": "Order Not Found"}, False, Fault.SAID_NO),
-        (200, {"status": "error", "message": "Invalid Store ID or API Key"}, True, Fault.KEY_REFUSED),
+        (
+            200,
+            {"status": "error", "message": "Invalid Store ID or API Key"},
+            True,
+            Fault.KEY_REFUSED,
+        ),
         (200, {"status": "error", "message": "Unauthorized"}, False, Fault.KEY_REFUSED),
         (200, None, True, Fault.UNREADABLE),
         (204, None, True, Fault.UNREADABLE),
@@ -57,11 +72,25 @@ OK: dict[str, Any] = {"status": "success", "order": {"id": "1"}}
         (503, OK, True, Fault.SERVER_ERROR),
     ],
 )
-def test_what_went_wrong_is_told_apart(status: int, answer: dict[str, Any] | None, names_a_thing: bool, expected: Fault | None) -> None:
+def test_what_went_wrong_is_told_apart(
+    status: int, answer: dict[str, Any] | None, names_a_thing: bool, expected: Fault | None
+) -> None:
     assert fault(status, answer, names_a_thing=names_a_thing) == expected
 
 
-@pytest.mark.parametrize("body", [b"", b"<html>502</html>", b'{"status":"success"', b"[]", b'"success"', b"null", b"\xff\xff", b"[" * 100_000])
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"",
+        b"<html>502</html>",
+        b'{"status":"success"',
+        b"[]",
+        b'"success"',
+        b"null",
+        b"\xff\xff",
+        b"[" * 100_000,
+    ],
+)
 def test_what_is_no_envelope_is_none(body: bytes) -> None:
     assert envelope(body) is None
 
@@ -89,17 +118,35 @@ def test_order_desks_words_are_cleaned_before_they_are_quoted(message: Any, word
 
 
 @pytest.mark.parametrize(
-    ("value", "number"), [(5, 5), ("5", 5), ("0", 0), (0, 0), ("", None), ("five", None), (-1, None), (None, None), (True, None), ("-1", None), ([], None)]
+    ("value", "number"),
+    [
+        (5, 5),
+        ("5", 5),
+        ("0", 0),
+        (0, 0),
+        ("", None),
+        ("five", None),
+        (-1, None),
+        (None, None),
+        (True, None),
+        ("-1", None),
+        ([], None),
+    ],
 )
 def test_a_count_may_come_as_text(value: Any, number: int | None) -> None:
     assert count(value) == number
 
 
-@pytest.mark.parametrize(("value", "mapped"), [({"a": 1}, {"a": 1}), ([], {}), ({}, {}), (None, {}), ("", {}), (["x"], {"0": "x"})])
+@pytest.mark.parametrize(
+    ("value", "mapped"),
+    [({"a": 1}, {"a": 1}), ([], {}), ({}, {}), (None, {}), ("", {}), (["x"], {"0": "x"})],
+)
 def test_an_empty_list_is_an_empty_map(value: Any, mapped: dict[str, Any]) -> None:
     assert as_map(value) == mapped
 
 
-@pytest.mark.parametrize(("value", "listed"), [([], []), ([{"a": 1}], [{"a": 1}]), ([1], None), ({}, None), (None, None)])
+@pytest.mark.parametrize(
+    ("value", "listed"), [([], []), ([{"a": 1}], [{"a": 1}]), ([1], None), ({}, None), (None, None)]
+)
 def test_rows_are_objects_or_nothing(value: Any, listed: Any) -> None:
     assert rows(value) == listed

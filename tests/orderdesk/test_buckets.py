@@ -1,4 +1,6 @@
-"""Twenty at once, then three a second, in order of arrival, and never longer than the patience lasts."""
+"""Twenty at once, then three a second, in order of arrival, and never longer than the patience
+lasts.
+"""
 
 import asyncio
 
@@ -38,12 +40,18 @@ async def test_a_hundred_waiters_are_served_in_order_of_arrival() -> None:
 async def test_patience_ends_the_wait_with_a_time_to_come_back_and_nothing_done() -> None:
     line, began = BucketLine(MemoryBuckets(clock)), clock()
 
-    results = await asyncio.gather(*(line.token("store", patience(2), line.ticket()) for _ in range(100)), return_exceptions=True)
+    results = await asyncio.gather(
+        *(line.token("store", patience(2), line.ticket()) for _ in range(100)),
+        return_exceptions=True,
+    )
 
     refused = [result for result in results if isinstance(result, RateLimited)]
     assert len(results) - len(refused) == 26  # 20 at once, 6 more in two seconds
     assert clock() - began <= 2.05
-    assert all(error.outcome == "not_done" and error.retry_after and error.retry_after >= 1 for error in refused)
+    assert all(
+        error.outcome == "not_done" and error.retry_after and error.retry_after >= 1
+        for error in refused
+    )
 
 
 async def test_a_wait_that_is_known_to_be_too_long_is_refused_at_once() -> None:

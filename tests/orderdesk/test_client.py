@@ -12,14 +12,32 @@ import httpx
 import pytest
 
 from orderdesk_app.context import OrderId, Secret, StoreId
-from orderdesk_app.errors import NotFound, OrderDeskAgentsError, RateLimited, StoreKeyRefused, UpstreamFailed, UpstreamUnreachable, ValidationFailed
+from orderdesk_app.errors import (
+    NotFound,
+    OrderDeskAgentsError,
+    RateLimited,
+    StoreKeyRefused,
+    UpstreamFailed,
+    UpstreamUnreachable,
+    ValidationFailed,
+)
 from orderdesk_app.orderdesk import client as client_module
 from orderdesk_app.orderdesk import json_text
 from orderdesk_app.orderdesk.access import StoreAccess
 from orderdesk_app.orderdesk.buckets import MemoryBuckets
 from orderdesk_app.orderdesk.client import OrderDeskClient, open_http
 from orderdesk_app.orderdesk.patience import Patience
-from tests.orderdesk.conftest import KEY, Answer, Said, Upstream, an_order, answer, client_of, clock, patience
+from tests.orderdesk.conftest import (
+    KEY,
+    Answer,
+    Said,
+    Upstream,
+    an_order,
+    answer,
+    client_of,
+    clock,
+    patience,
+)
 
 ORDER = OrderId("100000001")
 ERROR = {"status": "error", "message": "Something Went Wrong"}
@@ -46,38 +64,94 @@ FAULTS: dict[str, tuple[Answer, type[OrderDeskAgentsError], int, int, str]] = {
     "500 with an envelope": (answer(ERROR, 500), UpstreamUnreachable, 4, 1, "unknown"),
     "502 as HTML": (answer("<html>502</html>", 502), UpstreamUnreachable, 4, 1, "unknown"),
     "503": (answer(ERROR, 503), UpstreamUnreachable, 4, 1, "unknown"),
-    "broken JSON": (answer('{"status":"success","order":{"id"'), UpstreamUnreachable, 4, 1, "unknown"),
-    "HTML that calls itself a success": (answer("<html>Back soon</html>"), UpstreamUnreachable, 4, 1, "unknown"),
+    "broken JSON": (
+        answer('{"status":"success","order":{"id"'),
+        UpstreamUnreachable,
+        4,
+        1,
+        "unknown",
+    ),
+    "HTML that calls itself a success": (
+        answer("<html>Back soon</html>"),
+        UpstreamUnreachable,
+        4,
+        1,
+        "unknown",
+    ),
     "an error in a 200": (answer(ERROR), UpstreamFailed, 1, 1, "unknown"),
     "400": (answer(ERROR, 400), UpstreamFailed, 1, 1, "unknown"),
     "401": (answer(ERROR, 401), StoreKeyRefused, 1, 1, "not_done"),
     "403 as HTML": (answer("<html>no</html>", 403), StoreKeyRefused, 1, 1, "not_done"),
-    "a refused key in a 200": (answer({"status": "error", "message": "Invalid API Key"}), StoreKeyRefused, 1, 1, "unknown"),
+    "a refused key in a 200": (
+        answer({"status": "error", "message": "Invalid API Key"}),
+        StoreKeyRefused,
+        1,
+        1,
+        "unknown",
+    ),
     "404": (answer(ERROR, 404), NotFound, 1, 1, "unknown"),
-    "not found in a 200": (answer({"status": "error", "message": "Order Not Found"}), NotFound, 1, 1, "unknown"),
-    "a redirect": (answer("", 302, Location="https://elsewhere.example/"), UpstreamFailed, 1, 1, "unknown"),
-    "a redirect to nonsense": (answer("", 302, Location="https://x.example:notaport/"), UpstreamUnreachable, 4, 1, "unknown"),
+    "not found in a 200": (
+        answer({"status": "error", "message": "Order Not Found"}),
+        NotFound,
+        1,
+        1,
+        "unknown",
+    ),
+    "a redirect": (
+        answer("", 302, Location="https://elsewhere.example/"),
+        UpstreamFailed,
+        1,
+        1,
+        "unknown",
+    ),
+    "a redirect to nonsense": (
+        answer("", 302, Location="https://x.example:notaport/"),
+        UpstreamUnreachable,
+        4,
+        1,
+        "unknown",
+    ),
     "no connection": (httpx.ConnectError("refused"), UpstreamUnreachable, 4, 4, "not_done"),
-    "a bad certificate": (httpx.ConnectError("certificate verify failed"), UpstreamUnreachable, 4, 4, "not_done"),
+    "a bad certificate": (
+        httpx.ConnectError("certificate verify failed"),
+        UpstreamUnreachable,
+        4,
+        4,
+        "not_done",
+    ),
     "no connection in time": (httpx.ConnectTimeout("slow"), UpstreamUnreachable, 4, 4, "not_done"),
     "no free connection": (httpx.PoolTimeout("full"), UpstreamUnreachable, 4, 4, "not_done"),
     "no answer in time": (httpx.ReadTimeout("slow"), UpstreamUnreachable, 4, 1, "unknown"),
     "not sent in time": (httpx.WriteTimeout("slow"), UpstreamUnreachable, 4, 1, "unknown"),
     "a slow answer": (slow, UpstreamUnreachable, 1, 1, "unknown"),
     "an answer without end": (dribble, UpstreamUnreachable, 1, 1, "unknown"),
-    "a broken connection": (httpx.RemoteProtocolError("gone"), UpstreamUnreachable, 4, 1, "unknown"),
+    "a broken connection": (
+        httpx.RemoteProtocolError("gone"),
+        UpstreamUnreachable,
+        4,
+        1,
+        "unknown",
+    ),
     "a reset connection": (httpx.ReadError("gone"), UpstreamUnreachable, 4, 1, "unknown"),
     "a reset while sending": (httpx.WriteError("gone"), UpstreamUnreachable, 4, 1, "unknown"),
     "an ssl fault": (ssl.SSLError("bad record"), UpstreamUnreachable, 4, 1, "unknown"),
     "another order": (an_order(id="2"), UpstreamUnreachable, 1, 1, "unknown"),
     "no order": (answer({"message": "fine"}), UpstreamUnreachable, 1, 1, "unknown"),
     "an empty order": (answer({"order": []}), UpstreamUnreachable, 1, 1, "unknown"),
-    "not what its encoding says": (answer(b"not gzip", 200, Content_Encoding="gzip"), UpstreamUnreachable, 4, 1, "unknown"),
+    "not what its encoding says": (
+        answer(b"not gzip", 200, Content_Encoding="gzip"),
+        UpstreamUnreachable,
+        4,
+        1,
+        "unknown",
+    ),
 }
 
 
 @pytest.mark.parametrize("name", FAULTS)
-async def test_a_read_ends_in_its_error_and_is_repeated_only_where_that_can_help(name: str, store: StoreAccess) -> None:
+async def test_a_read_ends_in_its_error_and_is_repeated_only_where_that_can_help(
+    name: str, store: StoreAccess
+) -> None:
     said, error, asked, _, _ = FAULTS[name]
     upstream, waiting = Upstream([said]), patience()
 
@@ -90,11 +164,18 @@ async def test_a_read_ends_in_its_error_and_is_repeated_only_where_that_can_help
 
 
 @pytest.mark.parametrize("name", FAULTS)
-async def test_a_write_is_never_blindly_repeated_and_says_what_is_known(name: str, store: StoreAccess) -> None:
+async def test_a_write_is_never_blindly_repeated_and_says_what_is_known(
+    name: str, store: StoreAccess
+) -> None:
     said, error, _, asked, outcome = FAULTS[name]
     upstream = Upstream([said])
-    # The words of a refused write may be about anything in its body ("Item not found"): the order is read before anybody believes them.
-    expected = error if outcome == "not_done" or (error is not NotFound and error is not StoreKeyRefused) else UpstreamFailed
+    # The words of a refused write may be about anything in its body ("Item not found"): the order
+    # is read before anybody believes them.
+    expected = (
+        error
+        if outcome == "not_done" or (error is not NotFound and error is not StoreKeyRefused)
+        else UpstreamFailed
+    )
 
     with pytest.raises(expected) as met:
         await client_of(upstream).replace_order(store, ORDER, {"id": ORDER}, patience())
@@ -102,7 +183,11 @@ async def test_a_write_is_never_blindly_repeated_and_says_what_is_known(name: st
     assert type(met.value) is expected
     assert len(upstream.requests) == asked
     assert met.value.outcome == outcome
-    assert outcome != "unknown" or "read before you repeat" in met.value.message or expected is UpstreamFailed
+    assert (
+        outcome != "unknown"
+        or "read before you repeat" in met.value.message
+        or expected is UpstreamFailed
+    )
 
 
 @pytest.mark.parametrize("name", FAULTS)
@@ -114,15 +199,30 @@ async def test_no_error_shows_a_key_or_a_librarys_words(name: str, store: StoreA
 
     words = f"{met.value.message} {met.value.details} {met.value!r}"
     assert KEY not in words
-    assert not any(part in words for part in ("httpx", "Error(", 'refused")', "certificate", "Traceback", "<html"))
+    assert not any(
+        part in words
+        for part in ("httpx", "Error(", 'refused")', "certificate", "Traceback", "<html")
+    )
 
 
 @pytest.mark.parametrize(
     "name",
-    ["429 with a header", "429 without", "500 with an envelope", "502 as HTML", "broken JSON", "no connection", "a broken connection", "no answer in time"],
+    [
+        "429 with a header",
+        "429 without",
+        "500 with an envelope",
+        "502 as HTML",
+        "broken JSON",
+        "no connection",
+        "a broken connection",
+        "no answer in time",
+    ],
 )
 async def test_a_read_recovers(name: str, store: StoreAccess) -> None:
-    upstream, waiting = Upstream([FAULTS[name][0], FAULTS[name][0], an_order(email="a@example.com")]), patience()
+    upstream, waiting = (
+        Upstream([FAULTS[name][0], FAULTS[name][0], an_order(email="a@example.com")]),
+        patience(),
+    )
 
     order = await client_of(upstream).get_order(store, ORDER, waiting)
 
@@ -130,8 +230,12 @@ async def test_a_read_recovers(name: str, store: StoreAccess) -> None:
     assert waiting.requests == 3
 
 
-@pytest.mark.parametrize("name", ["429 with a header", "429 without", "no connection", "no connection in time"])
-async def test_a_write_that_was_never_looked_at_is_sent_again(name: str, store: StoreAccess) -> None:
+@pytest.mark.parametrize(
+    "name", ["429 with a header", "429 without", "no connection", "no connection in time"]
+)
+async def test_a_write_that_was_never_looked_at_is_sent_again(
+    name: str, store: StoreAccess
+) -> None:
     upstream = Upstream([FAULTS[name][0], an_order()])
 
     await client_of(upstream).replace_order(store, ORDER, {"id": ORDER}, patience())
@@ -140,11 +244,15 @@ async def test_a_write_that_was_never_looked_at_is_sent_again(name: str, store: 
     assert upstream.requests[0].content == upstream.requests[1].content
 
 
-async def test_a_429_makes_everybody_of_that_store_wait_as_long_as_it_says(store: StoreAccess) -> None:
+async def test_a_429_makes_everybody_of_that_store_wait_as_long_as_it_says(
+    store: StoreAccess,
+) -> None:
     upstream = Upstream([answer(ERROR, 429, X_Retry_After="5"), an_order()])
     client, began = client_of(upstream), clock()
 
-    await asyncio.gather(client.get_order(store, ORDER, patience()), client.get_order(store, ORDER, patience()))
+    await asyncio.gather(
+        client.get_order(store, ORDER, patience()), client.get_order(store, ORDER, patience())
+    )
 
     assert [at - began for at in upstream.at] == pytest.approx([0, 5, 5.33], abs=0.05)
 
@@ -160,10 +268,19 @@ async def test_who_was_refused_goes_ahead_of_those_who_came_later(store: StoreAc
         served.append(name)
         return an_order(id=name).response()
 
-    client = OrderDeskClient(httpx.AsyncClient(transport=httpx.MockTransport(upstream)), MemoryBuckets(clock), timeout=30, max_retries=3, clock=clock)
+    client = OrderDeskClient(
+        httpx.AsyncClient(transport=httpx.MockTransport(upstream)),
+        MemoryBuckets(clock),
+        timeout=30,
+        max_retries=3,
+        clock=clock,
+    )
     first = asyncio.create_task(client.get_order(store, OrderId("1"), patience()))
     await asyncio.sleep(0.5)
-    later = [asyncio.create_task(client.get_order(store, OrderId(str(number)), patience())) for number in (2, 3)]
+    later = [
+        asyncio.create_task(client.get_order(store, OrderId(str(number)), patience()))
+        for number in (2, 3)
+    ]
     await asyncio.gather(first, *later)
 
     assert served == ["1 refused", "1", "2", "3"]
@@ -223,7 +340,9 @@ async def test_without_retries_a_request_is_sent_once(store: StoreAccess) -> Non
     assert len(upstream.requests) == 1
 
 
-async def test_every_request_is_introduced_signed_and_free_of_what_order_desk_calls_invalid(store: StoreAccess) -> None:
+async def test_every_request_is_introduced_signed_and_free_of_what_order_desk_calls_invalid(
+    store: StoreAccess,
+) -> None:
     upstream = Upstream()
     client = client_of(upstream)
 
@@ -243,7 +362,9 @@ async def test_every_request_is_introduced_signed_and_free_of_what_order_desk_ca
 
 async def test_a_redirect_never_carries_the_key_away(store: StoreAccess) -> None:
     upstream = Upstream([answer("", 307, Location="https://elsewhere.example/steal"), an_order()])
-    http = httpx.AsyncClient(transport=httpx.MockTransport(upstream), follow_redirects=True)  # even where somebody asked for it
+    http = httpx.AsyncClient(
+        transport=httpx.MockTransport(upstream), follow_redirects=True
+    )  # even where somebody asked for it
     client = OrderDeskClient(http, MemoryBuckets(clock), timeout=30, max_retries=3, clock=clock)
 
     with pytest.raises(UpstreamFailed, match="another address"):
@@ -253,8 +374,13 @@ async def test_a_redirect_never_carries_the_key_away(store: StoreAccess) -> None
 
 
 async def test_a_cookie_of_one_store_never_travels_with_another(store: StoreAccess) -> None:
-    upstream = Upstream([answer({"order": {"id": ORDER}}, Set_Cookie="session=of-the-first-store; Path=/")])
-    client, other = client_of(upstream), StoreAccess(store.api_url, StoreId("4712"), Secret("another-key-altogether"))
+    upstream = Upstream(
+        [answer({"order": {"id": ORDER}}, Set_Cookie="session=of-the-first-store; Path=/")]
+    )
+    client, other = (
+        client_of(upstream),
+        StoreAccess(store.api_url, StoreId("4712"), Secret("another-key-altogether")),
+    )
 
     await client.get_order(store, ORDER, patience())
     await client.get_order(other, ORDER, patience())
@@ -263,7 +389,11 @@ async def test_a_cookie_of_one_store_never_travels_with_another(store: StoreAcce
 
 
 async def test_the_pool_follows_no_redirects_and_keeps_no_cookies() -> None:
-    async with open_http(mounts={"https://": httpx.MockTransport(lambda request: answer({}, Set_Cookie="a=b").response())}) as http:
+    async with open_http(
+        mounts={
+            "https://": httpx.MockTransport(lambda request: answer({}, Set_Cookie="a=b").response())
+        }
+    ) as http:
         await http.get("https://orderdesk.example/")
 
         assert not http.follow_redirects
@@ -299,14 +429,20 @@ async def test_trouble_of_the_bucket_never_hides_an_answer(store: StoreAccess) -
         async def drain(self, key: str, seconds: float) -> None:
             raise ConnectionError
 
-    upstream = Upstream([answer(ERROR, 429), answer({"order": {"id": ORDER}}, X_Tokens_Remaining="3")])
+    upstream = Upstream(
+        [answer(ERROR, 429), answer({"order": {"id": ORDER}}, X_Tokens_Remaining="3")]
+    )
 
-    order = await client_of(upstream, buckets=Failing(clock)).replace_order(store, ORDER, {}, patience())
+    order = await client_of(upstream, buckets=Failing(clock)).replace_order(
+        store, ORDER, {}, patience()
+    )
 
     assert order["id"] == ORDER
 
 
-async def test_a_hundred_calls_at_once_are_sent_in_order_and_never_refused_by_order_desk(store: StoreAccess) -> None:
+async def test_a_hundred_calls_at_once_are_sent_in_order_and_never_refused_by_order_desk(
+    store: StoreAccess,
+) -> None:
     tokens, last, sent = 20.0, clock(), list[str]()
 
     async def bucket(request: httpx.Request) -> httpx.Response:
@@ -317,7 +453,9 @@ async def test_a_hundred_calls_at_once_are_sent_in_order_and_never_refused_by_or
         return answer({"order": {"id": sent[-1]}}, X_Tokens_Remaining=str(int(tokens))).response()
 
     client = client_of(Upstream([bucket]))
-    await asyncio.gather(*(client.get_order(store, OrderId(str(number)), patience(60)) for number in range(1, 101)))
+    await asyncio.gather(
+        *(client.get_order(store, OrderId(str(number)), patience(60)) for number in range(1, 101))
+    )
 
     assert sent == [str(number) for number in range(1, 101)]
 
@@ -334,8 +472,12 @@ async def test_a_cancelled_call_leaves_the_line_moving(store: StoreAccess) -> No
     assert len(upstream.requests) == 2
 
 
-@pytest.mark.parametrize("bad", ["", "12a", "../store", "1/2", "１２", "1 ", "-1", "1" * 21, "%31", "1?x=1"])
-async def test_an_id_that_is_not_digits_is_refused_by_name_before_anything_is_sent(bad: str, store: StoreAccess) -> None:
+@pytest.mark.parametrize(
+    "bad", ["", "12a", "../store", "1/2", "１２", "1 ", "-1", "1" * 21, "%31", "1?x=1"]
+)
+async def test_an_id_that_is_not_digits_is_refused_by_name_before_anything_is_sent(
+    bad: str, store: StoreAccess
+) -> None:
     upstream = Upstream()
     client = client_of(upstream)
     calls: list[tuple[str, Callable[[], Awaitable[Any]]]] = [
@@ -345,7 +487,12 @@ async def test_an_id_that_is_not_digits_is_refused_by_name_before_anything_is_se
         ("order_id", lambda: client.move_orders(store, [OrderId(bad)], patience(), folder_id="1")),
         ("folder_id", lambda: client.move_orders(store, [ORDER], patience(), folder_id=bad)),
         ("product_id", lambda: client.get_inventory_item(store, bad, patience())),
-        ("store_id", lambda: client.test(StoreAccess(store.api_url, StoreId(bad), store.api_key), patience())),
+        (
+            "store_id",
+            lambda: client.test(
+                StoreAccess(store.api_url, StoreId(bad), store.api_key), patience()
+            ),
+        ),
     ]
 
     for field, call in calls:
@@ -357,35 +504,61 @@ async def test_an_id_that_is_not_digits_is_refused_by_name_before_anything_is_se
     assert upstream.requests == []
 
 
-@pytest.mark.parametrize("key", ["", "with\nnewline", "with\x00zero", "ключ", " padded ", "tab\there"])
+@pytest.mark.parametrize(
+    "key", ["", "with\nnewline", "with\x00zero", "ключ", " padded ", "tab\there"]
+)
 async def test_a_key_that_cannot_be_sent_is_refused_as_a_key(key: str, store: StoreAccess) -> None:
     upstream = Upstream()
 
     with pytest.raises(StoreKeyRefused) as refused:
-        await client_of(upstream).test(StoreAccess(store.api_url, store.store_id, Secret(key)), patience())
+        await client_of(upstream).test(
+            StoreAccess(store.api_url, store.store_id, Secret(key)), patience()
+        )
 
     assert not key.strip() or key not in refused.value.message
     assert upstream.requests == []
 
 
 async def test_a_test_tells_what_order_desk_said(store: StoreAccess) -> None:
-    said = {"message": "Connection Successful", "current_date_time": "2015-04-14 22:00:10", "execution_time": "0.0102 seconds"}
+    said = {
+        "message": "Connection Successful",
+        "current_date_time": "2015-04-14 22:00:10",
+        "execution_time": "0.0102 seconds",
+    }
 
     told = await client_of(Upstream([answer(said)])).test(store, patience())
 
     assert (told.message, told.current_date_time, told.execution_time) == tuple(said.values())
 
 
-@pytest.mark.parametrize("said", [answer(ERROR), answer(ERROR, 401), answer("no", 403), answer({"status": "error", "message": "Invalid API Key"})])
+@pytest.mark.parametrize(
+    "said",
+    [
+        answer(ERROR),
+        answer(ERROR, 401),
+        answer("no", 403),
+        answer({"status": "error", "message": "Invalid API Key"}),
+    ],
+)
 async def test_any_no_to_a_test_is_a_bad_key(said: Said, store: StoreAccess) -> None:
     with pytest.raises(StoreKeyRefused, match="Settings"):
         await client_of(Upstream([said])).test(store, patience())
 
 
 @pytest.mark.parametrize(
-    "said", [answer("<html>hello</html>"), answer(b"{}"), answer(ERROR, 404), answer(ERROR, 500), answer(ERROR, 400), answer("", 301, Location="/")]
+    "said",
+    [
+        answer("<html>hello</html>"),
+        answer(b"{}"),
+        answer(ERROR, 404),
+        answer(ERROR, 500),
+        answer(ERROR, 400),
+        answer("", 301, Location="/"),
+    ],
 )
-async def test_what_is_not_order_desk_is_not_called_a_bad_key(said: Said, store: StoreAccess) -> None:
+async def test_what_is_not_order_desk_is_not_called_a_bad_key(
+    said: Said, store: StoreAccess
+) -> None:
     with pytest.raises(UpstreamFailed):
         await client_of(Upstream([said])).test(store, patience())
 
@@ -408,12 +581,34 @@ async def test_the_store_comes_without_its_secrets(store: StoreAccess) -> None:
 
 
 async def test_a_page_of_orders_comes_with_its_counts(store: StoreAccess) -> None:
-    upstream = Upstream([answer({"orders": [{"id": "1"}, {"id": "2"}], "total_records": 12, "records_returned": 2, "offset": 10, "limit": 2})])
-    parameters = {"limit": "2", "offset": "10", "customer_last_name": "O'Néill & Søn +1", "search_start_date": "2026-01-01 00:00:00"}
+    upstream = Upstream(
+        [
+            answer(
+                {
+                    "orders": [{"id": "1"}, {"id": "2"}],
+                    "total_records": 12,
+                    "records_returned": 2,
+                    "offset": 10,
+                    "limit": 2,
+                }
+            )
+        ]
+    )
+    parameters = {
+        "limit": "2",
+        "offset": "10",
+        "customer_last_name": "O'Néill & Søn +1",
+        "search_start_date": "2026-01-01 00:00:00",
+    }
 
     page = await client_of(upstream).list_orders(store, parameters, patience())
 
-    assert ([order["id"] for order in page.orders], page.total, page.limit, page.offset) == (["1", "2"], 12, 2, 10)
+    assert ([order["id"] for order in page.orders], page.total, page.limit, page.offset) == (
+        ["1", "2"],
+        12,
+        2,
+        10,
+    )
     assert dict(upstream.requests[0].url.params) == parameters
     assert "+" not in upstream.requests[0].url.query.decode()
 
@@ -429,7 +624,9 @@ async def test_a_page_without_counts_falls_back_on_what_was_asked(store: StoreAc
 
 
 @pytest.mark.parametrize("value", ["half a character \ud800", "x" * 1001])
-async def test_a_filter_that_cannot_be_sent_is_refused_by_name(value: str, store: StoreAccess) -> None:
+async def test_a_filter_that_cannot_be_sent_is_refused_by_name(
+    value: str, store: StoreAccess
+) -> None:
     upstream = Upstream()
 
     with pytest.raises(ValidationFailed) as refused:
@@ -440,17 +637,36 @@ async def test_a_filter_that_cannot_be_sent_is_refused_by_name(value: str, store
 
 async def test_the_inventory_reads_its_odd_counts(store: StoreAccess) -> None:
     items = [{"id": 1}, {"id": 2}, {"id": 3}]
-    upstream = Upstream([answer({"inventory_items": items, "total_records": "5"}), answer({"inventory_items": items, "total_records": "0"})])
+    upstream = Upstream(
+        [
+            answer({"inventory_items": items, "total_records": "5"}),
+            answer({"inventory_items": items, "total_records": "0"}),
+        ]
+    )
     client = client_of(upstream)
 
-    honest, captured = [await client.list_inventory(store, {"code": "A,B"}, patience()) for _ in range(2)]
+    honest, captured = [
+        await client.list_inventory(store, {"code": "A,B"}, patience()) for _ in range(2)
+    ]
 
     assert (honest.items, honest.total, honest.limit, honest.offset) == (items, 5, None, None)
     assert captured.total is None
 
 
-@pytest.mark.parametrize("said", [{"orders": {}}, {"orders": ["1"]}, {"inventory_items": None}, {"store": []}, {"results": "moved"}, {}])
-async def test_a_success_without_its_payload_cannot_be_read(said: dict[str, Any], store: StoreAccess) -> None:
+@pytest.mark.parametrize(
+    "said",
+    [
+        {"orders": {}},
+        {"orders": ["1"]},
+        {"inventory_items": None},
+        {"store": []},
+        {"results": "moved"},
+        {},
+    ],
+)
+async def test_a_success_without_its_payload_cannot_be_read(
+    said: dict[str, Any], store: StoreAccess
+) -> None:
     client = client_of(Upstream([answer(said)]))
 
     for call in (
@@ -465,7 +681,9 @@ async def test_a_success_without_its_payload_cannot_be_read(said: dict[str, Any]
 
 
 async def test_an_item_of_the_inventory_is_found_by_its_number(store: StoreAccess) -> None:
-    upstream = Upstream([answer({"inventory_item": {"id": 2509, "price": 1}, "records_returned": 1})])
+    upstream = Upstream(
+        [answer({"inventory_item": {"id": 2509, "price": 1}, "records_returned": 1})]
+    )
 
     item = await client_of(upstream).get_inventory_item(store, "2509", patience())
 
@@ -474,22 +692,33 @@ async def test_an_item_of_the_inventory_is_found_by_its_number(store: StoreAcces
 
 
 async def test_orders_are_moved_by_number_to_one_folder(store: StoreAccess) -> None:
-    moved = [{"order_id": 29491, "message": "Order Moved to Prepared Folder", "original_folder_id": 6587}]
+    moved = [
+        {"order_id": 29491, "message": "Order Moved to Prepared Folder", "original_folder_id": 6587}
+    ]
     upstream = Upstream([answer({"results": moved})])
     client = client_of(upstream)
 
-    assert await client.move_orders(store, [OrderId("29491")], patience(), folder_id="9384") == moved
+    assert (
+        await client.move_orders(store, [OrderId("29491")], patience(), folder_id="9384") == moved
+    )
     await client.move_orders(store, [OrderId("29491")], patience(), folder_name="Prepared")
     for both in ({"folder_id": "1", "folder_name": "x"}, {}):
         with pytest.raises(ValidationFailed):
             await client.move_orders(store, [ORDER], patience(), **both)
 
     bodies = [json_text.loads(request.content) for request in upstream.requests]
-    assert bodies == [{"order_id_list": [29491], "destination_folder_id": 9384}, {"order_id_list": [29491], "destination_folder_name": "Prepared"}]
+    assert bodies == [
+        {"order_id_list": [29491], "destination_folder_id": 9384},
+        {"order_id_list": [29491], "destination_folder_name": "Prepared"},
+    ]
 
 
 async def test_an_order_read_and_written_back_is_the_same_byte_for_byte(store: StoreAccess) -> None:
-    text = b'{"id":"100000001","order_total":21.10,"tax_total":0.00,"weight_total":1e2,"folder_id":21654,"checkout_data":[],"note":"\\u00c5 \\ud83d\\ude00","order_items":[{"price":9.90}]}'
+    text = (
+        b'{"id":"100000001","order_total":21.10,"tax_total":0.00,"weight_total":1e2,'
+        b'"folder_id":21654,"checkout_data":[],"note":"\\u00c5 '
+        b'\\ud83d\\ude00","order_items":[{"price":9.90}]}'
+    )
     upstream = Upstream([answer(b'{"status":"success","order":%s}' % text)])
     client = client_of(upstream)
 
@@ -504,7 +733,9 @@ async def test_an_order_that_json_cannot_carry_is_not_sent(store: StoreAccess) -
     upstream = Upstream()
 
     with pytest.raises(ValidationFailed) as refused:
-        await client_of(upstream).replace_order(store, ORDER, {"order_total": float("nan")}, patience())
+        await client_of(upstream).replace_order(
+            store, ORDER, {"order_total": float("nan")}, patience()
+        )
 
     assert (refused.value.outcome, upstream.requests) == ("not_done", [])
 
@@ -526,22 +757,31 @@ async def test_order_desks_own_sentence_is_quoted(store: StoreAccess) -> None:
     with pytest.raises(UpstreamFailed, match="already imported: 29491") as met:
         await client_of(Upstream([said])).create_order(store, {}, patience())
 
-    assert met.value.details == {"upstream_status": 400, "upstream_message": "This order was already imported: 29491"}
+    assert met.value.details == {
+        "upstream_status": 400,
+        "upstream_message": "This order was already imported: 29491",
+    }
 
 
 async def test_a_deleted_order_is_gone_also_without_a_word(store: StoreAccess) -> None:
-    client = client_of(Upstream([answer({"message": "Order 1 Deleted"}), answer("", 204), answer("")]))
+    client = client_of(
+        Upstream([answer({"message": "Order 1 Deleted"}), answer("", 204), answer("")])
+    )
 
     await client.delete_order(store, ORDER, patience())
     await client.delete_order(store, ORDER, patience())
-    with pytest.raises(UpstreamUnreachable) as met:  # an empty 200 is what a crashed PHP page looks like
+    with pytest.raises(
+        UpstreamUnreachable
+    ) as met:  # an empty 200 is what a crashed PHP page looks like
         await client.delete_order(store, ORDER, patience())
 
     assert met.value.outcome == "unknown"
 
 
 @pytest.mark.parametrize("packed", [False, True])
-async def test_an_answer_without_measure_is_not_swallowed(packed: bool, store: StoreAccess, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_an_answer_without_measure_is_not_swallowed(
+    packed: bool, store: StoreAccess, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(client_module, "LARGEST_ANSWER", 10_000)
     body = b'{"status":"success","order":{"id":"100000001","x":"' + b"x" * 20_000 + b'"}}'
     said = answer(gzip.compress(body), 200, Content_Encoding="gzip") if packed else answer(body)
@@ -551,10 +791,20 @@ async def test_an_answer_without_measure_is_not_swallowed(packed: bool, store: S
 
 
 def test_a_large_answer_is_read_without_holding_up_the_others(store: StoreAccess) -> None:
-    body = json_text.dumps({"status": "success", "orders": [{"id": str(number), "note": "x" * 2000, "order_total": Decimal("1.10")} for number in range(1000)]})
+    body = json_text.dumps(
+        {
+            "status": "success",
+            "orders": [
+                {"id": str(number), "note": "x" * 2000, "order_total": Decimal("1.10")}
+                for number in range(1000)
+            ],
+        }
+    )
 
     async def main() -> int:
-        http = httpx.AsyncClient(transport=httpx.MockTransport(lambda request: answer(body).response()))
+        http = httpx.AsyncClient(
+            transport=httpx.MockTransport(lambda request: answer(body).response())
+        )
         client = OrderDeskClient(http, MemoryBuckets(), timeout=5, max_retries=0)
         return len((await client.list_orders(store, {}, Patience(5))).orders)
 
@@ -562,7 +812,11 @@ def test_a_large_answer_is_read_without_holding_up_the_others(store: StoreAccess
 
 
 async def test_a_packed_answer_is_unpacked(store: StoreAccess) -> None:
-    said = answer(gzip.compress(b'{"status":"success","order":{"id":"100000001"}}'), 200, Content_Encoding="gzip")
+    said = answer(
+        gzip.compress(b'{"status":"success","order":{"id":"100000001"}}'),
+        200,
+        Content_Encoding="gzip",
+    )
 
     assert await client_of(Upstream([said])).get_order(store, ORDER, patience()) == {"id": ORDER}
 
@@ -579,7 +833,11 @@ async def test_each_request_is_observed_by_method_and_outcome(store: StoreAccess
         await client.get_order(store, ORDER, patience())
     await client.replace_order(store, ORDER, {}, patience())
 
-    assert [(method, outcome) for method, outcome, _ in seen] == [("GET", "server_error"), ("GET", "timed_out"), ("PUT", "ok")]
+    assert [(method, outcome) for method, outcome, _ in seen] == [
+        ("GET", "server_error"),
+        ("GET", "timed_out"),
+        ("PUT", "ok"),
+    ]
     assert seen[1][2] == pytest.approx(30)
 
 
@@ -593,7 +851,9 @@ async def test_the_waiting_in_between_is_taken_from_the_patience(store: StoreAcc
     assert waiting.remaining() == pytest.approx(1, abs=0.05)
 
 
-def test_on_the_wire_a_get_and_a_delete_are_bare_and_connections_are_kept(store: StoreAccess) -> None:
+def test_on_the_wire_a_get_and_a_delete_are_bare_and_connections_are_kept(
+    store: StoreAccess,
+) -> None:
     """Over a real socket, read byte by byte: nothing that httpx adds by itself escapes us."""
     heard, connections = list[bytes](), 0
 
@@ -609,7 +869,11 @@ def test_on_the_wire_a_get_and_a_delete_are_bare_and_connections_are_kept(store:
 
     async def main() -> None:
         server = await asyncio.start_server(serve, "127.0.0.1", 0)
-        here = StoreAccess(f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/api/v2", store.store_id, store.api_key)
+        here = StoreAccess(
+            f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/api/v2",
+            store.store_id,
+            store.api_key,
+        )
         async with open_http() as http:
             client = OrderDeskClient(http, MemoryBuckets(), timeout=5, max_retries=0)
             await client.get_order(here, ORDER, Patience(5))
@@ -622,26 +886,37 @@ def test_on_the_wire_a_get_and_a_delete_are_bare_and_connections_are_kept(store:
 
     assert connections == 1
     for bare in (get, delete):
-        assert not any(name in bare for name in (b"content-type", b"content-length", b"transfer-encoding", b"cookie"))
+        assert not any(
+            name in bare
+            for name in (b"content-type", b"content-length", b"transfer-encoding", b"cookie")
+        )
         assert bare.endswith(b"\r\n\r\n")
     assert b"content-type: application/json" in put
     assert b"content-length: 18" in put
 
 
 @pytest.mark.parametrize("answered", ["nobody listens", "closed unread"])
-def test_over_a_real_socket_only_an_unheard_write_is_called_not_done(answered: str, store: StoreAccess) -> None:
+def test_over_a_real_socket_only_an_unheard_write_is_called_not_done(
+    answered: str, store: StoreAccess
+) -> None:
     async def hang_up(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.read(10)
         writer.close()
 
     async def main() -> OrderDeskAgentsError:
         server = await asyncio.start_server(hang_up, "127.0.0.1", 0)
-        here = StoreAccess(f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/api/v2", store.store_id, store.api_key)
+        here = StoreAccess(
+            f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/api/v2",
+            store.store_id,
+            store.api_key,
+        )
         if answered == "nobody listens":
             server.close()
             await server.wait_closed()
         async with open_http() as http:
-            client = OrderDeskClient(http, MemoryBuckets(), timeout=5, max_retries=1, random=lambda: 0.0)
+            client = OrderDeskClient(
+                http, MemoryBuckets(), timeout=5, max_retries=1, random=lambda: 0.0
+            )
             with pytest.raises(UpstreamUnreachable) as met:
                 await client.replace_order(here, ORDER, {"id": ORDER}, Patience(5))
         server.close()

@@ -1,4 +1,6 @@
-"""The client against the sandbox Order Desk, in process: what it promises holds where answers are not scripted."""
+"""The client against the sandbox Order Desk, in process: what it promises holds where answers are
+not scripted.
+"""
 
 import asyncio
 from dataclasses import dataclass
@@ -40,10 +42,20 @@ def world() -> World:
         return KEY if store_id == "4711" else None
 
     faults = Faults()
-    app = sandbox_app(accounts, MemoryRows(), switches=Switches(strict_get_headers=True), faults=faults, clock=lambda: 1_795_000_000 + clock())
+    app = sandbox_app(
+        accounts,
+        MemoryRows(),
+        switches=Switches(strict_get_headers=True),
+        faults=faults,
+        clock=lambda: 1_795_000_000 + clock(),
+    )
     http = open_http(mounts={SANDBOX_URL: httpx.ASGITransport(app)})
-    client = OrderDeskClient(http, MemoryBuckets(clock), timeout=5, max_retries=3, clock=clock, random=lambda: 1.0)
-    return World(client, StoreAccess(f"{SANDBOX_URL}/api/v2", StoreId("4711"), Secret(KEY)), faults, app)
+    client = OrderDeskClient(
+        http, MemoryBuckets(clock), timeout=5, max_retries=3, clock=clock, random=lambda: 1.0
+    )
+    return World(
+        client, StoreAccess(f"{SANDBOX_URL}/api/v2", StoreId("4711"), Secret(KEY)), faults, app
+    )
 
 
 async def test_a_store_is_tested_and_read_without_its_secrets(world: World) -> None:
@@ -71,13 +83,17 @@ async def test_a_wrong_key_is_told_in_whatever_form(status: int, world: World) -
 
 
 @pytest.mark.parametrize("status", [404, 400, 200])
-async def test_an_unknown_order_or_product_is_not_found_in_whatever_form(status: int, world: World) -> None:
+async def test_an_unknown_order_or_product_is_not_found_in_whatever_form(
+    status: int, world: World
+) -> None:
     world.app.switches = Switches(not_found_status=status)
 
     for ask in (world.client.get_order, world.client.delete_order, world.client.get_inventory_item):
         with pytest.raises(NotFound):
             await ask(world.store, UNKNOWN, patience())
-    with pytest.raises(UpstreamFailed, match="Not Found") as refused:  # of a write the words may be about anything: who wrote reads the order
+    with pytest.raises(
+        UpstreamFailed, match="Not Found"
+    ) as refused:  # of a write the words may be about anything: who wrote reads the order
         await world.client.replace_order(world.store, UNKNOWN, {"id": UNKNOWN}, patience())
     assert refused.value.outcome == "unknown"
 
@@ -90,19 +106,27 @@ async def test_an_order_read_and_written_back_stays_as_it_is(world: World) -> No
     after = await world.client.get_order(world.store, order_id, patience())
 
     kept = [key for key in before if key not in ("date_updated", "cc_number_masked")]
-    assert json_text.dumps([after[key] for key in kept]) == json_text.dumps([before[key] for key in kept])
+    assert json_text.dumps([after[key] for key in kept]) == json_text.dumps(
+        [before[key] for key in kept]
+    )
 
 
 async def test_an_order_lives_and_dies(world: World) -> None:
     made = await world.client.create_order(
         world.store,
-        {"source_id": "agent-1", "shipping": {"first_name": "Åsa", "last_name": "Ö"}, "order_items": [{"name": "Shirt", "price": 9.9, "quantity": 2}]},
+        {
+            "source_id": "agent-1",
+            "shipping": {"first_name": "Åsa", "last_name": "Ö"},
+            "order_items": [{"name": "Shirt", "price": 9.9, "quantity": 2}],
+        },
         patience(),
     )
     order_id = OrderId(made["id"])
     folders = (await world.client.get_store(world.store, patience()))["folders"]
 
-    moved = await world.client.move_orders(world.store, [order_id], patience(), folder_id=folders[1][0])
+    moved = await world.client.move_orders(
+        world.store, [order_id], patience(), folder_id=folders[1][0]
+    )
     found = await world.client.list_orders(world.store, {"source_id": "agent-1"}, patience())
     await world.client.delete_order(world.store, order_id, patience())
 
@@ -113,7 +137,11 @@ async def test_an_order_lives_and_dies(world: World) -> None:
 
 
 async def test_a_duplicate_is_refused_in_order_desks_words(world: World) -> None:
-    order = {"source_id": "agent-1", "shipping": {"last_name": "Ö"}, "order_items": [{"name": "Shirt"}]}
+    order = {
+        "source_id": "agent-1",
+        "shipping": {"last_name": "Ö"},
+        "order_items": [{"name": "Shirt"}],
+    }
     made = await world.client.create_order(world.store, order, patience())
 
     with pytest.raises(UpstreamFailed) as refused:
@@ -148,9 +176,22 @@ async def test_a_read_survives_every_passing_fault(kind: Any, world: World) -> N
 
 @pytest.mark.parametrize("effect", ["not_done", "done"])
 @pytest.mark.parametrize(
-    "kind", ["rate_limited", "rate_limited_bare", "server_error", "bad_gateway", "unavailable", "dropped", "broken_json", "error_in_200", "slow"]
+    "kind",
+    [
+        "rate_limited",
+        "rate_limited_bare",
+        "server_error",
+        "bad_gateway",
+        "unavailable",
+        "dropped",
+        "broken_json",
+        "error_in_200",
+        "slow",
+    ],
 )
-async def test_a_write_under_a_fault_arrives_at_most_once_and_no_word_about_it_is_wrong(kind: Any, effect: Any, world: World) -> None:
+async def test_a_write_under_a_fault_arrives_at_most_once_and_no_word_about_it_is_wrong(
+    kind: Any, effect: Any, world: World
+) -> None:
     if kind.startswith("rate_limited") and effect == "done":
         effect = None  # refused unprocessed, by definition
     order = await world.any_order()
@@ -159,10 +200,14 @@ async def test_a_write_under_a_fault_arrives_at_most_once_and_no_word_about_it_i
 
     outcome = "done"
     try:
-        await world.client.replace_order(world.store, order_id, order | {"customer_id": "changed"}, patience(120))
+        await world.client.replace_order(
+            world.store, order_id, order | {"customer_id": "changed"}, patience(120)
+        )
     except OrderDeskAgentsError as error:
         outcome = error.outcome or "nothing said"
-    arrived = (await world.client.get_order(world.store, order_id, patience(120)))["customer_id"] == "changed"
+    arrived = (await world.client.get_order(world.store, order_id, patience(120)))[
+        "customer_id"
+    ] == "changed"
 
     puts = world.faults.requests("PUT")
     assert len(puts) == (2 if kind.startswith("rate_limited") else 1)
@@ -172,15 +217,29 @@ async def test_a_write_under_a_fault_arrives_at_most_once_and_no_word_about_it_i
 async def test_sixty_calls_at_once_never_meet_a_429(world: World) -> None:
     order_id = OrderId((await world.any_order())["id"])
 
-    await asyncio.gather(*(world.client.get_order(world.store, order_id, patience()) for _ in range(60)))
+    await asyncio.gather(
+        *(world.client.get_order(world.store, order_id, patience()) for _ in range(60))
+    )
 
     assert {served.status for served in world.faults.log} == {200}
 
 
 async def test_a_bucket_that_others_emptied_is_waited_for(world: World) -> None:
     order_id = OrderId((await world.any_order())["id"])
-    other = OrderDeskClient(open_http(mounts={SANDBOX_URL: httpx.ASGITransport(world.app)}), MemoryBuckets(clock), timeout=5, max_retries=3, clock=clock)
+    other = OrderDeskClient(
+        open_http(mounts={SANDBOX_URL: httpx.ASGITransport(world.app)}),
+        MemoryBuckets(clock),
+        timeout=5,
+        max_retries=3,
+        clock=clock,
+    )
 
-    await asyncio.gather(*(client.get_order(world.store, order_id, patience()) for client in (world.client, other) for _ in range(25)))
+    await asyncio.gather(
+        *(
+            client.get_order(world.store, order_id, patience())
+            for client in (world.client, other)
+            for _ in range(25)
+        )
+    )
 
     assert [served.status for served in world.faults.log].count(200) == 51

@@ -27,10 +27,26 @@ def test_every_known_form_is_sent_in_order_desks(given: str, sent: str) -> None:
 
 def test_a_bare_date_can_mean_the_whole_day() -> None:
     assert to_upstream("2026-11-22", "search_end_date", end_of_day=True) == "2026-11-22 23:59:59"
-    assert to_upstream("2026-11-22 10:00", "search_end_date", end_of_day=True) == "2026-11-22 10:00:00"
+    assert (
+        to_upstream("2026-11-22 10:00", "search_end_date", end_of_day=True) == "2026-11-22 10:00:00"
+    )
 
 
-@pytest.mark.parametrize("text", ["", "yesterday", "2026-02-30", "0000-00-00 00:00:00", "2026-11-22T25:00:00Z", "22.11.2026", "20261122", "2026-W47", "0001-01-01T00:00:00+05:00", "١٢٣٤-11-22"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "yesterday",
+        "2026-02-30",
+        "0000-00-00 00:00:00",
+        "2026-11-22T25:00:00Z",
+        "22.11.2026",
+        "20261122",
+        "2026-W47",
+        "0001-01-01T00:00:00+05:00",
+        "١٢٣٤-11-22",
+    ],
+)
 def test_what_is_no_date_is_refused_by_name(text: str) -> None:
     with pytest.raises(ValidationFailed) as refused:
         to_upstream(text, "modified_start_date")

@@ -53,7 +53,11 @@ def test_money_is_decimal_and_adds_up() -> None:
 
 
 def test_text_survives_with_emoji_controls_and_half_a_character() -> None:
-    value = {"name": 'Åsa "Ö" \U0001f600 \ud800 \x00 / \\ </script> \u2028', "empty": "", "": [None, True, False, {}, []]}
+    value = {
+        "name": 'Åsa "Ö" \U0001f600 \ud800 \x00 / \\ </script> \u2028',
+        "empty": "",
+        "": [None, True, False, {}, []],
+    }
 
     assert loads(dumps(value)) == value
 
@@ -67,14 +71,38 @@ def test_an_agents_own_float_is_written_as_it_was_typed() -> None:
 
 
 @pytest.mark.parametrize(
-    "text", [b"", b"<html>", b'{"a":1', b"[NaN]", b"[Infinity]", b"[-Infinity]", b"{'a':1}", b"\xff\xfe\xfd", b"[" * 200_000, b"[1" + b"0" * 5000 + b"]"]
+    "text",
+    [
+        b"",
+        b"<html>",
+        b'{"a":1',
+        b"[NaN]",
+        b"[Infinity]",
+        b"[-Infinity]",
+        b"{'a':1}",
+        b"\xff\xfe\xfd",
+        b"[" * 200_000,
+        b"[1" + b"0" * 5000 + b"]",
+    ],
 )
 def test_what_is_not_json_is_refused(text: bytes) -> None:
     with pytest.raises(ValueError):  # noqa: PT011  the kind is the contract
         loads(text)
 
 
-@pytest.mark.parametrize("value", [float("nan"), float("inf"), Decimal("NaN"), Decimal("Infinity"), {1: 2}, object(), b"bytes", {"a": {1, 2}}])
+@pytest.mark.parametrize(
+    "value",
+    [
+        float("nan"),
+        float("inf"),
+        Decimal("NaN"),
+        Decimal("Infinity"),
+        {1: 2},
+        object(),
+        b"bytes",
+        {"a": {1, 2}},
+    ],
+)
 def test_what_json_does_not_know_is_not_written(value: Any) -> None:
     with pytest.raises((ValueError, TypeError)):
         dumps([value])
@@ -89,7 +117,11 @@ def test_an_endless_value_is_refused() -> None:
 
 
 _JSON = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.text() | st.decimals(allow_nan=False, allow_infinity=False),
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.text()
+    | st.decimals(allow_nan=False, allow_infinity=False),
     lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(), inner, max_size=4),
     max_leaves=20,
 )

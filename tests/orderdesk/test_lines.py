@@ -7,7 +7,9 @@ import pytest
 from orderdesk_app.orderdesk.lines import Lines
 
 
-async def stand(lines: Lines, who: int, served: list[int], *, seconds: float = 60, ticket: int | None = None) -> bool:
+async def stand(
+    lines: Lines, who: int, served: list[int], *, seconds: float = 60, ticket: int | None = None
+) -> bool:
     if not await lines.enter("store", seconds, lines.ticket() if ticket is None else ticket):
         return False
     try:
@@ -30,7 +32,9 @@ async def test_a_hundred_are_served_in_order_of_arrival() -> None:
 async def test_who_runs_out_of_patience_leaves_and_the_others_move_up() -> None:
     lines, served = Lines(), list[int]()
 
-    came = await asyncio.gather(stand(lines, 0, served), stand(lines, 1, served, seconds=0.5), stand(lines, 2, served))
+    came = await asyncio.gather(
+        stand(lines, 0, served), stand(lines, 1, served, seconds=0.5), stand(lines, 2, served)
+    )
 
     assert came == [True, False, True]
     assert served == [0, 2]
@@ -39,7 +43,9 @@ async def test_who_runs_out_of_patience_leaves_and_the_others_move_up() -> None:
 async def test_a_turn_that_comes_in_the_moment_of_giving_up_is_not_lost() -> None:
     lines, served = Lines(), list[int]()
 
-    came = await asyncio.gather(stand(lines, 0, served), stand(lines, 1, served, seconds=1.0), stand(lines, 2, served))
+    came = await asyncio.gather(
+        stand(lines, 0, served), stand(lines, 1, served, seconds=1.0), stand(lines, 2, served)
+    )
 
     assert came[2]
     assert served[-1] == 2
@@ -62,7 +68,9 @@ async def test_somebody_cancelled_never_stops_the_line(steps: int) -> None:
 async def test_nobody_is_served_without_patience_behind_another() -> None:
     lines, served = Lines(), list[int]()
 
-    came = await asyncio.gather(stand(lines, 0, served, seconds=0), stand(lines, 1, served, seconds=0))
+    came = await asyncio.gather(
+        stand(lines, 0, served, seconds=0), stand(lines, 1, served, seconds=0)
+    )
 
     assert came == [True, False]
 
@@ -71,7 +79,9 @@ async def test_an_older_ticket_goes_ahead_of_those_who_came_later() -> None:
     lines, served = Lines(), list[int]()
     old = lines.ticket()
 
-    await asyncio.gather(stand(lines, 0, served), stand(lines, 1, served), stand(lines, 2, served, ticket=old))
+    await asyncio.gather(
+        stand(lines, 0, served), stand(lines, 1, served), stand(lines, 2, served, ticket=old)
+    )
 
     assert served == [0, 2, 1]
 

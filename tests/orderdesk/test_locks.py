@@ -74,13 +74,17 @@ async def test_writers_of_several_processes_never_meet_and_none_starves(store: S
             inside -= 1
 
     processes = [process(leases) for _ in range(3)]
-    await asyncio.gather(*(write(number, locks) for _ in range(20) for number, locks in enumerate(processes)))
+    await asyncio.gather(
+        *(write(number, locks) for _ in range(20) for number, locks in enumerate(processes))
+    )
 
     assert sorted(served) == sorted(list(range(3)) * 20)
     assert {served[:30].count(number) for number in range(3)} & {0} == set()
 
 
-async def test_a_lock_given_back_is_taken_by_another_process_within_a_tenth_of_a_second(store: StoreAccess) -> None:
+async def test_a_lock_given_back_is_taken_by_another_process_within_a_tenth_of_a_second(
+    store: StoreAccess,
+) -> None:
     leases, given_back = Slow(clock), 0.0
     one, other = process(leases), process(leases)
 
@@ -120,7 +124,11 @@ async def test_orders_and_stores_do_not_wait_for_each_other(store: StoreAccess) 
     locks, began = process(MemoryLeases(clock)), clock()
     elsewhere = StoreAccess("https://other.example/api/v2", store.store_id, store.api_key)
 
-    async with locks.holding(store, ORDER, patience()), locks.holding(store, OrderId("2"), patience()), locks.holding(elsewhere, ORDER, patience()):
+    async with (
+        locks.holding(store, ORDER, patience()),
+        locks.holding(store, OrderId("2"), patience()),
+        locks.holding(elsewhere, ORDER, patience()),
+    ):
         assert clock() == began
 
 
@@ -145,7 +153,9 @@ async def test_a_long_write_keeps_its_lock_by_renewing(store: StoreAccess) -> No
                 pass
 
 
-async def test_a_process_that_died_is_waited_for_until_its_lease_is_over(store: StoreAccess) -> None:
+async def test_a_process_that_died_is_waited_for_until_its_lease_is_over(
+    store: StoreAccess,
+) -> None:
     leases, began = MemoryLeases(clock), clock()
     await leases.acquire(f"order|{store.key}|{ORDER}", "who died", 15)
 
@@ -162,7 +172,9 @@ async def test_a_lease_lost_to_another_is_noticed(store: StoreAccess) -> None:
         assert not lock.still_held()
 
 
-async def test_without_a_heartbeat_the_lock_is_held_no_longer_than_its_lease(store: StoreAccess) -> None:
+async def test_without_a_heartbeat_the_lock_is_held_no_longer_than_its_lease(
+    store: StoreAccess,
+) -> None:
     async with process(Broken(clock)).holding(store, ORDER, patience()) as lock:
         await asyncio.sleep(14)
         before = lock.still_held()

@@ -1,4 +1,6 @@
-"""What agents ask for becomes a whole order: nothing they did not name is touched, and what cannot be is refused by name."""
+"""What agents ask for becomes a whole order: nothing they did not name is touched, and what cannot
+be is refused by name.
+"""
 
 import copy
 from datetime import UTC, datetime
@@ -15,24 +17,76 @@ from orderdesk_app.orderdesk.verdict import as_list, note_key
 
 NOON = datetime(2026, 11, 22, 12, tzinfo=UTC)
 FOLDERS = (("21654", "New"), ("21655", "Prepared"), ("21656", "Closed"))
-ADDRESS = {"first_name": "Ada", "last_name": "Lovelace", "company": "", "address1": "1 Main St", "address2": "", "city": "Austin", "state": "TX",
-           "postal_code": "02134", "country": "US", "phone": "+1 512 555 0100"}  # fmt: skip
+ADDRESS = {
+    "first_name": "Ada",
+    "last_name": "Lovelace",
+    "company": "",
+    "address1": "1 Main St",
+    "address2": "",
+    "city": "Austin",
+    "state": "TX",
+    "postal_code": "02134",
+    "country": "US",
+    "phone": "+1 512 555 0100",
+}
 
 
 def an_order(**changes: Any) -> dict[str, Any]:
     order = {
-        "id": "100000001", "email": "ada@example.com", "shipping_method": "Ground", "quantity_total": 3, "product_total": Decimal("31.00"), "shipping_total": Decimal("5.10"),
-        "order_total": Decimal("36.10"), "cc_number_masked": "xxxxxxxxxxxx4242", "cc_exp": "12/2027", "payment_status": "Captured", "customer_id": "77",
-        "email_count": "1", "source_name": "Shopify", "source_id": "S-1", "folder_id": 21654, "date_added": "2026-11-01 10:00:00", "date_updated": "2026-11-02 10:00:00",
-        "shipping": {**ADDRESS, "address3": "", "address4": ""}, "customer": dict(ADDRESS), "return_address": {"title": "", "name": ""},
-        "checkout_data": {"Gift": "yes"}, "order_metadata": [], "discount_list": [{"name": "Autumn", "code": "A1", "amount": "1.70"}],
-        "order_notes": [{"date_added": "2026-11-01 10:00:00", "username": "Mia", "content": "Ring twice"}],
+        "id": "100000001",
+        "email": "ada@example.com",
+        "shipping_method": "Ground",
+        "quantity_total": 3,
+        "product_total": Decimal("31.00"),
+        "shipping_total": Decimal("5.10"),
+        "order_total": Decimal("36.10"),
+        "cc_number_masked": "xxxxxxxxxxxx4242",
+        "cc_exp": "12/2027",
+        "payment_status": "Captured",
+        "customer_id": "77",
+        "email_count": "1",
+        "source_name": "Shopify",
+        "source_id": "S-1",
+        "folder_id": 21654,
+        "date_added": "2026-11-01 10:00:00",
+        "date_updated": "2026-11-02 10:00:00",
+        "shipping": {**ADDRESS, "address3": "", "address4": ""},
+        "customer": dict(ADDRESS),
+        "return_address": {"title": "", "name": ""},
+        "checkout_data": {"Gift": "yes"},
+        "order_metadata": [],
+        "discount_list": [{"name": "Autumn", "code": "A1", "amount": "1.70"}],
+        "order_notes": [
+            {"date_added": "2026-11-01 10:00:00", "username": "Mia", "content": "Ring twice"}
+        ],
         "order_items": [
-            {"id": "1", "name": "Mug", "price": Decimal("10.50"), "quantity": 2, "weight": 1, "code": "MUG", "delivery_type": "ship", "category_code": "", "variation_list": {"Size": "L"}, "metadata": []},
-            {"id": "2", "name": "Print", "price": 10, "quantity": 1, "weight": 0, "code": "PRT", "delivery_type": "ship", "category_code": "", "variation_list": [], "metadata": {"art": "x.png"}},
+            {
+                "id": "1",
+                "name": "Mug",
+                "price": Decimal("10.50"),
+                "quantity": 2,
+                "weight": 1,
+                "code": "MUG",
+                "delivery_type": "ship",
+                "category_code": "",
+                "variation_list": {"Size": "L"},
+                "metadata": [],
+            },
+            {
+                "id": "2",
+                "name": "Print",
+                "price": 10,
+                "quantity": 1,
+                "weight": 0,
+                "code": "PRT",
+                "delivery_type": "ship",
+                "category_code": "",
+                "variation_list": [],
+                "metadata": {"art": "x.png"},
+            },
         ],
         "order_shipments": [{"id": "9", "tracking_number": "1Z"}],
-    }  # fmt: skip
+    }
     return {**order, **changes}
 
 
@@ -47,7 +101,11 @@ def refusal(changes: Any, **order: Any) -> ValidationFailed:
 
 
 def a_new_order(**changes: Any) -> dict[str, Any]:
-    return {"shipping": {"first_name": "Ada", "last_name": "L"}, "order_items": [{"name": "Mug", "price": "12.50"}], **changes}
+    return {
+        "shipping": {"first_name": "Ada", "last_name": "L"},
+        "order_items": [{"name": "Mug", "price": "12.50"}],
+        **changes,
+    }
 
 
 def test_what_is_not_named_goes_back_as_it_was_read() -> None:
@@ -56,7 +114,11 @@ def test_what_is_not_named_goes_back_as_it_was_read() -> None:
     plan = plan_update(before, {"shipping": {"city": "Portland"}}, at=NOON)
 
     expected = {key: value for key, value in before.items() if key != "cc_number_masked"}
-    assert plan.body == {**expected, "cc_number": "4242", "shipping": {**before["shipping"], "city": "Portland"}}
+    assert plan.body == {
+        **expected,
+        "cc_number": "4242",
+        "shipping": {**before["shipping"], "city": "Portland"},
+    }
     assert plan.changed == ("shipping.city",)
     assert before == an_order()  # the order read is left alone
 
@@ -89,23 +151,37 @@ def test_an_update_that_changes_nothing_has_nothing_to_write() -> None:
 
 
 def test_maps_merge_by_key_and_null_clears() -> None:
-    plan = update({
-        "checkout_data": {"Gift": None, "Card": "Happy birthday"},
-        "order_metadata": {"tries": 3, "ok": True},
-        "email": None,
-        "shipping": {"phone": None},
-        "return_address": None,
-        "shipping_total": None,
-        "discount_list": None,
-    })  # fmt: skip
+    plan = update(
+        {
+            "checkout_data": {"Gift": None, "Card": "Happy birthday"},
+            "order_metadata": {"tries": 3, "ok": True},
+            "email": None,
+            "shipping": {"phone": None},
+            "return_address": None,
+            "shipping_total": None,
+            "discount_list": None,
+        }
+    )
 
     assert plan.body["checkout_data"] == {"Card": "Happy birthday"}
     assert plan.body["order_metadata"] == {"tries": 3, "ok": True}
-    assert (plan.body["email"], plan.body["shipping"]["phone"], plan.body["shipping_total"], plan.body["discount_list"]) == ("", "", 0, [])
+    assert (
+        plan.body["email"],
+        plan.body["shipping"]["phone"],
+        plan.body["shipping_total"],
+        plan.body["discount_list"],
+    ) == ("", "", 0, [])
     assert plan.body["shipping"]["city"] == "Austin"
     assert set(plan.changed) == {
-        "checkout_data.Gift", "checkout_data.Card", "order_metadata.tries", "order_metadata.ok", "email", "shipping.phone", "shipping_total", "discount_list",
-    }  # fmt: skip
+        "checkout_data.Gift",
+        "checkout_data.Card",
+        "order_metadata.tries",
+        "order_metadata.ok",
+        "email",
+        "shipping.phone",
+        "shipping_total",
+        "discount_list",
+    }
 
 
 def test_a_map_that_came_as_a_list_loses_nothing() -> None:
@@ -116,24 +192,56 @@ def test_a_map_that_came_as_a_list_loses_nothing() -> None:
 
 
 def test_items_with_an_id_are_merged_and_items_without_are_added() -> None:
-    plan = update({"order_items": [{"id": "2", "quantity": 4, "metadata": {"art": "y.png", "side": "back"}}, {"name": "Sticker", "price": "1.20"}]})
+    plan = update(
+        {
+            "order_items": [
+                {"id": "2", "quantity": 4, "metadata": {"art": "y.png", "side": "back"}},
+                {"name": "Sticker", "price": "1.20"},
+            ]
+        }
+    )
 
     first, second, third = plan.body["order_items"]
     assert first == an_order()["order_items"][0]
-    assert (second["quantity"], second["metadata"], second["name"]) == (4, {"art": "y.png", "side": "back"}, "Print")
+    assert (second["quantity"], second["metadata"], second["name"]) == (
+        4,
+        {"art": "y.png", "side": "back"},
+        "Print",
+    )
     assert third == {"name": "Sticker", "price": Decimal("1.20")}
-    assert plan.changed == ("order_items[id=2].quantity", "order_items[id=2].metadata.art", "order_items[id=2].metadata.side", "order_items[+1]")
+    assert plan.changed == (
+        "order_items[id=2].quantity",
+        "order_items[id=2].metadata.art",
+        "order_items[id=2].metadata.side",
+        "order_items[+1]",
+    )
 
 
 def test_notes_are_added_once_whatever_their_capitals_and_spaces() -> None:
-    plan = update({"order_notes": ["ring TWICE ", {"content": "Leave at door", "username": "Bo", "date_added": "2026-11-22T10:00:00+01:00"}, " leave at DOOR"]})
+    plan = update(
+        {
+            "order_notes": [
+                "ring TWICE ",
+                {
+                    "content": "Leave at door",
+                    "username": "Bo",
+                    "date_added": "2026-11-22T10:00:00+01:00",
+                },
+                " leave at DOOR",
+            ]
+        }
+    )
 
     assert plan.body["order_notes"] == [
         {"date_added": "2026-11-01 10:00:00", "username": "Mia", "content": "Ring twice"},
         {"date_added": "2026-11-22 09:00:00", "username": "Bo", "content": "Leave at door"},
     ]
     assert plan.changed == ("order_notes",)
-    assert update({"order_notes": "Just words"}).body["order_notes"][1] == {"date_added": "2026-11-22 12:00:00", "username": "agent", "content": "Just words"}
+    assert update({"order_notes": "Just words"}).body["order_notes"][1] == {
+        "date_added": "2026-11-22 12:00:00",
+        "username": "agent",
+        "content": "Just words",
+    }
     assert update({"order_notes": None}).body["order_notes"] == []
 
 
@@ -162,7 +270,9 @@ def test_maps_are_limited_as_order_desk_limits_them() -> None:
 def test_a_map_that_is_too_long_already_may_be_made_shorter() -> None:
     long = {"art": "x" * 3000, "side": "front"}
 
-    assert update({"order_metadata": {"side": None}}, order_metadata=long).changed == ("order_metadata.side",)
+    assert update({"order_metadata": {"side": None}}, order_metadata=long).changed == (
+        "order_metadata.side",
+    )
     with pytest.raises(ValidationFailed):
         update({"order_metadata": {"side": "at the back"}}, order_metadata=long)
 
@@ -197,9 +307,17 @@ def test_a_folder_is_moved_and_not_put() -> None:
         ({"order_items": None}, "order_items", "removed"),
         ({"order_items": {}}, "order_items", "list"),
         ({"order_items": [{"id": "1", "quantity": 1.5}]}, "order_items[id=1].quantity", "whole"),
-        ({"order_items": [{"id": "1", "delivery_type": "drone"}]}, "order_items[id=1].delivery_type", "noship"),
+        (
+            {"order_items": [{"id": "1", "delivery_type": "drone"}]},
+            "order_items[id=1].delivery_type",
+            "noship",
+        ),
         ({"order_notes": [{"note": "x"}]}, "order_notes[0].note", "content"),
-        ({"order_notes": [{"content": "x", "date_added": "yesterday"}]}, "order_notes[0].date_added", "date"),
+        (
+            {"order_notes": [{"content": "x", "date_added": "yesterday"}]},
+            "order_notes[0].date_added",
+            "date",
+        ),
         ({"order_notes": ["  "]}, "order_notes[0].content", "text"),
         ({"order_notes": [7]}, "order_notes[0]", "plain text"),
         ({"discount_list": [{"name": "A", "amount": "-1"}]}, "discount_list[0].amount", "positive"),
@@ -215,21 +333,41 @@ def test_a_folder_is_moved_and_not_put() -> None:
         ({"order_history": []}, "order_history", "order_notes"),
         ({"order_shipments": []}, "order_shipments", "cannot be changed here"),
         ({"tracking_number": "1Z"}, "tracking_number", "cannot be changed here"),
-        ({"trackingNumber": "1Z"}, "trackingNumber", "shipments and tracking numbers cannot be changed here"),
+        (
+            {"trackingNumber": "1Z"},
+            "trackingNumber",
+            "shipments and tracking numbers cannot be changed here",
+        ),
         ({"Carrier-Code": "UPS"}, "Carrier-Code", "cannot be changed here"),
         ({"shipmentDate": "2026-11-22"}, "shipmentDate", "cannot be changed here"),
-        ({"order_items": [{"id": "1", "trackingURL": "x"}]}, "order_items[id=1].trackingURL", "cannot be changed here"),
+        (
+            {"order_items": [{"id": "1", "trackingURL": "x"}]},
+            "order_items[id=1].trackingURL",
+            "cannot be changed here",
+        ),
         ({"shippingMethod": "UPS"}, "shippingMethod", "Did you mean shipping_method?"),
         ({"sourceID": "7"}, "sourceID", "Did you mean source_id?"),
         ({"shippingCity": "Oslo"}, "shippingCity", "Did you mean shipping.city?"),
         ({"billingAddress": {}}, "billingAddress", "Did you mean customer?"),
         ({"shipping": {"postalCode": "0150"}}, "shipping.postalCode", "Did you mean postal_code?"),
         ({"shipping": {"firstName": "Ada"}}, "shipping.firstName", "Did you mean first_name?"),
-        ({"order_items": [{"id": "1", "variationList": {}}]}, "order_items[id=1].variationList", "Did you mean variation_list?"),
+        (
+            {"order_items": [{"id": "1", "variationList": {}}]},
+            "order_items[id=1].variationList",
+            "Did you mean variation_list?",
+        ),
         ({"orderTotal": 3}, "orderTotal", "computes"),
         ({"ccNumber": "4242"}, "ccNumber", "card"),
-        ({"shipping": {"tracking_number": "1Z"}}, "shipping.tracking_number", "cannot be changed here"),
-        ({"order_items": [{"id": "1", "carrier_code": "UPS"}]}, "order_items[id=1].carrier_code", "cannot be changed here"),
+        (
+            {"shipping": {"tracking_number": "1Z"}},
+            "shipping.tracking_number",
+            "cannot be changed here",
+        ),
+        (
+            {"order_items": [{"id": "1", "carrier_code": "UPS"}]},
+            "order_items[id=1].carrier_code",
+            "cannot be changed here",
+        ),
         ({"email": 7}, "email", "text"),
         ({"email": ["x"]}, "email", "text"),
         ({"shipping": {"city": True}}, "shipping.city", "text"),
@@ -240,7 +378,11 @@ def test_a_folder_is_moved_and_not_put() -> None:
         ({"shipping_total": Decimal("1e-300")}, "shipping_total", "number"),
         ({"shipping_total": "$5"}, "shipping_total", "number"),
         ({"shipping_total": 0.1 + 0.2}, "shipping_total", "at most eight decimals"),
-        ({"order_items": [{"id": "1", "price": 10**12}]}, "order_items[id=1].price", "below a million millions"),
+        (
+            {"order_items": [{"id": "1", "price": 10**12}]},
+            "order_items[id=1].price",
+            "below a million millions",
+        ),
         ({"payment_status": "Paid"}, "payment_status", "Captured"),
         ({"email": "a\x00b"}, "email", "email: must be text without the sign U+0000"),
         ({"order_notes": ["a\x00b"]}, "order_notes[0].content", "U+0000"),
@@ -254,7 +396,7 @@ def test_a_folder_is_moved_and_not_put() -> None:
         ({"folder_id": Decimal("1E+999999")}, "folder_id", "number"),
         ({"folder_id": None}, "folder_id", "always"),
     ],
-)  # fmt: skip
+)
 def test_what_cannot_be_is_refused_by_name(changes: Any, field: str, words: str) -> None:
     error = refusal(changes)
 
@@ -264,7 +406,14 @@ def test_what_cannot_be_is_refused_by_name(changes: Any, field: str, words: str)
 
 
 def test_numbers_keep_their_digits() -> None:
-    plan = update({"shipping_total": "12.50", "order_items": [{"id": "1", "price": 9.9}], "customer_id": 42, "shipping": {"postal_code": 97205}})
+    plan = update(
+        {
+            "shipping_total": "12.50",
+            "order_items": [{"id": "1", "price": 9.9}],
+            "customer_id": 42,
+            "shipping": {"postal_code": 97205},
+        }
+    )
 
     assert str(plan.body["shipping_total"]) == "12.50"
     assert str(plan.body["order_items"][0]["price"]) == "9.9"
@@ -272,7 +421,9 @@ def test_numbers_keep_their_digits() -> None:
 
 
 def test_an_id_may_be_a_number_in_every_form() -> None:
-    plan = update({"order_items": [{"id": 1.0, "code": 77.0}, {"id": 2, "quantity": 2}], "source_id": 1042.0})
+    plan = update(
+        {"order_items": [{"id": 1.0, "code": 77.0}, {"id": 2, "quantity": 2}], "source_id": 1042.0}
+    )
 
     assert [item["id"] for item in plan.body["order_items"]] == ["1", "2"]
     assert (plan.body["order_items"][0]["code"], plan.body["source_id"]) == ("77", "1042")
@@ -285,7 +436,11 @@ def test_a_choice_may_be_written_in_any_case() -> None:
 
 
 def test_a_new_order_gets_a_source_id_of_ours() -> None:
-    plan = plan_create(a_new_order(order_notes="Gift", folder_name="Prepared", email=None), at=NOON, folders=FOLDERS)
+    plan = plan_create(
+        a_new_order(order_notes="Gift", folder_name="Prepared", email=None),
+        at=NOON,
+        folders=FOLDERS,
+    )
 
     assert plan.body["source_id"].startswith("agent-")
     assert plan.body["folder_id"] == 21655
@@ -321,9 +476,18 @@ def test_a_new_order_is_checked_by_the_same_rules(changes: dict[str, Any], field
 words = st.text(alphabet=st.characters(exclude_categories=("Cs", "Cc")), max_size=20)
 scalars = st.one_of(words, st.integers(-(10**9), 10**9), st.booleans())
 maps = st.dictionaries(words, st.one_of(st.none(), scalars), max_size=4)
-addresses = st.dictionaries(st.sampled_from(ADDRESS_FIELDS["customer"]), st.one_of(st.none(), words), max_size=4)
+addresses = st.dictionaries(
+    st.sampled_from(ADDRESS_FIELDS["customer"]), st.one_of(st.none(), words), max_size=4
+)
 item_changes = st.fixed_dictionaries(
-    {}, optional={"quantity": st.integers(0, 99), "name": words, "metadata": maps, "variation_list": maps, "price": st.decimals(0, 999, places=2)}
+    {},
+    optional={
+        "quantity": st.integers(0, 99),
+        "name": words,
+        "metadata": maps,
+        "variation_list": maps,
+        "price": st.decimals(0, 999, places=2),
+    },
 )
 all_changes = st.fixed_dictionaries(
     {},
@@ -335,7 +499,9 @@ all_changes = st.fixed_dictionaries(
         "order_metadata": maps,
         "order_notes": st.lists(words.filter(lambda text: bool(text.strip())), max_size=4),
         "order_items": st.builds(
-            lambda first, new: [{**first, "id": "1"}, *new], item_changes, st.lists(item_changes.map(lambda item: {**item, "code": "NEW"}), max_size=2)
+            lambda first, new: [{**first, "id": "1"}, *new],
+            item_changes,
+            st.lists(item_changes.map(lambda item: {**item, "code": "NEW"}), max_size=2),
         ),
         "tax_total": st.decimals(0, 999, places=2),
     },
@@ -353,9 +519,15 @@ def test_a_merge_loses_nothing_it_was_not_told_to_change(changes: dict[str, Any]
         assert plan.body[key] == before[key]
     assert [item["id"] for item in plan.body["order_items"][:2]] == ["1", "2"]
     assert plan.body["order_items"][1] == before["order_items"][1]
-    assert {note_key(note) for note in before["order_notes"]} <= {note_key(note) for note in plan.body["order_notes"]}
+    assert {note_key(note) for note in before["order_notes"]} <= {
+        note_key(note) for note in plan.body["order_notes"]
+    }
     for name in ("checkout_data", "order_metadata", "shipping", "customer"):
-        untouched = {key: value for key, value in dict(before[name] or {}).items() if key not in (changes.get(name) or {})}
+        untouched = {
+            key: value
+            for key, value in dict(before[name] or {}).items()
+            if key not in (changes.get(name) or {})
+        }
         assert untouched.items() <= dict(plan.body[name] or {}).items()
 
 
@@ -365,7 +537,10 @@ def test_merging_twice_is_merging_once_but_for_new_items(changes: dict[str, Any]
     once = plan_update(an_order(), copy.deepcopy(changes), at=NOON).body
     for number, item in enumerate(once["order_items"]):
         item.setdefault("id", f"new{number}")
-    again = {**changes, "order_items": [item for item in as_list(changes.get("order_items")) if "id" in item]}
+    again = {
+        **changes,
+        "order_items": [item for item in as_list(changes.get("order_items")) if "id" in item],
+    }
 
     plan = plan_update(once, again, at=NOON)
 
@@ -382,7 +557,14 @@ def test_a_name_as_long_as_a_request_may_be_is_quoted_shortly() -> None:
 
 
 def test_one_call_takes_so_many_items_and_no_more() -> None:
-    assert len(update({"order_items": [{"name": f"Mug {number}"} for number in range(MOST_ITEMS)]}).body["order_items"]) == MOST_ITEMS + 2
+    assert (
+        len(
+            update(
+                {"order_items": [{"name": f"Mug {number}"} for number in range(MOST_ITEMS)]}
+            ).body["order_items"]
+        )
+        == MOST_ITEMS + 2
+    )
 
     with pytest.raises(ValidationFailed, match="at most 500") as caught:
         update({"order_items": [{"name": "Mug"}] * (MOST_ITEMS + 1)})

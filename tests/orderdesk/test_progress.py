@@ -1,34 +1,60 @@
-"""The account of an update over its attempts: nothing is sent again that stands there in whatever form, and every path keeps its first name."""
+"""The account of an update over its attempts: nothing is sent again that stands there in whatever
+form, and every path keeps its first name.
+"""
 
 from orderdesk_app.orderdesk.progress import Progress
 from orderdesk_app.orderdesk.verdict import Verdict
 
 
-def verdict(arrived: tuple[str, ...] = (), absent: tuple[str, ...] = (), other: tuple[str, ...] = ()) -> Verdict:
+def verdict(
+    arrived: tuple[str, ...] = (), absent: tuple[str, ...] = (), other: tuple[str, ...] = ()
+) -> Verdict:
     return Verdict("partly", arrived, absent, other)
 
 
-CHANGES = {"email": "x@example.com", "order_items": [{"id": "1", "quantity": 3}, {"name": "A"}, {"name": "B"}, {"name": "C"}], "order_notes": ["N"]}
-PATHS = ("email", "order_items[id=1].quantity", "order_items[+1]", "order_items[+2]", "order_items[+3]", "order_notes")
+CHANGES = {
+    "email": "x@example.com",
+    "order_items": [{"id": "1", "quantity": 3}, {"name": "A"}, {"name": "B"}, {"name": "C"}],
+    "order_notes": ["N"],
+}
+PATHS = (
+    "email",
+    "order_items[id=1].quantity",
+    "order_items[+1]",
+    "order_items[+2]",
+    "order_items[+3]",
+    "order_notes",
+)
 
 
 def test_what_was_added_is_not_sent_again_and_the_rest_is() -> None:
     progress = Progress(CHANGES, PATHS)
 
     progress.note(
-        verdict(arrived=("order_items[+1]", "email"), absent=("order_items[+2]", "order_items[+3]", "order_items[id=1].quantity"), other=("order_notes",))
+        verdict(
+            arrived=("order_items[+1]", "email"),
+            absent=("order_items[+2]", "order_items[+3]", "order_items[id=1].quantity"),
+            other=("order_notes",),
+        )
     )
 
-    assert progress.changes == {"email": "x@example.com", "order_items": [{"id": "1", "quantity": 3}, {"name": "B"}, {"name": "C"}]}
+    assert progress.changes == {
+        "email": "x@example.com",
+        "order_items": [{"id": "1", "quantity": 3}, {"name": "B"}, {"name": "C"}],
+    }
     assert CHANGES["order_items"][1] == {"name": "A"}  # type: ignore[index]
     assert progress.rewritten == ("order_notes",)
 
 
 def test_a_new_item_keeps_its_number_when_the_rest_is_planned_anew() -> None:
     progress = Progress(CHANGES, PATHS)
-    progress.note(verdict(arrived=("order_items[+1]",), absent=("order_items[+2]", "order_items[+3]")))
+    progress.note(
+        verdict(arrived=("order_items[+1]",), absent=("order_items[+2]", "order_items[+3]"))
+    )
 
-    progress.note(verdict(absent=("order_items[+1]",), other=("order_items[+2]",)))  # B and C, as the second plan counts them
+    progress.note(
+        verdict(absent=("order_items[+1]",), other=("order_items[+2]",))
+    )  # B and C, as the second plan counts them
 
     assert progress.arrived == ("order_items[+1]",)
     assert progress.rewritten == ("order_items[+3]",)
@@ -40,7 +66,11 @@ def test_a_value_that_came_through_at_last_is_no_longer_another() -> None:
     progress = Progress({"email": "x@example.com"}, ("email",))
     assert not progress.has_left_marks
     progress.note(verdict(other=("email",)))
-    assert (progress.has_left_marks, progress.is_done, progress.rewritten) == (True, False, ("email",))
+    assert (progress.has_left_marks, progress.is_done, progress.rewritten) == (
+        True,
+        False,
+        ("email",),
+    )
 
     progress.note(verdict(arrived=("email",)))
 

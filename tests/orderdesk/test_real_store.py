@@ -1,6 +1,8 @@
-"""Opt-in, against a real store: ORDERDESK_TEST_ENABLED=true with ORDERDESK_TEST_STORE_ID and ORDERDESK_TEST_API_KEY. It reads and changes nothing.
+"""Opt-in, against a real store: ORDERDESK_TEST_ENABLED=true with ORDERDESK_TEST_STORE_ID and
+ORDERDESK_TEST_API_KEY. It reads and changes nothing.
 
-Without them there is nothing here to run, so that a run of all tests neither needs a merchant nor skips anything.
+Without them there is nothing here to run, so that a run of all tests neither needs a merchant nor
+skips anything.
 """
 
 from orderdesk_app.config import load_settings
@@ -15,9 +17,18 @@ SETTINGS = load_settings()
 if SETTINGS.orderdesk_test_enabled:
 
     async def test_a_real_store_answers_as_the_sandbox_does() -> None:
-        store = StoreAccess(SETTINGS.orderdesk_api_url, StoreId(SETTINGS.orderdesk_test_store_id), Secret(SETTINGS.orderdesk_test_api_key.get_secret_value()))
+        store = StoreAccess(
+            SETTINGS.orderdesk_api_url,
+            StoreId(SETTINGS.orderdesk_test_store_id),
+            Secret(SETTINGS.orderdesk_test_api_key.get_secret_value()),
+        )
         async with open_http() as http:
-            client = OrderDeskClient(http, MemoryBuckets(), timeout=SETTINGS.http_timeout, max_retries=SETTINGS.http_max_retries)
+            client = OrderDeskClient(
+                http,
+                MemoryBuckets(),
+                timeout=SETTINGS.http_timeout,
+                max_retries=SETTINGS.http_max_retries,
+            )
 
             await client.test(store, Patience(30))
             told = await client.get_store(store, Patience(30))

@@ -1,4 +1,6 @@
-"""Whether a write was done is told from the order before, as meant, and as found, however Order Desk writes its values."""
+"""Whether a write was done is told from the order before, as meant, and as found, however Order
+Desk writes its values.
+"""
 
 from decimal import Decimal
 from typing import Any
@@ -7,13 +9,27 @@ import httpx
 import pytest
 
 from orderdesk_app.errors import RateLimited, UpstreamFailed, UpstreamUnreachable
-from orderdesk_app.orderdesk.verdict import differences, is_alike, is_refusal, is_same, judge, may_still_happen
+from orderdesk_app.orderdesk.verdict import (
+    differences,
+    is_alike,
+    is_refusal,
+    is_same,
+    judge,
+    may_still_happen,
+)
 
 BEFORE: dict[str, Any] = {
-    "id": "1", "email": "ada@example.com", "shipping_total": 5, "order_total": 15, "date_updated": "2026-11-02 10:00:00", "folder_id": 21654,
-    "shipping": {"city": "austin", "phone": "5125550100", "postal_code": "02134"}, "order_metadata": [],
-    "order_notes": [{"content": "Ring twice"}], "order_items": [{"id": "11", "name": "Mug", "quantity": 1, "metadata": []}],
-}  # fmt: skip
+    "id": "1",
+    "email": "ada@example.com",
+    "shipping_total": 5,
+    "order_total": 15,
+    "date_updated": "2026-11-02 10:00:00",
+    "folder_id": 21654,
+    "shipping": {"city": "austin", "phone": "5125550100", "postal_code": "02134"},
+    "order_metadata": [],
+    "order_notes": [{"content": "Ring twice"}],
+    "order_items": [{"id": "11", "name": "Mug", "quantity": 1, "metadata": []}],
+}
 
 
 def with_(**changes: Any) -> dict[str, Any]:
@@ -26,24 +42,48 @@ MEANT = with_(
     email="new@example.com",
     shipping={"city": "Portland"},
     order_notes=[{"content": "Ring twice"}, {"content": "Leave it"}],
-    order_items=[{"id": "11", "name": "Mug", "quantity": 2, "metadata": {"a": "b"}}, {"name": "Sticker", "price": Decimal("1.20")}],
+    order_items=[
+        {"id": "11", "name": "Mug", "quantity": 2, "metadata": {"a": "b"}},
+        {"name": "Sticker", "price": Decimal("1.20")},
+    ],
 )
 
 
 def as_found(order: dict[str, Any], **changes: Any) -> dict[str, Any]:
-    """As Order Desk would tell it: ids for new items, totals and dates anew, numbers as they please."""
-    items = [{"id": f"9{number}", "quantity": 1, "delivery_type": "ship", **item} for number, item in enumerate(order["order_items"])]
-    return {**order, "order_items": items, "date_updated": "2026-11-22 12:00:00", "order_total": "99.10", "email_count": "4", **changes}
+    """As Order Desk would tell it: ids for new items, totals and dates anew, numbers as they
+    please.
+    """
+    items = [
+        {"id": f"9{number}", "quantity": 1, "delivery_type": "ship", **item}
+        for number, item in enumerate(order["order_items"])
+    ]
+    return {
+        **order,
+        "order_items": items,
+        "date_updated": "2026-11-22 12:00:00",
+        "order_total": "99.10",
+        "email_count": "4",
+        **changes,
+    }
 
 
 def test_what_changed_is_named_by_dotted_paths() -> None:
     paths = [difference.path for difference in differences(BEFORE, MEANT)]
 
-    assert paths == ["email", "shipping.city", "order_notes", "order_items[id=11].quantity", "order_items[id=11].metadata.a", "order_items[+1]"]
+    assert paths == [
+        "email",
+        "shipping.city",
+        "order_notes",
+        "order_items[id=11].quantity",
+        "order_items[id=11].metadata.a",
+        "order_items[+1]",
+    ]
 
 
 def test_done_is_done_however_it_is_written() -> None:
-    found = as_found(MEANT, email="new@example.com ", shipping={**BEFORE["shipping"], "city": "PORTLAND"})
+    found = as_found(
+        MEANT, email="new@example.com ", shipping={**BEFORE["shipping"], "city": "PORTLAND"}
+    )
     found["order_items"][0]["quantity"] = "2"
     found["order_items"][1]["price"] = "1.2"
 
@@ -65,7 +105,9 @@ def test_a_part_is_neither_done_nor_not_done() -> None:
 
 
 def test_somebody_elses_value_is_neither_old_nor_new() -> None:
-    verdict = judge(BEFORE, with_(email="new@example.com"), as_found(with_(email="third@example.com")))
+    verdict = judge(
+        BEFORE, with_(email="new@example.com"), as_found(with_(email="third@example.com"))
+    )
 
     assert (verdict.ruling, verdict.other) == ("changed_by_other", ("email",))
 
@@ -78,10 +120,16 @@ def test_a_change_of_capitals_alone_is_seen() -> None:
 
 
 def test_a_phone_number_in_another_shape_is_the_same_and_a_lost_zero_is_not() -> None:
-    phone, code = with_(shipping={"phone": "(512) 555-0199"}), with_(shipping={"postal_code": "01234"})
+    phone, code = (
+        with_(shipping={"phone": "(512) 555-0199"}),
+        with_(shipping={"postal_code": "01234"}),
+    )
 
     assert judge(BEFORE, phone, as_found(with_(shipping={"phone": "5125550199"}))).ruling == "done"
-    assert judge(BEFORE, code, as_found(with_(shipping={"postal_code": 1234}))).ruling == "changed_by_other"
+    assert (
+        judge(BEFORE, code, as_found(with_(shipping={"postal_code": 1234}))).ruling
+        == "changed_by_other"
+    )
 
 
 def test_two_equal_new_items_need_two_rows() -> None:
@@ -91,17 +139,33 @@ def test_two_equal_new_items_need_two_rows() -> None:
 
     verdict = judge(BEFORE, meant, once)
 
-    assert (verdict.ruling, verdict.arrived, verdict.absent) == ("partly", ("order_items[+1]",), ("order_items[+2]",))
+    assert (verdict.ruling, verdict.arrived, verdict.absent) == (
+        "partly",
+        ("order_items[+1]",),
+        ("order_items[+2]",),
+    )
     assert judge(BEFORE, meant, as_found(meant)).ruling == "done"
 
 
 def test_a_new_item_in_other_words_is_neither_there_nor_absent() -> None:
-    meant = with_(order_items=[*BEFORE["order_items"], {"name": "A very long name", "price": 1}, {"name": "Pin"}])
-    cut = as_found(with_(order_items=[*BEFORE["order_items"], {"name": "A very", "price": 1}, {"name": "Pin"}]))
+    meant = with_(
+        order_items=[
+            *BEFORE["order_items"],
+            {"name": "A very long name", "price": 1},
+            {"name": "Pin"},
+        ]
+    )
+    cut = as_found(
+        with_(order_items=[*BEFORE["order_items"], {"name": "A very", "price": 1}, {"name": "Pin"}])
+    )
 
     verdict = judge(BEFORE, meant, cut)
 
-    assert (verdict.arrived, verdict.absent, verdict.other) == (("order_items[+2]",), (), ("order_items[+1]",))
+    assert (verdict.arrived, verdict.absent, verdict.other) == (
+        ("order_items[+2]",),
+        (),
+        ("order_items[+1]",),
+    )
 
 
 def test_an_item_that_was_there_before_is_no_new_item() -> None:
@@ -115,20 +179,38 @@ def test_cleared_notes_are_seen() -> None:
 
     assert judge(BEFORE, meant, as_found(BEFORE)).ruling == "not_done"
     assert judge(BEFORE, meant, as_found(meant)).ruling == "done"
-    assert judge(BEFORE, with_(order_notes=[{"content": "A"}, {"content": "B"}]), as_found(with_(order_notes=[{"content": "A"}]))).ruling == "changed_by_other"
+    assert (
+        judge(
+            BEFORE,
+            with_(order_notes=[{"content": "A"}, {"content": "B"}]),
+            as_found(with_(order_notes=[{"content": "A"}])),
+        ).ruling
+        == "changed_by_other"
+    )
 
 
 def test_a_cleared_number_may_come_back_as_nothing() -> None:
-    assert judge(BEFORE, with_(shipping_total=0), as_found(with_(shipping_total=""))).ruling == "done"
+    assert (
+        judge(BEFORE, with_(shipping_total=0), as_found(with_(shipping_total=""))).ruling == "done"
+    )
 
 
 @pytest.mark.parametrize(
     ("one", "other", "same"),
     [
-        (5, "5.0", True), ("5", "5.0", False), (Decimal("1.20"), 1.2, True), ([], {}, True), (None, "", True), (0, "", False), (True, 1, False),
-        ("02134", 2134, False), ({"a": [1]}, {"a": ["1"], "b": None}, True), ("a", "A", False), ("abc", 1, False),
+        (5, "5.0", True),
+        ("5", "5.0", False),
+        (Decimal("1.20"), 1.2, True),
+        ([], {}, True),
+        (None, "", True),
+        (0, "", False),
+        (True, 1, False),
+        ("02134", 2134, False),
+        ({"a": [1]}, {"a": ["1"], "b": None}, True),
+        ("a", "A", False),
+        ("abc", 1, False),
     ],
-)  # fmt: skip
+)
 def test_the_same_value_in_another_form(one: Any, other: Any, same: bool) -> None:
     assert is_same(one, other) is same
     assert is_same(other, one) is same
@@ -137,10 +219,18 @@ def test_the_same_value_in_another_form(one: Any, other: Any, same: bool) -> Non
 @pytest.mark.parametrize(
     ("one", "other", "name", "alike"),
     [
-        ("a  b ", "A b", "", True), (True, "1", "", True), (False, "", "", True), ("1.70", "1.7", "amount", True), ("1.70", "1.7", "", False),
-        ("Ä", "A\u0308", "", True), (5, "", "", False), ({"a": "X"}, {"a": "x"}, "", True), ([{"amount": "1.0"}], [{"amount": "1.00"}], "", True), ("a", 1, "", False),
+        ("a  b ", "A b", "", True),
+        (True, "1", "", True),
+        (False, "", "", True),
+        ("1.70", "1.7", "amount", True),
+        ("1.70", "1.7", "", False),
+        ("Ä", "A\u0308", "", True),
+        (5, "", "", False),
+        ({"a": "X"}, {"a": "x"}, "", True),
+        ([{"amount": "1.0"}], [{"amount": "1.00"}], "", True),
+        ("a", 1, "", False),
     ],
-)  # fmt: skip
+)
 def test_what_order_desk_may_make_of_a_value(one: Any, other: Any, name: str, alike: bool) -> None:
     assert is_alike(one, other, name) is alike
 

@@ -1,4 +1,6 @@
-"""Servers as processes, in pairs on one database: what has to hold between them is proven on both engines."""
+"""Servers as processes, in pairs on one database: what has to hold between them is proven on both
+engines.
+"""
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator
@@ -39,11 +41,17 @@ class Pair:
     @property
     def settings(self) -> Settings:
         """For a house of the same installation in this process."""
-        return settings_for(self.database_url, MCP_KMS_KEY=KMS_KEY, ORDERDESK_API_URL=self.sandbox.url)
+        return settings_for(
+            self.database_url, MCP_KMS_KEY=KMS_KEY, ORDERDESK_API_URL=self.sandbox.url
+        )
 
 
 @pytest.fixture(scope="session", params=["sqlite", "postgres"])
-def pair(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, sandbox_server: SandboxServer) -> Iterator[Pair]:
+def pair(
+    request: pytest.FixtureRequest,
+    tmp_path_factory: pytest.TempPathFactory,
+    sandbox_server: SandboxServer,
+) -> Iterator[Pair]:
     folder = tmp_path_factory.mktemp("pair")
     if request.param == "postgres":
         postgres: Postgres = request.getfixturevalue("postgres")
@@ -68,7 +76,9 @@ async def house(pair: Pair) -> AsyncIterator[wiring.House]:
 
 @pytest.fixture
 async def agents(pair: Pair, house: wiring.House) -> AsyncIterator[tuple[AgentClient, AgentClient]]:
-    """A client at each of the two, with the admin's key; no store is connected yet, Order Desk is as just started, and nothing of the past is news."""
+    """A client at each of the two, with the admin's key; no store is connected yet, Order Desk is
+    as just started, and nothing of the past is news.
+    """
     pair.sandbox.reset()
     one, two = (server.client() for server in pair.servers)
     for store in (await one.get("stores_list"))["stores"]:
@@ -79,7 +89,10 @@ async def agents(pair: Pair, house: wiring.House) -> AsyncIterator[tuple[AgentCl
 
 
 async def all_is_heard(pair: Pair, house: wiring.House) -> None:
-    """Until both servers know all that was written so far. News comes in order: who has heard that this key is no more has heard what was before it."""
+    """Until both servers know all that was written so far.
+
+    News comes in order: who has heard that this key is no more has heard what was before it.
+    """
     view, key = await house.tenants.make_tenant("Passing through")
     clients = [server.client(key.reveal()) for server in pair.servers]
     assert {(await client.post("tools/list", {})).status_code for client in clients} == {200}

@@ -1,4 +1,6 @@
-"""What holds between processes on one database: nothing lost, nothing stale, nothing that was revoked still opening."""
+"""What holds between processes on one database: nothing lost, nothing stale, nothing that was
+revoked still opening.
+"""
 
 import asyncio
 import json
@@ -16,26 +18,53 @@ TWO_IN_A_ROW = tuple[AgentClient, AgentClient]
 
 
 def without_notes(order: dict[str, Any]) -> str:
-    return json.dumps({name: value for name, value in order.items() if name not in ("order_notes", "date_updated", "order_history")}, sort_keys=True)
+    return json.dumps(
+        {
+            name: value
+            for name, value in order.items()
+            if name not in ("order_notes", "date_updated", "order_history")
+        },
+        sort_keys=True,
+    )
 
 
-async def test_thirty_two_agents_at_two_servers_lose_no_note(pair: Pair, agents: TWO_IN_A_ROW) -> None:
-    count = 32 if pair.engine == "postgres" else 8  # Order Desk's own pace, 20 requests and 3 a second, takes a quarter of a minute for 32
+async def test_thirty_two_agents_at_two_servers_lose_no_note(
+    pair: Pair, agents: TWO_IN_A_ROW
+) -> None:
+    count = (
+        32 if pair.engine == "postgres" else 8
+    )  # Order Desk's own pace, 20 requests and 3 a second, takes a quarter of a minute for 32
     await agents[0].get("stores_register", store_id="10001", api_key=API_KEY)
     pair.sandbox.edit("10001", {"order_notes": []})
     before = pair.sandbox.order("10001")
     pair.sandbox.forget()
 
     results = await asyncio.gather(
-        *(agents[number % 2].call("orders_update", order_id=FIRST_ORDER, changes={"order_notes": [f"note {number:02}"]}) for number in range(count))
+        *(
+            agents[number % 2].call(
+                "orders_update",
+                order_id=FIRST_ORDER,
+                changes={"order_notes": [f"note {number:02}"]},
+            )
+            for number in range(count)
+        )
     )
 
     assert [result for result in results if result.get("isError")] == []
     after = pair.sandbox.order("10001")
-    assert sorted(note["content"] for note in after["order_notes"]) == [f"note {number:02}" for number in range(count)]
+    assert sorted(note["content"] for note in after["order_notes"]) == [
+        f"note {number:02}" for number in range(count)
+    ]
     assert without_notes(after) == without_notes(before)
-    sent = [(row["method"], row["status"]) for row in pair.sandbox.requests(path=f"/orders/{FIRST_ORDER}")]
-    assert (sent.count(("GET", 200)), sent.count(("PUT", 200)), len(sent)) == (count, count, 2 * count)
+    sent = [
+        (row["method"], row["status"])
+        for row in pair.sandbox.requests(path=f"/orders/{FIRST_ORDER}")
+    ]
+    assert (sent.count(("GET", 200)), sent.count(("PUT", 200)), len(sent)) == (
+        count,
+        count,
+        2 * count,
+    )
 
 
 async def test_a_hundred_identical_reads_are_one_request(pair: Pair, agents: TWO_IN_A_ROW) -> None:
@@ -43,28 +72,42 @@ async def test_a_hundred_identical_reads_are_one_request(pair: Pair, agents: TWO
     pair.sandbox.switch(delay=0.3)
     pair.sandbox.forget()
 
-    results = await asyncio.gather(*(agents[0].get("orders_get", order_id=FIRST_ORDER) for _ in range(100)))
+    results = await asyncio.gather(
+        *(agents[0].get("orders_get", order_id=FIRST_ORDER) for _ in range(100))
+    )
 
     assert {result["order"]["id"] for result in results} == {FIRST_ORDER}
     assert len(pair.sandbox.requests(path=f"/orders/{FIRST_ORDER}")) == 1
 
 
-async def test_a_write_at_one_server_is_read_at_the_other_within_a_second(pair: Pair, agents: TWO_IN_A_ROW) -> None:
+async def test_a_write_at_one_server_is_read_at_the_other_within_a_second(
+    pair: Pair, agents: TWO_IN_A_ROW
+) -> None:
     one, two = agents
     await one.get("stores_register", store_id="10001", api_key=API_KEY)
     await eventually_has_store(two)
-    assert [(await two.get("orders_get", order_id=FIRST_ORDER))["cached"] for _ in range(2)] == [False, True]
+    assert [(await two.get("orders_get", order_id=FIRST_ORDER))["cached"] for _ in range(2)] == [
+        False,
+        True,
+    ]
 
     await one.get("orders_update", order_id=FIRST_ORDER, changes={"email": "new@example.com"})
 
     async def seen() -> bool:
-        return bool((await two.get("orders_get", order_id=FIRST_ORDER))["order"]["email"] == "new@example.com")
+        return bool(
+            (await two.get("orders_get", order_id=FIRST_ORDER))["order"]["email"]
+            == "new@example.com"
+        )
 
     await eventually(seen, PROMISED + SLACK)
-    assert (await one.get("orders_get", order_id=FIRST_ORDER))["order"]["email"] == "new@example.com", "its own process knows at once"
+    assert (await one.get("orders_get", order_id=FIRST_ORDER))["order"][
+        "email"
+    ] == "new@example.com", "its own process knows at once"
 
 
-async def test_a_neighbours_write_to_the_same_order_desk_store_is_seen(pair: Pair, agents: TWO_IN_A_ROW, house: wiring.House) -> None:
+async def test_a_neighbours_write_to_the_same_order_desk_store_is_seen(
+    pair: Pair, agents: TWO_IN_A_ROW, house: wiring.House
+) -> None:
     _, key = await house.tenants.make_tenant("Bert's Bikes")
     neighbour = pair.servers[1].client(key.reveal())
     for agent in (agents[0], neighbour):
@@ -72,16 +115,23 @@ async def test_a_neighbours_write_to_the_same_order_desk_store_is_seen(pair: Pai
         await agent.get("orders_get", order_id=FIRST_ORDER)
         assert (await agent.get("orders_get", order_id=FIRST_ORDER))["cached"] is True
 
-    await neighbour.get("orders_update", order_id=FIRST_ORDER, changes={"email": "from-next-door@example.com"})
+    await neighbour.get(
+        "orders_update", order_id=FIRST_ORDER, changes={"email": "from-next-door@example.com"}
+    )
 
     async def seen() -> bool:
-        return bool((await agents[0].get("orders_get", order_id=FIRST_ORDER))["order"]["email"] == "from-next-door@example.com")
+        return bool(
+            (await agents[0].get("orders_get", order_id=FIRST_ORDER))["order"]["email"]
+            == "from-next-door@example.com"
+        )
 
     await eventually(seen, PROMISED + SLACK)
     await neighbour.http.aclose()
 
 
-async def test_a_revoked_key_stops_at_once_here_and_within_a_second_there(pair: Pair, agents: TWO_IN_A_ROW, house: wiring.House) -> None:
+async def test_a_revoked_key_stops_at_once_here_and_within_a_second_there(
+    pair: Pair, agents: TWO_IN_A_ROW, house: wiring.House
+) -> None:
     admin = (await house.access.by_token(MASTER_KEY)).actor
     person = Actor(admin.tenant_id, Role.ADMIN, via=Via.WEB, session_id="01SESSION")
     view, key = await house.keys.create(person, "to be revoked")
@@ -101,7 +151,9 @@ async def test_a_revoked_key_stops_at_once_here_and_within_a_second_there(pair: 
     await there.http.aclose()
 
 
-async def test_a_rotated_master_key_stops_at_once_here_and_within_a_second_there(pair: Pair, agents: TWO_IN_A_ROW, house: wiring.House) -> None:
+async def test_a_rotated_master_key_stops_at_once_here_and_within_a_second_there(
+    pair: Pair, agents: TWO_IN_A_ROW, house: wiring.House
+) -> None:
     view, old = await house.tenants.make_tenant("Bert's Bikes")
     there = pair.servers[0].client(old.reveal())
     assert (await there.post("tools/list", {})).status_code == 200
@@ -118,7 +170,9 @@ async def test_a_rotated_master_key_stops_at_once_here_and_within_a_second_there
     await there.http.aclose()
 
 
-async def test_the_active_store_is_known_at_the_other_server_too(pair: Pair, agents: TWO_IN_A_ROW) -> None:
+async def test_the_active_store_is_known_at_the_other_server_too(
+    pair: Pair, agents: TWO_IN_A_ROW
+) -> None:
     one, two = agents
     await one.get("stores_register", store_id="10001", api_key=API_KEY)
     await one.get("stores_register", store_id="10002", api_key=API_KEY, store_name="Second")
@@ -126,24 +180,36 @@ async def test_the_active_store_is_known_at_the_other_server_too(pair: Pair, age
     await one.get("stores_use_store", identifier="Second")
 
     async def chosen() -> bool:
-        return [store["store_id"] for store in (await two.get("stores_list"))["stores"] if store["active"]] == ["10002"]
+        return [
+            store["store_id"]
+            for store in (await two.get("stores_list"))["stores"]
+            if store["active"]
+        ] == ["10002"]
 
     await eventually(chosen, PROMISED + SLACK)
     assert (await two.get("orders_get", order_id=FIRST_ORDER))["order"]["id"] == FIRST_ORDER
 
 
-@pytest.mark.parametrize("tool", ["stores_list", "stores_resolve", "stores_use_store", "orders_get"])
-async def test_sixty_four_at_once_are_served_without_an_error(pair: Pair, agents: TWO_IN_A_ROW, tool: str) -> None:
+@pytest.mark.parametrize(
+    "tool", ["stores_list", "stores_resolve", "stores_use_store", "orders_get"]
+)
+async def test_sixty_four_at_once_are_served_without_an_error(
+    pair: Pair, agents: TWO_IN_A_ROW, tool: str
+) -> None:
     one = agents[0]
     await one.get("stores_register", store_id="10001", api_key=API_KEY)
-    arguments = {"stores_list": {}, "orders_get": {"order_id": FIRST_ORDER}}.get(tool, {"identifier": "10001"})
+    arguments = {"stores_list": {}, "orders_get": {"order_id": FIRST_ORDER}}.get(
+        tool, {"identifier": "10001"}
+    )
     await one.get(tool, **arguments)
 
     started = time.monotonic()
     results = await asyncio.gather(*(one.call(tool, **arguments) for _ in range(64)))
 
     assert [result for result in results if result.get("isError")] == []
-    assert time.monotonic() - started < 20, "far from the second that the benchmark measures on a quiet machine"
+    assert time.monotonic() - started < 20, (
+        "far from the second that the benchmark measures on a quiet machine"
+    )
 
 
 async def eventually_has_store(agent: AgentClient) -> None:

@@ -1,4 +1,6 @@
-"""After a walk through everything that an agent can do, well and badly, no secret stands anywhere in the clear, DEBUG logs included."""
+"""After a walk through everything that an agent can do, well and badly, no secret stands anywhere
+in the clear, DEBUG logs included.
+"""
 
 import asyncio
 from pathlib import Path
@@ -10,7 +12,17 @@ from orderdesk_app import wiring
 from orderdesk_app.context import Actor, Role, Via
 from orderdesk_app.db.engine import Database
 from tests.searcher import files_below, joined, search
-from tests.worlds import API_KEY, FIRST_ORDER, KMS_KEY, MASTER_KEY, MINIMAL_ORDER, SandboxServer, copy_of, serving, settings_for
+from tests.worlds import (
+    API_KEY,
+    FIRST_ORDER,
+    KMS_KEY,
+    MASTER_KEY,
+    MINIMAL_ORDER,
+    SandboxServer,
+    copy_of,
+    serving,
+    settings_for,
+)
 
 WRONG_API_KEY = "wrong-api-key-typed-by-somebody-0123456789"
 UNKNOWN_KEY = "an-unknown-master-key-that-somebody-tries-0123456789abcdefghijkl"
@@ -21,31 +33,67 @@ CSRF_KEY = "csrf-secret-key-of-the-tests-9876543210-jihgfedcba"
 
 @pytest.mark.parametrize("engine", ["sqlite", "postgres"])
 async def test_no_secret_stands_in_the_clear_after_a_walk_through_everything(
-    engine: str, tmp_path: Path, sqlite_template: Path, sandbox_server: SandboxServer, everything_in: Any, request: pytest.FixtureRequest
+    engine: str,
+    tmp_path: Path,
+    sqlite_template: Path,
+    sandbox_server: SandboxServer,
+    everything_in: Any,
+    request: pytest.FixtureRequest,
 ) -> None:
     sandbox_server.reset()
     data = tmp_path / "data"
-    url = copy_of(sqlite_template, data) if engine == "sqlite" else request.getfixturevalue("postgres_url")
+    url = (
+        copy_of(sqlite_template, data)
+        if engine == "sqlite"
+        else request.getfixturevalue("postgres_url")
+    )
     values = {
-        "ORDERDESK_API_URL": sandbox_server.url, "LOG_LEVEL": "DEBUG", "METRICS_TOKEN": METRICS_TOKEN, "JWT_SECRET_KEY": JWT_KEY, "CSRF_SECRET_KEY": CSRF_KEY,
-        **({"CACHE_BACKEND": "sqlite"} if engine == "sqlite" else {}), "HTTP_TIMEOUT": "3", "HTTP_MAX_RETRIES": "0", "MUTATION_MAX_RETRIES": "0",
-    }  # fmt: skip
+        "ORDERDESK_API_URL": sandbox_server.url,
+        "LOG_LEVEL": "DEBUG",
+        "METRICS_TOKEN": METRICS_TOKEN,
+        "JWT_SECRET_KEY": JWT_KEY,
+        "CSRF_SECRET_KEY": CSRF_KEY,
+        **({"CACHE_BACKEND": "sqlite"} if engine == "sqlite" else {}),
+        "HTTP_TIMEOUT": "3",
+        "HTTP_MAX_RETRIES": "0",
+        "MUTATION_MAX_RETRIES": "0",
+    }
     heard: list[bytes] = []
     with serving(tmp_path, url, **values) as (server,):
         async with wiring.open_house(settings_for(url, MCP_KMS_KEY=KMS_KEY)) as house:
             admin = (await house.access.by_token(MASTER_KEY)).actor
-            _, access_key = await house.keys.create(Actor(admin.tenant_id, Role.ADMIN, via=Via.WEB), "for the walk")
+            _, access_key = await house.keys.create(
+                Actor(admin.tenant_id, Role.ADMIN, via=Via.WEB), "for the walk"
+            )
             link = await house.sign_in.make_link(admin.tenant_id)
-            cookie = await house.sign_in.use_link(link.reveal(), address="127.0.0.1", user_agent="tests")
-            _, spare_link = await house.keys.create(Actor(admin.tenant_id, Role.ADMIN, via=Via.WEB), "spare")
+            cookie = await house.sign_in.use_link(
+                link.reveal(), address="127.0.0.1", user_agent="tests"
+            )
+            _, spare_link = await house.keys.create(
+                Actor(admin.tenant_id, Role.ADMIN, via=Via.WEB), "spare"
+            )
         agent = server.client(access_key.reveal())
         heard = agent.heard
         await walk(agent, sandbox_server)
         for key in (UNKNOWN_KEY, MASTER_KEY):
-            for path in (f"/mcp?token={key}", f"/health?token={key}", f"/nowhere/{key}", f"/health/detailed?key={key}"):
-                answers = [await agent.http.get(path), await agent.http.post(path, json={"jsonrpc": "2.0", "id": 1, "method": "tools/list", "params": {}})]
+            for path in (
+                f"/mcp?token={key}",
+                f"/health?token={key}",
+                f"/nowhere/{key}",
+                f"/health/detailed?key={key}",
+            ):
+                answers = [
+                    await agent.http.get(path),
+                    await agent.http.post(
+                        path, json={"jsonrpc": "2.0", "id": 1, "method": "tools/list", "params": {}}
+                    ),
+                ]
                 heard += [str(answer.headers).encode() + answer.content for answer in answers]
-        for header in ({"authorization": f"Bearer {METRICS_TOKEN}"}, {"authorization": f"Bearer {UNKNOWN_KEY}"}, {"cookie": f"orderdesk_session={cookie}"}):
+        for header in (
+            {"authorization": f"Bearer {METRICS_TOKEN}"},
+            {"authorization": f"Bearer {UNKNOWN_KEY}"},
+            {"cookie": f"orderdesk_session={cookie}"},
+        ):
             for path in ("/metrics", "/health", "/health/ready", "/health/detailed"):
                 answer = await agent.http.get(path, headers=header)
                 heard.append(str(answer.headers).encode() + answer.content)
@@ -57,10 +105,19 @@ async def test_no_secret_stands_in_the_clear_after_a_walk_through_everything(
         places["the database"] = await everything_in(database)
         await database.close()
     secrets = {
-        "the master key": MASTER_KEY, "the access key": access_key.reveal(), "another access key": spare_link.reveal(), "the store's api key": API_KEY,
-        "a refused api key": WRONG_API_KEY, "an unknown key": UNKNOWN_KEY, "the link's token": link.reveal(), "the session cookie": cookie,
-        "the KMS key": KMS_KEY, "the metrics token": METRICS_TOKEN, "the key of cookies": JWT_KEY, "the key of forms": CSRF_KEY,
-    }  # fmt: skip
+        "the master key": MASTER_KEY,
+        "the access key": access_key.reveal(),
+        "another access key": spare_link.reveal(),
+        "the store's api key": API_KEY,
+        "a refused api key": WRONG_API_KEY,
+        "an unknown key": UNKNOWN_KEY,
+        "the link's token": link.reveal(),
+        "the session cookie": cookie,
+        "the KMS key": KMS_KEY,
+        "the metrics token": METRICS_TOKEN,
+        "the key of cookies": JWT_KEY,
+        "the key of forms": CSRF_KEY,
+    }
 
     found = search(secrets, places)
 
@@ -69,7 +126,9 @@ async def test_no_secret_stands_in_the_clear_after_a_walk_through_everything(
     assert sum(map(len, places.values())) > 100_000, "there was something to search"
     log = server.log.read_bytes()
     assert log.count(b'"event"') > 20, "DEBUG was on"
-    assert [personal for personal in (b"@example", b"Okafor", b"Ada", b"Lagos") if personal in log] == []
+    assert [
+        personal for personal in (b"@example", b"Okafor", b"Ada", b"Lagos") if personal in log
+    ] == []
 
 
 async def walk(agent: Any, sandbox: SandboxServer) -> None:
@@ -97,7 +156,14 @@ async def walk(agent: Any, sandbox: SandboxServer) -> None:
     await agent.call("products_get", product_id="1", store_identifier="us")
     await agent.call("orders_create", order_data=MINIMAL_ORDER, store_identifier="us")
     await agent.call("orders_delete", order_id="100000002", store_identifier="us")
-    for kind in ("server_error", "bad_gateway", "dropped", "broken_json", "error_in_200", "rate_limited"):
+    for kind in (
+        "server_error",
+        "bad_gateway",
+        "dropped",
+        "broken_json",
+        "error_in_200",
+        "rate_limited",
+    ):
         sandbox.fault(kind, method="GET", path="/orders/100000003")
         await agent.call("orders_get", order_id="100000003", store_identifier="us")
         sandbox.control("DELETE", "faults")

@@ -1,4 +1,6 @@
-"""Whatever stands in an order at Order Desk, it is read, listed and changed, and comes out as valid JSON."""
+"""Whatever stands in an order at Order Desk, it is read, listed and changed, and comes out as valid
+JSON.
+"""
 
 import json
 from typing import Any
@@ -20,16 +22,27 @@ NASTY = {
 
 
 @pytest.mark.parametrize("kind", NASTY)
-async def test_no_text_of_order_desk_breaks_a_read_or_a_write(pair: Pair, agents: tuple[AgentClient, AgentClient], kind: str) -> None:
+async def test_no_text_of_order_desk_breaks_a_read_or_a_write(
+    pair: Pair, agents: tuple[AgentClient, AgentClient], kind: str
+) -> None:
     nasty = NASTY[kind]
     await agents[0].get("stores_register", store_id="10001", api_key=API_KEY)
-    patch = {"shipping": {"first_name": nasty, "city": nasty}, "order_notes": [{"date_added": "2026-11-01 10:00:00", "username": nasty[:10], "content": nasty}]}
+    patch = {
+        "shipping": {"first_name": nasty, "city": nasty},
+        "order_notes": [
+            {"date_added": "2026-11-01 10:00:00", "username": nasty[:10], "content": nasty}
+        ],
+    }
     address = f"{pair.sandbox.url.removesuffix('/api/v2')}/_control/orders/10001/{FIRST_ORDER}"
-    pair.sandbox.http.post(address, content=json.dumps(patch), headers={"content-type": "application/json"})
+    pair.sandbox.http.post(
+        address, content=json.dumps(patch), headers={"content-type": "application/json"}
+    )
 
     read = await agents[0].call("orders_get", order_id=FIRST_ORDER)
     listed = await agents[0].call("orders_list", limit=100, order_by="id", order="ASC", view="full")
-    written = await agents[0].call("orders_update", order_id=FIRST_ORDER, changes={"email": "new@example.com"})
+    written = await agents[0].call(
+        "orders_update", order_id=FIRST_ORDER, changes={"email": "new@example.com"}
+    )
 
     for result in (read, listed, written):
         assert not result.get("isError"), result

@@ -23,27 +23,60 @@ class Told:
     """An app that tells what it was given."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        body = json.dumps({"address": scope.get(ADDRESS), "request_id": current_request().request_id}).encode()
-        await send({"type": "http.response.start", "status": 200, "headers": [(b"content-type", b"application/json")]})
+        body = json.dumps(
+            {"address": scope.get(ADDRESS), "request_id": current_request().request_id}
+        ).encode()
+        await send(
+            {
+                "type": "http.response.start",
+                "status": 200,
+                "headers": [(b"content-type", b"application/json")],
+            }
+        )
         await send({"type": "http.response.body", "body": body})
 
 
-def front(app: Any = None, *, public_url: str = "http://localhost:8080", port: int = 8080, is_production: bool = False, proxies: int = 0) -> Front:
-    return Front(app or Told(), public_url=public_url, port=port, is_production=is_production, trusted_proxies=proxies)
+def front(
+    app: Any = None,
+    *,
+    public_url: str = "http://localhost:8080",
+    port: int = 8080,
+    is_production: bool = False,
+    proxies: int = 0,
+) -> Front:
+    return Front(
+        app or Told(),
+        public_url=public_url,
+        port=port,
+        is_production=is_production,
+        trusted_proxies=proxies,
+    )
 
 
 async def ask(app: Front, path: str = "/mcp", **headers: str) -> httpx.Response:
     """`host` and others by name, `_` for `-`; the caller's own address is 198.51.100.7."""
     transport = httpx.ASGITransport(app, client=("198.51.100.7", 4711), raise_app_exceptions=False)
     async with httpx.AsyncClient(transport=transport, base_url="http://localhost:8080") as http:
-        return await http.get(path, headers={name.replace("_", "-"): value for name, value in headers.items()})
+        return await http.get(
+            path, headers={name.replace("_", "-"): value for name, value in headers.items()}
+        )
 
 
 # ------------------------------------------------------------------ Host
 
 
 @pytest.mark.parametrize(
-    "host", ["localhost:8080", "127.0.0.1:8080", "[::1]:8080", "LOCALHOST:8080", "localhost", "localhost:9000", "localhost.:8080", "127.0.0.2"]
+    "host",
+    [
+        "localhost:8080",
+        "127.0.0.1:8080",
+        "[::1]:8080",
+        "LOCALHOST:8080",
+        "localhost",
+        "localhost:9000",
+        "localhost.:8080",
+        "127.0.0.2",
+    ],
 )
 async def test_in_development_every_name_of_this_machine_is_ours(host: str) -> None:
     assert (await ask(front(), host=host)).status_code == 200
@@ -95,14 +128,18 @@ async def test_in_production_only_the_public_name_is_ours(host: str, status: int
 async def test_probes_that_know_the_address_alone_are_let_in(path: str) -> None:
     production = front(public_url="https://orders.example.com", is_production=True)
 
-    assert (await ask(production, path, host="10.1.2.3:8080", origin="http://anywhere")).status_code == 200
+    assert (
+        await ask(production, path, host="10.1.2.3:8080", origin="http://anywhere")
+    ).status_code == 200
     assert (await ask(production, "/health", host="10.1.2.3:8080")).status_code == 421
 
 
 # ------------------------------------------------------------------ Origin
 
 
-@pytest.mark.parametrize("origin", ["http://localhost:8080", "http://127.0.0.1:8080", "http://[::1]:8080"])
+@pytest.mark.parametrize(
+    "origin", ["http://localhost:8080", "http://127.0.0.1:8080", "http://[::1]:8080"]
+)
 async def test_pages_of_ours_may_ask(origin: str) -> None:
     assert (await ask(front(), origin=origin)).status_code == 200
 
@@ -133,8 +170,12 @@ async def test_pages_of_others_may_not(origin: str) -> None:
 async def test_behind_https_the_origin_has_no_port() -> None:
     production = front(public_url="https://orders.example.com", is_production=True)
 
-    assert (await ask(production, host="orders.example.com", origin="https://orders.example.com")).status_code == 200
-    assert (await ask(production, host="orders.example.com", origin="http://orders.example.com")).status_code == 403
+    assert (
+        await ask(production, host="orders.example.com", origin="https://orders.example.com")
+    ).status_code == 200
+    assert (
+        await ask(production, host="orders.example.com", origin="http://orders.example.com")
+    ).status_code == 403
 
 
 # ------------------------------------------------------------------ whose address
@@ -158,7 +199,9 @@ async def test_behind_https_the_origin_has_no_port() -> None:
         (1, "", "198.51.100.7"),
     ],
 )
-async def test_a_forwarded_address_counts_as_far_as_proxies_are_trusted(proxies: int, forwarded: str, address: str) -> None:
+async def test_a_forwarded_address_counts_as_far_as_proxies_are_trusted(
+    proxies: int, forwarded: str, address: str
+) -> None:
     answer = await ask(front(proxies=proxies), x_forwarded_for=forwarded)
 
     assert answer.json()["address"] == address
@@ -167,7 +210,9 @@ async def test_a_forwarded_address_counts_as_far_as_proxies_are_trusted(proxies:
 async def test_several_forwarding_lines_are_one_list() -> None:
     transport = httpx.ASGITransport(front(proxies=1), client=("198.51.100.7", 1))
     async with httpx.AsyncClient(transport=transport, base_url="http://localhost:8080") as http:
-        answer = await http.get("/mcp", headers=[("x-forwarded-for", "10.9.9.9"), ("x-forwarded-for", "203.0.113.1")])
+        answer = await http.get(
+            "/mcp", headers=[("x-forwarded-for", "10.9.9.9"), ("x-forwarded-for", "203.0.113.1")]
+        )
 
     assert answer.json()["address"] == "203.0.113.1"
 
@@ -194,13 +239,23 @@ async def test_a_fault_of_ours_tells_its_reference_and_nothing_else() -> None:
 
 @pytest.mark.parametrize(
     ("error", "status", "title"),
-    [(KeyError("a secret"), 500, "Something went wrong"), (OperationalError("a secret", {}, OSError()), 503, "Not available right now")],
+    [
+        (KeyError("a secret"), 500, "Something went wrong"),
+        (OperationalError("a secret", {}, OSError()), 503, "Not available right now"),
+    ],
 )
-async def test_people_are_shown_a_page_when_something_fails(error: Exception, status: int, title: str) -> None:
+async def test_people_are_shown_a_page_when_something_fails(
+    error: Exception, status: int, title: str
+) -> None:
     async def broken(scope: Scope, receive: Receive, send: Send) -> None:
         raise error
 
-    answer = await ask(front(broken), "//evil.example", x_request_id="abc-12345", accept="text/html,application/xhtml+xml,*/*;q=0.8")
+    answer = await ask(
+        front(broken),
+        "//evil.example",
+        x_request_id="abc-12345",
+        accept="text/html,application/xhtml+xml,*/*;q=0.8",
+    )
 
     assert answer.status_code == status
     assert answer.headers["content-type"].startswith("text/html")
@@ -217,12 +272,23 @@ async def test_programs_are_told_that_a_database_which_is_away_passes() -> None:
 
     answer = await ask(front(broken))
 
-    assert (answer.status_code, answer.json()["error"], answer.headers["retry-after"]) == (503, "unavailable", "10")
+    assert (answer.status_code, answer.json()["error"], answer.headers["retry-after"]) == (
+        503,
+        "unavailable",
+        "10",
+    )
 
 
 @pytest.mark.parametrize(
     ("path", "route"),
-    [("/mcp", "/mcp"), ("/health/ready", "/health/ready"), ("/assets/x.js", "/assets"), ("/stores/1", "web"), ("/mcpx", "web"), ("/" + "x" * 500, "web")],
+    [
+        ("/mcp", "/mcp"),
+        ("/health/ready", "/health/ready"),
+        ("/assets/x.js", "/assets"),
+        ("/stores/1", "web"),
+        ("/mcpx", "web"),
+        ("/" + "x" * 500, "web"),
+    ],
 )
 def test_metrics_know_a_few_routes_alone(path: str, route: str) -> None:
     assert route_of(path) == route
@@ -237,8 +303,15 @@ async def test_a_websocket_from_elsewhere_is_closed() -> None:
     async def send(message: Any) -> None:
         sent.append(message)
 
-    for headers in ([(b"host", b"evil.example")], [(b"host", b"localhost:8080"), (b"origin", b"https://evil.example")]):
-        await front()({"type": "websocket", "path": "/_event", "headers": headers, "client": None}, receive, send)
+    for headers in (
+        [(b"host", b"evil.example")],
+        [(b"host", b"localhost:8080"), (b"origin", b"https://evil.example")],
+    ):
+        await front()(
+            {"type": "websocket", "path": "/_event", "headers": headers, "client": None},
+            receive,
+            send,
+        )
 
     assert [message["type"] for message in sent] == ["websocket.close", "websocket.close"]
 
@@ -264,12 +337,23 @@ async def test_a_caller_that_hangs_up_is_counted_as_gone_and_no_fault_of_ours(ap
     async def send(message: Any) -> None:
         raise AssertionError("nobody hears it")
 
-    before, faults = [counted("http_requests", route="/mcp", status=status) for status in ("gone", "5xx")], counted("unexpected_errors", where="http")
-    scope = {"type": "http", "method": "POST", "path": "/mcp", "headers": [(b"host", b"localhost:8080")], "client": None}
+    before, faults = (
+        [counted("http_requests", route="/mcp", status=status) for status in ("gone", "5xx")],
+        counted("unexpected_errors", where="http"),
+    )
+    scope = {
+        "type": "http",
+        "method": "POST",
+        "path": "/mcp",
+        "headers": [(b"host", b"localhost:8080")],
+        "client": None,
+    }
     with contextlib.suppress(asyncio.CancelledError):
         await front(app)(scope, receive, send)
 
-    assert [counted("http_requests", route="/mcp", status=status) for status in ("gone", "5xx")] == [before[0] + 1, before[1]]
+    assert [
+        counted("http_requests", route="/mcp", status=status) for status in ("gone", "5xx")
+    ] == [before[0] + 1, before[1]]
     assert counted("unexpected_errors", where="http") == faults
 
 
@@ -279,10 +363,16 @@ async def test_a_caller_that_hangs_up_is_counted_as_gone_and_no_fault_of_ours(ap
 @pytest.mark.parametrize("path", ["/mcp", "/health", "/metrics", "/anything"])
 @pytest.mark.parametrize(
     ("lines", "status"),
-    [(b"host: evil.example", 421), (b"host: localhost\r\norigin: https://evil.example", 403), (b"host: localhost\r\nhost: evil.example", 421)],
+    [
+        (b"host: evil.example", 421),
+        (b"host: localhost\r\norigin: https://evil.example", 403),
+        (b"host: localhost\r\nhost: evil.example", 421),
+    ],
 )
 def test_a_real_socket_is_judged_alike(door: Door, path: str, lines: bytes, status: int) -> None:
-    answer = door.raw(b"GET " + path.encode() + b" HTTP/1.1\r\n" + lines + b"\r\nconnection: close\r\n\r\n")
+    answer = door.raw(
+        b"GET " + path.encode() + b" HTTP/1.1\r\n" + lines + b"\r\nconnection: close\r\n\r\n"
+    )
 
     assert int(answer.split()[1]) in (status, 400)
     assert answer.split()[1] != b"400" or lines.count(b"host") == 2
@@ -290,6 +380,10 @@ def test_a_real_socket_is_judged_alike(door: Door, path: str, lines: bytes, stat
 
 @pytest.mark.parametrize("path", OPEN)
 def test_probes_pass_on_a_real_socket(door: Door, path: str) -> None:
-    answer = door.raw(b"GET " + path.encode() + b" HTTP/1.1\r\nhost: 10.1.2.3\r\norigin: http://other\r\nconnection: close\r\n\r\n")
+    answer = door.raw(
+        b"GET "
+        + path.encode()
+        + b" HTTP/1.1\r\nhost: 10.1.2.3\r\norigin: http://other\r\nconnection: close\r\n\r\n"
+    )
 
     assert answer.startswith(b"HTTP/1.1 200 ")

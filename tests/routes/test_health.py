@@ -58,7 +58,9 @@ async def test_a_database_that_lost_its_tables_is_not_ready(inside: Inside, path
 @pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 async def test_a_database_that_takes_no_writes_is_not_ready(inside: Inside) -> None:
     async with inside() as http:
-        with contextlib.closing(sqlite3.connect(wiring.current().database.path, isolation_level=None)) as other:
+        with contextlib.closing(
+            sqlite3.connect(wiring.current().database.path, isolation_level=None)
+        ) as other:
             other.execute("BEGIN EXCLUSIVE")
             locked = await http.get("/health/ready")
             other.execute("ROLLBACK")
@@ -88,7 +90,9 @@ async def test_a_database_whose_file_was_moved_away_is_not_ready(inside: Inside)
 
 
 @pytest.mark.parametrize("database_url", ["postgres"], indirect=True)
-async def test_a_postgres_that_only_reads_is_not_ready(inside: Inside, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_postgres_that_only_reads_is_not_ready(
+    inside: Inside, monkeypatch: pytest.MonkeyPatch
+) -> None:
     async with inside() as http:
         with monkeypatch.context() as standby:
             standby.setenv("PGOPTIONS", "-c default_transaction_read_only=on")
@@ -113,7 +117,9 @@ async def test_a_cache_that_lost_its_file_is_not_ready(inside: Inside, path: str
     assert broken.json()["checks"] == {"database": "ok", "cache": "unavailable"}
 
 
-async def test_a_cache_that_keeps_nothing_is_not_ready(inside: Inside, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_cache_that_keeps_nothing_is_not_ready(
+    inside: Inside, monkeypatch: pytest.MonkeyPatch
+) -> None:
     async def forgets(key: str) -> None:
         return None
 
@@ -124,7 +130,9 @@ async def test_a_cache_that_keeps_nothing_is_not_ready(inside: Inside, monkeypat
     assert answer.json()["checks"] == {"database": "ok", "cache": "unavailable"}
 
 
-async def test_a_part_that_hangs_is_not_waited_for(inside: Inside, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_part_that_hangs_is_not_waited_for(
+    inside: Inside, monkeypatch: pytest.MonkeyPatch
+) -> None:
     async def hangs(self: Any) -> None:
         await asyncio.sleep(60)
 
@@ -138,7 +146,9 @@ async def test_a_part_that_hangs_is_not_waited_for(inside: Inside, monkeypatch: 
     assert time.monotonic() - started < 5
 
 
-async def test_whoever_asks_often_shares_one_check_a_second(inside: Inside, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_whoever_asks_often_shares_one_check_a_second(
+    inside: Inside, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Anybody may ask, without a key."""
     async with inside() as http:
         database = wiring.current().database
@@ -171,10 +181,19 @@ async def test_details_are_for_admins_alone(inside: Inside) -> None:
         _, member = await house.tenants.make_tenant("Ada's Teas")
         nobody = await http.get("/health/detailed")
         wrong = await http.get("/health/detailed", headers={"authorization": "Bearer wrong"})
-        refused = await http.get("/health/detailed", headers={"authorization": f"Bearer {member.reveal()}"})
-        allowed = await http.get("/health/detailed", headers={"authorization": f"Bearer {MASTER_KEY}"})
+        refused = await http.get(
+            "/health/detailed", headers={"authorization": f"Bearer {member.reveal()}"}
+        )
+        allowed = await http.get(
+            "/health/detailed", headers={"authorization": f"Bearer {MASTER_KEY}"}
+        )
 
-    assert (nobody.status_code, wrong.status_code, refused.status_code, allowed.status_code) == (401, 401, 403, 200)
+    assert (nobody.status_code, wrong.status_code, refused.status_code, allowed.status_code) == (
+        401,
+        401,
+        403,
+        200,
+    )
     assert nobody.headers["www-authenticate"].startswith("Bearer")
     assert allowed.json()["checks"] == {"database": "ok", "cache": "ok"}
     assert allowed.json()["database"] in ("sqlite", "postgres")
@@ -186,8 +205,15 @@ async def test_a_signed_in_admin_sees_details_and_a_member_does_not(inside: Insi
         cookies = []
         for name, role in (("Chief", Role.ADMIN), ("Ada's Teas", Role.MEMBER)):
             tenant, _ = await house.tenants.make_tenant(name, role)
-            cookies.append(await house.sessions.start(tenant.id, credential_id=None, address="", user_agent=""))
-        chief, member, garbled = [(await http.get("/health/detailed", headers={"cookie": f"{COOKIE}={cookie}"})).status_code for cookie in (*cookies, "a.b.c")]
+            cookies.append(
+                await house.sessions.start(tenant.id, credential_id=None, address="", user_agent="")
+            )
+        chief, member, garbled = [
+            (
+                await http.get("/health/detailed", headers={"cookie": f"{COOKIE}={cookie}"})
+            ).status_code
+            for cookie in (*cookies, "a.b.c")
+        ]
 
     assert (chief, member, garbled) == (200, 403, 401)
 
@@ -199,7 +225,10 @@ async def test_an_admins_narrow_key_opens_no_details(inside: Inside) -> None:
         person = Actor(admin.tenant_id, role=admin.role, via=Via.WEB)
         _, narrow = await house.keys.create(person, "reads", [Scope.ORDERS_READ])
         _, wide = await house.keys.create(person, "does all", list(Scope))
-        answers = [await http.get("/health/detailed", headers={"authorization": f"Bearer {key.reveal()}"}) for key in (narrow, wide)]
+        answers = [
+            await http.get("/health/detailed", headers={"authorization": f"Bearer {key.reveal()}"})
+            for key in (narrow, wide)
+        ]
 
     assert [answer.status_code for answer in answers] == [403, 200]
     assert "every permission" in answers[0].json()["message"]
@@ -207,7 +236,9 @@ async def test_an_admins_narrow_key_opens_no_details(inside: Inside) -> None:
 
 async def test_details_can_be_switched_off(inside: Inside) -> None:
     async with inside(ENABLE_DETAILED_HEALTH="false") as http:
-        answer = await http.get("/health/detailed", headers={"authorization": f"Bearer {MASTER_KEY}"})
+        answer = await http.get(
+            "/health/detailed", headers={"authorization": f"Bearer {MASTER_KEY}"}
+        )
 
     assert answer.status_code == 404
 
@@ -217,7 +248,10 @@ async def test_probes_are_read_and_never_written(inside: Inside) -> None:
         for path in ("/health", "/health/live", "/health/ready", "/health/detailed"):
             refused = await http.post(path)
             assert (refused.status_code, refused.headers["allow"]) == (405, "GET, HEAD"), path
-            assert refused.json() == {"error": "method_not_allowed", "message": "This address takes GET or HEAD alone."}
+            assert refused.json() == {
+                "error": "method_not_allowed",
+                "message": "This address takes GET or HEAD alone.",
+            }
             assert (await http.head(path)).status_code in (200, 401), path
 
 

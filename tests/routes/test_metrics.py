@@ -37,9 +37,13 @@ async def test_in_development_metrics_are_open(inside: Inside) -> None:
         ({"ENABLE_METRICS": "false"}, None, 404),
     ],
 )
-async def test_in_production_only_the_token_opens_them(inside: Inside, values: dict[str, str], given: str | None, status: int) -> None:
+async def test_in_production_only_the_token_opens_them(
+    inside: Inside, values: dict[str, str], given: str | None, status: int
+) -> None:
     async with inside(**values) as http:
-        answer = await http.get("/metrics", headers={"authorization": given} if given is not None else {})
+        answer = await http.get(
+            "/metrics", headers={"authorization": given} if given is not None else {}
+        )
 
     assert answer.status_code == status
     if status == 404:
@@ -68,7 +72,11 @@ def test_there_are_at_least_fifteen_families_of_our_own_each_in_words() -> None:
 def _figures(door: Door) -> dict[str, float]:
     with door.http("") as http:
         text = http.get("/metrics").text
-    return {f"{sample.name}{sorted(sample.labels.items())}": sample.value for family in text_string_to_metric_families(text) for sample in family.samples}
+    return {
+        f"{sample.name}{sorted(sample.labels.items())}": sample.value
+        for family in text_string_to_metric_families(text)
+        for sample in family.samples
+    }
 
 
 def test_what_happens_at_the_door_moves_its_figures(door: Door) -> None:
@@ -95,18 +103,26 @@ def test_what_happens_at_the_door_moves_its_figures(door: Door) -> None:
         "orderdesk_tool_call_seconds_count[('tool', 'stores_list')]": 1,
     }
     until = time.monotonic() + 5  # a request is counted when its answer is out
-    while (moved := _moved(before, _figures(door), expected)) != expected and time.monotonic() < until:
+    while (
+        moved := _moved(before, _figures(door), expected)
+    ) != expected and time.monotonic() < until:
         time.sleep(0.02)
     assert moved == expected
 
 
-def _moved(before: dict[str, float], after: dict[str, float], names: Iterable[str]) -> dict[str, float]:
+def _moved(
+    before: dict[str, float], after: dict[str, float], names: Iterable[str]
+) -> dict[str, float]:
     return {name: after.get(name, 0) - before.get(name, 0) for name in names}
 
 
 def test_no_stranger_makes_new_figures(door: Door) -> None:
     with door.http() as http:
-        http.post("/mcp", json={"jsonrpc": "2.0", "id": 1, "method": "x" * 300}, headers={"mcp-protocol-version": "2025-11-25"})
+        http.post(
+            "/mcp",
+            json={"jsonrpc": "2.0", "id": 1, "method": "x" * 300},
+            headers={"mcp-protocol-version": "2025-11-25"},
+        )
         http.post("/mcp", json=call("no_such_tool_" + "y" * 300))
         http.get("/some/path/" + "z" * 300)
         text = http.get("/metrics").text

@@ -9,7 +9,13 @@ import pytest
 from starlette.types import Message, Receive, Scope, Send
 
 from orderdesk_app.routes.front import ADDRESS
-from orderdesk_app.routes.sockets import LONGEST, MOST_OPEN, MOST_OPEN_OF_ONE, NEW_A_MINUTE_OF_ONE, Sockets
+from orderdesk_app.routes.sockets import (
+    LONGEST,
+    MOST_OPEN,
+    MOST_OPEN_OF_ONE,
+    NEW_A_MINUTE_OF_ONE,
+    Sockets,
+)
 from tests.worlds import eventually
 
 COOKIE = b"signed-in"
@@ -17,7 +23,9 @@ COOKIE = b"signed-in"
 
 @dataclass
 class Listener:
-    """An app that accepts every socket and keeps it until it closes; `heard` is what was said on all of them."""
+    """An app that accepts every socket and keeps it until it closes; `heard` is what was said on
+    all of them.
+    """
 
     heard: list[str] = field(default_factory=list)
     open: int = 0
@@ -57,19 +65,27 @@ OPEN: list["asyncio.Task[None]"] = []  # the loop itself would let go of them
 Say = Callable[[str], None]
 
 
-async def opened(sockets: Sockets, address: str = "192.0.2.1", *, signed_in: bool = False) -> tuple[bool, Say]:
+async def opened(
+    sockets: Sockets, address: str = "192.0.2.1", *, signed_in: bool = False
+) -> tuple[bool, Say]:
     """Whether the socket was accepted, and how to speak on it: an empty text closes it."""
     said: asyncio.Queue[Message] = asyncio.Queue()
     answers: asyncio.Queue[Message] = asyncio.Queue()
     said.put_nowait({"type": "websocket.connect"})
-    scope = {"type": "websocket", "headers": [(b"cookie", COOKIE)] if signed_in else [], ADDRESS: address}
+    scope = {
+        "type": "websocket",
+        "headers": [(b"cookie", COOKIE)] if signed_in else [],
+        ADDRESS: address,
+    }
     task = asyncio.create_task(sockets(scope, said.get, answers.put))  # type: ignore[arg-type]
     OPEN.append(task)
     answer = await answers.get()
     if answer["type"] != "websocket.accept":
         await task
     return answer["type"] == "websocket.accept", lambda text: said.put_nowait(
-        {"type": "websocket.receive", "text": text} if text else {"type": "websocket.disconnect", "code": 1000}
+        {"type": "websocket.receive", "text": text}
+        if text
+        else {"type": "websocket.disconnect", "code": 1000}
     )
 
 
@@ -85,7 +101,9 @@ async def test_a_stranger_says_little_at_once(sockets: Sockets, listener: Listen
     assert listener.open == 0
 
 
-async def test_who_is_signed_in_may_say_more_and_open_more(sockets: Sockets, listener: Listener) -> None:
+async def test_who_is_signed_in_may_say_more_and_open_more(
+    sockets: Sockets, listener: Listener
+) -> None:
     for _ in range(MOST_OPEN_OF_ONE + 1):
         is_open, say = await opened(sockets, signed_in=True)
         assert is_open
@@ -96,8 +114,12 @@ async def test_who_is_signed_in_may_say_more_and_open_more(sockets: Sockets, lis
 
 
 @pytest.mark.parametrize("of_one", ["192.0.2.{}", "2001:db8:0:1::{}"])
-async def test_one_line_holds_so_many_sockets_and_others_still_get_theirs(sockets: Sockets, of_one: str) -> None:
-    one = [of_one.format(number % 50 + 1 if ":" in of_one else 1) for number in range(MOST_OPEN_OF_ONE)]
+async def test_one_line_holds_so_many_sockets_and_others_still_get_theirs(
+    sockets: Sockets, of_one: str
+) -> None:
+    one = [
+        of_one.format(number % 50 + 1 if ":" in of_one else 1) for number in range(MOST_OPEN_OF_ONE)
+    ]
     says = [(await opened(sockets, address))[1] for address in one]
 
     assert not (await opened(sockets, one[0]))[0]
@@ -116,17 +138,24 @@ async def test_one_line_opens_so_many_in_a_minute(sockets: Sockets) -> None:
         say("")
         await asyncio.sleep(0)
 
-    assert NEW_A_MINUTE_OF_ONE <= accepted < NEW_A_MINUTE_OF_ONE * 1.5  # a little time passes meanwhile
+    assert (
+        NEW_A_MINUTE_OF_ONE <= accepted < NEW_A_MINUTE_OF_ONE * 1.5
+    )  # a little time passes meanwhile
     assert (await opened(sockets, "192.0.2.2"))[0]
 
 
 async def test_all_strangers_together_hold_so_many(sockets: Sockets) -> None:
-    accepted = [(await opened(sockets, f"10.0.{number // 200}.{number % 200}"))[0] for number in range(MOST_OPEN + 1)]
+    accepted = [
+        (await opened(sockets, f"10.0.{number // 200}.{number % 200}"))[0]
+        for number in range(MOST_OPEN + 1)
+    ]
 
     assert accepted == [True] * MOST_OPEN + [False]
 
 
-async def test_a_stranger_who_leaves_is_told_of_a_moment_later(sockets: Sockets, closed: list[int]) -> None:
+async def test_a_stranger_who_leaves_is_told_of_a_moment_later(
+    sockets: Sockets, closed: list[int]
+) -> None:
     _, say = await opened(sockets)
     say("")
 

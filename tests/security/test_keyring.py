@@ -38,7 +38,9 @@ async def test_base64url_without_padding_is_the_same_key(rows, data_dir):
     raw = b"\xfb\xff" * 16 + b"x"
     first = await Keyring.open(rows, kms_key=base64.b64encode(raw).decode(), data_dir=data_dir)
 
-    second = await Keyring.open(rows, kms_key=base64.urlsafe_b64encode(raw).decode().rstrip("="), data_dir=data_dir)
+    second = await Keyring.open(
+        rows, kms_key=base64.urlsafe_b64encode(raw).decode().rstrip("="), data_dir=data_dir
+    )
 
     assert second.digest_key == first.digest_key
 
@@ -46,7 +48,12 @@ async def test_base64url_without_padding_is_the_same_key(rows, data_dir):
 async def test_purposes_have_keys_of_their_own(rows, data_dir):
     keyring = await Keyring.open(rows, kms_key=new_key(), data_dir=data_dir)
 
-    keys = {keyring.digest_key, keyring.purpose("jwt"), keyring.purpose("csrf"), keyring.purpose("links")}
+    keys = {
+        keyring.digest_key,
+        keyring.purpose("jwt"),
+        keyring.purpose("csrf"),
+        keyring.purpose("links"),
+    }
 
     assert len(keys) == 4
     assert {len(key) for key in keys} == {32}
@@ -96,9 +103,17 @@ def test_a_folder_that_cannot_be_written_is_told(tmp_path):
 
 
 def test_processes_that_start_at_once_agree_on_one_key_file(tmp_path):
-    code = "import sys, pathlib; from orderdesk_app.security.kms import load_kms_key; print(load_kms_key('', pathlib.Path(sys.argv[1]), may_make=True).id)"
+    code = (
+        "import sys, pathlib; from orderdesk_app.security.kms import load_kms_key; "
+        "print(load_kms_key('', pathlib.Path(sys.argv[1]), may_make=True).id)"
+    )
 
-    started = [subprocess.Popen([sys.executable, "-c", code, str(tmp_path / "data")], stdout=subprocess.PIPE, text=True) for _ in range(6)]
+    started = [
+        subprocess.Popen(
+            [sys.executable, "-c", code, str(tmp_path / "data")], stdout=subprocess.PIPE, text=True
+        )
+        for _ in range(6)
+    ]
     told = {process.communicate()[0].strip() for process in started}
 
     assert len(told) == 1
@@ -108,7 +123,9 @@ def test_processes_that_start_at_once_agree_on_one_key_file(tmp_path):
 async def test_keyrings_that_are_opened_at_once_agree(rows, data_dir):
     key = new_key()
 
-    keyrings = await asyncio.gather(*(Keyring.open(rows, kms_key=key, data_dir=data_dir) for _ in range(8)))
+    keyrings = await asyncio.gather(
+        *(Keyring.open(rows, kms_key=key, data_dir=data_dir) for _ in range(8))
+    )
 
     assert len({keyring.digest_key for keyring in keyrings}) == 1
 

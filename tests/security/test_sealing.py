@@ -17,7 +17,9 @@ async def test_what_was_sealed_opens(sealer, tenant):
     for value in (b"", b"\x00\xff", "a key with ünïcode 🎁", b"x" * 1_000_000):
         sealed = await sealer.seal_for(tenant.view.id, *PLACE, value)
 
-        assert await sealer.open_for(tenant.view.id, *PLACE, sealed) == (value.encode() if isinstance(value, str) else value)
+        assert await sealer.open_for(tenant.view.id, *PLACE, sealed) == (
+            value.encode() if isinstance(value, str) else value
+        )
 
 
 async def test_the_same_value_never_looks_the_same(sealer, tenant):
@@ -80,7 +82,10 @@ async def test_another_process_opens_what_this_one_sealed(sealer, database, data
 
 async def test_processes_that_seal_first_at_once_use_one_key(database, data_dir, tenants, tenant):
     view, _ = await tenants.make_tenant("Cleo")
-    sealers = [Sealer(await Keyring.open(KeyRows(database), kms_key="", data_dir=data_dir)) for _ in range(6)]
+    sealers = [
+        Sealer(await Keyring.open(KeyRows(database), kms_key="", data_dir=data_dir))
+        for _ in range(6)
+    ]
 
     sealed = await asyncio.gather(*(one.seal_for(view.id, *PLACE, b"secret") for one in sealers))
 
@@ -96,7 +101,9 @@ async def test_sealing_without_waiting_needs_a_tenant_that_was_met(database, dat
         stranger.seal(tenant.view.id, *PLACE, b"secret")
 
 
-async def test_who_was_found_by_key_may_seal_without_waiting(database, data_dir, keys, keyring, sealer, tenant):
+async def test_who_was_found_by_key_may_seal_without_waiting(
+    database, data_dir, keys, keyring, sealer, tenant
+):
     keyring._tenants.clear()
 
     await keys.find(tenant.master_key.reveal())

@@ -1,4 +1,6 @@
-"""Keys, digests and bcrypt: random enough, found again, and slow only where slowness is the point."""
+"""Keys, digests and bcrypt: random enough, found again, and slow only where slowness is the
+point.
+"""
 
 import asyncio
 import re
@@ -30,14 +32,29 @@ def test_every_key_of_ours_has_the_shape_of_a_key():
     assert could_be_key(new_access_key().reveal())
 
 
-@pytest.mark.parametrize("text", ["", "short", "x" * 31, "x" * 257, "x" * 40 + " ", "x" * 40 + "\n", "é" * 40, "x" * 40 + "\x00"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "short",
+        "x" * 31,
+        "x" * 257,
+        "x" * 40 + " ",
+        "x" * 40 + "\n",
+        "é" * 40,
+        "x" * 40 + "\x00",
+    ],
+)
 def test_what_has_not_the_shape_of_a_key_is_not_looked_up(text):
     assert not could_be_key(text)
 
 
 def test_a_digest_depends_on_key_and_token():
     assert digest(b"k" * 32, "token") == digest(b"k" * 32, "token")
-    assert len({digest(b"k" * 32, "token"), digest(b"l" * 32, "token"), digest(b"k" * 32, "tokem")}) == 3
+    assert (
+        len({digest(b"k" * 32, "token"), digest(b"l" * 32, "token"), digest(b"k" * 32, "tokem")})
+        == 3
+    )
     assert len(digest(b"k" * 32, "\ud800 not even text")) == 32
 
 

@@ -24,7 +24,13 @@ def test_an_expired_cookie_is_nothing(cookies):
 
 @pytest.mark.parametrize(
     "claims",
-    [{}, {"sid": "s"}, {"sid": "s", "exp": 9_999}, {"sid": 1, "exp": 9_999, "aud": "orderdesk-web"}, {"sid": "s", "exp": "9999", "aud": "orderdesk-web"}],
+    [
+        {},
+        {"sid": "s"},
+        {"sid": "s", "exp": 9_999},
+        {"sid": 1, "exp": 9_999, "aud": "orderdesk-web"},
+        {"sid": "s", "exp": "9999", "aud": "orderdesk-web"},
+    ],
 )
 def test_claims_that_say_something_else_are_nothing(cookies, claims):
     assert cookies.read(jwt.encode({"alg": "HS256"}, claims, OctKey.import_key(KEY))) is None

@@ -1,4 +1,6 @@
-"""Orders as services see them: a store in the in-process sandbox, a neighbour who has the same store, and time that passes only when asked."""
+"""Orders as services see them: a store in the in-process sandbox, a neighbour who has the same
+store, and time that passes only when asked.
+"""
 
 import json
 from dataclasses import dataclass, field
@@ -36,11 +38,22 @@ from orderdesk_app.services.reads import Reads
 
 KEY = "the-key-of-the-store"
 API_URL = f"{SANDBOX_URL}{BASE}"
-FOLDERS = (("21654", "New"), ("21655", "Prepared"), ("21658", "Shipped"), ("21656", "Closed"), ("21657", "Canceled"))
+FOLDERS = (
+    ("21654", "New"),
+    ("21655", "Prepared"),
+    ("21658", "Shipped"),
+    ("21656", "Closed"),
+    ("21657", "Canceled"),
+)
 SEED = Seed()
-TIMEOUT = 10.0  # seconds of the client in tests: answers of the in-process sandbox take milliseconds, a busy machine may stop for longer
+# seconds of the client in tests: answers of the in-process sandbox take milliseconds, a busy
+# machine may stop for longer
+TIMEOUT = 10.0
 SHORT_TIMEOUT = 0.5  # where a test waits until the client gives up
-A_NEW_ORDER = {"shipping": {"first_name": "Ada", "last_name": "Byron"}, "order_items": [{"name": "Mug", "code": "MUG-9", "price": "12.50", "quantity": 2}]}
+A_NEW_ORDER = {
+    "shipping": {"first_name": "Ada", "last_name": "Byron"},
+    "order_items": [{"name": "Mug", "code": "MUG-9", "price": "12.50", "quantity": 2}],
+}
 
 
 @dataclass
@@ -58,7 +71,10 @@ class Time:
 
 @dataclass
 class OrderWorld:
-    """One process with its services. `actor` and `store` are one tenant's; what they see of Order Desk is `app`."""
+    """One process with its services.
+
+    `actor` and `store` are one tenant's; what they see of Order Desk is `app`.
+    """
 
     orders: Orders
     changes: OrderChanges
@@ -76,10 +92,14 @@ class OrderWorld:
         return Patience(seconds, self.time)
 
     async def get(self, order_id: str = "100000001") -> Any:
-        return (await self.orders.get(self.actor, self.store, OrderId(order_id), self.patience())).order
+        return (
+            await self.orders.get(self.actor, self.store, OrderId(order_id), self.patience())
+        ).order
 
     async def update(self, changes: Any, order_id: str = "100000001", **options: Any) -> Any:
-        return await self.orders.update(self.actor, self.store, OrderId(order_id), changes, self.patience(), **options)
+        return await self.orders.update(
+            self.actor, self.store, OrderId(order_id), changes, self.patience(), **options
+        )
 
     async def create(self, order: Any) -> Any:
         return await self.orders.create(self.actor, self.store, order, self.patience())
@@ -97,7 +117,10 @@ class OrderWorld:
 
     async def upstream_ids(self) -> list[str]:
         rows = await self.app.rows.all("4711", "order")
-        return sorted(({*SEED.ids("order"), *rows}) - {order_id for order_id, row in rows.items() if row.body is None})
+        return sorted(
+            ({*SEED.ids("order"), *rows})
+            - {order_id for order_id, row in rows.items() if row.body is None}
+        )
 
     def fault(self, kind: Any, **values: Any) -> None:
         self.faults.add(Fault(kind, **values))
@@ -112,11 +135,27 @@ class OrderWorld:
 
 async def connect(database: Database, actor: Actor, api_url: str = API_URL) -> OpenStore:
     row = Store(
-        tenant_id=actor.tenant_id, store_id=StoreId("4711"), name="Teas", api_url=api_url, api_key=Sealed(b"x"), folders=[list(pair) for pair in FOLDERS]
+        tenant_id=actor.tenant_id,
+        store_id=StoreId("4711"),
+        name="Teas",
+        api_url=api_url,
+        api_key=Sealed(b"x"),
+        folders=[list(pair) for pair in FOLDERS],
     )
     async with database.write() as session:
         session.add(row)
-    record = StoreRecord(StoreRowId(row.id), actor.tenant_id, row.store_id, row.name, "", api_url, row.api_key, FOLDERS, "UTC", True)
+    record = StoreRecord(
+        StoreRowId(row.id),
+        actor.tenant_id,
+        row.store_id,
+        row.name,
+        "",
+        api_url,
+        row.api_key,
+        FOLDERS,
+        "UTC",
+        True,
+    )
     return OpenStore(record, StoreAccess(api_url, row.store_id, Secret(KEY)))
 
 
@@ -124,7 +163,9 @@ def sandbox() -> SandboxApp:
     async def accounts(store_id: str) -> str | None:
         return KEY if store_id == "4711" else None
 
-    return sandbox_app(accounts, MemoryRows(), switches=Switches(rate_limited=False), faults=Faults(), seed=SEED)
+    return sandbox_app(
+        accounts, MemoryRows(), switches=Switches(rate_limited=False), faults=Faults(), seed=SEED
+    )
 
 
 async def a_process(
@@ -142,22 +183,54 @@ async def a_process(
     time = Time()
     signals = signals or Signals(database)
     http = open_http(mounts={SANDBOX_URL: httpx.ASGITransport(app)})
-    client = OrderDeskClient(http, MemoryBuckets(time), timeout=client_timeout, max_retries=3, sleep=time.sleep, clock=time, random=lambda: 1.0)
+    client = OrderDeskClient(
+        http,
+        MemoryBuckets(time),
+        timeout=client_timeout,
+        max_retries=3,
+        sleep=time.sleep,
+        clock=time,
+        random=lambda: 1.0,
+    )
     reads = Reads(MemoryCache(clock=time), signals, sealer, seal=True)
     journal = Journal(database, signals, sealer, Audit(database, sealer, enabled=True))
     folders = Folders(client, reads, cache_seconds=300)
-    changes = OrderChanges(client, OrderLocks(Leases(database)), journal, reads, folders, repeats=repeats, timeout=client_timeout, sleep=time.sleep)
+    changes = OrderChanges(
+        client,
+        OrderLocks(Leases(database)),
+        journal,
+        reads,
+        folders,
+        repeats=repeats,
+        timeout=client_timeout,
+        sleep=time.sleep,
+    )
     assert app.faults is not None
     orders = Orders(client, reads, journal, changes, folders, cache_seconds=15)
-    return OrderWorld(orders, changes, reads, journal, database, app, app.faults, time, actor, store)
+    return OrderWorld(
+        orders, changes, reads, journal, database, app, app.faults, time, actor, store
+    )
 
 
 @pytest.fixture
 def client_timeout() -> float:
-    """Of the world's client. A test that needs it short says so: `@pytest.mark.parametrize("client_timeout", [SHORT_TIMEOUT])`."""
+    """Of the world's client.
+
+    A test that needs it short says so: `@pytest.mark.parametrize("client_timeout",
+    [SHORT_TIMEOUT])`.
+    """
     return TIMEOUT
 
 
 @pytest.fixture
-async def world(database: Database, sealer: Sealer, tenant: Any, client_timeout: float) -> OrderWorld:
-    return await a_process(database, sealer, tenant.actor, await connect(database, tenant.actor), sandbox(), client_timeout=client_timeout)
+async def world(
+    database: Database, sealer: Sealer, tenant: Any, client_timeout: float
+) -> OrderWorld:
+    return await a_process(
+        database,
+        sealer,
+        tenant.actor,
+        await connect(database, tenant.actor),
+        sandbox(),
+        client_timeout=client_timeout,
+    )

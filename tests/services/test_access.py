@@ -1,4 +1,6 @@
-"""Who a key belongs to is known without asking the database, and never for longer than it is true."""
+"""Who a key belongs to is known without asking the database, and never for longer than it is
+true.
+"""
 
 import asyncio
 from dataclasses import dataclass, field
@@ -43,13 +45,23 @@ def access(asked: CountingDatabase, keys: Keys, signals: Signals) -> Access:
 
 
 async def test_a_key_opens_its_own_account(access: Access, tenant: Any, neighbour: Any) -> None:
-    ours, theirs = await access.by_token(tenant.master_key.reveal()), await access.by_token(neighbour.master_key.reveal())
+    ours, theirs = (
+        await access.by_token(tenant.master_key.reveal()),
+        await access.by_token(neighbour.master_key.reveal()),
+    )
 
-    assert (ours.actor.tenant_id, ours.account.name, ours.actor.scopes, ours.actor.role) == (tenant.view.id, "Ada's Teas", ALL_SCOPES, Role.MEMBER)
+    assert (ours.actor.tenant_id, ours.account.name, ours.actor.scopes, ours.actor.role) == (
+        tenant.view.id,
+        "Ada's Teas",
+        ALL_SCOPES,
+        Role.MEMBER,
+    )
     assert theirs.actor.tenant_id == neighbour.view.id
 
 
-async def test_the_second_question_asks_no_database(access: Access, asked: CountingDatabase, tenant: Any) -> None:
+async def test_the_second_question_asks_no_database(
+    access: Access, asked: CountingDatabase, tenant: Any
+) -> None:
     await access.by_token(tenant.master_key.reveal())
     before = asked.reads
 
@@ -59,7 +71,9 @@ async def test_the_second_question_asks_no_database(access: Access, asked: Count
     assert asked.reads == before
 
 
-@pytest.mark.parametrize("token", ["", " ", "x", "x" * 64, "odk_" + "y" * 43, "a\x00b" * 20, "é" * 64, "x" * 100_000])
+@pytest.mark.parametrize(
+    "token", ["", " ", "x", "x" * 64, "odk_" + "y" * 43, "a\x00b" * 20, "é" * 64, "x" * 100_000]
+)
 async def test_an_unknown_key_is_refused_in_words(access: Access, token: str) -> None:
     with pytest.raises(AuthFailed, match="not known here"):
         await access.by_token(token)
@@ -70,7 +84,10 @@ async def test_an_access_key_is_no_master_key(access: Access, keys: Keys, tenant
 
     principal = await access.by_token(key.reveal())
 
-    assert (principal.actor.scopes, principal.credential_name) == (frozenset({Scope.ORDERS_READ}), "an agent")
+    assert (principal.actor.scopes, principal.credential_name) == (
+        frozenset({Scope.ORDERS_READ}),
+        "an agent",
+    )
     with pytest.raises(AuthFailed):
         await access.by_token(key.reveal(), kind="master")
 
@@ -85,8 +102,12 @@ async def test_a_revoked_key_stops_at_once(access: Access, keys: Keys, tenant: A
         await access.by_token(key.reveal())
 
 
-async def test_an_answer_that_was_read_before_a_change_is_not_kept_after_it(access: Access, keys: Keys, signals: Signals, tenant: Any) -> None:
-    """The row was read, then the key was revoked, then the answer arrived: it must not open the door for the next five minutes."""
+async def test_an_answer_that_was_read_before_a_change_is_not_kept_after_it(
+    access: Access, keys: Keys, signals: Signals, tenant: Any
+) -> None:
+    """The row was read, then the key was revoked, then the answer arrived: it must not open the
+    door for the next five minutes.
+    """
     view, key = await keys.create(tenant.actor, "an agent")
     find, has_read, may_answer = keys.find, asyncio.Event(), asyncio.Event()
 
@@ -107,11 +128,15 @@ async def test_an_answer_that_was_read_before_a_change_is_not_kept_after_it(acce
         await access.by_token(key.reveal())
 
 
-async def test_a_disabled_account_stops_when_the_news_are_heard(access: Access, database: Database, signals: Signals, tenant: Any) -> None:
+async def test_a_disabled_account_stops_when_the_news_are_heard(
+    access: Access, database: Database, signals: Signals, tenant: Any
+) -> None:
     await access.by_token(tenant.master_key.reveal())
 
     async with database.write() as session:
-        await session.exec(update(Tenant).where(col(Tenant.id) == tenant.view.id).values(disabled_at=now()))
+        await session.exec(
+            update(Tenant).where(col(Tenant.id) == tenant.view.id).values(disabled_at=now())
+        )
         await signals.publish(session, f"tenant:{tenant.view.id}")
 
     with pytest.raises(AuthFailed):
@@ -120,7 +145,9 @@ async def test_a_disabled_account_stops_when_the_news_are_heard(access: Access, 
         await access.of_actor(Actor(tenant.view.id, via=Via.WEB))
 
 
-async def test_news_of_a_neighbour_empty_nothing_of_ours(access: Access, asked: CountingDatabase, database: Database, signals: Signals, tenant: Any) -> None:
+async def test_news_of_a_neighbour_empty_nothing_of_ours(
+    access: Access, asked: CountingDatabase, database: Database, signals: Signals, tenant: Any
+) -> None:
     await access.by_token(tenant.master_key.reveal())
     before = asked.reads
 
@@ -131,7 +158,9 @@ async def test_news_of_a_neighbour_empty_nothing_of_ours(access: Access, asked: 
     assert asked.reads == before
 
 
-async def test_after_news_were_lost_everything_is_asked_anew(access: Access, asked: CountingDatabase, signals: Signals, tenant: Any) -> None:
+async def test_after_news_were_lost_everything_is_asked_anew(
+    access: Access, asked: CountingDatabase, signals: Signals, tenant: Any
+) -> None:
     await access.by_token(tenant.master_key.reveal())
     before = asked.reads
 
@@ -141,7 +170,9 @@ async def test_after_news_were_lost_everything_is_asked_anew(access: Access, ask
     assert asked.reads > before
 
 
-async def test_somebody_signed_in_has_the_role_that_the_account_has_now(access: Access, tenant: Any) -> None:
+async def test_somebody_signed_in_has_the_role_that_the_account_has_now(
+    access: Access, tenant: Any
+) -> None:
     principal = await access.of_actor(Actor(tenant.view.id, Role.ADMIN, via=Via.WEB))
 
     assert principal.actor.role is Role.MEMBER
@@ -156,7 +187,9 @@ class Clock:
         return self.seconds
 
 
-async def test_what_is_remembered_is_forgotten_after_its_time_and_never_grows_without_end(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_what_is_remembered_is_forgotten_after_its_time_and_never_grows_without_end(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     clock = Clock()
     remembered: _Remembered[str] = _Remembered(seconds=300, clock=clock)
     monkeypatch.setattr("orderdesk_app.services.access._MOST", 10)
@@ -173,7 +206,9 @@ async def test_what_is_remembered_is_forgotten_after_its_time_and_never_grows_wi
     assert len(remembered._values) == 10
 
 
-async def test_many_who_come_at_once_share_one_question(access: Access, asked: CountingDatabase, tenant: Any) -> None:
+async def test_many_who_come_at_once_share_one_question(
+    access: Access, asked: CountingDatabase, tenant: Any
+) -> None:
     await access.by_token(tenant.master_key.reveal())
     access._hear("*")
     before = asked.reads

@@ -29,7 +29,9 @@ async def day(world: World) -> Day:
 
 async def happen(world: World, **values: Any) -> None:
     actor = (await world.owner.principal()).actor
-    await world.house.audit.record(Entry(**{"actor": actor, "action": "tool", "tool": "orders_get", **values}))
+    await world.house.audit.record(
+        Entry(**{"actor": actor, "action": "tool", "tool": "orders_get", **values})
+    )
 
 
 async def a_call(world: World) -> None:
@@ -53,13 +55,29 @@ FIGURES: list[tuple[str, Callable[[Day], Any], Callable[[World], Awaitable[None]
     ("saved", lambda day: day.saved, a_cached_read, 0, 1),
     ("saved in this hour", lambda day: day.saved_by_hour[-1], a_cached_read, 0, 1),
     ("upstream requests", lambda day: day.upstream_requests, a_cached_read, 0, 1),
-    ("median", lambda day: day.median_ms, lambda world: happen(world, duration_ms=42.0), None, 42.0),
-    ("median of this hour", lambda day: day.median_by_hour[-1], lambda world: happen(world, duration_ms=42.0), 0.0, 42.0),
+    (
+        "median",
+        lambda day: day.median_ms,
+        lambda world: happen(world, duration_ms=42.0),
+        None,
+        42.0,
+    ),
+    (
+        "median of this hour",
+        lambda day: day.median_by_hour[-1],
+        lambda world: happen(world, duration_ms=42.0),
+        0.0,
+        42.0,
+    ),
 ]
 
 
-@pytest.mark.parametrize(("name", "figure", "act", "before", "after"), FIGURES, ids=[name for name, *_ in FIGURES])
-async def test_a_figure_moves_when_its_thing_happens(world: World, name: str, figure: Any, act: Any, before: Any, after: Any) -> None:
+@pytest.mark.parametrize(
+    ("name", "figure", "act", "before", "after"), FIGURES, ids=[name for name, *_ in FIGURES]
+)
+async def test_a_figure_moves_when_its_thing_happens(
+    world: World, name: str, figure: Any, act: Any, before: Any, after: Any
+) -> None:
     assert figure(await day(world)) == before
 
     await act(world)
@@ -83,7 +101,9 @@ async def test_the_state_of_a_store_is_how_it_answered_last(world: World) -> Non
     assert fine.last_at > failed.last_at
 
 
-async def test_a_connection_that_is_tried_is_the_newest_word_about_a_store_and_no_call(world: World) -> None:
+async def test_a_connection_that_is_tried_is_the_newest_word_about_a_store_and_no_call(
+    world: World,
+) -> None:
     actor = Actor((await world.owner.principal()).actor.tenant_id, via=Via.WEB)
     [record] = await world.owner.stores()
     await happen(world, store_row_id=record.id, outcome="ORDERDESK_API_ERROR")
@@ -94,13 +114,37 @@ async def test_a_connection_that_is_tried_is_the_newest_word_about_a_store_and_n
     await world.house.store_desk.test(actor, record.id)
     tried = (await day(world)).stores[record.id]
 
-    assert (broken.last_outcome, renamed.last_outcome, tried.last_outcome) == ("ORDERDESK_API_ERROR", "ORDERDESK_API_ERROR", "ok")
-    assert (tried.calls, tried.errors, tried.last_at) == (broken.calls, broken.errors, broken.last_at)
+    assert (broken.last_outcome, renamed.last_outcome, tried.last_outcome) == (
+        "ORDERDESK_API_ERROR",
+        "ORDERDESK_API_ERROR",
+        "ok",
+    )
+    assert (tried.calls, tried.errors, tried.last_at) == (
+        broken.calls,
+        broken.errors,
+        broken.last_at,
+    )
 
 
-@pytest.mark.parametrize(("action", "outcome", "last"), [("store.edit", "ok", "ok"), ("store.edit", "AUTH_ERROR", None), ("store.test", "AUTH_ERROR", "AUTH_ERROR")])
-async def test_a_new_key_counts_when_it_was_kept(world: World, action: str, outcome: str, last: str | None) -> None:
-    await happen(world, action=action, tool=None, store_row_id="01STORE", outcome=outcome, upstream_requests=1)
+@pytest.mark.parametrize(
+    ("action", "outcome", "last"),
+    [
+        ("store.edit", "ok", "ok"),
+        ("store.edit", "AUTH_ERROR", None),
+        ("store.test", "AUTH_ERROR", "AUTH_ERROR"),
+    ],
+)
+async def test_a_new_key_counts_when_it_was_kept(
+    world: World, action: str, outcome: str, last: str | None
+) -> None:
+    await happen(
+        world,
+        action=action,
+        tool=None,
+        store_row_id="01STORE",
+        outcome=outcome,
+        upstream_requests=1,
+    )
 
     told = (await day(world)).stores.get("01STORE")
 
@@ -120,17 +164,25 @@ async def test_sign_ins_are_no_calls(world: World) -> None:
     await world.house.sign_in.with_key(world.owner.key, address="203.0.113.1", user_agent="tests")
 
     assert (await day(world)).calls == 0
-    assert [h.action for h in await world.house.activity.latest((await world.owner.principal()).actor)] == ["sign_in.key"]
+    assert [
+        h.action for h in await world.house.activity.latest((await world.owner.principal()).actor)
+    ] == ["sign_in.key"]
 
 
 async def test_the_latest_come_first_and_say_what_was_done(world: World) -> None:
-    await world.owner.get("orders_update", order_id=FIRST_ORDER, changes={"email": "new@example.com"})
+    await world.owner.get(
+        "orders_update", order_id=FIRST_ORDER, changes={"email": "new@example.com"}
+    )
     await a_failure(world)
     actor = (await world.owner.principal()).actor
 
     failed, written = await world.house.activity.latest(actor, count=2)
 
-    assert (failed.tool, failed.outcome, failed.arguments) == ("orders_get", "NOT_FOUND", {"order_id": "99"})
+    assert (failed.tool, failed.outcome, failed.arguments) == (
+        "orders_get",
+        "NOT_FOUND",
+        {"order_id": "99"},
+    )
     assert (written.tool, written.outcome, written.via) == ("orders_update", "ok", "mcp")
     assert written.arguments == {"order_id": FIRST_ORDER, "changes": {"email": "new@example.com"}}
     assert written.change_id
@@ -138,13 +190,25 @@ async def test_the_latest_come_first_and_say_what_was_done(world: World) -> None
     assert written.at <= failed.at
 
 
-async def test_all_figures_of_a_busy_account_are_of_the_same_calls(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_all_figures_of_a_busy_account_are_of_the_same_calls(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """More calls than durations are read: the newest are not taken for all."""
     monkeypatch.setattr(activity_service, "_MOST_ROWS", 24)
     hours_ago = [5] * 30 + [0] * 10
     for number, hours in enumerate(hours_ago):
-        facts = {"outcome": "NOT_FOUND", "duration_ms": 300.0} if hours else {"cached": True, "duration_ms": 2.0}
-        await happen(world, at=now() - timedelta(hours=hours, minutes=1), upstream_requests=number % 2, store_row_id="01STORE", **facts)
+        facts = (
+            {"outcome": "NOT_FOUND", "duration_ms": 300.0}
+            if hours
+            else {"cached": True, "duration_ms": 2.0}
+        )
+        await happen(
+            world,
+            at=now() - timedelta(hours=hours, minutes=1),
+            upstream_requests=number % 2,
+            store_row_id="01STORE",
+            **facts,
+        )
 
     told = await day(world)
 
@@ -152,10 +216,23 @@ async def test_all_figures_of_a_busy_account_are_of_the_same_calls(world: World,
     assert (told.calls_by_hour[18], told.calls_by_hour[23], sum(told.calls_by_hour)) == (30, 10, 40)
     assert (told.errors_by_hour[18], told.saved_by_hour[23]) == (30, 10)
     assert (told.median_ms, told.median_by_hour[18], told.median_by_hour[23]) == (300.0, 300.0, 2.0)
-    assert (told.stores["01STORE"].calls, told.stores["01STORE"].errors, told.stores["01STORE"].last_outcome) == (40, 30, "ok")
+    assert (
+        told.stores["01STORE"].calls,
+        told.stores["01STORE"].errors,
+        told.stores["01STORE"].last_outcome,
+    ) == (40, 30, "ok")
 
 
-@pytest.mark.parametrize("durations", [[5.0], [1.0, 4.0], [9.0, 1.0, 5.0], [4.0, 4.0, 8.0, 1.0], [1.0, 2.0, 3.0, 100.0, 200.0, 300.0]])
+@pytest.mark.parametrize(
+    "durations",
+    [
+        [5.0],
+        [1.0, 4.0],
+        [9.0, 1.0, 5.0],
+        [4.0, 4.0, 8.0, 1.0],
+        [1.0, 2.0, 3.0, 100.0, 200.0, 300.0],
+    ],
+)
 async def test_the_median_is_the_median(world: World, durations: list[float]) -> None:
     for duration in durations:
         await happen(world, duration_ms=duration)
@@ -163,7 +240,9 @@ async def test_the_median_is_the_median(world: World, durations: list[float]) ->
     assert (await day(world)).median_ms == median(durations)
 
 
-async def test_many_open_tabs_ask_the_database_once(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_many_open_tabs_ask_the_database_once(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
     await happen(world)
     reads = 0
     read = world.house.database.read
@@ -186,10 +265,15 @@ async def test_many_open_tabs_ask_the_database_once(world: World, monkeypatch: p
 async def test_a_row_that_cannot_be_opened_is_shown_without_its_arguments(world: World) -> None:
     await world.owner.refused("orders_get", order_id="99")
     await world.house.audit.flush()
-    await world.house.database.at_once("UPDATE audit_entries SET arguments = :damaged WHERE tool = :tool", {"damaged": b"\x01broken", "tool": "orders_get"})
+    await world.house.database.at_once(
+        "UPDATE audit_entries SET arguments = :damaged WHERE tool = :tool",
+        {"damaged": b"\x01broken", "tool": "orders_get"},
+    )
     await world.owner.get("stores_list")
 
-    listed, damaged = await world.house.activity.latest((await world.owner.principal()).actor, count=2)
+    listed, damaged = await world.house.activity.latest(
+        (await world.owner.principal()).actor, count=2
+    )
 
     assert listed.tool == "stores_list"
     assert (damaged.tool, damaged.outcome, damaged.arguments) == ("orders_get", "NOT_FOUND", {})
@@ -207,13 +291,17 @@ async def test_first_steps_are_done_when_they_are_done(world: World) -> None:
     person = Actor(actor.tenant_id, via=Via.WEB, session_id="01SESSION")
     steps = world.house.activity.first_steps
 
-    assert await steps(actor) == activity_service.FirstSteps(has_key=False, has_agent_call=False, has_console_call=False)
+    assert await steps(actor) == activity_service.FirstSteps(
+        has_key=False, has_agent_call=False, has_console_call=False
+    )
     await world.house.keys.create(person, "an agent")
     assert (await steps(actor)).has_key
     await world.owner.get("stores_list")
     assert (await steps(actor)).has_agent_call
     await world.house.console.run(person, "stores_list", {})
-    assert replace(await steps(actor)) == activity_service.FirstSteps(has_key=True, has_agent_call=True, has_console_call=True)
+    assert replace(await steps(actor)) == activity_service.FirstSteps(
+        has_key=True, has_agent_call=True, has_console_call=True
+    )
 
 
 async def test_what_people_do_with_keys_is_written_down_and_no_key_with_it(world: World) -> None:
@@ -229,8 +317,12 @@ async def test_what_people_do_with_keys_is_written_down_and_no_key_with_it(world
     happenings = (await world.house.activity.latest(actor))[:5]
 
     assert [(happening.action, happening.outcome) for happening in reversed(happenings)] == [
-        ("key.create", "ok"), ("key.revoke", "ok"), ("key.rotate_master", "ok"), ("sign_in.key", "ok"), ("sign_out", "ok"),
-    ]  # fmt: skip
+        ("key.create", "ok"),
+        ("key.revoke", "ok"),
+        ("key.rotate_master", "ok"),
+        ("sign_in.key", "ok"),
+        ("sign_out", "ok"),
+    ]
     assert happenings[-1].arguments == {"name": "Claude on the laptop", "scopes": ["orders:read"]}
     assert not any(secret.reveal() in str(happenings) for secret in (key, master))
     assert await world.house.sessions.resume(cookie) is None

@@ -1,4 +1,6 @@
-"""What happened is written down: writes before their answer, reads within a second, and nothing is lost on the way."""
+"""What happened is written down: writes before their answer, reads within a second, and nothing is
+lost on the way.
+"""
 
 import asyncio
 import json
@@ -23,12 +25,21 @@ MakeEntry = Callable[..., Entry]
 
 @pytest.fixture
 def actor(tenant: Any) -> Actor:
-    return replace(tenant.actor, via=Via.MCP, credential_id="01KEY", client_name="Claude", client_version="1.2", address="203.0.113.9")
+    return replace(
+        tenant.actor,
+        via=Via.MCP,
+        credential_id="01KEY",
+        client_name="Claude",
+        client_version="1.2",
+        address="203.0.113.9",
+    )
 
 
 @pytest.fixture
 def entry(actor: Actor) -> MakeEntry:
-    return lambda **values: Entry(**{"actor": actor, "action": "tool", "tool": "orders_get", **values})
+    return lambda **values: Entry(
+        **{"actor": actor, "action": "tool", "tool": "orders_get", **values}
+    )
 
 
 @pytest.fixture
@@ -41,17 +52,39 @@ async def audit(database: Database, sealer: Sealer) -> AsyncIterator[Audit]:
 
 async def rows(database: Database) -> list[AuditEntry]:
     async with database.read() as session:
-        return list((await session.exec(select(AuditEntry).order_by(col(AuditEntry.at), col(AuditEntry.id)))).all())
+        return list(
+            (
+                await session.exec(
+                    select(AuditEntry).order_by(col(AuditEntry.at), col(AuditEntry.id))
+                )
+            ).all()
+        )
 
 
-async def test_a_row_says_who_did_what_through_what(audit: Audit, database: Database, sealer: Sealer, actor: Actor, entry: MakeEntry) -> None:
+async def test_a_row_says_who_did_what_through_what(
+    audit: Audit, database: Database, sealer: Sealer, actor: Actor, entry: MakeEntry
+) -> None:
     with serving(RequestContext("request-12345")):
         await audit.record(
-            entry(arguments={"order_id": "5"}, outcome="NOT_FOUND", duration_ms=12.5, store_row_id="01STORE", change_id="01CHANGE", upstream_requests=2)
+            entry(
+                arguments={"order_id": "5"},
+                outcome="NOT_FOUND",
+                duration_ms=12.5,
+                store_row_id="01STORE",
+                change_id="01CHANGE",
+                upstream_requests=2,
+            )
         )
 
     [row] = await rows(database)
-    assert (row.tenant_id, row.via, row.credential_id, row.client_name, row.client_version, row.address) == (
+    assert (
+        row.tenant_id,
+        row.via,
+        row.credential_id,
+        row.client_name,
+        row.client_version,
+        row.address,
+    ) == (
         actor.tenant_id,
         "mcp",
         "01KEY",
@@ -59,19 +92,36 @@ async def test_a_row_says_who_did_what_through_what(audit: Audit, database: Data
         "1.2",
         "203.0.113.9",
     )
-    assert (row.action, row.tool, row.outcome, row.duration_ms, row.request_id) == ("tool", "orders_get", "NOT_FOUND", 12.5, "request-12345")
-    assert (row.store_row_id, row.change_id, row.upstream_requests, row.cached) == ("01STORE", "01CHANGE", 2, False)
+    assert (row.action, row.tool, row.outcome, row.duration_ms, row.request_id) == (
+        "tool",
+        "orders_get",
+        "NOT_FOUND",
+        12.5,
+        "request-12345",
+    )
+    assert (row.store_row_id, row.change_id, row.upstream_requests, row.cached) == (
+        "01STORE",
+        "01CHANGE",
+        2,
+        False,
+    )
     assert row.arguments is not None
-    assert json.loads(sealer.open(row.tenant_id or "", "audit_entries", "arguments", row.id, row.arguments)) == {"order_id": "5"}
+    assert json.loads(
+        sealer.open(row.tenant_id or "", "audit_entries", "arguments", row.id, row.arguments)
+    ) == {"order_id": "5"}
 
 
-async def test_what_is_recorded_is_committed_when_it_returns(audit: Audit, database: Database, entry: MakeEntry) -> None:
+async def test_what_is_recorded_is_committed_when_it_returns(
+    audit: Audit, database: Database, entry: MakeEntry
+) -> None:
     await audit.record(entry())
 
     assert len(await rows(database)) == 1
 
 
-async def test_what_is_noted_is_committed_within_a_second(audit: Audit, database: Database, entry: MakeEntry) -> None:
+async def test_what_is_noted_is_committed_within_a_second(
+    audit: Audit, database: Database, entry: MakeEntry
+) -> None:
     await audit.note(entry())
 
     async def committed() -> bool:
@@ -80,13 +130,17 @@ async def test_what_is_noted_is_committed_within_a_second(audit: Audit, database
     await eventually(committed, 2)
 
 
-async def test_arguments_do_not_stand_in_the_clear(audit: Audit, database: Database, everything_in: Any, entry: MakeEntry) -> None:
+async def test_arguments_do_not_stand_in_the_clear(
+    audit: Audit, database: Database, everything_in: Any, entry: MakeEntry
+) -> None:
     await audit.record(entry(arguments={"email": "ada@example.com"}))
 
     assert b"ada@example.com" not in await everything_in(database)
 
 
-async def test_who_flushes_sees_what_was_noted_just_now(audit: Audit, database: Database, entry: MakeEntry) -> None:
+async def test_who_flushes_sees_what_was_noted_just_now(
+    audit: Audit, database: Database, entry: MakeEntry
+) -> None:
     await audit.note(entry())
     await asyncio.sleep(0.05)  # the flusher has woken, and lets more come
     await audit.note(entry())
@@ -96,7 +150,9 @@ async def test_who_flushes_sees_what_was_noted_just_now(audit: Audit, database: 
     assert len(await rows(database)) == 2
 
 
-async def test_a_full_queue_makes_the_call_wait(audit: Audit, database: Database, monkeypatch: pytest.MonkeyPatch, entry: MakeEntry) -> None:
+async def test_a_full_queue_makes_the_call_wait(
+    audit: Audit, database: Database, monkeypatch: pytest.MonkeyPatch, entry: MakeEntry
+) -> None:
     let_go = asyncio.Event()
     commit = audit._commit
 
@@ -124,7 +180,9 @@ async def test_a_full_queue_makes_the_call_wait(audit: Audit, database: Database
     assert len(await rows(database)) == 7
 
 
-async def test_stopping_flushes_what_waits_at_once(database: Database, sealer: Sealer, monkeypatch: pytest.MonkeyPatch, entry: MakeEntry) -> None:
+async def test_stopping_flushes_what_waits_at_once(
+    database: Database, sealer: Sealer, monkeypatch: pytest.MonkeyPatch, entry: MakeEntry
+) -> None:
     monkeypatch.setattr(audit_service, "_FLUSH_SECONDS", 3600)
     audit = Audit(database, sealer, enabled=True)
     await audit.start()
@@ -136,7 +194,9 @@ async def test_stopping_flushes_what_waits_at_once(database: Database, sealer: S
     assert len(await rows(database)) == 10
 
 
-async def test_a_busy_minute_is_not_waited_out(database: Database, sealer: Sealer, monkeypatch: pytest.MonkeyPatch, entry: MakeEntry) -> None:
+async def test_a_busy_minute_is_not_waited_out(
+    database: Database, sealer: Sealer, monkeypatch: pytest.MonkeyPatch, entry: MakeEntry
+) -> None:
     monkeypatch.setattr(audit_service, "_FLUSH_SECONDS", 3600)
     audit = Audit(database, sealer, enabled=True)
     await audit.start()
@@ -148,7 +208,9 @@ async def test_a_busy_minute_is_not_waited_out(database: Database, sealer: Seale
     assert len(await rows(database)) == audit_service._QUEUE * 2
 
 
-async def test_rows_outlive_a_database_that_is_away_for_a_while(audit: Audit, database: Database, monkeypatch: pytest.MonkeyPatch, entry: MakeEntry) -> None:
+async def test_rows_outlive_a_database_that_is_away_for_a_while(
+    audit: Audit, database: Database, monkeypatch: pytest.MonkeyPatch, entry: MakeEntry
+) -> None:
     monkeypatch.setattr(audit_service, "_FLUSH_SECONDS", 0.01)
     commit, failures = audit._commit, iter(range(3))
 
@@ -195,7 +257,9 @@ async def test_what_waits_holds_no_large_arguments(audit: Audit, entry: MakeEntr
     assert len(text) < 20_000
 
 
-async def test_a_write_whose_row_cannot_be_committed_is_told(audit: Audit, monkeypatch: pytest.MonkeyPatch, entry: MakeEntry) -> None:
+async def test_a_write_whose_row_cannot_be_committed_is_told(
+    audit: Audit, monkeypatch: pytest.MonkeyPatch, entry: MakeEntry
+) -> None:
     async def away(*_: Any) -> None:
         raise OSError("connection refused")
 
@@ -207,29 +271,39 @@ async def test_a_write_whose_row_cannot_be_committed_is_told(audit: Audit, monke
 
 
 @pytest.mark.parametrize("nasty", ["a\x00b", "half a pair \ud800", "🦊" * 100, "x" * 5000])
-async def test_no_text_of_a_caller_stops_the_rows_of_others(audit: Audit, database: Database, nasty: str, actor: Actor, entry: MakeEntry) -> None:
+async def test_no_text_of_a_caller_stops_the_rows_of_others(
+    audit: Audit, database: Database, nasty: str, actor: Actor, entry: MakeEntry
+) -> None:
     named = replace(actor, client_name=nasty, client_version=nasty)
 
-    await audit.note(Entry(actor=named, action="tool", tool=nasty[:80], arguments={"search": nasty, nasty: 1}))
+    await audit.note(
+        Entry(actor=named, action="tool", tool=nasty[:80], arguments={"search": nasty, nasty: 1})
+    )
     await audit.note(entry(tool="after"))
     await audit.flush()
 
     assert [row.tool for row in await rows(database)][1] == "after"
 
 
-async def test_arguments_too_large_to_keep_are_named_only(audit: Audit, database: Database, sealer: Sealer, actor: Actor, entry: MakeEntry) -> None:
+async def test_arguments_too_large_to_keep_are_named_only(
+    audit: Audit, database: Database, sealer: Sealer, actor: Actor, entry: MakeEntry
+) -> None:
     await audit.record(entry(arguments={"changes": {"note": "x" * 20_000}}))
 
     [row] = await rows(database)
     assert row.arguments is not None
-    assert json.loads(sealer.open(row.tenant_id or "", "audit_entries", "arguments", row.id, row.arguments)) == {
+    assert json.loads(
+        sealer.open(row.tenant_id or "", "audit_entries", "arguments", row.id, row.arguments)
+    ) == {
         "cut": True,
         "bytes": 20_025,
         "names": ["changes"],
     }
 
 
-async def test_a_tenant_whose_key_was_put_away_is_written_down_too(audit: Audit, database: Database, keyring: Keyring, entry: MakeEntry) -> None:
+async def test_a_tenant_whose_key_was_put_away_is_written_down_too(
+    audit: Audit, database: Database, keyring: Keyring, entry: MakeEntry
+) -> None:
     await audit.note(entry(arguments={"limit": 1}))
     keyring._tenants.clear()
 
@@ -238,7 +312,9 @@ async def test_a_tenant_whose_key_was_put_away_is_written_down_too(audit: Audit,
     assert len(await rows(database)) == 1
 
 
-async def test_without_an_audit_log_nothing_is_kept(database: Database, sealer: Sealer, entry: MakeEntry) -> None:
+async def test_without_an_audit_log_nothing_is_kept(
+    database: Database, sealer: Sealer, entry: MakeEntry
+) -> None:
     audit = Audit(database, sealer, enabled=False)
 
     await audit.record(entry())
@@ -255,7 +331,10 @@ async def test_rows_committed_are_counted_by_kind(audit: Audit, entry: MakeEntry
     await audit.note(entry())
     await audit.flush()
 
-    assert (counted("audit_rows", kind="write"), counted("audit_rows", kind="read")) == (before[0] + 1, before[1] + 1)
+    assert (counted("audit_rows", kind="write"), counted("audit_rows", kind="read")) == (
+        before[0] + 1,
+        before[1] + 1,
+    )
     assert counted("audit_waiting") == 0
 
 
@@ -277,7 +356,9 @@ async def test_rows_recorded_at_the_same_time_are_committed_together(
     assert audit._recorded == {}
 
 
-async def test_a_row_that_cannot_be_committed_fails_alone(audit: Audit, monkeypatch: pytest.MonkeyPatch, entry: MakeEntry) -> None:
+async def test_a_row_that_cannot_be_committed_fails_alone(
+    audit: Audit, monkeypatch: pytest.MonkeyPatch, entry: MakeEntry
+) -> None:
     commit, bad = audit._commit, entry()
 
     async def strict(lines: Any, kind: str) -> None:
@@ -287,6 +368,8 @@ async def test_a_row_that_cannot_be_committed_fails_alone(audit: Audit, monkeypa
 
     monkeypatch.setattr(audit, "_commit", strict)
 
-    told = await asyncio.gather(audit.record(bad), *(audit.record(entry()) for _ in range(5)), return_exceptions=True)
+    told = await asyncio.gather(
+        audit.record(bad), *(audit.record(entry()) for _ in range(5)), return_exceptions=True
+    )
 
     assert [type(answer) for answer in told] == [OSError, *[type(None)] * 5]

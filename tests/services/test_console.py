@@ -1,4 +1,6 @@
-"""The console runs the same tools for people, with a limit of its own, and remembers the last ten calls without their secrets."""
+"""The console runs the same tools for people, with a limit of its own, and remembers the last ten
+calls without their secrets.
+"""
 
 from collections.abc import AsyncIterator
 from typing import Any
@@ -13,12 +15,16 @@ from tests.worlds import FIRST_ORDER, World, open_world, settings_for
 
 @pytest.fixture
 async def world(database_url: str) -> AsyncIterator[World]:
-    async with open_world(settings_for(database_url, WEBUI_RATE_LIMIT_API_CONSOLE="30"), None) as world:
+    async with open_world(
+        settings_for(database_url, WEBUI_RATE_LIMIT_API_CONSOLE="30"), None
+    ) as world:
         yield world
 
 
 async def person(world: World) -> Actor:
-    return Actor((await world.owner.principal()).actor.tenant_id, via=Via.WEB, session_id="01SESSION")
+    return Actor(
+        (await world.owner.principal()).actor.tenant_id, via=Via.WEB, session_id="01SESSION"
+    )
 
 
 async def test_a_call_is_run_and_kept_to_be_run_again(world: World) -> None:
@@ -26,7 +32,12 @@ async def test_a_call_is_run_and_kept_to_be_run_again(world: World) -> None:
 
     call = await world.house.console.run(actor, "orders_get", {"order_id": FIRST_ORDER})
 
-    assert (call.tool, call.outcome, call.cached, call.arguments) == ("orders_get", "ok", False, {"order_id": FIRST_ORDER})
+    assert (call.tool, call.outcome, call.cached, call.arguments) == (
+        "orders_get",
+        "ok",
+        False,
+        {"order_id": FIRST_ORDER},
+    )
     assert call.result["order"]["id"] == FIRST_ORDER
     assert call.duration_ms > 0
     assert await world.house.console.history.list(actor) == [call]
@@ -38,7 +49,10 @@ async def test_an_error_is_kept_as_one(world: World) -> None:
     call = await world.house.console.run(await person(world), "orders_get", {"order_id": "99"})
 
     assert call.outcome == "NOT_FOUND"
-    assert (call.result["error"]["code"], call.result["error"]["field"]) == ("NOT_FOUND", "order_id")
+    assert (call.result["error"]["code"], call.result["error"]["field"]) == (
+        "NOT_FOUND",
+        "order_id",
+    )
     assert "99" in call.result["error"]["message"]
 
 
@@ -54,19 +68,28 @@ async def test_the_last_ten_are_kept_the_newest_first(world: World) -> None:
 
 async def test_secrets_are_not_kept(world: World, everything_in: Any) -> None:
     actor = await person(world)
-    await world.house.console.run(actor, "tenant_use_master_key", {"master_key": world.owner.key.reveal()})
-    await world.house.console.run(actor, "stores_register", {"store_id": "10005", "api_key": "typed-by-somebody-0123456789"})
+    await world.house.console.run(
+        actor, "tenant_use_master_key", {"master_key": world.owner.key.reveal()}
+    )
+    await world.house.console.run(
+        actor, "stores_register", {"store_id": "10005", "api_key": "typed-by-somebody-0123456789"}
+    )
 
     kept = await world.house.console.history.list(actor)
 
-    assert [call.arguments for call in kept] == [{"store_id": "10005", "api_key": "***"}, {"master_key": "***"}]
+    assert [call.arguments for call in kept] == [
+        {"store_id": "10005", "api_key": "***"},
+        {"master_key": "***"},
+    ]
     stored = await everything_in(world.house.database)
     assert b"typed-by-somebody-0123456789" not in stored
     assert world.owner.key.reveal().encode() not in stored
 
 
 async def test_what_is_kept_is_sealed(world: World, everything_in: Any) -> None:
-    await world.house.console.run(await person(world), "orders_list", {"search": "a-word-that-is-nowhere-else"})
+    await world.house.console.run(
+        await person(world), "orders_list", {"search": "a-word-that-is-nowhere-else"}
+    )
 
     assert b"a-word-that-is-nowhere-else" not in await everything_in(world.house.database)
 
@@ -101,7 +124,9 @@ async def test_a_call_that_is_no_longer_there_is_told(world: World) -> None:
         await world.house.console.history.get(await person(world), "01NOSUCHCALL")
 
 
-async def test_the_console_has_a_limit_of_its_own_and_what_it_refuses_is_not_kept(world: World) -> None:
+async def test_the_console_has_a_limit_of_its_own_and_what_it_refuses_is_not_kept(
+    world: World,
+) -> None:
     actor = await person(world)
     world.house.limits.console._burst = 2
     world.house.limits.console._rate = 1 / 60

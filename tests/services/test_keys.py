@@ -62,7 +62,9 @@ async def test_a_master_key_may_do_everything(keys, tenant):
     assert (found.kind, found.scopes) == ("master", ALL_SCOPES)
 
 
-@pytest.mark.parametrize("text", ["", "x", "odk_short", "é" * 50, "a" * 300, "a" * 40 + "\n", " " * 64])
+@pytest.mark.parametrize(
+    "text", ["", "x", "odk_short", "é" * 50, "a" * 300, "a" * 40 + "\n", " " * 64]
+)
 async def test_what_is_no_key_is_not_found(keys, tenant, text):
     assert await keys.find(text) is None
 
@@ -74,7 +76,9 @@ async def test_an_unknown_key_never_reaches_bcrypt(counted, passwords, tenant):
     assert passwords.checks == 0
 
 
-async def test_bcrypt_runs_once_for_a_master_key_even_when_many_call_at_once(counted, passwords, tenant):
+async def test_bcrypt_runs_once_for_a_master_key_even_when_many_call_at_once(
+    counted, passwords, tenant
+):
     await asyncio.gather(*(counted.find(tenant.master_key.reveal()) for _ in range(64)))
     await counted.find(tenant.master_key.reveal())
 
@@ -91,13 +95,19 @@ async def test_a_digest_alone_does_not_make_a_master_key(counted, database, tena
     assert await counted.find(tenant.master_key.reveal()) is None
 
 
-async def test_finding_a_key_reads_one_row_however_many_tenants_there_are(keys, database, tenants, tenant):
+async def test_finding_a_key_reads_one_row_however_many_tenants_there_are(
+    keys, database, tenants, tenant
+):
     _, key = await keys.create(tenant.actor, "laptop")
     await keys.find(key.reveal())  # its use is written down, and not again for a minute
     for number in range(30):
         await tenants.make_tenant(f"Tenant {number}")
     statements: list[str] = []
-    event.listen(database._reading.sync_engine, "before_cursor_execute", lambda *call: statements.append(call[2]))
+    event.listen(
+        database._reading.sync_engine,
+        "before_cursor_execute",
+        lambda *call: statements.append(call[2]),
+    )
 
     await keys.find(key.reveal())
 
@@ -136,7 +146,9 @@ async def test_a_neighbour_sees_and_revokes_nothing(keys, two_tenants):
     assert await keys.find(key.reveal()) is not None
 
 
-async def test_a_new_master_key_takes_the_place_of_the_old_one_and_ends_other_sessions(keys, sessions, two_tenants):
+async def test_a_new_master_key_takes_the_place_of_the_old_one_and_ends_other_sessions(
+    keys, sessions, two_tenants
+):
     ada, bert = two_tenants
     here = await sessions.start(ada.view.id, credential_id=None, address="", user_agent="")
     elsewhere = await sessions.start(ada.view.id, credential_id=None, address="", user_agent="")
@@ -214,7 +226,10 @@ async def test_the_list_tells_when_a_key_was_used(keys, tenant):
 
     await keys.find(key.reveal())
 
-    assert {view.name: view.last_used_at is not None for view in await keys.list(tenant.actor)} == {"laptop": True, "Master key": False}
+    assert {view.name: view.last_used_at is not None for view in await keys.list(tenant.actor)} == {
+        "laptop": True,
+        "Master key": False,
+    }
 
 
 async def test_the_database_knows_no_key(keys, database, tenant, everything_in):

@@ -106,7 +106,9 @@ def test_sign_ins_are_counted_by_address_and_console_calls_by_person(limits: Lim
     assert spent(limits.console, "ada") == 30
 
 
-def test_a_clock_that_steps_back_gives_nothing_and_takes_nothing(limits: Limits, clock: Clock) -> None:
+def test_a_clock_that_steps_back_gives_nothing_and_takes_nothing(
+    limits: Limits, clock: Clock
+) -> None:
     limits.tools.spend("ada")
 
     clock.seconds -= 3600
@@ -125,7 +127,9 @@ def test_a_try_that_should_not_have_counted_is_given_back(limits: Limits) -> Non
     assert spent(limits.sign_in, "here") == 1
 
 
-def test_memory_is_bounded_and_busy_keys_are_not_forgotten(limits: Limits, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_memory_is_bounded_and_busy_keys_are_not_forgotten(
+    limits: Limits, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(limits_service, "_MOST_KEYS", 100)
     for number in range(1000):
         limits.sign_in.spend(f"address {number}")
@@ -144,7 +148,9 @@ def test_refusals_are_counted(limits: Limits, name: str) -> None:
     assert counted("rate_limited", limit=name) == before + 1
 
 
-def test_who_has_a_whole_network_of_addresses_is_one_of_whom_tries_are_counted(limits: Limits) -> None:
+def test_who_has_a_whole_network_of_addresses_is_one_of_whom_tries_are_counted(
+    limits: Limits,
+) -> None:
     def tries(addresses: list[str]) -> int:
         return sum(spent(limits.sign_in, address) for address in addresses)
 

@@ -5,13 +5,30 @@ import pytest
 from orderdesk_app.services.names import is_seen, only_seen
 
 
-@pytest.mark.parametrize("name", ["Ada's Teas", "Göteborg & Söner", "茶の店", "Tea ☕️", "متجر الشاي"])
+@pytest.mark.parametrize(
+    "name", ["Ada's Teas", "Göteborg & Söner", "茶の店", "Tea ☕️", "متجر الشاي"]
+)
 def test_what_people_write_is_seen(name: str) -> None:
     assert is_seen(name)
     assert only_seen(name) == name
 
 
-@pytest.mark.parametrize("sign", ["\x00", "\u200b", "\u202e", "\u2066", "\u00ad", "\ufeff", "\u3164", "\u2800", "\U000e0041", "\ud800", "\ue000"])
+@pytest.mark.parametrize(
+    "sign",
+    [
+        "\x00",
+        "\u200b",
+        "\u202e",
+        "\u2066",
+        "\u00ad",
+        "\ufeff",
+        "\u3164",
+        "\u2800",
+        "\U000e0041",
+        "\ud800",
+        "\ue000",
+    ],
+)
 def test_what_nobody_sees_is_no_part_of_a_name(sign: str) -> None:
     assert not is_seen(f"Te{sign}as")
     assert only_seen(f"Te{sign}as\n and  more{sign} ") == "Teas and more"

@@ -1,5 +1,7 @@
-"""The fault table: every write, every way in which Order Desk can fail. Nothing is done twice, nothing is lost, no success is claimed that did
-not happen, and no failure that did."""
+"""The fault table: every write, every way in which Order Desk can fail.
+
+Nothing is done twice, nothing is lost, no success is claimed that did not happen, and no failure
+that did."""
 
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -11,8 +13,23 @@ import pytest
 from orderdesk_app.db.engine import Database
 from orderdesk_app.demo.server import StandaloneSandbox, serving
 from orderdesk_app.demo.switches import Switches
-from orderdesk_app.errors import Conflict, NotFound, OrderDeskAgentsError, OutcomeUnknown, RateLimited
-from tests.services.conftest import A_NEW_ORDER, KEY, SHORT_TIMEOUT, TIMEOUT, OrderWorld, a_process, connect, sandbox
+from orderdesk_app.errors import (
+    Conflict,
+    NotFound,
+    OrderDeskAgentsError,
+    OutcomeUnknown,
+    RateLimited,
+)
+from tests.services.conftest import (
+    A_NEW_ORDER,
+    KEY,
+    SHORT_TIMEOUT,
+    TIMEOUT,
+    OrderWorld,
+    a_process,
+    connect,
+    sandbox,
+)
 from tests.worlds import eventually
 
 ONE = "100000001"
@@ -34,7 +51,9 @@ async def _created(world: OrderWorld) -> int:
 
 
 async def _stickers(world: OrderWorld) -> int:
-    return len([item for item in (await world.upstream())["order_items"] if item["code"] == "STICKER"])
+    return len(
+        [item for item in (await world.upstream())["order_items"] if item["code"] == "STICKER"]
+    )
 
 
 async def _changed(world: OrderWorld) -> int:
@@ -54,13 +73,28 @@ async def _moved(world: OrderWorld) -> int:
 
 WRITES = {
     "create": Write("POST", "/orders", lambda world: world.create(A_NEW_ORDER), _created),
-    "create with a source id": Write("POST", "/orders", lambda world: world.create({**A_NEW_ORDER, "source_id": "W-1"}), _created),
-    "update": Write("PUT", "/orders/*", lambda world: world.update({"shipping": {"city": "Salem"}, "order_notes": ["By fault"]}), _changed),
-    "update with a new item": Write("PUT", "/orders/*", lambda world: world.update({"order_items": [{"name": "Sticker", "code": "STICKER"}]}), _stickers),
+    "create with a source id": Write(
+        "POST", "/orders", lambda world: world.create({**A_NEW_ORDER, "source_id": "W-1"}), _created
+    ),
+    "update": Write(
+        "PUT",
+        "/orders/*",
+        lambda world: world.update({"shipping": {"city": "Salem"}, "order_notes": ["By fault"]}),
+        _changed,
+    ),
+    "update with a new item": Write(
+        "PUT",
+        "/orders/*",
+        lambda world: world.update({"order_items": [{"name": "Sticker", "code": "STICKER"}]}),
+        _stickers,
+    ),
     "delete": Write("DELETE", "/orders/*", lambda world: world.delete(), _deleted),
-    "move": Write("POST", "/move-orders", lambda world: world.update({"folder_name": "Canceled"}), _moved),
+    "move": Write(
+        "POST", "/move-orders", lambda world: world.update({"folder_name": "Canceled"}), _moved
+    ),
 }
-# Each fault with its effect, and what a caller hears if it strikes once and the order can be read: "done", "not_done" or "unknown".
+# Each fault with its effect, and what a caller hears if it strikes once and the order can be read:
+# "done", "not_done" or "unknown".
 FAULTS = {
     "429 with header": ("rate_limited", "not_done", "done"),
     "429 without header": ("rate_limited_bare", "not_done", "done"),
@@ -82,22 +116,39 @@ FAULTS = {
 @pytest.fixture
 def client_timeout(request: pytest.FixtureRequest) -> float:
     """Short where the fault is an answer that comes too late."""
-    return SHORT_TIMEOUT if request.node.callspec.params.get("fault", "").startswith("slow") else TIMEOUT
+    return (
+        SHORT_TIMEOUT
+        if request.node.callspec.params.get("fault", "").startswith("slow")
+        else TIMEOUT
+    )
 
 
 @pytest.fixture
-async def world(sqlite_url: str, data_dir: Any, database: Database, sealer: Any, tenant: Any, client_timeout: float) -> OrderWorld:
+async def world(
+    sqlite_url: str,
+    data_dir: Any,
+    database: Database,
+    sealer: Any,
+    tenant: Any,
+    client_timeout: float,
+) -> OrderWorld:
     store = await connect(database, tenant.actor)
-    return await a_process(database, sealer, tenant.actor, store, sandbox(), repeats=2, client_timeout=client_timeout)
+    return await a_process(
+        database, sealer, tenant.actor, store, sandbox(), repeats=2, client_timeout=client_timeout
+    )
 
 
 @pytest.fixture
-async def served_world(database: Database, sealer: Any, tenant: Any, client_timeout: float) -> AsyncIterator[OrderWorld]:
+async def served_world(
+    database: Database, sealer: Any, tenant: Any, client_timeout: float
+) -> AsyncIterator[OrderWorld]:
     """Order Desk behind a real socket: there an effect can come after the client has left."""
     app = StandaloneSandbox({"4711": KEY}, control=True, switches=Switches(rate_limited=False))
     async with serving(app) as api_url:
         store = await connect(database, tenant.actor, api_url)
-        yield await a_process(database, sealer, tenant.actor, store, app.app, repeats=2, client_timeout=client_timeout)
+        yield await a_process(
+            database, sealer, tenant.actor, store, app.app, repeats=2, client_timeout=client_timeout
+        )
 
 
 @pytest.fixture
@@ -117,14 +168,37 @@ async def outcome_of(write: Write, world: OrderWorld) -> tuple[str, OrderDeskAge
 @pytest.mark.parametrize(("times", "reads"), [(1, "readable"), (1, "unreadable"), (99, "readable")])
 @pytest.mark.parametrize("fault", FAULTS)
 @pytest.mark.parametrize("name", WRITES)
-async def test_whatever_fails_the_truth_is_told(world: OrderWorld, name: str, fault: str, times: int, reads: str) -> None:
+async def test_whatever_fails_the_truth_is_told(
+    world: OrderWorld, name: str, fault: str, times: int, reads: str
+) -> None:
     write, (kind, effect, expected) = WRITES[name], FAULTS[fault]
     before = await world.upstream()
-    is_told = times == 1 and reads == "readable"  # one outcome is the right one: an effect that comes late comes after the test
-    world.fault(kind, method=write.method, path=write.path, effect=effect, times=times, seconds=3600 if effect == "late" and is_told else SLOW)
+    is_told = (
+        times == 1 and reads == "readable"
+    )  # one outcome is the right one: an effect that comes late comes after the test
+    world.fault(
+        kind,
+        method=write.method,
+        path=write.path,
+        effect=effect,
+        times=times,
+        seconds=3600 if effect == "late" and is_told else SLOW,
+    )
     if reads == "unreadable":  # from the first write on
-        world.fault("server_error", method="GET", path="/orders/*", skip=0 if name.startswith("create") else 1, times=999)
-        world.fault("server_error", method="GET", path="/orders", skip=1 if name == "create with a source id" else 0, times=999)
+        world.fault(
+            "server_error",
+            method="GET",
+            path="/orders/*",
+            skip=0 if name.startswith("create") else 1,
+            times=999,
+        )
+        world.fault(
+            "server_error",
+            method="GET",
+            path="/orders",
+            skip=1 if name == "create with a source id" else 0,
+            times=999,
+        )
 
     outcome, error = await outcome_of(write, world)
     effects = await write.count(world)
@@ -148,11 +222,20 @@ async def test_whatever_fails_the_truth_is_told(world: OrderWorld, name: str, fa
     after = await world.upstream()
     if name not in ("delete", "update", "update with a new item"):
         touched = ("folder_id", "date_updated")
-        assert {k: v for k, v in after.items() if k not in touched} == {k: v for k, v in before.items() if k not in touched}
+        assert {k: v for k, v in after.items() if k not in touched} == {
+            k: v for k, v in before.items() if k not in touched
+        }
     elif name != "delete" and after is not None:
-        kept = [key for key in before if key not in ("date_updated", "shipping", "order_notes", "order_items") and not key.endswith("_total")]
+        kept = [
+            key
+            for key in before
+            if key not in ("date_updated", "shipping", "order_notes", "order_items")
+            and not key.endswith("_total")
+        ]
         assert json.dumps([after[key] for key in kept]) == json.dumps([before[key] for key in kept])
-        assert [item["id"] for item in before["order_items"]] == [item["id"] for item in after["order_items"]][: len(before["order_items"])]
+        assert [item["id"] for item in before["order_items"]] == [
+            item["id"] for item in after["order_items"]
+        ][: len(before["order_items"])]
     # The journal agrees, once an unknown outcome has been settled by the next read.
     await settled_by_a_read(world, name)
     [row] = await world.rows()
@@ -163,9 +246,19 @@ async def test_whatever_fails_the_truth_is_told(world: OrderWorld, name: str, fa
         assert fault == "slow before the effect" or name.startswith("create")
 
 
-@pytest.mark.parametrize("fault", ["dropped before the effect", "dropped after the effect", "broken JSON after the effect", "slow before the effect"])
+@pytest.mark.parametrize(
+    "fault",
+    [
+        "dropped before the effect",
+        "dropped after the effect",
+        "broken JSON after the effect",
+        "slow before the effect",
+    ],
+)
 @pytest.mark.parametrize("name", WRITES)
-async def test_the_truth_is_told_over_a_real_socket_too(served_world: OrderWorld, name: str, fault: str) -> None:
+async def test_the_truth_is_told_over_a_real_socket_too(
+    served_world: OrderWorld, name: str, fault: str
+) -> None:
     world, write, (kind, effect, expected) = served_world, WRITES[name], FAULTS[fault]
     world.fault(kind, method=write.method, path=write.path, effect=effect, seconds=SLOW)
 
@@ -184,7 +277,11 @@ async def test_the_truth_is_told_over_a_real_socket_too(served_world: OrderWorld
 
 
 async def settled_by_a_read(world: OrderWorld, name: str) -> None:
-    ids = [order_id for order_id in await world.upstream_ids() if order_id > "2"] if name.startswith("create") else [ONE]
+    ids = (
+        [order_id for order_id in await world.upstream_ids() if order_id > "2"]
+        if name.startswith("create")
+        else [ONE]
+    )
     for order_id in ids:
         try:
             await world.get(order_id)
@@ -193,9 +290,13 @@ async def settled_by_a_read(world: OrderWorld, name: str) -> None:
 
 
 @pytest.mark.parametrize("name", ["create", "create with a source id"])
-async def test_a_create_that_is_repeated_by_hand_makes_one_order(world: OrderWorld, name: str) -> None:
+async def test_a_create_that_is_repeated_by_hand_makes_one_order(
+    world: OrderWorld, name: str
+) -> None:
     world.fault("dropped", method="POST", path="/orders", effect="done")
-    world.fault("server_error", method="GET", path="/orders", skip=1 if "source" in name else 0, times=9)
+    world.fault(
+        "server_error", method="GET", path="/orders", skip=1 if "source" in name else 0, times=9
+    )
     with pytest.raises(OutcomeUnknown) as error:
         await WRITES[name].run(world)
     world.faults.clear()

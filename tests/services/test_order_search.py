@@ -1,4 +1,6 @@
-"""What a list of orders means: which folder a status is, what a search text can be, and which filters a found order passes."""
+"""What a list of orders means: which folder a status is, what a search text can be, and which
+filters a found order passes.
+"""
 
 from collections.abc import Mapping
 from typing import Any
@@ -8,10 +10,25 @@ import pytest
 from orderdesk_app.context import OrderId
 from orderdesk_app.errors import NotFound, ValidationFailed
 from orderdesk_app.orderdesk.answers import OrderPage
-from orderdesk_app.services.order_search import OrderQuery, fits, names_unknown_folder, search_orders, searched_fields, united, upstream_parameters
+from orderdesk_app.services.order_search import (
+    OrderQuery,
+    fits,
+    names_unknown_folder,
+    search_orders,
+    searched_fields,
+    united,
+    upstream_parameters,
+)
 
 FOLDERS = (("1", "New"), ("2", "new"), ("3", "Closed"))
-ORDER = {"id": "5", "email": "Ada@Example.com", "folder_id": 3, "date_added": "2026-11-10 10:00:00", "customer": {"last_name": "Byron"}, "shipping": []}
+ORDER = {
+    "id": "5",
+    "email": "Ada@Example.com",
+    "folder_id": 3,
+    "date_added": "2026-11-10 10:00:00",
+    "customer": {"last_name": "Byron"},
+    "shipping": [],
+}
 
 
 @pytest.mark.parametrize(
@@ -22,7 +39,10 @@ ORDER = {"id": "5", "email": "Ada@Example.com", "folder_id": 3, "date_added": "2
         (OrderQuery(folder_name="new"), {"folder_id": "2"}),
         (OrderQuery(folder_id="1, 3", status="Closed"), {"folder_id": "3"}),
         (OrderQuery(email=" "), {}),
-        (OrderQuery(order="desc", order_by="shipping_last_name"), {"order": "DESC", "order_by": "shipping_last_name"}),
+        (
+            OrderQuery(order="desc", order_by="shipping_last_name"),
+            {"order": "DESC", "order_by": "shipping_last_name"},
+        ),
         (OrderQuery(modified_end_date="2026-11-10"), {"modified_end_date": "2026-11-10 23:59:59"}),
     ],
 )
@@ -51,23 +71,45 @@ def test_a_search_asks_at_most_four_questions(text: str) -> None:
 @pytest.mark.parametrize(
     ("parameters", "passes"),
     [
-        ({}, True), ({"email": "ada@example.com"}, True), ({"email": "ada"}, False), ({"folder_id": "1,3"}, True), ({"folder_id": "1"}, False),
-        ({"customer_last_name": "yro"}, True), ({"shipping_last_name": "Byron"}, False), ({"search_start_date": "2026-11-10 10:00:00"}, True),
-        ({"search_start_date": "2026-11-10 10:00:01"}, False), ({"search_end_date": "2026-11-09 23:59:59"}, False), ({"modified_start_date": "2020-01-01 00:00:00"}, False),
+        ({}, True),
+        ({"email": "ada@example.com"}, True),
+        ({"email": "ada"}, False),
+        ({"folder_id": "1,3"}, True),
+        ({"folder_id": "1"}, False),
+        ({"customer_last_name": "yro"}, True),
+        ({"shipping_last_name": "Byron"}, False),
+        ({"search_start_date": "2026-11-10 10:00:00"}, True),
+        ({"search_start_date": "2026-11-10 10:00:01"}, False),
+        ({"search_end_date": "2026-11-09 23:59:59"}, False),
+        ({"modified_start_date": "2020-01-01 00:00:00"}, False),
     ],
-)  # fmt: skip
-def test_an_order_found_by_its_id_passes_the_other_filters_or_not(parameters: dict[str, str], passes: bool) -> None:
+)
+def test_an_order_found_by_its_id_passes_the_other_filters_or_not(
+    parameters: dict[str, str], passes: bool
+) -> None:
     order: dict[str, Any] = dict(ORDER)
 
     assert fits(order, parameters) is passes
 
 
 @pytest.mark.parametrize("order", ["ASC", "DESC"])
-@pytest.mark.parametrize(("order_by", "is_told_backwards"), [("date_added", False), ("date_added", True), ("source_id", False), ("shipping_country", True)])
-async def test_the_pages_of_a_search_show_every_order_once_however_order_desk_sorts(order: str, order_by: str, is_told_backwards: bool) -> None:
-    """Orders of one second, or of one country, have no order but the one that Order Desk gives them; numbers in words it may sort as words."""
+@pytest.mark.parametrize(
+    ("order_by", "is_told_backwards"),
+    [("date_added", False), ("date_added", True), ("source_id", False), ("shipping_country", True)],
+)
+async def test_the_pages_of_a_search_show_every_order_once_however_order_desk_sorts(
+    order: str, order_by: str, is_told_backwards: bool
+) -> None:
+    """Orders of one second, or of one country, have no order but the one that Order Desk gives
+    them; numbers in words it may sort as words.
+    """
     orders = [
-        {"id": str(number), "source_id": str(number), "date_added": "2026-11-10 10:00:00", "shipping": {"last_name": "Okafor", "country": "NG"}}
+        {
+            "id": str(number),
+            "source_id": str(number),
+            "date_added": "2026-11-10 10:00:00",
+            "shipping": {"last_name": "Okafor", "country": "NG"},
+        }
         for number in range(95, 155)
     ]
     told = sorted(orders, key=lambda row: str(row.get(order_by, "")), reverse=order == "DESC")
@@ -82,22 +124,39 @@ async def test_the_pages_of_a_search_show_every_order_once_however_order_desk_so
 
     shown: list[str] = []
     for offset in range(0, 60, 20):
-        rows = await search_orders("Okafor", {"order": order, "order_by": order_by}, limit=20, offset=offset, get=get, listing=listing)
+        rows = await search_orders(
+            "Okafor",
+            {"order": order, "order_by": order_by},
+            limit=20,
+            offset=offset,
+            get=get,
+            listing=listing,
+        )
         shown += [row["id"] for row in rows.orders]
 
     assert shown == [row["id"] for row in told]
 
 
 async def test_a_search_that_finds_more_than_it_reaches_says_so() -> None:
-    orders = [{"id": str(number), "date_added": f"2026-11-10 10:{number // 60:02}:{number % 60:02}"} for number in range(600, 0, -1)]
+    orders = [
+        {"id": str(number), "date_added": f"2026-11-10 10:{number // 60:02}:{number % 60:02}"}
+        for number in range(600, 0, -1)
+    ]
 
     async def get(order_id: OrderId) -> dict[str, Any]:
         raise NotFound("There is none.")
 
     async def listing(asked: Mapping[str, str]) -> OrderPage:
-        return OrderPage(orders[: int(asked["limit"])] if "email" in asked else [], 600 if "email" in asked else 0, int(asked["limit"]), 0)
+        return OrderPage(
+            orders[: int(asked["limit"])] if "email" in asked else [],
+            600 if "email" in asked else 0,
+            int(asked["limit"]),
+            0,
+        )
 
-    last = await search_orders("ada@example.com", {}, limit=100, offset=400, get=get, listing=listing)
+    last = await search_orders(
+        "ada@example.com", {}, limit=100, offset=400, get=get, listing=listing
+    )
 
     assert (len(last.orders), last.total, last.has_more) == (100, None, True)
     with pytest.raises(ValidationFailed, match="narrow it"):
@@ -106,7 +165,18 @@ async def test_a_search_that_finds_more_than_it_reaches_says_so() -> None:
 
 def test_lists_are_united_by_what_they_are_sorted_by() -> None:
     first = [{"id": "1", "order_total": 9}, {"id": "2", "order_total": 5}]
-    second = [{"id": "3", "order_total": 7}, {"id": "2", "order_total": 5}, {"id": "4", "order_total": 1}]
+    second = [
+        {"id": "3", "order_total": 7},
+        {"id": "2", "order_total": 5},
+        {"id": "4", "order_total": 1},
+    ]
 
-    assert [row["id"] for row in united([first, second], "order_total", is_rising=False)] == ["1", "3", "2", "4"]
-    assert [row["id"] for row in united([first[::-1], second[::-1]], "order_total", is_rising=True)] == ["4", "2", "3", "1"]
+    assert [row["id"] for row in united([first, second], "order_total", is_rising=False)] == [
+        "1",
+        "3",
+        "2",
+        "4",
+    ]
+    assert [
+        row["id"] for row in united([first[::-1], second[::-1]], "order_total", is_rising=True)
+    ] == ["4", "2", "3", "1"]

@@ -1,4 +1,6 @@
-"""Orders are read through the cache and changed safely: one at a time, nothing lost, nothing done twice, and the truth told about it."""
+"""Orders are read through the cache and changed safely: one at a time, nothing lost, nothing done
+twice, and the truth told about it.
+"""
 
 import asyncio
 import json
@@ -14,7 +16,16 @@ from orderdesk_app.context import Actor, OrderId, Scope, now
 from orderdesk_app.db.changes import Change
 from orderdesk_app.db.signals import Signals
 from orderdesk_app.demo.rows import Change as Removal
-from orderdesk_app.errors import Conflict, NotFound, OrderDeskAgentsError, OutcomeUnknown, PermissionDenied, RateLimited, UpstreamFailed, ValidationFailed
+from orderdesk_app.errors import (
+    Conflict,
+    NotFound,
+    OrderDeskAgentsError,
+    OutcomeUnknown,
+    PermissionDenied,
+    RateLimited,
+    UpstreamFailed,
+    ValidationFailed,
+)
 from orderdesk_app.orderdesk import json_text
 from orderdesk_app.orderdesk.patience import Patience
 from orderdesk_app.services import journal as journal_service
@@ -36,7 +47,9 @@ async def until(has_come: Callable[[], bool]) -> None:
 
 @pytest.fixture
 def let_go(world: OrderWorld, monkeypatch: pytest.MonkeyPatch) -> asyncio.Event:
-    """A slow answer comes when a test lets it: so many seconds would be too few on a busy machine."""
+    """A slow answer comes when a test lets it: so many seconds would be too few on a busy
+    machine.
+    """
     faulty, let_go = world.app._faulty, asyncio.Event()
 
     async def held(*given: Any) -> Any:
@@ -64,7 +77,11 @@ async def test_a_hundred_identical_reads_are_one_request(world: OrderWorld) -> N
 
 
 async def test_an_unknown_order_is_not_found(world: OrderWorld) -> None:
-    for call in (world.get("999"), world.update({"email": "x@example.com"}, "999"), world.delete("999")):
+    for call in (
+        world.get("999"),
+        world.update({"email": "x@example.com"}, "999"),
+        world.delete("999"),
+    ):
         with pytest.raises(NotFound) as error:
             await call
         assert error.value.field == "order_id"
@@ -82,13 +99,21 @@ async def test_a_key_that_may_only_read_writes_nothing(world: OrderWorld) -> Non
     assert {served.method for served in world.requests()} == {"GET"}
 
 
-async def test_an_update_takes_two_requests_and_changes_only_what_was_named(world: OrderWorld) -> None:
+async def test_an_update_takes_two_requests_and_changes_only_what_was_named(
+    world: OrderWorld,
+) -> None:
     before = await world.upstream()
 
-    written = await world.update({"shipping": {"city": "Salem"}, "order_metadata": {"agent": "yes"}})
+    written = await world.update(
+        {"shipping": {"city": "Salem"}, "order_metadata": {"agent": "yes"}}
+    )
 
     after = await world.upstream()
-    expected = {**before, "shipping": {**before["shipping"], "city": "Salem"}, "order_metadata": {**dict(before["order_metadata"]), "agent": "yes"}}
+    expected = {
+        **before,
+        "shipping": {**before["shipping"], "city": "Salem"},
+        "order_metadata": {**dict(before["order_metadata"]), "agent": "yes"},
+    }
     kept = [key for key in before if key != "date_updated"]
     assert json.dumps([after[key] for key in kept]) == json.dumps([expected[key] for key in kept])
     assert written.changed == ("shipping.city", "order_metadata.agent")
@@ -115,7 +140,11 @@ async def test_an_update_that_changes_nothing_writes_nothing(world: OrderWorld) 
 
 
 async def test_what_cannot_be_merged_writes_nothing(world: OrderWorld) -> None:
-    for changes in ({"shipping": {"citty": "x"}}, {"tracking_number": "1Z"}, {"order_items": [{"id": "1"}]}):
+    for changes in (
+        {"shipping": {"citty": "x"}},
+        {"tracking_number": "1Z"},
+        {"order_items": [{"id": "1"}]},
+    ):
         with pytest.raises(ValidationFailed):
             await world.update(changes)
 
@@ -133,12 +162,16 @@ async def test_a_version_that_moved_on_is_a_conflict_with_both_versions(world: O
     assert error.value.outcome == "not_done"
     assert error.value.details["expected_date_updated"] == seen.replace(" ", "T") + "Z"
     assert error.value.details["date_updated"] != error.value.details["expected_date_updated"]
-    assert error.value.details["order"] == json_text.loads(json.dumps(await world.upstream())), "the version that stands there now"
+    assert error.value.details["order"] == json_text.loads(json.dumps(await world.upstream())), (
+        "the version that stands there now"
+    )
     assert (await world.upstream())["email"] == "first@example.com"
 
 
 @pytest.mark.parametrize("text", ["yesterday", "", "2026-02-30"])
-async def test_an_expectation_that_is_no_date_is_refused_before_anything_is_asked(world: OrderWorld, text: str) -> None:
+async def test_an_expectation_that_is_no_date_is_refused_before_anything_is_asked(
+    world: OrderWorld, text: str
+) -> None:
     with pytest.raises(ValidationFailed) as error:
         await world.update({"email": "x@example.com"}, expected_date_updated=text)
 
@@ -154,18 +187,29 @@ async def test_the_version_seen_may_be_iso(world: OrderWorld) -> None:
     assert written.changed == ("email",)
 
 
-async def test_thirty_two_agents_in_two_processes_add_their_notes_and_lose_none(world: OrderWorld, sealer: Any) -> None:
+async def test_thirty_two_agents_in_two_processes_add_their_notes_and_lose_none(
+    world: OrderWorld, sealer: Any
+) -> None:
     other = await a_process(world.database, sealer, world.actor, world.store, world.app)
     made = await world.create(A_NEW_ORDER)
     order_id = made.order["id"]
     before = await world.upstream(order_id)
     world.faults.forget()
 
-    await asyncio.gather(*((world, other)[number % 2].update({"order_notes": [f"note {number}"]}, order_id) for number in range(32)))
+    await asyncio.gather(
+        *(
+            (world, other)[number % 2].update({"order_notes": [f"note {number}"]}, order_id)
+            for number in range(32)
+        )
+    )
 
     after = await world.upstream(order_id)
-    assert sorted(note["content"] for note in after["order_notes"]) == sorted(f"note {number}" for number in range(32))
-    assert json.dumps([after[key] for key in ("order_items", "shipping", "customer", "order_metadata")]) == json.dumps(
+    assert sorted(note["content"] for note in after["order_notes"]) == sorted(
+        f"note {number}" for number in range(32)
+    )
+    assert json.dumps(
+        [after[key] for key in ("order_items", "shipping", "customer", "order_metadata")]
+    ) == json.dumps(
         [before[key] for key in ("order_items", "shipping", "customer", "order_metadata")]
     )
     assert len(world.requests()) == 64
@@ -173,7 +217,9 @@ async def test_thirty_two_agents_in_two_processes_add_their_notes_and_lose_none(
 
 async def test_another_process_hears_of_a_write_and_forgets(world: OrderWorld, sealer: Any) -> None:
     signals = Signals(world.database)
-    other = await a_process(world.database, sealer, world.actor, world.store, world.app, signals=signals)
+    other = await a_process(
+        world.database, sealer, world.actor, world.store, world.app, signals=signals
+    )
     await signals.start()
     await other.get()
 
@@ -186,7 +232,9 @@ async def test_another_process_hears_of_a_write_and_forgets(world: OrderWorld, s
     await signals.stop()
 
 
-async def test_a_read_that_began_before_a_write_is_not_kept_after_it(world: OrderWorld, let_go: asyncio.Event) -> None:
+async def test_a_read_that_began_before_a_write_is_not_kept_after_it(
+    world: OrderWorld, let_go: asyncio.Event
+) -> None:
     world.fault("slow", method="GET", path="/orders/100000001", seconds=0)
     reading = asyncio.create_task(world.get())
     await until(lambda: bool(world.requests("GET")))
@@ -198,7 +246,9 @@ async def test_a_read_that_began_before_a_write_is_not_kept_after_it(world: Orde
     assert (await world.get())["email"] == "new@example.com"
 
 
-async def test_a_write_is_in_the_journal_with_images_and_who_did_it(world: OrderWorld, sealer: Any) -> None:
+async def test_a_write_is_in_the_journal_with_images_and_who_did_it(
+    world: OrderWorld, sealer: Any
+) -> None:
     world.actor = replace(world.actor, client_name="Claude", credential_id=None)
     before = await world.upstream()
 
@@ -215,8 +265,17 @@ async def test_a_write_is_in_the_journal_with_images_and_who_did_it(world: Order
         "web",
     )
     assert row.closed_at is not None
-    images = {name: json_text.loads(sealer.open(row.tenant_id, "changes", name, row.id, getattr(row, name))) for name in ("before", "meant", "after")}
-    assert (images["before"]["email"], images["meant"]["email"], images["after"]["email"]) == (before["email"], "new@example.com", "new@example.com")
+    images = {
+        name: json_text.loads(
+            sealer.open(row.tenant_id, "changes", name, row.id, getattr(row, name))
+        )
+        for name in ("before", "meant", "after")
+    }
+    assert (images["before"]["email"], images["meant"]["email"], images["after"]["email"]) == (
+        before["email"],
+        "new@example.com",
+        "new@example.com",
+    )
 
 
 async def test_images_are_sealed_and_the_cache_too(world: OrderWorld, everything_in: Any) -> None:
@@ -247,7 +306,9 @@ async def test_a_folder_alone_needs_no_put(world: OrderWorld) -> None:
 
 
 async def test_a_folder_that_is_new_in_the_store_is_found(world: OrderWorld) -> None:
-    world.store = replace(world.store, record=replace(world.store.record, folders=(("21654", "New"),)))
+    world.store = replace(
+        world.store, record=replace(world.store.record, folders=(("21654", "New"),))
+    )
 
     await world.update({"folder_name": "Closed"})
 
@@ -315,7 +376,12 @@ async def test_a_deleted_order_is_gone_and_its_last_image_stays(world: OrderWorl
 
     assert await world.upstream() is None
     [row] = await world.rows()
-    assert (row.id, row.state, row.action, row.before is not None) == (deleted.change_id, "done", "delete", True)
+    assert (row.id, row.state, row.action, row.before is not None) == (
+        deleted.change_id,
+        "done",
+        "delete",
+        True,
+    )
     with pytest.raises(NotFound):
         await world.get()
 
@@ -323,13 +389,17 @@ async def test_a_deleted_order_is_gone_and_its_last_image_stays(world: OrderWorl
 async def test_a_write_waits_no_longer_than_its_patience(world: OrderWorld) -> None:
     async with world.changes._locks.holding(world.store.access, OrderId(ONE), Patience(5)):
         with pytest.raises(RateLimited) as error:
-            await world.orders.update(world.actor, world.store, OrderId(ONE), {"email": "x"}, Patience(0.05))
+            await world.orders.update(
+                world.actor, world.store, OrderId(ONE), {"email": "x"}, Patience(0.05)
+            )
 
     assert (error.value.outcome, error.value.retry_after is not None) == ("not_done", True)
     assert world.requests() == []
 
 
-async def test_a_caller_who_leaves_does_not_leave_a_write_half_recorded(world: OrderWorld, let_go: asyncio.Event) -> None:
+async def test_a_caller_who_leaves_does_not_leave_a_write_half_recorded(
+    world: OrderWorld, let_go: asyncio.Event
+) -> None:
     world.fault("slow", method="PUT", seconds=0)
     writing = asyncio.create_task(world.update({"email": "new@example.com"}))
     await until(lambda: bool(world.requests("PUT")))
@@ -344,7 +414,9 @@ async def test_a_caller_who_leaves_does_not_leave_a_write_half_recorded(world: O
     assert [row.state for row in await world.rows()] == ["done"]
 
 
-async def test_a_caller_who_leaves_before_the_write_stops_it(world: OrderWorld, let_go: asyncio.Event) -> None:
+async def test_a_caller_who_leaves_before_the_write_stops_it(
+    world: OrderWorld, let_go: asyncio.Event
+) -> None:
     world.fault("slow", method="GET", seconds=0)
     writing = asyncio.create_task(world.update({"email": "new@example.com"}))
     await until(lambda: bool(world.requests()))
@@ -377,7 +449,15 @@ async def test_an_unknown_outcome_is_settled_by_the_next_read(world: OrderWorld)
 
 async def test_a_crash_before_the_write_is_settled_as_not_done(world: OrderWorld) -> None:
     order = await world.upstream()
-    await world.journal.open(world.actor, world.store.record, OrderId(ONE), "update", before=order, meant={**order, "email": "x@example.com"}, paths=["email"])
+    await world.journal.open(
+        world.actor,
+        world.store.record,
+        OrderId(ONE),
+        "update",
+        before=order,
+        meant={**order, "email": "x@example.com"},
+        paths=["email"],
+    )
 
     await world.get()
 
@@ -385,12 +465,16 @@ async def test_a_crash_before_the_write_is_settled_as_not_done(world: OrderWorld
 
 
 @pytest.mark.parametrize("client_timeout", [SHORT_TIMEOUT])
-async def test_a_write_that_may_still_arrive_stays_open_until_it_is_late(world: OrderWorld, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_write_that_may_still_arrive_stays_open_until_it_is_late(
+    world: OrderWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
     world.fault("slow", method="PUT", seconds=3600, effect="late")
     with pytest.raises(OutcomeUnknown):
         await world.update({"email": "new@example.com"})
     [opened] = [row.at for row in await world.rows()]
-    monkeypatch.setattr(journal_service, "now", lambda: opened + timedelta(seconds=SHORT_TIMEOUT))  # however long it took until here
+    monkeypatch.setattr(
+        journal_service, "now", lambda: opened + timedelta(seconds=SHORT_TIMEOUT)
+    )  # however long it took until here
 
     await world.get()
     early = [row.closed_at for row in await world.rows()]
@@ -400,10 +484,14 @@ async def test_a_write_that_may_still_arrive_stays_open_until_it_is_late(world: 
     await world.get()
 
     assert early == [None]
-    assert [(row.state, row.closed_at is not None) for row in await world.rows()] == [("not_done", True)]
+    assert [(row.state, row.closed_at is not None) for row in await world.rows()] == [
+        ("not_done", True)
+    ]
 
 
-async def test_a_read_does_not_settle_what_is_being_written_just_now(world: OrderWorld, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_read_does_not_settle_what_is_being_written_just_now(
+    world: OrderWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
     answer, may_answer = world.app._answer, asyncio.Event()
 
     async def held(call: Any, *others: Any) -> Any:
@@ -424,7 +512,9 @@ async def test_a_read_does_not_settle_what_is_being_written_just_now(world: Orde
     assert [row.state for row in await world.rows()] == ["done"]
 
 
-async def test_a_create_whose_answer_was_lost_is_settled_when_its_order_is_read(world: OrderWorld) -> None:
+async def test_a_create_whose_answer_was_lost_is_settled_when_its_order_is_read(
+    world: OrderWorld,
+) -> None:
     world.fault("dropped", method="POST", effect="done")
     world.fault("server_error", method="GET", path="/orders", times=20)
     with pytest.raises(OutcomeUnknown) as error:
@@ -432,12 +522,16 @@ async def test_a_create_whose_answer_was_lost_is_settled_when_its_order_is_read(
     world.faults.clear()
     source_id = str(error.value.details["source_id"])
 
-    rows = await world.orders.list(world.actor, world.store, OrderQuery(source_id=source_id), world.patience())
+    rows = await world.orders.list(
+        world.actor, world.store, OrderQuery(source_id=source_id), world.patience()
+    )
     await world.get(rows.orders[0]["id"])
 
     assert source_id in error.value.message
     assert len(rows.orders) == 1
-    assert [(row.state, row.order_id) for row in await world.rows()] == [("done", rows.orders[0]["id"])]
+    assert [(row.state, row.order_id) for row in await world.rows()] == [
+        ("done", rows.orders[0]["id"])
+    ]
 
 
 @pytest.mark.parametrize("client_timeout", [SHORT_TIMEOUT])
@@ -451,14 +545,19 @@ async def test_the_advice_after_an_unknown_create_creates_one_order(world: Order
     assert (await world.upstream(made.order["id"]))["source_id"] == error.value.details["source_id"]
 
 
-async def test_an_answer_that_is_not_as_meant_is_written_again_and_then_told(world: OrderWorld) -> None:
+async def test_an_answer_that_is_not_as_meant_is_written_again_and_then_told(
+    world: OrderWorld,
+) -> None:
     world.app.switches = world.app.switches.changed({"source_id_writable": False})
 
     with pytest.raises(UpstreamFailed) as error:
         await world.update({"source_id": "other", "email": "new@example.com"})
 
     assert error.value.outcome == "partly_done"
-    assert (error.value.details["changed"], error.value.details["not_changed"]) == (["email"], ["source_id"])
+    assert (error.value.details["changed"], error.value.details["not_changed"]) == (
+        ["email"],
+        ["source_id"],
+    )
     assert "source_id" in error.value.message
     assert len(world.requests("PUT")) == 6
 
@@ -468,7 +567,9 @@ async def test_a_repeated_write_adds_a_new_item_once(world: OrderWorld) -> None:
     count = len((await world.upstream())["order_items"])
 
     with pytest.raises(UpstreamFailed) as error:
-        await world.update({"source_id": "other", "order_items": [{"name": "Sticker", "code": "STK"}]})
+        await world.update(
+            {"source_id": "other", "order_items": [{"name": "Sticker", "code": "STK"}]}
+        )
 
     assert error.value.details["changed"] == ["order_items[+1]"]
     assert len((await world.upstream())["order_items"]) == count + 1
@@ -476,7 +577,13 @@ async def test_a_repeated_write_adds_a_new_item_once(world: OrderWorld) -> None:
 
 async def test_what_others_change_meanwhile_is_kept_by_the_next_attempt(world: OrderWorld) -> None:
     world.fault("dropped", method="PUT", effect="not_done")
-    world.fault("edit", method="GET", path="/orders/100000001", order_id=ONE, patch={"shipping": {"city": "Salem"}})
+    world.fault(
+        "edit",
+        method="GET",
+        path="/orders/100000001",
+        order_id=ONE,
+        patch={"shipping": {"city": "Salem"}},
+    )
 
     written = await world.update({"email": "new@example.com"})
 
@@ -487,7 +594,9 @@ async def test_what_others_change_meanwhile_is_kept_by_the_next_attempt(world: O
     assert row.state == "done"
 
 
-async def test_an_order_that_is_deleted_under_a_write_is_told(world: OrderWorld, let_go: asyncio.Event) -> None:
+async def test_an_order_that_is_deleted_under_a_write_is_told(
+    world: OrderWorld, let_go: asyncio.Event
+) -> None:
     world.fault("slow", method="PUT", seconds=0, effect="not_done")
     writing = asyncio.create_task(world.update({"email": "new@example.com"}))
     await until(lambda: bool(world.requests("PUT")))
@@ -501,7 +610,9 @@ async def test_an_order_that_is_deleted_under_a_write_is_told(world: OrderWorld,
     assert "deleted by somebody else" in error.value.message
 
 
-async def test_a_database_that_fails_after_the_write_makes_no_failure_of_it(world: OrderWorld, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_database_that_fails_after_the_write_makes_no_failure_of_it(
+    world: OrderWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
     async def broken(*_: Any, **__: Any) -> None:
         raise OSError("disk")
 
@@ -513,7 +624,9 @@ async def test_a_database_that_fails_after_the_write_makes_no_failure_of_it(worl
     assert [row.state for row in await world.rows()] == ["open"]
 
 
-async def test_a_database_that_fails_before_the_write_is_a_failure_that_wrote_nothing(world: OrderWorld, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_database_that_fails_before_the_write_is_a_failure_that_wrote_nothing(
+    world: OrderWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
     async def broken(*_: Any, **__: Any) -> None:
         raise OSError("disk")
 
@@ -527,7 +640,9 @@ async def test_a_database_that_fails_before_the_write_is_a_failure_that_wrote_no
     assert world.requests("PUT") == []
 
 
-async def test_without_a_journal_nothing_is_written(world: OrderWorld, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_without_a_journal_nothing_is_written(
+    world: OrderWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
     async def broken(*_: Any, **__: Any) -> None:
         raise OSError("disk")
 
@@ -540,8 +655,16 @@ async def test_without_a_journal_nothing_is_written(world: OrderWorld, monkeypat
     assert world.requests("PUT") == []
 
 
-async def test_a_neighbour_with_the_same_store_has_a_journal_and_a_cache_of_their_own(world: OrderWorld, sealer: Any, neighbour: Any) -> None:
-    theirs = await a_process(world.database, sealer, neighbour.actor, await connect(world.database, neighbour.actor), world.app)
+async def test_a_neighbour_with_the_same_store_has_a_journal_and_a_cache_of_their_own(
+    world: OrderWorld, sealer: Any, neighbour: Any
+) -> None:
+    theirs = await a_process(
+        world.database,
+        sealer,
+        neighbour.actor,
+        await connect(world.database, neighbour.actor),
+        world.app,
+    )
     await world.update({"email": "new@example.com"})
     await world.get()
     before = len(world.requests())
@@ -581,21 +704,35 @@ async def test_filters_are_order_desks_own(world: OrderWorld) -> None:
     )
 
     assert dict(part.split("=") for part in world.requests()[0].query.split("&")) == {
-        "limit": "5", "offset": "0", "customer_last_name": "Hopper", "search_start_date": "2026-06-01%2000%3A00%3A00",
-        "search_end_date": "2026-07-01%2023%3A59%3A59", "order_by": "order_total", "order": "ASC",
-    }  # fmt: skip
+        "limit": "5",
+        "offset": "0",
+        "customer_last_name": "Hopper",
+        "search_start_date": "2026-06-01%2000%3A00%3A00",
+        "search_end_date": "2026-07-01%2023%3A59%3A59",
+        "order_by": "order_total",
+        "order": "ASC",
+    }
 
 
 async def test_a_folder_made_since_is_named_and_asked_for_once(world: OrderWorld) -> None:
-    old = replace(world.store, record=replace(world.store.record, folders=world.store.record.folders[:1]))
+    old = replace(
+        world.store, record=replace(world.store.record, folders=world.store.record.folders[:1])
+    )
 
-    lists = [await world.orders.list(world.actor, old, OrderQuery(folder_id="21655", offset=offset), world.patience()) for offset in (0, 1)]
+    lists = [
+        await world.orders.list(
+            world.actor, old, OrderQuery(folder_id="21655", offset=offset), world.patience()
+        )
+        for offset in (0, 1)
+    ]
 
     assert all(dict(rows.folders)["21655"] == "Prepared" for rows in lists)
     assert len(world.faults.requests(method="GET", path="/store")) == 1
 
 
-async def test_one_order_is_told_by_the_name_of_a_folder_that_is_newer_than_the_store(world: OrderWorld) -> None:
+async def test_one_order_is_told_by_the_name_of_a_folder_that_is_newer_than_the_store(
+    world: OrderWorld,
+) -> None:
     old = replace(world.store, record=replace(world.store.record, folders=()))
 
     folders = await world.orders.folders(old, {"folder_id": 21655}, world.patience())
@@ -622,12 +759,19 @@ async def test_status_is_the_folder_of_that_name(world: OrderWorld) -> None:
 @pytest.mark.parametrize(
     ("query", "field"),
     [
-        ({"status": "paid"}, "status"), ({"folder_name": "Nowhere"}, "folder_name"), ({"status": "New", "folder_name": "Closed"}, "status"),
-        ({"folder_id": "New"}, "folder_id"), ({"order_by": "status"}, "order_by"), ({"order": "up"}, "order"), ({"search_start_date": "soon"}, "search_start_date"),
+        ({"status": "paid"}, "status"),
+        ({"folder_name": "Nowhere"}, "folder_name"),
+        ({"status": "New", "folder_name": "Closed"}, "status"),
+        ({"folder_id": "New"}, "folder_id"),
+        ({"order_by": "status"}, "order_by"),
+        ({"order": "up"}, "order"),
+        ({"search_start_date": "soon"}, "search_start_date"),
         ({"search": "x", "limit": 100, "offset": 450}, "offset"),
     ],
-)  # fmt: skip
-async def test_a_query_that_cannot_be_is_refused_by_name(world: OrderWorld, query: dict[str, Any], field: str) -> None:
+)
+async def test_a_query_that_cannot_be_is_refused_by_name(
+    world: OrderWorld, query: dict[str, Any], field: str
+) -> None:
     with pytest.raises(ValidationFailed) as error:
         await listed(world, **query)
 
@@ -668,7 +812,16 @@ async def test_other_filters_still_apply_to_a_search(world: OrderWorld) -> None:
     assert (await listed(world, search=ONE, status=other)).orders == []
     assert (await listed(world, search=order["email"], email="other@example.com")).orders == []
     assert (await listed(world, search=ONE, search_end_date="2020-01-01")).orders == []
-    assert len((await listed(world, search=ONE, customer_last_name=order["customer"]["last_name"][:3])).orders) == 1
+    assert (
+        len(
+            (
+                await listed(
+                    world, search=ONE, customer_last_name=order["customer"]["last_name"][:3]
+                )
+            ).orders
+        )
+        == 1
+    )
 
 
 async def test_a_search_that_has_not_seen_everything_knows_no_total(world: OrderWorld) -> None:

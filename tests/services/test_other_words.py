@@ -1,4 +1,6 @@
-"""An Order Desk that answers less than there is, writes otherwise than it is told, or refuses in words of its own: nothing is done twice, and the truth is told."""
+"""An Order Desk that answers less than there is, writes otherwise than it is told, or refuses in
+words of its own: nothing is done twice, and the truth is told.
+"""
 
 import asyncio
 import json
@@ -10,7 +12,14 @@ from starlette.types import Message, Receive, Scope, Send
 
 from orderdesk_app.db.engine import Database
 from orderdesk_app.demo.app import SandboxApp
-from orderdesk_app.errors import Conflict, NotFound, OrderDeskAgentsError, StoreKeyRefused, UpstreamFailed, ValidationFailed
+from orderdesk_app.errors import (
+    Conflict,
+    NotFound,
+    OrderDeskAgentsError,
+    StoreKeyRefused,
+    UpstreamFailed,
+    ValidationFailed,
+)
 from orderdesk_app.orderdesk import json_text
 from tests.services.conftest import A_NEW_ORDER, OrderWorld, a_process, connect, sandbox
 
@@ -20,13 +29,17 @@ Rule = Callable[[str, str, Body], Body | None]
 
 
 class Bent:
-    """The sandbox behind somebody who rewrites what it hears and what it says; a rule that returns None leaves it as it is."""
+    """The sandbox behind somebody who rewrites what it hears and what it says; a rule that returns
+    None leaves it as it is.
+    """
 
     def __init__(self, app: SandboxApp) -> None:
         self.app = app
         self.hears: Rule = lambda method, path, body: None
         self.says: Rule = lambda method, path, body: None
-        self.says_instead: Callable[[str, str], tuple[int, Body] | None] = lambda method, path: None  # nothing reaches the sandbox
+        self.says_instead: Callable[[str, str], tuple[int, Body] | None] = lambda method, path: (
+            None
+        )  # nothing reaches the sandbox
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self.app, name)
@@ -42,7 +55,13 @@ class Bent:
         instead = self.says_instead(method, path)
         if instead is not None:
             status, said = instead
-            await send({"type": "http.response.start", "status": status, "headers": [(b"content-type", b"application/json")]})
+            await send(
+                {
+                    "type": "http.response.start",
+                    "status": status,
+                    "headers": [(b"content-type", b"application/json")],
+                }
+            )
             return await send({"type": "http.response.body", "body": json.dumps(said).encode()})
         bent = self.hears(method, path, json.loads(heard)) if heard else None
         body = heard if bent is None else json.dumps(bent).encode()
@@ -54,7 +73,10 @@ class Bent:
         async def keep(part: Message) -> None:
             parts.append(part)
 
-        headers = [(name, str(len(body)).encode() if name == b"content-length" else value) for name, value in scope["headers"]]
+        headers = [
+            (name, str(len(body)).encode() if name == b"content-length" else value)
+            for name, value in scope["headers"]
+        ]
         await self.app({**scope, "headers": headers}, again, keep)
         said_bytes = b"".join(part.get("body", b"") for part in parts)
         other = self.says(method, path, json.loads(said_bytes))
@@ -77,8 +99,12 @@ def bent() -> Bent:
 
 
 @pytest.fixture
-async def world(bent: Bent, sqlite_url: str, data_dir: Any, database: Database, sealer: Any, tenant: Any) -> OrderWorld:
-    return await a_process(database, sealer, tenant.actor, await connect(database, tenant.actor), bent, repeats=5)  # type: ignore[arg-type]  # stands in for it
+async def world(
+    bent: Bent, sqlite_url: str, data_dir: Any, database: Database, sealer: Any, tenant: Any
+) -> OrderWorld:
+    return await a_process(
+        database, sealer, tenant.actor, await connect(database, tenant.actor), bent, repeats=5
+    )  # type: ignore[arg-type]  # stands in for it
 
 
 def on(method: str, change: Callable[[Body], Body | None]) -> Rule:
@@ -91,21 +117,35 @@ async def refused(write: Any) -> OrderDeskAgentsError:
     return error.value
 
 
-# ------------------------------------------------------------------ answers that tell less than there is
+# ------------------------------------------------------------------ answers that tell less than the
 
 SHORT_ANSWERS: dict[str, Callable[[Body], Body]] = {
     "its id alone": lambda said: {"status": "success", "order": {"id": said["order"]["id"]}},
-    "no items": lambda said: {**said, "order": {name: value for name, value in said["order"].items() if name != "order_items"}},
-    "no notes and no addresses": lambda said: {"status": "success", "order": {name: said["order"][name] for name in ("id", "email", "order_items")}},
+    "no items": lambda said: {
+        **said,
+        "order": {name: value for name, value in said["order"].items() if name != "order_items"},
+    },
+    "no notes and no addresses": lambda said: {
+        "status": "success",
+        "order": {name: said["order"][name] for name in ("id", "email", "order_items")},
+    },
 }
 
 
 @pytest.mark.parametrize("answer", [*SHORT_ANSWERS, "the order as it was"])
-async def test_an_update_whose_answer_tells_less_is_done_once(world: OrderWorld, bent: Bent, answer: str) -> None:
+async def test_an_update_whose_answer_tells_less_is_done_once(
+    world: OrderWorld, bent: Bent, answer: str
+) -> None:
     before = await world.upstream()
     bent.says = on("PUT", SHORT_ANSWERS.get(answer, lambda said: {**said, "order": before}))
 
-    written = await world.update({"email": "new@example.com", "order_items": [{"name": "Cup", "code": "CUP", "price": 3.5}], "order_notes": ["Once"]})
+    written = await world.update(
+        {
+            "email": "new@example.com",
+            "order_items": [{"name": "Cup", "code": "CUP", "price": 3.5}],
+            "order_notes": ["Once"],
+        }
+    )
 
     order = await world.upstream()
     assert sorted(written.changed) == ["email", "order_items[+1]", "order_notes"]
@@ -116,8 +156,12 @@ async def test_an_update_whose_answer_tells_less_is_done_once(world: OrderWorld,
     assert [row.state for row in await world.rows()] == ["done"]
 
 
-async def test_a_create_whose_answer_is_an_id_shows_the_order_as_it_stands(world: OrderWorld, bent: Bent) -> None:
-    bent.says = on("POST", lambda said: {"status": "success", "order": {"id": int(said["order"]["id"])}})
+async def test_a_create_whose_answer_is_an_id_shows_the_order_as_it_stands(
+    world: OrderWorld, bent: Bent
+) -> None:
+    bent.says = on(
+        "POST", lambda said: {"status": "success", "order": {"id": int(said["order"]["id"])}}
+    )
 
     written = await world.create(A_NEW_ORDER)
 
@@ -126,58 +170,107 @@ async def test_a_create_whose_answer_is_an_id_shows_the_order_as_it_stands(world
     assert len(await world.upstream_ids()) == 501
 
 
-# ------------------------------------------------------------------ words that Order Desk writes in another way
+# ------------------------------------------------------------------ words that Order Desk writes in
 
 
 def rewritten_note(body: Body) -> Body:
-    return {**body, "order_notes": [{**note, "content": note["content"].replace("&", "&amp;")} for note in body["order_notes"]]}
+    return {
+        **body,
+        "order_notes": [
+            {**note, "content": note["content"].replace("&", "&amp;")}
+            for note in body["order_notes"]
+        ],
+    }
 
 
 async def test_a_note_in_other_signs_is_added_once(world: OrderWorld, bent: Bent) -> None:
     count = len((await world.upstream())["order_notes"])
     bent.hears = on("PUT", rewritten_note)
 
-    error = await refused(world.update({"order_notes": ["Cups & mugs"], "email": "new@example.com"}))
+    error = await refused(
+        world.update({"order_notes": ["Cups & mugs"], "email": "new@example.com"})
+    )
 
     assert len((await world.upstream())["order_notes"]) == count + 1
-    assert (error.outcome, error.details["changed"], error.details["differing"]) == ("partly_done", ["email"], ["order_notes"])
+    assert (error.outcome, error.details["changed"], error.details["differing"]) == (
+        "partly_done",
+        ["email"],
+        ["order_notes"],
+    )
 
 
-async def test_a_field_in_other_words_is_sent_twice_at_most_and_is_no_undone_change(world: OrderWorld, bent: Bent) -> None:
-    bent.hears = on("PUT", lambda body: {**body, "shipping": {**body["shipping"], "country": {"DE": "Germany"}.get(body["shipping"]["country"], "Norway")}})
+async def test_a_field_in_other_words_is_sent_twice_at_most_and_is_no_undone_change(
+    world: OrderWorld, bent: Bent
+) -> None:
+    bent.hears = on(
+        "PUT",
+        lambda body: {
+            **body,
+            "shipping": {
+                **body["shipping"],
+                "country": {"DE": "Germany"}.get(body["shipping"]["country"], "Norway"),
+            },
+        },
+    )
 
     error = await refused(world.update({"shipping": {"country": "DE"}, "email": "new@example.com"}))
 
     assert (await world.upstream())["shipping"]["country"] == "Germany"
-    assert (error.outcome, error.details["changed"], error.details["differing"]) == ("partly_done", ["email"], ["shipping.country"])
+    assert (error.outcome, error.details["changed"], error.details["differing"]) == (
+        "partly_done",
+        ["email"],
+        ["shipping.country"],
+    )
     assert len(world.requests("PUT")) <= 2
     [row] = await world.rows()
     assert (row.state, row.paths) == ("done", ["email", "shipping.country"])
 
 
 @pytest.mark.parametrize("other", [{"quantity": 1}, {"price": 3.33}, {"name": "", "code": ""}])
-async def test_a_new_item_that_is_written_otherwise_is_no_success_and_stands_once(world: OrderWorld, bent: Bent, other: Body) -> None:
+async def test_a_new_item_that_is_written_otherwise_is_no_success_and_stands_once(
+    world: OrderWorld, bent: Bent, other: Body
+) -> None:
     count = len((await world.upstream())["order_items"])
 
     def twist(body: Body) -> Body:
-        return {**body, "order_items": [item if item.get("id") else {**item, **other} for item in body["order_items"]]}
+        return {
+            **body,
+            "order_items": [
+                item if item.get("id") else {**item, **other} for item in body["order_items"]
+            ],
+        }
 
     bent.hears = on("PUT", twist)
 
-    error = await refused(world.update({"order_items": [{"name": "Cup", "code": "CUP", "price": 3.333, "quantity": 5}]}))
+    error = await refused(
+        world.update(
+            {"order_items": [{"name": "Cup", "code": "CUP", "price": 3.333, "quantity": 5}]}
+        )
+    )
 
     assert (error.outcome, error.details["differing"]) == ("partly_done", ["order_items[+1]"])
     assert len((await world.upstream())["order_items"]) == count + 1
 
 
-async def test_a_second_new_item_keeps_its_name_when_the_first_came_through(world: OrderWorld, bent: Bent) -> None:
+async def test_a_second_new_item_keeps_its_name_when_the_first_came_through(
+    world: OrderWorld, bent: Bent
+) -> None:
     def forget_the_second(body: Body) -> Body:
         fresh = [item for item in body["order_items"] if not item.get("id")]
-        return {**body, "order_items": [item for item in body["order_items"] if item is not (fresh[1] if len(fresh) > 1 else None)]}
+        return {
+            **body,
+            "order_items": [
+                item
+                for item in body["order_items"]
+                if item is not (fresh[1] if len(fresh) > 1 else None)
+            ],
+        }
 
     bent.hears = on("PUT", forget_the_second)
 
-    written = await world.update({"order_items": [{"name": "A", "code": "A-1"}, {"name": "B", "code": "B-1"}]})
+    written = await world.update(
+        {"order_items": [{"name": "A", "code": "A-1"}, {"name": "B", "code": "B-1"}]}
+    )
 
     codes = [item["code"] for item in (await world.upstream())["order_items"]]
     assert written.changed == ("order_items[+1]", "order_items[+2]")
@@ -189,15 +282,33 @@ async def test_lists_that_php_wrote_as_maps_lose_nothing(world: OrderWorld, bent
 
     def as_maps(said: Body) -> Body:
         order = said["order"]
-        return {**said, "order": {**order, **{name: {str(2 * at): row for at, row in enumerate(order[name])} for name in ("order_items", "order_notes")}}}
+        return {
+            **said,
+            "order": {
+                **order,
+                **{
+                    name: {str(2 * at): row for at, row in enumerate(order[name])}
+                    for name in ("order_items", "order_notes")
+                },
+            },
+        }
 
-    bent.says = lambda method, path, said: as_maps(said) if path == f"/orders/{ONE}" and said.get("order") else None
+    bent.says = lambda method, path, said: (
+        as_maps(said) if path == f"/orders/{ONE}" and said.get("order") else None
+    )
 
-    await world.update({"order_items": [{"name": "Cup", "code": "CUP"}], "order_notes": ["Another"]})
+    await world.update(
+        {"order_items": [{"name": "Cup", "code": "CUP"}], "order_notes": ["Another"]}
+    )
 
     after = await world.upstream()
-    assert [item["id"] for item in after["order_items"]][:-1] == [item["id"] for item in before["order_items"]]
-    assert [note["content"] for note in after["order_notes"]] == [*(note["content"] for note in before["order_notes"]), "Another"]
+    assert [item["id"] for item in after["order_items"]][:-1] == [
+        item["id"] for item in before["order_items"]
+    ]
+    assert [note["content"] for note in after["order_notes"]] == [
+        *(note["content"] for note in before["order_notes"]),
+        "Another",
+    ]
 
 
 async def test_a_source_id_with_spaces_around_it_is_found_again(world: OrderWorld) -> None:
@@ -212,44 +323,73 @@ async def test_a_source_id_with_spaces_around_it_is_found_again(world: OrderWorl
 # ------------------------------------------------------------------ refusals
 
 
-def refusing(method: str, words: str, status: int = 200) -> Callable[[str, str], tuple[int, Body] | None]:
-    return lambda asked, path: (status, {"status": "error", "message": words}) if asked == method else None
+def refusing(
+    method: str, words: str, status: int = 200
+) -> Callable[[str, str], tuple[int, Body] | None]:
+    return lambda asked, path: (
+        (status, {"status": "error", "message": words}) if asked == method else None
+    )
 
 
 @pytest.mark.parametrize(
     ("words", "status"),
     [
-        ("Item not found", 200), ("Item not found", 400), ("Item not found", 404), ("Payment gateway: authentication required", 200),
-        ("The store id of the shipping method is unknown", 400), ("Access denied to change shipped order", 200),
+        ("Item not found", 200),
+        ("Item not found", 400),
+        ("Item not found", 404),
+        ("Payment gateway: authentication required", 200),
+        ("The store id of the shipping method is unknown", 400),
+        ("Access denied to change shipped order", 200),
     ],
-)  # fmt: skip
+)
 @pytest.mark.parametrize("method", ["PUT", "DELETE"])
-async def test_a_refused_write_is_asked_once_and_told_in_order_desks_words(world: OrderWorld, bent: Bent, method: str, words: str, status: int) -> None:
+async def test_a_refused_write_is_asked_once_and_told_in_order_desks_words(
+    world: OrderWorld, bent: Bent, method: str, words: str, status: int
+) -> None:
     bent.says_instead = refusing(method, words, status)
 
-    error = await refused(world.update({"email": "new@example.com"}) if method == "PUT" else world.delete())
+    error = await refused(
+        world.update({"email": "new@example.com"}) if method == "PUT" else world.delete()
+    )
 
-    assert type(error) is (NotFound if method == "DELETE" and "not found" in words else UpstreamFailed)
+    assert type(error) is (
+        NotFound if method == "DELETE" and "not found" in words else UpstreamFailed
+    )
     assert error.outcome == "not_done"
     assert words in error.message or isinstance(error, NotFound)
     assert "deleted by somebody else" not in error.message
     assert [row.state for row in await world.rows()] == ["not_done"]
 
 
-async def test_a_key_that_is_refused_in_a_200_is_a_refused_key_for_writes_too(world: OrderWorld, bent: Bent) -> None:
-    bent.says_instead = lambda method, path: (200, {"status": "error", "message": "Invalid Store ID or API Key"})
+async def test_a_key_that_is_refused_in_a_200_is_a_refused_key_for_writes_too(
+    world: OrderWorld, bent: Bent
+) -> None:
+    bent.says_instead = lambda method, path: (
+        200,
+        {"status": "error", "message": "Invalid Store ID or API Key"},
+    )
 
-    for write in (world.create(A_NEW_ORDER), world.update({"email": "new@example.com"}), world.delete()):
+    for write in (
+        world.create(A_NEW_ORDER),
+        world.update({"email": "new@example.com"}),
+        world.delete(),
+    ):
         error = await refused(write)
 
         assert type(error) is StoreKeyRefused
         assert error.outcome in ("not_done", None)
 
 
-async def test_a_change_that_was_taken_is_not_called_undone_when_the_key_is_refused_right_after(world: OrderWorld, bent: Bent) -> None:
+async def test_a_change_that_was_taken_is_not_called_undone_when_the_key_is_refused_right_after(
+    world: OrderWorld, bent: Bent
+) -> None:
     bent.says = on("PUT", SHORT_ANSWERS["its id alone"])
     reads = iter([None])  # the read before the write
-    bent.says_instead = lambda method, path: next(reads, (401, {"status": "error", "message": "Invalid API Key"})) if method == "GET" else None
+    bent.says_instead = lambda method, path: (
+        next(reads, (401, {"status": "error", "message": "Invalid API Key"}))
+        if method == "GET"
+        else None
+    )
 
     error = await refused(world.update({"email": "new@example.com"}))
 
@@ -266,7 +406,9 @@ async def test_a_change_that_was_taken_is_not_called_undone_when_the_key_is_refu
         f"Order exists with ID {ONE}",
     ],
 )
-async def test_a_duplicate_is_a_conflict_that_names_the_order_that_exists(world: OrderWorld, bent: Bent, words: str) -> None:
+async def test_a_duplicate_is_a_conflict_that_names_the_order_that_exists(
+    world: OrderWorld, bent: Bent, words: str
+) -> None:
     bent.says_instead = refusing("POST", words, 400)
 
     error = await refused(world.create({**A_NEW_ORDER, "source_id": "98765432"}))
@@ -276,8 +418,13 @@ async def test_a_duplicate_is_a_conflict_that_names_the_order_that_exists(world:
     assert len(world.requests("POST")) == 0  # nothing reached it
 
 
-@pytest.mark.parametrize("words", ["Shipping method does not exist", "The customer doesn't exist", "Item 12 is not allowed"])
-async def test_another_refusal_of_a_create_is_no_duplicate(world: OrderWorld, bent: Bent, words: str) -> None:
+@pytest.mark.parametrize(
+    "words",
+    ["Shipping method does not exist", "The customer doesn't exist", "Item 12 is not allowed"],
+)
+async def test_another_refusal_of_a_create_is_no_duplicate(
+    world: OrderWorld, bent: Bent, words: str
+) -> None:
     bent.says_instead = refusing("POST", words, 400)
 
     error = await refused(world.create({**A_NEW_ORDER, "source_id": "98765432"}))
@@ -287,7 +434,10 @@ async def test_another_refusal_of_a_create_is_no_duplicate(world: OrderWorld, be
 
 
 async def test_of_creates_with_one_source_id_at_once_one_is_done(world: OrderWorld) -> None:
-    told = await asyncio.gather(*(world.create({**A_NEW_ORDER, "source_id": "CC-9"}) for _ in range(4)), return_exceptions=True)
+    told = await asyncio.gather(
+        *(world.create({**A_NEW_ORDER, "source_id": "CC-9"}) for _ in range(4)),
+        return_exceptions=True,
+    )
 
     conflicts = [error for error in told if isinstance(error, Conflict)]
     assert (len(conflicts), len(await world.upstream_ids())) == (3, 501)
@@ -298,7 +448,15 @@ async def test_of_creates_with_one_source_id_at_once_one_is_done(world: OrderWor
 async def test_a_move_that_did_not_happen_is_no_success(world: OrderWorld, bent: Bent) -> None:
     folder = (await world.upstream())["folder_id"]
     bent.says_instead = lambda method, path: (
-        (200, {"status": "success", "results": [{"order_id": int(ONE), "message": "Order Not Moved"}]}) if path == "/move-orders" else None
+        (
+            200,
+            {
+                "status": "success",
+                "results": [{"order_id": int(ONE), "message": "Order Not Moved"}],
+            },
+        )
+        if path == "/move-orders"
+        else None
     )
 
     error = await refused(world.update({"folder_name": "Canceled"}))
@@ -309,7 +467,13 @@ async def test_a_move_that_did_not_happen_is_no_success(world: OrderWorld, bent:
 
 async def test_a_repeat_minds_the_version_that_was_expected(world: OrderWorld) -> None:
     seen = (await world.upstream())["date_updated"]
-    world.fault("edit", method="GET", path=f"/orders/{ONE}", order_id=ONE, patch={"shipping": {"city": "Salem"}})
+    world.fault(
+        "edit",
+        method="GET",
+        path=f"/orders/{ONE}",
+        order_id=ONE,
+        patch={"shipping": {"city": "Salem"}},
+    )
     world.fault("server_error", method="PUT", effect="not_done")
 
     error = await refused(world.update({"email": "new@example.com"}, expected_date_updated=seen))

@@ -1,4 +1,6 @@
-"""The inventory read through the cache: at most 2,000 rows of a search, and what happens where Order Desk's pages are not as guessed."""
+"""The inventory read through the cache: at most 2,000 rows of a search, and what happens where
+Order Desk's pages are not as guessed.
+"""
 
 from typing import Any
 
@@ -13,34 +15,67 @@ from orderdesk_app.services.open_store import OpenStore, StoreRecord
 from orderdesk_app.services.products import MOST_SEARCHED, Products
 
 ACTOR = Actor(TenantId("01TENANT"))
-RECORD = StoreRecord(StoreRowId("01ROW"), ACTOR.tenant_id, StoreId("5"), "Teas", "", "http://sandbox.invalid/api/v2", b"", (), "UTC", False)  # type: ignore[arg-type]
+RECORD = StoreRecord(
+    StoreRowId("01ROW"),
+    ACTOR.tenant_id,
+    StoreId("5"),
+    "Teas",
+    "",
+    "http://sandbox.invalid/api/v2",
+    b"",
+    (),
+    "UTC",
+    False,
+)  # type: ignore[arg-type]
 STORE = OpenStore(RECORD, StoreAccess("http://sandbox.invalid/api/v2", StoreId("5"), Secret("key")))
 
 
 class Inventory:
     """An Order Desk with so many products, and its own idea of pages."""
 
-    def __init__(self, count: int, *, pages: str = "honoured", total: int | None = None, largest_page: int = 500) -> None:
-        self.rows = [{"id": number, "name": f"Mug {number}", "code": f"MUG-{number}"} for number in range(1, count + 1)]
+    def __init__(
+        self,
+        count: int,
+        *,
+        pages: str = "honoured",
+        total: int | None = None,
+        largest_page: int = 500,
+    ) -> None:
+        self.rows = [
+            {"id": number, "name": f"Mug {number}", "code": f"MUG-{number}"}
+            for number in range(1, count + 1)
+        ]
         self.pages, self.total, self.largest = pages, total, largest_page
         self.requests = 0
 
-    async def list_inventory(self, store: StoreAccess, parameters: dict[str, str], patience: Patience) -> InventoryPage:
+    async def list_inventory(
+        self, store: StoreAccess, parameters: dict[str, str], patience: Patience
+    ) -> InventoryPage:
         self.requests += 1
         limit, offset = int(parameters["limit"]), int(parameters["offset"])
         rows = (
-            self.rows[offset : offset + min(limit, self.largest)] if self.pages == "honoured" else self.rows[:limit] if self.pages == "no offset" else self.rows
+            self.rows[offset : offset + min(limit, self.largest)]
+            if self.pages == "honoured"
+            else self.rows[:limit]
+            if self.pages == "no offset"
+            else self.rows
         )
-        return InventoryPage(items=[dict(row) for row in rows], total=self.total, limit=limit, offset=offset)
+        return InventoryPage(
+            items=[dict(row) for row in rows], total=self.total, limit=limit, offset=offset
+        )
 
-    async def get_inventory_item(self, store: StoreAccess, item_id: str, patience: Patience) -> dict[str, Any]:
+    async def get_inventory_item(
+        self, store: StoreAccess, item_id: str, patience: Patience
+    ) -> dict[str, Any]:
         raise NotFound("no such item")
 
 
 class Straight:
     """Reads without a cache."""
 
-    async def get(self, store: StoreRecord, kind: str, parameters: str, seconds: float, fetch: Any) -> tuple[Any, bool]:
+    async def get(
+        self, store: StoreRecord, kind: str, parameters: str, seconds: float, fetch: Any
+    ) -> tuple[Any, bool]:
         return await fetch(), False
 
 
@@ -49,12 +84,25 @@ def products(inventory: Inventory) -> Products:
 
 
 async def page(inventory: Inventory, **asked: Any) -> Any:
-    return await products(inventory).page(ACTOR, STORE, **{"search": None, "code": None, "limit": 50, "offset": 0, "patience": Patience(30), **asked})
+    return await products(inventory).page(
+        ACTOR,
+        STORE,
+        **{
+            "search": None,
+            "code": None,
+            "limit": 50,
+            "offset": 0,
+            "patience": Patience(30),
+            **asked,
+        },
+    )
 
 
 @pytest.mark.parametrize("pages", ["honoured", "no offset", "all at once"])
 @pytest.mark.parametrize("total", [120, None])
-async def test_pages_show_every_product_once_or_admit_that_they_cannot(pages: str, total: int | None) -> None:
+async def test_pages_show_every_product_once_or_admit_that_they_cannot(
+    pages: str, total: int | None
+) -> None:
     inventory = Inventory(120, pages=pages, total=total)
     seen: list[int] = []
     offset = 0
@@ -117,7 +165,9 @@ async def test_a_list_goes_on_where_order_desks_pages_are_smaller() -> None:
     assert seen == list(range(1, 231))
 
 
-async def test_nothing_is_said_of_the_total_beyond_the_last_row_where_order_desk_says_none() -> None:
+async def test_nothing_is_said_of_the_total_beyond_the_last_row_where_order_desk_says_none() -> (
+    None
+):
     shown = await page(Inventory(30, total=0), offset=100)
 
     assert (shown.products, shown.total, shown.has_more) == ([], None, False)

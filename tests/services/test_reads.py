@@ -1,4 +1,6 @@
-"""The cache between services and Order Desk: nothing is told that a write may have changed, and what is kept is bounded."""
+"""The cache between services and Order Desk: nothing is told that a write may have changed, and
+what is kept is bounded.
+"""
 
 import asyncio
 from typing import Any
@@ -26,7 +28,9 @@ class FailingCache(MemoryCache):
 
 @pytest.mark.parametrize("error", [OSError("disk full"), asyncio.CancelledError()])
 @pytest.mark.parametrize("topic", ["store", EVERYTHING])
-async def test_a_drop_that_came_to_nothing_is_tried_again_before_anything_is_told(world: OrderWorld, error: BaseException, topic: str) -> None:
+async def test_a_drop_that_came_to_nothing_is_tried_again_before_anything_is_told(
+    world: OrderWorld, error: BaseException, topic: str
+) -> None:
     reads, record, told = world.reads, world.store.record, iter("ab")
     reads._cache = FailingCache(error)
 
@@ -61,7 +65,9 @@ async def test_news_heard_while_entries_go_is_not_forgotten(world: OrderWorld) -
     assert await reads.get(record, "order", "1", 60, fetch) == ("b", False)
 
 
-async def test_what_was_read_takes_bounded_memory(world: OrderWorld, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_what_was_read_takes_bounded_memory(
+    world: OrderWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(reads_service, "_MOST_PARSED_BYTES", 100_000)
 
     async def fetch() -> Any:

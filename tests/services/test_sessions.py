@@ -28,19 +28,32 @@ def clock():
 
 @pytest.fixture
 def sessions(database, keyring, clock):
-    return Sessions(database, keyring, SessionCookies(keyring.purpose("jwt"), lambda: clock().timestamp()), timeout=4000, clock=clock)
+    return Sessions(
+        database,
+        keyring,
+        SessionCookies(keyring.purpose("jwt"), lambda: clock().timestamp()),
+        timeout=4000,
+        clock=clock,
+    )
 
 
 @pytest.fixture
 async def cookie(sessions, tenant):
-    return await sessions.start(tenant.view.id, credential_id=None, address="192.0.2.7" * 20, user_agent="Firefox" * 100)
+    return await sessions.start(
+        tenant.view.id, credential_id=None, address="192.0.2.7" * 20, user_agent="Firefox" * 100
+    )
 
 
 async def test_a_cookie_tells_who_it_is(sessions, cookie, tenant):
     user = await sessions.resume(cookie)
 
     assert user is not None
-    assert (user.name, user.actor.tenant_id, user.actor.via, user.actor.session_id) == ("Ada's Teas", tenant.view.id, Via.WEB, user.session_id)
+    assert (user.name, user.actor.tenant_id, user.actor.via, user.actor.session_id) == (
+        "Ada's Teas",
+        tenant.view.id,
+        Via.WEB,
+        user.session_id,
+    )
 
 
 @pytest.mark.parametrize("value", [None, "", "x", "a.b.c", "é" * 10, "x" * 100_000])
@@ -93,7 +106,9 @@ async def test_a_disabled_account_is_signed_out(sessions, cookie, database, tena
 async def test_a_cookie_signed_by_another_key_is_nobody(sessions, cookie, keyring):
     user = await sessions.resume(cookie)
     assert user is not None
-    forged = SessionCookies(b"another key of 32 bytes and more").sign(user.session_id, expires_at=datetime.now(UTC).timestamp() + 1000)
+    forged = SessionCookies(b"another key of 32 bytes and more").sign(
+        user.session_id, expires_at=datetime.now(UTC).timestamp() + 1000
+    )
 
     assert await sessions.resume(forged) is None
 
@@ -105,7 +120,10 @@ async def test_a_cookie_cannot_choose_how_it_is_checked(sessions, cookie):
     _, claims, signature = cookie.split(".")
     for algorithm in ("none", "None", "HS512", "RS256"):
         assert await sessions.resume(f"{part({'alg': algorithm, 'typ': 'JWT'})}.{claims}.") is None
-        assert await sessions.resume(f"{part({'alg': algorithm, 'typ': 'JWT'})}.{claims}.{signature}") is None
+        assert (
+            await sessions.resume(f"{part({'alg': algorithm, 'typ': 'JWT'})}.{claims}.{signature}")
+            is None
+        )
 
 
 async def test_a_form_value_serves_its_own_session_alone():
@@ -135,7 +153,9 @@ def test_a_form_value_that_is_spent_serves_no_second_time():
     forms.spend(other)
 
 
-async def test_sessions_that_are_long_over_are_cleared_away(sessions, cookie, tenant, database, clock):
+async def test_sessions_that_are_long_over_are_cleared_away(
+    sessions, cookie, tenant, database, clock
+):
     clock.time += timedelta(days=40)
 
     await sessions.start(tenant.view.id, credential_id=None, address="", user_agent="")

@@ -64,7 +64,13 @@ def trail():
 
 @pytest.fixture
 def sessions(database, keyring, clock):
-    return Sessions(database, keyring, SessionCookies(keyring.purpose("jwt"), lambda: clock().timestamp()), timeout=3600, clock=clock)
+    return Sessions(
+        database,
+        keyring,
+        SessionCookies(keyring.purpose("jwt"), lambda: clock().timestamp()),
+        timeout=3600,
+        clock=clock,
+    )
 
 
 @pytest.fixture
@@ -80,7 +86,9 @@ async def test_the_master_key_signs_in(sign_in, sessions, two_tenants, trail):
     user = await sessions.resume(cookie)
     assert user is not None
     assert (user.name, user.actor.tenant_id) == ("Ada's Teas", ada.view.id)
-    assert [(entry.action, entry.outcome, entry.actor.tenant_id) for entry in trail.entries] == [("sign_in.key", "ok", ada.view.id)]
+    assert [(entry.action, entry.outcome, entry.actor.tenant_id) for entry in trail.entries] == [
+        ("sign_in.key", "ok", ada.view.id)
+    ]
 
 
 async def test_a_key_copied_with_spaces_around_it_signs_in(sign_in, tenant):
@@ -92,7 +100,9 @@ async def test_what_is_no_key_does_not_sign_in(sign_in, trail, text):
     with pytest.raises(SignInFailed, match="not known here"):
         await sign_in.with_key(Secret(text), **BROWSER)
 
-    assert [(entry.outcome, entry.actor.address) for entry in trail.entries] == [("AUTH_ERROR", "192.0.2.7")]
+    assert [(entry.outcome, entry.actor.address) for entry in trail.entries] == [
+        ("AUTH_ERROR", "192.0.2.7")
+    ]
 
 
 async def test_an_unknown_key_does_not_sign_in_and_its_text_is_not_repeated(sign_in, tenant):
@@ -111,7 +121,9 @@ async def test_an_access_key_does_not_sign_in_to_the_web_app(sign_in, keys, tena
         await sign_in.with_key(key, **BROWSER)
 
 
-async def test_an_address_that_tries_too_often_is_refused_even_with_the_right_key(sign_in, tries, tenant):
+async def test_an_address_that_tries_too_often_is_refused_even_with_the_right_key(
+    sign_in, tries, tenant
+):
     tries.left = 1
     with pytest.raises(SignInFailed):
         await sign_in.with_key(new_master_key(), **BROWSER)
@@ -130,16 +142,22 @@ async def test_the_right_key_and_a_good_link_use_no_tries_up(sign_in, tries, ten
     assert tries.left == 1
 
 
-async def test_of_many_guesses_at_once_no_more_are_looked_at_than_there_are_tries(sign_in, tries, tenant):
+async def test_of_many_guesses_at_once_no_more_are_looked_at_than_there_are_tries(
+    sign_in, tries, tenant
+):
     tries.left = 3
 
     guesses = [sign_in.with_key(new_master_key(), **BROWSER) for _ in range(20)]
-    results = await asyncio.gather(*guesses, sign_in.with_key(tenant.master_key, **BROWSER), return_exceptions=True)
+    results = await asyncio.gather(
+        *guesses, sign_in.with_key(tenant.master_key, **BROWSER), return_exceptions=True
+    )
 
     assert [type(result) for result in results] == [SignInFailed] * 3 + [RateLimited] * 18
 
 
-async def test_a_key_that_is_rotated_while_it_is_checked_opens_no_session(sign_in, keys, tenant, trail, monkeypatch):
+async def test_a_key_that_is_rotated_while_it_is_checked_opens_no_session(
+    sign_in, keys, tenant, trail, monkeypatch
+):
     check = sign_in.check_key
 
     async def check_slowly(key, *, by):
@@ -155,7 +173,9 @@ async def test_a_key_that_is_rotated_while_it_is_checked_opens_no_session(sign_i
     assert [entry.outcome for entry in trail.entries] == ["AUTH_ERROR"]
 
 
-async def test_nobody_is_signed_in_by_an_old_key_or_link_after_a_rotation(sign_in, sessions, keys, tenant):
+async def test_nobody_is_signed_in_by_an_old_key_or_link_after_a_rotation(
+    sign_in, sessions, keys, tenant
+):
     link = (await sign_in.make_link(tenant.view.id)).reveal()
 
     *cookies, _ = await asyncio.gather(
@@ -188,7 +208,9 @@ async def test_a_link_tells_whose_it_is_and_works_once(sign_in, sessions, two_te
 async def test_of_twenty_who_use_a_link_at_once_one_gets_in(sign_in, tenant):
     token = (await sign_in.make_link(tenant.view.id)).reveal()
 
-    results = await asyncio.gather(*(sign_in.use_link(token, **BROWSER) for _ in range(20)), return_exceptions=True)
+    results = await asyncio.gather(
+        *(sign_in.use_link(token, **BROWSER) for _ in range(20)), return_exceptions=True
+    )
 
     assert sum(isinstance(result, str) for result in results) == 1
     assert sum(isinstance(result, LinkUsed) for result in results) == 19
@@ -208,7 +230,15 @@ async def test_a_link_works_for_fifteen_minutes(sign_in, clock, tenant):
 
 
 @pytest.mark.parametrize(
-    "damage", [lambda t: t[:-1], lambda t: "A" + t, lambda t: "", lambda t: "x" * 50_000, lambda t: t.split(".")[0] + ".AAAA", lambda t: "\x00é"]
+    "damage",
+    [
+        lambda t: t[:-1],
+        lambda t: "A" + t,
+        lambda t: "",
+        lambda t: "x" * 50_000,
+        lambda t: t.split(".")[0] + ".AAAA",
+        lambda t: "\x00é",
+    ],
 )
 async def test_a_damaged_link_is_not_known(sign_in, tenant, damage):
     token = damage((await sign_in.make_link(tenant.view.id)).reveal())

@@ -1,4 +1,6 @@
-"""Connected stores beyond what tools show: editing, trying again, two at once, and what the person's desk writes down."""
+"""Connected stores beyond what tools show: editing, trying again, two at once, and what the
+person's desk writes down.
+"""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -7,11 +9,25 @@ from typing import Any
 import pytest
 
 from orderdesk_app.context import Actor, Secret, Via
-from orderdesk_app.errors import Conflict, NotFound, StoreKeyRefused, UpstreamUnreachable, ValidationFailed
+from orderdesk_app.errors import (
+    Conflict,
+    NotFound,
+    StoreKeyRefused,
+    UpstreamUnreachable,
+    ValidationFailed,
+)
 from orderdesk_app.orderdesk.patience import Patience
 from orderdesk_app.services import stores as stores_service
 from orderdesk_app.services.audit import Entry
-from tests.worlds import API_KEY, FIRST_ORDER, SandboxServer, World, open_world, sandbox_server, settings_for
+from tests.worlds import (
+    API_KEY,
+    FIRST_ORDER,
+    SandboxServer,
+    World,
+    open_world,
+    sandbox_server,
+    settings_for,
+)
 
 __all__ = ["sandbox_server"]
 
@@ -19,21 +35,36 @@ __all__ = ["sandbox_server"]
 @pytest.fixture
 async def world(database_url: str, sandbox_server: SandboxServer) -> AsyncIterator[World]:
     sandbox_server.reset()
-    async with open_world(settings_for(database_url, ORDERDESK_API_URL=sandbox_server.url, HTTP_MAX_RETRIES="0"), sandbox_server) as world:
+    async with open_world(
+        settings_for(database_url, ORDERDESK_API_URL=sandbox_server.url, HTTP_MAX_RETRIES="0"),
+        sandbox_server,
+    ) as world:
         world.extra = {"sandbox": sandbox_server}
         yield world
 
 
 async def actor_of(world: World) -> Actor:
-    return Actor((await world.owner.principal()).actor.tenant_id, via=Via.WEB, session_id="01SESSION")
+    return Actor(
+        (await world.owner.principal()).actor.tenant_id, via=Via.WEB, session_id="01SESSION"
+    )
 
 
-async def test_of_two_who_connect_the_same_store_at_once_one_is_told_that_it_is_there(world: World) -> None:
-    calls = [world.owner.call("stores_register", {"store_id": "10005", "api_key": API_KEY, "store_name": name}) for name in ("One", "Two")]
+async def test_of_two_who_connect_the_same_store_at_once_one_is_told_that_it_is_there(
+    world: World,
+) -> None:
+    calls = [
+        world.owner.call(
+            "stores_register", {"store_id": "10005", "api_key": API_KEY, "store_name": name}
+        )
+        for name in ("One", "Two")
+    ]
 
     outcomes = await asyncio.gather(*calls)
 
-    assert sorted(outcome.error.code if outcome.error else "ok" for outcome in outcomes) == ["CONFLICT_ERROR", "ok"]
+    assert sorted(outcome.error.code if outcome.error else "ok" for outcome in outcomes) == [
+        "CONFLICT_ERROR",
+        "ok",
+    ]
     assert (await world.owner.get("stores_list"))["count"] == 2
 
 
@@ -42,9 +73,18 @@ async def test_a_new_key_is_tried_before_the_old_one_is_given_up(world: World) -
     [record] = await world.owner.stores()
 
     with pytest.raises(StoreKeyRefused):
-        await world.house.stores.edit(actor, record.id, name="New name", label="", api_key=Secret("wrong"), patience=Patience(30))
+        await world.house.stores.edit(
+            actor,
+            record.id,
+            name="New name",
+            label="",
+            api_key=Secret("wrong"),
+            patience=Patience(30),
+        )
 
-    assert [(store.name, store.api_key) for store in await world.owner.stores()] == [(record.name, record.api_key)]
+    assert [(store.name, store.api_key) for store in await world.owner.stores()] == [
+        (record.name, record.api_key)
+    ]
     assert (await world.owner.get("orders_get", order_id=FIRST_ORDER))["order"]["id"] == FIRST_ORDER
 
 
@@ -52,13 +92,17 @@ async def test_a_store_is_renamed_and_found_by_its_new_name_at_once(world: World
     actor = await actor_of(world)
     [record] = await world.owner.stores()
 
-    await world.house.stores.edit(actor, record.id, name="New name", label="nn", api_key=None, patience=Patience(30))
+    await world.house.stores.edit(
+        actor, record.id, name="New name", label="nn", api_key=None, patience=Patience(30)
+    )
 
     assert (await world.owner.get("stores_resolve", identifier="new NAME"))["matched_by"] == "name"
     assert (await world.owner.refused("stores_resolve", identifier=record.name)).code == "NOT_FOUND"
 
 
-async def test_a_test_of_the_connection_asks_order_desk_now_and_keeps_what_it_says(world: World) -> None:
+async def test_a_test_of_the_connection_asks_order_desk_now_and_keeps_what_it_says(
+    world: World,
+) -> None:
     actor = await actor_of(world)
     [record] = await world.owner.stores()
     world.extra["sandbox"].forget()
@@ -104,16 +148,25 @@ async def test_what_people_do_with_stores_is_written_down(world: World) -> None:
     with pytest.raises(StoreKeyRefused):
         await desk.connect(actor, "10006", Secret("wrong"), name="", label="")
 
-    happenings = [h for h in await world.house.activity.latest(actor) if h.action.startswith("store.")]
+    happenings = [
+        h for h in await world.house.activity.latest(actor) if h.action.startswith("store.")
+    ]
 
     assert [(h.action, h.outcome) for h in reversed(happenings)] == [
-        ("store.connect", "ok"), ("store.edit", "ok"), ("store.test", "ok"), ("store.disconnect", "ok"), ("store.connect", "AUTH_ERROR"),
-    ]  # fmt: skip
+        ("store.connect", "ok"),
+        ("store.edit", "ok"),
+        ("store.test", "ok"),
+        ("store.disconnect", "ok"),
+        ("store.connect", "AUTH_ERROR"),
+    ]
     assert {h.store_row_id for h in happenings if h.outcome == "ok"} == {record.id}
     assert [h.arguments for h in reversed(happenings)] == [
-        {"store_id": "10005", "name": "Second", "label": "", "store": "Second"}, {"name": "Renamed", "label": "two", "store": "Renamed"},
-        {"store": "Renamed"}, {"store": "Renamed"}, {"store_id": "10006", "name": "", "label": ""},
-    ]  # fmt: skip
+        {"store_id": "10005", "name": "Second", "label": "", "store": "Second"},
+        {"name": "Renamed", "label": "two", "store": "Renamed"},
+        {"store": "Renamed"},
+        {"store": "Renamed"},
+        {"store_id": "10006", "name": "", "label": ""},
+    ]
 
 
 async def test_the_sandbox_is_there_in_one_click_as_often_as_one_likes(world: World) -> None:
@@ -133,13 +186,17 @@ async def test_a_key_that_can_be_none_is_refused_before_it_is_sent(world: World,
     world.extra["sandbox"].forget()
 
     with pytest.raises(ValidationFailed) as error:
-        await world.house.stores.register(actor, "10005", Secret(key), name=None, label=None, patience=Patience(30))
+        await world.house.stores.register(
+            actor, "10005", Secret(key), name=None, label=None, patience=Patience(30)
+        )
 
     assert error.value.field == "api_key"
     assert world.extra["sandbox"].requests() == []
 
 
-async def test_an_account_has_a_most_of_stores(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_an_account_has_a_most_of_stores(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(stores_service, "_MOST_STORES", 1)
 
     error = await world.owner.refused("stores_register", store_id="10005", api_key=API_KEY)
@@ -148,7 +205,9 @@ async def test_an_account_has_a_most_of_stores(world: World, monkeypatch: pytest
     assert "Disconnect one first" in error.message
 
 
-async def test_a_store_that_answers_for_another_is_not_kept(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_store_that_answers_for_another_is_not_kept(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
     async def of_another(*_: Any) -> dict[str, Any]:
         return {"id": "99", "name": "Another"}
 
@@ -166,18 +225,24 @@ async def test_an_edited_store_may_not_hide_signs_in_its_name_or_label(world: Wo
 
     for field, name, label in (("store_name", "Te\u200bas", ""), ("label", "Teas", "\u202eeu")):
         with pytest.raises(ValidationFailed) as error:
-            await world.house.stores.edit(actor, record.id, name=name, label=label, api_key=None, patience=Patience(30))
+            await world.house.stores.edit(
+                actor, record.id, name=name, label=label, api_key=None, patience=Patience(30)
+            )
         assert error.value.field == field
 
 
 async def test_an_edited_store_may_not_take_anothers_name(world: World) -> None:
     actor = await actor_of(world)
     [record] = await world.owner.stores()
-    await world.owner.get("stores_register", store_id="10005", api_key=API_KEY, store_name="Second", label="two")
+    await world.owner.get(
+        "stores_register", store_id="10005", api_key=API_KEY, store_name="Second", label="two"
+    )
 
     for name, label in (("second", ""), ("Fine", "TWO")):
         with pytest.raises(Conflict):
-            await world.house.stores.edit(actor, record.id, name=name, label=label, api_key=None, patience=Patience(30))
+            await world.house.stores.edit(
+                actor, record.id, name=name, label=label, api_key=None, patience=Patience(30)
+            )
 
 
 async def test_a_store_of_nobody_is_not_found(world: World) -> None:
@@ -185,7 +250,9 @@ async def test_a_store_of_nobody_is_not_found(world: World) -> None:
         await world.house.store_desk.find(await actor_of(world), "01NOSUCHSTORE")
 
 
-async def test_what_was_done_is_not_called_failed_when_only_its_row_cannot_be_written(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_what_was_done_is_not_called_failed_when_only_its_row_cannot_be_written(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
     actor = await actor_of(world)
     desk, audit = world.house.store_desk, world.house.audit
 
@@ -200,11 +267,19 @@ async def test_what_was_done_is_not_called_failed_when_only_its_row_cannot_be_wr
         await desk.disconnect(actor, record.id, typed_name="Second")
 
     assert len(await world.owner.stores()) == 1
-    happenings = [h for h in await world.house.activity.latest(actor) if h.action.startswith("store.")]
-    assert [(h.action, h.outcome) for h in reversed(happenings)] == [("store.connect", "ok"), ("store.connect", "AUTH_ERROR"), ("store.disconnect", "ok")]
+    happenings = [
+        h for h in await world.house.activity.latest(actor) if h.action.startswith("store.")
+    ]
+    assert [(h.action, h.outcome) for h in reversed(happenings)] == [
+        ("store.connect", "ok"),
+        ("store.connect", "AUTH_ERROR"),
+        ("store.disconnect", "ok"),
+    ]
 
 
-async def test_a_fault_of_ours_is_not_written_down_as_done(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_fault_of_ours_is_not_written_down_as_done(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
     actor = await actor_of(world)
     [record] = await world.owner.stores()
 
@@ -232,47 +307,86 @@ def telling(world: World, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
     monkeypatch.setattr(world.house.stores._client, "get_store", told)
 
 
-async def test_stores_that_order_desk_calls_the_same_are_told_apart_by_their_ids(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_stores_that_order_desk_calls_the_same_are_told_apart_by_their_ids(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
     telling(world, monkeypatch, "Teas")
 
-    calls = [world.owner.call("stores_register", {"store_id": store_id, "api_key": API_KEY}) for store_id in ("10005", "10006", "10007")]
+    calls = [
+        world.owner.call("stores_register", {"store_id": store_id, "api_key": API_KEY})
+        for store_id in ("10005", "10006", "10007")
+    ]
     outcomes = await asyncio.gather(*calls)
 
     assert [outcome.error for outcome in outcomes] == [None] * 3
-    names = sorted(store.name for store in await world.owner.stores() if store.store_id in ("10005", "10006", "10007"))
+    names = sorted(
+        store.name
+        for store in await world.owner.stores()
+        if store.store_id in ("10005", "10006", "10007")
+    )
     assert len(set(names)) == 3
     assert names[0] == "Teas"
     for store in await world.owner.stores():
-        assert store.name in ("Teas", f"Teas ({store.store_id})") or store.store_id == world.store_id
-        assert (await world.owner.get("stores_resolve", identifier=store.name))["store"]["store_id"] == store.store_id
+        assert (
+            store.name in ("Teas", f"Teas ({store.store_id})") or store.store_id == world.store_id
+        )
+        assert (await world.owner.get("stores_resolve", identifier=store.name))["store"][
+            "store_id"
+        ] == store.store_id
 
 
-@pytest.mark.parametrize("name", ["T" * 500, "Teas\u0007\n and more", "\u0000", "\u202eTeas\u200b", "\u3164"])
-async def test_a_name_that_we_could_not_keep_is_made_one_that_we_can(world: World, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+@pytest.mark.parametrize(
+    "name", ["T" * 500, "Teas\u0007\n and more", "\u0000", "\u202eTeas\u200b", "\u3164"]
+)
+async def test_a_name_that_we_could_not_keep_is_made_one_that_we_can(
+    world: World, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
     telling(world, monkeypatch, name)
 
     for store_id in ("10005", "10006"):
         await world.owner.get("stores_register", store_id=store_id, api_key=API_KEY)
 
-    names = [store.name for store in await world.owner.stores() if store.store_id in ("10005", "10006")]
+    names = [
+        store.name for store in await world.owner.stores() if store.store_id in ("10005", "10006")
+    ]
     assert len({name.casefold() for name in names}) == 2
     assert all(0 < len(name) <= 120 and name.isprintable() for name in names)
 
 
 async def test_of_two_who_take_a_name_at_once_one_is_refused(world: World) -> None:
-    calls = [world.owner.call("stores_register", {"store_id": store_id, "api_key": API_KEY, "store_name": "Teas"}) for store_id in ("10005", "10006")]
+    calls = [
+        world.owner.call(
+            "stores_register", {"store_id": store_id, "api_key": API_KEY, "store_name": "Teas"}
+        )
+        for store_id in ("10005", "10006")
+    ]
 
     outcomes = await asyncio.gather(*calls)
 
-    assert sorted(outcome.error.code if outcome.error else "ok" for outcome in outcomes) == ["CONFLICT_ERROR", "ok"]
+    assert sorted(outcome.error.code if outcome.error else "ok" for outcome in outcomes) == [
+        "CONFLICT_ERROR",
+        "ok",
+    ]
     assert [store.name for store in await world.owner.stores()].count("Teas") == 1
 
 
-async def test_of_two_stores_that_are_renamed_alike_at_once_one_keeps_its_name(world: World) -> None:
+async def test_of_two_stores_that_are_renamed_alike_at_once_one_keeps_its_name(
+    world: World,
+) -> None:
     actor = await actor_of(world)
-    records = [await world.house.stores.register(actor, i, Secret(API_KEY), name=f"S {i}", label=None, patience=Patience(30)) for i in ("10005", "10006")]
+    records = [
+        await world.house.stores.register(
+            actor, i, Secret(API_KEY), name=f"S {i}", label=None, patience=Patience(30)
+        )
+        for i in ("10005", "10006")
+    ]
 
-    edits = [world.house.stores.edit(actor, record.id, name="Teas", label="", api_key=None, patience=Patience(30)) for record in records]
+    edits = [
+        world.house.stores.edit(
+            actor, record.id, name="Teas", label="", api_key=None, patience=Patience(30)
+        )
+        for record in records
+    ]
     ends = await asyncio.gather(*edits, return_exceptions=True)
 
     assert sorted(type(end).__name__ for end in ends) == ["Conflict", "StoreRecord"]
@@ -284,4 +398,8 @@ async def test_two_sandboxes_at_once_have_two_names(world: World) -> None:
 
     made = await asyncio.gather(*(world.house.store_desk.add_sandbox(actor) for _ in range(3)))
 
-    assert {record.name for record in made} == {"Sandbox store", "Sandbox store 2", "Sandbox store 3"}
+    assert {record.name for record in made} == {
+        "Sandbox store",
+        "Sandbox store 2",
+        "Sandbox store 3",
+    }

@@ -62,7 +62,9 @@ async def test_an_admin_who_never_had_a_master_key_gets_the_one_that_is_set(tena
 
 
 async def test_processes_that_start_at_once_make_one_admin(tenants):
-    starts = await asyncio.gather(*(tenants.ensure_admin(master_key=new_master_key(), has_webui=True) for _ in range(8)))
+    starts = await asyncio.gather(
+        *(tenants.ensure_admin(master_key=new_master_key(), has_webui=True) for _ in range(8))
+    )
 
     assert len({start.tenant_id for start in starts}) == 1
     assert sum(start.is_first for start in starts) == 1

@@ -7,36 +7,87 @@ from orderdesk_app.services.activity import Happening
 from orderdesk_app.states.phrases import what_was_done
 
 
-def happening(action: str, outcome: str = "ok", *, tool: str | None = None, **arguments: object) -> Happening:
+def happening(
+    action: str, outcome: str = "ok", *, tool: str | None = None, **arguments: object
+) -> Happening:
     return Happening(
-        id="01H", at=now(), action=action, tool=tool, via="web", client="", key="", store_row_id=None, outcome=outcome, duration_ms=1.0, cached=False,
-        request_id="r", change_id=None, arguments=arguments,
-    )  # fmt: skip
+        id="01H",
+        at=now(),
+        action=action,
+        tool=tool,
+        via="web",
+        client="",
+        key="",
+        store_row_id=None,
+        outcome=outcome,
+        duration_ms=1.0,
+        cached=False,
+        request_id="r",
+        change_id=None,
+        arguments=arguments,
+    )
 
 
 @pytest.mark.parametrize(
     ("happened", "words"),
     [
-        (happening("key.create", name="Claude on the laptop"), "made the key “Claude on the laptop”"),
+        (
+            happening("key.create", name="Claude on the laptop"),
+            "made the key “Claude on the laptop”",
+        ),
         (happening("key.revoke", name="x" * 80), f"revoked the key “{'x' * 40}”"),
         (happening("key.rotate_master"), "replaced the master key"),
         (happening("key.make_master"), "made the master key"),
         (happening("sign_out"), "signed out"),
         (happening("sign_in.key", "AUTH_ERROR"), "tried to sign in with a key"),
-        (happening("store.connect", "AUTH_ERROR", store_id="10006"), "tried to connect store 10006"),
+        (
+            happening("store.connect", "AUTH_ERROR", store_id="10006"),
+            "tried to connect store 10006",
+        ),
         (happening("store.connect", "ORDERDESK_API_ERROR"), "tried to connect store"),
         (happening("store.connect", store="Bücherei Nord"), "connected “Bücherei Nord”"),
-        (happening("store.edit", store="Bücherei Nord", name="Bücherei Nord"), "edited “Bücherei Nord”"),
-        (happening("store.edit", "CONFLICT_ERROR", store="Bücherei Nord", name="Taken"), "tried to edit “Bücherei Nord”"),
+        (
+            happening("store.edit", store="Bücherei Nord", name="Bücherei Nord"),
+            "edited “Bücherei Nord”",
+        ),
+        (
+            happening("store.edit", "CONFLICT_ERROR", store="Bücherei Nord", name="Taken"),
+            "tried to edit “Bücherei Nord”",
+        ),
         (happening("store.disconnect", store="Bücherei Nord"), "disconnected “Bücherei Nord”"),
         (happening("store.disconnect"), "disconnected a store"),
-        (happening("store.test", "AUTH_ERROR", store="Bücherei Nord"), "tried the connection of “Bücherei Nord”"),
-        (happening("tool", tool="orders_update", order_id="7", changes={"shipping": {}, "order_notes": []}), "changed order 7: shipping, order notes"),
-        (happening("tool", tool="orders_update", order_id="7", changes={"folder_name": "Shipped"}), "moved order 7 to Shipped"),
+        (
+            happening("store.test", "AUTH_ERROR", store="Bücherei Nord"),
+            "tried the connection of “Bücherei Nord”",
+        ),
+        (
+            happening(
+                "tool",
+                tool="orders_update",
+                order_id="7",
+                changes={"shipping": {}, "order_notes": []},
+            ),
+            "changed order 7: shipping, order notes",
+        ),
+        (
+            happening(
+                "tool", tool="orders_update", order_id="7", changes={"folder_name": "Shipped"}
+            ),
+            "moved order 7 to Shipped",
+        ),
         (happening("tool", "NOT_FOUND", tool="orders_get"), "tried to read order"),
-        (happening("order.settle", order_id="7", change="update"), "changed order 7, as a later read showed"),
-        (happening("order.settle", "NOT_DONE", order_id="7", change="delete"), "tried to delete order 7"),
-        (happening("order.settle"), "changed an order, as a later read showed"),  # its arguments cannot be opened any more
+        (
+            happening("order.settle", order_id="7", change="update"),
+            "changed order 7, as a later read showed",
+        ),
+        (
+            happening("order.settle", "NOT_DONE", order_id="7", change="delete"),
+            "tried to delete order 7",
+        ),
+        (
+            happening("order.settle"),
+            "changed an order, as a later read showed",
+        ),  # its arguments cannot be opened any more
         (happening("some.thing"), "some.thing"),
     ],
 )

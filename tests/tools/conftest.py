@@ -1,4 +1,6 @@
-"""The worlds in which tools are tried: the same tests over the sandbox in this process and over the sandbox as a server."""
+"""The worlds in which tools are tried: the same tests over the sandbox in this process and over the
+sandbox as a server.
+"""
 
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -18,7 +20,9 @@ async def world(request: pytest.FixtureRequest, sqlite_url: str) -> AsyncIterato
     if request.param == "over_http":
         server = request.getfixturevalue("sandbox_server")
         server.reset()
-    async with open_world(settings_for(sqlite_url, **({"ORDERDESK_API_URL": server.url} if server else {})), server) as world:
+    async with open_world(
+        settings_for(sqlite_url, **({"ORDERDESK_API_URL": server.url} if server else {})), server
+    ) as world:
         yield world
 
 
@@ -30,7 +34,9 @@ async def small(sqlite_url: str) -> AsyncIterator[World]:
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def shared(tmp_path_factory: pytest.TempPathFactory, sqlite_template: Path) -> AsyncIterator[World]:
+async def shared(
+    tmp_path_factory: pytest.TempPathFactory, sqlite_template: Path
+) -> AsyncIterator[World]:
     url = copy_of(sqlite_template, tmp_path_factory.mktemp("shared"))
     async with open_world(settings_for(url), None) as world:
         yield world

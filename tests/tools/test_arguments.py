@@ -18,7 +18,10 @@ def refused(given: Any) -> ValidationFailed:
 def test_a_misspelt_name_explains_a_missing_one() -> None:
     error = refused({"order_idd": "5"})
 
-    assert (error.field, error.message) == ("order_idd", "order_idd is not an argument of this tool. Did you mean order_id?")
+    assert (error.field, error.message) == (
+        "order_idd",
+        "order_idd is not an argument of this tool. Did you mean order_id?",
+    )
 
 
 def test_a_name_as_long_as_a_request_may_be_is_quoted_shortly() -> None:
@@ -37,7 +40,9 @@ def test_too_many_fields_are_refused_before_each_is_looked_at() -> None:
 
 @pytest.mark.parametrize("given", [5, "5", 5.0, " 5 "])
 def test_an_id_may_come_as_any_whole_number(given: Any) -> None:
-    assert parse(GetOrder, {"order_id": given, "store_identifier": 10001.0}) == GetOrder(order_id="5", store_identifier="10001")
+    assert parse(GetOrder, {"order_id": given, "store_identifier": 10001.0}) == GetOrder(
+        order_id="5", store_identifier="10001"
+    )
 
 
 @pytest.mark.parametrize("given", [5.5, -5.0, 1e300, float("nan"), float("inf"), True, 2.0**60])
@@ -56,8 +61,13 @@ def test_only_whole_numbers_are_whole_numbers(given: Any) -> None:
 def test_a_text_is_measured_in_characters() -> None:
     error = refused({"order_id": "5", "store_identifier": "x" * 201})
 
-    assert (error.field, error.message) == ("store_identifier", "store_identifier must be at most 200 characters.")
+    assert (error.field, error.message) == (
+        "store_identifier",
+        "store_identifier must be at most 200 characters.",
+    )
 
 
 def test_null_means_left_out() -> None:
-    assert parse(GetOrder, {"order_id": "5", "fields": None, "store_identifier": None}) == GetOrder(order_id="5")
+    assert parse(GetOrder, {"order_id": "5", "fields": None, "store_identifier": None}) == GetOrder(
+        order_id="5"
+    )

@@ -1,6 +1,8 @@
-"""Every tool as data: what it tells about itself is whole, readable by every model, and changes only on purpose.
+"""Every tool as data: what it tells about itself is whole, readable by every model, and changes
+only on purpose.
 
-A changed schema is a changed contract: `SNAPSHOTS=write python -m pytest tests/tools/test_catalogue.py` writes it down anew, and the diff is read.
+A changed schema is a changed contract: `SNAPSHOTS=write python -m pytest
+tests/tools/test_catalogue.py` writes it down anew, and the diff is read.
 """
 
 import os
@@ -27,10 +29,33 @@ THIRTEEN = {
     "stores_delete": ["store_id*"],
     "stores_resolve": ["identifier*"],
     "orders_list": [
-        "store_identifier", "limit", "offset", "folder_id", "folder_name", "status", "search", "source_id", "source_name", "search_start_date",
-        "search_end_date", "modified_start_date", "modified_end_date", "email", "customer_id", "customer_first_name", "customer_last_name",
-        "customer_company", "customer_phone", "shipping_first_name", "shipping_last_name", "shipping_company", "shipping_phone", "order_by", "order",
-        "fields", "view",
+        "store_identifier",
+        "limit",
+        "offset",
+        "folder_id",
+        "folder_name",
+        "status",
+        "search",
+        "source_id",
+        "source_name",
+        "search_start_date",
+        "search_end_date",
+        "modified_start_date",
+        "modified_end_date",
+        "email",
+        "customer_id",
+        "customer_first_name",
+        "customer_last_name",
+        "customer_company",
+        "customer_phone",
+        "shipping_first_name",
+        "shipping_last_name",
+        "shipping_company",
+        "shipping_phone",
+        "order_by",
+        "order",
+        "fields",
+        "view",
     ],
     "orders_get": ["order_id*", "store_identifier", "fields"],
     "orders_create": ["order_data*", "store_identifier"],
@@ -38,7 +63,7 @@ THIRTEEN = {
     "orders_delete": ["order_id*", "store_identifier"],
     "products_list": ["store_identifier", "search", "code", "limit", "offset"],
     "products_get": ["product_id*", "store_identifier"],
-}  # fmt: skip
+}
 RESULTS = {
     "tenant_use_master_key": {"tenant", "stores_count"},
     "stores_register": {"store"},
@@ -60,7 +85,10 @@ each_tool = pytest.mark.parametrize("tool", TOOLS, ids=lambda tool: tool.name)
 
 def test_the_thirteen_tools_have_exactly_these_names_and_parameters() -> None:
     told = {
-        tool.name: sorted(name + ("*" if name in tool.input_schema.get("required", ()) else "") for name in tool.input_schema.get("properties", {}))
+        tool.name: sorted(
+            name + ("*" if name in tool.input_schema.get("required", ()) else "")
+            for name in tool.input_schema.get("properties", {})
+        )
         for tool in TOOLS
     }
 
@@ -79,7 +107,10 @@ def test_a_tool_says_what_it_is_in_words(tool: Tool) -> None:
 def test_a_tool_has_all_four_annotations(tool: Tool) -> None:
     shown = listing(tool).model_dump(by_alias=True, mode="json", exclude_none=True)
 
-    hints = {name: shown["annotations"][name] for name in ("readOnlyHint", "destructiveHint", "idempotentHint", "openWorldHint")}
+    hints = {
+        name: shown["annotations"][name]
+        for name in ("readOnlyHint", "destructiveHint", "idempotentHint", "openWorldHint")
+    }
     assert all(isinstance(hint, bool) for hint in hints.values())
     assert shown["title"] == shown["annotations"]["title"] == tool.title
     assert not (hints["readOnlyHint"] and hints["destructiveHint"])
@@ -148,9 +179,12 @@ def test_a_tool_is_the_one_of_its_snapshot(tool: Tool) -> None:
         SNAPSHOTS.mkdir(exist_ok=True)
         kept.write_text(now, encoding="utf-8")
 
-    assert kept.exists(), f"write it down with: SNAPSHOTS=write python -m pytest {Path(__file__).name}"
+    assert kept.exists(), (
+        f"write it down with: SNAPSHOTS=write python -m pytest {Path(__file__).name}"
+    )
     assert kept.read_text(encoding="utf-8") == now, (
-        "the contract changed; if on purpose, write it down: SNAPSHOTS=write python -m pytest tests/tools/test_catalogue.py"
+        "the contract changed; if on purpose, write it down: SNAPSHOTS=write python -m "
+        "pytest tests/tools/test_catalogue.py"
     )
 
 
@@ -159,18 +193,27 @@ def test_no_snapshot_is_left_of_a_tool_that_is_gone() -> None:
 
 
 def test_what_opens_doors_is_marked_as_secret() -> None:
-    assert {(tool.name, name) for tool in TOOLS for name in tool.secrets} == {("tenant_use_master_key", "master_key"), ("stores_register", "api_key")}
+    assert {(tool.name, name) for tool in TOOLS for name in tool.secrets} == {
+        ("tenant_use_master_key", "master_key"),
+        ("stores_register", "api_key"),
+    }
 
 
 def test_the_list_of_all_tools_stays_small() -> None:
     """An agent pays for it in every conversation: a token counts as 4 bytes of the JSON sent."""
-    sent = sum(len(listing(tool).model_dump_json(by_alias=True, exclude_none=True).encode()) for tool in TOOLS)
+    sent = sum(
+        len(listing(tool).model_dump_json(by_alias=True, exclude_none=True).encode())
+        for tool in TOOLS
+    )
 
     assert sent / 4 < 7_500
 
 
 def test_a_key_sees_the_tools_of_its_scopes() -> None:
-    assert {tool.name for tool in tools_for(frozenset({Scope.PRODUCTS_READ}))} == {"products_list", "products_get"}
+    assert {tool.name for tool in tools_for(frozenset({Scope.PRODUCTS_READ}))} == {
+        "products_list",
+        "products_get",
+    }
     assert tools_for(ALL_SCOPES) == every_tool()
 
 

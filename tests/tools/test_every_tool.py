@@ -1,4 +1,6 @@
-"""What holds for every tool of the catalogue, over the sandbox in process and over the sandbox as a server, with nothing changed between them."""
+"""What holds for every tool of the catalogue, over the sandbox in process and over the sandbox as a
+server, with nothing changed between them.
+"""
 
 import asyncio
 from typing import Any
@@ -14,7 +16,12 @@ from tests.worlds import FIRST_ORDER, World, counted, eventually
 
 TOOLS = wiring.tools()
 each_tool = pytest.mark.parametrize("tool", TOOLS, ids=lambda tool: tool.name)
-DIGITS = [(tool, name) for tool in TOOLS for name, schema in tool.input_schema.get("properties", {}).items() if schema.get("pattern") == "^[0-9]{1,20}$"]
+DIGITS = [
+    (tool, name)
+    for tool in TOOLS
+    for name, schema in tool.input_schema.get("properties", {}).items()
+    if schema.get("pattern") == "^[0-9]{1,20}$"
+]
 UNKNOWN = {
     "stores_use_store": [("identifier", "nowhere")],
     "stores_resolve": [("identifier", "nowhere")],
@@ -43,12 +50,22 @@ async def test_the_example_runs_and_its_result_is_as_promised(world: World, tool
     assert told.content[0].type == "text"
     text = told.content[0].text
     nulls_that_say_something = {"total", "next_offset", "change_id"}
-    assert [path for path in nulls_in(outcome.result, "") if path.rsplit(".", 1)[-1] not in nulls_that_say_something] == []
-    for value in [*ids_in(outcome.result), outcome.result.get("change_id"), outcome.result.get("pagination", {}).get("next_offset")]:
+    assert [
+        path
+        for path in nulls_in(outcome.result, "")
+        if path.rsplit(".", 1)[-1] not in nulls_that_say_something
+    ] == []
+    for value in [
+        *ids_in(outcome.result),
+        outcome.result.get("change_id"),
+        outcome.result.get("pagination", {}).get("next_offset"),
+    ]:
         assert value is None or str(value) in text, "the text lets a model go on"
     assert "{" not in text, "the text is lines, not the JSON again"
     if tool.reads:
-        assert counted("upstream_requests") - counted("upstream_requests", method="GET") == before, "a read changes nothing"
+        assert (
+            counted("upstream_requests") - counted("upstream_requests", method="GET") == before
+        ), "a read changes nothing"
 
 
 @each_tool
@@ -59,12 +76,19 @@ async def test_a_call_leaves_an_audit_row(world: World, tool: Tool) -> None:
     outcome = await world.owner.call(tool.name, world.example_of(tool))
 
     async def committed() -> list[AuditEntry]:
-        return [row for row in await world.audit_rows() if row.id not in known and row.tool == tool.name]
+        return [
+            row for row in await world.audit_rows() if row.id not in known and row.tool == tool.name
+        ]
 
-    # A write's row is there before its answer, a read's within a second (the commit itself may take a moment on a busy machine).
+    # A write's row is there before its answer, a read's within a second (the commit itself may take
+    # a moment on a busy machine).
     [row] = await committed() if not tool.reads else await eventually(committed, 2)
     principal = await world.owner.principal()
-    assert (row.tenant_id, row.via, row.credential_id) == (principal.actor.tenant_id, "mcp", principal.actor.credential_id)
+    assert (row.tenant_id, row.via, row.credential_id) == (
+        principal.actor.tenant_id,
+        "mcp",
+        principal.actor.credential_id,
+    )
     assert (row.action, row.outcome, row.request_id != "") == ("tool", "ok", True)
     assert row.duration_ms > 0
     assert outcome.is_ok
@@ -81,14 +105,25 @@ async def test_a_refused_call_leaves_an_audit_row_with_its_code(small: World, to
 
 async def test_secrets_in_arguments_are_not_kept(small: World) -> None:
     await small.owner.get("tenant_use_master_key", master_key=small.owner.key.reveal())
-    await small.owner.refused("orders_get", order_id=FIRST_ORDER, api_key="a-key-in-the-wrong-place")
+    await small.owner.refused(
+        "orders_get", order_id=FIRST_ORDER, api_key="a-key-in-the-wrong-place"
+    )
 
-    happenings = [h for h in await small.house.activity.latest((await small.owner.principal()).actor) if h.action == "tool"]
+    happenings = [
+        h
+        for h in await small.house.activity.latest((await small.owner.principal()).actor)
+        if h.action == "tool"
+    ]
 
-    assert [h.arguments for h in happenings] == [{"order_id": FIRST_ORDER, "api_key": "***"}, {"master_key": "***"}]
+    assert [h.arguments for h in happenings] == [
+        {"order_id": FIRST_ORDER, "api_key": "***"},
+        {"master_key": "***"},
+    ]
 
 
-@pytest.mark.parametrize(("tool", "name"), DIGITS, ids=lambda value: value if isinstance(value, str) else value.name)
+@pytest.mark.parametrize(
+    ("tool", "name"), DIGITS, ids=lambda value: value if isinstance(value, str) else value.name
+)
 async def test_an_id_may_be_a_number(world: World, tool: Tool, name: str) -> None:
     arguments = world.example_of(tool)
 
@@ -98,8 +133,14 @@ async def test_an_id_may_be_a_number(world: World, tool: Tool, name: str) -> Non
     assert all(isinstance(value, str) for value in ids_in(outcome.result))
 
 
-@pytest.mark.parametrize(("tool", "name", "value"), [(tool, *unknown) for tool in TOOLS for unknown in UNKNOWN.get(tool.name, ())], ids=str)
-async def test_what_is_unknown_is_not_found(world: World, tool: Tool, name: str, value: str) -> None:
+@pytest.mark.parametrize(
+    ("tool", "name", "value"),
+    [(tool, *unknown) for tool in TOOLS for unknown in UNKNOWN.get(tool.name, ())],
+    ids=str,
+)
+async def test_what_is_unknown_is_not_found(
+    world: World, tool: Tool, name: str, value: str
+) -> None:
     error = await world.owner.refused(tool.name, **{**world.example_of(tool), name: value})
 
     assert (error.code, error.field) == ("NOT_FOUND", name)
@@ -107,7 +148,9 @@ async def test_what_is_unknown_is_not_found(world: World, tool: Tool, name: str,
 
 
 @each_tool
-async def test_a_fault_of_ours_is_told_without_its_text(small: World, tool: Tool, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_fault_of_ours_is_told_without_its_text(
+    small: World, tool: Tool, monkeypatch: pytest.MonkeyPatch
+) -> None:
     async def breaks(*_: Any) -> Any:
         raise RuntimeError("secret-in-the-text")
 
@@ -135,7 +178,8 @@ async def test_calls_count_against_the_limit_by_their_weight(small: World, tool:
     second = await small.owner.call(tool.name, arguments)
 
     assert first.error is None
-    # 100,000 a minute fill up again while the first call runs: what is refused is refused by the limit alone.
+    # 100,000 a minute fill up again while the first call runs: what is refused is refused by the
+    # limit alone.
     if second.error is not None and second.error.code == "RATE_LIMIT_EXCEEDED":
         assert second.error.retry_after is not None
         assert second.error.outcome == "not_done"
@@ -144,10 +188,16 @@ async def test_calls_count_against_the_limit_by_their_weight(small: World, tool:
 
 async def test_a_write_goes_on_to_its_end_when_the_caller_hangs_up(world: World) -> None:
     before = counted("upstream_requests")
-    call = asyncio.ensure_future(world.owner.call("orders_update", {"order_id": FIRST_ORDER, "changes": {"email": "left@example.com"}}))
+    call = asyncio.ensure_future(
+        world.owner.call(
+            "orders_update", {"order_id": FIRST_ORDER, "changes": {"email": "left@example.com"}}
+        )
+    )
     while counted("upstream_requests") == before:  # the order is read, and soon written
         assert not call.done()
-        await asyncio.sleep(0.001)  # not 0: a loop that never rests takes the interpreter from the database's threads
+        await asyncio.sleep(
+            0.001
+        )  # not 0: a loop that never rests takes the interpreter from the database's threads
     call.cancel()
     with pytest.raises(asyncio.CancelledError):
         await call
@@ -177,7 +227,9 @@ def nulls_in(value: Any, path: str) -> list[str]:
     if value is None:
         return [path]
     if isinstance(value, dict):
-        return [found for name, entry in value.items() for found in nulls_in(entry, f"{path}.{name}")]
+        return [
+            found for name, entry in value.items() for found in nulls_in(entry, f"{path}.{name}")
+        ]
     if isinstance(value, list):
         return [found for entry in value for found in nulls_in(entry, path)]
     return []

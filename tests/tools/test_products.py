@@ -15,7 +15,14 @@ async def test_products_come_in_pages(world: World) -> None:
         offset = page["pagination"]["next_offset"]
 
     assert len(seen) == len(set(seen)) == 300
-    assert page["pagination"] == {"total": 300, "count": 60, "limit": 120, "offset": 240, "has_more": False, "next_offset": None}
+    assert page["pagination"] == {
+        "total": 300,
+        "count": 60,
+        "limit": 120,
+        "offset": 240,
+        "has_more": False,
+        "next_offset": None,
+    }
 
 
 async def test_a_product_is_shown_with_its_id_as_text_and_plain_numbers(world: World) -> None:
@@ -54,7 +61,9 @@ async def test_a_search_finds_words_in_names_and_codes_and_says_its_coverage(wor
 async def test_pages_of_a_search_follow_one_another(world: World) -> None:
     whole = await world.owner.get("products_list", search="a", limit=500)
     first = await world.owner.get("products_list", search="a", limit=10)
-    second = await world.owner.get("products_list", search="a", limit=10, offset=first["pagination"]["next_offset"])
+    second = await world.owner.get(
+        "products_list", search="a", limit=10, offset=first["pagination"]["next_offset"]
+    )
 
     assert [*first["products"], *second["products"]] == whole["products"][:20]
 
@@ -69,7 +78,9 @@ async def test_a_search_reads_the_inventory_once_and_then_the_cache(world: World
     assert counted("upstream_requests") == before
 
 
-async def test_where_order_desk_ignores_pages_nothing_is_shown_twice(world: World, sandbox_server: object) -> None:
+async def test_where_order_desk_ignores_pages_nothing_is_shown_twice(
+    world: World, sandbox_server: object
+) -> None:
     if world.form != "over_http":
         return
     world_server = sandbox_server

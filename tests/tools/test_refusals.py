@@ -1,4 +1,6 @@
-"""What every tool refuses: each wrong argument by its name, in words, before anything is asked of Order Desk. One house serves all of these tests."""
+"""What every tool refuses: each wrong argument by its name, in words, before anything is asked of
+Order Desk. One house serves all of these tests.
+"""
 
 from typing import Any
 
@@ -13,7 +15,12 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 TOOLS = wiring.tools()
 each_tool = pytest.mark.parametrize("tool", TOOLS, ids=lambda tool: tool.name)
-DIGITS = [(tool, name) for tool in TOOLS for name, schema in tool.input_schema.get("properties", {}).items() if schema.get("pattern") == "^[0-9]{1,20}$"]
+DIGITS = [
+    (tool, name)
+    for tool in TOOLS
+    for name, schema in tool.input_schema.get("properties", {}).items()
+    if schema.get("pattern") == "^[0-9]{1,20}$"
+]
 
 
 def wrong_values(schema: dict[str, Any]) -> list[Any]:
@@ -42,7 +49,9 @@ WRONG = [
 
 
 @pytest.mark.parametrize(("tool", "name", "value"), WRONG)
-async def test_a_wrong_argument_is_refused_by_name(shared: World, tool: Tool, name: str, value: Any) -> None:
+async def test_a_wrong_argument_is_refused_by_name(
+    shared: World, tool: Tool, name: str, value: Any
+) -> None:
     before = counted("upstream_requests")
 
     error = await shared.owner.refused(tool.name, **{**shared.example_of(tool), name: value})
@@ -56,32 +65,68 @@ async def test_a_wrong_argument_is_refused_by_name(shared: World, tool: Tool, na
 @each_tool
 async def test_a_missing_argument_is_asked_for_by_name(shared: World, tool: Tool) -> None:
     for name in tool.input_schema.get("required", []):
-        error = await shared.owner.refused(tool.name, **{key: value for key, value in shared.example_of(tool).items() if key != name})
+        error = await shared.owner.refused(
+            tool.name,
+            **{key: value for key, value in shared.example_of(tool).items() if key != name},
+        )
 
         assert (error.code, error.field) == ("VALIDATION_ERROR", name)
         assert name in error.message
 
 
 @each_tool
-async def test_a_misspelt_argument_is_refused_by_name_with_the_near_one(shared: World, tool: Tool) -> None:
-    error = await shared.owner.refused(tool.name, **{**shared.example_of(tool), "storeidentifier": "x"})
+async def test_a_misspelt_argument_is_refused_by_name_with_the_near_one(
+    shared: World, tool: Tool
+) -> None:
+    error = await shared.owner.refused(
+        tool.name, **{**shared.example_of(tool), "storeidentifier": "x"}
+    )
 
     assert (error.code, error.field) == ("VALIDATION_ERROR", "storeidentifier")
-    assert ("store_identifier" in error.message) == ("store_identifier" in tool.input_schema.get("properties", {}))
+    assert ("store_identifier" in error.message) == (
+        "store_identifier" in tool.input_schema.get("properties", {})
+    )
 
 
 @pytest.mark.parametrize("arguments", ["text", 5, ["a"], True])
 @each_tool
-async def test_arguments_that_are_no_object_are_refused(shared: World, tool: Tool, arguments: Any) -> None:
+async def test_arguments_that_are_no_object_are_refused(
+    shared: World, tool: Tool, arguments: Any
+) -> None:
     outcome = await shared.owner.call(tool.name, arguments)
 
     assert outcome.error is not None
     assert outcome.error.code == "VALIDATION_ERROR"
 
 
-@pytest.mark.parametrize("value", ["abc", "12x", "-5", "1.5", "", "  ", "١٢٣", "1" * 21, -5, 1.5, 1e30, True, [], {}, None, "5; DROP TABLE orders", "../stores"])
-@pytest.mark.parametrize(("tool", "name"), DIGITS, ids=lambda value: value if isinstance(value, str) else value.name)
-async def test_an_id_that_is_not_digits_is_refused_before_any_request(shared: World, tool: Tool, name: str, value: Any) -> None:
+@pytest.mark.parametrize(
+    "value",
+    [
+        "abc",
+        "12x",
+        "-5",
+        "1.5",
+        "",
+        "  ",
+        "١٢٣",
+        "1" * 21,
+        -5,
+        1.5,
+        1e30,
+        True,
+        [],
+        {},
+        None,
+        "5; DROP TABLE orders",
+        "../stores",
+    ],
+)
+@pytest.mark.parametrize(
+    ("tool", "name"), DIGITS, ids=lambda value: value if isinstance(value, str) else value.name
+)
+async def test_an_id_that_is_not_digits_is_refused_before_any_request(
+    shared: World, tool: Tool, name: str, value: Any
+) -> None:
     before = counted("upstream_requests")
 
     error = await shared.owner.refused(tool.name, **{**shared.example_of(tool), name: value})
@@ -94,9 +139,13 @@ async def test_an_id_that_is_not_digits_is_refused_before_any_request(shared: Wo
 async def test_a_key_without_the_scope_may_not(shared: World, tool: Tool) -> None:
     principal = await shared.owner.principal()
     others = frozenset(Scope) - {tool.scope}
-    actor = type(principal.actor)(tenant_id=principal.actor.tenant_id, scopes=others, via=principal.actor.via)
+    actor = type(principal.actor)(
+        tenant_id=principal.actor.tenant_id, scopes=others, via=principal.actor.via
+    )
 
-    outcome = await shared.house.runner.run(type(principal)(actor=actor, account=principal.account), tool.name, shared.example_of(tool))
+    outcome = await shared.house.runner.run(
+        type(principal)(actor=actor, account=principal.account), tool.name, shared.example_of(tool)
+    )
 
     assert outcome.error is not None
     assert outcome.error.code == "PERMISSION_DENIED"
@@ -121,6 +170,9 @@ async def test_every_call_moves_the_metrics(shared: World, tool: Tool) -> None:
 
     await shared.owner.refused(tool.name, no_such_argument=1)
 
-    assert (counted("tool_calls", tool=tool.name), counted("tool_call_seconds", tool=tool.name)) == (before[0] + 1, before[1] + 1)
+    assert (
+        counted("tool_calls", tool=tool.name),
+        counted("tool_call_seconds", tool=tool.name),
+    ) == (before[0] + 1, before[1] + 1)
     assert counted("tool_calls", tool=tool.name, outcome="VALIDATION_ERROR", via="mcp") > 0
     assert counted("tool_calls_running") == 0

@@ -1,4 +1,6 @@
-"""The tools about stores: a key is tried before it is kept, a store is found by every name it has, and what is chosen stays chosen."""
+"""The tools about stores: a key is tried before it is kept, a store is found by every name it has,
+and what is chosen stays chosen.
+"""
 
 import json
 from dataclasses import replace
@@ -20,18 +22,32 @@ async def another_store(world: World, **values: Any) -> dict[str, Any]:
     """A second store of the owner's."""
     return (
         await world.owner.get(
-            "stores_register", **{"store_id": "10005", "api_key": world.api_key_of("10005"), "store_name": "Second", "label": "two", **values}
+            "stores_register",
+            **{
+                "store_id": "10005",
+                "api_key": world.api_key_of("10005"),
+                "store_name": "Second",
+                "label": "two",
+                **values,
+            },
         )
     )["store"]
 
 
-async def test_a_connected_store_is_listed_with_its_folders_and_without_its_key(world: World) -> None:
+async def test_a_connected_store_is_listed_with_its_folders_and_without_its_key(
+    world: World,
+) -> None:
     store = await another_store(world)
     listed = await world.owner.get("stores_list")
 
     assert listed["count"] == 2
     assert store in listed["stores"]
-    assert (store["store_id"], store["name"], store["label"], store["active"]) == ("10005", "Second", "two", False)
+    assert (store["store_id"], store["name"], store["label"], store["active"]) == (
+        "10005",
+        "Second",
+        "two",
+        False,
+    )
     assert {"id": "21655", "name": "Prepared"} in store["folders"]
     assert world.api_key_of("10005") not in json.dumps(listed)
 
@@ -54,16 +70,30 @@ async def test_a_key_that_order_desk_refuses_stores_nothing(world: World, store_
 async def test_a_store_that_is_connected_already_is_a_conflict(world: World) -> None:
     await another_store(world)
 
-    error = await world.owner.refused("stores_register", store_id="10005", api_key=world.api_key_of("10005"))
+    error = await world.owner.refused(
+        "stores_register", store_id="10005", api_key=world.api_key_of("10005")
+    )
 
     assert (error.code, error.field, error.outcome) == ("CONFLICT_ERROR", "store_id", "not_done")
 
 
-@pytest.mark.parametrize(("values", "field"), [({"store_name": "second"}, "store_name"), ({"label": "TWO"}, "label")])
-async def test_a_name_or_label_that_is_taken_is_a_conflict(world: World, values: dict[str, str], field: str) -> None:
+@pytest.mark.parametrize(
+    ("values", "field"), [({"store_name": "second"}, "store_name"), ({"label": "TWO"}, "label")]
+)
+async def test_a_name_or_label_that_is_taken_is_a_conflict(
+    world: World, values: dict[str, str], field: str
+) -> None:
     await another_store(world)
 
-    error = await world.owner.refused("stores_register", **{"store_id": "10006", "api_key": world.api_key_of("10006"), "store_name": "Third", **values})
+    error = await world.owner.refused(
+        "stores_register",
+        **{
+            "store_id": "10006",
+            "api_key": world.api_key_of("10006"),
+            "store_name": "Third",
+            **values,
+        },
+    )
 
     assert (error.code, error.field) == ("CONFLICT_ERROR", field)
 
@@ -71,7 +101,9 @@ async def test_a_name_or_label_that_is_taken_is_a_conflict(world: World, values:
 async def test_a_neighbour_may_have_the_same_store(world: World) -> None:
     await another_store(world)
 
-    await world.neighbour.get("stores_register", store_id="10005", api_key=world.api_key_of("10005"))
+    await world.neighbour.get(
+        "stores_register", store_id="10005", api_key=world.api_key_of("10005")
+    )
 
     assert (await world.neighbour.get("stores_list"))["count"] == 2
 
@@ -81,12 +113,19 @@ async def test_who_guesses_at_a_neighbours_store_uses_up_nothing_of_it(world: Wo
 
     async def tokens_taken() -> list[tuple[float, float]]:
         async with world.house.database.read() as session:
-            return [(row.tokens, row.updated_at) for row in (await session.exec(select(Bucket).where(col(Bucket.key) == record.key))).all()]
+            return [
+                (row.tokens, row.updated_at)
+                for row in (
+                    await session.exec(select(Bucket).where(col(Bucket.key) == record.key))
+                ).all()
+            ]
 
     await world.owner.get("orders_get", order_id=FIRST_ORDER)
     before = await tokens_taken()
     for _ in range(5):
-        await world.neighbour.refused("stores_register", store_id=record.store_id, api_key="a-guess-at-the-key")
+        await world.neighbour.refused(
+            "stores_register", store_id=record.store_id, api_key="a-guess-at-the-key"
+        )
 
     assert len(before) == 1
     assert await tokens_taken() == before
@@ -95,13 +134,28 @@ async def test_who_guesses_at_a_neighbours_store_uses_up_nothing_of_it(world: Wo
 @pytest.mark.parametrize("nasty", ["a\x00b", "half \ud800", "Te\u200bas", "\u202eTeas"])
 async def test_a_name_that_nobody_could_read_is_refused_by_name(world: World, nasty: str) -> None:
     for field in ("store_name", "label"):
-        error = await world.owner.refused("stores_register", **{"store_id": "10005", "api_key": world.api_key_of("10005"), field: nasty})
+        error = await world.owner.refused(
+            "stores_register",
+            **{"store_id": "10005", "api_key": world.api_key_of("10005"), field: nasty},
+        )
 
         assert (error.code, error.field) == ("VALIDATION_ERROR", field)
 
 
-@pytest.mark.parametrize(("identifier", "by"), [("10005", "id"), (10005, "id"), ("Second", "name"), (" sEcOnD ", "name"), ("two", "label"), ("TWO", "label")])
-async def test_a_store_is_found_by_id_name_and_label(world: World, identifier: Any, by: str) -> None:
+@pytest.mark.parametrize(
+    ("identifier", "by"),
+    [
+        ("10005", "id"),
+        (10005, "id"),
+        ("Second", "name"),
+        (" sEcOnD ", "name"),
+        ("two", "label"),
+        ("TWO", "label"),
+    ],
+)
+async def test_a_store_is_found_by_id_name_and_label(
+    world: World, identifier: Any, by: str
+) -> None:
     await another_store(world)
 
     found = await world.owner.get("stores_resolve", identifier=identifier)
@@ -120,7 +174,11 @@ async def test_of_two_stores_one_must_be_named_or_chosen(world: World) -> None:
     assert "stores_use_store" in error.message
     assert "Second (10005)" in error.message
     assert chosen["order"]["id"] == FIRST_ORDER
-    assert [store["store_id"] for store in (await world.owner.get("stores_list"))["stores"] if store["active"]] == ["10005"]
+    assert [
+        store["store_id"]
+        for store in (await world.owner.get("stores_list"))["stores"]
+        if store["active"]
+    ] == ["10005"]
 
 
 async def test_the_choice_is_the_keys_own(world: World) -> None:
@@ -144,9 +202,15 @@ async def test_without_a_store_one_is_told_how_to_connect_one(world: World) -> N
     assert "stores_register" in error.message
 
 
-async def test_a_disconnected_store_takes_its_key_its_journal_and_its_sandbox_rows_along(world: World) -> None:
-    await world.owner.get("orders_update", order_id=FIRST_ORDER, changes={"email": "new@example.com"})
-    await world.neighbour.get("orders_update", order_id=FIRST_ORDER, changes={"email": "theirs@example.com"})
+async def test_a_disconnected_store_takes_its_key_its_journal_and_its_sandbox_rows_along(
+    world: World,
+) -> None:
+    await world.owner.get(
+        "orders_update", order_id=FIRST_ORDER, changes={"email": "new@example.com"}
+    )
+    await world.neighbour.get(
+        "orders_update", order_id=FIRST_ORDER, changes={"email": "theirs@example.com"}
+    )
     [record] = await world.owner.stores()
 
     await world.owner.get("stores_delete", store_id=world.store_id)
@@ -176,21 +240,29 @@ async def test_an_active_store_that_is_disconnected_is_active_no_more(world: Wor
 
 
 async def test_store_changes_are_counted(world: World) -> None:
-    before = [counted("store_changes", action=action) for action in ("connected", "deleted", "edited")]
+    before = [
+        counted("store_changes", action=action) for action in ("connected", "deleted", "edited")
+    ]
 
     await another_store(world)
     actor = (await world.owner.principal()).actor
-    await world.house.stores.edit(actor, "10005", name="Renamed", label="", api_key=None, patience=Patience(30))
+    await world.house.stores.edit(
+        actor, "10005", name="Renamed", label="", api_key=None, patience=Patience(30)
+    )
     await world.owner.get("stores_delete", store_id="10005")
 
-    assert [counted("store_changes", action=action) for action in ("connected", "deleted", "edited")] == [count + 1 for count in before]
+    assert [
+        counted("store_changes", action=action) for action in ("connected", "deleted", "edited")
+    ] == [count + 1 for count in before]
 
 
 async def test_a_key_without_the_right_connects_nothing(world: World) -> None:
     principal = await world.owner.principal()
     poor = replace(principal, actor=replace(principal.actor, scopes=frozenset()))
 
-    outcome = await world.house.runner.run(poor, "stores_register", {"store_id": "10005", "api_key": world.api_key_of("10005")})
+    outcome = await world.house.runner.run(
+        poor, "stores_register", {"store_id": "10005", "api_key": world.api_key_of("10005")}
+    )
 
     assert outcome.error is not None
     assert outcome.error.code == "PERMISSION_DENIED"

@@ -1,4 +1,6 @@
-"""The whole app in this process, without a browser and without a build: plain forms over HTTP, events over the raw websocket."""
+"""The whole app in this process, without a browser and without a build: plain forms over HTTP,
+events over the raw websocket.
+"""
 
 import contextlib
 import os
@@ -24,7 +26,11 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Web]:
     folder = tmp_path_factory.mktemp("web")
     url = f"sqlite:///{folder / 'app.db'}"
     upgrade(url)
-    limits = {"WEBUI_RATE_LIMIT_LOGIN": "10000", "WEBUI_RATE_LIMIT_API_CONSOLE": "10000", "RATE_LIMIT_RPM": "100000"}
+    limits = {
+        "WEBUI_RATE_LIMIT_LOGIN": "10000",
+        "WEBUI_RATE_LIMIT_API_CONSOLE": "10000",
+        "RATE_LIMIT_RPM": "100000",
+    }
     settings = load_settings({"DATABASE_URL": url, **limits}, None)
     os.environ.update({**reflex_environment(settings), MOUNTS: "false"})  # no build is needed here
     with pytest.MonkeyPatch.context() as patched:

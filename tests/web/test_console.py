@@ -28,7 +28,10 @@ def tab(ada: Visitor) -> Iterator[Tab]:
 def form_of(tab: Tab) -> dict[str, str]:
     """The form as it stands, filled as the page fills it."""
     state = {name: tab.vars[f"console_state.{name}"] for name in ("tool", "run_key")}
-    stores = {name: tab.vars.get(f"{owner}.{name}", "") for owner, name in (("person", "meant_store_id"), ("console_state", "asked_store_id"))}
+    stores = {
+        name: tab.vars.get(f"{owner}.{name}", "")
+        for owner, name in (("person", "meant_store_id"), ("console_state", "asked_store_id"))
+    }
     return {**state, **stores, **values_of(tab)}
 
 
@@ -61,12 +64,18 @@ class SlowOrderDesk:
 
 
 def run(tab: Tab, tool: str, *, confirm: str = "", **changed: Any) -> dict[str, Any]:
-    """Runs it as the page does: what deletes is asked for first, and the dialog's answer is sent with the same form."""
+    """Runs it as the page does: what deletes is asked for first, and the dialog's answer is sent
+    with the same form.
+    """
     tab.act("console_state.choose", name=tool)
     tab.act("console_state.run", form={**form_of(tab), **changed})
     if confirm:
         tab.act("console_state.run", form={**form_of(tab), **changed, "confirm": confirm})
-    return dict(json.loads(tab.vars["console_state.result"])) if tab.vars["console_state.result"] else {}
+    return (
+        dict(json.loads(tab.vars["console_state.result"]))
+        if tab.vars["console_state.result"]
+        else {}
+    )
 
 
 def test_every_tool_is_on_the_list_and_has_a_form(tab: Tab) -> None:
@@ -75,9 +84,17 @@ def test_every_tool_is_on_the_list_and_has_a_form(tab: Tab) -> None:
     assert tools == {tool.name for tool in wiring.tools()}
     for tool in wiring.tools():
         tab.act("console_state.choose", name=tool.name)
-        named = [field["name"] for field in tab.vars.get("console_state.fields", [])] + [field["name"] for field in tab.vars.get("console_state.more", [])]
+        named = [field["name"] for field in tab.vars.get("console_state.fields", [])] + [
+            field["name"] for field in tab.vars.get("console_state.more", [])
+        ]
         assert set(named) == set(tool.input_schema.get("properties", {})), tool.name
-        told = json.dumps([tab.vars["console_state.description"], tab.vars.get("console_state.fields"), tab.vars.get("console_state.more")])
+        told = json.dumps(
+            [
+                tab.vars["console_state.description"],
+                tab.vars.get("console_state.fields"),
+                tab.vars.get("console_state.more"),
+            ]
+        )
         assert "`" not in told, f"{tool.name}: marks of code are for models"
 
 
@@ -87,13 +104,17 @@ def test_a_tool_runs_with_its_example(tab: Tab) -> None:
     assert len(result["orders"]) == 5
     assert tab.vars["console_state.ok"] is True
     assert tab.vars["console_state.code"] == "Done"
-    assert tab.vars["console_state.took"].endswith("ms") or tab.vars["console_state.took"].endswith(" s")
+    assert tab.vars["console_state.took"].endswith("ms") or tab.vars["console_state.took"].endswith(
+        " s"
+    )
     assert tab.vars["console_state.columns"][0] == {"name": "id", "is_number": False}
     assert len(tab.vars["console_state.rows"]) == 5
 
 
 def test_a_change_made_here_is_seen_by_the_next_read(tab: Tab) -> None:
-    changed = run(tab, "orders_update", order_id="100000001", changes='{"shipping": {"city": "Quito"}}')
+    changed = run(
+        tab, "orders_update", order_id="100000001", changes='{"shipping": {"city": "Quito"}}'
+    )
 
     order = run(tab, "orders_get", order_id="100000001")
 
@@ -144,14 +165,23 @@ def test_a_form_of_long_ago_is_refused_and_says_so(tab: Tab) -> None:
     assert tab.vars["console_state.history"] == []
 
 
-def test_a_page_that_the_server_has_forgotten_runs_nothing_and_says_so(ada: Visitor, tab: Tab) -> None:
+def test_a_page_that_the_server_has_forgotten_runs_nothing_and_says_so(
+    ada: Visitor, tab: Tab
+) -> None:
     tab.act("console_state.choose", name="orders_create")
     form, memory = form_of(tab), tab.vars["console_state.memory"]
 
     with ada.tab() as forgotten:  # as after the server has started again
-        forgotten.send(handler_named("console_state.run"), {"form": form}, path="/console", query={"tool": "orders_create"})
+        forgotten.send(
+            handler_named("console_state.run"),
+            {"form": form},
+            path="/console",
+            query={"tool": "orders_create"},
+        )
 
-    assert forgotten.vars["person.notices"][-1]["text"].startswith("Nothing was run: the server has forgotten this page")
+    assert forgotten.vars["person.notices"][-1]["text"].startswith(
+        "Nothing was run: the server has forgotten this page"
+    )
     assert forgotten.vars["console_state.tool"] == "orders_create"
     assert forgotten.vars["console_state.memory"] != memory
     assert forgotten.vars["console_state.history"] == []
@@ -161,7 +191,9 @@ def test_a_call_that_waits_keeps_nothing_else_waiting(tab: Tab, order_desk: Slow
     tab.act("console_state.choose", name="orders_list")
 
     tab.send(handler_named("console_state.run"), {"form": form_of(tab)}, waits=False)
-    tab.send(handler_named("console_state.run"), {"form": form_of(tab)}, waits=False)  # the button is busy
+    tab.send(
+        handler_named("console_state.run"), {"form": form_of(tab)}, waits=False
+    )  # the button is busy
     tab.act("console_state.show", view="request")
     waiting = tab.vars["console_state.running"]
     order_desk.answer(tab)
@@ -173,7 +205,9 @@ def test_a_call_that_waits_keeps_nothing_else_waiting(tab: Tab, order_desk: Slow
     assert len(tab.vars["console_state.history"]) == 1
 
 
-def test_a_result_that_comes_when_another_tool_is_chosen_stands_in_the_history_alone(tab: Tab, order_desk: SlowOrderDesk) -> None:
+def test_a_result_that_comes_when_another_tool_is_chosen_stands_in_the_history_alone(
+    tab: Tab, order_desk: SlowOrderDesk
+) -> None:
     tab.act("console_state.choose", name="orders_list")
     tab.send(handler_named("console_state.run"), {"form": form_of(tab)}, waits=False)
 
@@ -186,7 +220,9 @@ def test_a_result_that_comes_when_another_tool_is_chosen_stands_in_the_history_a
     assert [row["tool"] for row in tab.vars["console_state.history"]] == ["orders_list"]
 
 
-def test_a_result_that_comes_after_sign_out_is_shown_to_nobody(ada: Visitor, tab: Tab, order_desk: SlowOrderDesk) -> None:
+def test_a_result_that_comes_after_sign_out_is_shown_to_nobody(
+    ada: Visitor, tab: Tab, order_desk: SlowOrderDesk
+) -> None:
     tab.act("console_state.choose", name="orders_list")
     tab.send(handler_named("console_state.run"), {"form": form_of(tab)}, waits=False)
 
@@ -242,10 +278,17 @@ def two_stores(ada: Visitor, tab: Tab) -> tuple[str, str]:
 def cities(tab: Tab, order_id: str) -> dict[str, str]:
     """The order's city in each of the stores."""
     names = [choice["name"] for choice in tab.vars["person.store_choices"]]
-    return {name: run(tab, "orders_get", order_id=order_id, store_identifier=name)["order"]["shipping"]["city"] for name in names}
+    return {
+        name: run(tab, "orders_get", order_id=order_id, store_identifier=name)["order"]["shipping"][
+            "city"
+        ]
+        for name in names
+    }
 
 
-def test_a_change_never_meets_a_store_that_was_chosen_in_another_tab(ada: Visitor, tab: Tab, two_stores: tuple[str, str]) -> None:
+def test_a_change_never_meets_a_store_that_was_chosen_in_another_tab(
+    ada: Visitor, tab: Tab, two_stores: tuple[str, str]
+) -> None:
     before = cities(tab, "100000001")
     tab.act("console_state.choose", name="orders_update")
     form = {**form_of(tab), "order_id": "100000001", "changes": CITY}
@@ -253,11 +296,18 @@ def test_a_change_never_meets_a_store_that_was_chosen_in_another_tab(ada: Visito
         other.act("switcher.choose_store", row_id=two_stores[1])
 
     tab.act("console_state.run", form=form)
-    refused, now_meant, busy = tab.vars["person.notices"][-1]["text"], tab.vars["person.meant_store"], tab.vars["console_state.running"]
+    refused, now_meant, busy = (
+        tab.vars["person.notices"][-1]["text"],
+        tab.vars["person.meant_store"],
+        tab.vars["console_state.running"],
+    )
     untouched = cities(tab, "100000001")
     run(tab, "orders_update", order_id="100000001", changes=CITY)
 
-    assert refused.startswith("Nothing was run: the chosen store changed in another tab. This page now shows Sandbox store 2.")
+    assert refused.startswith(
+        "Nothing was run: the chosen store changed in another tab. This page now shows "
+        "Sandbox store 2."
+    )
     assert now_meant.startswith("Sandbox store 2 (")
     assert tab.vars["person.active_store"] == two_stores[1]
     assert busy is False
@@ -265,9 +315,16 @@ def test_a_change_never_meets_a_store_that_was_chosen_in_another_tab(ada: Visito
     assert cities(tab, "100000001") == {**before, "Sandbox store 2": "Quito"}
 
 
-def test_a_store_that_is_named_is_met_whatever_another_tab_chose(ada: Visitor, tab: Tab, two_stores: tuple[str, str]) -> None:
+def test_a_store_that_is_named_is_met_whatever_another_tab_chose(
+    ada: Visitor, tab: Tab, two_stores: tuple[str, str]
+) -> None:
     tab.act("console_state.choose", name="orders_update")
-    form = {**form_of(tab), "order_id": "100000001", "changes": CITY, "store_identifier": "Sandbox store"}
+    form = {
+        **form_of(tab),
+        "order_id": "100000001",
+        "changes": CITY,
+        "store_identifier": "Sandbox store",
+    }
     with ada.tab() as other:
         other.act("switcher.choose_store", row_id=two_stores[1])
 
@@ -277,10 +334,14 @@ def test_a_store_that_is_named_is_met_whatever_another_tab_chose(ada: Visitor, t
     assert cities(tab, "100000001")["Sandbox store"] == "Quito"
 
 
-def test_a_store_that_is_gone_in_another_tab_hands_no_change_to_the_one_that_is_left(ada: Visitor, tab: Tab, two_stores: tuple[str, str]) -> None:
+def test_a_store_that_is_gone_in_another_tab_hands_no_change_to_the_one_that_is_left(
+    ada: Visitor, tab: Tab, two_stores: tuple[str, str]
+) -> None:
     tab.act("console_state.choose", name="orders_update")
     form = {**form_of(tab), "order_id": "100000001", "changes": CITY}
-    ada.web.do(ada.web.house.store_desk.disconnect, ada.actor, two_stores[0], typed_name="Sandbox store")
+    ada.web.do(
+        ada.web.house.store_desk.disconnect, ada.actor, two_stores[0], typed_name="Sandbox store"
+    )
 
     tab.act("console_state.run", form=form)
 
@@ -288,21 +349,33 @@ def test_a_store_that_is_gone_in_another_tab_hands_no_change_to_the_one_that_is_
     assert tab.vars["console_state.history"] == []
 
 
-def test_who_deletes_is_told_the_store_that_was_typed(tab: Tab, two_stores: tuple[str, str]) -> None:
+def test_who_deletes_is_told_the_store_that_was_typed(
+    tab: Tab, two_stores: tuple[str, str]
+) -> None:
     run(tab, "orders_delete", order_id="100000004", store_identifier="sandbox STORE 2")
 
-    assert tab.vars["console_state.asked_store"] == "Sandbox store 2 (a sandbox: nothing in it is real)"
+    assert (
+        tab.vars["console_state.asked_store"]
+        == "Sandbox store 2 (a sandbox: nothing in it is real)"
+    )
 
 
-def test_who_disconnects_a_store_is_told_its_name(ada: Visitor, tab: Tab, two_stores: tuple[str, str]) -> None:
+def test_who_disconnects_a_store_is_told_its_name(
+    ada: Visitor, tab: Tab, two_stores: tuple[str, str]
+) -> None:
     second = ada.web.do(ada.web.house.store_desk.list, ada.actor)[1]
 
     run(tab, "stores_delete", store_id=second.store_id)
 
-    assert tab.vars["console_state.asked_store"] == "Sandbox store 2 (a sandbox: nothing in it is real)"
+    assert (
+        tab.vars["console_state.asked_store"]
+        == "Sandbox store 2 (a sandbox: nothing in it is real)"
+    )
 
 
-def test_nothing_is_deleted_in_another_store_than_the_one_that_was_confirmed(ada: Visitor, tab: Tab, two_stores: tuple[str, str]) -> None:
+def test_nothing_is_deleted_in_another_store_than_the_one_that_was_confirmed(
+    ada: Visitor, tab: Tab, two_stores: tuple[str, str]
+) -> None:
     run(tab, "orders_delete", order_id="100000004")
     confirmed = {**form_of(tab), "order_id": "100000004", "confirm": "100000004"}
     with ada.tab() as other:
@@ -315,8 +388,13 @@ def test_nothing_is_deleted_in_another_store_than_the_one_that_was_confirmed(ada
     assert tab.vars["console_state.history"] == []
 
 
-def test_nothing_is_deleted_in_a_store_that_took_over_the_name_that_was_confirmed(ada: Visitor, tab: Tab, two_stores: tuple[str, str]) -> None:
-    desk, typed = ada.web.house.store_desk, {"order_id": "100000004", "store_identifier": "Sandbox store 2"}
+def test_nothing_is_deleted_in_a_store_that_took_over_the_name_that_was_confirmed(
+    ada: Visitor, tab: Tab, two_stores: tuple[str, str]
+) -> None:
+    desk, typed = (
+        ada.web.house.store_desk,
+        {"order_id": "100000004", "store_identifier": "Sandbox store 2"},
+    )
     run(tab, "orders_delete", **typed)
     confirmed = {**form_of(tab), **typed, "confirm": "100000004"}
     ada.web.do(desk.edit, ada.actor, two_stores[1], name="Old", label="", api_key=None)
@@ -356,7 +434,11 @@ def test_a_page_that_is_loaded_again_keeps_its_form_and_result(tab: Tab) -> None
     tab.send(load, path="/console", query={"call": call})
     tab.send(load, path="/console", query={"tool": "orders_list"})
     tab.send(load, path="/console")
-    kept = tab.vars["console_state.form_key"], tab.vars["console_state.call"], values_of(tab)["limit"]
+    kept = (
+        tab.vars["console_state.form_key"],
+        tab.vars["console_state.call"],
+        values_of(tab)["limit"],
+    )
     tab.send(load, path="/console", query={"tool": "orders_get"})
 
     assert kept == (filled, call, "2")
@@ -364,8 +446,16 @@ def test_a_page_that_is_loaded_again_keeps_its_form_and_result(tab: Tab) -> None
     assert tab.vars["console_state.call"] == ""
 
 
-@pytest.mark.parametrize(("query", "words"), [({"call": "01M8AY1EB51SCJNPYHWNM0RXXX"}, "no longer in the history"), ({"tool": "nope"}, "no tool named nope")])
-def test_an_address_of_what_is_not_there_opens_the_console_and_says_so(ada: Visitor, query: dict[str, str], words: str) -> None:
+@pytest.mark.parametrize(
+    ("query", "words"),
+    [
+        ({"call": "01M8AY1EB51SCJNPYHWNM0RXXX"}, "no longer in the history"),
+        ({"tool": "nope"}, "no tool named nope"),
+    ],
+)
+def test_an_address_of_what_is_not_there_opens_the_console_and_says_so(
+    ada: Visitor, query: dict[str, str], words: str
+) -> None:
     with ada.tab() as tab:
         tab.act("console_state.load")
         run(tab, "stores_list")
@@ -410,7 +500,9 @@ def test_an_error_is_shown_as_one_and_stands_at_its_field(tab: Tab) -> None:
         ("orders_list", {"limit": "0"}, "limit"),
     ],
 )
-def test_what_cannot_be_is_said_at_the_field(tab: Tab, tool: str, changed: dict[str, str], field: str) -> None:
+def test_what_cannot_be_is_said_at_the_field(
+    tab: Tab, tool: str, changed: dict[str, str], field: str
+) -> None:
     run(tab, tool, **changed)
 
     assert tab.vars["console_state.errors"][field]
@@ -421,11 +513,17 @@ def test_what_cannot_be_is_said_at_the_field(tab: Tab, tool: str, changed: dict[
     [
         ("orders_update", {"changes": '{"shipping": {"citty": "Quito"}}'}, "changes"),
         ("orders_update", {"changes": '{"email": 5, "order_items": [{"id": "no"}]}'}, "changes"),
-        ("orders_create", {"order_data": '{"shipping": {"company": "Paper and Ink"}}'}, "order_data"),
+        (
+            "orders_create",
+            {"order_data": '{"shipping": {"company": "Paper and Ink"}}'},
+            "order_data",
+        ),
         ("orders_get", {"store_identifier": "nobody's"}, "store_identifier"),
     ],
 )
-def test_what_the_tool_refuses_is_said_at_the_argument_that_holds_it(tab: Tab, tool: str, changed: dict[str, str], field: str) -> None:
+def test_what_the_tool_refuses_is_said_at_the_argument_that_holds_it(
+    tab: Tab, tool: str, changed: dict[str, str], field: str
+) -> None:
     run(tab, tool, **changed)
 
     assert list(tab.vars["console_state.errors"]) == [field]
@@ -443,10 +541,16 @@ def test_an_old_result_does_not_stand_beside_a_new_error_of_the_form(tab: Tab) -
     assert tab.vars["console_state.result"] == ""
 
 
-def test_a_posted_form_that_order_desk_refuses_is_marked_at_its_field(ada: Visitor, tab: Tab) -> None:
+def test_a_posted_form_that_order_desk_refuses_is_marked_at_its_field(
+    ada: Visitor, tab: Tab
+) -> None:
     answer = ada.post("/console/run", tool="stores_register", store_id="10001", api_key="two words")
 
-    tab.send(handler_named("console_state.load"), path="/console", query={"call": answer.headers["location"].removeprefix("/console?call=")})
+    tab.send(
+        handler_named("console_state.load"),
+        path="/console",
+        query={"call": answer.headers["location"].removeprefix("/console?call=")},
+    )
 
     assert list(tab.vars["console_state.errors"]) == ["api_key"]
     assert tab.vars["console_state.fault"]
@@ -465,7 +569,9 @@ def test_the_last_ten_calls_are_kept_and_one_can_be_run_again(tab: Tab) -> None:
     assert len(json.loads(tab.vars["console_state.result"])["orders"]) == 9
 
 
-def test_the_history_tells_the_time_as_it_goes_on(tab: Tab, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_history_tells_the_time_as_it_goes_on(
+    tab: Tab, monkeypatch: pytest.MonkeyPatch
+) -> None:
     run(tab, "orders_list", limit="3")
     filled, later = tab.vars["console_state.form_key"], now() + timedelta(seconds=61)
     monkeypatch.setattr(console_state, "now", lambda: later)
@@ -483,7 +589,9 @@ def test_a_past_call_is_told_in_the_zone_of_its_store(tab: Tab) -> None:
     run(tab, "orders_list", limit="1", store_identifier="Sandbox store")
     run(tab, "orders_list", limit="1")  # refused: it could be either store
 
-    unclear, named, of_no_store, _ = [row["exact"].rsplit(" ", 1)[1] for row in tab.vars["console_state.history"]]
+    unclear, named, of_no_store, _ = [
+        row["exact"].rsplit(" ", 1)[1] for row in tab.vars["console_state.history"]
+    ]
     assert (unclear, named, of_no_store) == ("UTC", "America/Los_Angeles", "UTC")
 
 
@@ -518,7 +626,9 @@ def test_a_posted_form_without_its_secret_comes_back(ada: Visitor, tab: Tab) -> 
     assert form_of(tab)["store_id"] == "10001"
 
 
-def test_the_console_has_a_limit_of_its_own(ada: Visitor, tab: Tab, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_console_has_a_limit_of_its_own(
+    ada: Visitor, tab: Tab, monkeypatch: pytest.MonkeyPatch
+) -> None:
     limit = ada.web.house.limits.console
     monkeypatch.setattr(limit, "_burst", 1)
     monkeypatch.setattr(limit, "_rate", 0.01)
@@ -547,7 +657,9 @@ def test_a_neighbour_opens_nothing(ada: Visitor, bert: Visitor, tab: Tab) -> Non
 def test_a_table_has_every_plain_column_and_is_sorted_by_any(tab: Tab) -> None:
     orders = run(tab, "orders_list", limit="20")["orders"]
     columns = [column["name"] for column in tab.vars["console_state.columns"]]
-    (total,) = [column for column in tab.vars["console_state.columns"] if column["name"] == "order_total"]
+    (total,) = [
+        column for column in tab.vars["console_state.columns"] if column["name"] == "order_total"
+    ]
     place = columns.index("order_total")
 
     tab.act("console_state.sort", column="order_total")
@@ -555,7 +667,12 @@ def test_a_table_has_every_plain_column_and_is_sorted_by_any(tab: Tab) -> None:
     tab.act("console_state.sort", column="order_total")
     down = [float(row[place]) for row in tab.vars["console_state.rows"]]
 
-    assert set(columns) == {name for order in orders for name, value in order.items() if not isinstance(value, list | dict)}
+    assert set(columns) == {
+        name
+        for order in orders
+        for name, value in order.items()
+        if not isinstance(value, list | dict)
+    }
     assert len(columns) > 8
     assert total["is_number"] is True
     assert up == sorted(order["order_total"] for order in orders)
@@ -570,7 +687,9 @@ def test_only_a_read_is_told_to_come_from_the_cache_or_not(tab: Tab) -> None:
     assert (read, tab.vars["console_state.reads"]) == (True, False)
 
 
-def test_a_result_that_is_too_large_for_the_screen_is_downloaded_and_says_whether_it_is_kept(tab: Tab, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_result_that_is_too_large_for_the_screen_is_downloaded_and_says_whether_it_is_kept(
+    tab: Tab, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(console_state, "_SHOWN", 500)
     tab.act("console_state.choose", name="orders_list")
     tab.act("console_state.run", form=form_of(tab))
@@ -578,11 +697,16 @@ def test_a_result_that_is_too_large_for_the_screen_is_downloaded_and_says_whethe
     monkeypatch.setattr(console_service, "_MOST_RESULT_BYTES", 1000)
     tab.act("console_state.run", form=form_of(tab))
     cut, is_whole = tab.vars["console_state.rest"], tab.vars["console_state.is_whole"]
-    downloaded = b64decode(tab.act("console_state.download").partition("base64,")[2].partition('"')[0])
+    downloaded = b64decode(
+        tab.act("console_state.download").partition("base64,")[2].partition('"')[0]
+    )
     tab.act("console_state.open_call", call_id=tab.vars["console_state.call"])
 
     assert kept == "This is the first part. The download has all of it."
-    assert cut == "This is the first part. The download has all of it; it is too large to stay in the history, so take it now."
+    assert cut == (
+        "This is the first part. The download has all of it; it is too large to stay in "
+        "the history, so take it now."
+    )
     assert is_whole is False
     assert len(json.loads(downloaded)["orders"]) == 5
     assert tab.vars["console_state.is_cut"] is True  # there is nothing to download now
@@ -593,8 +717,14 @@ def test_half_a_character_of_order_desks_is_shown_as_json_writes_it(ada: Visitor
     half = {"note": "half \ud83d a fox"}
     kept = tab.web.do(
         tab.web.house.console.history.keep,
-        ada.actor, tool="orders_update", arguments={"order_id": "5", "changes": half}, result={"orders": [half]}, outcome="ok", duration_ms=1.0, cached=False,
-    )  # fmt: skip
+        ada.actor,
+        tool="orders_update",
+        arguments={"order_id": "5", "changes": half},
+        result={"orders": [half]},
+        outcome="ok",
+        duration_ms=1.0,
+        cached=False,
+    )
 
     tab.act("console_state.open_call", call_id=kept.id)
 

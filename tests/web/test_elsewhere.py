@@ -1,4 +1,6 @@
-"""An address that takes forms alone leads a person back, and tells a program what it takes; one that is nobody's says so."""
+"""An address that takes forms alone leads a person back, and tells a program what it takes; one
+that is nobody's says so.
+"""
 
 import pytest
 
@@ -6,8 +8,16 @@ from orderdesk_app.routes import all_routes
 from tests.web.visitors import Visitor
 
 BROWSER = {"accept": "text/html,application/xhtml+xml,*/*;q=0.8"}
-FORMS = sorted({route.path for route in all_routes() if "POST" in (route.methods or ())} - {"/sign-in/link"})
-PAGES = {"console": "/console", "settings": "/settings", "stores": "/stores", "sign-in": "/sign-in", "sign-out": "/"}
+FORMS = sorted(
+    {route.path for route in all_routes() if "POST" in (route.methods or ())} - {"/sign-in/link"}
+)
+PAGES = {
+    "console": "/console",
+    "settings": "/settings",
+    "stores": "/stores",
+    "sign-in": "/sign-in",
+    "sign-out": "/",
+}
 
 
 @pytest.mark.parametrize("path", FORMS)
@@ -19,11 +29,16 @@ def test_the_address_of_a_form_leads_to_its_page(ada: Visitor, path: str) -> Non
 
 @pytest.mark.parametrize("path", FORMS)
 @pytest.mark.parametrize("method", ["GET", "PUT", "DELETE"])
-def test_a_program_is_told_that_the_address_takes_forms(ada: Visitor, method: str, path: str) -> None:
+def test_a_program_is_told_that_the_address_takes_forms(
+    ada: Visitor, method: str, path: str
+) -> None:
     answer = ada._send(method, path, headers={"accept": "*/*"})
 
     assert (answer.status_code, answer.headers["allow"]) == (405, "POST")
-    assert answer.json() == {"error": "method_not_allowed", "message": "This address takes POST alone."}
+    assert answer.json() == {
+        "error": "method_not_allowed",
+        "message": "This address takes POST alone.",
+    }
 
 
 def test_an_address_of_two_routes_takes_the_methods_of_both(ada: Visitor) -> None:
@@ -35,7 +50,10 @@ def test_the_agents_address_with_a_slash_is_told_to_go_without(ada: Visitor, met
     answer = ada._send(method, "/mcp/")
 
     assert answer.status_code == 404
-    assert answer.json() == {"error": "not_found", "message": "The address is http://localhost:8080/mcp, without a slash at its end."}
+    assert answer.json() == {
+        "error": "not_found",
+        "message": "The address is http://localhost:8080/mcp, without a slash at its end.",
+    }
 
 
 def test_an_address_that_is_nobodys_is_told_with_a_reference(ada: Visitor) -> None:

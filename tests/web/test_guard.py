@@ -53,7 +53,11 @@ def test_every_handler_of_ours_is_refused_without_a_session(web: Web) -> None:
             answer = tab.send(name, {})
 
         assert "orderdesk_app" not in answer, name
-        assert tab.redirects == ([] if not getattr(RegistrationContext.get().event_handlers[name].handler.fn, ACT, False) else ["/sign-in?error=ended"]), name
+        assert tab.redirects == (
+            []
+            if not getattr(RegistrationContext.get().event_handlers[name].handler.fn, ACT, False)
+            else ["/sign-in?error=ended"]
+        ), name
 
 
 def test_every_handler_is_refused_after_sign_out_on_the_same_socket(ada: Visitor) -> None:
@@ -108,19 +112,33 @@ def test_a_member_is_refused_what_is_for_admins(ada: Visitor) -> None:
 
 
 def test_every_handler_of_the_product_turns_errors_into_notices(web: Web) -> None:
-    ours = [name for name in our_handlers() if not name.endswith(".setvar") and "probe_state" not in name]
+    ours = [
+        name
+        for name in our_handlers()
+        if not name.endswith(".setvar") and "probe_state" not in name
+    ]
 
-    unmarked = [name for name in ours if not getattr(RegistrationContext.get().event_handlers[name].handler.fn, ACT, False)]
+    unmarked = [
+        name
+        for name in ours
+        if not getattr(RegistrationContext.get().event_handlers[name].handler.fn, ACT, False)
+    ]
 
     assert unmarked == []
 
 
 def test_of_the_framework_seven_handlers_are_open_and_no_other(web: Web) -> None:
-    others = [name for name in RegistrationContext.get().event_handlers if name not in FRAMEWORK and "orderdesk_app" not in name]
+    others = [
+        name
+        for name in RegistrationContext.get().event_handlers
+        if name not in FRAMEWORK and "orderdesk_app" not in name
+    ]
 
     for number, name in enumerate(others):
         with Tab(web, "", f"framework-{number}") as tab:
-            assert "orderdesk_app" not in tab.send(name, {"var_name": "name", "value": "evil", "vars": {}}), name
+            assert "orderdesk_app" not in tab.send(
+                name, {"var_name": "name", "value": "evil", "vars": {}}
+            ), name
     assert set(RegistrationContext.get().event_handlers) >= FRAMEWORK
 
 
@@ -128,7 +146,8 @@ def test_variables_cannot_be_set_from_outside(ada: Visitor) -> None:
     person = f"{STATE}.orderdesk_app___states___person____person"
     with ada.tab() as tab:
         tab.send(
-            f"{STATE}.reflex___state____update_vars_internal_state.update_vars_internal", {"vars": {f"{person}.is_admin": True, f"{person}._session": "x"}}
+            f"{STATE}.reflex___state____update_vars_internal_state.update_vars_internal",
+            {"vars": {f"{person}.is_admin": True, f"{person}._session": "x"}},
         )
         tab.act("probe_state.for_admins")
         tab.send(f"{STATE}.hydrate")
@@ -137,7 +156,9 @@ def test_variables_cannot_be_set_from_outside(ada: Visitor) -> None:
     assert tab.vars["probe_state.ran"] == 0
 
 
-def test_a_tab_that_another_session_takes_over_shows_nothing_of_the_first(ada: Visitor, bert: Visitor) -> None:
+def test_a_tab_that_another_session_takes_over_shows_nothing_of_the_first(
+    ada: Visitor, bert: Visitor
+) -> None:
     with ada.tab("one-tab") as tab:
         tab.send(f"{STATE}.hydrate")
         tab.act("settings_state.load")
@@ -151,12 +172,18 @@ def test_a_tab_that_another_session_takes_over_shows_nothing_of_the_first(ada: V
         assert taken.vars["settings_state.loaded"] is False
 
 
-def test_a_strangers_tab_is_forgotten_when_it_closes_and_a_persons_is_kept(web: Web, ada: Visitor) -> None:
-    app = importlib.import_module("orderdesk_app.orderdesk_app").app  # as the server does: it can be built once
+def test_a_strangers_tab_is_forgotten_when_it_closes_and_a_persons_is_kept(
+    web: Web, ada: Visitor
+) -> None:
+    app = importlib.import_module(
+        "orderdesk_app.orderdesk_app"
+    ).app  # as the server does: it can be built once
     with ada.tab("a-persons-tab") as tab, Tab(web, "", "a-strangers-tab") as strangers:
         for each in (tab, strangers):
             each.send(f"{STATE}.hydrate")
-    for token, sid in list(app.event_namespace.token_to_sid.items()):  # a test's client does not wait until Reflex has taken its leave
+    for token, sid in list(
+        app.event_namespace.token_to_sid.items()
+    ):  # a test's client does not wait until Reflex has taken its leave
         web.do(app.event_namespace._token_manager.disconnect_token, token, sid)
 
     with Tab(web, "", "an-open-tab") as other:
@@ -170,7 +197,12 @@ def test_a_strangers_tab_is_forgotten_when_it_closes_and_a_persons_is_kept(web: 
 def test_the_cookie_is_in_nothing_that_the_browser_gets(ada: Visitor) -> None:
     with ada.tab() as tab:
         tab.send(f"{STATE}.hydrate")
-        for end in ("home_state.load", "stores_state.load", "settings_state.load", "console_state.load"):
+        for end in (
+            "home_state.load",
+            "stores_state.load",
+            "settings_state.load",
+            "console_state.load",
+        ):
             tab.act(end)
 
     assert ada.cookie not in tab.seen
@@ -196,7 +228,15 @@ def test_what_nobody_expected_is_told_with_a_reference_and_no_library_words(ada:
 
 
 def test_nonsense_from_outside_breaks_nothing(ada: Visitor) -> None:
-    nonsense: list[dict[str, Any]] = [{}, {"name": 7}, {"row_id": {"a": 1}}, {"form": "text"}, {"notice_id": None}, {"view": [1]}, {"call_id": "x" * 5000}]
+    nonsense: list[dict[str, Any]] = [
+        {},
+        {"name": 7},
+        {"row_id": {"a": 1}},
+        {"form": "text"},
+        {"notice_id": None},
+        {"view": [1]},
+        {"call_id": "x" * 5000},
+    ]
     with ada.tab() as tab:
         for name in our_handlers():
             for payload in nonsense:
@@ -213,7 +253,10 @@ def test_a_zero_character_in_an_id_is_an_unknown_id(ada: Visitor) -> None:
 
     (notice,) = tab.vars["person.notices"]
     assert "on our side" not in notice["text"]
-    assert without_zeros({"a": ["\0b", {"c": "\0"}], "d": 1}) == {"a": ["\ufffdb", {"c": "\ufffd"}], "d": 1}
+    assert without_zeros({"a": ["\0b", {"c": "\0"}], "d": 1}) == {
+        "a": ["\ufffdb", {"c": "\ufffd"}],
+        "d": 1,
+    }
 
 
 def test_the_newest_three_notices_stand_and_can_be_closed(ada: Visitor) -> None:
@@ -237,7 +280,9 @@ def test_one_notice_does_not_stand_three_times(ada: Visitor) -> None:
     assert [notice["tone"] for notice in tab.vars["person.notices"]] == ["red"]
 
 
-def test_nothing_runs_and_the_tab_is_told_why_while_the_database_is_away(ada: Visitor, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_nothing_runs_and_the_tab_is_told_why_while_the_database_is_away(
+    ada: Visitor, monkeypatch: pytest.MonkeyPatch
+) -> None:
     async def away(cookie: str | None) -> None:
         raise OperationalError("a library's words", {}, OSError())
 
@@ -259,7 +304,10 @@ def test_nothing_runs_and_the_tab_is_told_why_while_the_database_is_away(ada: Vi
 
 
 def test_events_are_counted_by_what_the_guard_said(web: Web, ada: Visitor) -> None:
-    before = {outcome: counted("web_events", outcome=outcome) for outcome in ("allowed", "signed_out", "no_act", "wrong_role", "framework")}
+    before = {
+        outcome: counted("web_events", outcome=outcome)
+        for outcome in ("allowed", "signed_out", "no_act", "wrong_role", "framework")
+    }
 
     with ada.tab() as tab:
         tab.act("home_state.load")
@@ -268,4 +316,8 @@ def test_events_are_counted_by_what_the_guard_said(web: Web, ada: Visitor) -> No
     with Tab(web, "", "nobody-at-all") as tab:
         tab.act("home_state.load")
 
-    assert {outcome for outcome, count in before.items() if counted("web_events", outcome=outcome) > count} == set(before)
+    assert {
+        outcome
+        for outcome, count in before.items()
+        if counted("web_events", outcome=outcome) > count
+    } == set(before)

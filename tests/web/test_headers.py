@@ -40,7 +40,19 @@ def browser(app: Any) -> httpx.AsyncClient:
     return httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://localhost")
 
 
-@pytest.mark.parametrize("path", ["/", "/health/live", "/sign-in/link?token=x", "/nowhere", "/webui", "/mcp", "/metrics", "/_event/"])
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/",
+        "/health/live",
+        "/sign-in/link?token=x",
+        "/nowhere",
+        "/webui",
+        "/mcp",
+        "/metrics",
+        "/_event/",
+    ],
+)
 def test_every_answer_carries_the_policy(web: Web, path: str) -> None:
     headers = web.client.get(path).headers
 
@@ -52,7 +64,10 @@ def test_every_answer_carries_the_policy(web: Web, path: str) -> None:
 
 
 def test_a_refusal_carries_the_policy_too(web: Web) -> None:
-    refused = [web.client.get("/", headers={"host": "evil.example"}), web.client.get("/", headers={"origin": "https://evil.example"})]
+    refused = [
+        web.client.get("/", headers={"host": "evil.example"}),
+        web.client.get("/", headers={"origin": "https://evil.example"}),
+    ]
 
     assert [answer.status_code for answer in refused] == [421, 403]
     for answer in refused:
@@ -66,46 +81,86 @@ def test_no_script_may_stand_inline_or_be_made_of_text(built: Frontend) -> None:
     scripts = next(part for part in policy.split("; ") if part.startswith("script-src"))
 
     assert "unsafe" not in scripts
-    assert f"'sha256-{base64.b64encode(hashlib.sha256(INLINE.encode()).digest()).decode()}'" in scripts
+    assert (
+        f"'sha256-{base64.b64encode(hashlib.sha256(INLINE.encode()).digest()).decode()}'" in scripts
+    )
     assert "http" not in policy
     assert "frame-ancestors 'none'" in policy
 
 
 async def test_what_has_its_hash_in_its_name_is_kept_and_the_rest_is_asked_for_anew() -> None:
     async with browser(SecurityHeaders(told)) as client:
-        kept = {path: (await client.get(path)).headers["cache-control"] for path in ("/assets/page-1a2b.js", "/keys.js", "/stores")}
+        kept = {
+            path: (await client.get(path)).headers["cache-control"]
+            for path in ("/assets/page-1a2b.js", "/keys.js", "/stores")
+        }
 
-    assert kept == {"/assets/page-1a2b.js": "public, max-age=31536000, immutable", "/keys.js": "no-cache", "/stores": "no-store"}
+    assert kept == {
+        "/assets/page-1a2b.js": "public, max-age=31536000, immutable",
+        "/keys.js": "no-cache",
+        "/stores": "no-store",
+    }
 
 
 async def test_https_is_kept_where_it_is_served() -> None:
-    async with browser(SecurityHeaders(told, is_https=True)) as secure, browser(SecurityHeaders(told)) as plain:
+    async with (
+        browser(SecurityHeaders(told, is_https=True)) as secure,
+        browser(SecurityHeaders(told)) as plain,
+    ):
         assert "strict-transport-security" in (await secure.get("/")).headers
         assert "strict-transport-security" not in (await plain.get("/")).headers
 
 
 @pytest.mark.parametrize(
-    "path", ["/", "//", "/stores", "/stores/", "//stores", "/index.html", "/stores.html", "/stores/index.html", "/stores/index.html.gz", "/stores.html.br"]
+    "path",
+    [
+        "/",
+        "//",
+        "/stores",
+        "/stores/",
+        "//stores",
+        "/index.html",
+        "/stores.html",
+        "/stores/index.html",
+        "/stores/index.html.gz",
+        "/stores.html.br",
+    ],
 )
 async def test_nobody_loads_a_page_without_signing_in(built: Frontend, path: str) -> None:
     async def nobody(_: HTTPConnection) -> bool:
         return False
 
     async with browser(PageGate(told, pages=built.pages(), is_signed_in=nobody)) as client:
-        page, sign_in, script = await client.get(f"http://localhost{path}"), await client.get("/sign-in"), await client.get("/keys.js")
-        ended = await client.get(f"http://localhost{path}", headers={"cookie": f"{COOKIE}=of-a-session-that-ended"})
+        page, sign_in, script = (
+            await client.get(f"http://localhost{path}"),
+            await client.get("/sign-in"),
+            await client.get("/keys.js"),
+        )
+        ended = await client.get(
+            f"http://localhost{path}", headers={"cookie": f"{COOKIE}=of-a-session-that-ended"}
+        )
 
     assert page.status_code == 303
-    assert page.headers["location"] == ("/sign-in?next=%2Fstores" if "stores" in path else "/sign-in")
+    assert page.headers["location"] == (
+        "/sign-in?next=%2Fstores" if "stores" in path else "/sign-in"
+    )
     assert ended.headers["location"].startswith("/sign-in?error=ended")
     assert sign_in.text == "/sign-in/index.html"
     assert script.text == "/keys.js"
 
 
 @pytest.mark.parametrize(
-    ("path", "file"), [("/", "/index.html"), ("/stores", "/stores/index.html"), ("/stores/", "/stores/index.html"), ("//stores", "/stores/index.html")]
+    ("path", "file"),
+    [
+        ("/", "/index.html"),
+        ("/stores", "/stores/index.html"),
+        ("/stores/", "/stores/index.html"),
+        ("//stores", "/stores/index.html"),
+    ],
 )
-async def test_who_is_signed_in_gets_the_built_page_without_a_detour(built: Frontend, path: str, file: str) -> None:
+async def test_who_is_signed_in_gets_the_built_page_without_a_detour(
+    built: Frontend, path: str, file: str
+) -> None:
     async def somebody(_: HTTPConnection) -> bool:
         return True
 
@@ -115,8 +170,13 @@ async def test_who_is_signed_in_gets_the_built_page_without_a_detour(built: Fron
     assert (answer.status_code, answer.text) == (200, file)
 
 
-@pytest.mark.parametrize(("path", "address"), [("/index.html", "/"), ("/stores/index.html", "/stores"), ("/stores.html", "/stores")])
-async def test_the_name_of_a_built_file_leads_to_its_page(built: Frontend, path: str, address: str) -> None:
+@pytest.mark.parametrize(
+    ("path", "address"),
+    [("/index.html", "/"), ("/stores/index.html", "/stores"), ("/stores.html", "/stores")],
+)
+async def test_the_name_of_a_built_file_leads_to_its_page(
+    built: Frontend, path: str, address: str
+) -> None:
     async def somebody(_: HTTPConnection) -> bool:
         return True
 
@@ -126,8 +186,13 @@ async def test_the_name_of_a_built_file_leads_to_its_page(built: Frontend, path:
     assert (answer.status_code, answer.headers["location"]) == (303, address)
 
 
-@pytest.mark.parametrize(("query", "there"), [("", "/"), ("?next=/stores", "/stores"), ("?next=//evil.example", "/"), ("?out=1", "/")])
-async def test_who_is_signed_in_needs_no_sign_in_page(built: Frontend, query: str, there: str) -> None:
+@pytest.mark.parametrize(
+    ("query", "there"),
+    [("", "/"), ("?next=/stores", "/stores"), ("?next=//evil.example", "/"), ("?out=1", "/")],
+)
+async def test_who_is_signed_in_needs_no_sign_in_page(
+    built: Frontend, query: str, there: str
+) -> None:
     async def somebody(_: HTTPConnection) -> bool:
         return True
 

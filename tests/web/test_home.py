@@ -25,7 +25,12 @@ def tile(tab: Tab, name: str) -> dict[str, str]:
 
 
 def happen(visitor: Visitor, **facts: Any) -> None:
-    given: dict[str, Any] = {"actor": visitor.actor, "action": "tool", "tool": "orders_get", **facts}
+    given: dict[str, Any] = {
+        "actor": visitor.actor,
+        "action": "tool",
+        "tool": "orders_get",
+        **facts,
+    }
     visitor.web.do(visitor.web.house.audit.record, Entry(**given))
 
 
@@ -78,22 +83,53 @@ def test_an_answer_from_the_cache_counts_as_saved(ada: Visitor, tab: Tab) -> Non
 
 def test_the_latest_says_in_plain_words_who_did_what(ada: Visitor, tab: Tab) -> None:
     assistant = ada.web.do(ada.web.house.access.by_token, ada.key.reveal(), via=Via.MCP).actor
-    named = type(assistant)(tenant_id=assistant.tenant_id, via=Via.MCP, client_name="Claude Desktop")
-    happen(ada, actor=named, tool="orders_update", arguments={"order_id": "1042", "changes": {"folder_name": "Shipped"}})
+    named = type(assistant)(
+        tenant_id=assistant.tenant_id, via=Via.MCP, client_name="Claude Desktop"
+    )
+    happen(
+        ada,
+        actor=named,
+        tool="orders_update",
+        arguments={"order_id": "1042", "changes": {"folder_name": "Shipped"}},
+    )
     happen(ada, outcome="NOT_FOUND", arguments={"order_id": "77"})
-    happen(ada, outcome="CONFLICT_ERROR", tool="orders_update", arguments={"order_id": "1", "changes": {"folder_name": "Shipped"}})
-    happen(ada, outcome="CONFLICT_ERROR", tool="orders_update", arguments={"order_id": "1", "changes": {"email": "x", "order_notes": []}})
+    happen(
+        ada,
+        outcome="CONFLICT_ERROR",
+        tool="orders_update",
+        arguments={"order_id": "1", "changes": {"folder_name": "Shipped"}},
+    )
+    happen(
+        ada,
+        outcome="CONFLICT_ERROR",
+        tool="orders_update",
+        arguments={"order_id": "1", "changes": {"email": "x", "order_notes": []}},
+    )
     tab.act("home_state.load")
 
     unchanged, unmoved, failed, moved = tab.vars["home_state.latest"][:4]
-    assert (unchanged["what"], unmoved["what"]) == ("tried to change order 1: email, order notes", "tried to move order 1 to Shipped")
+    assert (unchanged["what"], unmoved["what"]) == (
+        "tried to change order 1: email, order notes",
+        "tried to move order 1 to Shipped",
+    )
     assert moved["where"] == ""  # its own name stands first, and is not said twice
-    assert (moved["who"], moved["what"], moved["outcome"], moved["by_agent"]) == ("Claude Desktop", "moved order 1042 to Shipped", "Done", True)
-    assert (failed["what"], failed["outcome"], failed["tone"]) == ("tried to read order 77", "Not found", "red")
+    assert (moved["who"], moved["what"], moved["outcome"], moved["by_agent"]) == (
+        "Claude Desktop",
+        "moved order 1042 to Shipped",
+        "Done",
+        True,
+    )
+    assert (failed["what"], failed["outcome"], failed["tone"]) == (
+        "tried to read order 77",
+        "Not found",
+        "red",
+    )
     assert moved["exact"].endswith("UTC")
 
 
-def test_two_assistants_with_one_program_are_told_apart_by_their_keys(ada: Visitor, tab: Tab) -> None:
+def test_two_assistants_with_one_program_are_told_apart_by_their_keys(
+    ada: Visitor, tab: Tab
+) -> None:
     for name in ("Claude on the till", "Claude at home"):
         _, key = ada.web.do(ada.web.house.keys.create, ada.actor, name)
         assistant = ada.web.do(ada.web.house.access.by_token, key.reveal(), via=Via.MCP).actor
@@ -103,10 +139,17 @@ def test_two_assistants_with_one_program_are_told_apart_by_their_keys(ada: Visit
     ada.post("/settings/keys/revoke", key_id=newest["id"], confirm=newest["name"])
     tab.act("home_state.load")
 
-    revoked, *calls = [(line["who"], line["where"], line["what"]) for line in tab.vars["home_state.latest"] if not line["what"].startswith("made the key")][:3]
+    revoked, *calls = [
+        (line["who"], line["where"], line["what"])
+        for line in tab.vars["home_state.latest"]
+        if not line["what"].startswith("made the key")
+    ][:3]
     assert revoked[0] == "You"
     assert revoked[2].startswith("revoked the key “Claude ")
-    assert [call[:2] for call in calls] == [("Claude at home", "claude-ai"), ("Claude on the till", "claude-ai")]
+    assert [call[:2] for call in calls] == [
+        ("Claude at home", "claude-ai"),
+        ("Claude on the till", "claude-ai"),
+    ]
 
 
 def test_what_a_store_did_is_told_in_the_stores_zone(ada: Visitor, tab: Tab) -> None:
@@ -118,8 +161,14 @@ def test_what_a_store_did_is_told_in_the_stores_zone(ada: Visitor, tab: Tab) -> 
 
     zone = "America/Los_Angeles"
     moment = (now() - timedelta(minutes=5)).astimezone(ZoneInfo(zone))
-    told = next(line["exact"] for line in tab.vars["home_state.latest"] if line["what"].startswith("read order"))
-    assert told in (f"{moment - timedelta(seconds=late):%-d %b %Y, %H:%M:%S} {zone}" for late in range(30))
+    told = next(
+        line["exact"]
+        for line in tab.vars["home_state.latest"]
+        if line["what"].startswith("read order")
+    )
+    assert told in (
+        f"{moment - timedelta(seconds=late):%-d %b %Y, %H:%M:%S} {zone}" for late in range(30)
+    )
     assert tab.vars["home_state.stores"][0]["exact"].endswith(zone)
     assert tab.vars["stores_state.stores"][0]["last_exact"].endswith(zone)
 
@@ -151,7 +200,10 @@ def test_a_problem_is_gone_when_its_own_next_step_went_well(ada: Visitor, tab: T
 
     assert "Test the connection under Stores" in said[0]
     assert tab.vars["home_state.problems"] == []
-    assert [tab.vars[f"{page}.stores"][0]["tone"] for page in ("home_state", "stores_state")] == ["green", "green"]
+    assert [tab.vars[f"{page}.stores"][0]["tone"] for page in ("home_state", "stores_state")] == [
+        "green",
+        "green",
+    ]
 
 
 def test_an_order_that_is_not_there_is_no_fault_of_the_store(ada: Visitor, tab: Tab) -> None:

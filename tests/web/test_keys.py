@@ -15,7 +15,11 @@ def block(page: str, identity: str) -> str:
 
 
 def keys_of(visitor: Visitor) -> list[str]:
-    return [key.name for key in visitor.web.do(visitor.web.house.keys.list, visitor.actor) if not key.is_master]
+    return [
+        key.name
+        for key in visitor.web.do(visitor.web.house.keys.list, visitor.actor)
+        if not key.is_master
+    ]
 
 
 def test_a_new_key_is_shown_once_and_works(ada: Visitor) -> None:
@@ -33,8 +37,13 @@ def test_a_new_key_is_shown_once_and_works(ada: Visitor) -> None:
     assert tab.vars["settings_state.keys"][0]["hint"] == f"…{key[-4:]}"
 
 
-def test_keys_are_sorted_with_those_never_used_last_and_anything_else_asked_is_the_usual_order(ada: Visitor) -> None:
-    secrets = [ada.web.do(ada.web.house.keys.create, ada.actor, name)[1] for name in ("Bee at home", "ant at home", "Cat")]
+def test_keys_are_sorted_with_those_never_used_last_and_anything_else_asked_is_the_usual_order(
+    ada: Visitor,
+) -> None:
+    secrets = [
+        ada.web.do(ada.web.house.keys.create, ada.actor, name)[1]
+        for name in ("Bee at home", "ant at home", "Cat")
+    ]
     for secret in secrets[:2]:
         ada.web.do(ada.web.house.access.by_token, secret.reveal())
 
@@ -49,13 +58,22 @@ def test_keys_are_sorted_with_those_never_used_last_and_anything_else_asked_is_t
         assert asked("sort", column="used") == ["ant at home", "Bee at home", "Cat"]
         assert asked("sort", column="used") == ["Bee at home", "ant at home", "Cat"]
         assert asked("sort", column="digest") == ["Cat", "ant at home", "Bee at home"]
-        assert asked("find", text="AT HOME") == ["ant at home", "Bee at home"]  # longer than what is shown of a key, which is found by that too
+        assert asked("find", text="AT HOME") == [
+            "ant at home",
+            "Bee at home",
+        ]  # longer than what is shown of a key, which is found by that too
         assert tab.vars["settings_state.total"] == 3
         assert asked("find", text="\ud800") == []
         assert asked("find", text=["Cat"]) == []
         assert tab.vars["person.notices"] == []
-        tab.send(handler_named("settings_state.load"), path="/settings", query={"sort": "name", "q": ""})
-        assert [key["name"] for key in tab.vars["settings_state.keys"]] == ["ant at home", "Bee at home", "Cat"]
+        tab.send(
+            handler_named("settings_state.load"), path="/settings", query={"sort": "name", "q": ""}
+        )
+        assert [key["name"] for key in tab.vars["settings_state.keys"]] == [
+            "ant at home",
+            "Bee at home",
+            "Cat",
+        ]
 
 
 def test_beside_it_stands_the_configuration_for_claude_desktop(ada: Visitor) -> None:
@@ -77,12 +95,22 @@ def test_settings_show_the_same_words_with_a_place_for_the_key(ada: Visitor) -> 
     with ada.tab() as tab:
         tab.act("settings_state.load")
     for shown, told in (("claude-desktop", "claude_desktop"), ("claude-code", "claude_code")):
-        assert tab.vars[f"settings_state.{told}"] == block(page.text, shown).replace(key, "YOUR_KEY")
-    assert 'http://localhost:8080/mcp --header "Authorization: Bearer YOUR_KEY"' in tab.vars["settings_state.claude_code"]
+        assert tab.vars[f"settings_state.{told}"] == block(page.text, shown).replace(
+            key, "YOUR_KEY"
+        )
+    assert (
+        'http://localhost:8080/mcp --header "Authorization: Bearer YOUR_KEY"'
+        in tab.vars["settings_state.claude_code"]
+    )
 
 
-@pytest.mark.parametrize(("name", "scopes"), [("", "orders:read"), ("x" * 81, "orders:read"), ("Claude", ""), ("Claude", "everything")])
-def test_a_key_that_cannot_be_made_says_why_at_the_form(ada: Visitor, name: str, scopes: str) -> None:
+@pytest.mark.parametrize(
+    ("name", "scopes"),
+    [("", "orders:read"), ("x" * 81, "orders:read"), ("Claude", ""), ("Claude", "everything")],
+)
+def test_a_key_that_cannot_be_made_says_why_at_the_form(
+    ada: Visitor, name: str, scopes: str
+) -> None:
     answer = ada.post("/settings/keys/create", name=name, scopes=scopes)
 
     with ada.tab() as tab:
@@ -115,7 +143,12 @@ def test_a_key_that_may_do_nothing_is_told_at_the_boxes(ada: Visitor) -> None:
 
 @pytest.mark.parametrize("path", ["/settings/keys/create", "/settings/keys/rotate-master"])
 def test_a_form_that_the_browser_sends_twice_makes_one_key(ada: Visitor, path: str) -> None:
-    fields = {"form_token": ada.form_token(), "name": "Claude", "scopes": "orders:read", "confirm": "replace"}
+    fields = {
+        "form_token": ada.form_token(),
+        "name": "Claude",
+        "scopes": "orders:read",
+        "confirm": "replace",
+    }
     first = ada.send(path, fields)
 
     second = ada.send(path, fields)
@@ -156,7 +189,9 @@ def test_a_revoked_key_is_gone_and_the_page_says_so(ada: Visitor) -> None:
 
 
 @pytest.mark.parametrize("typed", [{}, {"confirm": ""}, {"confirm": "claude"}])
-def test_a_key_is_not_revoked_unless_its_name_was_typed(ada: Visitor, typed: dict[str, str]) -> None:
+def test_a_key_is_not_revoked_unless_its_name_was_typed(
+    ada: Visitor, typed: dict[str, str]
+) -> None:
     ada.post("/settings/keys/create", name="Claude", scopes="orders:read")
     (key,) = [key for key in ada.web.do(ada.web.house.keys.list, ada.actor) if not key.is_master]
 
@@ -165,7 +200,10 @@ def test_a_key_is_not_revoked_unless_its_name_was_typed(ada: Visitor, typed: dic
     with ada.tab() as tab:
         tab.act("arrival.arrive")
     assert keys_of(ada) == ["Claude"]
-    assert (tab.vars["person.problem_form"], tab.vars["person.problem_field"]) == (f"revoke-{key.id}", "confirm")
+    assert (tab.vars["person.problem_form"], tab.vars["person.problem_field"]) == (
+        f"revoke-{key.id}",
+        "confirm",
+    )
     assert "Claude" in tab.vars["person.problem"]
 
 
@@ -180,27 +218,43 @@ def test_a_replaced_master_key_signs_in_and_the_old_one_does_not(ada: Visitor) -
     assert "mcpServers" not in page.text  # it may do everything, and is no assistant's
     assert "make an access key" in page.text
     assert other_browser.post("/sign-in/key", key=new, token=False).headers["location"] == "/"
-    assert other_browser.post("/sign-in/key", key=ada.key.reveal(), token=False).headers["location"] == "/sign-in?error=unknown"
+    assert (
+        other_browser.post("/sign-in/key", key=ada.key.reveal(), token=False).headers["location"]
+        == "/sign-in?error=unknown"
+    )
     assert ada.web.do(ada.web.house.sessions.resume, other_browser.cookie) is None
     assert ada.web.do(ada.web.house.sessions.resume, ada.cookie) is not None
 
 
-@pytest.mark.parametrize("typed", [{}, {"confirm": ""}, {"confirm": "yes"}, {"confirm": "Replace it"}])
-def test_a_master_key_is_not_replaced_unless_the_word_was_typed(ada: Visitor, typed: dict[str, str]) -> None:
+@pytest.mark.parametrize(
+    "typed", [{}, {"confirm": ""}, {"confirm": "yes"}, {"confirm": "Replace it"}]
+)
+def test_a_master_key_is_not_replaced_unless_the_word_was_typed(
+    ada: Visitor, typed: dict[str, str]
+) -> None:
     answer = ada.post("/settings/keys/rotate-master", **typed)
 
     with ada.tab() as tab:
         tab.act("arrival.arrive")
     assert answer.status_code == 303
-    assert (tab.vars["person.problem_form"], tab.vars["person.problem_field"]) == ("rotate-master", "confirm")
+    assert (tab.vars["person.problem_form"], tab.vars["person.problem_field"]) == (
+        "rotate-master",
+        "confirm",
+    )
     assert "replace" in tab.vars["person.problem"]
     assert ada.post("/sign-in/key", key=ada.key.reveal(), token=False).headers["location"] == "/"
 
 
 def test_a_first_master_key_replaces_nothing_and_needs_no_word(web: Web) -> None:
     tenant, _ = web.do(web.house.tenants.make_tenant, "Came by a link")
-    web.do(web.house.database.at_once, "DELETE FROM credentials WHERE tenant_id = :tenant", {"tenant": tenant.id})
-    cookie = web.do(lambda: web.house.sessions.start(tenant.id, credential_id=None, address="", user_agent=""))
+    web.do(
+        web.house.database.at_once,
+        "DELETE FROM credentials WHERE tenant_id = :tenant",
+        {"tenant": tenant.id},
+    )
+    cookie = web.do(
+        lambda: web.house.sessions.start(tenant.id, credential_id=None, address="", user_agent="")
+    )
     newcomer = Visitor(web, tenant, Secret(""), cookie)
 
     page = newcomer.post("/settings/keys/rotate-master")
@@ -210,12 +264,22 @@ def test_a_first_master_key_replaces_nothing_and_needs_no_word(web: Web) -> None
     with newcomer.tab() as tab:
         tab.act("home_state.load")
     assert tab.vars["home_state.latest"][0]["what"] == "made the master key"
-    assert newcomer.post("/sign-in/key", key=block(page.text, "new-key"), token=False).headers["location"] == "/"
+    assert (
+        newcomer.post("/sign-in/key", key=block(page.text, "new-key"), token=False).headers[
+            "location"
+        ]
+        == "/"
+    )
 
 
 def test_a_form_that_is_too_large_or_of_another_kind_is_refused(ada: Visitor) -> None:
     large = ada.post("/settings/keys/create", name="x" * 300_000, scopes="orders:read")
-    other = ada._send("POST", "/settings/keys/create", json={"name": "x"}, headers={"origin": "http://localhost:8080"})
+    other = ada._send(
+        "POST",
+        "/settings/keys/create",
+        json={"name": "x"},
+        headers={"origin": "http://localhost:8080"},
+    )
 
     assert large.status_code == 413
     assert other.status_code == 403

@@ -1,4 +1,6 @@
-"""Whatever a browser can send, sent by a neighbour with the ids of somebody else: nothing shows, nothing changes."""
+"""Whatever a browser can send, sent by a neighbour with the ids of somebody else: nothing shows,
+nothing changes.
+"""
 
 import inspect
 from typing import Any
@@ -19,16 +21,34 @@ class Belongings:
         self.owner, self.web = owner, owner.web
         house = self.web.house
         self.store = self.web.do(house.store_desk.add_sandbox, owner.actor)
-        self.web.do(house.store_desk.edit, owner.actor, self.store.id, name=SECRET_NAME, label="", api_key=None)
+        self.web.do(
+            house.store_desk.edit,
+            owner.actor,
+            self.store.id,
+            name=SECRET_NAME,
+            label="",
+            api_key=None,
+        )
         self.key, _ = self.web.do(house.keys.create, owner.actor, SECRET_NAME)
-        self.call = self.web.do(house.console.run, owner.actor, "orders_list", {"limit": 1, "search": SECRET_NAME})
+        self.call = self.web.do(
+            house.console.run, owner.actor, "orders_list", {"limit": 1, "search": SECRET_NAME}
+        )
 
     def ids(self) -> list[str]:
-        return [self.store.id, self.store.store_id, self.key.id, self.call.id, str(self.owner.view.id), SECRET_NAME]
+        return [
+            self.store.id,
+            self.store.store_id,
+            self.key.id,
+            self.call.id,
+            str(self.owner.view.id),
+            SECRET_NAME,
+        ]
 
     def state(self) -> Any:
         house = self.web.house
-        stores = [(s.id, s.name, s.api_key) for s in self.web.do(house.store_desk.list, self.owner.actor)]
+        stores = [
+            (s.id, s.name, s.api_key) for s in self.web.do(house.store_desk.list, self.owner.actor)
+        ]
         keys = [(k.id, k.name) for k in self.web.do(house.keys.list, self.owner.actor)]
         calls = [c.id for c in self.web.do(house.console.history.list, self.owner.actor)]
         return stores, keys, calls
@@ -39,45 +59,101 @@ def belongings(ada: Visitor) -> Belongings:
     return Belongings(ada)
 
 
-def test_no_event_of_a_neighbour_shows_or_changes_anything(belongings: Belongings, bert: Visitor) -> None:
+def test_no_event_of_a_neighbour_shows_or_changes_anything(
+    belongings: Belongings, bert: Visitor
+) -> None:
     before = belongings.state()
 
     with bert.tab() as tab:
         tab.send(f"{STATE}.hydrate")
         for name in our_handlers():
             handler = RegistrationContext.get().event_handlers[name].handler.fn
-            names = [argument for argument in inspect.signature(handler).parameters if argument != "self"]
+            names = [
+                argument for argument in inspect.signature(handler).parameters if argument != "self"
+            ]
             for identity in belongings.ids():
                 if identity == SECRET_NAME:
                     continue
                 payload = dict.fromkeys(names, identity)
                 tab.send(name, payload, query={"call": identity, "tool": identity})
-                shown = {part: tab.vars.get(f"console_state.{part}", "") for part in ("tool", "run_key")}
-                tab.send(name, {argument: {**shown, "store_identifier": identity, "order_id": "100000001", "limit": "1"} for argument in names})
+                shown = {
+                    part: tab.vars.get(f"console_state.{part}", "") for part in ("tool", "run_key")
+                }
+                tab.send(
+                    name,
+                    {
+                        argument: {
+                            **shown,
+                            "store_identifier": identity,
+                            "order_id": "100000001",
+                            "limit": "1",
+                        }
+                        for argument in names
+                    },
+                )
 
     assert SECRET_NAME not in tab.seen
     assert belongings.state() == before
 
 
 @pytest.mark.parametrize(
-    "route", [route for route in all_routes() if "POST" in (route.methods or ()) and "sign" not in route.path], ids=lambda route: str(route.path)
+    "route",
+    [
+        route
+        for route in all_routes()
+        if "POST" in (route.methods or ()) and "sign" not in route.path
+    ],
+    ids=lambda route: str(route.path),
 )
-def test_no_form_of_a_neighbour_shows_or_changes_anything(belongings: Belongings, bert: Visitor, route: Any) -> None:
+def test_no_form_of_a_neighbour_shows_or_changes_anything(
+    belongings: Belongings, bert: Visitor, route: Any
+) -> None:
     before = belongings.state()
 
     for identity in belongings.ids():
-        fields = dict.fromkeys(("row_id", "key_id", "store_id", "store_identifier", "order_id", "identifier", "confirm", "call", "name"), identity)
-        answer = bert.post(route.path, **fields, tool="stores_register", api_key="k", scopes="orders:read", store_name="x", label="")
+        fields = dict.fromkeys(
+            (
+                "row_id",
+                "key_id",
+                "store_id",
+                "store_identifier",
+                "order_id",
+                "identifier",
+                "confirm",
+                "call",
+                "name",
+            ),
+            identity,
+        )
+        answer = bert.post(
+            route.path,
+            **fields,
+            tool="stores_register",
+            api_key="k",
+            scopes="orders:read",
+            store_name="x",
+            label="",
+        )
 
         if identity != SECRET_NAME:  # what one sends oneself may come back
             assert SECRET_NAME not in answer.text
     assert belongings.state() == before
 
 
-@pytest.mark.parametrize("route", [route for route in all_routes() if "POST" in (route.methods or ())], ids=lambda route: str(route.path))
+@pytest.mark.parametrize(
+    "route",
+    [route for route in all_routes() if "POST" in (route.methods or ())],
+    ids=lambda route: str(route.path),
+)
 def test_no_form_works_without_its_page(belongings: Belongings, route: Any) -> None:
     ada, before = belongings.owner, belongings.state()
-    fields = {"row_id": belongings.store.id, "key_id": belongings.key.id, "confirm": SECRET_NAME, "name": "x", "scopes": "orders:read"}
+    fields = {
+        "row_id": belongings.store.id,
+        "key_id": belongings.key.id,
+        "confirm": SECRET_NAME,
+        "name": "x",
+        "scopes": "orders:read",
+    }
 
     foreign = ada.post(route.path, origin="http://evil.example", **fields)
     without = ada.send(route.path, fields)
@@ -91,13 +167,21 @@ def test_no_form_works_without_its_page(belongings: Belongings, route: Any) -> N
 
 
 @pytest.mark.parametrize(
-    "route", [route for route in all_routes() if "POST" in (route.methods or ()) and "sign-in" not in route.path], ids=lambda route: str(route.path)
+    "route",
+    [
+        route
+        for route in all_routes()
+        if "POST" in (route.methods or ()) and "sign-in" not in route.path
+    ],
+    ids=lambda route: str(route.path),
 )
 def test_nobody_posts_a_form_without_signing_in(belongings: Belongings, route: Any) -> None:
     before = belongings.state()
     nobody = Visitor(belongings.web, belongings.owner.view, belongings.owner.key)
 
-    answer = nobody.send(route.path, {"row_id": belongings.store.id, "confirm": SECRET_NAME}, origin=ORIGIN)
+    answer = nobody.send(
+        route.path, {"row_id": belongings.store.id, "confirm": SECRET_NAME}, origin=ORIGIN
+    )
 
     assert answer.headers["location"] == "/sign-in?error=ended"
     assert belongings.state() == before

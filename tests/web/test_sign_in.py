@@ -53,8 +53,12 @@ def test_a_key_that_is_not_known_says_so_at_the_field(ada: Visitor, key: str) ->
 
 
 def test_signing_in_leads_to_the_page_that_was_wanted(ada: Visitor) -> None:
-    wrong = stranger(ada).post("/sign-in/key", key="wrong", next="/console?tool=orders_get", token=False)
-    right = stranger(ada).post("/sign-in/key", key=ada.key.reveal(), next="/console?tool=orders_get", token=False)
+    wrong = stranger(ada).post(
+        "/sign-in/key", key="wrong", next="/console?tool=orders_get", token=False
+    )
+    right = stranger(ada).post(
+        "/sign-in/key", key=ada.key.reveal(), next="/console?tool=orders_get", token=False
+    )
 
     assert wrong.headers["location"] == "/sign-in?error=unknown&next=%2Fconsole%3Ftool%3Dorders_get"
     assert right.headers["location"] == "/console?tool=orders_get"
@@ -92,13 +96,18 @@ def test_an_access_key_is_told_that_it_is_for_assistants(ada: Visitor) -> None:
     assert answer.headers["location"] == "/sign-in?error=agents"
 
 
-def test_too_many_tries_from_one_address_wait(ada: Visitor, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_too_many_tries_from_one_address_wait(
+    ada: Visitor, monkeypatch: pytest.MonkeyPatch
+) -> None:
     limit = ada.web.house.limits.sign_in
     monkeypatch.setattr(limit, "_burst", 2)
     monkeypatch.setattr(limit, "_rate", 0.01)
     monkeypatch.setattr(limit, "_buckets", type(limit._buckets)())
 
-    answers = [stranger(ada).post("/sign-in/key", key="wrong", token=False).headers["location"] for _ in range(3)]
+    answers = [
+        stranger(ada).post("/sign-in/key", key="wrong", token=False).headers["location"]
+        for _ in range(3)
+    ]
 
     assert answers == ["/sign-in?error=unknown", "/sign-in?error=unknown", "/sign-in?error=many"]
 
@@ -121,7 +130,9 @@ def test_a_form_of_another_site_is_refused(ada: Visitor, origin: str | None) -> 
         ("[::1]:8080", "http://[::1]:8080"),
     ],
 )
-def test_an_origin_with_and_without_the_port_that_its_scheme_implies_is_one(host: str, origin: str) -> None:
+def test_an_origin_with_and_without_the_port_that_its_scheme_implies_is_one(
+    host: str, origin: str
+) -> None:
     assert is_from_us(origin, host)
 
 
@@ -161,7 +172,9 @@ def test_a_link_shows_whom_it_signs_in_and_is_not_used_up_by_looking(ada: Visito
 def test_a_link_works_once(ada: Visitor) -> None:
     token = link_for(ada)
 
-    first, second = (stranger(ada).send(f"/sign-in/link?token={token}", {"as": "shown"}) for _ in range(2))  # as the page's button sends it
+    first, second = (
+        stranger(ada).send(f"/sign-in/link?token={token}", {"as": "shown"}) for _ in range(2)
+    )  # as the page's button sends it
 
     assert first.status_code == 303
     assert COOKIE in first.headers["set-cookie"]
@@ -212,21 +225,35 @@ def test_forms_of_ended_sessions_lead_to_the_sign_in_page(ada: Visitor) -> None:
 
 
 def test_a_wrong_key_is_never_written_back(ada: Visitor) -> None:
-    answer = stranger(ada).post("/sign-in/key", key="some-wrong-key-that-must-not-come-back", token=False)
+    answer = stranger(ada).post(
+        "/sign-in/key", key="some-wrong-key-that-must-not-come-back", token=False
+    )
 
     assert "some-wrong-key" not in answer.text + str(answer.headers)
 
 
-def test_a_form_that_comes_in_drops_is_not_waited_for(web: Web, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_form_that_comes_in_drops_is_not_waited_for(
+    web: Web, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(forms, "_SECONDS", 0.05)
 
     async def never() -> Message:
         await asyncio.Event().wait()
         raise AssertionError
 
-    headers = {"host": "localhost:8080", "origin": ORIGIN, "content-type": "application/x-www-form-urlencoded"}
+    headers = {
+        "host": "localhost:8080",
+        "origin": ORIGIN,
+        "content-type": "application/x-www-form-urlencoded",
+    }
     request = Request(
-        {"type": "http", "method": "POST", "path": "/sign-in/key", "query_string": b"", "headers": [(k.encode(), v.encode()) for k, v in headers.items()]},
+        {
+            "type": "http",
+            "method": "POST",
+            "path": "/sign-in/key",
+            "query_string": b"",
+            "headers": [(k.encode(), v.encode()) for k, v in headers.items()],
+        },
         never,
     )
 

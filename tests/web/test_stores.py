@@ -29,7 +29,10 @@ def stores_of(visitor: Visitor) -> list[StoreRecord]:
 
 
 def actions(visitor: Visitor) -> list[tuple[str, str]]:
-    return [(row.action, row.outcome) for row in visitor.web.do(visitor.web.house.activity.latest, visitor.actor)]
+    return [
+        (row.action, row.outcome)
+        for row in visitor.web.do(visitor.web.house.activity.latest, visitor.actor)
+    ]
 
 
 def test_the_sandbox_is_there_after_one_click(ada: Visitor, tab: Tab, store: StoreRecord) -> None:
@@ -52,7 +55,9 @@ def test_the_store_key_reaches_no_browser(ada: Visitor, tab: Tab, store: StoreRe
     assert opened.access.api_key.reveal() not in tab.seen
 
 
-def test_a_connection_that_is_tried_shows_the_real_answer(ada: Visitor, tab: Tab, store: StoreRecord) -> None:
+def test_a_connection_that_is_tried_shows_the_real_answer(
+    ada: Visitor, tab: Tab, store: StoreRecord
+) -> None:
     tab.act("stores_state.test", row_id=store.id)
 
     assert "Order Desk answered in" in tab.vars["stores_state.answers"][store.id]
@@ -60,7 +65,9 @@ def test_a_connection_that_is_tried_shows_the_real_answer(ada: Visitor, tab: Tab
     assert ("store.test", "ok") in actions(ada)
 
 
-def test_a_store_that_does_not_answer_says_so_on_its_card(ada: Visitor, tab: Tab, store: StoreRecord, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_store_that_does_not_answer_says_so_on_its_card(
+    ada: Visitor, tab: Tab, store: StoreRecord, monkeypatch: pytest.MonkeyPatch
+) -> None:
     async def refuse(*_: object, **__: object) -> httpx.Response:
         raise httpx.ConnectError("gone")
 
@@ -70,25 +77,36 @@ def test_a_store_that_does_not_answer_says_so_on_its_card(ada: Visitor, tab: Tab
 
     tab.act("stores_state.test", row_id=store.id)
 
-    (tried,) = [row for row in ada.web.do(ada.web.house.activity.latest, ada.actor) if row.action == "store.test"]
+    (tried,) = [
+        row
+        for row in ada.web.do(ada.web.house.activity.latest, ada.actor)
+        if row.action == "store.test"
+    ]
     assert tab.vars["stores_state.answers_tone"][store.id] == "red"
     assert tab.vars["stores_state.answers"][store.id].endswith(f" Reference: {tried.request_id}.")
     assert "gone" not in tab.seen
 
 
 def test_a_store_is_renamed(ada: Visitor, store: StoreRecord) -> None:
-    answer = ada.post("/stores/edit", row_id=store.id, store_name="Paper and Ink", label="eu", api_key="")
+    answer = ada.post(
+        "/stores/edit", row_id=store.id, store_name="Paper and Ink", label="eu", api_key=""
+    )
 
     (record,) = stores_of(ada)
     assert answer.headers["location"] == "/stores"
     assert (record.name, record.label) == ("Paper and Ink", "eu")
     with ada.tab() as tab:
         tab.act("home_state.load")
-    assert [tab.vars["home_state.latest"][0][part] for part in ("what", "where")] == ["edited “Paper and Ink”", ""]
+    assert [tab.vars["home_state.latest"][0][part] for part in ("what", "where")] == [
+        "edited “Paper and Ink”",
+        "",
+    ]
     assert ("store.edit", "ok") in actions(ada)
 
 
-def test_a_name_that_cannot_be_says_so_at_its_field_and_keeps_what_was_typed(ada: Visitor, tab: Tab, store: StoreRecord) -> None:
+def test_a_name_that_cannot_be_says_so_at_its_field_and_keeps_what_was_typed(
+    ada: Visitor, tab: Tab, store: StoreRecord
+) -> None:
     ada.post("/stores/edit", row_id=store.id, store_name="", label="eu", api_key="")
 
     tab.act("arrival.arrive")
@@ -98,7 +116,9 @@ def test_a_name_that_cannot_be_says_so_at_its_field_and_keeps_what_was_typed(ada
     assert tab.vars["person.typed"]["label"] == "eu"
 
 
-def test_a_store_is_disconnected_only_by_its_typed_name(ada: Visitor, tab: Tab, store: StoreRecord) -> None:
+def test_a_store_is_disconnected_only_by_its_typed_name(
+    ada: Visitor, tab: Tab, store: StoreRecord
+) -> None:
     ada.post("/stores/disconnect", row_id=store.id, confirm="sandbox")
     kept = stores_of(ada)
     tab.act("arrival.arrive")
@@ -111,20 +131,32 @@ def test_a_store_is_disconnected_only_by_its_typed_name(ada: Visitor, tab: Tab, 
     assert stores_of(ada) == []
     assert ("store.disconnect", "ok") in actions(ada)
     tab.act("arrival.arrive")
-    assert tab.vars["person.notices"][-1]["text"] == "Sandbox store is disconnected."  # Order Desk has nothing to do with it
+    assert (
+        tab.vars["person.notices"][-1]["text"] == "Sandbox store is disconnected."
+    )  # Order Desk has nothing to do with it
     tab.act("home_state.load")
     assert tab.vars["home_state.latest"][0]["what"] == "disconnected “Sandbox store”"
 
 
-@pytest.mark.parametrize(("fields", "field"), [({"store_id": "abc", "api_key": "key"}, "store_id"), ({"store_id": "10001", "api_key": "two words"}, "api_key")])
-def test_a_store_that_cannot_be_connected_says_why_and_gives_no_key_back(ada: Visitor, tab: Tab, fields: dict[str, str], field: str) -> None:
+@pytest.mark.parametrize(
+    ("fields", "field"),
+    [
+        ({"store_id": "abc", "api_key": "key"}, "store_id"),
+        ({"store_id": "10001", "api_key": "two words"}, "api_key"),
+    ],
+)
+def test_a_store_that_cannot_be_connected_says_why_and_gives_no_key_back(
+    ada: Visitor, tab: Tab, fields: dict[str, str], field: str
+) -> None:
     ada.post("/stores/connect", **fields, store_name="Paper", label="")
 
     tab.act("arrival.arrive")
 
     assert tab.vars["person.problem_form"] == "connect"
     assert tab.vars["person.problem_field"] == field
-    assert field not in tab.vars["person.problem"]  # said as the form says it, not as a tool's parameter
+    assert (
+        field not in tab.vars["person.problem"]
+    )  # said as the form says it, not as a tool's parameter
     assert tab.vars["person.typed"]["store_name"] == "Paper"
     assert "api_key" not in tab.vars["person.typed"]
     assert stores_of(ada) == []
@@ -132,7 +164,10 @@ def test_a_store_that_cannot_be_connected_says_why_and_gives_no_key_back(ada: Vi
 
 def test_a_neighbour_cannot_touch_a_store(ada: Visitor, bert: Visitor, store: StoreRecord) -> None:
     for path, fields in (
-        ("/stores/edit", {"row_id": store.id, "store_name": "Mine now", "label": "", "api_key": ""}),
+        (
+            "/stores/edit",
+            {"row_id": store.id, "store_name": "Mine now", "label": "", "api_key": ""},
+        ),
         ("/stores/disconnect", {"row_id": store.id, "confirm": store.name}),
     ):
         bert.post(path, **fields)
@@ -143,7 +178,9 @@ def test_a_neighbour_cannot_touch_a_store(ada: Visitor, bert: Visitor, store: St
     assert "no longer connected" in other.seen
 
 
-def test_the_store_that_is_chosen_is_meant_where_none_is_named(ada: Visitor, tab: Tab, store: StoreRecord) -> None:
+def test_the_store_that_is_chosen_is_meant_where_none_is_named(
+    ada: Visitor, tab: Tab, store: StoreRecord
+) -> None:
     tab.act("stores_state.add_sandbox")
     second = stores_of(ada)[1]
     tab.act("console_state.load")
@@ -153,7 +190,10 @@ def test_the_store_that_is_chosen_is_meant_where_none_is_named(ada: Visitor, tab
     tab.act("switcher.choose_store", row_id=second.id)
     tab.act("console_state.run", form={**form_of(tab), "limit": "1"})
 
-    assert unsure.startswith("Say which store: write its name here, or choose one at the top of the page. The stores are: Sandbox store (")
+    assert unsure.startswith(
+        "Say which store: write its name here, or choose one at the top of the page. The "
+        "stores are: Sandbox store ("
+    )
     assert tab.vars["console_state.ok"] is True
     assert tab.vars["person.active_store"] == second.id
     assert actions(ada)[0] == ("tool", "ok")

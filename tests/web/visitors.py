@@ -1,4 +1,6 @@
-"""Somebody with a browser, without one: forms as our pages send them, and tabs that speak Reflex's websocket raw."""
+"""Somebody with a browser, without one: forms as our pages send them, and tabs that speak Reflex's
+websocket raw.
+"""
 
 import asyncio
 import json
@@ -55,7 +57,9 @@ class Visitor:
     @property
     def actor(self) -> Actor:
         user = self.web.do(self.web.house.sessions.resume, self.cookie)
-        return user.actor if user else Actor(tenant_id=self.view.id, role=self.view.role, via=Via.WEB)
+        return (
+            user.actor if user else Actor(tenant_id=self.view.id, role=self.view.role, via=Via.WEB)
+        )
 
     def sign_in(self) -> None:
         answer = self.post("/sign-in/key", key=self.key.reveal(), token=False)
@@ -69,7 +73,9 @@ class Visitor:
     def get(self, path: str) -> Any:
         return self._send("GET", path)
 
-    def post(self, path: str, *, token: bool = True, origin: str | None = ORIGIN, **fields: str) -> Any:
+    def post(
+        self, path: str, *, token: bool = True, origin: str | None = ORIGIN, **fields: str
+    ) -> Any:
         """Sends a form; `token` False leaves out the form token."""
         given = {"form_token": self.form_token()} if token else {}
         return self.send(path, {**given, **fields}, origin=origin)
@@ -81,7 +87,10 @@ class Visitor:
     def _send(self, method: str, path: str, **given: Any) -> Any:
         client = self.web.client
         client.cookies.clear()
-        headers = {**given.pop("headers", {}), **({"cookie": f"{COOKIE}={self.cookie}"} if self.cookie else {})}
+        headers = {
+            **given.pop("headers", {}),
+            **({"cookie": f"{COOKIE}={self.cookie}"} if self.cookie else {}),
+        }
         return client.request(method, path, headers=headers, **given)
 
     def tab(self, token: str = "") -> "Tab":
@@ -92,7 +101,10 @@ class Visitor:
 
 @dataclass
 class Tab:
-    """One websocket, speaking as Reflex's own script does. `seen` is all that the server has sent."""
+    """One websocket, speaking as Reflex's own script does.
+
+    `seen` is all that the server has sent.
+    """
 
     web: Web
     cookie: str
@@ -105,11 +117,18 @@ class Tab:
     _beat: bool = False
 
     def __enter__(self) -> "Tab":
-        headers = {"origin": self.origin, "host": "localhost:8080", "upgrade": "websocket", "connection": "Upgrade"}
+        headers = {
+            "origin": self.origin,
+            "host": "localhost:8080",
+            "upgrade": "websocket",
+            "connection": "Upgrade",
+        }
         if self.cookie:
             headers["cookie"] = f"{COOKIE}={self.cookie}"
         self.web.client.cookies.clear()
-        self._socket = self.web.client.websocket_connect(f"/_event/?EIO=4&transport=websocket&token={self.token}", headers=headers)
+        self._socket = self.web.client.websocket_connect(
+            f"/_event/?EIO=4&transport=websocket&token={self.token}", headers=headers
+        )
         socket = self._socket.__enter__()
         socket.receive_text()
         socket.send_text("40/_event,")
@@ -120,10 +139,22 @@ class Tab:
         assert self._socket is not None
         self._socket.__exit__(*error)
 
-    def send(self, name: str, payload: dict[str, Any] | None = None, *, path: str = "/", query: dict[str, str] | None = None, waits: bool = True) -> str:
-        """Sends an event and waits until it has been dealt with; `waits` False does not wait for the end of a background event. Returns what came back, as text."""
+    def send(
+        self,
+        name: str,
+        payload: dict[str, Any] | None = None,
+        *,
+        path: str = "/",
+        query: dict[str, str] | None = None,
+        waits: bool = True,
+    ) -> str:
+        """Sends an event and waits until it has been dealt with; `waits` False does not wait for
+        the end of a background event. Returns what came back, as text.
+        """
         before = len(self.seen)
-        full = path + ("?" + "&".join(f"{key}={value}" for key, value in query.items()) if query else "")
+        full = path + (
+            "?" + "&".join(f"{key}={value}" for key, value in query.items()) if query else ""
+        )
         router = {"pathname": path, "query": query or {}, "asPath": full}
         self._emit(name, payload or {}, router)
         self._catch_up(name, router)
@@ -138,7 +169,9 @@ class Tab:
         self._catch_up(handler, {"pathname": "/", "query": {}, "asPath": "/"})
 
     async def _ended(self, name: str) -> None:
-        if running := [task for task in asyncio.all_tasks() if f"|{name}|{self.token}|" in task.get_name()]:
+        if running := [
+            task for task in asyncio.all_tasks() if f"|{name}|{self.token}|" in task.get_name()
+        ]:
             await asyncio.wait(running)
 
     def _catch_up(self, name: str, router: dict[str, Any]) -> None:
@@ -165,7 +198,10 @@ class Tab:
 
     def _emit(self, name: str, payload: dict[str, Any], router: dict[str, Any]) -> None:
         assert self._socket is not None
-        self._socket.send_text("42/_event," + json.dumps(["event", {"name": name, "payload": payload, "router_data": router}]))
+        self._socket.send_text(
+            "42/_event,"
+            + json.dumps(["event", {"name": name, "payload": payload, "router_data": router}])
+        )
 
     def _receive(self) -> str:
         assert self._socket is not None
@@ -182,7 +218,8 @@ class Tab:
     def _take(self, update: dict[str, Any]) -> None:
         for state, changed in (update.get("delta") or {}).items():
             for name, value in changed.items():
-                self.vars[f"{state.rsplit('.', 1)[-1].rsplit('____', 1)[-1]}.{name.removesuffix('_rx_state_')}"] = value
+                short = state.rsplit(".", 1)[-1].rsplit("____", 1)[-1]
+                self.vars[f"{short}.{name.removesuffix('_rx_state_')}"] = value
         for event in update.get("events") or []:
             if event["name"] == "_redirect":
                 self.redirects.append(str(event["payload"].get("path", "")).strip('"'))
