@@ -26,6 +26,7 @@ test: installed-for-tests  ## every test: unit, HTTP, MCP clients, browser
 
 lint: installed-for-tests  ## style, types, and the floors' contract
 	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
