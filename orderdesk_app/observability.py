@@ -198,9 +198,8 @@ def _only_known_fields(_: Any, __: str, event: Event) -> Event:
             else type(record.msg).__name__
         )
     else:
-        event["event"] = _blurred(
-            str(event.get("event", ""))
-        )  # ours are constants; should one be put together one day, it leaks nothing
+        # ours are constants; should one be put together one day, it leaks nothing
+        event["event"] = _blurred(str(event.get("event", "")))
     if isinstance(event.get("reason"), str):
         event["reason"] = _blurred(_QUOTED.sub("…", event["reason"]))
     error = event.pop("exc_info", None)

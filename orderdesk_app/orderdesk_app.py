@@ -14,9 +14,8 @@ from orderdesk_app.observability import ERRORS, log
 from orderdesk_app.states.guard import Guard
 from orderdesk_app.states.person import Arrival, Notices, Person, Switcher
 
-_LOG = log(
-    "reflex.event"
-)  # any browser can make these lines, so there are few in a minute (observability.py)
+# any browser can make these lines, so there are few in a minute (observability.py)
+_LOG = log("reflex.event")
 
 
 def every_page() -> list[Page]:
@@ -37,9 +36,8 @@ def report_backend(exception: Exception) -> None:
 
 def report_frontend(exception: Exception) -> None:
     ERRORS.labels("browser").inc()
-    _LOG.warning(
-        "a browser reported an error", size=len(str(exception))
-    )  # its text comes from outside and may hold anything
+    # its text comes from outside and may hold anything
+    _LOG.warning("a browser reported an error", size=len(str(exception)))
 
 
 app = rx.App(

@@ -45,9 +45,8 @@ def create_app(settings: Settings | None = None) -> ASGIApp:
             reflex_app(), is_signed_in=_is_signed_in, on_close=lambda: forget_strangers(reflex_app)
         )
         web = PageGate(sockets, pages=frontend.pages(), is_signed_in=_is_signed_in)
-        configure_logging(
-            settings.log_level
-        )  # it brought handlers of its own, which write what browsers send
+        # it brought handlers of its own, which write what browsers send
+        configure_logging(settings.log_level)
     front = Front(
         App(settings, routes, web),
         public_url=settings.public_url,

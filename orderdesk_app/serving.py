@@ -14,12 +14,10 @@ from granian.server import MPServer
 from orderdesk_app.config import Settings
 
 FACTORY = "orderdesk_app.server:create_app"
-_LAST_ROWS_SECONDS = (
-    5  # beside the write under way, which a stop waits for: its rows, and the audit's that wait
-)
-_LOG = Path(__file__).with_name(
-    "server_log.json"
-)  # granian's own lines look like ours, and stay away from standard output
+# beside the write under way, which a stop waits for: its rows, and the audit's that wait
+_LAST_ROWS_SECONDS = 5
+# granian's own lines look like ours, and stay away from standard output
+_LOG = Path(__file__).with_name("server_log.json")
 
 
 def server(settings: Settings, factory: str = FACTORY) -> MPServer:

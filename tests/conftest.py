@@ -344,9 +344,8 @@ def signals(database: Database) -> Signals:
 
 @pytest.fixture
 def keys(database: Database, keyring: Keyring, signals: Signals) -> Keys:
-    return Keys(
-        database, keyring, signals, Passwords(rounds=4)
-    )  # the fewest that bcrypt knows: tests need no slowness
+    # the fewest that bcrypt knows: tests need no slowness
+    return Keys(database, keyring, signals, Passwords(rounds=4))
 
 
 @pytest.fixture

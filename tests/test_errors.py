@@ -94,9 +94,8 @@ async def too_often(world: World) -> Outcome:
 
 
 async def with_a_database_that_another_program_holds(world: World) -> Outcome:
-    world.house.database._locked_at = float(
-        "inf"
-    )  # whoever comes now came before that was found out
+    # whoever comes now came before that was found out
+    world.house.database._locked_at = float("inf")
     try:
         return await world.owner.call("stores_use_store", {"identifier": world.store_id})
     finally:

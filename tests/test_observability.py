@@ -311,10 +311,11 @@ async def use_a_link(world: World) -> None:
 
 
 async def spend_all(world: World) -> None:
+    # nothing comes back between the two
     world.house.limits.tools._burst, world.house.limits.tools._rate = (
         1,
         1 / 60,
-    )  # nothing comes back between the two
+    )
     world.house.limits.tools._buckets.clear()
     await call(world)
     await call(world)
@@ -438,9 +439,8 @@ async def test_rows_that_wait_are_counted(world: World, monkeypatch: pytest.Monk
         await commit(*given)
 
     await audit.stop()
-    monkeypatch.setattr(
-        audit_service, "_FLUSH_SECONDS", 3600
-    )  # both calls come before the flush, however slow the machine is
+    # both calls come before the flush, however slow the machine is
+    monkeypatch.setattr(audit_service, "_FLUSH_SECONDS", 3600)
     await audit.start()
     monkeypatch.setattr(audit, "_commit", look)
     await call(world)

@@ -303,9 +303,8 @@ def free_port() -> int:
     with contextlib.suppress(OSError):
         first_dealt_out = int(Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()[0])
     while True:
-        port = random.randrange(
-            11_000, max(first_dealt_out, 20_000)
-        )  # browsers refuse 10080 and some lower ones
+        # browsers refuse 10080 and some lower ones
+        port = random.randrange(11_000, max(first_dealt_out, 20_000))
         with contextlib.suppress(OSError), socket.socket() as door:
             door.bind(("127.0.0.1", port))
             if port not in _GIVEN:
@@ -411,9 +410,8 @@ def serving(
     try:
         for _ in range(count):
             servers.append(start_server(folder, database_url, **values))
-            wait_until_ready(
-                servers[-1]
-            )  # one after the other: the first migrates and makes the admin account
+            # one after the other: the first migrates and makes the admin account
+            wait_until_ready(servers[-1])
         yield servers
     finally:
         for server in servers:

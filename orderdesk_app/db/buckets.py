@@ -46,9 +46,8 @@ class Buckets:
         self._capacity = float(capacity)
         self._per_second = float(per_second)
         self._clock = clock or time.time
-        self._left: OrderedDict[str, tuple[float, float]] = (
-            OrderedDict()
-        )  # what our last take left, and when by our clock
+        # what our last take left, and when by our clock
+        self._left: OrderedDict[str, tuple[float, float]] = OrderedDict()
         least, greatest = ("min", "max") if database.is_sqlite else ("least", "greatest")
         now = clock_sql(database, injected=clock is not None)
         level = (

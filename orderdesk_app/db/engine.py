@@ -44,13 +44,14 @@ _EXAMPLES = (
 
 _SSL_MODES = ("disable", "allow", "prefer", "require", "verify-ca", "verify-full")
 
+# what a question raises while the database is away or cannot answer
 NO_ANSWER = (
     DatabaseBusy,
     SQLAlchemyError,
     psycopg.Error,
     sqlite3.Error,
     OSError,
-)  # what a question raises while the database is away or cannot answer
+)
 
 Statement = str  # SQL with :names
 
@@ -179,9 +180,8 @@ class Database:
         arrived = time.monotonic()
         async with self._line:
             if self._locked_at > arrived:
-                raise DatabaseBusy(
-                    _LOCKED, retry_after=BUSY_SECONDS, outcome="not_done"
-                )  # whoever was before us waited long enough for both
+                # whoever was before us waited long enough for both
+                raise DatabaseBusy(_LOCKED, retry_after=BUSY_SECONDS, outcome="not_done")
             self._writer = asyncio.current_task()
             try:
                 yield

@@ -15,9 +15,8 @@ from orderdesk_app.db.rows import Row
 class MasterKeyMetadata(Row, table=True):
     __tablename__ = "master_key_metadata"
 
-    id: str = Field(
-        primary_key=True
-    )  # "digest", or "tenant:" and the tenant's id: two processes cannot both make one
+    # "digest", or "tenant:" and the tenant's id: two processes cannot both make one
+    id: str = Field(primary_key=True)
     purpose: str
     tenant_id: TenantId | None = Field(
         default=None, sa_type=String, foreign_key="tenants.id", ondelete="CASCADE"

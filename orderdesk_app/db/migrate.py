@@ -85,9 +85,8 @@ def upgrade(url: str) -> None:
 
 def _said_of_the_file(error: sqlite3.Error) -> str | None:
     """What is wrong with an SQLite file and what to do; None for a fault of a migration."""
-    code = (
-        getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR) & 0xFF
-    )  # without what SQLite adds to a code
+    # without what SQLite adds to a code
+    code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR) & 0xFF
     if code in (sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT):
         return "is no SQLite database, or it is damaged. Restore a backup, or name another file."
     if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):

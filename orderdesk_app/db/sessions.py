@@ -14,9 +14,8 @@ class Session(Row, table=True):
 
     id: str = Field(default_factory=new_id, primary_key=True)
     tenant_id: TenantId = Field(sa_type=String, foreign_key="tenants.id", index=True)
-    credential_id: str | None = Field(
-        default=None, foreign_key="credentials.id"
-    )  # none: signed in by a link
+    # none: signed in by a link
+    credential_id: str | None = Field(default=None, foreign_key="credentials.id")
     active_store_id: str | None = Field(default=None, foreign_key="stores.id", ondelete="SET NULL")
     created_at: datetime = Field(default_factory=now)
     seen_at: datetime = Field(default_factory=now)

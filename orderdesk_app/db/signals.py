@@ -24,11 +24,12 @@ EVERYTHING = "*"
 CHANNEL = "orderdesk_signals"
 POLL_SECONDS = 0.15
 KEPT_SECONDS = 60.0
+# after one failure, two, and more: news comes again within about two seconds of the database
 _RECONNECT_SECONDS = (
     0.5,
     1.0,
     2.0,
-)  # after one failure, two, and more: news comes again within about two seconds of the database
+)
 _HEARTBEAT_SECONDS = 5.0
 
 Callback = Callable[[str], None]
@@ -137,9 +138,8 @@ class Signals:
             while True:
                 await asyncio.sleep(POLL_SECONDS)
                 current = await _number(connection, "PRAGMA data_version")
-                has_slept = (
-                    time.monotonic() - looked > KEPT_SECONDS / 2
-                )  # the machine stood still: rows may be gone already
+                # the machine stood still: rows may be gone already
+                has_slept = time.monotonic() - looked > KEPT_SECONDS / 2
                 looked = time.monotonic()
                 if has_slept:
                     self._tell(EVERYTHING)

@@ -29,18 +29,16 @@ from orderdesk_app.demo.stores import store_view
 from orderdesk_app.demo.switches import Switches
 
 BASE = "/api/v2"
-SANDBOX_URL = (
-    "http://sandbox.invalid"  # the host of in-process stores; their api_url is this with BASE
-)
+# the host of in-process stores; their api_url is this with BASE
+SANDBOX_URL = "http://sandbox.invalid"
 METHODS = frozenset({"GET", "POST", "PUT", "DELETE"})
 HTML_502 = (
     "<html>\n<head><title>502 Bad Gateway</title></head>\n<body>\n<center><h1>502 Bad "
     "Gateway</h1></center>\n<hr><center>nginx</center>\n</body>\n</html>\n"
 )
 
-Accounts = Callable[
-    [str], Awaitable[str | None]
-]  # the API key of a store id, None for an unknown store
+# the API key of a store id, None for an unknown store
+Accounts = Callable[[str], Awaitable[str | None]]
 Clock = Callable[[], float]  # seconds since 1970: dates and buckets read it
 
 

@@ -13,13 +13,14 @@ from orderdesk_app.demo.totals import amount, money, number, recompute
 
 Body = dict[str, Any]
 
+# in display order, as theirs, not by number
 FOLDERS = {
     "21654": "New",
     "21655": "Prepared",
     "21658": "Shipped",
     "21656": "Closed",
     "21657": "Canceled",
-}  # in display order, as theirs, not by number
+}
 
 ADDRESS = (
     "first_name",

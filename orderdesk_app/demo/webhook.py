@@ -15,13 +15,14 @@ import httpx
 
 from orderdesk_app.demo.orders import Body
 
+# five within two hours; how they are spread is a guess
 RETRIES_AFTER = (
     300.0,
     600.0,
     1200.0,
     2100.0,
     3000.0,
-)  # five within two hours; how they are spread is a guess
+)
 TIMEOUT = 30.0
 Variant = Literal["as_is", "url_decoded"]  # the older help sample; the later official one
 

@@ -16,10 +16,11 @@ from starlette.datastructures import Headers
 from starlette.types import Message, Receive
 
 MOST_BODY_BYTES = 4 * 1024 * 1024
+# of a refused request, after its answer
 MOST_UNHEARD_BYTES, UNHEARD_SECONDS = (
     32 * 1024 * 1024,
     5.0,
-)  # of a refused request, after its answer
+)
 # then a body that still comes in drops is refused: it would hold a connection and its memory for
 # ever
 BODY_SECONDS = 30.0

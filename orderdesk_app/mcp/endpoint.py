@@ -174,9 +174,8 @@ class McpEndpoint:
             )
         if not is_message(message):
             if is_answer(message) and revision in (None, *HANDSHAKE_PROTOCOL_VERSIONS):
-                return await Response(status_code=202)(
-                    scope, receive, send
-                )  # we ask nothing, so there is nothing to do with it
+                # we ask nothing, so there is nothing to do with it
+                return await Response(status_code=202)(scope, receive, send)
             raise not_a_message()
         if revision is not None and revision not in _SPOKEN and not names_revision(message):
             words = (

@@ -9,9 +9,8 @@ from starlette.types import Receive
 
 from orderdesk_app.mcp.body import HungUp
 
-_QUICK_SECONDS = (
-    0.1  # most answers are out by then: to watch their callers would cost more than it could save
-)
+# most answers are out by then: to watch their callers would cost more than it could save
+_QUICK_SECONDS = 0.1
 
 
 async def while_heard(receive: Receive, work: Awaitable[None]) -> None:

@@ -84,9 +84,8 @@ class AgentDoor:
 
     def __init__(self, runner: Runner, who_calls: WhoCalls) -> None:
         self._runner, self._who_calls = runner, who_calls
-        self._clients: OrderedDict[str, tuple[str, str]] = (
-            OrderedDict()
-        )  # what the last `initialize` of a session called itself
+        # what the last `initialize` of a session called itself
+        self._clients: OrderedDict[str, tuple[str, str]] = OrderedDict()
         self._listed = {entry.name: listing(entry) for entry in every_tool()}
         # Asked in every call, for arguments that stand in a header as well; the SDK would walk all
         # of a schema to find none.
@@ -116,9 +115,8 @@ class AgentDoor:
             on_list_resource_templates=self._list_templates,
             on_read_resource=self._read_resource,
         )
-        server.middleware[:] = [
-            self._watch
-        ]  # in place of the SDK's tracing, which nobody collects here
+        # in place of the SDK's tracing, which nobody collects here
+        server.middleware[:] = [self._watch]
         return server
 
     async def _watch(

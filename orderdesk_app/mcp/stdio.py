@@ -216,7 +216,6 @@ def _id_in(line: bytes) -> str | int | None:
 def _id_of(value: Any) -> str | int | None:
     found = value.get("id") if isinstance(value, dict) else None
     if isinstance(found, str):
-        return (
-            found if found == found.encode(errors="ignore").decode() else None
-        )  # half a character could not be written back
+        # half a character could not be written back
+        return found if found == found.encode(errors="ignore").decode() else None
     return found if isinstance(found, int) and not isinstance(found, bool) else None

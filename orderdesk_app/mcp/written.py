@@ -18,10 +18,11 @@ from orderdesk_app.mcp.text import json_lines_of
 from orderdesk_app.tools.views import Shown
 
 _WRITTEN = "orderdesk.written"  # key of the ASGI scope
+# nobody outside knows them: no customer's text is taken for a stand-in
 _TEXT, _STRUCTURE = (
     token_hex(16),
     token_hex(16),
-)  # nobody outside knows them: no customer's text is taken for a stand-in
+)
 _TEXT_STANDS_IN = f'"{_TEXT}"'.encode()
 _STRUCTURE_STANDS_IN = f'{{"{_STRUCTURE}":0}}'.encode()
 

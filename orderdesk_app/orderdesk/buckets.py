@@ -64,9 +64,8 @@ class MemoryBuckets:
         self._put(key, min(self._tokens(key), float(max(0, remaining))))
 
     async def drain(self, key: str, seconds: float) -> None:
-        self._put(
-            key, min(self._tokens(key), 1 - PER_SECOND * seconds)
-        )  # below zero: a debt that time pays
+        # below zero: a debt that time pays
+        self._put(key, min(self._tokens(key), 1 - PER_SECOND * seconds))
 
     def _tokens(self, key: str) -> float:
         tokens, at = self._buckets.get(key, (CAPACITY, 0.0))
@@ -74,9 +73,10 @@ class MemoryBuckets:
 
     def _put(self, key: str, tokens: float) -> None:
         if len(self._buckets) >= _MANY and key not in self._buckets:
+            # a full one is as good as none
             self._buckets = {
                 name: kept for name, kept in self._buckets.items() if self._tokens(name) < CAPACITY
-            }  # a full one is as good as none
+            }
         self._buckets[key] = (tokens, self._clock())
 
 

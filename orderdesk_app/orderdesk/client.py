@@ -32,9 +32,8 @@ from orderdesk_app.orderdesk.user_agent import USER_AGENT
 _LOG = log(__name__)
 
 LARGEST_ANSWER = 32 * 1024 * 1024  # 500 complete orders are about 2 MB
-LARGE_ANSWER = (
-    1024 * 1024
-)  # from here on it is read in a thread, as the others' calls would feel it
+# from here on it is read in a thread, as the others' calls would feel it
+LARGE_ANSWER = 1024 * 1024
 LONGEST_CONNECT = 10.0
 LONGEST_PARAMETER = 1000
 
@@ -49,9 +48,8 @@ def open_http(*, mounts: Mapping[str, httpx.AsyncBaseTransport] | None = None) -
     No redirects, no cookies: what one store is given, the next must not send.
     """
     for name in ("httpx", "httpcore"):
-        logging.getLogger(name).setLevel(
-            logging.WARNING
-        )  # they log addresses with customers' names, and headers with keys
+        # they log addresses with customers' names, and headers with keys
+        logging.getLogger(name).setLevel(logging.WARNING)
     if find_spec("sniffio") is None:
         # httpcore looks for it on the disk four times a request; so it knows at once
         sys.modules["sniffio"] = None  # type: ignore[assignment]
@@ -289,9 +287,8 @@ class OrderDeskClient:
                 return reply.answer or {}
             wait = delay(attempt, reply.fault, reply.asked, self._random())
             if reply.fault is Fault.RATE_LIMITED:
-                await self._tell_bucket(
-                    self._buckets.drain(store.key, wait)
-                )  # the wait is in the line, where all others of this store wait too
+                # the wait is in the line, where all others of this store wait too
+                await self._tell_bucket(self._buckets.drain(store.key, wait))
             if (
                 attempt > self._max_retries
                 or not is_harmless(method, reply.fault)

@@ -17,9 +17,8 @@ _LOG = log(__name__)
 
 LEASE_SECONDS = 15.0  # how long others wait for a process that died with a lock in its hand
 POLL_SECONDS = 0.03  # how late a lock is noticed that another process gave back
-IN_A_ROW = (
-    4  # so many turns one process takes while its own line lasts, before it lets others have a try
-)
+# so many turns one process takes while its own line lasts, before it lets others have a try
+IN_A_ROW = 4
 
 
 class Leases(Protocol):
@@ -59,10 +58,11 @@ class MemoryLeases:
         owner, _ = self._held.get(name, ("", 0.0))
         if owner != holder:
             return False
+        # over, but nobody took it in between: it goes on
         self._held[name] = (
             holder,
             self._clock() + seconds,
-        )  # over, but nobody took it in between: it goes on
+        )
         return True
 
     async def release(self, name: str, holder: str) -> None:
@@ -143,13 +143,11 @@ class OrderLocks:
     async def _leased(self, name: str, holder: str, patience: Patience) -> Lock:
         if self._in_a_row.get(name, 0) >= IN_A_ROW:
             self._in_a_row[name] = 0
-            await self._sleep(
-                self._poll * 1.5
-            )  # longer than the others' poll: else a busy process would starve them
+            # longer than the others' poll: else a busy process would starve them
+            await self._sleep(self._poll * 1.5)
         while True:
-            asked_at = (
-                self._clock()
-            )  # before the question: the lease cannot be over sooner than we think
+            # before the question: the lease cannot be over sooner than we think
+            asked_at = self._clock()
             if await self._leases.acquire(name, holder, self._seconds):
                 return Lock(asked_at + self._seconds, self._clock)
             left = patience.remaining()

@@ -10,9 +10,8 @@ FIRST_DELAY = 0.25
 LONGEST_DELAY = 8.0
 # more is a mistake of somebody's, which would shut a store for longer than anybody remembers why
 LONGEST_ASKED = 3600.0
-ONE_TOKEN = (
-    1 / 3
-)  # seconds in which Order Desk's bucket gets one token (docs/orderdesk-api.md section 10)
+# seconds in which Order Desk's bucket gets one token (docs/orderdesk-api.md section 10)
+ONE_TOKEN = 1 / 3
 
 _SECONDS = re.compile(r"\d{1,9}(?:\.\d{1,9})?", re.ASCII)
 
@@ -61,9 +60,8 @@ def delay(attempt: int, fault: Fault, asked: float | None, chance: float) -> flo
     jitter).
     """
     if asked is not None:
-        return (
-            max(asked, ONE_TOKEN) if fault is Fault.RATE_LIMITED else asked
-        )  # "0" is a third of a second, rounded down
+        # "0" is a third of a second, rounded down
+        return max(asked, ONE_TOKEN) if fault is Fault.RATE_LIMITED else asked
     span = min(LONGEST_DELAY, FIRST_DELAY * 2.0 ** (attempt - 1))
     return chance * span + (ONE_TOKEN if fault is Fault.RATE_LIMITED else 0.0)
 

@@ -194,9 +194,8 @@ def _revoke_dialog(key: Any) -> rx.Component:
 def _make_dialog() -> rx.Component:
     is_back = S.problem_form == "key"
     unticked = rx.cond(is_back & (S.problem_field == "scopes"), S.problem, "")
-    wrong = rx.cond(
-        is_back & (S.problem_field != "scopes"), S.problem, ""
-    )  # what is about no field stands at the first one
+    # what is about no field stands at the first one
+    wrong = rx.cond(is_back & (S.problem_field != "scopes"), S.problem, "")
 
     def box(scope: Scope) -> rx.Component:
         ticked = rx.cond(is_back, S.typed["scopes"].contains(str(scope)), True)

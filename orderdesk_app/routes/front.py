@@ -25,9 +25,8 @@ _LOG = log(__name__)
 _LEVEL = logging.getLogger(__name__)  # asked before a line is made that hardly anybody reads
 _ID = re.compile(r"[A-Za-z0-9_.\-]{8,64}")
 _RETRY_SECONDS = 10
-_ALWAYS_OPEN = frozenset(
-    {"/health/live", "/health/ready"}
-)  # asked by machines that know the address alone
+# asked by machines that know the address alone
+_ALWAYS_OPEN = frozenset({"/health/live", "/health/ready"})
 ADDRESS = "orderdesk.address"  # keys of the ASGI scope
 _READ = frozenset({b"host", b"origin", b"x-request-id", b"x-forwarded-for"})
 _ROUTES = (

@@ -11,9 +11,8 @@ from orderdesk_app.routes.elsewhere import nothing_here
 from orderdesk_app.security.web import own_page, sign_in_address
 from orderdesk_app.services.sessions import COOKIE
 
-_OTHER_NAME = re.compile(
-    r"(?:/index)?\.html(?:\.gz|\.br)?/*$"
-)  # of a built page: its file and the packed twins
+# of a built page: its file and the packed twins
+_OTHER_NAME = re.compile(r"(?:/index)?\.html(?:\.gz|\.br)?/*$")
 PUBLIC = frozenset({"/sign-in"})
 
 
@@ -49,9 +48,8 @@ class PageGate:
         if address in PUBLIC and is_signed_in:
             return own_page(connection.query_params.get("next", ""))
         if address in PUBLIC or is_signed_in:
-            return (
-                address if _OTHER_NAME.search(connection.scope["path"]) else ""
-            )  # in the browser the router knows pages by their address alone
+            # in the browser the router knows pages by their address alone
+            return address if _OTHER_NAME.search(connection.scope["path"]) else ""
         query = connection.url.query
         return sign_in_address(
             f"{address}?{query}" if query else address,

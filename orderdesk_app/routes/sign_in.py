@@ -84,9 +84,8 @@ async def with_link(request: Request, form: Form) -> Response:
 
 @signed_in_form
 async def sign_out(request: Request, user: WebUser, form: Form) -> Response:
-    await wiring.current().sign_in.sign_out(
-        user, request.cookies.get(COOKIE)
-    )  # the row first: open tabs end at once
+    # the row first: open tabs end at once
+    await wiring.current().sign_in.sign_out(user, request.cookies.get(COOKIE))
     return forget(back("/sign-in", out="1"))
 
 

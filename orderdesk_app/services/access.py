@@ -139,9 +139,8 @@ class Access:
         self._database, self._keys = database, keys
         self._found: _Remembered[FoundKey] = _Remembered(seconds=_KEY_SECONDS)
         self._accounts: _Remembered[Account] = _Remembered(seconds=_ACCOUNT_SECONDS)
-        self._principals: OrderedDict[tuple[str, Via], tuple[FoundKey, Principal]] = (
-            OrderedDict()
-        )  # made of those two, and good while they are
+        # made of those two, and good while they are
+        self._principals: OrderedDict[tuple[str, Via], tuple[FoundKey, Principal]] = OrderedDict()
         signals.subscribe(self._hear)
 
     async def by_token(

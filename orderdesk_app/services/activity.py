@@ -26,9 +26,8 @@ from orderdesk_app.services.sealed import Seals
 
 _LOG = log(__name__)
 HOURS = 24
-_MOST_ROWS = (
-    20_000  # durations that are read for the medians; counts are the database's and always whole
-)
+# durations that are read for the medians; counts are the database's and always whole
+_MOST_ROWS = 20_000
 _FRESH_SECONDS = 2.0
 _MOST_DAYS = 1_000
 _Last = dict[str, tuple[datetime, str]]  # when each store was asked last, and how that ended

@@ -51,9 +51,8 @@ class Trail(Protocol):
 
 
 _COLUMNS = tuple(AuditEntry.__table__.columns.keys())  # type: ignore[attr-defined]
-_Line = tuple[
-    Entry, bytes | None
-]  # what waits holds its arguments as they are kept: a queue of whole requests would be gigabytes
+# what waits holds its arguments as they are kept: a queue of whole requests would be gigabytes
+_Line = tuple[Entry, bytes | None]
 
 
 class Audit:
@@ -193,9 +192,8 @@ class Audit:
         self._commits += 1
         if len(self._marks) > _MOST_MARKS:
             self._marks.clear()
-            self._marks_from = (
-                self._commits
-            )  # every account's number moves: asking once too often is the safe side
+            # every account's number moves: asking once too often is the safe side
+            self._marks_from = self._commits
         for tenant_id in tenants:
             self._marks[tenant_id] = self._commits
 
@@ -258,9 +256,8 @@ def _insert(place: str) -> str:
 def _arguments(entry: Entry) -> bytes | None:
     if not entry.arguments:
         return None
-    text = json.dumps(entry.arguments, default=str, ensure_ascii=False).encode(
-        errors="replace"
-    )  # half a surrogate pair has no bytes
+    # half a surrogate pair has no bytes
+    text = json.dumps(entry.arguments, default=str, ensure_ascii=False).encode(errors="replace")
     if len(text) > _MOST_ARGUMENT_BYTES:
         text = json.dumps(
             {"cut": True, "bytes": len(text), "names": sorted(entry.arguments)[:100]}

@@ -59,9 +59,8 @@ class ConsoleHistory:
     ) -> PastCall:
         """Remember a call, and forget all but the last ten."""
         row_id = new_id()
-        text = json.dumps(result, ensure_ascii=False, default=str).encode(
-            errors="backslashreplace"
-        )  # half a surrogate pair has no bytes; JSON knows this escape
+        # half a surrogate pair has no bytes; JSON knows this escape
+        text = json.dumps(result, ensure_ascii=False, default=str).encode(errors="backslashreplace")
         is_cut = len(text) > _MOST_RESULT_BYTES
         if is_cut:
             text = json.dumps(

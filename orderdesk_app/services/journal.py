@@ -36,9 +36,8 @@ Image = Mapping[str, Any]
 
 NOT_YET = OrderId("")  # a create has no order id until Order Desk gives one
 _MOST_LEFT_OPEN = 20
-_DEFAULT_NAME = (
-    "Order Desk"  # of an order whose maker gave no source name (docs/orderdesk-api.md 6.1)
-)
+# of an order whose maker gave no source name (docs/orderdesk-api.md 6.1)
+_DEFAULT_NAME = "Order Desk"
 _CREATES_LOOKED_FOR = timedelta(days=1)  # any order read may be the one that such a create made
 
 

@@ -92,9 +92,8 @@ class Keys:
             passwords,
         )
         self._audit, self._clock = audit, clock
-        self._verified: OrderedDict[bytes, tuple[bytes | None, float]] = (
-            OrderedDict()
-        )  # by digest: the hash that a key was found to fit, and until when
+        # by digest: the hash that a key was found to fit, and until when
+        self._verified: OrderedDict[bytes, tuple[bytes | None, float]] = OrderedDict()
         self._flight = SingleFlight()
 
     async def list(self, actor: Actor) -> list[KeyView]:

@@ -62,9 +62,8 @@ class Limit:
         tokens = min(self._burst, tokens + (now - then) * self._rate)
         if tokens < cost - _DUST:
             RATE_LIMITED.labels(self._name).inc()
-            wait = (
-                ceil((cost - tokens) / self._rate * 10) / 10
-            )  # up: whoever waits as told is not refused again
+            # up: whoever waits as told is not refused again
+            wait = ceil((cost - tokens) / self._rate * 10) / 10
             raise RateLimited(
                 f"{self._words} Try again in {ceil(wait)} s.", retry_after=wait, outcome="not_done"
             )

@@ -50,12 +50,13 @@ _MOMENT = re.compile(
     r"\d{4}-\d\d-\d\d(?:[T ]\d\d:\d\d(?::\d\d)?)?|\d{1,2}/\d{1,2}/\d{2,4}|\d\d:\d\d(?::\d\d)?",
     re.ASCII,
 )
+# an answer without them is not the whole order
 _PARTS = (
     "shipping",
     "customer",
     "order_items",
     "order_notes",
-)  # an answer without them is not the whole order
+)
 _MOST_NAMED = 3  # numbers of a refusal that are looked up
 
 Order = dict[str, Any]
@@ -140,9 +141,8 @@ class OrderChanges:
     ) -> Written:
         write = _Write(actor, store, order_id, "update", patience)
         if expected_date_updated is not None:
-            dates.to_upstream(
-                expected_date_updated, "expected_date_updated"
-            )  # refuses what is no date, before anything is asked
+            # refuses what is no date, before anything is asked
+            dates.to_upstream(expected_date_updated, "expected_date_updated")
         folders = await self._folders(store, changes, patience)
         check_update(changes, at=now(), folders=folders)
         return await self._to_its_end(
@@ -275,10 +275,11 @@ class OrderChanges:
                 if verdict.ruling == "changed_by_other":
                     raise self._unknown(write, lost)
                 if verdict.arrived and not verdict.absent:
+                    # it was written, and what differs Order Desk or somebody else changed since
                     return (
                         found,
                         progress.rewritten,
-                    )  # it was written, and what differs Order Desk or somebody else changed since
+                    )
                 if verdict.ruling == "not_done" and is_refusal(lost):
                     raise _after_part(_as_not_done(lost), write, progress) from lost
                 if verdict.ruling == "not_done" and may_still_happen(lost):
@@ -310,9 +311,10 @@ class OrderChanges:
 
         Raises OutcomeUnknown when it cannot be read.
         """
+        # no refusal, whatever the read says
         answered = UpstreamUnreachable(
             "Order Desk took the change, and its answer does not show it."
-        )  # no refusal, whatever the read says
+        )
         found = await self._read_lost(write, answered)
         if isinstance(found, _Gone):
             raise _gone_meanwhile(write)

@@ -96,9 +96,8 @@ class Products:
         ):
             total, rows = max(total or 0, len(rows)), rows[offset : offset + limit]
         if total == 0 and offset:
-            total = (
-                None  # a captured reply says "0" beside rows: beyond the last row it says nothing
-            )
+            # a captured reply says "0" beside rows: beyond the last row it says nothing
+            total = None
         # Without a total a short page may be Order Desk's own largest one; the page after it tells.
         has_more = (
             offset + len(rows) < total

@@ -27,9 +27,8 @@ class Reads:
     def __init__(self, cache: Cache, signals: Signals, sealer: Seals, *, seal: bool) -> None:
         self._cache, self._sealer, self._seal = cache, sealer, seal
         self._flight = SingleFlight()
-        self._parsed: OrderedDict[str, tuple[bytes, Any]] = (
-            OrderedDict()
-        )  # what a cached text says, so that it is read once
+        # what a cached text says, so that it is read once
+        self._parsed: OrderedDict[str, tuple[bytes, Any]] = OrderedDict()
         self._parsed_bytes = 0
         self._writes: dict[str, int] = {}  # how often each store was written, as this process heard
         self._heard_all = 0
@@ -83,9 +82,8 @@ class Reads:
     async def _drop_pending(self) -> None:
         while self._pending:
             store_key, news = next(iter(self._pending.items()))
-            await self._cache.drop(
-                store_key
-            )  # if this fails or is given up, the next read tries again before it tells anything
+            # if this fails or is given up, the next read tries again before it tells anything
+            await self._cache.drop(store_key)
             if self._pending.get(store_key) == news:
                 del self._pending[store_key]
 

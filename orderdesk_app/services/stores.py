@@ -197,9 +197,8 @@ class Stores:
     async def add_sandbox(self, actor: Actor, *, patience: Patience) -> StoreRecord:
         """A sandbox store of one's own: seeded orders, changes kept under it, nothing real."""
         _may_write(actor)
-        store_id = StoreId(
-            f"9{randbelow(10**14):014}"
-        )  # so many that no two of all accounts are the same: what a sandbox keeps is found by it
+        # so many that no two of all accounts are the same: what a sandbox keeps is found by it
+        store_id = StoreId(f"9{randbelow(10**14):014}")
         access = StoreAccess(
             api_url=self._sandbox_url,
             store_id=store_id,
@@ -288,9 +287,8 @@ class Stores:
         """
         record, _ = self.resolve(principal, identifier)
         actor = principal.actor
-        table: Any = (
-            Session if actor.session_id else Credential
-        )  # a session has a choice of its own, whatever key it was signed in with
+        # a session has a choice of its own, whatever key it was signed in with
+        table: Any = Session if actor.session_id else Credential
         row_id = actor.session_id or actor.credential_id
         async with self._database.write() as session:
             await session.exec(

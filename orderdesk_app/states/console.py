@@ -72,9 +72,8 @@ class ConsoleState(Person):
     has_secret: bool = False
     changes_orders: bool = False
     deletes: str = ""  # the argument whose value is typed again before the tool runs
-    asked: str = (
-        ""  # what is to be typed again now, and the store that would be met, in words and by its id
-    )
+    # what is to be typed again now, and the store that would be met, in words and by its id
+    asked: str = ""
     asked_store: str = ""
     asked_store_id: str = ""
     fields: list[FieldRow] = []  # required ones, and those that are filled
@@ -241,9 +240,8 @@ class ConsoleState(Person):
                 self._show_result(call)
                 self._mark(_errors(tool, call))
             if not tool.reads:
-                await (
-                    self._know_stores()
-                )  # another may be the active one now, or one more or less be there
+                # another may be the active one now, or one more or less be there
+                await self._know_stores()
             await self._remember()
 
     def _begin(self, tool: Tool, form: Mapping[str, Any]) -> dict[str, Any] | None:
@@ -278,10 +276,11 @@ class ConsoleState(Person):
             raise ValidationFailed(
                 f"Nothing was deleted: type {arguments[tool.deletes]} to confirm it."
             )
+        # for when the page is loaded again
         self.fields, self.more = (
             _as_typed(self.fields, form),
             _as_typed(self.more, form),
-        )  # for when the page is loaded again
+        )
         return arguments
 
     async def _ask(self, tool: Tool, arguments: Mapping[str, Any]) -> None:
@@ -326,10 +325,11 @@ class ConsoleState(Person):
         given, expected = form.get("run_key"), self.run_key
         if given == self._spent:
             return False
+        # the browser frees its button when it sees another key
         self._spent, self.run_key = (
             expected,
             new_id(),
-        )  # the browser frees its button when it sees another key
+        )
         if given != expected:
             raise Conflict(
                 "Nothing was run: this form is out of date. Look at it and run it again."
@@ -360,11 +360,12 @@ class ConsoleState(Person):
 
     def _choose(self, tool: Tool, values: Mapping[str, Any] | None = None) -> None:
         fields = fields_of(tool, values)
+        # models read it as Markdown
         self.tool, self.title, self.description = (
             tool.name,
             tool.title,
             tool.description.replace("`", ""),
-        )  # models read it as Markdown
+        )
         self.has_secret, self.changes_orders, self.deletes, self.errors = (
             bool(tool.secrets),
             tool.takes_store and not tool.reads,

@@ -61,9 +61,8 @@ class Guard(Middleware):
                 person.problem_field,
                 person.typed,
             ) = [], "", "", "", {}
-            person.form_token = (
-                wiring.current().form_tokens.issue(user.session_id) if user else ""
-            )  # some forms may be sent once
+            # some forms may be sent once
+            person.form_token = wiring.current().form_tokens.issue(user.session_id) if user else ""
         if event.name in FRAMEWORK:
             WEB_EVENTS.labels("framework").inc()
             return None

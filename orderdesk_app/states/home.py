@@ -210,9 +210,8 @@ def _since(day: Day, hour: int) -> str:
 def _line(happening: Happening, store: StoreRecord | None) -> Line:
     is_ok = happening.outcome == "ok"
     zone = store.timezone if store else ""
-    place = (
-        store.name if store and store.name != happening.arguments.get("store") else ""
-    )  # what the sentence says is not said twice
+    # what the sentence says is not said twice
+    place = store.name if store and store.name != happening.arguments.get("store") else ""
     return Line(
         id=happening.id,
         who=who_did(happening),

@@ -49,21 +49,18 @@ class Person(rx.State):
 
     name: str = ""
     is_admin: bool = False
-    form_token: str = (
-        ""  # proves that a form of ours was sent by this session; not the session's secret
-    )
+    # proves that a form of ours was sent by this session; not the session's secret
+    form_token: str = ""
     notices: list[Notice] = []
-    problem: str = (
-        ""  # what a form that was refused says, at which field of which form, and what stood in it
-    )
+    # what a form that was refused says, at which field of which form, and what stood in it
+    problem: str = ""
     problem_form: str = ""
     problem_field: str = ""
     typed: dict[str, str] = {}
     store_choices: list[StoreChoice] = []
     active_store: str = ""  # of this session, for calls that name no store
-    meant_store: str = (
-        ""  # in words, the store of a call that names none; empty where there is no telling
-    )
+    # in words, the store of a call that names none; empty where there is no telling
+    meant_store: str = ""
     meant_store_id: str = ""
 
     _session: str = ""  # the session that this tree of states belongs to

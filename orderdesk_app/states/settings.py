@@ -101,9 +101,8 @@ class SettingsState(Person):
         self.sorted_by, self.is_descending = (
             (str(column), is_descending) if known else ("made", True)
         )
-        self.search = (
-            str(search)[:80].encode(errors="replace").decode()
-        )  # half a character has no address
+        # half a character has no address
+        self.search = str(search)[:80].encode(errors="replace").decode()
         asked = {
             "sort": ("-" if self.is_descending else "") + self.sorted_by,
             **({"q": self.search} if self.search else {}),

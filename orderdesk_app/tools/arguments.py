@@ -18,9 +18,8 @@ SECRET: JsonDict = {
 }
 
 
-_LONGEST_NAME = (
-    80  # of a name that is quoted, and compared with ours: likeness takes long to tell of long ones
-)
+# of a name that is quoted, and compared with ours: likeness takes long to tell of long ones
+_LONGEST_NAME = 80
 
 
 class Arguments(BaseModel):
@@ -98,9 +97,8 @@ def parse(model: type[Arguments], given: Any) -> Arguments:
         given = {}
     if not isinstance(given, Mapping):
         raise ValidationFailed("Arguments must be an object of names and values.")
-    given = {
-        name: value for name, value in given.items() if value is not None
-    }  # an explicit null means: left out
+    # an explicit null means: left out
+    given = {name: value for name, value in given.items() if value is not None}
     unknown = next((name for name in given if name not in model.model_fields), None)
     if unknown is not None:  # told first: a misspelt name explains a missing one
         raise _no_such(model, str(unknown)[:_LONGEST_NAME])

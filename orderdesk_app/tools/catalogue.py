@@ -27,9 +27,8 @@ class ToolCall:
     patience: Patience
     given_principal: Principal | None  # None while nobody has signed in (stdio)
     opened: OpenStore | None = None
-    sign_in: Callable[[Secret], None] | None = (
-        None  # what the door does with a key that signs in; None over HTTP
-    )
+    # what the door does with a key that signs in; None over HTTP
+    sign_in: Callable[[Secret], None] | None = None
 
     @property
     def principal(self) -> Principal:

@@ -15,9 +15,8 @@ from orderdesk_app.tools.views import folder_name, plain, untrusted_paths
 
 _MOST_PLACES = 20  # that are named in words; the whole order stands in the details
 _MOST_SHOWN = 80  # characters of a value or a name
-_Place = tuple[
-    str, Any, bool
-]  # its dotted path, what stands there now, whether customers or shop systems wrote it
+# its dotted path, what stands there now, whether customers or shop systems wrote it
+_Place = tuple[str, Any, bool]
 
 
 def with_both_versions(

@@ -80,11 +80,12 @@ def _field(
 
 def _shown(kind: Kind, value: Any) -> str:
     if kind == "json":
+        # half a surrogate pair stays an escape
         return (
             json.dumps(value, indent=2, ensure_ascii=False)
             .encode(errors="backslashreplace")
             .decode()
-        )  # half a surrogate pair stays an escape
+        )
     if isinstance(value, bool):
         return "true" if value else "false"
     return str(value)

@@ -162,9 +162,8 @@ class Runner:
             started,
         )
         if row is not None:
-            await (
-                self._audit.note(row) if tool.reads else self._audit.remember(row)
-            )  # a change itself is in the journal
+            # a change itself is in the journal
+            await (self._audit.note(row) if tool.reads else self._audit.remember(row))
         return outcome
 
     def _prepare(

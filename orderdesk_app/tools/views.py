@@ -23,9 +23,8 @@ from orderdesk_app.orderdesk.verdict import FREE_MAPS, ITEM_MAPS
 from orderdesk_app.services.folders import FolderList
 
 _DATES = frozenset({"date_added", "date_updated"})
-_FREE = frozenset(
-    {*FREE_MAPS, "metadata", "variation_list"}
-)  # maps whose keys and words are somebody's own
+# maps whose keys and words are somebody's own
+_FREE = frozenset({*FREE_MAPS, "metadata", "variation_list"})
 _ORDER_FIELDS = frozenset({*WRITABLE, *READ_ONLY, "folder", "order_shipments", "refund_total"}) - {
     "folder_name",
     "cc_number",
@@ -75,9 +74,8 @@ class Shown(dict[str, Any]):
 
     def __init__(self, values: Mapping[str, Any]) -> None:
         super().__init__(values)
-        self.untrusted = tuple(
-            untrusted_paths(self, "")
-        )  # below the name that it is shown under: ".order_notes[0].content"
+        # below the name that it is shown under: ".order_notes[0].content"
+        self.untrusted = tuple(untrusted_paths(self, ""))
         self.made: dict[
             str, Any
         ] = {}  # what doors made of it (its lines of text), so that they make it once

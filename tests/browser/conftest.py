@@ -115,9 +115,8 @@ class Site:
     recorder: Recorder
     folder: Path
     accounts: list[Account] = field(default_factory=list, repr=False)
-    made: list[str] = field(
-        default_factory=list, repr=False
-    )  # keys that no answer of the server ever showed
+    # keys that no answer of the server ever showed
+    made: list[str] = field(default_factory=list, repr=False)
     links: list[str] = field(default_factory=list, repr=False)
     shown: list[str] = field(default_factory=list, repr=False)  # keys that one answer showed
 

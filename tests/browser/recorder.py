@@ -9,9 +9,8 @@ from collections.abc import Iterator
 
 # Headers by which a client asks for compressed answers; renamed on their way, so that what arrives
 # can be read.
-_BUILT = re.compile(
-    rb"GET (/assets/\S+|/[\w.-]+\.(css|js|svg|ico))[ ?]"
-)  # files that were there before there was any secret
+# files that were there before there was any secret
+_BUILT = re.compile(rb"GET (/assets/\S+|/[\w.-]+\.(css|js|svg|ico))[ ?]")
 _COMPRESSION = re.compile(rb"(?i)\r\n(accept-encoding|sec-websocket-extensions):")
 
 

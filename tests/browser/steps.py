@@ -80,9 +80,8 @@ async def choose_tool(page: Page, name: str) -> None:
         .filter(has=page.get_by_text(name, exact=True))
     )
     await entry.click()
-    drawn = form_of(page).locator(
-        f"input[name=tool][value={name}]"
-    )  # until then the form is that of the tool before
+    # until then the form is that of the tool before
+    drawn = form_of(page).locator(f"input[name=tool][value={name}]")
     await expect(
         drawn.or_(page.get_by_role("heading", name="Sign in to Order Desk agents")).first
     ).to_be_attached()

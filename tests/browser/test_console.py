@@ -154,9 +154,8 @@ async def test_a_result_is_shown_as_a_tree_with_every_digit(
 
     tree = page.get_by_role("region", name="Result as a tree")
     await expect(tree).to_contain_text("order_metadata")
-    await expect(tree.get_by_text("123456789012345678", exact=True)).to_have_count(
-        0
-    )  # a branch fills when it is opened
+    # a branch fills when it is opened
+    await expect(tree.get_by_text("123456789012345678", exact=True)).to_have_count(0)
     await tree.locator("summary").filter(has_text="order_metadata").click()
     await expect(tree.get_by_text("123456789012345678", exact=True)).to_be_visible()
 
@@ -455,9 +454,8 @@ async def test_a_result_that_is_too_large_for_the_screen_is_downloaded_whole(pag
         await form_of(page).get_by_label("limit").fill(str(limit))
         await run(page)
         await expect(result_region(page)).to_contain_text(words)
-        await expect(result_region(page).get_by_role("button", name="Copy")).to_have_count(
-            0
-        )  # it would be broken JSON
+        # it would be broken JSON
+        await expect(result_region(page).get_by_role("button", name="Copy")).to_have_count(0)
 
         async with page.expect_download() as downloading:
             await result_region(page).get_by_role("button", name="Download the result").click()

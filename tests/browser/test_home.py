@@ -49,9 +49,8 @@ async def test_the_curves_are_a_table_for_who_wants_one(
             await client.get("stores_list")
     await open_home(page)
     newest = page.get_by_role("table").get_by_role("row").nth(1)
-    await expect(newest.get_by_role("cell").nth(0)).to_have_text(
-        "2"
-    )  # a screen reader has it at once
+    # a screen reader has it at once
+    await expect(newest.get_by_role("cell").nth(0)).to_have_text("2")
 
     await page.get_by_role("button", name="Show as table").click()
 
@@ -213,9 +212,8 @@ async def test_a_newcomers_steps_are_done_one_by_one(site: Site, opens: Opens) -
     await expect(steps.filter(has_text="Done:")).to_have_count(1)
 
     headings = page.get_by_role("main").get_by_role("heading", level=2)
-    await expect(headings.last).to_have_text(
-        "First steps"
-    )  # first what goes on, now that something can
+    # first what goes on, now that something can
+    await expect(headings.last).to_have_text("First steps")
 
     await steps.nth(1).get_by_role("link").click()
     await expect(page.get_by_role("heading", level=1)).to_have_text("Console")

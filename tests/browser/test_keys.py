@@ -37,9 +37,8 @@ async def test_a_new_key_is_shown_once_with_a_configuration_ready_to_paste(
     row = page.get_by_role("row").filter(has_text="Claude on my laptop")
     await expect(row).to_contain_text(f"…{key[-4:]}")
     await _is_nowhere(page, key)
-    page.context.watch.expect(
-        "ERR_CACHE_MISS"
-    )  # the browser has not kept the answer, and asks before it sends the form again
+    # the browser has not kept the answer, and asks before it sends the form again
+    page.context.watch.expect("ERR_CACHE_MISS")
     with contextlib.suppress(Error):
         await page.go_back()
     await expect(page.locator("html")).not_to_contain_text(key)

@@ -183,9 +183,8 @@ async def test_the_cards_catch_up_while_somebody_looks(
     await expect(mine.locator("dd").filter(has_text=re.compile(r"^\d+ s ago$"))).to_be_visible(
         timeout=12_000
     )
-    await expect(mine).to_contain_text(
-        "20 of 20 requests at once", timeout=12_000
-    )  # Order Desk's bucket fills again
+    # Order Desk's bucket fills again
+    await expect(mine).to_contain_text("20 of 20 requests at once", timeout=12_000)
     await expect(mine.get_by_role("status")).to_contain_text("the key works")
 
 

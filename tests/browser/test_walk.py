@@ -23,9 +23,8 @@ CITY = "Göteborg-Västra"
 async def test_the_printed_link_asks_first_and_works_once(
     serving: Serving, site: Site, opens: Opens
 ) -> None:
-    link = (
-        await serving.restart()
-    )  # it is good for 15 minutes, and on a slow machine those of the first start are over
+    # it is good for 15 minutes, and on a slow machine those of the first start are over
+    link = await serving.restart()
     visitor, second = await opens(), await opens()
     second.watch.expect(r"^4\d\d (GET|POST) /sign-in/link")
     page = await visitor.new_page()
@@ -104,9 +103,8 @@ async def test_signing_out_in_one_tab_ends_the_others(site: Site, opens: Opens) 
 
     await expect(second).to_have_url(SIGN_IN)
     await expect(second.get_by_role("alert")).to_have_text("Your session has ended. Sign in again.")
-    await expect(second.get_by_label("Key", exact=True)).to_have_attribute(
-        "aria-invalid", "false"
-    )  # nothing has been typed yet
+    # nothing has been typed yet
+    await expect(second.get_by_label("Key", exact=True)).to_have_attribute("aria-invalid", "false")
     await second.get_by_label("Key", exact=True).fill(account.master_key)
     await second.get_by_role("button", name="Sign in", exact=True).click()
     await expect(second.get_by_role("heading", level=1)).to_have_text("Console")

@@ -142,9 +142,8 @@ async def test_after_a_lost_connection_everything_may_have_changed(postgres_url)
             "current_database() AND pid <> pg_backend_pid()"
         )
 
-    await ears.next(
-        EVERYTHING, seconds=30, times=2
-    )  # when the line breaks, and when it stands again
+    # when the line breaks, and when it stands again
+    await ears.next(EVERYTHING, seconds=30, times=2)
     await tell(database, Signals(database), "tenant:1")
     await ears.next("tenant:1", seconds=30)
 

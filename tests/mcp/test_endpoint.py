@@ -586,9 +586,8 @@ async def test_good_keys_work_again_as_soon_as_postgres_is_back(
     async with inside(LOG_LEVEL="ERROR") as http:
         before = await http.post("/mcp", json=LIST, headers=BEARER)
         postgres.shut(name)
-        wiring.current().access._hear(
-            "*"
-        )  # as when the line on which changes are heard breaks: what was known is asked anew
+        # as when the line on which changes are heard breaks: what was known is asked anew
+        wiring.current().access._hear("*")
         capfd.readouterr()
         away = [
             await http.post(

@@ -52,9 +52,8 @@ def test_a_kept_order_reads_like_a_new_one() -> None:
 def test_a_customer_cannot_write_the_fence() -> None:
     words = lines_of(result(ORDER))
 
-    assert (
-        words.count("customer-text-abababab") == 2 + 2 * 2
-    )  # the warning's two, and two around each of the customer's texts
+    # the warning's two, and two around each of the customer's texts
+    assert words.count("customer-text-abababab") == 2 + 2 * 2
     assert json_lines_of(result(ORDER)).count("customer-text-abababab") == 6
 
 

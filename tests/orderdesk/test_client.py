@@ -362,9 +362,8 @@ async def test_every_request_is_introduced_signed_and_free_of_what_order_desk_ca
 
 async def test_a_redirect_never_carries_the_key_away(store: StoreAccess) -> None:
     upstream = Upstream([answer("", 307, Location="https://elsewhere.example/steal"), an_order()])
-    http = httpx.AsyncClient(
-        transport=httpx.MockTransport(upstream), follow_redirects=True
-    )  # even where somebody asked for it
+    # even where somebody asked for it
+    http = httpx.AsyncClient(transport=httpx.MockTransport(upstream), follow_redirects=True)
     client = OrderDeskClient(http, MemoryBuckets(clock), timeout=30, max_retries=3, clock=clock)
 
     with pytest.raises(UpstreamFailed, match="another address"):

@@ -52,9 +52,8 @@ def test_a_new_item_keeps_its_number_when_the_rest_is_planned_anew() -> None:
         verdict(arrived=("order_items[+1]",), absent=("order_items[+2]", "order_items[+3]"))
     )
 
-    progress.note(
-        verdict(absent=("order_items[+1]",), other=("order_items[+2]",))
-    )  # B and C, as the second plan counts them
+    # B and C, as the second plan counts them
+    progress.note(verdict(absent=("order_items[+1]",), other=("order_items[+2]",)))
 
     assert progress.arrived == ("order_items[+1]",)
     assert progress.rewritten == ("order_items[+3]",)

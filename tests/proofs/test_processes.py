@@ -31,9 +31,8 @@ def without_notes(order: dict[str, Any]) -> str:
 async def test_thirty_two_agents_at_two_servers_lose_no_note(
     pair: Pair, agents: TWO_IN_A_ROW
 ) -> None:
-    count = (
-        32 if pair.engine == "postgres" else 8
-    )  # Order Desk's own pace, 20 requests and 3 a second, takes a quarter of a minute for 32
+    # Order Desk's own pace, 20 requests and 3 a second, takes a quarter of a minute for 32
+    count = 32 if pair.engine == "postgres" else 8
     await agents[0].get("stores_register", store_id="10001", api_key=API_KEY)
     pair.sandbox.edit("10001", {"order_notes": []})
     before = pair.sandbox.order("10001")

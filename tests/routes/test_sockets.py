@@ -138,9 +138,8 @@ async def test_one_line_opens_so_many_in_a_minute(sockets: Sockets) -> None:
         say("")
         await asyncio.sleep(0)
 
-    assert (
-        NEW_A_MINUTE_OF_ONE <= accepted < NEW_A_MINUTE_OF_ONE * 1.5
-    )  # a little time passes meanwhile
+    # a little time passes meanwhile
+    assert NEW_A_MINUTE_OF_ONE <= accepted < NEW_A_MINUTE_OF_ONE * 1.5
     assert (await opened(sockets, "192.0.2.2"))[0]
 
 

@@ -173,9 +173,8 @@ async def test_whatever_fails_the_truth_is_told(
 ) -> None:
     write, (kind, effect, expected) = WRITES[name], FAULTS[fault]
     before = await world.upstream()
-    is_told = (
-        times == 1 and reads == "readable"
-    )  # one outcome is the right one: an effect that comes late comes after the test
+    # one outcome is the right one: an effect that comes late comes after the test
+    is_told = times == 1 and reads == "readable"
     world.fault(
         kind,
         method=write.method,

@@ -472,9 +472,8 @@ async def test_a_write_that_may_still_arrive_stays_open_until_it_is_late(
     with pytest.raises(OutcomeUnknown):
         await world.update({"email": "new@example.com"})
     [opened] = [row.at for row in await world.rows()]
-    monkeypatch.setattr(
-        journal_service, "now", lambda: opened + timedelta(seconds=SHORT_TIMEOUT)
-    )  # however long it took until here
+    # however long it took until here
+    monkeypatch.setattr(journal_service, "now", lambda: opened + timedelta(seconds=SHORT_TIMEOUT))
 
     await world.get()
     early = [row.closed_at for row in await world.rows()]

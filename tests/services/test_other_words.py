@@ -37,9 +37,8 @@ class Bent:
         self.app = app
         self.hears: Rule = lambda method, path, body: None
         self.says: Rule = lambda method, path, body: None
-        self.says_instead: Callable[[str, str], tuple[int, Body] | None] = lambda method, path: (
-            None
-        )  # nothing reaches the sandbox
+        # nothing reaches the sandbox
+        self.says_instead: Callable[[str, str], tuple[int, Body] | None] = lambda method, path: None
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self.app, name)

@@ -13,10 +13,11 @@ EVENING = datetime(2026, 11, 23, 2, 30, 5, tzinfo=UTC)
 
 def test_the_exact_time_is_the_stores_and_names_its_zone() -> None:
     assert exact(EVENING, "America/Chicago") == "22 Nov 2026, 20:30:05 America/Chicago"
+    # summer time
     assert (
         exact(EVENING - timedelta(days=150), "America/Chicago")
         == "25 Jun 2026, 21:30:05 America/Chicago"
-    )  # summer time
+    )
 
 
 def test_without_a_store_the_exact_time_is_marked_utc() -> None:

@@ -195,9 +195,8 @@ async def test_a_write_goes_on_to_its_end_when_the_caller_hangs_up(world: World)
     )
     while counted("upstream_requests") == before:  # the order is read, and soon written
         assert not call.done()
-        await asyncio.sleep(
-            0.001
-        )  # not 0: a loop that never rests takes the interpreter from the database's threads
+        # not 0: a loop that never rests takes the interpreter from the database's threads
+        await asyncio.sleep(0.001)
     call.cancel()
     with pytest.raises(asyncio.CancelledError):
         await call

@@ -336,9 +336,8 @@ async def test_fields_that_do_not_exist_are_refused_with_the_near_one(
 
         assert (error.code, error.field) == ("VALIDATION_ERROR", "fields")
         assert hint in error.message
-    assert (
-        not hint or counted("upstream_requests") == before
-    )  # what is like nothing that is known may be there all the same
+    # what is like nothing that is known may be there all the same
+    assert not hint or counted("upstream_requests") == before
 
 
 def test_a_field_that_only_these_orders_have_may_be_asked_for() -> None:

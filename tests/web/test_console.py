@@ -191,9 +191,8 @@ def test_a_call_that_waits_keeps_nothing_else_waiting(tab: Tab, order_desk: Slow
     tab.act("console_state.choose", name="orders_list")
 
     tab.send(handler_named("console_state.run"), {"form": form_of(tab)}, waits=False)
-    tab.send(
-        handler_named("console_state.run"), {"form": form_of(tab)}, waits=False
-    )  # the button is busy
+    # the button is busy
+    tab.send(handler_named("console_state.run"), {"form": form_of(tab)}, waits=False)
     tab.act("console_state.show", view="request")
     waiting = tab.vars["console_state.running"]
     order_desk.answer(tab)

@@ -58,10 +58,11 @@ def test_keys_are_sorted_with_those_never_used_last_and_anything_else_asked_is_t
         assert asked("sort", column="used") == ["ant at home", "Bee at home", "Cat"]
         assert asked("sort", column="used") == ["Bee at home", "ant at home", "Cat"]
         assert asked("sort", column="digest") == ["Cat", "ant at home", "Bee at home"]
+        # longer than what is shown of a key, which is found by that too
         assert asked("find", text="AT HOME") == [
             "ant at home",
             "Bee at home",
-        ]  # longer than what is shown of a key, which is found by that too
+        ]
         assert tab.vars["settings_state.total"] == 3
         assert asked("find", text="\ud800") == []
         assert asked("find", text=["Cat"]) == []

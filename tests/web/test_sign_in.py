@@ -172,9 +172,10 @@ def test_a_link_shows_whom_it_signs_in_and_is_not_used_up_by_looking(ada: Visito
 def test_a_link_works_once(ada: Visitor) -> None:
     token = link_for(ada)
 
+    # as the page's button sends it
     first, second = (
         stranger(ada).send(f"/sign-in/link?token={token}", {"as": "shown"}) for _ in range(2)
-    )  # as the page's button sends it
+    )
 
     assert first.status_code == 303
     assert COOKIE in first.headers["set-cookie"]

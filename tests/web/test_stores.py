@@ -131,9 +131,8 @@ def test_a_store_is_disconnected_only_by_its_typed_name(
     assert stores_of(ada) == []
     assert ("store.disconnect", "ok") in actions(ada)
     tab.act("arrival.arrive")
-    assert (
-        tab.vars["person.notices"][-1]["text"] == "Sandbox store is disconnected."
-    )  # Order Desk has nothing to do with it
+    # Order Desk has nothing to do with it
+    assert tab.vars["person.notices"][-1]["text"] == "Sandbox store is disconnected."
     tab.act("home_state.load")
     assert tab.vars["home_state.latest"][0]["what"] == "disconnected “Sandbox store”"
 
@@ -154,9 +153,8 @@ def test_a_store_that_cannot_be_connected_says_why_and_gives_no_key_back(
 
     assert tab.vars["person.problem_form"] == "connect"
     assert tab.vars["person.problem_field"] == field
-    assert (
-        field not in tab.vars["person.problem"]
-    )  # said as the form says it, not as a tool's parameter
+    # said as the form says it, not as a tool's parameter
+    assert field not in tab.vars["person.problem"]
     assert tab.vars["person.typed"]["store_name"] == "Paper"
     assert "api_key" not in tab.vars["person.typed"]
     assert stores_of(ada) == []
