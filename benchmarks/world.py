@@ -11,7 +11,7 @@ from orderdesk_app import wiring
 from orderdesk_app.config import load_settings
 from orderdesk_app.context import Secret, Via
 from orderdesk_app.db.migrate import upgrade
-from orderdesk_app.orderdesk.patience import Patience
+from orderdesk_app.orderdesk.wait_budget import WaitBudget
 
 FIRST_STORE = 20_001
 
@@ -46,20 +46,20 @@ async def build(given: Mapping[str, str], *, stores: int) -> World:
     """Migrate, then make the tenant and connect its stores through the services themselves."""
     settings = load_settings(given)
     upgrade(settings.database_url.get_secret_value())
-    async with wiring.open_house(settings) as house:
-        await house.tenants.ensure_admin(
+    async with wiring.open_services(settings) as services:
+        await services.tenants.ensure_admin(
             master_key=Secret(given["ADMIN_MASTER_KEY"]), has_webui=settings.enable_webui
         )
-        _, key = await house.tenants.make_tenant("Benchmark")
-        actor = (await house.access.by_token(key.reveal(), via=Via.SYSTEM)).actor
+        _, key = await services.tenants.make_tenant("Benchmark")
+        actor = (await services.access.by_token(key.reveal(), via=Via.SYSTEM)).actor
         store_ids = tuple(str(FIRST_STORE + number) for number in range(stores))
         for store_id in store_ids:
-            await house.stores.register(
+            await services.stores.register(
                 actor,
                 store_id,
                 Secret("the-key-of-a-store"),
                 name=f"Shop {store_id}",
                 label=None,
-                patience=Patience(30),
+                budget=WaitBudget(30),
             )
     return World(given, settings.port, key.reveal(), store_ids)

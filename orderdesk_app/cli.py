@@ -222,14 +222,14 @@ def is_live(host: str, port: int) -> bool:
 
 async def first_start(settings: Settings) -> str | None:
     """Makes the admin account where there is none; in development, a sign-in link for it."""
-    async with wiring.open_house(settings) as house:
+    async with wiring.open_services(settings) as services:
         given = settings.admin_master_key.get_secret_value()
-        admin = await house.tenants.ensure_admin(
+        admin = await services.tenants.ensure_admin(
             master_key=Secret(given) if given else None, has_webui=settings.enable_webui
         )
         if settings.is_production or not settings.enable_webui:
             return None
-        return link_address(settings, await house.sign_in.make_link(admin.tenant_id))
+        return link_address(settings, await services.sign_in.make_link(admin.tenant_id))
 
 
 def own_address(settings: Settings) -> str:
@@ -321,17 +321,17 @@ async def speak(settings: Settings) -> None:
             NotImplementedError
         ):  # Windows knows no such handlers; the end of stdin is enough there
             asyncio.get_running_loop().add_signal_handler(number, stopped.set)
-    async with wiring.open_house(settings) as house:
+    async with wiring.open_services(settings) as services:
         given = settings.admin_master_key.get_secret_value()
         # whoever has no key yet is told so by the first call
-        await house.tenants.ensure_admin(
+        await services.tenants.ensure_admin(
             master_key=Secret(given) if given else None, has_webui=True
         )
         serving = asyncio.create_task(
             serve_stdio(
-                house.runner,
-                house.access,
-                house.sign_in,
+                services.runner,
+                services.access,
+                services.sign_in,
                 settings.orderdesk_mcp_key.get_secret_value(),
                 grace_seconds=settings.http_timeout,
             )
@@ -399,12 +399,12 @@ def run_signin_link(chosen: argparse.Namespace) -> int:
 
 
 async def make_link(settings: Settings) -> str:
-    async with wiring.open_house(settings) as house:
+    async with wiring.open_services(settings) as services:
         given = settings.admin_master_key.get_secret_value()
-        admin = await house.tenants.ensure_admin(
+        admin = await services.tenants.ensure_admin(
             master_key=Secret(given) if given else None, has_webui=True
         )
-        return link_address(settings, await house.sign_in.make_link(admin.tenant_id))
+        return link_address(settings, await services.sign_in.make_link(admin.tenant_id))
 
 
 if __name__ == "__main__":

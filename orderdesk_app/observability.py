@@ -1,7 +1,7 @@
 """What operators see: one JSON log that can hold no personal data, and the metrics of `/metrics`.
 
 A log line may carry only the fields named in LOG_FIELDS; anything else is dropped before it is
-written, so that a careless call cannot leak. Lines of libraries keep their template without its
+written, so that a careless call cannot leak. FairQueue of libraries keep their template without its
 arguments, and exceptions keep type and place without their text. Of the web framework's lines only
 the place stays: it puts what browsers sent into its templates.
 """
@@ -84,8 +84,8 @@ RECONCILED = _counter(
 SIGN_INS = _counter("sign_ins", "Sign-in attempts.", "way", "outcome")
 CREDENTIALS_REFUSED = _counter("credentials_refused", "Requests with no or a bad key.", "door")
 RATE_LIMITED = _counter("rate_limited", "Calls refused because a limit was reached.", "limit")
-AUDIT_ROWS = _counter("audit_rows", "Audit rows committed.", "kind")
-AUDIT_WAITING = _gauge("audit_waiting", "Audit rows of reads that wait for their flush.")
+AUDIT_ROWS = _counter("audit_rows", "AuditLog rows committed.", "kind")
+AUDIT_WAITING = _gauge("audit_waiting", "AuditLog rows of reads that wait for their flush.")
 STORE_CHANGES = _counter("store_changes", "Stores connected, edited and removed.", "action")
 KEY_CHANGES = _counter("key_changes", "Keys made, revoked and rotated.", "action")
 SIGNALS = _counter("change_signals", "Changes heard from this and other processes.", "topic")

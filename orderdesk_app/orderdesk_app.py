@@ -12,7 +12,7 @@ from orderdesk_app.components.frame import Viewer, frame
 from orderdesk_app.components.page import Page
 from orderdesk_app.observability import ERRORS, log
 from orderdesk_app.states.guard import Guard
-from orderdesk_app.states.person import Arrival, Notices, Person, Switcher
+from orderdesk_app.states.signed_in import Notices, PageLoad, SignedInState, Switcher
 
 # any browser can make these lines, so there are few in a minute (observability.py)
 _LOG = log("reflex.event")
@@ -28,8 +28,8 @@ def every_page() -> list[Page]:
 
 
 def report_backend(exception: Exception) -> None:
-    # Handlers answer for themselves (states/person.py: act). What arrives here is the framework's,
-    # and a toast of its would need eval.
+    # Handlers answer for themselves (states/signed_in.py: handler). What arrives here is the
+    # framework's, and a toast of its would need eval.
     ERRORS.labels("web").inc()
     _LOG.error("an event failed", exc_info=exception)
 
@@ -57,15 +57,17 @@ app.add_middleware(Guard(), index=0)
 _PAGES = every_page()
 _MENU = [page for page in _PAGES if page.section != "none"]
 _TOOLS = [(tool.name, tool.title) for tool in wiring.tools()]
-_PERSON: Any = Person  # on its class, a state's attributes are variables of the browser
+_SIGNED_IN_STATE: Any = (
+    SignedInState  # on its class, a state's attributes are variables of the browser
+)
 _VIEWER = Viewer(
-    name=_PERSON.name,
-    is_admin=_PERSON.is_admin,
-    form_token=_PERSON.form_token,
-    notices=_PERSON.notices,
+    name=_SIGNED_IN_STATE.name,
+    is_admin=_SIGNED_IN_STATE.is_admin,
+    form_token=_SIGNED_IN_STATE.form_token,
+    notices=_SIGNED_IN_STATE.notices,
     dismiss=Notices.dismiss,
-    stores=_PERSON.store_choices,
-    active_store=_PERSON.active_store,
+    stores=_SIGNED_IN_STATE.store_choices,
+    active_store=_SIGNED_IN_STATE.active_store,
     choose_store=Switcher.choose_store,
 )
 
@@ -77,5 +79,5 @@ for _page in _PAGES:
         description="AI assistants and people work on Order Desk orders.",
         on_load=None
         if _page.is_public
-        else [Arrival.arrive, *([_page.on_load] if _page.on_load else [])],
+        else [PageLoad.load_page, *([_page.on_load] if _page.on_load else [])],
     )

@@ -16,10 +16,10 @@ from orderdesk_app.frontend import Frontend
 from orderdesk_app.mcp.endpoint import McpEndpoint
 from orderdesk_app.observability import configure_logging
 from orderdesk_app.routes import all_routes, health, metrics
-from orderdesk_app.routes.elsewhere import methods_at, no_slash, nothing_here, wrong_method
-from orderdesk_app.routes.front import Front
 from orderdesk_app.routes.headers import SecurityHeaders
+from orderdesk_app.routes.not_found import methods_at, no_slash, not_found, wrong_method
 from orderdesk_app.routes.pages import PageGate
+from orderdesk_app.routes.request_middleware import RequestMiddleware
 from orderdesk_app.routes.sockets import Sockets
 from orderdesk_app.services.sessions import COOKIE
 
@@ -47,7 +47,7 @@ def create_app(settings: Settings | None = None) -> ASGIApp:
         web = PageGate(sockets, pages=frontend.pages(), is_signed_in=_is_signed_in)
         # it brought handlers of its own, which write what browsers send
         configure_logging(settings.log_level)
-    front = Front(
+    front = RequestMiddleware(
         App(settings, routes, web),
         public_url=settings.public_url,
         port=settings.port,
@@ -64,7 +64,7 @@ async def _is_signed_in(connection: HTTPConnection) -> bool:
 
 
 class App:
-    """Opens the house with the server's lifespan and sends each request to its door."""
+    """Opens the services with the server's lifespan and sends each request to its door."""
 
     def __init__(self, settings: Settings, routes: list[Route], web: ASGIApp | None) -> None:
         self._settings, self._web = settings, web
@@ -89,12 +89,12 @@ class App:
         if scope["type"] == "websocket":
             await receive()
             return await send({"type": "websocket.close", "code": 1008})
-        await nothing_here(scope)(scope, receive, send)
+        await not_found(scope)(scope, receive, send)
 
     async def _start(self) -> None:
-        house = await self._open.enter_async_context(wiring.open_house(self._settings))
+        services = await self._open.enter_async_context(wiring.open_services(self._settings))
         self._mcp = McpEndpoint(
-            house.runner, house.access, allow_query_token=self._settings.allow_query_token
+            services.runner, services.access, allow_query_token=self._settings.allow_query_token
         )
         await self._open.enter_async_context(self._mcp.running())
         # What stands now stands until the end: without this the collector would walk all of it

@@ -31,8 +31,9 @@ from orderdesk_app.security.sealing import Sealer
 from orderdesk_app.security.web import SessionCookies, cookie_in
 from orderdesk_app.services.access import Access
 from orderdesk_app.services.activity import Activity
-from orderdesk_app.services.audit import Audit
+from orderdesk_app.services.audit import AuditLog
 from orderdesk_app.services.console import ConsoleHistory
+from orderdesk_app.services.flash_messages import FlashMessages
 from orderdesk_app.services.folders import Folders
 from orderdesk_app.services.health import Health
 from orderdesk_app.services.journal import Journal
@@ -42,10 +43,9 @@ from orderdesk_app.services.order_changes import OrderChanges
 from orderdesk_app.services.orders import Orders
 from orderdesk_app.services.products import Products
 from orderdesk_app.services.reads import Reads
-from orderdesk_app.services.remarks import Remarks
 from orderdesk_app.services.sandbox import DatabaseRows, SandboxKeys
 from orderdesk_app.services.sessions import COOKIE, FormTokens, Sessions
-from orderdesk_app.services.signin import SignIn
+from orderdesk_app.services.sign_in import SignIn
 from orderdesk_app.services.store_desk import StoreDesk
 from orderdesk_app.services.stores import Stores
 from orderdesk_app.services.tenants import Tenants
@@ -64,7 +64,7 @@ SANDBOX_API = SANDBOX_URL + BASE
 
 
 @dataclass(frozen=True, slots=True)
-class House:
+class Services:
     """Every service, built. The doors ask for what they need; nothing below them knows it."""
 
     settings: Settings
@@ -73,7 +73,7 @@ class House:
     keyring: Keyring
     cache: Cache
     access: Access
-    audit: Audit
+    audit: AuditLog
     activity: Activity
     console: Console
     form_tokens: FormTokens
@@ -82,7 +82,7 @@ class House:
     limits: Limits
     orders: Orders
     products: Products
-    remarks: Remarks
+    flash_messages: FlashMessages
     runner: Runner
     sessions: Sessions
     sign_in: SignIn
@@ -90,7 +90,7 @@ class House:
     stores: Stores
     tenants: Tenants
 
-    async def who_is(self, authorization: str, cookie: str) -> Actor | None:
+    async def actor_of_request(self, authorization: str, cookie: str) -> Actor | None:
         """The actor of a plain request: by bearer key, else by session cookie; None for nobody."""
         scheme, _, token = authorization.partition(" ")
         if scheme.lower() == "bearer" and token.strip():
@@ -102,35 +102,35 @@ class House:
         return user.actor if user else None
 
 
-_current: House | None = None
+_current: Services | None = None
 
 
-def current() -> House:
-    """The house of this process; for the doors alone (Reflex builds its states itself, so they
+def current() -> Services:
+    """The services of this process; for the doors alone (Reflex builds its states itself, so they
     cannot be given it).
     """
-    assert _current is not None, "open_house() comes first"
+    assert _current is not None, "open_services() comes first"
     return _current
 
 
 @asynccontextmanager
-async def open_house(
+async def open_services(
     settings: Settings, *, http: httpx.AsyncClient | None = None
-) -> AsyncIterator[House]:
+) -> AsyncIterator[Services]:
     """Build, start and, at the end, stop everything. `http` is a test's own way to Order Desk."""
     global _current
     async with AsyncExitStack() as closing:
-        house = await _build(settings, closing, http)
-        _current = house
+        services = await _build(settings, closing, http)
+        _current = services
         try:
-            yield house
+            yield services
         finally:
             _current = None
 
 
 async def _build(
     settings: Settings, closing: AsyncExitStack, http: httpx.AsyncClient | None
-) -> House:
+) -> Services:
     database = Database(settings.database_url.get_secret_value())
     closing.push_async_callback(database.close)
     signals = Signals(database)
@@ -146,7 +146,7 @@ async def _build(
         else MemoryCache()
     )
     closing.push_async_callback(cache.close)
-    audit = Audit(database, sealer, enabled=settings.enable_audit_log)
+    audit = AuditLog(database, sealer, enabled=settings.enable_audit_log)
     limits = Limits(
         rpm=settings.rate_limit_rpm,
         login=settings.webui_rate_limit_login,
@@ -216,7 +216,7 @@ async def _build(
         ),
         limits,
         audit,
-        patience_seconds=settings.http_timeout,
+        wait_seconds=settings.http_timeout,
     )
 
     await signals.start()
@@ -225,7 +225,7 @@ async def _build(
     closing.push_async_callback(audit.stop)
     closing.push_async_callback(orders.close)
     closing.push_async_callback(runner.finish)
-    return House(
+    return Services(
         settings=settings,
         database=database,
         signals=signals,
@@ -243,13 +243,11 @@ async def _build(
         limits=limits,
         orders=orders,
         products=products,
-        remarks=Remarks(),
+        flash_messages=FlashMessages(),
         runner=runner,
         sessions=sessions,
         sign_in=sign_in,
-        store_desk=StoreDesk(
-            stores, access, audit, buckets, patience_seconds=settings.http_timeout
-        ),
+        store_desk=StoreDesk(stores, access, audit, buckets, wait_seconds=settings.http_timeout),
         stores=stores,
         tenants=tenants,
     )

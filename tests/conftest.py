@@ -354,7 +354,7 @@ def tenants(database: Database, keys: Keys) -> Tenants:
 
 
 @dataclass(frozen=True, slots=True)
-class Inhabitant:
+class TenantAccount:
     """A tenant as a test meets it: signed in in a browser (`actor`), and with the master key."""
 
     view: TenantView
@@ -362,23 +362,25 @@ class Inhabitant:
     master_key: Secret
 
 
-async def _move_in(tenants: Tenants, keyring: Keyring, name: str) -> Inhabitant:
+async def _make_account(tenants: Tenants, keyring: Keyring, name: str) -> TenantAccount:
     view, key = await tenants.make_tenant(name)
     await keyring.tenant(view.id)
-    return Inhabitant(view, Actor(tenant_id=view.id, role=view.role, via=Via.WEB), key)
+    return TenantAccount(view, Actor(tenant_id=view.id, role=view.role, via=Via.WEB), key)
 
 
 @pytest.fixture
-async def tenant(tenants: Tenants, keyring: Keyring) -> Inhabitant:
-    return await _move_in(tenants, keyring, "Ada's Teas")
+async def tenant(tenants: Tenants, keyring: Keyring) -> TenantAccount:
+    return await _make_account(tenants, keyring, "Ada's Teas")
 
 
 @pytest.fixture
-async def neighbour(tenants: Tenants, keyring: Keyring) -> Inhabitant:
+async def neighbour(tenants: Tenants, keyring: Keyring) -> TenantAccount:
     """There is always one, and nothing of theirs is ever seen."""
-    return await _move_in(tenants, keyring, "Bert's Bikes")
+    return await _make_account(tenants, keyring, "Bert's Bikes")
 
 
 @pytest.fixture
-def two_tenants(tenant: Inhabitant, neighbour: Inhabitant) -> tuple[Inhabitant, Inhabitant]:
+def two_tenants(
+    tenant: TenantAccount, neighbour: TenantAccount
+) -> tuple[TenantAccount, TenantAccount]:
     return tenant, neighbour

@@ -18,7 +18,7 @@ from orderdesk_app.errors import OrderDeskAgentsError
 from orderdesk_app.mcp.server import answer
 from orderdesk_app.server import create_app
 from orderdesk_app.tools.runner import Outcome
-from tests.door import living
+from tests.mcp_server import living
 from tests.worlds import (
     FIRST_ORDER,
     MINIMAL_ORDER,
@@ -81,30 +81,30 @@ def after(kind: str, meeting: Meeting, **fault: Any) -> Meeting:
 
 async def with_few_scopes(world: World) -> Outcome:
     principal = await world.owner.principal()
-    return await world.house.runner.run(
+    return await world.services.runner.run(
         replace(principal, actor=replace(principal.actor, scopes=frozenset())), "stores_list", {}
     )
 
 
 async def too_often(world: World) -> Outcome:
-    world.house.limits.tools._burst = 1
-    world.house.limits.tools._buckets.clear()
+    world.services.limits.tools._burst = 1
+    world.services.limits.tools._buckets.clear()
     await world.owner.call("stores_list")
     return await world.owner.call("stores_list")
 
 
 async def with_a_database_that_another_program_holds(world: World) -> Outcome:
     # whoever comes now came before that was found out
-    world.house.database._locked_at = float("inf")
+    world.services.database._locked_at = float("inf")
     try:
         return await world.owner.call("stores_use_store", {"identifier": world.store_id})
     finally:
-        world.house.database._locked_at = float("-inf")
+        world.services.database._locked_at = float("-inf")
 
 
 async def with_a_fault_of_ours(world: World) -> Outcome:
     principal = await world.owner.principal()
-    return await world.house.runner.run(replace(principal, account=None), "stores_list", {})  # type: ignore[arg-type]
+    return await world.services.runner.run(replace(principal, account=None), "stores_list", {})  # type: ignore[arg-type]
 
 
 async def twice(world: World) -> Outcome:
@@ -118,7 +118,7 @@ GET = asking("orders_get", order_id=FIRST_ORDER)
 MET: list[tuple[type[OrderDeskAgentsError], Meeting]] = [
     (errors.ValidationFailed, asking("orders_get", order_id="abc")),
     (errors.UnknownTool, asking("orders_fetch")),
-    (errors.AuthFailed, lambda world: world.house.runner.run(None, "stores_list", {})),
+    (errors.AuthFailed, lambda world: world.services.runner.run(None, "stores_list", {})),
     (errors.SignInFailed, asking("tenant_use_master_key", master_key="x" * 64)),
     (errors.StoreKeyRefused, asking("stores_register", store_id="10005", api_key="wrong")),
     (errors.PermissionDenied, with_few_scopes),
@@ -273,7 +273,7 @@ async def test_a_body_that_is_too_large_is_refused(
 
 
 async def test_a_used_link_says_so(world: World) -> None:
-    sign_in = world.house.sign_in
+    sign_in = world.services.sign_in
     link = await sign_in.make_link((await world.owner.principal()).actor.tenant_id)
     await sign_in.use_link(link.reveal(), address="203.0.113.1", user_agent="tests")
 
@@ -282,7 +282,7 @@ async def test_a_used_link_says_so(world: World) -> None:
 
 
 async def test_an_expired_link_says_so(world: World) -> None:
-    sign_in = world.house.sign_in
+    sign_in = world.services.sign_in
     link = await sign_in.make_link((await world.owner.principal()).actor.tenant_id)
     sign_in._clock = lambda: now() + timedelta(minutes=15)
 

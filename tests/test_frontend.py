@@ -176,8 +176,8 @@ def test_who_comes_during_a_build_takes_what_it_made(
     reflex = Reflex(built)
     monkeypatch.setattr("orderdesk_app.frontend.subprocess.run", reflex)
     stamp = built.stamp.read_text()
-    with (built.root / "rxconfig.py").open("rb") as door:
-        fcntl.flock(door, fcntl.LOCK_EX)
+    with (built.root / "rxconfig.py").open("rb") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
         built.stamp.unlink()
         waiting = Thread(target=built.build)
         waiting.start()

@@ -1,4 +1,4 @@
-"""How the house is built: rules that no type checker knows, looked for in the source itself."""
+"""How the services is built: rules that no type checker knows, looked for in the source itself."""
 
 import ast
 import re
@@ -94,7 +94,7 @@ def test_no_state_holds_a_secret_or_a_row() -> None:
             if isinstance(node, ast.AnnAssign):
                 annotation = ast.unparse(node.annotation)
                 assert not re.search(
-                    r"\b(Secret|SecretStr|Sealed|StoreAccess|OpenStore|StoreRecord|House|Session|Credential)\b",
+                    r"\b(Secret|SecretStr|Sealed|StoreAccess|OpenStore|StoreRecord|Services|Session|Credential)\b",
                     annotation,
                 ), f"{told(path)}: {ast.unparse(node)}"
                 name = ast.unparse(node.target)

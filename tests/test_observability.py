@@ -20,7 +20,7 @@ from orderdesk_app.observability import LOG_FIELDS, configure_logging, log, metr
 from orderdesk_app.server import create_app
 from orderdesk_app.services import audit as audit_service
 from orderdesk_app.services.orders import Orders
-from tests.door import living
+from tests.mcp_server import living
 from tests.worlds import (
     FIRST_ORDER,
     SandboxServer,
@@ -42,7 +42,7 @@ NASTY = {
     "a phone number": "+44 20 7946 0958",
     "a cookie": "eyJhbGciOiJIUzI1NiJ9.eyJzaWQiOiIwMUhYIn0.c2lnbmF0dXJlLXNpZ25hdHVyZQ",
 }
-Lines = Callable[[], list[dict[str, Any]]]
+FairQueue = Callable[[], list[dict[str, Any]]]
 
 
 @pytest.fixture
@@ -57,14 +57,14 @@ def written() -> Iterator[io.StringIO]:
 
 
 @pytest.fixture
-def lines(written: io.StringIO) -> Lines:
+def lines(written: io.StringIO) -> FairQueue:
     return lambda: [json.loads(line) for line in written.getvalue().splitlines()]
 
 
 # ------------------------------------------------------------------ the log
 
 
-def test_a_line_is_one_json_object_with_time_level_and_request_id(lines: Lines) -> None:
+def test_a_line_is_one_json_object_with_time_level_and_request_id(lines: FairQueue) -> None:
     with serving(RequestContext("request-4711")):
         log("orderdesk_app.somewhere").info("something happened", tool="orders_get", seconds=0.5)
 
@@ -99,7 +99,7 @@ def test_a_careless_line_of_ours_leaks_nothing(written: io.StringIO, kind: str) 
 
 @pytest.mark.parametrize("name", ["reflex.app", "engineio.server", "socketio.server"])
 def test_of_a_line_of_the_web_framework_only_the_place_stays(
-    written: io.StringIO, lines: Lines, name: str
+    written: io.StringIO, lines: FairQueue, name: str
 ) -> None:
     try:
         raise ValueError("Jane Doe, 5 High Street")
@@ -113,7 +113,7 @@ def test_of_a_line_of_the_web_framework_only_the_place_stays(
     assert "test_observability.py" in without["place"]
 
 
-def test_browsers_cannot_fill_the_log_with_lines_of_the_framework(lines: Lines) -> None:
+def test_browsers_cannot_fill_the_log_with_lines_of_the_framework(lines: FairQueue) -> None:
     for _ in range(500):
         logging.getLogger("reflex.app").error("nonsense")
     log("orderdesk_app.somewhere").error("a fault of ours")
@@ -138,7 +138,7 @@ def test_browsers_cannot_fill_the_log_with_lines_of_the_framework(lines: Lines) 
         "phone",
     ],
 )
-def test_a_field_that_nobody_named_as_harmless_is_dropped(lines: Lines, name: str) -> None:
+def test_a_field_that_nobody_named_as_harmless_is_dropped(lines: FairQueue, name: str) -> None:
     log("orderdesk_app.careless").info("x", **{name: "Ada Okafor"})
 
     assert name not in LOG_FIELDS
@@ -164,7 +164,7 @@ def test_a_librarys_line_keeps_its_words_without_its_arguments(
 
 @pytest.mark.parametrize("kind", NASTY)
 def test_an_exception_keeps_type_and_place_without_its_text(
-    written: io.StringIO, lines: Lines, kind: str
+    written: io.StringIO, lines: FairQueue, kind: str
 ) -> None:
     def breaks() -> None:
         raise ValueError(f"cannot parse {NASTY[kind]} of Ada Okafor")
@@ -190,7 +190,7 @@ def test_a_secret_prints_stars(written: io.StringIO) -> None:
     assert NASTY["a master key"] not in written.getvalue()
 
 
-def test_libraries_are_heard_from_warnings_on_and_ours_at_our_level(lines: Lines) -> None:
+def test_libraries_are_heard_from_warnings_on_and_ours_at_our_level(lines: FairQueue) -> None:
     logging.getLogger("some.library").info("chatter")
     logging.getLogger("some.library").warning("trouble")
     log("orderdesk_app.ours").debug("detail")
@@ -295,37 +295,39 @@ async def lose_an_answer(world: World) -> None:
 
 
 async def sign_in(world: World) -> None:
-    await world.house.sign_in.with_key(world.owner.key, address="203.0.113.1", user_agent="tests")
+    await world.services.sign_in.with_key(
+        world.owner.key, address="203.0.113.1", user_agent="tests"
+    )
 
 
 async def fail_to_sign_in(world: World) -> None:
     with pytest.raises(OrderDeskAgentsError):
-        await world.house.sign_in.with_key(
+        await world.services.sign_in.with_key(
             Secret("x" * 64), address="203.0.113.1", user_agent="tests"
         )
 
 
 async def use_a_link(world: World) -> None:
-    link = await world.house.sign_in.make_link((await world.owner.principal()).actor.tenant_id)
-    await world.house.sign_in.use_link(link.reveal(), address="203.0.113.1", user_agent="tests")
+    link = await world.services.sign_in.make_link((await world.owner.principal()).actor.tenant_id)
+    await world.services.sign_in.use_link(link.reveal(), address="203.0.113.1", user_agent="tests")
 
 
 async def spend_all(world: World) -> None:
     # nothing comes back between the two
-    world.house.limits.tools._burst, world.house.limits.tools._rate = (
+    world.services.limits.tools._burst, world.services.limits.tools._rate = (
         1,
         1 / 60,
     )
-    world.house.limits.tools._buckets.clear()
+    world.services.limits.tools._buckets.clear()
     await call(world)
     await call(world)
 
 
 async def make_and_revoke_a_key(world: World) -> None:
     person = Actor((await world.owner.principal()).actor.tenant_id, via=Via.WEB)
-    view, _ = await world.house.keys.create(person, "for a while")
-    await world.house.keys.revoke(person, view.id)
-    await world.house.keys.rotate_master(person)
+    view, _ = await world.services.keys.create(person, "for a while")
+    await world.services.keys.revoke(person, view.id)
+    await world.services.keys.rotate_master(person)
 
 
 async def read_twice(world: World) -> None:
@@ -335,12 +337,12 @@ async def read_twice(world: World) -> None:
 
 async def break_a_tool(world: World) -> None:
     principal = await world.owner.principal()
-    await world.house.runner.run(replace(principal, account=None), "stores_list", {})  # type: ignore[arg-type]
+    await world.services.runner.run(replace(principal, account=None), "stores_list", {})  # type: ignore[arg-type]
 
 
 async def note_and_flush(world: World) -> None:
     await call(world)
-    await world.house.audit.flush()
+    await world.services.audit.flush()
 
 
 MOVES: list[tuple[str, dict[str, str], Callable[[World], Awaitable[None]]]] = [
@@ -432,7 +434,7 @@ async def test_calls_in_progress_are_counted_while_they_run(
 
 async def test_rows_that_wait_are_counted(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     seen: list[float] = []
-    audit, commit = world.house.audit, world.house.audit._commit
+    audit, commit = world.services.audit, world.services.audit._commit
 
     async def look(*given: Any) -> None:
         seen.append(counted("audit_waiting"))

@@ -23,7 +23,7 @@ from simple_websocket import Client, ConnectionClosed
 
 from orderdesk_app.db.migrate import upgrade
 from orderdesk_app.frontend import MOUNTS, ROOT
-from tests.door import Door, call, door, modern, open_door
+from tests.mcp_server import McpServer, call, mcp_server, modern, run_mcp_server
 from tests.worlds import (
     FIRST_ORDER,
     SandboxServer,
@@ -36,7 +36,7 @@ from tests.worlds import (
     wait_until_ready,
 )
 
-__all__ = ["door", "sandbox_server"]
+__all__ = ["mcp_server", "sandbox_server"]
 
 
 # ------------------------------------------------------------------ without the web app
@@ -63,18 +63,18 @@ __all__ = ["door", "sandbox_server"]
 )
 @pytest.mark.parametrize("method", ["GET", "POST"])
 def test_nothing_but_the_agents_door_health_and_metrics_is_served(
-    door: Door, path: str, method: str
+    mcp_server: McpServer, path: str, method: str
 ) -> None:
-    with door.http("") as http:
-        answer = http.request(method, door.server.url + path)
+    with mcp_server.http("") as http:
+        answer = http.request(method, mcp_server.server.url + path)
 
     assert answer.status_code == 404
     assert answer.json()["error"] == "not_found"
     assert answer.headers["x-request-id"]
 
 
-def test_a_websocket_is_closed_at_once(door: Door) -> None:
-    answer = door.raw(
+def test_a_websocket_is_closed_at_once(mcp_server: McpServer) -> None:
+    answer = mcp_server.raw(
         b"GET /_event HTTP/1.1\r\nhost: localhost\r\nupgrade: websocket\r\nconnection: "
         b"upgrade\r\nsec-websocket-version: 13\r\nsec-websocket-key: "
         b"dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
@@ -246,11 +246,11 @@ def test_strangers_write_nothing_of_theirs_into_the_log(web_server: WebServer) -
 
 
 @pytest.fixture
-def slow(tmp_path: Path) -> Iterator[tuple[Door, SandboxServer]]:
+def slow(tmp_path: Path) -> Iterator[tuple[McpServer, SandboxServer]]:
     """A server and its own Order Desk, whose next answers a test makes slow."""
     with (
         sandbox_process() as sandbox,
-        open_door(tmp_path, f"sqlite:///{tmp_path}/app.db", sandbox) as opened,
+        run_mcp_server(tmp_path, f"sqlite:///{tmp_path}/app.db", sandbox) as opened,
     ):
         yield opened, sandbox
 
@@ -258,12 +258,12 @@ def slow(tmp_path: Path) -> Iterator[tuple[Door, SandboxServer]]:
 UPDATE = {"order_id": FIRST_ORDER, "changes": {"shipping": {"city": "Lagos"}}}
 
 
-def _sent(door: Door, body: Any, **headers: str) -> socket.socket:
+def _sent(mcp_server: McpServer, body: Any, **headers: str) -> socket.socket:
     """A request that is out, and a socket on which nobody has listened yet."""
     text = json.dumps(body).encode()
     lines = {
         "host": "localhost",
-        "authorization": f"Bearer {door.key}",
+        "authorization": f"Bearer {mcp_server.key}",
         "content-type": "application/json",
         "accept": "application/json, text/event-stream",
         **headers,
@@ -275,7 +275,7 @@ def _sent(door: Door, body: Any, **headers: str) -> socket.socket:
             f"content-length: {len(text)}",
         ]
     )
-    connection = socket.create_connection(("127.0.0.1", door.server.port), timeout=30)
+    connection = socket.create_connection(("127.0.0.1", mcp_server.server.port), timeout=30)
     connection.sendall(head.encode() + b"\r\n\r\n" + text)
     return connection
 
@@ -283,28 +283,28 @@ def _sent(door: Door, body: Any, **headers: str) -> socket.socket:
 @pytest.mark.parametrize("progress", [False, True])
 @pytest.mark.parametrize("revision", ["2025-11-25", "2026-07-28"])
 def test_a_write_goes_on_when_its_caller_hangs_up(
-    slow: tuple[Door, SandboxServer], revision: str, progress: bool
+    slow: tuple[McpServer, SandboxServer], revision: str, progress: bool
 ) -> None:
-    door, sandbox = slow
+    mcp_server, sandbox = slow
     meta = {"progressToken": "p"} if progress else {}
     headers, body = modern("tools/call", {"name": "orders_update", "arguments": UPDATE}, **meta)
     if revision == "2025-11-25":
         headers, body = {"mcp-protocol-version": revision}, call("orders_update", UPDATE, **meta)
     sandbox.fault("slow", method="PUT", seconds=1.0)
 
-    connection = _sent(door, body, **headers)
+    connection = _sent(mcp_server, body, **headers)
     _until(lambda: sandbox.requests(method="PUT"))
     connection.close()
 
-    _until(lambda: sandbox.order(door.store_id)["shipping"]["city"] == "Lagos")
-    _until(lambda: _audited(door, "orders_update") == ["ok"])
+    _until(lambda: sandbox.order(mcp_server.store_id)["shipping"]["city"] == "Lagos")
+    _until(lambda: _audited(mcp_server, "orders_update") == ["ok"])
 
 
 @pytest.mark.parametrize("revision", ["2025-11-25", "2026-07-28"])
 def test_a_read_ends_when_its_stream_is_closed_and_leaves_its_row(
-    slow: tuple[Door, SandboxServer], revision: str
+    slow: tuple[McpServer, SandboxServer], revision: str
 ) -> None:
-    door, sandbox = slow
+    mcp_server, sandbox = slow
     read = {"order_id": FIRST_ORDER, "fields": ["id"]}
     headers, body = modern(
         "tools/call", {"name": "orders_get", "arguments": read}, progressToken="p"
@@ -316,60 +316,60 @@ def test_a_read_ends_when_its_stream_is_closed_and_leaves_its_row(
         )
     sandbox.fault("slow", method="GET", seconds=20.0)
 
-    connection = _sent(door, body, **headers)
+    connection = _sent(mcp_server, body, **headers)
     _until(lambda: sandbox.requests(method="GET", path="/orders/*"))
     assert b"started" in connection.recv(65536)
     connection.close()
 
-    _until(lambda: _audited(door, "orders_get") == ["CANCELLED"])
+    _until(lambda: _audited(mcp_server, "orders_get") == ["CANCELLED"])
     sandbox.process.kill()  # it would go on with its answer, and a test's end would wait for it
 
 
 def test_a_call_that_the_key_does_not_allow_leaves_its_row(
-    slow: tuple[Door, SandboxServer],
+    slow: tuple[McpServer, SandboxServer],
 ) -> None:
-    door, _ = slow
-    with door.http(door.reading_key) as http:
+    mcp_server, _ = slow
+    with mcp_server.http(mcp_server.reading_key) as http:
         http.post("/mcp", json=call("orders_delete", {"order_id": FIRST_ORDER}))
 
-    _until(lambda: _audited(door, "orders_delete") == ["PERMISSION_DENIED"])
+    _until(lambda: _audited(mcp_server, "orders_delete") == ["PERMISSION_DENIED"])
 
 
 def test_a_stop_waits_for_the_write_that_is_under_way_and_answers_it(
-    slow: tuple[Door, SandboxServer],
+    slow: tuple[McpServer, SandboxServer],
 ) -> None:
-    door, sandbox = slow
+    mcp_server, sandbox = slow
     sandbox.fault("slow", method="PUT", seconds=2.0)
 
     connection = _sent(
-        door,
+        mcp_server,
         call("orders_update", UPDATE),
         **{"mcp-protocol-version": "2025-11-25", "connection": "close"},
     )
     _until(lambda: sandbox.requests(method="PUT"))
-    door.server.process.send_signal(signal.SIGTERM)
+    mcp_server.server.process.send_signal(signal.SIGTERM)
     answer = b""
     with contextlib.suppress(OSError), connection:
         while part := connection.recv(65536):
             answer += part
-    door.server.process.wait(30)
+    mcp_server.server.process.wait(30)
 
-    assert sandbox.order(door.store_id)["shipping"]["city"] == "Lagos"
-    assert _audited(door, "orders_update") == ["ok"]
+    assert sandbox.order(mcp_server.store_id)["shipping"]["city"] == "Lagos"
+    assert _audited(mcp_server, "orders_update") == ["ok"]
     assert b'"isError":false' in answer, answer[-300:]
 
 
 def test_reads_of_the_last_second_are_written_down_at_a_stop(
-    slow: tuple[Door, SandboxServer],
+    slow: tuple[McpServer, SandboxServer],
 ) -> None:
-    door, _ = slow
-    with door.http() as http:
+    mcp_server, _ = slow
+    with mcp_server.http() as http:
         for _ in range(20):
             http.post("/mcp", json=call("stores_list"))
-    door.server.process.send_signal(signal.SIGTERM)
-    door.server.process.wait(30)
+    mcp_server.server.process.send_signal(signal.SIGTERM)
+    mcp_server.server.process.wait(30)
 
-    assert len(_audited(door, "stores_list")) == 20
+    assert len(_audited(mcp_server, "stores_list")) == 20
 
 
 def _until(question: Any, seconds: float = 15) -> None:
@@ -379,9 +379,9 @@ def _until(question: Any, seconds: float = 15) -> None:
         time.sleep(0.03)
 
 
-def _audited(door: Door, tool: str) -> list[str]:
+def _audited(mcp_server: McpServer, tool: str) -> list[str]:
     """Outcomes of the calls of a tool, as they stand in the database."""
-    path = door.database_url.removeprefix("sqlite:///")
+    path = mcp_server.database_url.removeprefix("sqlite:///")
     with contextlib.closing(sqlite3.connect(path, timeout=10)) as database:
         return [
             row[0]

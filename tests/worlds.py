@@ -1,5 +1,5 @@
-"""A whole house in this process, with a neighbour in it, over the sandbox in both of its forms; and
-servers as processes of their own.
+"""A whole services in this process, with a neighbour in it, over the sandbox in both of its forms;
+and servers as processes of their own.
 """
 
 import asyncio
@@ -28,7 +28,7 @@ from orderdesk_app.context import Secret, Via
 from orderdesk_app.db.audit import AuditEntry
 from orderdesk_app.errors import OrderDeskAgentsError
 from orderdesk_app.observability import REGISTRY
-from orderdesk_app.orderdesk.patience import Patience
+from orderdesk_app.orderdesk.wait_budget import WaitBudget
 from orderdesk_app.security.passwords import Passwords
 from orderdesk_app.services.access import Principal
 from orderdesk_app.services.open_store import StoreRecord
@@ -121,23 +121,23 @@ def sandbox_process(stores: str = "10001-10099") -> Iterator[SandboxServer]:
         process.wait(20)
 
 
-# ------------------------------------------------------------------ a house in this process
+# ------------------------------------------------------------------ a services in this process
 
 
 @dataclass
-class Resident:
+class TenantClient:
     """A tenant who calls tools with a key, as an agent does."""
 
-    house: wiring.House
+    services: wiring.Services
     name: str
     key: Secret
     via: Via = Via.MCP
 
     async def principal(self) -> Principal:
-        return await self.house.access.by_token(self.key.reveal(), via=self.via)
+        return await self.services.access.by_token(self.key.reveal(), via=self.via)
 
     async def call(self, tool: str, arguments: Any = None) -> Outcome:
-        return await self.house.runner.run(await self.principal(), tool, arguments)
+        return await self.services.runner.run(await self.principal(), tool, arguments)
 
     async def get(self, tool: str, **arguments: Any) -> dict[str, Any]:
         """The result of a call that goes well."""
@@ -158,11 +158,11 @@ class Resident:
 
 @dataclass
 class World:
-    """A house, somebody with a store in it, and the neighbour, who has one too."""
+    """A services, somebody with a store in it, and the neighbour, who has one too."""
 
-    house: wiring.House
-    owner: Resident
-    neighbour: Resident
+    services: wiring.Services
+    owner: TenantClient
+    neighbour: TenantClient
     form: str
     store_id: str
     neighbours_store_id: str
@@ -172,7 +172,7 @@ class World:
         """What Order Desk would show under Store Settings."""
         if self.form == "over_http":
             return API_KEY
-        return SandboxKeys(self.house.keyring.purpose("sandbox")).key_of(store_id).reveal()
+        return SandboxKeys(self.services.keyring.purpose("sandbox")).key_of(store_id).reveal()
 
     def example_of(self, tool: Tool) -> dict[str, Any]:
         """The tool's example with this world's real values in the places of those that are a
@@ -198,7 +198,7 @@ class World:
 
     async def audit_rows(self) -> list[AuditEntry]:
         """What is committed now, the oldest first, of all tenants."""
-        async with self.house.database.read() as session:
+        async with self.services.database.read() as session:
             return list(
                 (
                     await session.exec(
@@ -253,23 +253,23 @@ async def open_world(settings: Settings, server: SandboxServer | None) -> AsyncI
         if server is None:
             # What people cannot set: stores_register reaches the sandbox in process too.
             settings = settings.model_copy(update={"orderdesk_api_url": wiring.SANDBOX_API})
-        async with wiring.open_house(settings) as house:
+        async with wiring.open_services(settings) as services:
             owner, neighbour = [
-                Resident(house, name, (await house.tenants.make_tenant(name))[1])
+                TenantClient(services, name, (await services.tenants.make_tenant(name))[1])
                 for name in ("Ada's Teas", "Bert's Bikes")
             ]
             ids = []
             for resident, store_id in ((owner, "10001"), (neighbour, "10002")):
                 if server is None:
                     actor = (await resident.principal()).actor
-                    record = await house.stores.add_sandbox(actor, patience=Patience(30))
-                    await house.stores.edit(
+                    record = await services.stores.add_sandbox(actor, budget=WaitBudget(30))
+                    await services.stores.edit(
                         actor,
                         record.id,
                         name=record.name,
                         label="eu",
                         api_key=None,
-                        patience=Patience(30),
+                        budget=WaitBudget(30),
                     )
                     ids.append(record.store_id)
                 else:
@@ -278,7 +278,7 @@ async def open_world(settings: Settings, server: SandboxServer | None) -> AsyncI
                     )
                     ids.append(store_id)
             yield World(
-                house,
+                services,
                 owner,
                 neighbour,
                 "in_process" if server is None else "over_http",
@@ -305,8 +305,8 @@ def free_port() -> int:
     while True:
         # browsers refuse 10080 and some lower ones
         port = random.randrange(11_000, max(first_dealt_out, 20_000))
-        with contextlib.suppress(OSError), socket.socket() as door:
-            door.bind(("127.0.0.1", port))
+        with contextlib.suppress(OSError), socket.socket() as connection:
+            connection.bind(("127.0.0.1", port))
             if port not in _GIVEN:
                 _GIVEN.add(port)
                 return port

@@ -120,7 +120,7 @@ def copy_button(target: str, label: str = "Copy", small: bool = True) -> rx.Comp
     )
 
 
-def opens(dialog: Text, *children: Any, **props: Any) -> rx.Component:
+def open_button(dialog: Text, *children: Any, **props: Any) -> rx.Component:
     """A button that opens the dialog of that id."""
     return rx.el.button(
         *children,
@@ -131,7 +131,7 @@ def opens(dialog: Text, *children: Any, **props: Any) -> rx.Component:
     )
 
 
-def acts(*children: Any, on_click: Any, is_busy: Any, **props: Any) -> rx.Component:
+def busy_button(*children: Any, on_click: Any, is_busy: Any, **props: Any) -> rx.Component:
     """A button for what takes its time and is meant once. keys.js marks it busy within the click;
     it keeps the focus, so it is not disabled.
     """
@@ -147,7 +147,7 @@ def acts(*children: Any, on_click: Any, is_busy: Any, **props: Any) -> rx.Compon
     )
 
 
-def closes(label: str = "Cancel") -> rx.Component:
+def cancel_button(label: str = "Cancel") -> rx.Component:
     return rx.el.button(
         label, type="button", class_name="button", custom_attrs={"data-closes": "1"}
     )
@@ -169,7 +169,7 @@ def empty(name: str, title: str, words: str, *actions: rx.Component) -> rx.Compo
     return rx.el.div(icon(name), rx.el.h2(title), rx.el.p(words), *actions, class_name="empty")
 
 
-def bones(*widths: str) -> rx.Component:
+def skeleton(*widths: str) -> rx.Component:
     """A skeleton of lines, in the shape of what comes."""
     return rx.el.div(
         *[rx.el.div(".", class_name="bone", width=width, aria_hidden="true") for width in widths],

@@ -67,17 +67,17 @@ class Buckets:
 
     async def take(self, key: str) -> float:
         """0.0: one token is taken. Else the seconds until one may be there; nothing is taken."""
-        rows = await self._database.at_once(self._take, self._with(key, self._capacity - 1.0))
+        rows = await self._database.execute(self._take, self._with(key, self._capacity - 1.0))
         if rows:
             self._remember(key, float(rows[0][0]))
             return 0.0
-        look = await self._database.at_once(self._look, self._with(key, 0.0))
+        look = await self._database.execute(self._look, self._with(key, 0.0))
         if not look:
             return _SOON
         level, is_ahead = look[0]
         # the clock was set back: without this the bucket would stand still until it has caught up
         if is_ahead:
-            await self._database.at_once(self._heal, self._with(key, 0.0))
+            await self._database.execute(self._heal, self._with(key, 0.0))
         return max(_SOON, (1.0 - float(level)) / self._per_second)
 
     async def correct(self, key: str, remaining: int) -> None:
@@ -87,17 +87,17 @@ class Buckets:
         counted yet.
         """
         if math.floor(self._expected(key)) > remaining:
-            await self._database.at_once(self._lower, self._with(key, float(remaining)))
+            await self._database.execute(self._lower, self._with(key, float(remaining)))
             self._left.pop(key, None)
 
     async def drain(self, key: str, seconds: float) -> None:
         """A 429: no token for so many seconds."""
-        await self._database.at_once(self._lower, self._with(key, 1.0 - seconds * self._per_second))
+        await self._database.execute(self._lower, self._with(key, 1.0 - seconds * self._per_second))
         self._left.pop(key, None)
 
     async def level(self, key: str) -> float:
         """How many tokens stand there now, for people to see; nothing is taken. Never below 0."""
-        look = await self._database.at_once(self._look, self._with(key, 0.0))
+        look = await self._database.execute(self._look, self._with(key, 0.0))
         return max(0.0, min(self._capacity, float(look[0][0]))) if look else self._capacity
 
     def _with(self, key: str, tokens: float) -> dict[str, object]:

@@ -53,7 +53,7 @@ async def may_be_left_open(
     uncached read, so in the shortest way.
     """
     return bool(
-        await database.ask(
+        await database.query(
             _LEFT_OPEN,
             {"tenant_id": actor.tenant_id, "store_row_id": store_row_id, "order_id": order_id},
         )

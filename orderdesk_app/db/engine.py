@@ -193,7 +193,7 @@ class Database:
             finally:
                 self._writer = None
 
-    async def alone(self, session: AsyncSession, name: str) -> None:
+    async def advisory_lock(self, session: AsyncSession, name: str) -> None:
         """Inside a write: no other write that asks for this name goes on until ours has ended.
 
         (On SQLite no other write goes on anyway.)
@@ -203,7 +203,7 @@ class Database:
                 text("SELECT pg_advisory_xact_lock(hashtextextended(:name, 0))"), {"name": name}
             )
 
-    async def at_once(
+    async def execute(
         self, statement: Statement, parameters: Mapping[str, Any]
     ) -> Sequence[tuple[Any, ...]]:
         """One statement with :names, committed by itself; its rows.
@@ -224,14 +224,14 @@ class Database:
                 for row in await self._single.execute_fetchall(statement, dict(parameters))
             ]
 
-    async def ask(
+    async def query(
         self, question: Statement, parameters: Mapping[str, Any]
     ) -> Sequence[tuple[Any, ...]]:
         """The rows of one short question with :names, without waiting for writes: the short way for
         what every uncached read asks.
         """
         if not self.is_sqlite:
-            return await self.at_once(question, parameters)
+            return await self.execute(question, parameters)
         if self._asking is None:
             async with self._opening:
                 if self._asking is None:

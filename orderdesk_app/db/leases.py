@@ -63,4 +63,4 @@ class Leases:
         )
 
     async def _ask(self, statement: str, **parameters: object) -> bool:
-        return bool(await self._database.at_once(statement, parameters | {"now": self._clock()}))
+        return bool(await self._database.execute(statement, parameters | {"now": self._clock()}))

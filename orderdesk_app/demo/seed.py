@@ -102,7 +102,7 @@ class Seed:
         return Counter(self._person(n) for n in range(1, self._counts[ORDER] + 1))
 
     def _person(self, number: int) -> int:
-        return self._chance("person", number).randrange(PEOPLE)
+        return self._chance("signed_in_state", number).randrange(PEOPLE)
 
     def _order(self, number: int) -> Body:
         chance = self._chance("order", number)

@@ -2,7 +2,7 @@
 it.
 
 The SDK parses again; this first look is what keeps a library's words, numbers that are none, and
-half characters from the rest of the house.
+half characters from the rest of the services.
 """
 
 import asyncio
@@ -43,14 +43,14 @@ class Unfit(Exception):
         return self.status in (406, 413, 415)
 
 
-class HungUp(Exception):
+class ClientDisconnected(Exception):
     """The caller has gone before the body was there; nobody waits for an answer."""
 
 
 async def read_body(headers: Headers, receive: Receive) -> bytes:
     """The whole body.
 
-    Raises Unfit when it is too large or too slow, HungUp when the caller has gone.
+    Raises Unfit when it is too large or too slow, ClientDisconnected when the caller has gone.
     """
     declared = headers.get("content-length", "")
     if declared.isascii() and declared.isdigit() and int(declared) > MOST_BODY_BYTES:
@@ -73,7 +73,7 @@ async def _chunks(receive: Receive) -> bytes:
     while True:
         message = await receive()
         if message["type"] == "http.disconnect":
-            raise HungUp
+            raise ClientDisconnected
         chunk = message.get("body", b"")
         size += len(chunk)
         if size > MOST_BODY_BYTES:
@@ -92,7 +92,7 @@ def _too_large() -> Unfit:
     )
 
 
-async def hear_out(receive: Receive) -> None:
+async def drain_body(receive: Receive) -> None:
     """Let a client whose request is refused already send it to its end, for a while: many read no
     answer before they have, and the connection that is closed on them meanwhile looks like a server
     that broke down."""

@@ -22,10 +22,10 @@ from orderdesk_app.mcp.batch import answer_batch, takes_batches
 from orderdesk_app.mcp.body import (
     INVALID_REQUEST,
     MOST_BODY_BYTES,
-    HungUp,
+    ClientDisconnected,
     Unfit,
     accepts_streams,
-    hear_out,
+    drain_body,
     is_answer,
     is_message,
     names_revision,
@@ -35,10 +35,10 @@ from orderdesk_app.mcp.body import (
     replay,
     wants_progress,
 )
-from orderdesk_app.mcp.hearing import while_heard
+from orderdesk_app.mcp.disconnect import cancel_on_disconnect
+from orderdesk_app.mcp.prebuilt_result import complete_prebuilt
 from orderdesk_app.mcp.server import INTERNAL_ERROR, MOST_NAME, AgentDoor
 from orderdesk_app.mcp.text import program_name
-from orderdesk_app.mcp.written import completing
 from orderdesk_app.observability import CREDENTIALS_REFUSED, ERRORS, MCP_REFUSED, log
 from orderdesk_app.services.access import Access, Principal
 from orderdesk_app.tools.runner import Runner
@@ -132,7 +132,7 @@ class McpEndpoint:
         except AuthFailed as error:
             CREDENTIALS_REFUSED.labels("mcp").inc()
             await self._refuse(error, had_token=token is not None)(scope, receive, send)
-            return await hear_out(receive)
+            return await drain_body(receive)
         except NO_ANSWER as error:
             _LOG.error("a key could not be looked up", exc_info=error)
             MCP_REFUSED.labels("database").inc()
@@ -154,12 +154,12 @@ class McpEndpoint:
             MCP_REFUSED.labels(error.reason).inc()
             await _rpc_error(error)(scope, receive, send)
             if error.is_unheard:
-                await hear_out(receive)
-        except HungUp:
+                await drain_body(receive)
+        except ClientDisconnected:
             MCP_REFUSED.labels("hung_up").inc()
 
     async def _serve(self, headers: Headers, scope: Scope, receive: Receive, send: Send) -> None:
-        """Read, judge, and hand to the transport that fits. Raises Unfit or HungUp."""
+        """Read, judge, and hand to the transport that fits. Raises Unfit or ClientDisconnected."""
         takes_streams = accepts_streams(headers)
         scope["headers"] = [
             *[pair for pair in scope["headers"] if pair[0] not in _JUDGED],
@@ -169,7 +169,7 @@ class McpEndpoint:
         message = parse(body)
         revision = headers.get("mcp-protocol-version")
         if isinstance(message, list) and takes_batches(revision):
-            return await while_heard(
+            return await cancel_on_disconnect(
                 receive, answer_batch(message, self._json.handle_request, scope, receive, send)
             )
         if not is_message(message):
@@ -185,9 +185,9 @@ class McpEndpoint:
             raise Unfit(400, INVALID_REQUEST, words, "revision")
         if takes_streams and wants_progress(message):
             return await self._stream.handle_request(scope, replay(body, receive), send)
-        await while_heard(
+        await cancel_on_disconnect(
             receive,
-            self._json.handle_request(scope, replay(body, receive), completing(scope, send)),
+            self._json.handle_request(scope, replay(body, receive), complete_prebuilt(scope, send)),
         )
 
     def _take_token(self, scope: Scope, headers: Headers) -> tuple[str | None, bool]:

@@ -21,9 +21,9 @@ from pydantic import ValidationError
 from orderdesk_app import __version__
 from orderdesk_app.context import Secret, current_request, serving
 from orderdesk_app.errors import AuthFailed
+from orderdesk_app.mcp.prebuilt_result import PrebuiltResult, prebuilt_result_of
 from orderdesk_app.mcp.progress import telling_progress
 from orderdesk_app.mcp.text import clean, lines_of, program_name
-from orderdesk_app.mcp.written import Written, written_in
 from orderdesk_app.observability import ERRORS, MCP_REQUESTS, log
 from orderdesk_app.services.access import Principal
 from orderdesk_app.tools.catalogue import Tool, every_tool
@@ -134,9 +134,11 @@ class AgentDoor:
             ):  # over HTTP the request's; over stdio each message is a request of its own
                 if ctx.method != "tools/call":
                     return await call_next(ctx)
-                written = written_in(ctx.request.scope) if ctx.request is not None else None
-                if written is not None or not _has_object(ctx.params):
-                    return await self._call(ctx, written)
+                prebuilt = (
+                    prebuilt_result_of(ctx.request.scope) if ctx.request is not None else None
+                )
+                if prebuilt is not None or not _has_object(ctx.params):
+                    return await self._call(ctx, prebuilt)
                 return await call_next(ctx)
         except (MCPError, ValidationError):
             raise  # the protocol's own refusals
@@ -214,7 +216,7 @@ class AgentDoor:
         return answer(await self._run(ctx, params.name, params.arguments))
 
     async def _call(
-        self, ctx: ServerRequestContext[Any, Any], written: Written | None
+        self, ctx: ServerRequestContext[Any, Any], prebuilt: PrebuiltResult | None
     ) -> dict[str, Any]:
         """tools/call as the SDK does it, its check of the parameters included, but without its
         copies of parameters and result. In the wire's form. Arguments that are no object go to the
@@ -226,10 +228,10 @@ class AgentDoor:
             params if _has_object(params) else {**params, "arguments": {}},
         )
         outcome = await self._run(ctx, params["name"], params.get("arguments"))
-        if outcome.result is None or written is None:
+        if outcome.result is None or prebuilt is None:
             result = answer(outcome).model_dump(by_alias=True, mode="json", exclude_none=True)
         else:
-            result = written.stand_in(outcome.result)
+            result = prebuilt.placeholder_for(outcome.result)
         if ctx.protocol_version in HANDSHAKE_PROTOCOL_VERSIONS:
             result.pop("resultType", None)
             return result

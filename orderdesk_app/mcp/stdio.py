@@ -28,7 +28,7 @@ from orderdesk_app.mcp.batch import MOST_MESSAGES, WITH_BATCHES
 from orderdesk_app.mcp.body import Unfit, is_answer, is_message, not_a_message, parse
 from orderdesk_app.mcp.server import AgentDoor
 from orderdesk_app.services.access import Access, Principal
-from orderdesk_app.services.signin import SignIn
+from orderdesk_app.services.sign_in import SignIn
 from orderdesk_app.tools.runner import Runner
 
 _MOST_DIGITS = 20  # of an id; a longer number is none that a client counted up to

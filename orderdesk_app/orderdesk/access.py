@@ -19,7 +19,7 @@ class StoreAccess:
     )
 
     @property
-    def key(self) -> str:
+    def upstream_id(self) -> str:
         """Names the store's bucket, locks and cache tag, whichever tenant asks."""
         if self.on_trial_by is not None:
             return f"{self.api_url}|on trial by {self.on_trial_by}"

@@ -10,8 +10,8 @@ from typing import Protocol
 
 from orderdesk_app.errors import RateLimited, Unexpected
 from orderdesk_app.observability import log
-from orderdesk_app.orderdesk.lines import Lines
-from orderdesk_app.orderdesk.patience import Patience
+from orderdesk_app.orderdesk.fair_queue import FairQueue
+from orderdesk_app.orderdesk.wait_budget import WaitBudget
 
 _LOG = log(__name__)
 
@@ -25,7 +25,7 @@ _MANY = 10_000
 
 
 class TokenBuckets(Protocol):
-    """One bucket for each StoreAccess.key, shared by all who talk to that store.
+    """One bucket for each StoreAccess.upstream_id, shared by all who talk to that store.
 
     None of these waits.
     """
@@ -90,25 +90,25 @@ class BucketLine:
     ) -> None:
         self._buckets = buckets
         self._sleep = sleep
-        self._lines = Lines()
+        self._queue = FairQueue()
 
     def ticket(self) -> int:
         """A place in the order of arrival, for the whole of a request with its repeats."""
-        return self._lines.ticket()
+        return self._queue.ticket()
 
-    async def token(self, key: str, patience: Patience, ticket: int) -> None:
-        """One token, or RateLimited with `retry_after` once the patience cannot last."""
-        with patience.waiting():
-            ahead = self._lines.behind(key) + 1
-            if not await self._lines.enter(key, patience.remaining(), ticket):
+    async def token(self, key: str, budget: WaitBudget, ticket: int) -> None:
+        """One token, or RateLimited with `retry_after` once the budget cannot last."""
+        with budget.waiting():
+            ahead = self._queue.behind(key) + 1
+            if not await self._queue.enter(key, budget.remaining(), ticket):
                 raise _used_up(ahead / PER_SECOND)
             try:
                 while wait := await self._take(key):
-                    if wait > patience.remaining():
+                    if wait > budget.remaining():
                         raise _used_up(wait)
                     await self._sleep(wait + A_LITTLE_LATER)
             finally:
-                self._lines.leave(key)
+                self._queue.leave(key)
 
     async def _take(self, key: str) -> float:
         try:

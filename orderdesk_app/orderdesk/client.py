@@ -25,9 +25,9 @@ from orderdesk_app.orderdesk import answers, json_text, refusals, store_settings
 from orderdesk_app.orderdesk.access import StoreAccess
 from orderdesk_app.orderdesk.answers import InventoryPage, OrderPage, TestAnswer
 from orderdesk_app.orderdesk.buckets import BucketLine, TokenBuckets
-from orderdesk_app.orderdesk.patience import Patience
 from orderdesk_app.orderdesk.retry import Fault, asked_wait, delay, is_harmless
 from orderdesk_app.orderdesk.user_agent import USER_AGENT
+from orderdesk_app.orderdesk.wait_budget import WaitBudget
 
 _LOG = log(__name__)
 
@@ -92,7 +92,7 @@ class OrderDeskClient:
         http: httpx.AsyncClient,
         buckets: TokenBuckets,
         *,
-        timeout: float,  # seconds for each answer; waiting in line is the patience's
+        timeout: float,  # seconds for each answer; waiting in line is the budget's
         max_retries: int,
         sleep: Callable[[float], Awaitable[object]] = asyncio.sleep,
         clock: Callable[[], float] = time.monotonic,
@@ -115,10 +115,10 @@ class OrderDeskClient:
             "timeout": {"connect": connect, "pool": connect, "read": timeout, "write": timeout}
         }
 
-    async def test(self, store: StoreAccess, patience: Patience) -> TestAnswer:
+    async def test(self, store: StoreAccess, budget: WaitBudget) -> TestAnswer:
         """Whether Order Desk accepts the store's credentials: its answer, or StoreKeyRefused."""
         try:
-            answer = await self._ask("GET", store, "/test", patience)
+            answer = await self._ask("GET", store, "/test", budget)
         except UpstreamFailed as error:
             status = error.details.get("upstream_status")
             if type(error) is UpstreamFailed and isinstance(status, int) and status < 300:
@@ -134,21 +134,21 @@ class OrderDeskClient:
         }
         return TestAnswer(answers.sentence(answer, store.api_key), **words)
 
-    async def get_store(self, store: StoreAccess, patience: Patience) -> dict[str, Any]:
+    async def get_store(self, store: StoreAccess, budget: WaitBudget) -> dict[str, Any]:
         """The store's view (store_settings.view): id, name, timezone, locale, folders in order,
         settings without secrets.
         """
-        answer = await self._ask("GET", store, "/store", patience)
+        answer = await self._ask("GET", store, "/store", budget)
         return store_settings.view(_inner(answer, "store", "GET"), store.api_key)
 
     async def list_orders(
-        self, store: StoreAccess, parameters: Mapping[str, str], patience: Patience
+        self, store: StoreAccess, parameters: Mapping[str, str], budget: WaitBudget
     ) -> OrderPage:
         """A page of complete orders.
 
         Parameters are Order Desk's own, dates in its form (dates.to_upstream).
         """
-        answer = await self._ask("GET", store, "/orders", patience, parameters=parameters)
+        answer = await self._ask("GET", store, "/orders", budget, parameters=parameters)
         orders = answers.rows(answer.get("orders"))
         if orders is None:
             raise refusals.unreadable("GET")
@@ -162,48 +162,48 @@ class OrderDeskClient:
         )
 
     async def get_order(
-        self, store: StoreAccess, order_id: OrderId, patience: Patience
+        self, store: StoreAccess, order_id: OrderId, budget: WaitBudget
     ) -> dict[str, Any]:
         """The inner order, as it came: empty maps may be [] and numbers are int or Decimal."""
         path = f"/orders/{_path_id(order_id, 'order_id')}"
         answer = await self._ask(
-            "GET", store, path, patience, thing=f"order {order_id} in this store"
+            "GET", store, path, budget, thing=f"order {order_id} in this store"
         )
         return _same(_inner(answer, "order", "GET"), order_id, "GET")
 
     async def create_order(
-        self, store: StoreAccess, order: dict[str, Any], patience: Patience
+        self, store: StoreAccess, order: dict[str, Any], budget: WaitBudget
     ) -> dict[str, Any]:
         """The new order with its id.
 
         Never repeated when its answer was lost: the caller looks for its source_id.
         """
-        answer = await self._ask("POST", store, "/orders", patience, body=order)
+        answer = await self._ask("POST", store, "/orders", budget, body=order)
         made = _inner(answer, "order", "POST")
         if not _ID.fullmatch(str(made.get("id", ""))):
             raise refusals.unreadable("POST")
         return made
 
     async def replace_order(
-        self, store: StoreAccess, order_id: OrderId, order: dict[str, Any], patience: Patience
+        self, store: StoreAccess, order_id: OrderId, order: dict[str, Any], budget: WaitBudget
     ) -> dict[str, Any]:
         """The whole order is replaced: what `order` leaves out becomes blank (docs/orderdesk-api.md
         section 7.2).
         """
         path = f"/orders/{_path_id(order_id, 'order_id')}"
-        answer = await self._ask("PUT", store, path, patience, body=order)
+        answer = await self._ask("PUT", store, path, budget, body=order)
         return _same(_inner(answer, "order", "PUT"), order_id, "PUT")
 
-    async def delete_order(self, store: StoreAccess, order_id: OrderId, patience: Patience) -> None:
+    async def delete_order(self, store: StoreAccess, order_id: OrderId, budget: WaitBudget) -> None:
         """Gone for good."""
         path = f"/orders/{_path_id(order_id, 'order_id')}"
-        await self._ask("DELETE", store, path, patience, thing=f"order {order_id} in this store")
+        await self._ask("DELETE", store, path, budget, thing=f"order {order_id} in this store")
 
     async def move_orders(
         self,
         store: StoreAccess,
         order_ids: Iterable[OrderId],
-        patience: Patience,
+        budget: WaitBudget,
         *,
         folder_id: str | int | None = None,
         folder_name: str | None = None,
@@ -221,20 +221,20 @@ class OrderDeskClient:
             body["destination_folder_id"] = int(_path_id(str(folder_id), "folder_id"))
         else:
             body["destination_folder_name"] = folder_name
-        answer = await self._ask("POST", store, "/move-orders", patience, body=body)
+        answer = await self._ask("POST", store, "/move-orders", budget, body=body)
         results = answers.rows(answer.get("results"))
         if results is None:
             raise refusals.unreadable("POST")
         return results
 
     async def list_inventory(
-        self, store: StoreAccess, parameters: Mapping[str, str], patience: Patience
+        self, store: StoreAccess, parameters: Mapping[str, str], budget: WaitBudget
     ) -> InventoryPage:
         """A page of inventory items.
 
         Order Desk may not mind limit and offset: stop when a page repeats ids (section 9).
         """
-        answer = await self._ask("GET", store, "/inventory-items", patience, parameters=parameters)
+        answer = await self._ask("GET", store, "/inventory-items", budget, parameters=parameters)
         items = answers.rows(answer.get("inventory_items"))
         if items is None:
             raise refusals.unreadable("GET")
@@ -246,12 +246,12 @@ class OrderDeskClient:
         )
 
     async def get_inventory_item(
-        self, store: StoreAccess, item_id: str, patience: Patience
+        self, store: StoreAccess, item_id: str, budget: WaitBudget
     ) -> dict[str, Any]:
         """The inner item; its id is a number."""
         path = f"/inventory-items/{_path_id(item_id, 'product_id')}"
         answer = await self._ask(
-            "GET", store, path, patience, thing=f"product {item_id} in this store"
+            "GET", store, path, budget, thing=f"product {item_id} in this store"
         )
         return _same(_inner(answer, "inventory_item", "GET"), item_id, "GET")
 
@@ -260,7 +260,7 @@ class OrderDeskClient:
         method: str,
         store: StoreAccess,
         path: str,
-        patience: Patience,
+        budget: WaitBudget,
         *,
         parameters: Mapping[str, str] | None = None,
         body: dict[str, Any] | None = None,
@@ -273,14 +273,14 @@ class OrderDeskClient:
         ticket = self._line.ticket()
         begun: float | None = None
         for attempt in itertools.count(1):
-            await self._line.token(store.key, patience, ticket)
+            await self._line.token(store.upstream_id, budget, ticket)
             begun = self._clock() if begun is None else begun
             reply = await self._try(
                 httpx.Request(
                     method, url, headers=headers, content=content, extensions=self._extensions
                 ),
                 store,
-                patience,
+                budget,
                 thing,
             )
             if reply.fault is None:
@@ -288,11 +288,11 @@ class OrderDeskClient:
             wait = delay(attempt, reply.fault, reply.asked, self._random())
             if reply.fault is Fault.RATE_LIMITED:
                 # the wait is in the line, where all others of this store wait too
-                await self._tell_bucket(self._buckets.drain(store.key, wait))
+                await self._tell_bucket(self._buckets.drain(store.upstream_id, wait))
             if (
                 attempt > self._max_retries
                 or not is_harmless(method, reply.fault)
-                or self._too_late(reply.fault, begun, wait, patience)
+                or self._too_late(reply.fault, begun, wait, budget)
             ):
                 said = answers.sentence(reply.answer, store.api_key)
                 asked = wait if reply.fault is Fault.RATE_LIMITED else reply.asked
@@ -305,29 +305,29 @@ class OrderDeskClient:
                     wait=asked,
                 ) from reply.cause
             if reply.fault is not Fault.RATE_LIMITED:
-                with patience.waiting():
+                with budget.waiting():
                     await self._sleep(wait)
         raise AssertionError("counting never ends")
 
-    def _too_late(self, fault: Fault, begun: float, wait: float, patience: Patience) -> bool:
-        """Repeats end with the patience; after anything but a 429 also once one whole timeout has
+    def _too_late(self, fault: Fault, begun: float, wait: float, budget: WaitBudget) -> bool:
+        """Repeats end with the budget; after anything but a 429 also once one whole timeout has
         gone by since the first try.
         """
-        if wait > patience.remaining():
+        if wait > budget.remaining():
             return True
         return fault is not Fault.RATE_LIMITED and self._clock() - begun + wait >= self._timeout
 
     async def _try(
-        self, request: httpx.Request, store: StoreAccess, patience: Patience, thing: str | None
+        self, request: httpx.Request, store: StoreAccess, budget: WaitBudget, thing: str | None
     ) -> _Reply:
         """One request and what became of it; tells the bucket and the metrics."""
-        patience.requests += 1
+        budget.requests += 1
         started = self._clock()
         reply = _Reply(Fault.BROKEN_OFF)  # what a cancelled request counts as
         try:
             reply, remaining = await self._exchange(request, thing)
             if remaining is not None:
-                await self._tell_bucket(self._buckets.correct(store.key, remaining))
+                await self._tell_bucket(self._buckets.correct(store.upstream_id, remaining))
         finally:
             if self._observe is not None:
                 self._observe(

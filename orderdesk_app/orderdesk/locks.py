@@ -10,8 +10,8 @@ from orderdesk_app.context import OrderId, new_id
 from orderdesk_app.errors import RateLimited
 from orderdesk_app.observability import log
 from orderdesk_app.orderdesk.access import StoreAccess
-from orderdesk_app.orderdesk.lines import Lines
-from orderdesk_app.orderdesk.patience import Patience
+from orderdesk_app.orderdesk.fair_queue import FairQueue
+from orderdesk_app.orderdesk.wait_budget import WaitBudget
 
 _LOG = log(__name__)
 
@@ -109,27 +109,27 @@ class OrderLocks:
         self._clock = clock
         self._seconds = lease_seconds
         self._poll = poll_seconds
-        self._lines = Lines()
+        self._queue = FairQueue()
         self._in_a_row: dict[str, int] = {}  # turns that went from hand to hand within this process
         self._releases: set[asyncio.Task[None]] = set()
 
     @asynccontextmanager
     async def holding(
-        self, store: StoreAccess, order_id: OrderId, patience: Patience
+        self, store: StoreAccess, order_id: OrderId, budget: WaitBudget
     ) -> AsyncIterator[Lock]:
         """The order is ours inside.
 
-        Raises RateLimited with outcome "not_done" once the patience is spent.
+        Raises RateLimited with outcome "not_done" once the budget is spent.
         """
-        name = f"order|{store.key}|{order_id.lstrip('0')}"  # 0123 is 123
+        name = f"order|{store.upstream_id}|{order_id.lstrip('0')}"  # 0123 is 123
         holder = new_id()
-        with patience.waiting():
-            if not await self._lines.enter(name, patience.remaining(), self._lines.ticket()):
+        with budget.waiting():
+            if not await self._queue.enter(name, budget.remaining(), self._queue.ticket()):
                 raise _busy()
         heartbeat: asyncio.Task[None] | None = None
         try:
-            with patience.waiting():
-                lock = await self._leased(name, holder, patience)
+            with budget.waiting():
+                lock = await self._leased(name, holder, budget)
             heartbeat = asyncio.create_task(self._renew(name, holder, lock))
             yield lock
         finally:
@@ -140,7 +140,7 @@ class OrderLocks:
             release.add_done_callback(self._releases.discard)
             await asyncio.shield(release)
 
-    async def _leased(self, name: str, holder: str, patience: Patience) -> Lock:
+    async def _leased(self, name: str, holder: str, budget: WaitBudget) -> Lock:
         if self._in_a_row.get(name, 0) >= IN_A_ROW:
             self._in_a_row[name] = 0
             # longer than the others' poll: else a busy process would starve them
@@ -150,7 +150,7 @@ class OrderLocks:
             asked_at = self._clock()
             if await self._leases.acquire(name, holder, self._seconds):
                 return Lock(asked_at + self._seconds, self._clock)
-            left = patience.remaining()
+            left = budget.remaining()
             if left <= 0:
                 raise _busy()
             await self._sleep(min(self._poll, left))
@@ -183,11 +183,11 @@ class OrderLocks:
             # the write is done, and the lease ends by itself: no reason to call it a failure
             _LOG.warning("a lock could not be given back", exc_info=error)
         finally:
-            if self._lines.behind(name):
+            if self._queue.behind(name):
                 self._in_a_row[name] = self._in_a_row.get(name, 0) + 1
             else:
                 self._in_a_row.pop(name, None)
-            self._lines.leave(name)
+            self._queue.leave(name)
 
 
 def _busy() -> RateLimited:

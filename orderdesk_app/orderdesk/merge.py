@@ -17,8 +17,7 @@ from typing import Any
 
 from orderdesk_app.context import new_id
 from orderdesk_app.errors import ValidationFailed
-from orderdesk_app.orderdesk.dates import to_upstream
-from orderdesk_app.orderdesk.verdict import (
+from orderdesk_app.orderdesk.comparison import (
     FREE_MAPS,
     ITEM_MAPS,
     as_list,
@@ -28,6 +27,7 @@ from orderdesk_app.orderdesk.verdict import (
     is_same,
     note_key,
 )
+from orderdesk_app.orderdesk.dates import to_upstream
 
 AUTHOR = "agent"  # of a note that names none; short, as it counts towards the limit of all notes
 # characters of all notes of an order, date and author included (docs/orderdesk-api.md 6.6)

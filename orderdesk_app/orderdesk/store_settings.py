@@ -8,7 +8,7 @@ from typing import Any
 
 from orderdesk_app.context import Secret
 from orderdesk_app.orderdesk.answers import LONG_ENOUGH_TO_SEARCH
-from orderdesk_app.orderdesk.verdict import as_map
+from orderdesk_app.orderdesk.comparison import as_map
 
 # All that is kept of the settings. The rest are a merchant's own: addresses, names, words, and what
 # later versions of Order Desk may add.

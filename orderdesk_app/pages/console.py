@@ -12,15 +12,15 @@ from orderdesk_app.components.page import Page
 from orderdesk_app.components.pieces import (
     ago,
     badge,
-    bones,
     callout,
-    closes,
+    cancel_button,
     copy_button,
     dialog,
     empty,
     field,
     icon,
     secret_input,
+    skeleton,
     sorting_head,
     text_input,
 )
@@ -97,7 +97,7 @@ def _tools() -> rx.Component:
         rx.cond(
             S.loaded,
             rx.el.div(*(group(name) for name in TOOLSETS), id="tools", class_name="tools"),
-            bones("100%", "100%", "100%", "100%"),
+            skeleton("100%", "100%", "100%", "100%"),
         ),
         rx.el.p(
             "No tool has that name.",
@@ -137,7 +137,7 @@ def _form() -> rx.Component:
             text_input("confirm", auto_complete="off", custom_attrs={"data-confirms": S.asked}),
         ),
         rx.el.div(
-            closes(),
+            cancel_button(),
             rx.el.button(S.title, type="submit", class_name="button danger primary", disabled=True),
             class_name="ends",
         ),
@@ -410,7 +410,7 @@ def _result() -> rx.Component:
         rx.el.h2("Result", class_name="sr"),
         rx.cond(
             S.running,
-            bones("40%", "100%", "90%", "60%"),
+            skeleton("40%", "100%", "90%", "60%"),
             rx.cond(
                 S.call != "",
                 filled,

@@ -11,12 +11,12 @@ from orderdesk_app.components.page import Page
 from orderdesk_app.components.pieces import (
     ago,
     badge,
-    bones,
     callout,
     empty,
     icon,
     meter,
     refreshed,
+    skeleton,
 )
 from orderdesk_app.states.home import HomeState
 
@@ -35,7 +35,7 @@ def home() -> rx.Component:
                 rx.el.div(rx.foreach(S.tiles, _tile), class_name="four"),
                 rx.el.div(
                     *[
-                        rx.el.div(bones("40%", "60%", "100%"), class_name="panel tile")
+                        rx.el.div(skeleton("40%", "60%", "100%"), class_name="panel tile")
                         for _ in range(4)
                     ],
                     class_name="four",
@@ -192,7 +192,7 @@ def _latest() -> rx.Component:
         rx.cond(
             S.loaded,
             rx.cond(S.latest.length() > 0, filled, nothing),
-            rx.el.div(bones(*["100%"] * 10), padding="0 16px 16px"),
+            rx.el.div(skeleton(*["100%"] * 10), padding="0 16px 16px"),
         ),
         class_name="panel flush",
     )
@@ -234,7 +234,7 @@ def _stores() -> rx.Component:
                 rx.el.ul(rx.foreach(S.stores, store), class_name="lines"),
                 nothing,
             ),
-            rx.el.div(bones("100%", "60%"), padding="0 16px 16px"),
+            rx.el.div(skeleton("100%", "60%"), padding="0 16px 16px"),
         ),
         class_name="panel flush",
     )

@@ -8,17 +8,17 @@ from orderdesk_app.components.native import post_form
 from orderdesk_app.components.page import Page
 from orderdesk_app.components.pieces import (
     ago,
-    bones,
     callout,
-    closes,
+    cancel_button,
     copy_button,
     dialog,
     empty,
     field,
     icon,
-    opens,
+    open_button,
     panel,
     refreshed,
+    skeleton,
     sorting_head,
     text_input,
 )
@@ -46,7 +46,7 @@ def settings() -> rx.Component:
 
 
 def _new_key(look: str = "button primary") -> rx.Component:
-    return opens("make-key", icon("plus"), rx.el.span("New key"), class_name=look)
+    return open_button("make-key", icon("plus"), rx.el.span("New key"), class_name=look)
 
 
 def _keys() -> rx.Component:
@@ -113,7 +113,7 @@ def _keys() -> rx.Component:
         rx.cond(
             S.loaded,
             rx.cond(S.total > 0, listed, nothing),
-            rx.el.div(bones("100%", "100%", "60%"), padding="0 16px 16px"),
+            rx.el.div(skeleton("100%", "100%", "60%"), padding="0 16px 16px"),
         ),
         rx.foreach(S.keys, _revoke_dialog),
         class_name="panel flush",
@@ -133,7 +133,7 @@ def _key(key: Any) -> rx.Component:
         cell("Last used", ago(key["used"], key["used_exact"])),
         cell(
             "",
-            opens(
+            open_button(
                 "revoke-" + key["id"],
                 "Revoke",
                 class_name="button small danger",
@@ -176,7 +176,7 @@ def _revoke_dialog(key: Any) -> rx.Component:
                 error=unmeant,
             ),
             rx.el.div(
-                closes(),
+                cancel_button(),
                 rx.el.button(
                     "Revoke key", type="submit", class_name="button danger primary", disabled=True
                 ),
@@ -244,7 +244,7 @@ def _make_dialog() -> rx.Component:
                 style={"border": "0", "padding": "0", "margin": "0"},
             ),
             rx.el.div(
-                closes(),
+                cancel_button(),
                 rx.el.button("Make key", type="submit", class_name="button primary"),
                 class_name="ends",
             ),
@@ -327,7 +327,7 @@ def _master() -> rx.Component:
         rx.el.div(
             rx.cond(
                 S.master_hint != "",
-                opens(
+                open_button(
                     "rotate-master",
                     icon("rotate-cw"),
                     "Replace master key",
@@ -366,7 +366,7 @@ def _master() -> rx.Component:
                     error=unmeant,
                 ),
                 rx.el.div(
-                    closes(),
+                    cancel_button(),
                     rx.el.button(
                         "Replace master key",
                         type="submit",

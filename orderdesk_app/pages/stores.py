@@ -7,20 +7,20 @@ import reflex as rx
 from orderdesk_app.components.native import post_form
 from orderdesk_app.components.page import Page
 from orderdesk_app.components.pieces import (
-    acts,
     ago,
     badge,
-    bones,
+    busy_button,
     callout,
-    closes,
+    cancel_button,
     dialog,
     empty,
     field,
     icon,
     meter,
-    opens,
+    open_button,
     refreshed,
     secret_input,
+    skeleton,
     text_input,
 )
 from orderdesk_app.states.stores import StoresState
@@ -55,7 +55,7 @@ def stores() -> rx.Component:
         class_name="stack",
     )
     waiting = rx.el.div(
-        *[rx.el.div(bones("60%", "100%", "40%"), class_name="panel") for _ in range(2)],
+        *[rx.el.div(skeleton("60%", "100%", "40%"), class_name="panel") for _ in range(2)],
         class_name="cards",
     )
     return rx.el.div(
@@ -66,11 +66,11 @@ def stores() -> rx.Component:
 
 
 def _connect_button(look: str = "button primary") -> rx.Component:
-    return opens("connect", icon("plus"), "Connect store", class_name=look)
+    return open_button("connect", icon("plus"), "Connect store", class_name=look)
 
 
 def _sandbox_button() -> rx.Component:
-    return acts(
+    return busy_button(
         icon("flask-conical"),
         rx.cond(S.has_sandbox, "Add another sandbox store", "Try the sandbox store"),
         class_name="button",
@@ -115,21 +115,21 @@ def _card(store: Any) -> rx.Component:
             aria_live="polite",
         ),
         rx.el.div(
-            acts(
+            busy_button(
                 "Test connection",
                 class_name="button small",
                 on_click=S.test(store["id"]),
                 is_busy=S.busy.contains(store["id"]),
                 aria_label="Test the connection of " + store["name"],
             ),
-            opens(
+            open_button(
                 "edit-" + store["id"],
                 "Edit",
                 class_name="button small",
                 aria_label="Edit " + store["name"],
             ),
             rx.el.span(class_name="grow"),
-            opens(
+            open_button(
                 "disconnect-" + store["id"],
                 "Disconnect",
                 class_name="button small danger",
@@ -221,7 +221,7 @@ def _connect_dialog() -> rx.Component:
                 error=_wrong("connect", "label"),
             ),
             rx.el.div(
-                closes(),
+                cancel_button(),
                 rx.el.button("Test and connect", type="submit", class_name="button primary"),
                 class_name="ends",
             ),
@@ -299,7 +299,7 @@ def _edit_dialog(store: Any) -> rx.Component:
                 ),
             ),
             rx.el.div(
-                closes(),
+                cancel_button(),
                 rx.el.button("Save", type="submit", class_name="button primary"),
                 class_name="ends",
             ),
@@ -344,7 +344,7 @@ def _disconnect_dialog(store: Any) -> rx.Component:
                 error=_wrong(form, "confirm"),
             ),
             rx.el.div(
-                closes(),
+                cancel_button(),
                 rx.el.button(
                     "Disconnect store",
                     type="submit",

@@ -19,9 +19,9 @@ from orderdesk_app.errors import (
     ValidationFailed,
 )
 from orderdesk_app.observability import ERRORS, log
-from orderdesk_app.routes.front import ADDRESS
-from orderdesk_app.routes.plain import error_page
-from orderdesk_app.services.remarks import Remark, in_words
+from orderdesk_app.routes.html_pages import error_page
+from orderdesk_app.routes.request_middleware import ADDRESS
+from orderdesk_app.services.flash_messages import FlashMessage, in_words
 from orderdesk_app.services.sessions import COOKIE, WebUser
 
 _LOG = log(__name__)
@@ -104,16 +104,16 @@ def refuse(
     typed: Mapping[str, str] | None = None,
 ) -> RedirectResponse:
     """Back to the page, which says the error at its field and keeps what was typed."""
-    wiring.current().remarks.leave(
+    wiring.current().flash_messages.set(
         user.session_id,
-        Remark(in_words(error), field=error.field or "", form=form, typed=typed or {}),
+        FlashMessage(in_words(error), field=error.field or "", form=form, typed=typed or {}),
     )
     return back(path)
 
 
 def done(user: WebUser, path: str, text: str) -> RedirectResponse:
     """Back to the page, which says what was done."""
-    wiring.current().remarks.leave(user.session_id, Remark(text, tone="green"))
+    wiring.current().flash_messages.set(user.session_id, FlashMessage(text, tone="green"))
     return back(path)
 
 
@@ -141,7 +141,7 @@ def forget(response: Response) -> Response:
 
 
 def address_of(request: Request) -> str:
-    """The caller's address, as far as proxies are trusted (routes/front.py)."""
+    """The caller's address, as far as proxies are trusted (routes/request_middleware.py)."""
     return str(request.scope.get(ADDRESS) or (request.client.host if request.client else ""))
 
 
@@ -152,7 +152,8 @@ def user_agent(request: Request) -> str:
 def is_from_us(origin: str, host: str) -> bool:
     """Whether a form's Origin is the Host it was sent to.
 
-    Every browser sends both with a POST; front.py has already refused what is not PUBLIC_URL's.
+    Every browser sends both with a POST; request_middleware.py has already refused what is not
+    PUBLIC_URL's.
     """
     try:
         page, here = urlsplit(origin), urlsplit(f"//{host}")

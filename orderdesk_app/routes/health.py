@@ -40,10 +40,10 @@ async def summary(request: Request) -> Response:
 
 async def detailed(request: Request) -> Response:
     """For admins, by session cookie or bearer key: each part with its time."""
-    house = wiring.current()
-    if not house.settings.enable_detailed_health:
+    services = wiring.current()
+    if not services.settings.enable_detailed_health:
         return JSONResponse({"error": "not_found"}, 404)
-    actor = await house.who_is(
+    actor = await services.actor_of_request(
         request.headers.get("authorization", ""), request.headers.get("cookie", "")
     )
     if actor is None:
@@ -68,17 +68,17 @@ async def detailed(request: Request) -> Response:
             },
             403,
         )
-    checked = await house.health.check()
+    checked = await services.health.check()
     parts: dict[str, Any] = {
         "status": _word(checked),
         "version": __version__,
         "checks": checked.parts,
         "check_seconds": round(checked.seconds, 4),
         "uptime_seconds": round(time.time() - _STARTED),
-        "database": "sqlite" if house.database.is_sqlite else "postgres",
-        "cache": house.settings.cache_backend,
-        "environment": house.settings.app_env,
-        "web_ui": house.settings.enable_webui,
+        "database": "sqlite" if services.database.is_sqlite else "postgres",
+        "cache": services.settings.cache_backend,
+        "environment": services.settings.app_env,
+        "web_ui": services.settings.enable_webui,
     }
     return JSONResponse(parts, 200 if checked.is_fine else 503)
 

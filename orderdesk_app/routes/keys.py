@@ -12,7 +12,7 @@ from orderdesk_app import wiring
 from orderdesk_app.context import Scope, Secret
 from orderdesk_app.errors import Conflict, OrderDeskAgentsError, ValidationFailed
 from orderdesk_app.routes.forms import Form, done, refuse, signed_in_form
-from orderdesk_app.routes.plain import copyable, plain_page
+from orderdesk_app.routes.html_pages import copyable, plain_page
 from orderdesk_app.services.sessions import WebUser
 from orderdesk_app.services.snippets import claude_code, claude_desktop
 
@@ -87,10 +87,10 @@ async def revoke(request: Request, user: WebUser, form: Form) -> Response:
 
 @signed_in_form
 async def rotate_master(request: Request, user: WebUser, form: Form) -> Response:
-    house = wiring.current()
+    services = wiring.current()
     try:
-        house.form_tokens.spend(form["form_token"])
-        is_first = not any(key.is_master for key in await house.keys.list(user.actor))
+        services.form_tokens.spend(form["form_token"])
+        is_first = not any(key.is_master for key in await services.keys.list(user.actor))
         if (
             not is_first and form.get("confirm", "").strip() != CONFIRMS
         ):  # a first one replaces nothing
@@ -98,7 +98,7 @@ async def rotate_master(request: Request, user: WebUser, form: Form) -> Response
                 f"Type “{CONFIRMS}” to replace the master key. The old one still works.",
                 field="confirm",
             )
-        key = await house.keys.rotate_master(user.actor)
+        key = await services.keys.rotate_master(user.actor)
     except ValidationFailed as error:
         return refuse(user, "/settings", error, form="rotate-master")
     except OrderDeskAgentsError as error:

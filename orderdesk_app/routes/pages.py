@@ -7,7 +7,7 @@ from starlette.requests import HTTPConnection
 from starlette.responses import RedirectResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from orderdesk_app.routes.elsewhere import nothing_here
+from orderdesk_app.routes.not_found import not_found
 from orderdesk_app.security.web import own_page, sign_in_address
 from orderdesk_app.services.sessions import COOKIE
 
@@ -67,7 +67,7 @@ def _with_our_404(scope: Scope, receive: Receive, send: Send) -> Send:
         nonlocal is_missing
         if message["type"] == "http.response.start" and message["status"] == 404:
             is_missing = True
-            await nothing_here(scope)(scope, receive, send)
+            await not_found(scope)(scope, receive, send)
         elif not is_missing:
             await send(message)
 

@@ -28,7 +28,7 @@ from orderdesk_app.routes.forms import (
     signed_in_form,
     user_agent,
 )
-from orderdesk_app.routes.plain import error_page, plain_page
+from orderdesk_app.routes.html_pages import error_page, plain_page
 from orderdesk_app.security.tokens import ACCESS_PREFIX
 from orderdesk_app.security.web import own_page, sign_in_address
 from orderdesk_app.services.sessions import COOKIE, WebUser

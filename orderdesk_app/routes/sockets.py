@@ -10,7 +10,7 @@ from starlette.requests import HTTPConnection
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from orderdesk_app.errors import RateLimited
-from orderdesk_app.routes.front import ADDRESS
+from orderdesk_app.routes.request_middleware import ADDRESS
 from orderdesk_app.services.limits import Limit, network_of
 
 LONGEST = 16 * 1024  # characters or bytes of a message; the sign-in page says a few hundred

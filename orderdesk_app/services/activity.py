@@ -21,7 +21,7 @@ from orderdesk_app.db.engine import Database
 from orderdesk_app.db.keys import Credential
 from orderdesk_app.db.owned import owned
 from orderdesk_app.observability import ERRORS, log
-from orderdesk_app.services.audit import Audit
+from orderdesk_app.services.audit import AuditLog
 from orderdesk_app.services.sealed import Seals
 
 _LOG = log(__name__)
@@ -99,7 +99,7 @@ class FirstSteps:
 class Activity:
     """Reads the audit rows of one account."""
 
-    def __init__(self, database: Database, sealer: Seals, audit: Audit) -> None:
+    def __init__(self, database: Database, sealer: Seals, audit: AuditLog) -> None:
         self._database, self._sealer, self._audit = database, sealer, audit
         self._days: dict[TenantId, tuple[int, float, Day]] = {}
         self._flight = SingleFlight()

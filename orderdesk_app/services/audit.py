@@ -42,12 +42,12 @@ class Entry:
     request_id: str = field(default_factory=lambda: current_request().request_id)
 
 
-class Trail(Protocol):
+class AuditTrail(Protocol):
     """The audit as services see it that write down what they did."""
 
-    async def record(self, entry: Entry) -> None: ...
+    async def write(self, entry: Entry) -> None: ...
 
-    async def remember(self, entry: Entry) -> None: ...
+    async def write_or_queue(self, entry: Entry) -> None: ...
 
 
 _COLUMNS = tuple(AuditEntry.__table__.columns.keys())  # type: ignore[attr-defined]
@@ -55,9 +55,9 @@ _COLUMNS = tuple(AuditEntry.__table__.columns.keys())  # type: ignore[attr-defin
 _Line = tuple[Entry, bytes | None]
 
 
-class Audit:
-    """`record` and `remember` for what changes something (committed when they return), `note` for
-    reads (committed within a second).
+class AuditLog:
+    """`write` and `write_or_queue` for what changes something (committed when they return), `queue`
+    for reads (committed within a second).
     """
 
     def __init__(self, database: Database, sealer: Seals, *, enabled: bool) -> None:
@@ -68,8 +68,8 @@ class Audit:
             _Line
         ] = []  # out of the queue and not committed yet: kept when a commit fails
         self._committing = asyncio.Lock()
-        self._recorded: dict[str, _Line] = {}  # rows of writes whose callers wait for them
-        self._recording = asyncio.Lock()
+        self._waiting_writes: dict[str, _Line] = {}  # rows of writes whose callers wait for them
+        self._writing = asyncio.Lock()
         self._something, self._hurry = asyncio.Event(), asyncio.Event()
         self._is_stopping = False
         self._flusher: asyncio.Task[None] | None = None
@@ -91,7 +91,7 @@ class Audit:
             self._flusher = None
         await self.flush()
 
-    async def record(self, entry: Entry) -> None:
+    async def write(self, entry: Entry) -> None:
         """Commit the row now, together with those that came while others were committed.
 
         A row that cannot be committed is an error: no write goes unrecorded.
@@ -99,12 +99,12 @@ class Audit:
         if not self._enabled:
             return
         line: _Line = (entry, _arguments(entry))
-        self._recorded[entry.id] = line
+        self._waiting_writes[entry.id] = line
         try:
-            async with self._recording:
-                if entry.id not in self._recorded:
+            async with self._writing:
+                if entry.id not in self._waiting_writes:
                     return  # whoever was in line before has taken it along
-                lines = list(self._recorded.values())
+                lines = list(self._waiting_writes.values())
                 try:
                     await self._commit(lines, "write")
                 except Exception:
@@ -113,25 +113,25 @@ class Audit:
                     lines = [line]  # no other's row is to blame for ours
                     await self._commit(lines, "write")
                 for done, _ in lines:
-                    self._recorded.pop(done.id, None)
+                    self._waiting_writes.pop(done.id, None)
         finally:
-            self._recorded.pop(entry.id, None)
+            self._waiting_writes.pop(entry.id, None)
 
-    async def remember(self, entry: Entry) -> None:
-        """`record` for what has happened already: a row that cannot be committed waits, as saying
+    async def write_or_queue(self, entry: Entry) -> None:
+        """`write` for what has happened already: a row that cannot be committed waits, as saying
         now that it did not happen would be false.
         """
         try:
-            await self.record(entry)
+            await self.write(entry)
         except Exception as error:
             _LOG.error(
                 "an audit row waits for the database",
                 exc_info=error,
                 action=entry.tool or entry.action,
             )
-            await self.note(entry)
+            await self.queue(entry)
 
-    async def note(self, entry: Entry) -> None:
+    async def queue(self, entry: Entry) -> None:
         """Queue the row; waits while the queue is full."""
         if self._enabled:
             await self._queue.put((entry, _arguments(entry)))

@@ -7,7 +7,7 @@ from typing import Any
 
 from orderdesk_app.errors import OrderDeskAgentsError
 from orderdesk_app.orderdesk.client import OrderDeskClient
-from orderdesk_app.orderdesk.patience import Patience
+from orderdesk_app.orderdesk.wait_budget import WaitBudget
 from orderdesk_app.services.open_store import OpenStore
 from orderdesk_app.services.reads import Reads
 
@@ -22,14 +22,14 @@ class Folders:
     def __init__(self, client: OrderDeskClient, reads: Reads, *, cache_seconds: float) -> None:
         self._client, self._reads, self._seconds = client, reads, cache_seconds
 
-    async def anew(self, store: OpenStore, patience: Patience) -> FolderList:
+    async def anew(self, store: OpenStore, budget: WaitBudget) -> FolderList:
         """The folders as Order Desk has them now, or had them within the cache's time.
 
         Raises what the client raises.
         """
 
         async def fetch() -> Any:
-            told = await self._client.get_store(store.access, patience)
+            told = await self._client.get_store(store.access, budget)
             return [list(pair) for pair in folders_of(told)]
 
         kept, _ = await self._reads.get(
@@ -37,7 +37,7 @@ class Folders:
         )
         return tuple((str(id_), str(name)) for id_, name in kept)
 
-    async def naming(self, store: OpenStore, ids: Iterable[Any], patience: Patience) -> FolderList:
+    async def naming(self, store: OpenStore, ids: Iterable[Any], budget: WaitBudget) -> FolderList:
         """Folders that name these ids as far as Order Desk tells; a list of orders does not fail
         for want of a name.
         """
@@ -45,7 +45,7 @@ class Folders:
         if {str(id_) for id_ in ids if id_ is not None} <= {id_ for id_, _ in known}:
             return known
         try:
-            return await self.anew(store, patience)
+            return await self.anew(store, budget)
         except OrderDeskAgentsError:
             return known
 

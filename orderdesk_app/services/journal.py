@@ -22,9 +22,9 @@ from orderdesk_app.db.signals import Signals
 from orderdesk_app.errors import DatabaseBusy, OrderDeskAgentsError
 from orderdesk_app.observability import log
 from orderdesk_app.orderdesk import json_text
+from orderdesk_app.orderdesk.comparison import compare, is_same
 from orderdesk_app.orderdesk.merge import SOURCE_ID_PREFIX
-from orderdesk_app.orderdesk.verdict import is_same, judge
-from orderdesk_app.services.audit import Entry, Trail
+from orderdesk_app.services.audit import AuditTrail, Entry
 from orderdesk_app.services.open_store import StoreRecord
 from orderdesk_app.services.sealed import Seals
 
@@ -60,7 +60,9 @@ class LeftOpen:
 class Journal:
     """The rows of one tenant at a time; all of them are gone with their store."""
 
-    def __init__(self, database: Database, signals: Signals, sealer: Seals, audit: Trail) -> None:
+    def __init__(
+        self, database: Database, signals: Signals, sealer: Seals, audit: AuditTrail
+    ) -> None:
         self._database, self._signals, self._sealer, self._audit = database, signals, sealer, audit
 
     async def open(
@@ -142,7 +144,7 @@ class Journal:
                 .where(col(Change.id) == change_id, col(Change.tenant_id) == actor.tenant_id)
                 .values(**values)
             )
-            await self._signals.publish(session, f"store:{store.key}")
+            await self._signals.publish(session, f"store:{store.upstream_id}")
 
     async def left_open(
         self, actor: Actor, store: StoreRecord, order_id: OrderId
@@ -177,17 +179,17 @@ class Journal:
         rows: Sequence[LeftOpen],
         found: Image | None,
         *,
-        patience: float,
+        budget: float,
     ) -> None:
         """Close what the order as found (None: it is gone) decides.
 
         Ask only while the order's lock is held: nobody is writing then.
 
-        `patience` is how long, in seconds, Order Desk may be at work on a request whose end nobody
+        `budget` is how long, in seconds, Order Desk may be at work on a request whose end nobody
         heard.
         """
         for row in rows:
-            state = settlement(row, found, is_late=now() - row.at > timedelta(seconds=2 * patience))
+            state = settlement(row, found, is_late=now() - row.at > timedelta(seconds=2 * budget))
             if state is None:
                 continue
             await self.close(
@@ -198,7 +200,7 @@ class Journal:
                 after=found if state == "done" else None,
                 order_id=order_id,
             )
-            await self._audit.remember(
+            await self._audit.write_or_queue(
                 Entry(
                     actor=row.writer,
                     action="order.settle",
@@ -273,12 +275,12 @@ def settlement(row: LeftOpen, found: Image | None, *, is_late: bool) -> State | 
         return "done" if found is None else not_done
     if found is None or row.before is None or row.meant is None:
         return "unknown"  # gone since: nothing will ever tell
-    verdict = judge(row.before, row.meant, found)
-    if verdict.arrived and not verdict.absent:
+    comparison = compare(row.before, row.meant, found)
+    if comparison.arrived and not comparison.absent:
         return "done"  # what is neither old nor new was changed again since
-    if verdict.ruling == "not_done":
+    if comparison.status == "not_done":
         return not_done
-    return "done" if verdict.ruling == "done" else "unknown"
+    return "done" if comparison.status == "done" else "unknown"
 
 
 def is_that_order(meant: Image, found: Image) -> bool:

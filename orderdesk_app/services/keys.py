@@ -37,7 +37,7 @@ from orderdesk_app.security.keyring import Keyring
 from orderdesk_app.security.passwords import Passwords
 from orderdesk_app.security.tokens import could_be_key, hint, new_access_key, new_master_key
 from orderdesk_app.services.access import FoundKey
-from orderdesk_app.services.audit import Entry, Trail
+from orderdesk_app.services.audit import AuditTrail, Entry
 from orderdesk_app.services.names import is_seen
 
 MASTER, ACCESS = "master", "access"
@@ -82,7 +82,7 @@ class Keys:
         signals: Signals,
         passwords: Passwords,
         *,
-        audit: Trail | None = None,
+        audit: AuditTrail | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._database, self._keyring, self._signals, self._passwords = (
@@ -257,7 +257,7 @@ class Keys:
         """Inside a write: no key of the account is made or rotated, and nobody signs in to it,
         until it ends.
         """
-        await self._database.alone(session, f"keys:{tenant_id}")
+        await self._database.advisory_lock(session, f"keys:{tenant_id}")
 
     async def is_working(self, session: AsyncSession, actor: Actor, credential_id: str) -> bool:
         """Whether the actor's key is still in force, inside a write that holds the account's
@@ -302,7 +302,9 @@ class Keys:
     async def _write_down(self, actor: Actor, change: str, action: str, **told: Any) -> None:
         KEY_CHANGES.labels(change).inc()
         if self._audit is not None:
-            await self._audit.remember(Entry(actor=actor, action=action, arguments=told or None))
+            await self._audit.write_or_queue(
+                Entry(actor=actor, action=action, arguments=told or None)
+            )
 
     def _digest(self, token: str) -> bytes:
         return digest(self._keyring.digest_key, token)

@@ -27,7 +27,7 @@ class StoreRecord:
     is_sandbox: bool
 
     @property
-    def key(self) -> str:
+    def upstream_id(self) -> str:
         """Names the bucket, the locks and the cache tag of this Order Desk store, whichever tenant
         has it.
         """

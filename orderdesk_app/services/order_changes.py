@@ -28,11 +28,17 @@ from orderdesk_app.errors import (
 from orderdesk_app.observability import RECONCILED, WRITES, log
 from orderdesk_app.orderdesk import dates, merge
 from orderdesk_app.orderdesk.client import OrderDeskClient
+from orderdesk_app.orderdesk.comparison import (
+    compare,
+    is_alike,
+    is_refusal,
+    is_same,
+    may_still_happen,
+)
 from orderdesk_app.orderdesk.locks import Lock, OrderLocks
 from orderdesk_app.orderdesk.merge import FolderMove, Plan, check_update, plan_create, plan_update
-from orderdesk_app.orderdesk.patience import Patience
-from orderdesk_app.orderdesk.progress import Progress
-from orderdesk_app.orderdesk.verdict import is_alike, is_refusal, is_same, judge, may_still_happen
+from orderdesk_app.orderdesk.partial_update import PartialUpdate
+from orderdesk_app.orderdesk.wait_budget import WaitBudget
 from orderdesk_app.services.folders import Folders
 from orderdesk_app.services.journal import NOT_YET, Action, Journal, State, is_that_order
 from orderdesk_app.services.open_store import OpenStore
@@ -84,11 +90,11 @@ class Deleted:
     change_id: str
 
 
-class _Gone:
+class _Missing:
     """Order Desk says that there is no such order (any more)."""
 
 
-GONE = _Gone()
+MISSING = _Missing()
 
 
 @dataclass(slots=True)
@@ -99,7 +105,7 @@ class _Write:
     store: OpenStore
     order_id: OrderId
     action: Action
-    patience: Patience
+    budget: WaitBudget
     change_id: str = ""
     may_still_happen: bool = False  # Order Desk may be at work on it although we stopped waiting
     has_begun: bool = False  # from here on the caller may leave, and the write goes on to its end
@@ -137,24 +143,24 @@ class OrderChanges:
         changes: Any,
         *,
         expected_date_updated: str | None,
-        patience: Patience,
+        budget: WaitBudget,
     ) -> Written:
-        write = _Write(actor, store, order_id, "update", patience)
+        write = _Write(actor, store, order_id, "update", budget)
         if expected_date_updated is not None:
             # refuses what is no date, before anything is asked
             dates.to_upstream(expected_date_updated, "expected_date_updated")
-        folders = await self._folders(store, changes, patience)
+        folders = await self._folders(store, changes, budget)
         check_update(changes, at=now(), folders=folders)
         return await self._to_its_end(
             write, self._update(write, changes, expected_date_updated, folders)
         )
 
     async def create(
-        self, actor: Actor, store: OpenStore, order_data: Any, *, patience: Patience
+        self, actor: Actor, store: OpenStore, order_data: Any, *, budget: WaitBudget
     ) -> Written:
-        write = _Write(actor, store, NOT_YET, "create", patience)
+        write = _Write(actor, store, NOT_YET, "create", budget)
         plan = plan_create(
-            order_data, at=now(), folders=await self._folders(store, order_data, patience)
+            order_data, at=now(), folders=await self._folders(store, order_data, budget)
         )
         return await self._to_its_end(
             write,
@@ -166,9 +172,9 @@ class OrderChanges:
         )
 
     async def delete(
-        self, actor: Actor, store: OpenStore, order_id: OrderId, *, patience: Patience
+        self, actor: Actor, store: OpenStore, order_id: OrderId, *, budget: WaitBudget
     ) -> Deleted:
-        write = _Write(actor, store, order_id, "delete", patience)
+        write = _Write(actor, store, order_id, "delete", budget)
         return await self._to_its_end(write, self._delete(write))
 
     async def settle(self, actor: Actor, store: OpenStore, order_id: OrderId) -> Order | None:
@@ -176,18 +182,18 @@ class OrderChanges:
         now: then they will. The order as read for that.
         """
         try:
-            async with self._locks.holding(store.access, order_id, Patience(0)):
+            async with self._locks.holding(store.access, order_id, WaitBudget(0)):
                 left = await self._journal.left_open(actor, store.record, order_id)
-                found = await self._read(store, order_id, Patience(self._timeout))
+                found = await self._read(store, order_id, WaitBudget(self._timeout))
                 await self._journal.settle(
                     actor,
                     store.record,
                     order_id,
                     left,
-                    None if isinstance(found, _Gone) else found,
-                    patience=self._timeout,
+                    None if isinstance(found, _Missing) else found,
+                    budget=self._timeout,
                 )
-                return None if isinstance(found, _Gone) else found
+                return None if isinstance(found, _Missing) else found
         except RateLimited:
             return None
 
@@ -201,7 +207,7 @@ class OrderChanges:
     async def _update(
         self, write: _Write, changes: Any, expected: str | None, folders: merge.Folders
     ) -> Written:
-        async with self._locks.holding(write.store.access, write.order_id, write.patience) as lock:
+        async with self._locks.holding(write.store.access, write.order_id, write.budget) as lock:
             before = await self._fresh(write)
             _must_be_version(before, expected)
             plan = plan_update(before, changes, at=now(), folders=folders)
@@ -245,44 +251,44 @@ class OrderChanges:
         The order as it is then, and where something else stands; raises what is known otherwise.
         """
         plan = first
-        progress = Progress(changes, (path for path in first.changed if path != "folder_id"))
+        progress = PartialUpdate(changes, (path for path in first.changed if path != "folder_id"))
         for attempt in range(self._repeats + 1):
             if not lock.still_held():
-                raise _after_part(_stood_still(), write, progress)
+                raise _after_part(_lock_lost(), write, progress)
             lost: OrderDeskAgentsError | None = None
             try:
                 found = await self._client.replace_order(
-                    write.store.access, write.order_id, plan.body, write.patience
+                    write.store.access, write.order_id, plan.body, write.budget
                 )
             except OrderDeskAgentsError as error:
                 if error.outcome == "not_done" or isinstance(error, ValidationFailed):
                     raise _after_part(error, write, progress) from error
                 lost = error
                 found = await self._found_after(write, error, before, plan)
-            verdict = judge(before, plan.body, found)
+            comparison = compare(before, plan.body, found)
             if lost is None and (
-                verdict.ruling != "done"
+                comparison.status != "done"
                 or any(part in before and part not in found for part in _PARTS)
             ):
                 # An answer may tell less than there is (no more than its id is attested): what
                 # counts is what stands there now.
                 found = await self._found_instead(write)
-                verdict = judge(before, plan.body, found)
+                comparison = compare(before, plan.body, found)
             write.found = found
-            progress.note(verdict)
+            progress.note(comparison)
             if lost is not None:
-                RECONCILED.labels(verdict.ruling).inc()
-                if verdict.ruling == "changed_by_other":
+                RECONCILED.labels(comparison.status).inc()
+                if comparison.status == "changed_by_other":
                     raise self._unknown(write, lost)
-                if verdict.arrived and not verdict.absent:
+                if comparison.arrived and not comparison.absent:
                     # it was written, and what differs Order Desk or somebody else changed since
                     return (
                         found,
                         progress.rewritten,
                     )
-                if verdict.ruling == "not_done" and is_refusal(lost):
+                if comparison.status == "not_done" and is_refusal(lost):
                     raise _after_part(_as_not_done(lost), write, progress) from lost
-                if verdict.ruling == "not_done" and may_still_happen(lost):
+                if comparison.status == "not_done" and may_still_happen(lost):
                     raise self._unknown(write, lost)
             if progress.is_done:
                 return found, ()
@@ -291,15 +297,15 @@ class OrderChanges:
                 raise _after_part(_differs(progress, lost), write, progress) from lost
             if lost is not None and not progress.has_left_marks:
                 _must_be_version(found, expected)
-            # fetch, merge, write again: what was read to judge the last attempt is as fresh as can
-            # be
+            # fetch, merge, write again: what was read to compare the last attempt is as fresh as
+            # can be
             try:
                 plan = plan_update(found, progress.changes, at=now(), folders=folders)
             except ValidationFailed as error:  # somebody took the item away, or filled the notes
                 raise _after_part(error, write, progress) from error
             if not plan.needs_put:
                 raise _after_part(_differs(progress, lost), write, progress) from lost
-            if verdict.ruling == "not_done" and not is_same(found, before):
+            if comparison.status == "not_done" and not is_same(found, before):
                 await self._journal.renew(
                     write.actor, write.change_id, before=found, meant=plan.meant
                 )
@@ -316,8 +322,8 @@ class OrderChanges:
             "Order Desk took the change, and its answer does not show it."
         )
         found = await self._read_lost(write, answered)
-        if isinstance(found, _Gone):
-            raise _gone_meanwhile(write)
+        if isinstance(found, _Missing):
+            raise _deleted_meanwhile(write)
         return found
 
     async def _found_after(
@@ -328,12 +334,15 @@ class OrderChanges:
         """
         found = await self._read_lost(write, lost)
         for pause in _PAUSES if may_still_happen(lost) else ():
-            if isinstance(found, _Gone) or judge(before, plan.body, found).ruling != "not_done":
+            if (
+                isinstance(found, _Missing)
+                or compare(before, plan.body, found).status != "not_done"
+            ):
                 break
             await self._sleep(min(pause, self._timeout))
             found = await self._read_lost(write, lost)
-        if isinstance(found, _Gone):
-            raise _gone_meanwhile(write) from lost
+        if isinstance(found, _Missing):
+            raise _deleted_meanwhile(write) from lost
         return found
 
     async def _move(self, write: _Write, plan: Plan, move: FolderMove, order: Order) -> Order:
@@ -346,7 +355,7 @@ class OrderChanges:
             rows: list[dict[str, Any]] = []
             try:
                 rows = await self._client.move_orders(
-                    write.store.access, [write.order_id], write.patience, folder_id=move.folder_id
+                    write.store.access, [write.order_id], write.budget, folder_id=move.folder_id
                 )
             except OrderDeskAgentsError as error:
                 lost = error
@@ -393,7 +402,7 @@ class OrderChanges:
                 seen = await self._read(write.store, write.order_id, self._time_to_read(write))
             except OrderDeskAgentsError:
                 continue
-            found = None if isinstance(seen, _Gone) else seen
+            found = None if isinstance(seen, _Missing) else seen
             if found is not None and is_same(found.get("folder_id"), move.folder_id):
                 break
         return found
@@ -407,13 +416,13 @@ class OrderChanges:
 
         Asked before, as after a lost answer nobody could tell an old order from the new one.
         """
-        orders = await self._by_source(write.store, plan.body, write.patience)
+        orders = await self._by_source(write.store, plan.body, write.budget)
         for found in orders:
             if is_that_order(plan.body, found):
                 order_id = OrderId(str(found.get("id")))
                 left = await self._journal.left_open(write.actor, write.store.record, order_id)
                 await self._journal.settle(
-                    write.actor, write.store.record, order_id, left, found, patience=self._timeout
+                    write.actor, write.store.record, order_id, left, found, budget=self._timeout
                 )
                 raise _exists(order_id, plan.body)
         return frozenset(str(found.get("id")) for found in orders)
@@ -425,7 +434,7 @@ class OrderChanges:
         # Creates with one source id one after the other: else each would take what another made for
         # its own.
         async with self._locks.holding(
-            write.store.access, OrderId(f"with source_id {plan.body['source_id']}"), write.patience
+            write.store.access, OrderId(f"with source_id {plan.body['source_id']}"), write.budget
         ):
             return await self._make(
                 write, plan, await self._known_before(write, plan), is_ours=False
@@ -437,13 +446,13 @@ class OrderChanges:
         await self._begin(write, None, before=None, meant=plan.meant, paths=plan.changed)
         try:
             order = await self._post(write, plan, known, is_ours=is_ours)
-            verdict = judge({}, plan.body, order)
+            comparison = compare({}, plan.body, order)
             await self._end(write, "done", after=order, order_id=OrderId(str(order.get("id"))))
             return Written(
                 order,
-                tuple(path for path in plan.changed if path not in verdict.differing),
+                tuple(path for path in plan.changed if path not in comparison.differing),
                 write.change_id,
-                verdict.differing,
+                comparison.differing,
             )
         except BaseException as error:
             await self._note_failure(write, error)
@@ -458,7 +467,7 @@ class OrderChanges:
                 return await self._as_it_stands(
                     write,
                     plan,
-                    await self._client.create_order(write.store.access, plan.body, write.patience),
+                    await self._client.create_order(write.store.access, plan.body, write.budget),
                 )
             except OrderDeskAgentsError as error:
                 if error.outcome == "not_done" or isinstance(error, ValidationFailed):
@@ -470,7 +479,7 @@ class OrderChanges:
             RECONCILED.labels("done" if found is not None else "not_done").inc()
             if found is not None:
                 may_be_ours = is_ours or was_lost or not says_duplicate(lost)
-                if may_be_ours and (is_ours or judge({}, plan.body, found).ruling == "done"):
+                if may_be_ours and (is_ours or compare({}, plan.body, found).status == "done"):
                     return found
                 raise _exists(OrderId(str(found.get("id"))), plan.body) from lost
             if is_refusal(lost):
@@ -484,7 +493,7 @@ class OrderChanges:
 
     async def _as_it_stands(self, write: _Write, plan: Plan, answered: Order) -> Order:
         """The new order whole: an answer may tell less than there is."""
-        if judge({}, plan.body, answered).ruling == "done" and all(
+        if compare({}, plan.body, answered).status == "done" and all(
             part in answered for part in _PARTS
         ):
             return answered
@@ -494,7 +503,7 @@ class OrderChanges:
             )
         except OrderDeskAgentsError:
             return answered
-        return answered if isinstance(found, _Gone) else found
+        return answered if isinstance(found, _Missing) else found
 
     async def _found_after_post(
         self, write: _Write, plan: Plan, known: frozenset[str], lost: OrderDeskAgentsError
@@ -542,7 +551,7 @@ class OrderChanges:
             )
             for order_id in named[:_MOST_NAMED]:
                 if not isinstance(
-                    await self._read(write.store, order_id, self._time_to_read(write)), _Gone
+                    await self._read(write.store, order_id, self._time_to_read(write)), _Missing
                 ):
                     return _exists(order_id, plan.body)
         except OrderDeskAgentsError:
@@ -556,11 +565,11 @@ class OrderChanges:
         return Conflict(words, field="source_id", outcome="not_done")
 
     async def _by_source(
-        self, store: OpenStore, body: Mapping[str, Any], patience: Patience
+        self, store: OpenStore, body: Mapping[str, Any], budget: WaitBudget
     ) -> list[Order]:
         """Orders with that source id, in whatever form Order Desk keeps it."""
         page = await self._client.list_orders(
-            store.access, {"source_id": str(body["source_id"]), "limit": "50"}, patience
+            store.access, {"source_id": str(body["source_id"]), "limit": "50"}, budget
         )
         return [
             order for order in page.orders if is_alike(order.get("source_id"), body["source_id"])
@@ -569,7 +578,7 @@ class OrderChanges:
     # ------------------------------------------------------------------ delete
 
     async def _delete(self, write: _Write) -> Deleted:
-        async with self._locks.holding(write.store.access, write.order_id, write.patience) as lock:
+        async with self._locks.holding(write.store.access, write.order_id, write.budget) as lock:
             before = await self._fresh(write)
             await self._begin(write, lock, before=before, meant=None, paths=())
             try:
@@ -590,18 +599,18 @@ class OrderChanges:
                 raise (
                     self._unknown(write, lost)
                     if lost is not None and may_still_happen(lost)
-                    else _stood_still()
+                    else _lock_lost()
                 )
             try:
-                await self._client.delete_order(write.store.access, write.order_id, write.patience)
+                await self._client.delete_order(write.store.access, write.order_id, write.budget)
                 return
             except OrderDeskAgentsError as error:
                 if error.outcome == "not_done" or isinstance(error, ValidationFailed):
                     raise
                 lost = error
             found = await self._read_lost(write, lost)
-            RECONCILED.labels("done" if isinstance(found, _Gone) else "not_done").inc()
-            if isinstance(found, _Gone):
+            RECONCILED.labels("done" if isinstance(found, _Missing) else "not_done").inc()
+            if isinstance(found, _Missing):
                 if attempt == 0 and isinstance(lost, NotFound):
                     raise NotFound(
                         f"Order {write.order_id} was deleted by somebody else just now.",
@@ -659,31 +668,33 @@ class OrderChanges:
             self._journal.left_open(write.actor, write.store.record, write.order_id)
         )
         try:
-            found = await self._read(write.store, write.order_id, write.patience)
+            found = await self._read(write.store, write.order_id, write.budget)
         except BaseException:
             question.cancel()
             await asyncio.gather(question, return_exceptions=True)
             raise
-        gone = isinstance(found, _Gone)
+        gone = isinstance(found, _Missing)
         await self._journal.settle(
             write.actor,
             write.store.record,
             write.order_id,
             await question,
-            None if isinstance(found, _Gone) else found,
-            patience=self._timeout,
+            None if isinstance(found, _Missing) else found,
+            budget=self._timeout,
         )
-        if gone or isinstance(found, _Gone):
+        if gone or isinstance(found, _Missing):
             raise _no_such_order(write.store, write.order_id)
         return found
 
-    async def _read(self, store: OpenStore, order_id: OrderId, patience: Patience) -> Order | _Gone:
+    async def _read(
+        self, store: OpenStore, order_id: OrderId, budget: WaitBudget
+    ) -> Order | _Missing:
         try:
-            return await self._client.get_order(store.access, order_id, patience)
+            return await self._client.get_order(store.access, order_id, budget)
         except NotFound:
-            return GONE
+            return MISSING
 
-    async def _read_lost(self, write: _Write, lost: OrderDeskAgentsError) -> Order | _Gone:
+    async def _read_lost(self, write: _Write, lost: OrderDeskAgentsError) -> Order | _Missing:
         """Read to learn what became of a write.
 
         Raises OutcomeUnknown when even that cannot be read.
@@ -693,17 +704,19 @@ class OrderChanges:
         except OrderDeskAgentsError as error:
             raise _key_refused(error, lost) or self._unknown(write, lost) from error
 
-    def _time_to_read(self, write: _Write) -> Patience:
-        """Patience of its own: a write that waited long must still be able to learn its outcome."""
-        write.patience.requests += 1
-        return Patience(max(self._timeout, write.patience.remaining()))
+    def _time_to_read(self, write: _Write) -> WaitBudget:
+        """WaitBudget of its own: a write that waited long must still be able to learn its
+        outcome.
+        """
+        write.budget.requests += 1
+        return WaitBudget(max(self._timeout, write.budget.remaining()))
 
-    async def _folders(self, store: OpenStore, changes: Any, patience: Patience) -> merge.Folders:
+    async def _folders(self, store: OpenStore, changes: Any, budget: WaitBudget) -> merge.Folders:
         """The store's folders; asked for anew when the changes name one that we do not know."""
         wanted = merge.wanted_folder(changes)
         if wanted is None or merge.find_folder(wanted, store.record.folders) is not None:
             return store.record.folders
-        return await self._folders_of.anew(store, patience)
+        return await self._folders_of.anew(store, budget)
 
     async def _begin(
         self,
@@ -733,7 +746,7 @@ class OrderChanges:
         write.has_begun = True
         if lock is not None and not lock.still_held():
             await self._end(write, "not_done")
-            raise _stood_still()
+            raise _lock_lost()
 
     async def _end(
         self,
@@ -764,7 +777,7 @@ class OrderChanges:
         except Exception as error:
             _LOG.error("a journal row stays open for the next read", exc_info=error)
         try:
-            await self._reads.drop(write.store.access.key)
+            await self._reads.drop(write.store.access.upstream_id)
         except Exception as error:
             _LOG.error("the cache could not be emptied", exc_info=error)
 
@@ -887,7 +900,7 @@ def _key_refused(error: OrderDeskAgentsError, lost: OrderDeskAgentsError) -> Sto
     return None
 
 
-def _stood_still() -> UpstreamUnreachable:
+def _lock_lost() -> UpstreamUnreachable:
     return UpstreamUnreachable(
         (
             "We stood still for so long that another process may be writing the order. "
@@ -935,7 +948,7 @@ def numbers_in(said: str) -> list[str]:
     return list(dict.fromkeys([*_NAMED_ID.findall(said), *_ORDER_ID.findall(said)]))
 
 
-def _gone_meanwhile(write: _Write) -> NotFound:
+def _deleted_meanwhile(write: _Write) -> NotFound:
     return NotFound(
         (
             f"Order {write.order_id} was deleted by somebody else while it was being changed. "
@@ -947,7 +960,7 @@ def _gone_meanwhile(write: _Write) -> NotFound:
     )
 
 
-def _differs(progress: Progress, lost: OrderDeskAgentsError | None) -> OrderDeskAgentsError:
+def _differs(progress: PartialUpdate, lost: OrderDeskAgentsError | None) -> OrderDeskAgentsError:
     """What to say when Order Desk does not write what it is told to, however often."""
     why = f"{_reason(lost)} " if lost is not None else ""
     paths = progress.rewritten + progress.missing
@@ -959,7 +972,7 @@ def _differs(progress: Progress, lost: OrderDeskAgentsError | None) -> OrderDesk
 
 
 def _after_part(
-    error: OrderDeskAgentsError, write: _Write, progress: Progress
+    error: OrderDeskAgentsError, write: _Write, progress: PartialUpdate
 ) -> OrderDeskAgentsError:
     """The error with the truth about the whole update: some of it may stand in the order, as it was
     meant or in another way.

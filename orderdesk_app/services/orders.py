@@ -9,7 +9,7 @@ from orderdesk_app.errors import NotFound, PermissionDenied
 from orderdesk_app.orderdesk import json_text
 from orderdesk_app.orderdesk.answers import OrderPage
 from orderdesk_app.orderdesk.client import OrderDeskClient
-from orderdesk_app.orderdesk.patience import Patience
+from orderdesk_app.orderdesk.wait_budget import WaitBudget
 from orderdesk_app.services.folders import FolderList, Folders
 from orderdesk_app.services.journal import Journal, may_settle
 from orderdesk_app.services.open_store import OpenStore
@@ -80,7 +80,7 @@ class Orders:
         self._folders = folders
 
     async def get(
-        self, actor: Actor, store: OpenStore, order_id: OrderId, patience: Patience
+        self, actor: Actor, store: OpenStore, order_id: OrderId, budget: WaitBudget
     ) -> Fetched:
         """One whole order.
 
@@ -91,7 +91,7 @@ class Orders:
         async def fetch() -> Any:
             order, left = await together(
                 [
-                    self._client.get_order(store.access, order_id, patience),
+                    self._client.get_order(store.access, order_id, budget),
                     self._journal.left_open(actor, store.record, order_id),
                 ]
             )
@@ -118,13 +118,13 @@ class Orders:
         return Fetched(order, cached)
 
     async def folders(
-        self, store: OpenStore, order: Mapping[str, Any], patience: Patience
+        self, store: OpenStore, order: Mapping[str, Any], budget: WaitBudget
     ) -> FolderList:
         """Folders that name the one in which this order is, as far as Order Desk tells."""
-        return await self._folders.naming(store, (order.get("folder_id"),), patience)
+        return await self._folders.naming(store, (order.get("folder_id"),), budget)
 
     async def list(
-        self, actor: Actor, store: OpenStore, query: OrderQuery, patience: Patience
+        self, actor: Actor, store: OpenStore, query: OrderQuery, budget: WaitBudget
     ) -> OrderRows:
         """A page of orders.
 
@@ -134,7 +134,7 @@ class Orders:
         _need(actor, Scope.ORDERS_READ)
         folders = store.record.folders
         if names_unknown_folder(query, folders):
-            folders = await self._folders.anew(store, patience)
+            folders = await self._folders.anew(store, budget)
         parameters = upstream_parameters(query, folders)
         search = (query.search or "").strip()
         name = json_text.dumps(
@@ -143,9 +143,9 @@ class Orders:
 
         async def fetch() -> Any:
             rows = await (
-                self._search(store, search, parameters, query, patience)
+                self._search(store, search, parameters, query, budget)
                 if search
-                else self._page(store, parameters, query, patience)
+                else self._page(store, parameters, query, budget)
             )
             return {
                 "orders": rows.orders,
@@ -157,7 +157,7 @@ class Orders:
         told, cached = await self._reads.get(store.record, "orders", name, self._seconds, fetch)
         matched = {order_id: tuple(fields) for order_id, fields in told["matched_by"].items()}
         named = await self._folders.naming(
-            store, (row.get("folder_id") for row in told["orders"]), patience
+            store, (row.get("folder_id") for row in told["orders"]), budget
         )
         return OrderRows(
             told["orders"],
@@ -171,7 +171,7 @@ class Orders:
         )
 
     async def create(
-        self, actor: Actor, store: OpenStore, order_data: Any, patience: Patience
+        self, actor: Actor, store: OpenStore, order_data: Any, budget: WaitBudget
     ) -> Written:
         """A new order.
 
@@ -179,7 +179,7 @@ class Orders:
         source id to look for.
         """
         _need(actor, Scope.ORDERS_WRITE)
-        return await self._changes.create(actor, store, order_data, patience=patience)
+        return await self._changes.create(actor, store, order_data, budget=budget)
 
     async def update(
         self,
@@ -187,7 +187,7 @@ class Orders:
         store: OpenStore,
         order_id: OrderId,
         changes: Any,
-        patience: Patience,
+        budget: WaitBudget,
         *,
         expected_date_updated: str | None = None,
     ) -> Written:
@@ -202,30 +202,30 @@ class Orders:
             order_id,
             changes,
             expected_date_updated=expected_date_updated,
-            patience=patience,
+            budget=budget,
         )
 
     async def delete(
-        self, actor: Actor, store: OpenStore, order_id: OrderId, patience: Patience
+        self, actor: Actor, store: OpenStore, order_id: OrderId, budget: WaitBudget
     ) -> Deleted:
         """The order is gone for good; the journal keeps its last image.
 
         Raises NotFound, OutcomeUnknown.
         """
         _need(actor, Scope.ORDERS_WRITE)
-        return await self._changes.delete(actor, store, order_id, patience=patience)
+        return await self._changes.delete(actor, store, order_id, budget=budget)
 
     async def close(self) -> None:
         """Wait for writes whose caller has gone; for shutdown."""
         await self._changes.close()
 
     async def _page(
-        self, store: OpenStore, parameters: Mapping[str, str], query: OrderQuery, patience: Patience
+        self, store: OpenStore, parameters: Mapping[str, str], query: OrderQuery, budget: WaitBudget
     ) -> Rows:
         page = await self._client.list_orders(
             store.access,
             {**parameters, "limit": str(query.limit), "offset": str(query.offset)},
-            patience,
+            budget,
         )
         shown = page.orders[: query.limit]
         has_more = (
@@ -241,13 +241,13 @@ class Orders:
         search: str,
         parameters: Mapping[str, str],
         query: OrderQuery,
-        patience: Patience,
+        budget: WaitBudget,
     ) -> Rows:
         async def get(order_id: OrderId) -> dict[str, Any]:
-            return await self._client.get_order(store.access, order_id, patience)
+            return await self._client.get_order(store.access, order_id, budget)
 
         async def listing(asked: Mapping[str, str]) -> OrderPage:
-            return await self._client.list_orders(store.access, asked, patience)
+            return await self._client.list_orders(store.access, asked, budget)
 
         return await search_orders(
             search, parameters, limit=query.limit, offset=query.offset, get=get, listing=listing

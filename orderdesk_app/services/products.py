@@ -7,7 +7,7 @@ from typing import Any
 from orderdesk_app.context import Actor, Scope
 from orderdesk_app.errors import NotFound, PermissionDenied
 from orderdesk_app.orderdesk.client import OrderDeskClient
-from orderdesk_app.orderdesk.patience import Patience
+from orderdesk_app.orderdesk.wait_budget import WaitBudget
 from orderdesk_app.services.open_store import OpenStore
 from orderdesk_app.services.reads import Reads
 
@@ -41,13 +41,13 @@ class Products:
         self._client, self._reads, self._seconds = client, reads, cache_seconds
 
     async def get(
-        self, actor: Actor, store: OpenStore, product_id: str, patience: Patience
+        self, actor: Actor, store: OpenStore, product_id: str, budget: WaitBudget
     ) -> tuple[dict[str, Any], bool]:
         """One inventory item, and whether the cache told it. Raises NotFound."""
         _may_read(actor)
 
         async def fetch() -> Any:
-            return await self._client.get_inventory_item(store.access, product_id, patience)
+            return await self._client.get_inventory_item(store.access, product_id, budget)
 
         try:
             return await self._reads.get(store.record, "product", product_id, self._seconds, fetch)
@@ -69,7 +69,7 @@ class Products:
         code: str | None,
         limit: int,
         offset: int,
-        patience: Patience,
+        budget: WaitBudget,
     ) -> ProductPage:
         """A page of the inventory.
 
@@ -78,13 +78,13 @@ class Products:
         """
         _may_read(actor)
         if search:
-            return await self._search(store, search, code, limit, offset, patience)
-        page, cached = await self._page(store, code, limit, offset, patience)
+            return await self._search(store, search, code, limit, offset, budget)
+        page, cached = await self._page(store, code, limit, offset, budget)
         rows: list[dict[str, Any]] = page["items"]
         ignored_paging = (
             offset > 0
             and bool(rows)
-            and await self._is_first_page_again(store, code, limit, rows, patience)
+            and await self._is_first_page_again(store, code, limit, rows, budget)
         )
         if ignored_paging:
             rows = []
@@ -112,7 +112,7 @@ class Products:
         code: str | None,
         limit: int,
         rows: list[dict[str, Any]],
-        patience: Patience,
+        budget: WaitBudget,
     ) -> bool:
         """Whether Order Desk ignored `offset`: then a later page shows the first one's ids.
 
@@ -120,7 +120,7 @@ class Products:
         """
         if len(rows) > limit:
             return False
-        first, _ = await self._page(store, code, limit, 0, patience)
+        first, _ = await self._page(store, code, limit, 0, budget)
         return [row.get("id") for row in first["items"]] == [row.get("id") for row in rows]
 
     async def _search(
@@ -130,12 +130,12 @@ class Products:
         code: str | None,
         limit: int,
         offset: int,
-        patience: Patience,
+        budget: WaitBudget,
     ) -> ProductPage:
         seen: dict[str, dict[str, Any]] = {}
         cached, complete = True, False
         while len(seen) < MOST_SEARCHED:
-            page, from_cache = await self._page(store, code, _PAGE, len(seen), patience)
+            page, from_cache = await self._page(store, code, _PAGE, len(seen), budget)
             cached = cached and from_cache
             fresh = {
                 str(row.get("id")): row for row in page["items"] if str(row.get("id")) not in seen
@@ -177,7 +177,7 @@ class Products:
         )
 
     async def _page(
-        self, store: OpenStore, code: str | None, limit: int, offset: int, patience: Patience
+        self, store: OpenStore, code: str | None, limit: int, offset: int, budget: WaitBudget
     ) -> tuple[Mapping[str, Any], bool]:
         parameters = {
             "limit": str(limit),
@@ -186,7 +186,7 @@ class Products:
         }
 
         async def fetch() -> Any:
-            answer = await self._client.list_inventory(store.access, parameters, patience)
+            answer = await self._client.list_inventory(store.access, parameters, budget)
             return {"items": answer.items, "total": answer.total}
 
         return await self._reads.get(

@@ -52,7 +52,7 @@ class Reads:
 
         `parameters` names every parameter of the read; 0 seconds reads afresh (and still shares).
         """
-        key = f"{store.tenant_id}|{store.id}|{store.key}|{kind}|{parameters}"
+        key = f"{store.tenant_id}|{store.id}|{store.upstream_id}|{kind}|{parameters}"
         if seconds > 0:
             await self._drop_pending()
             kept = await self._kept(store, key)
@@ -60,14 +60,14 @@ class Reads:
                 CACHE_READS.labels(kind, "hit").inc()
                 return kept[0], True
         CACHE_READS.labels(kind, "miss").inc()
-        seen = self._state(store.key)
+        seen = self._state(store.upstream_id)
 
         async def read_and_keep() -> Any:
             value = await fetch()
-            if seconds > 0 and seen == self._state(store.key):
+            if seconds > 0 and seen == self._state(store.upstream_id):
                 await self._keep(store, key, value, seconds)
-                if seen != self._state(store.key):  # a write ended while we kept it
-                    await self._cache.drop(store.key)
+                if seen != self._state(store.upstream_id):  # a write ended while we kept it
+                    await self._cache.drop(store.upstream_id)
             return value
 
         # The state is part of the name: a read that begins after a write never shares one that
@@ -123,8 +123,8 @@ class Reads:
             if self._seal
             else text
         )
-        self._writes.setdefault(store.key, 0)
-        await self._cache.put(key, raw, seconds, (store.key,))
+        self._writes.setdefault(store.upstream_id, 0)
+        await self._cache.put(key, raw, seconds, (store.upstream_id,))
         self._remember(key, raw, value)
 
     def _remember(self, key: str, raw: bytes, value: Any) -> None:

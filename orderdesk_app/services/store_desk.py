@@ -9,9 +9,9 @@ from typing import Protocol, TypeVar
 
 from orderdesk_app.context import Actor, Secret
 from orderdesk_app.errors import NotFound, OrderDeskAgentsError, Unexpected, ValidationFailed
-from orderdesk_app.orderdesk.patience import Patience
+from orderdesk_app.orderdesk.wait_budget import WaitBudget
 from orderdesk_app.services.access import Access
-from orderdesk_app.services.audit import Audit, Entry
+from orderdesk_app.services.audit import AuditLog, Entry
 from orderdesk_app.services.open_store import StoreRecord
 from orderdesk_app.services.stores import Stores
 
@@ -39,17 +39,17 @@ class StoreDesk:
         self,
         stores: Stores,
         access: Access,
-        audit: Audit,
+        audit: AuditLog,
         levels: Levels,
         *,
-        patience_seconds: float,
+        wait_seconds: float,
     ) -> None:
-        self._stores, self._access, self._audit, self._levels, self._patience_seconds = (
+        self._stores, self._access, self._audit, self._levels, self._wait_seconds = (
             stores,
             access,
             audit,
             levels,
-            patience_seconds,
+            wait_seconds,
         )
 
     async def list(self, actor: Actor) -> tuple[StoreRecord, ...]:
@@ -60,25 +60,25 @@ class StoreDesk:
         """How many requests Order Desk would take from us at once, of 20 (docs/orderdesk-api.md
         section 7).
         """
-        return int(await self._levels.level(record.key))
+        return int(await self._levels.level(record.upstream_id))
 
     async def connect(
         self, actor: Actor, store_id: str, api_key: Secret, *, name: str, label: str
     ) -> StoreRecord:
         """Tries the key at Order Desk and keeps it. Raises what Stores.register raises."""
-        patience = self._patience()
+        budget = self._budget()
         registering = self._stores.register(
-            actor, store_id, api_key, name=name or None, label=label or None, patience=patience
+            actor, store_id, api_key, name=name or None, label=label or None, budget=budget
         )
         return await self._written_down(
-            actor, "store.connect", registering, patience, store_id=store_id, name=name, label=label
+            actor, "store.connect", registering, budget, store_id=store_id, name=name, label=label
         )
 
     async def add_sandbox(self, actor: Actor) -> StoreRecord:
         """A sandbox store of one's own."""
-        patience = self._patience()
+        budget = self._budget()
         return await self._written_down(
-            actor, "store.connect", self._stores.add_sandbox(actor, patience=patience), patience
+            actor, "store.connect", self._stores.add_sandbox(actor, budget=budget), budget
         )
 
     async def edit(
@@ -86,15 +86,15 @@ class StoreDesk:
     ) -> StoreRecord:
         """Renames it; a new key is tried first."""
         record = await self.find(actor, row_id)
-        patience = self._patience()
+        budget = self._budget()
         editing = self._stores.edit(
-            actor, record.id, name=name, label=label, api_key=api_key, patience=patience
+            actor, record.id, name=name, label=label, api_key=api_key, budget=budget
         )
         return await self._written_down(
             actor,
             "store.edit",
             editing,
-            patience,
+            budget,
             record,
             name=name,
             label=label,
@@ -116,7 +116,7 @@ class StoreDesk:
             actor,
             "store.disconnect",
             self._stores.delete(principal, record.id),
-            self._patience(),
+            self._budget(),
             record,
         )
         return record
@@ -124,9 +124,9 @@ class StoreDesk:
     async def test(self, actor: Actor, row_id: str) -> Tried:
         """Asks Order Desk now, and keeps its folders and settings. Raises what Order Desk says."""
         record = await self.find(actor, row_id)
-        started, patience = time.perf_counter(), self._patience()
+        started, budget = time.perf_counter(), self._budget()
         fresh = await self._written_down(
-            actor, "store.test", self._stores.refresh(actor, record, patience), patience, record
+            actor, "store.test", self._stores.refresh(actor, record, budget), budget, record
         )
         return Tried(fresh, (time.perf_counter() - started) * 1000)
 
@@ -137,15 +137,15 @@ class StoreDesk:
             raise NotFound("That store is no longer connected. Reload the page.", field="store_id")
         return found
 
-    def _patience(self) -> Patience:
-        return Patience(self._patience_seconds)
+    def _budget(self) -> WaitBudget:
+        return WaitBudget(self._wait_seconds)
 
     async def _written_down(
         self,
         actor: Actor,
         action: str,
         doing: Awaitable[T],
-        patience: Patience,
+        budget: WaitBudget,
         record: StoreRecord | None = None,
         **given: str,
     ) -> T:
@@ -169,6 +169,6 @@ class StoreDesk:
                     **given,
                     **({"store": store.name} if store else {}),
                 },  # its name, which nobody can look up once it is gone
-                upstream_requests=patience.requests,
+                upstream_requests=budget.requests,
             )
-            await self._audit.remember(row)
+            await self._audit.write_or_queue(row)

@@ -32,7 +32,7 @@ from orderdesk_app.errors import (
 from orderdesk_app.observability import STORE_CHANGES
 from orderdesk_app.orderdesk.access import StoreAccess
 from orderdesk_app.orderdesk.client import OrderDeskClient
-from orderdesk_app.orderdesk.patience import Patience
+from orderdesk_app.orderdesk.wait_budget import WaitBudget
 from orderdesk_app.services.access import Access, Principal, store_record
 from orderdesk_app.services.names import is_seen, only_seen
 from orderdesk_app.services.open_store import OpenStore, StoreRecord
@@ -176,7 +176,7 @@ class Stores:
         *,
         name: str | None,
         label: str | None,
-        patience: Patience,
+        budget: WaitBudget,
     ) -> StoreRecord:
         """Try the key at Order Desk, then keep it.
 
@@ -190,11 +190,11 @@ class Stores:
             on_trial_by=actor.tenant_id,
         )
         await self._must_be_new(actor, access, name, label)
-        told = await self._ask(access, patience)
+        told = await self._ask(access, budget)
         names = [_name(name)] if name else _told_names(str(told.get("name") or ""), access.store_id)
         return await self._keep(actor, access, told, names=names, label=label, is_sandbox=False)
 
-    async def add_sandbox(self, actor: Actor, *, patience: Patience) -> StoreRecord:
+    async def add_sandbox(self, actor: Actor, *, budget: WaitBudget) -> StoreRecord:
         """A sandbox store of one's own: seeded orders, changes kept under it, nothing real."""
         _may_write(actor)
         # so many that no two of all accounts are the same: what a sandbox keeps is found by it
@@ -208,16 +208,16 @@ class Stores:
         return await self._keep(
             actor,
             access,
-            await self._ask(access, patience),
+            await self._ask(access, budget),
             names=names,
             label=None,
             is_sandbox=True,
         )
 
-    async def refresh(self, actor: Actor, record: StoreRecord, patience: Patience) -> StoreRecord:
+    async def refresh(self, actor: Actor, record: StoreRecord, budget: WaitBudget) -> StoreRecord:
         """Ask Order Desk again and keep its folders and settings: also the test of a connection."""
         opened = await self.unseal(record)
-        told = await self._ask(opened.access, patience)
+        told = await self._ask(opened.access, budget)
         folders, timezone = _folders(told), _timezone(told)
         async with self._database.write() as session:
             row = (
@@ -243,7 +243,7 @@ class Stores:
         name: str,
         label: str,
         api_key: Secret | None,
-        patience: Patience,
+        budget: WaitBudget,
     ) -> StoreRecord:
         """Rename a store, or give it a new key, which is tried first."""
         _may_write(actor)
@@ -259,7 +259,7 @@ class Stores:
                 api_key=_key(api_key),
                 on_trial_by=actor.tenant_id,
             )
-            await self._ask(access, patience)
+            await self._ask(access, budget)
             sealed = await self._sealer.seal_for(
                 actor.tenant_id, "stores", "api_key", record.id, access.api_key.reveal().encode()
             )
@@ -318,13 +318,13 @@ class Stores:
             if getattr(gone, "rowcount", 0) == 0:
                 raise NotFound("That store is no longer connected.", field="store_id")
             await self._signals.publish(session, f"tenant:{actor.tenant_id}")
-            await self._signals.publish(session, f"store:{record.key}")
+            await self._signals.publish(session, f"store:{record.upstream_id}")
         STORE_CHANGES.labels("deleted").inc()
 
-    async def _ask(self, access: StoreAccess, patience: Patience) -> dict[str, Any]:
+    async def _ask(self, access: StoreAccess, budget: WaitBudget) -> dict[str, Any]:
         try:
-            await self._client.test(access, patience)
-            told = await self._client.get_store(access, patience)
+            await self._client.test(access, budget)
+            told = await self._client.get_store(access, budget)
         except StoreKeyRefused as error:
             raise StoreKeyRefused(
                 (

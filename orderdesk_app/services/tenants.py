@@ -71,7 +71,7 @@ class Tenants:
             )
         hashed = await self._keys.hashed(master_key) if master_key else None
         async with self._database.write() as session:
-            await self._database.alone(session, "first start")
+            await self._database.advisory_lock(session, "first start")
             admin = await self._admin(session)  # another process may have been first
             is_first = admin is None
             if admin is None:

@@ -15,7 +15,7 @@ from orderdesk_app.errors import Conflict, NotFound, OrderDeskAgentsError, Valid
 from orderdesk_app.services.access import Principal
 from orderdesk_app.services.console import PastCall
 from orderdesk_app.services.stores import Stores
-from orderdesk_app.states.person import Person, act, store_in_words
+from orderdesk_app.states.signed_in import SignedInState, handler, store_in_words
 from orderdesk_app.states.times import ago, duration, exact
 from orderdesk_app.tools.catalogue import Tool, every_tool, find_tool, tools_for
 from orderdesk_app.tools.form import Field, argument_at, arguments_from, fields_of
@@ -61,7 +61,7 @@ class CallRow(TypedDict):
     exact: str
 
 
-class ConsoleState(Person):
+class ConsoleState(SignedInState):
     loaded: bool = False
     memory: str = ""  # is another one when the server had forgotten the page
     whose: str = ""  # the account that the form belongs to
@@ -109,7 +109,7 @@ class ConsoleState(Person):
     _unkept: str = ""  # the result on the screen from end to end, where the history has none of it
 
     @rx.event
-    @act
+    @handler
     async def load(self) -> None:
         await self._arrive()
 
@@ -157,24 +157,24 @@ class ConsoleState(Person):
             self._forget_result()
 
     @rx.event
-    @act
+    @handler
     async def look_again(self) -> None:
         """How long ago the last calls were, and those of other tabs."""
         await self._remember()
 
     @rx.event
-    @act
+    @handler
     async def choose(self, name: str) -> None:
         self._choose(find_tool(name))
         self._forget_result()
 
     @rx.event
-    @act
+    @handler
     async def show(self, view: str) -> None:
         self.view = view if view in ("raw", "tree", "table", "request") else "raw"
 
     @rx.event
-    @act
+    @handler
     async def sort(self, column: str) -> None:
         """The table by that column; the same column again turns it round.
 
@@ -198,7 +198,7 @@ class ConsoleState(Person):
         self.rows = [*filled, *(row for row in self.rows if not row[place])]
 
     @rx.event(background=True)
-    @act
+    @handler
     async def run(self, form: dict[str, Any]) -> None:
         """Order Desk may take its time, so it is asked without the state's lock; the tab goes on
         living.
@@ -337,13 +337,13 @@ class ConsoleState(Person):
         return True
 
     @rx.event
-    @act
+    @handler
     async def open_call(self, call_id: str) -> None:
         """A past call: its result, and its arguments in the form to run again."""
         await self._open(call_id)
 
     @rx.event
-    @act
+    @handler
     async def download(self) -> Any:
         call = await wiring.current().console.history.get(self._who(), self.call)
         return rx.download(data=self._unkept or _shown(call.result), filename=f"{call.tool}.json")
@@ -420,11 +420,11 @@ class ConsoleState(Person):
             self.view = "raw"
 
     async def _remember(self) -> None:
-        house, actor = wiring.current(), self._who()
-        principal = await house.access.of_actor(actor)
+        services, actor = wiring.current(), self._who()
+        principal = await services.access.of_actor(actor)
         self.history = [
-            _call_row(call, _zone(house.stores, principal, call))
-            for call in await house.console.history.list(actor)
+            _call_row(call, _zone(services.stores, principal, call))
+            for call in await services.console.history.list(actor)
         ]
 
 

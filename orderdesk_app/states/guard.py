@@ -19,7 +19,7 @@ from orderdesk_app.context import Role, new_id
 from orderdesk_app.observability import ERRORS, WEB_EVENTS, log
 from orderdesk_app.security.web import cookie_in, sign_in_address
 from orderdesk_app.services.sessions import COOKIE, WebUser
-from orderdesk_app.states.person import ACT, ROLES, Person
+from orderdesk_app.states.signed_in import HANDLER, ROLES, SignedInState
 
 _LOG = log(__name__)
 _STATE: Final = "reflex___state____state"
@@ -34,7 +34,7 @@ FRAMEWORK: Final = HYDRATE | {
     f"{_STATE}.reflex___state____update_vars_internal_state.update_vars_internal",
     f"{_STATE}.reflex___state____frontend_event_exception_state.handle_frontend_exception",
 }
-_PERSON: Final = Person.get_full_name().split(".")[1:]
+_SIGNED_IN_STATE: Final = SignedInState.get_full_name().split(".")[1:]
 
 
 class Guard(Middleware):
@@ -67,14 +67,14 @@ class Guard(Middleware):
             WEB_EVENTS.labels("framework").inc()
             return None
         registered = RegistrationContext.get().event_handlers.get(event.name)
-        # Only what stands below @act is meant for pages. A public method of a state is callable
+        # Only what stands below @handler is meant for pages. A public method of a state is callable
         # too, and <State>.setvar runs set_<name> past its own marks.
         if (
             registered is None
             or event.name.endswith(".setvar")
-            or not getattr(registered.handler.fn, ACT, False)
+            or not getattr(registered.handler.fn, HANDLER, False)
         ):
-            WEB_EVENTS.labels("no_act").inc()
+            WEB_EVENTS.labels("no_handler").inc()
             return _nothing()
         if user is None:
             WEB_EVENTS.labels("signed_out").inc()
@@ -88,11 +88,11 @@ class Guard(Middleware):
         WEB_EVENTS.labels("allowed").inc()
         return None
 
-    async def _bind(self, root: BaseState, user: WebUser | None) -> Person:
+    async def _bind(self, root: BaseState, user: WebUser | None) -> SignedInState:
         """The states belong to the tab, not to the person: wipe them when another session holds the
         tab.
         """
-        person = await root.get_state(Person)
+        person = await root.get_state(SignedInState)
         session = user.session_id if user else ""
         if person._session != session:
             (await root.get_state(State)).reset()
@@ -138,7 +138,9 @@ def forget_strangers(app: rx.App) -> None:
     for tab, (_, token) in list(manager._token_expires_at.items()):
         state, lock = manager.states.get(tab), manager._states_locks.get(token.lock_key)
         is_busy = tab in namespace.token_to_sid or (lock is not None and lock.locked())
-        if not is_busy and (state is None or not state.get_substate([_STATE, *_PERSON])._session):
+        if not is_busy and (
+            state is None or not state.get_substate([_STATE, *_SIGNED_IN_STATE])._session
+        ):
             manager._purge_token(token)
 
 
@@ -148,7 +150,7 @@ async def _nobody_knows(root: BaseState, error: Exception) -> StateUpdate:
     _LOG.error("a session could not be looked up", exc_info=error, reference=reference)
     ERRORS.labels("web").inc()
     WEB_EVENTS.labels("database").inc()
-    person = await root.get_state(Person)
+    person = await root.get_state(SignedInState)
     person.notices = []  # one event after the other fails: the last one's reference is enough
     person._tell(
         (

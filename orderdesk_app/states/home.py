@@ -12,7 +12,6 @@ from orderdesk_app import wiring
 from orderdesk_app.context import now
 from orderdesk_app.services.activity import Day, FirstSteps, Happening
 from orderdesk_app.services.open_store import StoreRecord
-from orderdesk_app.states.person import Person, act
 from orderdesk_app.states.phrases import (
     is_store_at_fault,
     outcome_words,
@@ -20,6 +19,7 @@ from orderdesk_app.states.phrases import (
     what_was_done,
     who_did,
 )
+from orderdesk_app.states.signed_in import SignedInState, handler
 from orderdesk_app.states.times import ago, duration, exact
 
 _SLOW_MS = 1000
@@ -82,7 +82,7 @@ class Step(TypedDict):
     done: bool
 
 
-class HomeState(Person):
+class HomeState(SignedInState):
     loaded: bool = False
     problems: list[str] = []
     tiles: list[Tile] = []
@@ -94,29 +94,29 @@ class HomeState(Person):
     is_newcomer: bool = False
 
     @rx.event
-    @act
+    @handler
     async def load(self) -> None:
         """Also asked every five seconds while somebody looks."""
-        house, actor = wiring.current(), self._who()
-        records = await house.store_desk.list(actor)
-        day = await house.activity.day(actor)
+        services, actor = wiring.current(), self._who()
+        records = await services.store_desk.list(actor)
+        day = await services.activity.day(actor)
         of_stores = {str(record.id): record for record in records}
         self.tiles, self.hours = _tiles(day), _hours(day)
         self.latest = [
             _line(happening, of_stores.get(happening.store_row_id or ""))
-            for happening in await house.activity.latest(actor, count=15)
+            for happening in await services.activity.latest(actor, count=15)
         ]
         self.stores = [
-            _health(record, day, await house.store_desk.ready_requests(record))
+            _health(record, day, await services.store_desk.ready_requests(record))
             for record in records
         ]
         self.problems = _problems(records, day)
-        self.steps = _steps(bool(records), await house.activity.first_steps(actor))
+        self.steps = _steps(bool(records), await services.activity.first_steps(actor))
         self.is_newcomer = not all(step["done"] for step in self.steps)
         self.loaded = True
 
     @rx.event
-    @act
+    @handler
     async def show_table(self) -> None:
         """Show or hide the curves as a table."""
         self.as_table = not self.as_table

@@ -13,7 +13,7 @@ from orderdesk_app.config import Settings
 from orderdesk_app.context import ALL_SCOPES, Scope, now
 from orderdesk_app.services.keys import MASTER, KeyView
 from orderdesk_app.services.snippets import claude_code, claude_desktop
-from orderdesk_app.states.person import Person, act
+from orderdesk_app.states.signed_in import SignedInState, handler
 from orderdesk_app.states.times import ago, exact, span
 
 _COLUMNS: Final[dict[str, Callable[[KeyView], Any]]] = {
@@ -42,7 +42,7 @@ class Fact(TypedDict):
     value: str
 
 
-class SettingsState(Person):
+class SettingsState(SignedInState):
     loaded: bool = False
     keys: list[KeyRow] = []  # those that were looked for
     total: int = 0
@@ -57,7 +57,7 @@ class SettingsState(Person):
     claude_code: str = ""
 
     @rx.event
-    @act
+    @handler
     async def load(self) -> None:
         settings = wiring.current().settings
         self.address = f"{settings.public_url}/mcp"
@@ -80,7 +80,7 @@ class SettingsState(Person):
         self.loaded = True
 
     @rx.event
-    @act
+    @handler
     async def sort(self, column: str) -> None:
         """The keys by that column, times with the latest first; the same column again turns them
         round. Keys that were never used stand last.
@@ -90,7 +90,7 @@ class SettingsState(Person):
         await self._read_keys()
 
     @rx.event
-    @act
+    @handler
     async def find(self, text: str) -> None:
         """The keys whose name or last characters have that text in them."""
         self._arrange(self.sorted_by, is_descending=self.is_descending, search=text)
@@ -110,7 +110,7 @@ class SettingsState(Person):
         self.view = f"?{urlencode(asked)}"
 
     @rx.event
-    @act
+    @handler
     async def refresh(self) -> None:
         """Asked every five seconds while somebody looks."""
         await self._read_keys()

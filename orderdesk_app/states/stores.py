@@ -12,10 +12,10 @@ from orderdesk_app import wiring
 from orderdesk_app.context import now
 from orderdesk_app.errors import OrderDeskAgentsError
 from orderdesk_app.services.activity import StoreState
+from orderdesk_app.services.flash_messages import in_words
 from orderdesk_app.services.open_store import StoreRecord
-from orderdesk_app.services.remarks import in_words
-from orderdesk_app.states.person import Person, act
 from orderdesk_app.states.phrases import is_store_at_fault
+from orderdesk_app.states.signed_in import SignedInState, handler
 from orderdesk_app.states.times import ago, duration, exact
 
 
@@ -38,7 +38,7 @@ class StoreCard(TypedDict):
     filled: str  # the same as a width
 
 
-class StoresState(Person):
+class StoresState(SignedInState):
     loaded: bool = False
     stores: list[StoreCard] = []
     has_sandbox: bool = False
@@ -47,30 +47,32 @@ class StoresState(Person):
     answers_tone: dict[str, str] = {}
 
     @rx.event
-    @act
+    @handler
     async def load(self) -> None:
         self.busy, self.answers, self.answers_tone = [], {}, {}
         await self._read()
 
     @rx.event
-    @act
+    @handler
     async def refresh(self) -> None:
         """Asked every five seconds while somebody looks; what Order Desk said to a try stays."""
         await self._read()
 
     async def _read(self) -> None:
-        house, actor = wiring.current(), self._who()
-        records = await house.store_desk.list(actor)
-        day = await house.activity.day(actor)
+        services, actor = wiring.current(), self._who()
+        records = await services.store_desk.list(actor)
+        day = await services.activity.day(actor)
         self.stores = [
-            _card(record, day.stores.get(record.id), await house.store_desk.ready_requests(record))
+            _card(
+                record, day.stores.get(record.id), await services.store_desk.ready_requests(record)
+            )
             for record in records
         ]
         self.has_sandbox = any(record.is_sandbox for record in records)
         self.loaded = True
 
     @rx.event
-    @act
+    @handler
     async def add_sandbox(self) -> AsyncGenerator[None, None]:
         self.busy = [*self.busy, "sandbox"]
         yield
@@ -86,7 +88,7 @@ class StoresState(Person):
             self._rest("sandbox")
 
     @rx.event(background=True)
-    @act
+    @handler
     async def test(self, row_id: str) -> None:
         """Order Desk may take its time, so it is asked without the state's lock."""
         async with self:

@@ -9,7 +9,7 @@ from typing import Any, TypeVar, cast, get_type_hints
 
 from orderdesk_app.context import Actor, Scope, Secret
 from orderdesk_app.errors import UnknownTool
-from orderdesk_app.orderdesk.patience import Patience
+from orderdesk_app.orderdesk.wait_budget import WaitBudget
 from orderdesk_app.services.access import Principal
 from orderdesk_app.services.open_store import OpenStore
 from orderdesk_app.tools.arguments import Arguments
@@ -24,7 +24,7 @@ class ToolCall:
     """
 
     toolbox: Toolbox
-    patience: Patience
+    budget: WaitBudget
     given_principal: Principal | None  # None while nobody has signed in (stdio)
     opened: OpenStore | None = None
     # what the door does with a key that signs in; None over HTTP

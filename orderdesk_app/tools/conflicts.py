@@ -8,8 +8,8 @@ from secrets import token_hex
 from typing import Any
 
 from orderdesk_app.errors import Conflict
+from orderdesk_app.orderdesk.comparison import FREE_MAPS, ITEM_MAPS
 from orderdesk_app.orderdesk.merge import FOLDER, WRITABLE
-from orderdesk_app.orderdesk.verdict import FREE_MAPS, ITEM_MAPS
 from orderdesk_app.services.folders import FolderList
 from orderdesk_app.tools.views import folder_name, plain, untrusted_paths
 

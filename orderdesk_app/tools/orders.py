@@ -297,9 +297,7 @@ async def orders_list(call: ToolCall, arguments: ListOrders) -> OrderRows:
     """
     check_fields(arguments.fields)
     asked = arguments.model_dump(exclude={"store_identifier", "fields", "view"})
-    found = await call.toolbox.orders.list(
-        call.actor, call.store, OrderQuery(**asked), call.patience
-    )
+    found = await call.toolbox.orders.list(call.actor, call.store, OrderQuery(**asked), call.budget)
     check_fields(arguments.fields, found.orders)
     rows: list[dict[str, Any]] = []
     untrusted: list[str] = []
@@ -338,13 +336,13 @@ async def orders_get(call: ToolCall, arguments: GetOrder) -> OneOrder:
     """
     check_fields(arguments.fields)
     found = await call.toolbox.orders.get(
-        call.actor, call.store, OrderId(arguments.order_id), call.patience
+        call.actor, call.store, OrderId(arguments.order_id), call.budget
     )
     check_fields(arguments.fields, (found.order,))
     shown: dict[str, Any] = _SHOWING.of(found.order)
     if arguments.fields:
         folders = (
-            await call.toolbox.orders.folders(call.store, found.order, call.patience)
+            await call.toolbox.orders.folders(call.store, found.order, call.budget)
             if "folder" in arguments.fields
             else ()
         )
@@ -382,7 +380,7 @@ async def orders_create(call: ToolCall, arguments: CreateOrder) -> WrittenOrder:
     A duplicate (same source_id at the same source) is refused and the order that exists is named.
     """
     written = await call.toolbox.orders.create(
-        call.actor, call.store, arguments.order_data, call.patience
+        call.actor, call.store, arguments.order_data, call.budget
     )
     return _written(written)
 
@@ -407,7 +405,7 @@ async def orders_update(call: ToolCall, arguments: UpdateOrder) -> WrittenOrder:
             OrderId(arguments.order_id),
             asked,
             expected_date_updated=expected,
-            patience=call.patience,
+            budget=call.budget,
         )
     except Conflict as error:
         raise with_both_versions(error, asked, call.store.record.folders) from error
@@ -427,7 +425,7 @@ async def orders_delete(call: ToolCall, arguments: DeleteOrder) -> DeletedOrder:
     To cancel one and keep it, move it with orders_update and folder_name instead.
     """
     written = await call.toolbox.orders.delete(
-        call.actor, call.store, OrderId(arguments.order_id), call.patience
+        call.actor, call.store, OrderId(arguments.order_id), call.budget
     )
     return {"deleted": True, "order_id": arguments.order_id, "change_id": written.change_id}
 

@@ -84,7 +84,7 @@ async def products_list(call: ToolCall, arguments: ListProducts) -> ProductRows:
         code=arguments.code,
         limit=arguments.limit,
         offset=arguments.offset,
-        patience=call.patience,
+        budget=call.budget,
     )
     result: ProductRows = {
         "products": [_shown(row) for row in page.products],
@@ -108,7 +108,7 @@ async def products_list(call: ToolCall, arguments: ListProducts) -> ProductRows:
 async def products_get(call: ToolCall, arguments: GetProduct) -> OneProduct:
     """Read one product of a store's inventory by its id."""
     product, cached = await call.toolbox.products.get(
-        call.actor, call.store, arguments.product_id, call.patience
+        call.actor, call.store, arguments.product_id, call.budget
     )
     return {"product": _shown(product), "cached": cached}
 

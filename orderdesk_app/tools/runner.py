@@ -10,9 +10,9 @@ from typing import Any, TypeVar
 from orderdesk_app.context import Secret, current_request
 from orderdesk_app.errors import AuthFailed, OrderDeskAgentsError, PermissionDenied, Unexpected
 from orderdesk_app.observability import ERRORS, TOOL_CALLS, TOOL_SECONDS, TOOLS_RUNNING, log
-from orderdesk_app.orderdesk.patience import Patience
+from orderdesk_app.orderdesk.wait_budget import WaitBudget
 from orderdesk_app.services.access import Principal
-from orderdesk_app.services.audit import Audit, Entry
+from orderdesk_app.services.audit import AuditLog, Entry
 from orderdesk_app.services.limits import Limits
 from orderdesk_app.tools.arguments import Arguments, parse
 from orderdesk_app.tools.catalogue import Tool, ToolCall, find_tool
@@ -50,13 +50,13 @@ class Runner:
     """Runs tools for a principal; raises nothing but cancellation."""
 
     def __init__(
-        self, toolbox: Toolbox, limits: Limits, audit: Audit, *, patience_seconds: float
+        self, toolbox: Toolbox, limits: Limits, audit: AuditLog, *, wait_seconds: float
     ) -> None:
-        self._toolbox, self._limits, self._audit, self._patience_seconds = (
+        self._toolbox, self._limits, self._audit, self._wait_seconds = (
             toolbox,
             limits,
             audit,
-            patience_seconds,
+            wait_seconds,
         )
         self._unfinished: set[asyncio.Task[Any]] = set()
 
@@ -80,7 +80,7 @@ class Runner:
                 "unknown", error.code, str(principal.actor.via) if principal else "stdio"
             ).inc()
             if principal is not None:
-                await self._audit.note(
+                await self._audit.queue(
                     Entry(
                         actor=principal.actor,
                         action="tool",
@@ -104,7 +104,7 @@ class Runner:
     async def finish(self) -> None:
         """Wait for what goes on though its caller has gone; for shutdown."""
         if self._unfinished:
-            await asyncio.wait(self._unfinished, timeout=self._patience_seconds)
+            await asyncio.wait(self._unfinished, timeout=self._wait_seconds)
 
     async def _run(
         self,
@@ -115,11 +115,11 @@ class Runner:
     ) -> Outcome:
         started = time.perf_counter()
         outcome = Outcome(tool, arguments=_without_secrets(tool, given))
-        patience = Patience(self._patience_seconds)
+        budget = WaitBudget(self._wait_seconds)
         call: ToolCall | None = None
         TOOLS_RUNNING.inc()
         try:
-            call = self._prepare(principal, tool, patience, sign_in)
+            call = self._prepare(principal, tool, budget, sign_in)
             arguments = parse(tool.arguments, given)
             if principal is not None:
                 self._limits.tools.spend(principal.actor.tenant_id, tool.weight)
@@ -147,9 +147,9 @@ class Runner:
         except asyncio.CancelledError:
             # The caller of a read has gone. This task may wait for nothing more, and the call
             # leaves its row all the same.
-            row = self._entry(principal, call, outcome, GIVEN_UP, patience, started)
+            row = self._entry(principal, call, outcome, GIVEN_UP, budget, started)
             if row is not None:
-                self._to_its_end(self._audit.note(row))
+                self._to_its_end(self._audit.queue(row))
             raise
         finally:
             TOOLS_RUNNING.dec()
@@ -158,19 +158,19 @@ class Runner:
             call,
             outcome,
             outcome.error.code if outcome.error else "ok",
-            patience,
+            budget,
             started,
         )
         if row is not None:
             # a change itself is in the journal
-            await (self._audit.note(row) if tool.reads else self._audit.remember(row))
+            await (self._audit.queue(row) if tool.reads else self._audit.write_or_queue(row))
         return outcome
 
     def _prepare(
         self,
         principal: Principal | None,
         tool: Tool,
-        patience: Patience,
+        budget: WaitBudget,
         sign_in: Callable[[Secret], None] | None,
     ) -> ToolCall:
         if principal is None and not tool.works_signed_out:
@@ -181,7 +181,7 @@ class Runner:
                 f"({tool.scope}). Make a key with it under Settings."
             )
         return ToolCall(
-            toolbox=self._toolbox, patience=patience, given_principal=principal, sign_in=sign_in
+            toolbox=self._toolbox, budget=budget, given_principal=principal, sign_in=sign_in
         )
 
     def _entry(
@@ -190,7 +190,7 @@ class Runner:
         call: ToolCall | None,
         outcome: Outcome,
         code: str,
-        patience: Patience,
+        budget: WaitBudget,
         started: float,
     ) -> Entry | None:
         """Counts the call; its audit row, or None while nobody has signed in."""
@@ -218,7 +218,7 @@ class Runner:
             arguments=outcome.arguments,
             duration_ms=outcome.duration_ms,
             cached=outcome.is_cached,
-            upstream_requests=patience.requests,
+            upstream_requests=budget.requests,
             change_id=str(change_id) if change_id else None,
         )
 

@@ -111,7 +111,7 @@ async def stores_register(call: ToolCall, arguments: RegisterStore) -> OneStore:
         Secret(arguments.api_key),
         name=arguments.store_name,
         label=arguments.label,
-        patience=call.patience,
+        budget=call.budget,
     )
     return {"store": store_view(record, call.principal)}
 

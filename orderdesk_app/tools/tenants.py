@@ -4,7 +4,7 @@ from pydantic import Field
 from typing_extensions import TypedDict
 
 from orderdesk_app.context import Actor, Scope, Secret, Via
-from orderdesk_app.services.signin import NOBODY
+from orderdesk_app.services.sign_in import NOBODY
 from orderdesk_app.tools.arguments import SECRET, Arguments
 from orderdesk_app.tools.catalogue import ToolCall, tool
 

@@ -6,7 +6,7 @@ from orderdesk_app.services.access import Access
 from orderdesk_app.services.limits import Limits
 from orderdesk_app.services.orders import Orders
 from orderdesk_app.services.products import Products
-from orderdesk_app.services.signin import SignIn
+from orderdesk_app.services.sign_in import SignIn
 from orderdesk_app.services.stores import Stores
 
 

@@ -9,6 +9,7 @@ from difflib import get_close_matches
 from typing import Any
 
 from orderdesk_app.errors import ValidationFailed
+from orderdesk_app.orderdesk.comparison import FREE_MAPS, ITEM_MAPS
 from orderdesk_app.orderdesk.dates import to_iso
 from orderdesk_app.orderdesk.merge import (
     ADDRESS_FIELDS,
@@ -19,7 +20,6 @@ from orderdesk_app.orderdesk.merge import (
     READ_ONLY,
     WRITABLE,
 )
-from orderdesk_app.orderdesk.verdict import FREE_MAPS, ITEM_MAPS
 from orderdesk_app.services.folders import FolderList
 
 _DATES = frozenset({"date_added", "date_updated"})

@@ -27,7 +27,7 @@ from orderdesk_app import wiring
 from orderdesk_app.config import Settings, load_settings
 from orderdesk_app.context import Actor, Scope, Secret, Via
 from orderdesk_app.frontend import ROOT, Frontend
-from orderdesk_app.orderdesk.patience import Patience
+from orderdesk_app.orderdesk.wait_budget import WaitBudget
 from orderdesk_app.services.sandbox import SandboxKeys
 from orderdesk_app.services.sessions import COOKIE
 from tests.browser.chromium import ORDER, Chromium, choose
@@ -147,25 +147,27 @@ class Site:
             if b"/sign-in/link?" not in line
         )
 
-    async def move_in(self, name: str, *, with_store: bool = True) -> Account:
+    async def make_account(self, name: str, *, with_store: bool = True) -> Account:
         """A new account, signed in; unless it is a newcomer's, with a sandbox store and a key for
         its assistant.
         """
         with quick_passwords():
-            async with wiring.open_house(self.settings) as house:
-                view, master = await house.tenants.make_tenant(name)
-                await house.keyring.tenant(view.id)
+            async with wiring.open_services(self.settings) as services:
+                view, master = await services.tenants.make_tenant(name)
+                await services.keyring.tenant(view.id)
                 actor = Actor(tenant_id=view.id, role=view.role, via=Via.WEB)
-                cookie = await house.sessions.start(
+                cookie = await services.sessions.start(
                     view.id, credential_id=None, address="127.0.0.1", user_agent="tests"
                 )
                 key, store_id, store_name, store_key = Secret(""), "", "", ""
                 if with_store:
-                    _, key = await house.keys.create(actor, "Claude on the till", frozenset(Scope))
-                    record = await house.stores.add_sandbox(actor, patience=Patience(30))
+                    _, key = await services.keys.create(
+                        actor, "Claude on the till", frozenset(Scope)
+                    )
+                    record = await services.stores.add_sandbox(actor, budget=WaitBudget(30))
                     store_id, store_name = record.store_id, record.name
                     store_key = (
-                        SandboxKeys(house.keyring.purpose("sandbox"))
+                        SandboxKeys(services.keyring.purpose("sandbox"))
                         .key_of(record.store_id)
                         .reveal()
                     )
@@ -181,10 +183,10 @@ class Site:
         return key
 
     async def new_keys(self, account: Account, names: Sequence[str]) -> list[str]:
-        async with wiring.open_house(self.settings) as house:
-            actor = await self._actor(house, account)
+        async with wiring.open_services(self.settings) as services:
+            actor = await self._actor(services, account)
             made = [
-                (await house.keys.create(actor, name, frozenset(Scope)))[1].reveal()
+                (await services.keys.create(actor, name, frozenset(Scope)))[1].reveal()
                 for name in names
             ]
         self.made.extend(made)
@@ -192,29 +194,29 @@ class Site:
 
     async def connect(self, account: Account, store_id: str, name: str) -> None:
         """A store at the sandbox server, as `stores_register` connects it."""
-        async with wiring.open_house(self.settings) as house:
-            await house.store_desk.connect(
-                await self._actor(house, account), store_id, Secret(API_KEY), name=name, label=""
+        async with wiring.open_services(self.settings) as services:
+            await services.store_desk.connect(
+                await self._actor(services, account), store_id, Secret(API_KEY), name=name, label=""
             )
         if not account.access_key:
             account.access_key = await self.new_key(account)
 
     async def console_call(self, account: Account, tool: str, arguments: dict[str, Any]) -> str:
         """The id of a call that the account made in the console."""
-        async with wiring.open_house(self.settings) as house:
-            call = await house.console.run(await self._actor(house, account), tool, arguments)
+        async with wiring.open_services(self.settings) as services:
+            call = await services.console.run(await self._actor(services, account), tool, arguments)
         return call.id
 
-    async def _actor(self, house: wiring.House, account: Account) -> Actor:
-        user = await house.sessions.resume(account.cookie)
+    async def _actor(self, services: wiring.Services, account: Account) -> Actor:
+        user = await services.sessions.resume(account.cookie)
         assert user is not None
         return user.actor
 
     async def sign_in_link(self) -> str:
         """A fresh link for the admin, as `orderdesk signin-link` makes it."""
-        async with wiring.open_house(self.settings) as house:
-            admin = await house.tenants.ensure_admin(master_key=None, has_webui=True)
-            token: Secret = await house.sign_in.make_link(admin.tenant_id)
+        async with wiring.open_services(self.settings) as services:
+            admin = await services.tenants.ensure_admin(master_key=None, has_webui=True)
+            token: Secret = await services.sign_in.make_link(admin.tenant_id)
         self.links.append(f"{self.url}/sign-in/link?token={token.reveal()}")
         return self.links[-1]
 
@@ -404,7 +406,7 @@ async def opens(site: Site, browser: Browser) -> AsyncIterator[Opens]:
 @pytest_asyncio.fixture(loop_scope="session")
 async def ada(site: Site) -> Account:
     """The one whose pages are looked at."""
-    return await site.move_in("Ada's Teas")
+    return await site.make_account("Ada's Teas")
 
 
 @pytest_asyncio.fixture(loop_scope="session")
@@ -419,7 +421,7 @@ async def settler(site: Site) -> Account:
 
     For tests that only look.
     """
-    account = await site.move_in(
+    account = await site.make_account(
         "Sofia Lindqvist & Daughters — hand-made tea, pottery and kitchen goods"
     )
     async with agent(site, account) as client:
@@ -431,7 +433,7 @@ async def settler(site: Site) -> Account:
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
 async def newcomer(site: Site) -> Account:
     """Has nothing yet."""
-    return await site.move_in("Newcomer", with_store=False)
+    return await site.make_account("Newcomer", with_store=False)
 
 
 @pytest.fixture(scope="session")

@@ -196,7 +196,7 @@ async def test_a_stores_health_is_that_of_its_last_call(
 
 
 async def test_a_newcomers_steps_are_done_one_by_one(site: Site, opens: Opens) -> None:
-    account = await site.move_in("Step by step", with_store=False)
+    account = await site.make_account("Step by step", with_store=False)
     page = await (await opens(account)).new_page()
     await open_home(page)
     steps = region(page, "First steps").get_by_role("listitem")
@@ -236,7 +236,7 @@ async def test_a_newcomers_steps_are_done_one_by_one(site: Site, opens: Opens) -
 async def test_a_store_that_fails_is_a_problem_with_a_next_step(
     site: Site, opens: Opens, sandbox_server: SandboxServer
 ) -> None:
-    account = await site.move_in("Trouble", with_store=False)
+    account = await site.make_account("Trouble", with_store=False)
     await site.connect(account, "10021", "Shop in trouble")
     page = await (await opens(account)).new_page()
     await open_home(page)

@@ -176,7 +176,7 @@ async def test_a_button_that_is_gone_leaves_the_focus_in_the_content(
     site: Site, opens: Opens
 ) -> None:
     page = await open_page(
-        opens, await site.move_in("By keyboard alone", with_store=False), "/stores"
+        opens, await site.make_account("By keyboard alone", with_store=False), "/stores"
     )
     await page.get_by_role("button", name="Try the sandbox store").focus()
 

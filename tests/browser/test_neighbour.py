@@ -16,7 +16,7 @@ NAME, CITY = "Bert-Ola's secret bicycles", "Hemlighetstorp"
 async def test_a_neighbour_sees_nothing_on_any_page(
     site: Site, opens: Opens, pages: list[dict[str, Any]]
 ) -> None:
-    bert, ada = await site.move_in(NAME), await site.move_in("Ada next door")
+    bert, ada = await site.make_account(NAME), await site.make_account("Ada next door")
     async with agent(site, bert) as client:
         changed = await client.get(
             "orders_update", order_id=FIRST_ORDER, changes={"shipping": {"city": CITY}}
@@ -45,7 +45,7 @@ async def test_a_neighbour_sees_nothing_on_any_page(
 
 async def test_the_neighbours_own_page_shows_it(site: Site, opens: Opens) -> None:
     """The search above would find it if it were there."""
-    bert = await site.move_in(NAME)
+    bert = await site.make_account(NAME)
     page = await (await opens(bert)).new_page()
 
     await page.goto("/stores")

@@ -22,7 +22,7 @@ from tests.worlds import API_KEY, FIRST_ORDER
 
 
 async def test_no_secret_is_left_behind_by_all_that_was_done(site: Site, opens: Opens) -> None:
-    account = await site.move_in("Careful")
+    account = await site.make_account("Careful")
     context = await opens()
     page = await context.new_page()
     await page.goto("/sign-in")

@@ -27,7 +27,7 @@ async def connect(page: Page, store_id: str, key: str, name: str = "", label: st
 
 
 async def test_the_sandbox_store_is_one_click_away(site: Site, opens: Opens) -> None:
-    page = await (await opens(await site.move_in("First day", with_store=False))).new_page()
+    page = await (await opens(await site.make_account("First day", with_store=False))).new_page()
     await open_stores(page)
     await expect(page.get_by_text("No stores yet")).to_be_visible()
 
@@ -41,7 +41,7 @@ async def test_the_sandbox_store_is_one_click_away(site: Site, opens: Opens) -> 
 
 
 async def test_a_double_click_adds_one_sandbox_store(site: Site, opens: Opens) -> None:
-    account = await site.move_in("Quick hand", with_store=False)
+    account = await site.make_account("Quick hand", with_store=False)
     page = await (await opens(account)).new_page()
     await open_stores(page)
 

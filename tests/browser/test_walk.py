@@ -25,9 +25,9 @@ async def test_the_printed_link_asks_first_and_works_once(
 ) -> None:
     # it is good for 15 minutes, and on a slow machine those of the first start are over
     link = await serving.restart()
-    visitor, second = await opens(), await opens()
+    session, second = await opens(), await opens()
     second.watch.expect(r"^4\d\d (GET|POST) /sign-in/link")
-    page = await visitor.new_page()
+    page = await session.new_page()
 
     await page.goto(link)
     await page.reload()  # looking uses nothing up: mail scanners open links
@@ -91,7 +91,7 @@ async def test_a_person_changes_an_order_and_leaves_nothing_behind(
 
 
 async def test_signing_out_in_one_tab_ends_the_others(site: Site, opens: Opens) -> None:
-    account = await site.move_in("Two tabs")
+    account = await site.make_account("Two tabs")
     context = await opens(account)
     first, second = await context.new_page(), await context.new_page()
     for page in (first, second):
@@ -113,7 +113,7 @@ async def test_signing_out_in_one_tab_ends_the_others(site: Site, opens: Opens) 
 
 
 async def test_what_an_agent_changes_a_person_sees(site: Site, opens: Opens) -> None:
-    account = await site.move_in("Ada and her agent")
+    account = await site.make_account("Ada and her agent")
     page = await (await opens(account)).new_page()
 
     async with agent(site, account) as client:
@@ -129,7 +129,7 @@ async def test_what_an_agent_changes_a_person_sees(site: Site, opens: Opens) -> 
 
 
 async def test_a_wrong_key_is_told_and_the_right_one_signs_in(site: Site, opens: Opens) -> None:
-    account = await site.move_in("Grace", with_store=False)
+    account = await site.make_account("Grace", with_store=False)
     page = await (await opens()).new_page()
     await page.goto("/sign-in")
     await settled(page)

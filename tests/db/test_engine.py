@@ -109,7 +109,7 @@ async def test_a_write_inside_a_write_is_told_instead_of_waiting_for_ever(sqlite
             async with database.write():
                 pass
         with pytest.raises(RuntimeError, match="inside"):
-            await database.at_once("DELETE FROM leases", {})
+            await database.execute("DELETE FROM leases", {})
 
     await database.close()
 
@@ -207,12 +207,12 @@ async def test_what_follows_a_commit_runs_before_the_writer_goes_on_and_never_af
 
 
 async def test_one_statement_at_once(database):
-    await database.at_once(
+    await database.execute(
         "INSERT INTO buckets (key, tokens, updated_at) VALUES (:key, :tokens, 0)",
         {"key": "100% :sure", "tokens": 2.5},
     )
 
-    rows = await database.at_once(
+    rows = await database.execute(
         "UPDATE buckets SET tokens = tokens + 1 WHERE key = :key RETURNING tokens",
         {"key": "100% :sure"},
     )
@@ -222,7 +222,7 @@ async def test_one_statement_at_once(database):
 
 async def test_ping_reads_and_a_missing_table_is_a_failure(database):
     await database.ping()
-    await database.at_once("ALTER TABLE tenants RENAME TO lost", {})
+    await database.execute("ALTER TABLE tenants RENAME TO lost", {})
 
     with pytest.raises(Exception, match="tenants"):
         await database.ping()
@@ -243,13 +243,13 @@ async def test_while_another_program_holds_the_file_all_in_line_are_told_so_at_o
         other.execute("BEGIN EXCLUSIVE")
         results = await asyncio.gather(
             *(add(str(number)) for number in range(6)),
-            database.at_once("DELETE FROM leases", {}),
+            database.execute("DELETE FROM leases", {}),
             return_exceptions=True,
         )
         took = time.monotonic() - started
         other.execute("ROLLBACK")
     await add("later")
-    rows = await database.at_once("SELECT name FROM tenants", {})
+    rows = await database.execute("SELECT name FROM tenants", {})
     await database.close()
 
     assert [(type(result), result.outcome) for result in results] == [
@@ -285,7 +285,7 @@ async def test_another_process_that_writes_is_waited_for(sqlite_url, data_dir):
     other.execute("BEGIN IMMEDIATE")
     other.execute("INSERT INTO buckets VALUES ('held', 1, 1)")
     writing = asyncio.create_task(
-        database.at_once("INSERT INTO buckets (key, tokens, updated_at) VALUES ('ours', 1, 1)", {})
+        database.execute("INSERT INTO buckets (key, tokens, updated_at) VALUES ('ours', 1, 1)", {})
     )
     await asyncio.sleep(0.2)
 
@@ -294,7 +294,7 @@ async def test_another_process_that_writes_is_waited_for(sqlite_url, data_dir):
     other.execute("COMMIT")
     await writing
 
-    assert {key for (key,) in await database.at_once("SELECT key FROM buckets", {})} == {
+    assert {key for (key,) in await database.execute("SELECT key FROM buckets", {})} == {
         "held",
         "ours",
     }
@@ -395,9 +395,9 @@ async def test_console_calls_of_one_tenant_are_found_by_time(database, tenant):
 async def test_postgres_that_went_away_for_a_moment_is_found_again(postgres, postgres_url):
     database = Database(postgres_url)
     assert await names(database) == []
-    await database.at_once("SELECT 1", {})
+    await database.execute("SELECT 1", {})
 
-    await database.at_once(
+    await database.execute(
         (
             "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = "
             "current_database() AND pid <> pg_backend_pid()"
@@ -418,7 +418,7 @@ async def test_a_short_question_sees_what_is_committed_and_waits_for_no_write(da
         session.add(Tenant(name="Bert", role="member"))
         await session.flush()
         told = await asyncio.wait_for(
-            database.ask(
+            database.query(
                 "SELECT name FROM tenants WHERE name IN (:first, :second)",
                 {"first": "Ada", "second": "Bert"},
             ),
@@ -426,4 +426,4 @@ async def test_a_short_question_sees_what_is_committed_and_waits_for_no_write(da
         )
 
     assert told == [("Ada",)]
-    assert await database.ask("SELECT count(*) FROM tenants", {}) == [(2,)]
+    assert await database.query("SELECT count(*) FROM tenants", {}) == [(2,)]

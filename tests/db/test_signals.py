@@ -15,7 +15,7 @@ from orderdesk_app.db.tenants import Tenant
 from tests.worlds import PROMISED
 
 
-class Ears:
+class TopicRecorder:
     def __init__(self) -> None:
         self.heard: list[str] = []
         self._news = asyncio.Event()
@@ -39,16 +39,16 @@ async def tell(database: Database, signals: Signals, topic: str) -> None:
 
 @pytest.fixture
 def here():
-    return Ears()
+    return TopicRecorder()
 
 
 @pytest.fixture
 def there():
-    return Ears()
+    return TopicRecorder()
 
 
 @pytest.fixture
-async def elsewhere(database_url: str, there: Ears) -> AsyncIterator[Signals]:
+async def elsewhere(database_url: str, there: TopicRecorder) -> AsyncIterator[Signals]:
     """Another process, as far as the database can tell."""
     database = Database(database_url)
     signals = Signals(database)
@@ -119,7 +119,7 @@ async def test_writes_without_news_are_no_news(database, there, elsewhere):
 
 async def test_what_was_said_before_one_listened_is_not_told(database_url, database, signals):
     await tell(database, signals, "tenant:1")
-    late, ears = Signals(database), Ears()
+    late, ears = Signals(database), TopicRecorder()
     late.subscribe(ears)
 
     await late.start()
@@ -130,7 +130,7 @@ async def test_what_was_said_before_one_listened_is_not_told(database_url, datab
 
 
 async def test_after_a_lost_connection_everything_may_have_changed(postgres_url):
-    database, ears = Database(postgres_url), Ears()
+    database, ears = Database(postgres_url), TopicRecorder()
     signals = Signals(database)
     signals.subscribe(ears)
     await listening(signals)
@@ -192,14 +192,14 @@ async def test_stopping_twice_and_starting_again_works(database, signals, here):
 async def test_old_news_is_cleared_away(sqlite_url):
     database = Database(sqlite_url)
     signals = Signals(database)
-    await database.at_once(
+    await database.execute(
         "INSERT INTO signals (topic, origin, at) VALUES ('old', 'x', '2020-01-01 00:00:00.000000')",
         {},
     )
 
     await tell(database, signals, "new")
 
-    assert await database.at_once("SELECT topic FROM signals", {}) == [("new",)]
+    assert await database.execute("SELECT topic FROM signals", {}) == [("new",)]
     await database.close()
 
 

@@ -17,7 +17,7 @@ NOTE = {"note": "once"}
 HISTORY = "/orders/100000001/order-history"
 
 
-class Door:
+class FaultSwitch:
     """One form of the sandbox: how to reach it, and its faults."""
 
     def __init__(self, http, faults, url):
@@ -48,27 +48,29 @@ class Door:
 
 
 @pytest.fixture(params=["in process", "over HTTP"])
-async def door(request, world):
+async def fault_switch(request, world):
     if request.param == "in process":
-        yield Door(world.http, world.faults, "http://sandbox.invalid/api/v2")
+        yield FaultSwitch(world.http, world.faults, "http://sandbox.invalid/api/v2")
         return
     standalone = StandaloneSandbox({"10001": "the-key"}, orders=5, inventory=5, control=True)
     async with serving(standalone) as url, httpx.AsyncClient() as http:
-        yield Door(http, standalone.faults, url)
+        yield FaultSwitch(http, standalone.faults, url)
 
 
 @pytest.mark.parametrize("effect", ["not_done", "done"])
 @pytest.mark.parametrize("kind", [kind for kind in KINDS if kind != "edit"])
-async def test_a_fault_shows_and_its_effect_is_as_told(door, kind, effect):
-    door.faults.add(Fault(kind, "POST", "/orders/*/order-history", effect=effect, seconds=0.05))
+async def test_a_fault_shows_and_its_effect_is_as_told(fault_switch, kind, effect):
+    fault_switch.faults.add(
+        Fault(kind, "POST", "/orders/*/order-history", effect=effect, seconds=0.05)
+    )
 
     try:
-        answer = await door.post()
+        answer = await fault_switch.post()
         seen = answer.status_code
     except httpx.RemoteProtocolError:
         seen = None
 
-    (served,) = door.faults.requests("POST")
+    (served,) = fault_switch.faults.requests("POST")
     expected = {
         "rate_limited": 429,
         "rate_limited_bare": 429,
@@ -81,68 +83,68 @@ async def test_a_fault_shows_and_its_effect_is_as_told(door, kind, effect):
     }
     assert seen == expected.get(kind, 200 if effect == "done" else 504)
     assert (served.fault, served.took_effect, served.status) == (kind, effect == "done", seen)
-    assert await door.notes() == (["once"] if effect == "done" else [])
+    assert await fault_switch.notes() == (["once"] if effect == "done" else [])
 
 
-async def test_a_fault_is_used_up(door):
-    door.faults.add(Fault("server_error", "POST", times=2, skip=1))
+async def test_a_fault_is_used_up(fault_switch):
+    fault_switch.faults.add(Fault("server_error", "POST", times=2, skip=1))
 
-    assert [(await door.post()).status_code for _ in range(5)] == [200, 500, 500, 200, 200]
-    assert await door.notes() == ["once"] * 3
-
-
-async def test_a_fault_meets_only_its_method_path_and_store(door):
-    door.faults.add(Fault("server_error", "PUT", times=-1))
-    door.faults.add(Fault("server_error", "POST", "/orders/*", times=-1))
-    door.faults.add(Fault("server_error", store_id="10002", times=-1))
-
-    assert (await door.post()).status_code == 200
+    assert [(await fault_switch.post()).status_code for _ in range(5)] == [200, 500, 500, 200, 200]
+    assert await fault_switch.notes() == ["once"] * 3
 
 
-async def test_a_429_comes_with_its_header_or_bare(door):
-    door.faults.add(Fault("rate_limited", seconds=7))
-    door.faults.add(Fault("rate_limited_bare"))
+async def test_a_fault_meets_only_its_method_path_and_store(fault_switch):
+    fault_switch.faults.add(Fault("server_error", "PUT", times=-1))
+    fault_switch.faults.add(Fault("server_error", "POST", "/orders/*", times=-1))
+    fault_switch.faults.add(Fault("server_error", store_id="10002", times=-1))
 
-    first, second = await door.post(), await door.post()
+    assert (await fault_switch.post()).status_code == 200
+
+
+async def test_a_429_comes_with_its_header_or_bare(fault_switch):
+    fault_switch.faults.add(Fault("rate_limited", seconds=7))
+    fault_switch.faults.add(Fault("rate_limited_bare"))
+
+    first, second = await fault_switch.post(), await fault_switch.post()
 
     assert (first.headers["X-Retry-After"], first.headers["X-Tokens-Remaining"]) == ("7", "0")
     assert not [name for name in second.headers if name.startswith(("x-", "retry"))]
 
 
-async def test_broken_json_is_really_broken_and_a_gateway_speaks_html(door):
-    door.faults.add(Fault("broken_json"))
-    door.faults.add(Fault("bad_gateway"))
+async def test_broken_json_is_really_broken_and_a_gateway_speaks_html(fault_switch):
+    fault_switch.faults.add(Fault("broken_json"))
+    fault_switch.faults.add(Fault("bad_gateway"))
 
-    broken, gateway = await door.post(), await door.post()
+    broken, gateway = await fault_switch.post(), await fault_switch.post()
 
     with pytest.raises(json.JSONDecodeError):
         broken.json()
     assert gateway.text.startswith("<html>")
 
 
-async def test_a_late_effect_happens_after_the_client_has_gone(door):
-    door.faults.add(Fault("slow", "POST", effect="late", seconds=1))
+async def test_a_late_effect_happens_after_the_client_has_gone(fault_switch):
+    fault_switch.faults.add(Fault("slow", "POST", effect="late", seconds=1))
 
-    await door.post_and_leave()
-    before = await door.notes()
+    await fault_switch.post_and_leave()
+    before = await fault_switch.notes()
 
     async def has_happened():
-        return await door.notes() == ["once"]
+        return await fault_switch.notes() == ["once"]
 
     await eventually(has_happened, 20, every=0.5)
     assert before == []
 
 
-async def test_a_slow_answer_may_hide_an_effect_that_is_there(door):
-    door.faults.add(Fault("slow", "POST", seconds=1))
+async def test_a_slow_answer_may_hide_an_effect_that_is_there(fault_switch):
+    fault_switch.faults.add(Fault("slow", "POST", seconds=1))
 
-    await door.post_and_leave()
+    await fault_switch.post_and_leave()
 
-    assert await door.notes() == ["once"]
+    assert await fault_switch.notes() == ["once"]
 
 
-async def test_somebody_else_edits_between_a_read_and_a_write(door):
-    door.faults.add(
+async def test_somebody_else_edits_between_a_read_and_a_write(fault_switch):
+    fault_switch.faults.add(
         Fault(
             "edit",
             "GET",
@@ -151,8 +153,12 @@ async def test_somebody_else_edits_between_a_read_and_a_write(door):
         )
     )
 
-    read = (await door.http.get(f"{door.url}/orders/100000001", headers=HEADERS)).json()["order"]
-    now = (await door.http.get(f"{door.url}/orders/100000001", headers=HEADERS)).json()["order"]
+    read = (
+        await fault_switch.http.get(f"{fault_switch.url}/orders/100000001", headers=HEADERS)
+    ).json()["order"]
+    now = (
+        await fault_switch.http.get(f"{fault_switch.url}/orders/100000001", headers=HEADERS)
+    ).json()["order"]
 
     assert read["email"] != "staff@example.com"
     assert (now["email"], now["shipping"]) == (
@@ -162,14 +168,14 @@ async def test_somebody_else_edits_between_a_read_and_a_write(door):
     assert now["date_updated"] > read["date_updated"]
 
 
-async def test_the_log_keeps_the_body_and_never_the_key(door):
-    await door.post()
+async def test_the_log_keeps_the_body_and_never_the_key(fault_switch):
+    await fault_switch.post()
 
-    (served,) = door.faults.requests("POST", HISTORY)
+    (served,) = fault_switch.faults.requests("POST", HISTORY)
     assert (json.loads(served.body), served.store_id, served.status) == (NOTE, "10001", 200)
     assert "the-key" not in repr(served)
-    door.faults.forget()
-    assert door.faults.requests() == []
+    fault_switch.faults.forget()
+    assert fault_switch.faults.requests() == []
 
 
 async def test_an_unknown_fault_is_refused_by_name():

@@ -11,10 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.door import door, inside
+from tests.mcp_server import inside, mcp_server
 from tests.worlds import ROOT, sandbox_server
 
-__all__ = ["door", "inside", "sandbox_server"]
+__all__ = ["inside", "mcp_server", "sandbox_server"]
 
 NODE_FOLDER = ROOT / "tests" / "node"
 

@@ -13,8 +13,8 @@ import pytest
 from starlette.datastructures import Headers
 
 from orderdesk_app.mcp import body as bodies
-from orderdesk_app.mcp.body import HungUp, Unfit, hear_out, read_body
-from tests.door import LEGACY, MODERN, Door, call, modern
+from orderdesk_app.mcp.body import ClientDisconnected, Unfit, drain_body, read_body
+from tests.mcp_server import LEGACY, MODERN, McpServer, call, modern
 from tests.worlds import FIRST_ORDER
 
 MOST = 4 * 1024 * 1024
@@ -51,7 +51,7 @@ REFUSED = {
 @pytest.mark.parametrize("revision", [None, *LEGACY[1:], MODERN])
 @pytest.mark.parametrize("name", REFUSED)
 def test_what_is_no_message_is_refused_in_words(
-    door: Door, name: str, revision: str | None
+    mcp_server: McpServer, name: str, revision: str | None
 ) -> None:
     headers = (
         {}
@@ -61,7 +61,7 @@ def test_what_is_no_message_is_refused_in_words(
         else {"mcp-protocol-version": revision}
     )
 
-    with door.http() as http:
+    with mcp_server.http() as http:
         answer = http.post("/mcp", content=REFUSED[name], headers=headers)
 
     assert answer.status_code == 400
@@ -95,7 +95,7 @@ ODD: dict[str, Any] = {
 
 @pytest.mark.parametrize("revision", ["2025-11-25", MODERN])
 @pytest.mark.parametrize("name", ODD)
-def test_odd_arguments_are_errors_in_words(door: Door, name: str, revision: str) -> None:
+def test_odd_arguments_are_errors_in_words(mcp_server: McpServer, name: str, revision: str) -> None:
     arguments = ODD[name]
     headers, body = modern("tools/call", {"name": "orders_get", "arguments": arguments})
     if revision != MODERN:
@@ -104,7 +104,7 @@ def test_odd_arguments_are_errors_in_words(door: Door, name: str, revision: str)
             {**call("orders_get"), "params": {"name": "orders_get", "arguments": arguments}},
         )
 
-    with door.http() as http:
+    with mcp_server.http() as http:
         answer = http.post("/mcp", json=body, headers=headers)
 
     assert answer.status_code in (200, 400)
@@ -118,20 +118,20 @@ def test_odd_arguments_are_errors_in_words(door: Door, name: str, revision: str)
     _in_our_words(answer.text)
 
 
-def test_of_a_name_given_twice_the_last_counts_at_both_places(door: Door) -> None:
+def test_of_a_name_given_twice_the_last_counts_at_both_places(mcp_server: McpServer) -> None:
     body = (
         b'{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{'
         b'"name":"orders_delete","name":"stores_list","arguments":{"a":1},"arguments":{}}}'
     )
 
-    with door.http() as http:
+    with mcp_server.http() as http:
         answer = http.post("/mcp", content=body)
 
     assert answer.json()["result"]["structuredContent"]["count"] >= 1
 
 
-def test_an_answer_to_nothing_is_taken_and_forgotten(door: Door) -> None:
-    with door.http() as http:
+def test_an_answer_to_nothing_is_taken_and_forgotten(mcp_server: McpServer) -> None:
+    with mcp_server.http() as http:
         legacy = http.post("/mcp", json={"jsonrpc": "2.0", "id": 7, "result": {}})
         modern_one = http.post(
             "/mcp", json={"jsonrpc": "2.0", "id": 7, "result": {}}, headers=modern("tools/list")[0]
@@ -145,8 +145,10 @@ def test_an_answer_to_nothing_is_taken_and_forgotten(door: Door) -> None:
     "method", ["notifications/initialized", "notifications/cancelled", "notifications/of/nothing"]
 )
 @pytest.mark.parametrize("revision", ["2025-11-25", MODERN])
-def test_notifications_are_taken_in_silence(door: Door, method: str, revision: str) -> None:
-    with door.http() as http:
+def test_notifications_are_taken_in_silence(
+    mcp_server: McpServer, method: str, revision: str
+) -> None:
+    with mcp_server.http() as http:
         answer = http.post(
             "/mcp",
             json={"jsonrpc": "2.0", "method": method, "params": {"requestId": 1}},
@@ -171,7 +173,7 @@ def test_notifications_are_taken_in_silence(door: Door, method: str, revision: s
 )
 @pytest.mark.parametrize("in_batch", [False, True])
 def test_what_is_neither_sent_nor_taken_as_json_is_refused_in_words(
-    door: Door, revision: str | None, sent: dict[str, str], status: int, in_batch: bool
+    mcp_server: McpServer, revision: str | None, sent: dict[str, str], status: int, in_batch: bool
 ) -> None:
     headers, body = modern("tools/list")
     if revision != MODERN:
@@ -180,7 +182,7 @@ def test_what_is_neither_sent_nor_taken_as_json_is_refused_in_words(
             {"jsonrpc": "2.0", "id": 1, "method": "tools/list"},
         )
 
-    with door.http() as http:
+    with mcp_server.http() as http:
         answer = http.post("/mcp", json=[body] if in_batch else body, headers={**headers, **sent})
 
     assert answer.status_code == status
@@ -198,7 +200,7 @@ def test_what_is_neither_sent_nor_taken_as_json_is_refused_in_words(
 )
 @pytest.mark.parametrize("revision", ["2025-11-25", MODERN])
 def test_media_types_are_read_as_http_writes_them(
-    door: Door, kind: str, accept: str, revision: str
+    mcp_server: McpServer, kind: str, accept: str, revision: str
 ) -> None:
     headers, body = modern("tools/list")
     if revision != MODERN:
@@ -207,7 +209,7 @@ def test_media_types_are_read_as_http_writes_them(
             {"jsonrpc": "2.0", "id": 1, "method": "tools/list"},
         )
 
-    with door.http() as http:
+    with mcp_server.http() as http:
         answer = http.post(
             "/mcp", json=body, headers={**headers, "content-type": kind, "accept": accept}
         )
@@ -221,7 +223,7 @@ def test_media_types_are_read_as_http_writes_them(
 )
 @pytest.mark.parametrize("revision", ["2025-11-25", MODERN])
 def test_who_takes_event_streams_is_told_of_progress(
-    door: Door, accept: str, revision: str
+    mcp_server: McpServer, accept: str, revision: str
 ) -> None:
     headers, body = modern(
         "tools/call", {"name": "stores_list", "arguments": {}}, progressToken="p"
@@ -229,7 +231,7 @@ def test_who_takes_event_streams_is_told_of_progress(
     if revision != MODERN:
         headers, body = {"mcp-protocol-version": revision}, call("stores_list", progressToken="p")
 
-    with door.http() as http:
+    with mcp_server.http() as http:
         answer = http.post("/mcp", json=body, headers={**headers, "accept": accept})
 
     assert answer.headers["content-type"].startswith("text/event-stream")
@@ -242,7 +244,7 @@ def test_who_takes_event_streams_is_told_of_progress(
 @pytest.mark.parametrize("with_length", [True, False])
 @pytest.mark.parametrize("extra", [0, 1, 500_000])
 def test_four_mebibytes_are_taken_and_no_byte_more(
-    door: Door, with_length: bool, extra: int
+    mcp_server: McpServer, with_length: bool, extra: int
 ) -> None:
     head = (
         b'{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{'
@@ -251,7 +253,7 @@ def test_four_mebibytes_are_taken_and_no_byte_more(
     body = head + b"y" * (MOST + extra - len(head) - 4) + b'"}}}'
     assert len(body) == MOST + extra
 
-    with door.http() as http:
+    with mcp_server.http() as http:
         answer = http.post(
             "/mcp", content=body if with_length else iter([body[:1_000_000], body[1_000_000:]])
         )
@@ -264,15 +266,15 @@ def test_four_mebibytes_are_taken_and_no_byte_more(
         )
 
 
-def test_a_length_that_is_only_claimed_is_refused_at_once(door: Door) -> None:
+def test_a_length_that_is_only_claimed_is_refused_at_once(mcp_server: McpServer) -> None:
     head = (
         "POST /mcp HTTP/1.1\r\nhost: localhost\r\nauthorization: Bearer "
-        f"{door.key}\r\ncontent-type: application/json\r\ncontent-length: "
+        f"{mcp_server.key}\r\ncontent-type: application/json\r\ncontent-length: "
         "99999999999\r\n\r\n{"
     )
     started = time.monotonic()
 
-    answer = door.raw(head.encode())
+    answer = mcp_server.raw(head.encode())
 
     assert answer.startswith(b"HTTP/1.1 413 ")
     assert time.monotonic() - started < 5
@@ -288,15 +290,21 @@ def test_a_length_that_is_only_claimed_is_refused_at_once(door: Door) -> None:
     ],
 )
 async def test_who_sends_much_hears_why_it_is_refused(
-    door: Door, headers: dict[str, str], size: int, status: int
+    mcp_server: McpServer, headers: dict[str, str], size: int, status: int
 ) -> None:
     """asyncio's connections forget an answer that came while they were cut off, and the SDK's
     client runs on these.
     """
-    headers = {"authorization": f"Bearer {door.key}", "content-type": "application/json", **headers}
+    headers = {
+        "authorization": f"Bearer {mcp_server.key}",
+        "content-type": "application/json",
+        **headers,
+    }
 
     async with httpx.AsyncClient(timeout=60) as http:
-        answer = await http.post(f"{door.server.url}/mcp", content=b"y" * size, headers=headers)
+        answer = await http.post(
+            f"{mcp_server.server.url}/mcp", content=b"y" * size, headers=headers
+        )
 
     assert answer.status_code == status
 
@@ -315,21 +323,21 @@ async def test_a_refused_request_without_an_end_is_not_heard_for_ever(
     async def silence() -> Any:
         await bodies.asyncio.sleep(60)
 
-    await hear_out(silence)
-    await hear_out(more)
+    await drain_body(silence)
+    await drain_body(more)
 
     assert heard * 1024 * 1024 <= bodies.MOST_UNHEARD_BYTES + 1024 * 1024
 
 
-def test_a_body_in_small_pieces_arrives_whole(door: Door) -> None:
+def test_a_body_in_small_pieces_arrives_whole(mcp_server: McpServer) -> None:
     body = json.dumps(call("stores_list")).encode()
     head = (
         "POST /mcp HTTP/1.1\r\nhost: localhost\r\nauthorization: Bearer "
-        f"{door.key}\r\ncontent-type: application/json\r\naccept: "
+        f"{mcp_server.key}\r\ncontent-type: application/json\r\naccept: "
         f"application/json\r\ncontent-length: {len(body)}\r\n\r\n"
     )
 
-    with socket.create_connection(("127.0.0.1", door.server.port), timeout=20) as connection:
+    with socket.create_connection(("127.0.0.1", mcp_server.server.port), timeout=20) as connection:
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         connection.sendall(head.encode())
         for at in range(0, len(body), 7):
@@ -357,7 +365,7 @@ async def test_who_hangs_up_gets_no_answer() -> None:
     async def gone() -> Any:
         return {"type": "http.disconnect"}
 
-    with pytest.raises(HungUp):
+    with pytest.raises(ClientDisconnected):
         await read_body(Headers({}), gone)
 
 

@@ -9,26 +9,26 @@ from pathlib import Path
 
 import pytest
 
-from tests.door import Door
 from tests.mcp.conftest import NodeClients
+from tests.mcp_server import McpServer
 from tests.worlds import KMS_KEY, ROOT, Server, free_port, wait_until_ready
 
 BASELINES = Path(__file__).parent / "conformance"
 
 
 @pytest.fixture(scope="module")
-def open_address(door: Door, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def open_address(mcp_server: McpServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """A second server on the door's database, in which every request has a key."""
     folder, port = tmp_path_factory.mktemp("conformance"), free_port()
     environment = {
         "PATH": "/usr/bin:/bin",
         "PYTHONPATH": str(ROOT),
         "ENABLE_WEBUI": "false",
-        "DATABASE_URL": door.database_url,
+        "DATABASE_URL": mcp_server.database_url,
         "MCP_KMS_KEY": KMS_KEY,
         "PORT": str(port),
         "RATE_LIMIT_RPM": "100000",
-        "CONFORMANCE_KEY": door.key,
+        "CONFORMANCE_KEY": mcp_server.key,
     }
     app = "tests.mcp.conformance_app:create_conformance_app"
     command = [

@@ -16,9 +16,9 @@ from sqlmodel import select
 from orderdesk_app import wiring
 from orderdesk_app.context import Actor, Via
 from orderdesk_app.db.audit import AuditEntry
-from orderdesk_app.orderdesk.patience import Patience
+from orderdesk_app.orderdesk.wait_budget import WaitBudget
 from tests.conftest import Postgres
-from tests.door import MODERN, Door, Inside, call, modern
+from tests.mcp_server import MODERN, InProcessApp, McpServer, call, modern
 from tests.worlds import FIRST_ORDER, MASTER_KEY, PROMISED, eventually
 
 LIST = {"jsonrpc": "2.0", "id": 1, "method": "tools/list"}
@@ -26,14 +26,14 @@ METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE", "HEAD")
 
 
 @pytest.fixture
-def stranger(door: Door) -> Iterator[httpx.Client]:
-    with door.http("") as http:
+def stranger(mcp_server: McpServer) -> Iterator[httpx.Client]:
+    with mcp_server.http("") as http:
         yield http
 
 
 @pytest.fixture
-def agent(door: Door) -> Iterator[httpx.Client]:
-    with door.http() as http:
+def agent(mcp_server: McpServer) -> Iterator[httpx.Client]:
+    with mcp_server.http() as http:
         yield http
 
 
@@ -74,8 +74,8 @@ def test_a_bad_key_is_called_invalid_whatever_the_method(
         "Bearer a b c",
     ],
 )
-def test_what_is_no_bearer_key_is_refused(door: Door, given: str) -> None:
-    answer = door.raw(
+def test_what_is_no_bearer_key_is_refused(mcp_server: McpServer, given: str) -> None:
+    answer = mcp_server.raw(
         b"POST /mcp HTTP/1.1\r\nhost: localhost\r\ncontent-length: 2\r\nauthorization: "
         + given.encode("latin-1")
         + b"\r\n\r\n{}"
@@ -84,14 +84,18 @@ def test_what_is_no_bearer_key_is_refused(door: Door, given: str) -> None:
     assert answer.startswith(b"HTTP/1.1 401 ")
 
 
-def test_the_scheme_may_be_written_in_any_case(door: Door, stranger: httpx.Client) -> None:
-    answer = stranger.post("/mcp", json=LIST, headers={"authorization": f"bEARER   {door.key}"})
+def test_the_scheme_may_be_written_in_any_case(
+    mcp_server: McpServer, stranger: httpx.Client
+) -> None:
+    answer = stranger.post(
+        "/mcp", json=LIST, headers={"authorization": f"bEARER   {mcp_server.key}"}
+    )
 
     assert answer.status_code == 200
 
 
-def test_a_body_is_not_read_for_a_stranger(door: Door) -> None:
-    answer = door.raw(
+def test_a_body_is_not_read_for_a_stranger(mcp_server: McpServer) -> None:
+    answer = mcp_server.raw(
         b"POST /mcp HTTP/1.1\r\nHost: localhost\r\nContent-Type: "
         b"application/json\r\nContent-Length: 4000000\r\n\r\n{"
     )
@@ -119,8 +123,10 @@ def test_options_is_answered_also_to_strangers(stranger: httpx.Client) -> None:
     assert "access-control-allow-origin" not in answer.headers
 
 
-def test_a_page_of_ours_may_ask_first_and_then_call(door: Door, agent: httpx.Client) -> None:
-    origin = f"http://localhost:{door.server.port}"
+def test_a_page_of_ours_may_ask_first_and_then_call(
+    mcp_server: McpServer, agent: httpx.Client
+) -> None:
+    origin = f"http://localhost:{mcp_server.server.port}"
     ask = {
         "origin": origin,
         "access-control-request-method": "POST",
@@ -185,7 +191,9 @@ def test_an_unknown_revision_of_the_old_era_is_told_what_is_spoken(agent: httpx.
     assert "2025-11-25, 2026-07-28" in answer.json()["error"]["message"]
 
 
-def test_white_space_around_header_values_does_not_count(agent: httpx.Client, door: Door) -> None:
+def test_white_space_around_header_values_does_not_count(
+    agent: httpx.Client, mcp_server: McpServer
+) -> None:
     headers, body = modern("tools/call", {"name": "stores_list", "arguments": {}})
     sent = json.dumps(body).encode()
     lines = [
@@ -194,11 +202,11 @@ def test_white_space_around_header_values_does_not_count(agent: httpx.Client, do
             **headers,
             "accept": "application/json",
             "content-type": "application/json",
-            "authorization": f"Bearer {door.key}",
+            "authorization": f"Bearer {mcp_server.key}",
         }.items()
     ]
 
-    answer = door.raw(
+    answer = mcp_server.raw(
         b"\r\n".join(
             [
                 b"POST /mcp HTTP/1.1",
@@ -227,8 +235,8 @@ def test_a_header_that_contradicts_the_body_is_refused(agent: httpx.Client) -> N
 
 
 @pytest.fixture(scope="module")
-def master_key(door: Door) -> str:
-    return door.key
+def master_key(mcp_server: McpServer) -> str:
+    return mcp_server.key
 
 
 def test_a_master_key_may_stand_in_the_address(stranger: httpx.Client, master_key: str) -> None:
@@ -237,22 +245,25 @@ def test_a_master_key_may_stand_in_the_address(stranger: httpx.Client, master_ke
     assert answer.json()["result"]["isError"] is False
 
 
-def test_an_access_key_may_not(stranger: httpx.Client, door: Door) -> None:
-    answer = stranger.post("/mcp", params={"token": door.reading_key}, json=LIST)
+def test_an_access_key_may_not(stranger: httpx.Client, mcp_server: McpServer) -> None:
+    answer = stranger.post("/mcp", params={"token": mcp_server.reading_key}, json=LIST)
 
     assert answer.status_code == 401
     assert "Send it as Authorization: Bearer" in answer.json()["message"]
 
 
-def test_the_header_wins_over_the_address(stranger: httpx.Client, door: Door) -> None:
+def test_the_header_wins_over_the_address(stranger: httpx.Client, mcp_server: McpServer) -> None:
     good_header = stranger.post(
         "/mcp",
         params={"token": "nonsense"},
         json=LIST,
-        headers={"authorization": f"Bearer {door.reading_key}"},
+        headers={"authorization": f"Bearer {mcp_server.reading_key}"},
     )
     bad_header = stranger.post(
-        "/mcp", params={"token": door.key}, json=LIST, headers={"authorization": "Bearer nonsense"}
+        "/mcp",
+        params={"token": mcp_server.key},
+        json=LIST,
+        headers={"authorization": "Bearer nonsense"},
     )
 
     assert {tool["name"] for tool in good_header.json()["result"]["tools"]} == {
@@ -262,30 +273,41 @@ def test_the_header_wins_over_the_address(stranger: httpx.Client, door: Door) ->
     assert bad_header.status_code == 401
 
 
-def test_no_key_ever_stands_in_the_log(door: Door, stranger: httpx.Client) -> None:
-    stranger.post("/mcp", params={"token": door.key}, json=call("stores_list"))
+def test_no_key_ever_stands_in_the_log(mcp_server: McpServer, stranger: httpx.Client) -> None:
+    stranger.post("/mcp", params={"token": mcp_server.key}, json=call("stores_list"))
     stranger.post("/mcp", params={"token": "a-wrong-key-in-the-address", "page": "2"}, json=LIST)
-    stranger.get("/health", params={"token": door.key})
+    stranger.get("/health", params={"token": mcp_server.key})
     stranger.post("/mcp", json=LIST, headers={"authorization": "Bearer a-wrong-key-in-the-header"})
     stranger.post(
-        "/mcp", content=b"{" + door.key.encode(), headers={"authorization": f"Bearer {door.key}"}
+        "/mcp",
+        content=b"{" + mcp_server.key.encode(),
+        headers={"authorization": f"Bearer {mcp_server.key}"},
     )
 
-    log = door.server.log.read_text()
+    log = mcp_server.server.log.read_text()
 
     assert '"level": "debug"' in log
-    for secret in (door.key, door.neighbours_key, door.reading_key, "a-wrong-key", "token="):
+    for secret in (
+        mcp_server.key,
+        mcp_server.neighbours_key,
+        mcp_server.reading_key,
+        "a-wrong-key",
+        "token=",
+    ):
         assert secret not in log
 
 
 # ------------------------------------------------------------------ request ids
 
 
-def test_a_request_id_comes_back_and_stands_in_the_log(agent: httpx.Client, door: Door) -> None:
+def test_a_request_id_comes_back_and_stands_in_the_log(
+    agent: httpx.Client, mcp_server: McpServer
+) -> None:
     answer = agent.post("/mcp", json=LIST, headers={"x-request-id": "from-outside-0001"})
 
     assert answer.headers["x-request-id"] == "from-outside-0001"
-    assert _appears(door, '"request_id": "from-outside-0001"')  # it is written after the answer
+    # it is written after the answer
+    assert _appears(mcp_server, '"request_id": "from-outside-0001"')
 
 
 @pytest.mark.parametrize(
@@ -317,7 +339,7 @@ def test_errors_of_the_protocol_carry_a_request_id_too(agent: httpx.Client, body
 
 
 def _request(
-    door: Door,
+    mcp_server: McpServer,
     body: bytes,
     *lines: bytes,
     path: bytes = b"/mcp",
@@ -327,64 +349,72 @@ def _request(
     head = [
         b"POST " + path + b" HTTP/1.1",
         host,
-        b"authorization: Bearer " + (key or door.key).encode(),
+        b"authorization: Bearer " + (key or mcp_server.key).encode(),
         b"content-type: application/json",
         b"accept: application/json",
     ]
     return b"\r\n".join([*head, *lines, b"", body])
 
 
-def test_requests_sent_in_one_go_are_answered_in_their_order(door: Door) -> None:
+def test_requests_sent_in_one_go_are_answered_in_their_order(mcp_server: McpServer) -> None:
     one = _body(call("stores_list", message_id=1))
-    two = _body(call("stores_resolve", {"identifier": door.store_id}, message_id=2))
+    two = _body(call("stores_resolve", {"identifier": mcp_server.store_id}, message_id=2))
     *requests, last = [[body, b"content-length: %d" % len(body)] for body in (one, two, one)]
     sent = b"".join(
-        _request(door, *request) for request in [*requests, [*last, b"connection: close"]]
+        _request(mcp_server, *request) for request in [*requests, [*last, b"connection: close"]]
     )
 
-    answer = door.raw(sent, quiet=20)  # the server closes it when all is said
+    answer = mcp_server.raw(sent, quiet=20)  # the server closes it when all is said
 
     assert answer.count(b"HTTP/1.1 200 ") == 3
     assert [int(found) for found in re.findall(rb'"id":(\d)', answer)] == [1, 2, 1]
 
 
-def test_two_hosts_are_none(door: Door) -> None:
+def test_two_hosts_are_none(mcp_server: McpServer) -> None:
     body = _body(LIST)
 
-    answer = door.raw(_request(door, body, b"host: localhost", b"content-length: %d" % len(body)))
+    answer = mcp_server.raw(
+        _request(mcp_server, body, b"host: localhost", b"content-length: %d" % len(body))
+    )
 
     assert answer[:12] in (b"HTTP/1.1 400", b"HTTP/1.1 421")
 
 
-def test_no_host_is_none(door: Door) -> None:
+def test_no_host_is_none(mcp_server: McpServer) -> None:
     body = _body(LIST)
 
-    answer = door.raw(_request(door, body, b"content-length: %d" % len(body), host=b"x-nothing: 1"))
+    answer = mcp_server.raw(
+        _request(mcp_server, body, b"content-length: %d" % len(body), host=b"x-nothing: 1")
+    )
 
     assert answer[:12] in (b"HTTP/1.1 400", b"HTTP/1.1 421")
 
 
-def test_two_lengths_are_refused(door: Door) -> None:
+def test_two_lengths_are_refused(mcp_server: McpServer) -> None:
     body = _body(LIST)
 
-    answer = door.raw(_request(door, body, b"content-length: %d" % len(body), b"content-length: 5"))
+    answer = mcp_server.raw(
+        _request(mcp_server, body, b"content-length: %d" % len(body), b"content-length: 5")
+    )
 
     assert answer.startswith(b"HTTP/1.1 400 ")
 
 
-def test_who_hangs_up_in_the_middle_harms_nobody(door: Door, agent: httpx.Client) -> None:
+def test_who_hangs_up_in_the_middle_harms_nobody(
+    mcp_server: McpServer, agent: httpx.Client
+) -> None:
     for sent in (b'{"jsonrpc"', _body(call("orders_get", {"order_id": FIRST_ORDER}))):
-        door.raw(_request(door, sent, b"content-length: 5000"), seconds=0.3)
+        mcp_server.raw(_request(mcp_server, sent, b"content-length: 5000"), seconds=0.3)
 
     assert agent.post("/mcp", json=LIST).status_code == 200
-    assert "Traceback" not in door.server.log.read_text()
+    assert "Traceback" not in mcp_server.server.log.read_text()
 
 
-def _appears(door: Door, text: str) -> bool:
+def _appears(mcp_server: McpServer, text: str) -> bool:
     until = time.monotonic() + 5
-    while text not in door.server.log.read_text() and time.monotonic() < until:
+    while text not in mcp_server.server.log.read_text() and time.monotonic() < until:
         time.sleep(0.02)
-    return text in door.server.log.read_text()
+    return text in mcp_server.server.log.read_text()
 
 
 def _body(value: object) -> bytes:
@@ -402,7 +432,7 @@ BEARER = {
 }
 
 
-async def test_keys_in_addresses_can_be_refused(inside: Inside) -> None:
+async def test_keys_in_addresses_can_be_refused(inside: InProcessApp) -> None:
     async with inside(ALLOW_QUERY_TOKEN="false") as http:
         in_address = await http.post(
             "/mcp", params={"token": MASTER_KEY}, json=LIST, headers={"accept": "application/json"}
@@ -413,7 +443,7 @@ async def test_keys_in_addresses_can_be_refused(inside: Inside) -> None:
     assert in_header.status_code == 200
 
 
-async def test_a_row_names_program_address_and_request(inside: Inside) -> None:
+async def test_a_row_names_program_address_and_request(inside: InProcessApp) -> None:
     async with inside(TRUST_PROXY="2") as http:
         told = {**BEARER, "user-agent": "shop-bot/3", "x-forwarded-for": "203.0.113.9, 192.0.2.1"}
         for revision, request in (("2025-11-25", "of-the-old-era"), (MODERN, "of-the-new-era")):
@@ -421,9 +451,9 @@ async def test_a_row_names_program_address_and_request(inside: Inside) -> None:
             if revision != MODERN:
                 headers, body = {"mcp-protocol-version": revision}, call("stores_list")
             await http.post("/mcp", json=body, headers={**told, **headers, "x-request-id": request})
-        house = wiring.current()
-        await house.audit.flush()
-        async with house.database.read() as session:
+        services = wiring.current()
+        await services.audit.flush()
+        async with services.database.read() as session:
             rows = (
                 await session.exec(select(AuditEntry).where(AuditEntry.tool == "stores_list"))
             ).all()
@@ -439,7 +469,7 @@ async def test_a_row_names_program_address_and_request(inside: Inside) -> None:
 @pytest.mark.parametrize("arguments", [[], ["x"], "{}", 5, True])
 @pytest.mark.parametrize("revision", ["2025-03-26", "2025-11-25", MODERN])
 async def test_arguments_that_are_no_object_are_refused_in_words_and_leave_a_row(
-    inside: Inside, revision: str, arguments: Any, progress: bool
+    inside: InProcessApp, revision: str, arguments: Any, progress: bool
 ) -> None:
     meta = {"progressToken": "p"} if progress else {}
     headers, body = modern("tools/call", {"name": "orders_get", "arguments": arguments}, **meta)
@@ -456,9 +486,9 @@ async def test_arguments_that_are_no_object_are_refused_in_words_and_leave_a_row
                 "x-request-id": "malformed",
             },
         )
-        house = wiring.current()
-        await house.audit.flush()
-        async with house.database.read() as session:
+        services = wiring.current()
+        await services.audit.flush()
+        async with services.database.read() as session:
             rows = (
                 await session.exec(select(AuditEntry).where(AuditEntry.request_id == "malformed"))
             ).all()
@@ -475,7 +505,9 @@ async def test_arguments_that_are_no_object_are_refused_in_words_and_leave_a_row
     assert [(row.tool, row.outcome) for row in rows] == [("orders_get", "VALIDATION_ERROR")]
 
 
-async def test_a_program_that_said_its_name_at_the_handshake_is_known_by_it(inside: Inside) -> None:
+async def test_a_program_that_said_its_name_at_the_handshake_is_known_by_it(
+    inside: InProcessApp,
+) -> None:
     def hello(name: str) -> dict[str, object]:
         about = {
             "protocolVersion": "2025-11-25",
@@ -493,9 +525,9 @@ async def test_a_program_that_said_its_name_at_the_handshake_is_known_by_it(insi
             await http.post(
                 "/mcp", json=call("stores_list"), headers={**BEARER, "user-agent": agent}
             )
-        house = wiring.current()
-        await house.audit.flush()
-        async with house.database.read() as session:
+        services = wiring.current()
+        await services.audit.flush()
+        async with services.database.read() as session:
             rows = (
                 await session.exec(select(AuditEntry).where(AuditEntry.tool == "stores_list"))
             ).all()
@@ -505,7 +537,7 @@ async def test_a_program_that_said_its_name_at_the_handshake_is_known_by_it(insi
 
 @pytest.mark.parametrize("revision", ["2025-11-25", MODERN])
 async def test_a_write_works_whatever_its_program_calls_itself(
-    inside: Inside, revision: str
+    inside: InProcessApp, revision: str
 ) -> None:
     strange = {"name": "Cl\u0000au\u202ede\n" + "x" * 200, "version": "1\u0000"}
     hello = {
@@ -519,9 +551,9 @@ async def test_a_write_works_whatever_its_program_calls_itself(
         "arguments": {"order_id": FIRST_ORDER, "changes": {"shipping": {"city": "Lagos"}}},
     }
     async with inside() as http:
-        house = wiring.current()
-        await house.stores.add_sandbox(
-            (await house.access.by_token(MASTER_KEY)).actor, patience=Patience(30)
+        services = wiring.current()
+        await services.stores.add_sandbox(
+            (await services.access.by_token(MASTER_KEY)).actor, budget=WaitBudget(30)
         )
         if revision == MODERN:
             headers, body = modern(
@@ -534,7 +566,7 @@ async def test_a_write_works_whatever_its_program_calls_itself(
                 call("orders_update", update["arguments"]),
             )
         named = await http.post("/mcp", json=body, headers={**BEARER, **headers})
-        async with house.database.read() as session:
+        async with services.database.read() as session:
             [row] = (
                 await session.exec(select(AuditEntry).where(AuditEntry.tool == "orders_update"))
             ).all()
@@ -544,12 +576,14 @@ async def test_a_write_works_whatever_its_program_calls_itself(
     assert row.client_version == "1"
 
 
-async def test_a_revoked_key_is_refused_by_every_process_within_a_second(door: Door) -> None:
-    async with wiring.open_house(door.settings) as elsewhere:
-        tenant = (await elsewhere.access.by_token(door.key)).actor
+async def test_a_revoked_key_is_refused_by_every_process_within_a_second(
+    mcp_server: McpServer,
+) -> None:
+    async with wiring.open_services(mcp_server.settings) as elsewhere:
+        tenant = (await elsewhere.access.by_token(mcp_server.key)).actor
         person = Actor(tenant_id=tenant.tenant_id, via=Via.WEB)
         view, key = await elsewhere.keys.create(person, "for a moment")
-        with door.http(key.reveal()) as http:
+        with mcp_server.http(key.reveal()) as http:
             assert http.post("/mcp", json=LIST).status_code == 200
             await elsewhere.keys.revoke(person, view.id)
 
@@ -559,7 +593,7 @@ async def test_a_revoked_key_is_refused_by_every_process_within_a_second(door: D
             await eventually(is_refused, PROMISED)
 
 
-async def test_without_a_database_callers_are_told_to_come_back(inside: Inside) -> None:
+async def test_without_a_database_callers_are_told_to_come_back(inside: InProcessApp) -> None:
     async with inside() as http:
         known = await http.post("/mcp", json=LIST, headers=BEARER)
         async with wiring.current().database.write() as session:
@@ -580,7 +614,7 @@ async def test_without_a_database_callers_are_told_to_come_back(inside: Inside) 
 
 @pytest.mark.parametrize("database_url", ["postgres"], indirect=True)
 async def test_good_keys_work_again_as_soon_as_postgres_is_back(
-    inside: Inside, postgres: Postgres, database_url: str, capfd: pytest.CaptureFixture[str]
+    inside: InProcessApp, postgres: Postgres, database_url: str, capfd: pytest.CaptureFixture[str]
 ) -> None:
     name = database_url.partition("?")[0].rpartition("/")[2]
     async with inside(LOG_LEVEL="ERROR") as http:
@@ -605,7 +639,7 @@ async def test_good_keys_work_again_as_soon_as_postgres_is_back(
 
 @pytest.mark.parametrize("revision", ["2025-11-25", MODERN])
 async def test_a_fault_of_ours_in_the_protocol_tells_a_reference_and_no_text(
-    inside: Inside, monkeypatch: pytest.MonkeyPatch, revision: str
+    inside: InProcessApp, monkeypatch: pytest.MonkeyPatch, revision: str
 ) -> None:
     def broken() -> None:
         raise KeyError("a secret of ours")

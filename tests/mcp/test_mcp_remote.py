@@ -8,15 +8,17 @@ from typing import Any
 import pytest
 from mcp.client.stdio import StdioServerParameters, stdio_client
 
-from tests.door import MODERN, Door, speaking
 from tests.mcp.conftest import NodeClients
+from tests.mcp_server import MODERN, McpServer, speaking
 from tests.worlds import FIRST_ORDER
 
 
-def _parameters(door: Door, node: NodeClients, folder: Path, key: str) -> StdioServerParameters:
+def _parameters(
+    mcp_server: McpServer, node: NodeClients, folder: Path, key: str
+) -> StdioServerParameters:
     command, *arguments = node.command(
         "mcp-remote",
-        f"{door.server.url}/mcp",
+        f"{mcp_server.server.url}/mcp",
         "--allow-http",
         "--transport",
         "http-only",
@@ -34,7 +36,7 @@ def _parameters(door: Door, node: NodeClients, folder: Path, key: str) -> StdioS
 
 @pytest.mark.parametrize("revision", ["2025-11-25", MODERN])
 async def test_mcp_remote_lists_and_calls_the_tools(
-    door: Door, node_clients: NodeClients, tmp_path: Path, revision: str
+    mcp_server: McpServer, node_clients: NodeClients, tmp_path: Path, revision: str
 ) -> None:
     told: list[str | None] = []
 
@@ -43,14 +45,16 @@ async def test_mcp_remote_lists_and_calls_the_tools(
 
     with (tmp_path / "stderr").open("w") as errors:
         async with speaking(
-            stdio_client(_parameters(door, node_clients, tmp_path, door.key), errlog=errors),
+            stdio_client(
+                _parameters(mcp_server, node_clients, tmp_path, mcp_server.key), errlog=errors
+            ),
             revision,
             read_timeout_seconds=60,
         ) as client:
             tools = (await client.list_tools()).tools
             order = await client.call_tool(
                 "orders_get",
-                {"order_id": FIRST_ORDER, "store_identifier": door.store_id},
+                {"order_id": FIRST_ORDER, "store_identifier": mcp_server.store_id},
                 progress_callback=hear,
             )
             refused = await client.call_tool("orders_get", {"order_id": "abc"})
@@ -60,7 +64,9 @@ async def test_mcp_remote_lists_and_calls_the_tools(
     assert order.structured_content["order"]["id"] == FIRST_ORDER
     assert _code(refused) == "VALIDATION_ERROR"
     assert "done" in told
-    assert door.key not in " ".join(_parameters(door, node_clients, tmp_path, door.key).args)
+    assert mcp_server.key not in " ".join(
+        _parameters(mcp_server, node_clients, tmp_path, mcp_server.key).args
+    )
 
 
 def _code(result: Any) -> str:

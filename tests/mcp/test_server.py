@@ -8,7 +8,7 @@ from mcp.client import Client
 from mcp.shared.exceptions import MCPError
 
 from orderdesk_app.tools.catalogue import every_tool
-from tests.door import LEGACY, MODERN, REVISIONS, Door, call, modern
+from tests.mcp_server import LEGACY, MODERN, REVISIONS, McpServer, call, modern
 from tests.worlds import API_KEY, FIRST_ORDER
 
 pytestmark = pytest.mark.parametrize("revision", REVISIONS)
@@ -29,15 +29,15 @@ NAMES = [
 ]
 
 
-async def test_the_revision_asked_for_is_spoken(door: Door, revision: str) -> None:
-    async with door.client(revision) as client:
+async def test_the_revision_asked_for_is_spoken(mcp_server: McpServer, revision: str) -> None:
+    async with mcp_server.client(revision) as client:
         await client.list_tools()
 
         assert client.protocol_version == revision
 
 
-async def test_the_thirteen_tools_are_listed_whole(door: Door, revision: str) -> None:
-    async with door.client(revision) as client:
+async def test_the_thirteen_tools_are_listed_whole(mcp_server: McpServer, revision: str) -> None:
+    async with mcp_server.client(revision) as client:
         tools = (await client.list_tools()).tools
 
     assert sorted(tool.name for tool in tools) == sorted(NAMES)
@@ -56,15 +56,19 @@ async def test_the_thirteen_tools_are_listed_whole(door: Door, revision: str) ->
             assert tool.output_schema is not None
 
 
-async def test_prompts_and_resources_are_listed_and_empty(door: Door, revision: str) -> None:
-    async with door.client(revision) as client:
+async def test_prompts_and_resources_are_listed_and_empty(
+    mcp_server: McpServer, revision: str
+) -> None:
+    async with mcp_server.client(revision) as client:
         assert (await client.list_prompts()).prompts == []
         assert (await client.list_resources()).resources == []
         assert (await client.list_resource_templates()).resource_templates == []
 
 
-async def test_a_prompt_or_resource_that_is_not_there_is_named(door: Door, revision: str) -> None:
-    async with door.client(revision) as client:
+async def test_a_prompt_or_resource_that_is_not_there_is_named(
+    mcp_server: McpServer, revision: str
+) -> None:
+    async with mcp_server.client(revision) as client:
         with pytest.raises(MCPError) as no_prompt:
             await client.get_prompt("daily")
         with pytest.raises(MCPError) as no_resource:
@@ -77,29 +81,29 @@ async def test_a_prompt_or_resource_that_is_not_there_is_named(door: Door, revis
     )
 
 
-async def test_every_tool_answers_as_its_schema_says(door: Door, revision: str) -> None:
+async def test_every_tool_answers_as_its_schema_says(mcp_server: McpServer, revision: str) -> None:
     deleted = str(100000040 + REVISIONS.index(revision))
     spare = str(10080 + REVISIONS.index(revision))
     own: dict[str, dict[str, Any]] = {
         "stores_register": {"store_id": spare, "api_key": API_KEY, "label": f"spare {revision}"},
         "stores_list": {},
-        "stores_use_store": {"identifier": door.store_id},
+        "stores_use_store": {"identifier": mcp_server.store_id},
         "stores_resolve": {"identifier": f"spare {revision}"},
         "stores_delete": {"store_id": spare},
-        "orders_delete": {"order_id": deleted, "store_identifier": door.store_id},
-        "tenant_use_master_key": {"master_key": door.key},
+        "orders_delete": {"order_id": deleted, "store_identifier": mcp_server.store_id},
+        "tenant_use_master_key": {"master_key": mcp_server.key},
     }
     order = sorted(
         every_tool(),
         key=lambda tool: (tool.name != "stores_register", tool.name == "stores_delete"),
     )
 
-    async with door.client(revision) as client:
+    async with mcp_server.client(revision) as client:
         listed = {tool.name: tool for tool in (await client.list_tools()).tools}
         for tool in order:
             arguments = own.get(tool.name) or {
                 **tool.example.model_dump(mode="json", exclude_unset=True),
-                **({"store_identifier": door.store_id} if tool.takes_store else {}),
+                **({"store_identifier": mcp_server.store_id} if tool.takes_store else {}),
             }
             result = await client.call_tool(tool.name, arguments)
 
@@ -134,9 +138,14 @@ async def test_every_tool_answers_as_its_schema_says(door: Door, revision: str) 
     ],
 )
 async def test_a_failed_call_says_code_field_and_next_step(
-    door: Door, revision: str, tool: str, arguments: dict[str, Any], code: str, field: str
+    mcp_server: McpServer,
+    revision: str,
+    tool: str,
+    arguments: dict[str, Any],
+    code: str,
+    field: str,
 ) -> None:
-    async with door.client(revision) as client:
+    async with mcp_server.client(revision) as client:
         result = await client.call_tool(tool, arguments)
 
     assert result.is_error
@@ -148,15 +157,17 @@ async def test_a_failed_call_says_code_field_and_next_step(
     assert {"retry_after", "outcome"} <= about.keys()
 
 
-async def test_arguments_may_be_null(door: Door, revision: str) -> None:
-    async with door.client(revision) as client:
+async def test_arguments_may_be_null(mcp_server: McpServer, revision: str) -> None:
+    async with mcp_server.client(revision) as client:
         result = await client.call_tool("stores_list", None)
 
     assert not result.is_error
 
 
-async def test_a_key_for_reading_sees_and_does_no_more(door: Door, revision: str) -> None:
-    async with door.client(revision, door.reading_key) as client:
+async def test_a_key_for_reading_sees_and_does_no_more(
+    mcp_server: McpServer, revision: str
+) -> None:
+    async with mcp_server.client(revision, mcp_server.reading_key) as client:
         names = {tool.name for tool in (await client.list_tools()).tools}
         refused = await client.call_tool("orders_delete", {"order_id": FIRST_ORDER})
 
@@ -164,10 +175,10 @@ async def test_a_key_for_reading_sees_and_does_no_more(door: Door, revision: str
     assert _text(refused).startswith("PERMISSION_DENIED: ")
 
 
-async def test_a_neighbours_store_is_as_good_as_none(door: Door, revision: str) -> None:
-    async with door.client(revision, door.neighbours_key) as client:
+async def test_a_neighbours_store_is_as_good_as_none(mcp_server: McpServer, revision: str) -> None:
+    async with mcp_server.client(revision, mcp_server.neighbours_key) as client:
         theirs = await client.call_tool(
-            "orders_get", {"order_id": FIRST_ORDER, "store_identifier": door.store_id}
+            "orders_get", {"order_id": FIRST_ORDER, "store_identifier": mcp_server.store_id}
         )
         nobodys = await client.call_tool(
             "orders_get", {"order_id": FIRST_ORDER, "store_identifier": "19999"}
@@ -176,13 +187,13 @@ async def test_a_neighbours_store_is_as_good_as_none(door: Door, revision: str) 
     assert _text(theirs) == _text(nobodys)
 
 
-async def test_progress_is_told_to_those_who_ask(door: Door, revision: str) -> None:
+async def test_progress_is_told_to_those_who_ask(mcp_server: McpServer, revision: str) -> None:
     told: list[tuple[float, str | None]] = []
 
     async def hear(progress: float, total: float | None, message: str | None) -> None:
         told.append((progress, message))
 
-    async with door.client(revision) as client:
+    async with mcp_server.client(revision) as client:
         result = await client.call_tool("stores_list", {}, progress_callback=hear)
         await client.list_tools()  # what was told may arrive with the next answer
 
@@ -191,8 +202,10 @@ async def test_progress_is_told_to_those_who_ask(door: Door, revision: str) -> N
     assert told[0][0] < told[1][0]
 
 
-async def test_a_token_brings_a_stream_and_none_brings_json(door: Door, revision: str) -> None:
-    with door.http() as http:
+async def test_a_token_brings_a_stream_and_none_brings_json(
+    mcp_server: McpServer, revision: str
+) -> None:
+    with mcp_server.http() as http:
         plain = _post(http, revision, "stores_list")
         streamed = _post(http, revision, "stores_list", progressToken="t")
 
@@ -203,8 +216,10 @@ async def test_a_token_brings_a_stream_and_none_brings_json(door: Door, revision
     assert streamed.text.index('"progress":0') < streamed.text.index('"structuredContent"')
 
 
-async def test_who_takes_no_stream_gets_json_token_or_not(door: Door, revision: str) -> None:
-    with door.http() as http:
+async def test_who_takes_no_stream_gets_json_token_or_not(
+    mcp_server: McpServer, revision: str
+) -> None:
+    with mcp_server.http() as http:
         http.headers["accept"] = "application/json"
         answer = _post(http, revision, "stores_list", progressToken="t")
 
@@ -212,8 +227,8 @@ async def test_who_takes_no_stream_gets_json_token_or_not(door: Door, revision: 
     assert answer.headers["content-type"] == "application/json"
 
 
-async def test_an_unknown_method_is_told_so(door: Door, revision: str) -> None:
-    with door.http() as http:
+async def test_an_unknown_method_is_told_so(mcp_server: McpServer, revision: str) -> None:
+    with mcp_server.http() as http:
         if revision == MODERN:
             headers, body = modern("orders/everything")
             answer = http.post("/mcp", json=body, headers=headers)
@@ -228,8 +243,8 @@ async def test_an_unknown_method_is_told_so(door: Door, revision: str) -> None:
     assert answer.json()["error"]["code"] == -32601
 
 
-async def test_lists_are_private_to_the_key(door: Door, revision: str) -> None:
-    with door.http() as http:
+async def test_lists_are_private_to_the_key(mcp_server: McpServer, revision: str) -> None:
+    with mcp_server.http() as http:
         headers, body = modern("tools/list")
         answer = http.post("/mcp", json=body, headers=headers).json()["result"]
 
@@ -238,8 +253,8 @@ async def test_lists_are_private_to_the_key(door: Door, revision: str) -> None:
     assert answer["resultType"] == "complete"
 
 
-async def test_the_server_names_what_it_speaks(door: Door, revision: str) -> None:
-    with door.http() as http:
+async def test_the_server_names_what_it_speaks(mcp_server: McpServer, revision: str) -> None:
+    with mcp_server.http() as http:
         headers, body = modern("server/discover")
         answer = http.post("/mcp", json=body, headers=headers).json()["result"]
 
@@ -248,8 +263,10 @@ async def test_the_server_names_what_it_speaks(door: Door, revision: str) -> Non
     assert answer["cacheScope"] == "private"
 
 
-async def test_a_tool_call_without_its_name_is_a_protocol_error(door: Door, revision: str) -> None:
-    async with door.client(revision) as client:
+async def test_a_tool_call_without_its_name_is_a_protocol_error(
+    mcp_server: McpServer, revision: str
+) -> None:
+    async with mcp_server.client(revision) as client:
         with pytest.raises(MCPError) as refused:
             await _raw_call(client, {"arguments": {}})
 

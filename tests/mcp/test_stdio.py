@@ -17,7 +17,7 @@ from sqlmodel import col, select
 
 from orderdesk_app.db.audit import AuditEntry
 from orderdesk_app.db.engine import Database
-from tests.door import MODERN, REVISIONS, Door, call, modern, speaking
+from tests.mcp_server import MODERN, REVISIONS, McpServer, call, modern, speaking
 from tests.worlds import KMS_KEY, ROOT
 
 COMMAND = [sys.executable, "-m", "orderdesk_app.cli", "stdio"]
@@ -33,13 +33,13 @@ HELLO = {
 }
 
 
-def _environment(door: Door, key: str = "", **values: str) -> dict[str, str]:
+def _environment(mcp_server: McpServer, key: str = "", **values: str) -> dict[str, str]:
     return {
         "PATH": os.environ["PATH"],
         "PYTHONPATH": str(ROOT),
-        "DATABASE_URL": door.database_url,
+        "DATABASE_URL": mcp_server.database_url,
         "MCP_KMS_KEY": KMS_KEY,
-        "ORDERDESK_API_URL": door.sandbox_url,
+        "ORDERDESK_API_URL": mcp_server.sandbox_url,
         "ORDERDESK_MCP_KEY": key,
         "RATE_LIMIT_RPM": "100000",
         **values,
@@ -69,12 +69,14 @@ def _pipe(environment: dict[str, str], *messages: Any) -> tuple[int, list[Any], 
 
 
 @pytest.mark.parametrize("revision", REVISIONS)
-async def test_every_revision_lists_and_calls_beside_the_server(door: Door, revision: str) -> None:
+async def test_every_revision_lists_and_calls_beside_the_server(
+    mcp_server: McpServer, revision: str
+) -> None:
     parameters = StdioServerParameters(
-        command=COMMAND[0], args=COMMAND[1:], env=_environment(door, door.key), cwd=ROOT
+        command=COMMAND[0], args=COMMAND[1:], env=_environment(mcp_server, mcp_server.key), cwd=ROOT
     )
 
-    async with speaking(stdio_client(parameters), revision) as client, door.client() as other:
+    async with speaking(stdio_client(parameters), revision) as client, mcp_server.client() as other:
         tools = (await client.list_tools()).tools
         mine = await client.call_tool("stores_list", {})
         theirs = await other.call_tool("stores_list", {})
@@ -87,9 +89,11 @@ async def test_every_revision_lists_and_calls_beside_the_server(door: Door, revi
 
 
 @pytest.mark.parametrize("revision", ["2025-11-25", MODERN])
-async def test_signed_out_every_tool_says_how_to_sign_in(door: Door, revision: str) -> None:
+async def test_signed_out_every_tool_says_how_to_sign_in(
+    mcp_server: McpServer, revision: str
+) -> None:
     parameters = StdioServerParameters(
-        command=COMMAND[0], args=COMMAND[1:], env=_environment(door), cwd=ROOT
+        command=COMMAND[0], args=COMMAND[1:], env=_environment(mcp_server), cwd=ROOT
     )
 
     async with speaking(stdio_client(parameters), revision) as client:
@@ -100,23 +104,25 @@ async def test_signed_out_every_tool_says_how_to_sign_in(door: Door, revision: s
                 assert "tenant_use_master_key" in refused.content[0].text
         wrong = await client.call_tool("tenant_use_master_key", {"master_key": "w" * 64})
         still_out = await client.call_tool("stores_list", {})
-        right = await client.call_tool("tenant_use_master_key", {"master_key": door.key})
+        right = await client.call_tool("tenant_use_master_key", {"master_key": mcp_server.key})
         stores = await client.call_tool("stores_list", {})
 
     assert wrong.is_error
     assert still_out.is_error
     assert right.structured_content["tenant"]["name"] == "Ada's Teas"
-    assert door.store_id in {store["store_id"] for store in stores.structured_content["stores"]}
+    assert mcp_server.store_id in {
+        store["store_id"] for store in stores.structured_content["stores"]
+    }
 
 
-async def test_progress_is_told_over_stdio(door: Door) -> None:
+async def test_progress_is_told_over_stdio(mcp_server: McpServer) -> None:
     told: list[str | None] = []
 
     async def hear(progress: float, total: float | None, message: str | None) -> None:
         told.append(message)
 
     parameters = StdioServerParameters(
-        command=COMMAND[0], args=COMMAND[1:], env=_environment(door, door.key), cwd=ROOT
+        command=COMMAND[0], args=COMMAND[1:], env=_environment(mcp_server, mcp_server.key), cwd=ROOT
     )
     async with speaking(stdio_client(parameters), "2025-11-25") as client:
         await client.call_tool("stores_list", {}, progress_callback=hear)
@@ -125,7 +131,7 @@ async def test_progress_is_told_over_stdio(door: Door) -> None:
     assert told == ["started", "done"]
 
 
-def test_what_was_asked_before_the_end_is_answered_and_written_down(door: Door) -> None:
+def test_what_was_asked_before_the_end_is_answered_and_written_down(mcp_server: McpServer) -> None:
     asked = [call("stores_list", message_id=number) for number in range(5)]
     hello = {
         **HELLO,
@@ -136,7 +142,7 @@ def test_what_was_asked_before_the_end_is_answered_and_written_down(door: Door) 
     }  # type: ignore[dict-item]
 
     code, answers, errors = _pipe(
-        _environment(door, door.key),
+        _environment(mcp_server, mcp_server.key),
         hello,
         {"jsonrpc": "2.0", "method": "notifications/initialized"},
         *asked,
@@ -145,22 +151,22 @@ def test_what_was_asked_before_the_end_is_answered_and_written_down(door: Door) 
     assert code == 0, errors
     assert {answer["id"] for answer in answers} == {"hello", 0, 1, 2, 3, 4}
     assert all("result" in answer for answer in answers)
-    rows = asyncio.run(_rows(door, "asked before the end"))
+    rows = asyncio.run(_rows(mcp_server, "asked before the end"))
     assert len(rows) == 5
     assert len({row.request_id for row in rows}) == 5
     assert {(row.via, row.client_version, row.outcome) for row in rows} == {("stdio", "7", "ok")}
 
 
-def test_stdout_holds_nothing_but_messages(door: Door) -> None:
+def test_stdout_holds_nothing_but_messages(mcp_server: McpServer) -> None:
     noisy = _environment(
-        door, door.key, LOG_LEVEL="DEBUG", PYTHONWARNINGS="always", PYTHONDEVMODE="1"
+        mcp_server, mcp_server.key, LOG_LEVEL="DEBUG", PYTHONWARNINGS="always", PYTHONDEVMODE="1"
     )
 
     code, answers, errors = _pipe(noisy, HELLO, call("orders_get", {"order_id": "abc"}))
 
     assert code == 0, errors
     assert all(answer["jsonrpc"] == "2.0" for answer in answers)
-    assert door.key not in errors
+    assert mcp_server.key not in errors
 
 
 @pytest.mark.parametrize(
@@ -175,10 +181,13 @@ def test_stdout_holds_nothing_but_messages(door: Door) -> None:
     ],
 )
 def test_a_line_that_is_no_message_is_refused_and_the_next_one_served(
-    door: Door, line: bytes
+    mcp_server: McpServer, line: bytes
 ) -> None:
     code, answers, _ = _pipe(
-        _environment(door, door.key), HELLO, line, call("stores_list", message_id="after")
+        _environment(mcp_server, mcp_server.key),
+        HELLO,
+        line,
+        call("stores_list", message_id="after"),
     )
 
     assert code == 0
@@ -188,7 +197,7 @@ def test_a_line_that_is_no_message_is_refused_and_the_next_one_served(
     assert any(answer["id"] == "after" and "result" in answer for answer in answers)
 
 
-def test_an_unfit_question_is_refused_by_its_id(door: Door) -> None:
+def test_an_unfit_question_is_refused_by_its_id(mcp_server: McpServer) -> None:
     arguments = [
         b'{"limit":NaN}',
         b'{"search":"caf\\ud83d"}',
@@ -206,7 +215,7 @@ def test_an_unfit_question_is_refused_by_its_id(door: Door) -> None:
         b'{"jsonrpc":"1.0","id":"old","method":"ping"}\n',
     ]
 
-    code, answers, errors = _pipe(_environment(door, door.key), HELLO, *lines, *others)
+    code, answers, errors = _pipe(_environment(mcp_server, mcp_server.key), HELLO, *lines, *others)
 
     assert code == 0, errors
     assert {answer["id"] for answer in answers if "error" in answer} == {
@@ -220,7 +229,7 @@ def test_an_unfit_question_is_refused_by_its_id(door: Door) -> None:
     }
 
 
-def test_a_batch_is_answered_in_the_revision_that_has_batches(door: Door) -> None:
+def test_a_batch_is_answered_in_the_revision_that_has_batches(mcp_server: McpServer) -> None:
     hello = {**HELLO, "params": {**HELLO["params"], "protocolVersion": "2025-03-26"}}
     batch = [
         {"jsonrpc": "2.0", "id": 5, "method": "ping"},
@@ -228,8 +237,8 @@ def test_a_batch_is_answered_in_the_revision_that_has_batches(door: Door) -> Non
         {**call("stores_list"), "id": 7},
     ]
 
-    _, answers, _ = _pipe(_environment(door, door.key), hello, batch)
-    _, later, _ = _pipe(_environment(door, door.key), HELLO, batch)
+    _, answers, _ = _pipe(_environment(mcp_server, mcp_server.key), hello, batch)
+    _, later, _ = _pipe(_environment(mcp_server, mcp_server.key), HELLO, batch)
 
     told = {answer["id"]: answer for answer in answers}
     assert told[5]["result"] == {}
@@ -238,11 +247,11 @@ def test_a_batch_is_answered_in_the_revision_that_has_batches(door: Door) -> Non
     assert [answer["id"] for answer in later if "error" in answer] == [None]
 
 
-def test_arguments_that_are_no_object_are_refused_in_words(door: Door) -> None:
+def test_arguments_that_are_no_object_are_refused_in_words(mcp_server: McpServer) -> None:
     wrong = call("orders_get")
     wrong["params"]["arguments"] = ["100000001"]
 
-    _, answers, _ = _pipe(_environment(door, door.key), HELLO, {**wrong, "id": 5})
+    _, answers, _ = _pipe(_environment(mcp_server, mcp_server.key), HELLO, {**wrong, "id": 5})
 
     assert (
         answers[-1]["result"]["content"][0]["text"]
@@ -250,10 +259,10 @@ def test_arguments_that_are_no_object_are_refused_in_words(door: Door) -> None:
     )
 
 
-def test_a_client_that_stops_listening_ends_it_quietly(door: Door) -> None:
+def test_a_client_that_stops_listening_ends_it_quietly(mcp_server: McpServer) -> None:
     with subprocess.Popen(
         COMMAND,
-        env=_environment(door, door.key),
+        env=_environment(mcp_server, mcp_server.key),
         cwd=ROOT,
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
@@ -274,9 +283,9 @@ def test_a_client_that_stops_listening_ends_it_quietly(door: Door) -> None:
     assert (code, errors) == (0, "")
 
 
-def test_a_modern_request_needs_no_handshake(door: Door) -> None:
+def test_a_modern_request_needs_no_handshake(mcp_server: McpServer) -> None:
     code, answers, _ = _pipe(
-        _environment(door, door.key),
+        _environment(mcp_server, mcp_server.key),
         modern("server/discover", message_id=1)[1],
         modern("tools/call", {"name": "stores_list", "arguments": {}}, message_id=2)[1],
     )
@@ -286,8 +295,8 @@ def test_a_modern_request_needs_no_handshake(door: Door) -> None:
     assert answers[1]["result"]["resultType"] == "complete"
 
 
-def test_a_wrong_key_stops_the_start_with_a_sentence(door: Door) -> None:
-    code, answers, errors = _pipe(_environment(door, "a-key-that-nobody-has"), HELLO)
+def test_a_wrong_key_stops_the_start_with_a_sentence(mcp_server: McpServer) -> None:
+    code, answers, errors = _pipe(_environment(mcp_server, "a-key-that-nobody-has"), HELLO)
 
     assert code == 2
     assert answers == []
@@ -295,13 +304,13 @@ def test_a_wrong_key_stops_the_start_with_a_sentence(door: Door) -> None:
     assert "Traceback" not in errors
 
 
-def test_signing_in_by_the_environment_is_written_down(door: Door) -> None:
-    before = asyncio.run(_sign_ins(door))
+def test_signing_in_by_the_environment_is_written_down(mcp_server: McpServer) -> None:
+    before = asyncio.run(_sign_ins(mcp_server))
 
-    _pipe(_environment(door, door.reading_key), HELLO)
-    _pipe(_environment(door, "a-key-that-nobody-has"), HELLO)
+    _pipe(_environment(mcp_server, mcp_server.reading_key), HELLO)
+    _pipe(_environment(mcp_server, "a-key-that-nobody-has"), HELLO)
 
-    good, bad = asyncio.run(_sign_ins(door))[len(before) :]
+    good, bad = asyncio.run(_sign_ins(mcp_server))[len(before) :]
     assert (good.via, good.outcome, bool(good.tenant_id), bool(good.credential_id)) == (
         "stdio",
         "ok",
@@ -316,30 +325,30 @@ def test_signing_in_by_the_environment_is_written_down(door: Door) -> None:
     )
 
 
-def test_settings_of_servers_do_not_matter(door: Door) -> None:
+def test_settings_of_servers_do_not_matter(mcp_server: McpServer) -> None:
     listening = {
         "WORKERS": "4",
         "HOST": "0.0.0.0",
-        "PORT": str(door.server.port),
+        "PORT": str(mcp_server.server.port),
         "PUBLIC_URL": "https://orders.example.com",
     }
 
     code, answers, errors = _pipe(
-        _environment(door, door.key, **listening), HELLO, call("stores_list")
+        _environment(mcp_server, mcp_server.key, **listening), HELLO, call("stores_list")
     )
 
     assert code == 0, errors
     assert len(answers) == 2
 
 
-def test_a_stop_signal_ends_it_and_loses_no_row(door: Door, tmp_path: Path) -> None:
+def test_a_stop_signal_ends_it_and_loses_no_row(mcp_server: McpServer, tmp_path: Path) -> None:
     hello = {
         **HELLO,
         "params": {**HELLO["params"], "clientInfo": {"name": "stopped", "version": "1"}},
     }  # type: ignore[dict-item]
     with subprocess.Popen(
         COMMAND,
-        env=_environment(door, door.key),
+        env=_environment(mcp_server, mcp_server.key),
         cwd=ROOT,
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
@@ -353,10 +362,10 @@ def test_a_stop_signal_ends_it_and_loses_no_row(door: Door, tmp_path: Path) -> N
         process.send_signal(signal.SIGTERM)
         process.wait(20)
 
-    assert len(asyncio.run(_rows(door, "stopped"))) == 1
+    assert len(asyncio.run(_rows(mcp_server, "stopped"))) == 1
 
 
-def test_the_web_framework_is_never_loaded(door: Door) -> None:
+def test_the_web_framework_is_never_loaded(mcp_server: McpServer) -> None:
     program = (
         "import sys\nfrom orderdesk_app.cli import main\ncode = main(['stdio'])\n"
         "print(sorted(name for name in sys.modules if "
@@ -369,7 +378,7 @@ def test_the_web_framework_is_never_loaded(door: Door) -> None:
     done = subprocess.run(
         [sys.executable, "-c", program],
         input=lines,
-        env=_environment(door, door.key),
+        env=_environment(mcp_server, mcp_server.key),
         cwd=ROOT,
         capture_output=True,
         timeout=60,
@@ -379,8 +388,8 @@ def test_the_web_framework_is_never_loaded(door: Door) -> None:
     assert done.stderr.decode().strip().splitlines()[-1] == "[]"
 
 
-async def _sign_ins(door: Door) -> list[AuditEntry]:
-    database = Database(door.database_url)
+async def _sign_ins(mcp_server: McpServer) -> list[AuditEntry]:
+    database = Database(mcp_server.database_url)
     try:
         async with database.read() as session:
             mine = (col(AuditEntry.action) == "sign_in.key", col(AuditEntry.via) == "stdio")
@@ -393,8 +402,8 @@ async def _sign_ins(door: Door) -> list[AuditEntry]:
         await database.close()
 
 
-async def _rows(door: Door, client: str) -> list[AuditEntry]:
-    database = Database(door.database_url)
+async def _rows(mcp_server: McpServer, client: str) -> list[AuditEntry]:
+    database = Database(mcp_server.database_url)
     try:
         async with database.read() as session:
             return list(

@@ -16,7 +16,7 @@ from orderdesk_app.context import Secret, StoreId
 from orderdesk_app.orderdesk.access import StoreAccess
 from orderdesk_app.orderdesk.buckets import MemoryBuckets
 from orderdesk_app.orderdesk.client import OrderDeskClient
-from orderdesk_app.orderdesk.patience import Patience
+from orderdesk_app.orderdesk.wait_budget import WaitBudget
 
 KEY = "a-key-that-nobody-else-may-see"
 
@@ -120,8 +120,8 @@ def client_of(upstream: Upstream, **changes: Any) -> OrderDeskClient:
     )
 
 
-def patience(seconds: float = 30) -> Patience:
-    return Patience(seconds, clock)
+def budget(seconds: float = 30) -> WaitBudget:
+    return WaitBudget(seconds, clock)
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ def test_the_same_store_has_the_same_name_whoever_asks() -> None:
         for key in ("one", "other")
     )
 
-    assert mine.key == theirs.key == "https://orderdesk.example/api/v2|11"
+    assert mine.upstream_id == theirs.upstream_id == "https://orderdesk.example/api/v2|11"
 
 
 def test_a_key_that_nobody_has_proven_stands_in_its_tenants_own_line() -> None:
@@ -20,12 +20,12 @@ def test_a_key_that_nobody_has_proven_stands_in_its_tenants_own_line() -> None:
         for tenant in (None, TenantId("A"), TenantId("B"))
     )
 
-    assert len({proven.key, mine.key, theirs.key}) == 3
+    assert len({proven.upstream_id, mine.upstream_id, theirs.upstream_id}) == 3
     assert (
-        mine.key
+        mine.upstream_id
         == StoreAccess(
             "https://orderdesk.example/api/v2", StoreId("12"), Secret("k"), TenantId("A")
-        ).key
+        ).upstream_id
     )
 
 

@@ -1,4 +1,4 @@
-"""Twenty at once, then three a second, in order of arrival, and never longer than the patience
+"""Twenty at once, then three a second, in order of arrival, and never longer than the budget
 lasts.
 """
 
@@ -8,15 +8,15 @@ import pytest
 
 from orderdesk_app.errors import RateLimited, Unexpected
 from orderdesk_app.orderdesk.buckets import BucketLine, MemoryBuckets
-from orderdesk_app.orderdesk.patience import Patience
-from tests.orderdesk.conftest import clock, patience
+from orderdesk_app.orderdesk.wait_budget import WaitBudget
+from tests.orderdesk.conftest import budget, clock
 
 
 async def test_twenty_tokens_are_there_at_once_and_then_three_a_second() -> None:
     line, began, at = BucketLine(MemoryBuckets(clock)), clock(), list[float]()
 
     for _ in range(26):
-        await line.token("store", patience(), line.ticket())
+        await line.token("store", budget(), line.ticket())
         at.append(clock() - began)
 
     assert at[:20] == [0.0] * 20
@@ -28,7 +28,7 @@ async def test_a_hundred_waiters_are_served_in_order_of_arrival() -> None:
     line, began, served = BucketLine(MemoryBuckets(clock)), clock(), list[int]()
 
     async def call(who: int) -> None:
-        await line.token("store", patience(60), line.ticket())
+        await line.token("store", budget(60), line.ticket())
         served.append(who)
 
     await asyncio.gather(*(call(who) for who in range(100)))
@@ -37,11 +37,11 @@ async def test_a_hundred_waiters_are_served_in_order_of_arrival() -> None:
     assert clock() - began == pytest.approx(80 / 3, abs=0.1)
 
 
-async def test_patience_ends_the_wait_with_a_time_to_come_back_and_nothing_done() -> None:
+async def test_wait_budget_ends_the_wait_with_a_time_to_come_back_and_nothing_done() -> None:
     line, began = BucketLine(MemoryBuckets(clock)), clock()
 
     results = await asyncio.gather(
-        *(line.token("store", patience(2), line.ticket()) for _ in range(100)),
+        *(line.token("store", budget(2), line.ticket()) for _ in range(100)),
         return_exceptions=True,
     )
 
@@ -60,7 +60,7 @@ async def test_a_wait_that_is_known_to_be_too_long_is_refused_at_once() -> None:
     await buckets.drain("store", 60)
 
     with pytest.raises(RateLimited) as refused:
-        await line.token("store", patience(30), line.ticket())
+        await line.token("store", budget(30), line.ticket())
 
     assert refused.value.retry_after == 60
     assert clock() == began
@@ -93,8 +93,8 @@ async def test_one_store_does_not_wait_for_another() -> None:
     line, began = BucketLine(buckets), clock()
     await buckets.drain("busy", 20)
 
-    waiting = asyncio.create_task(line.token("busy", patience(), line.ticket()))
-    await line.token("idle", patience(), line.ticket())
+    waiting = asyncio.create_task(line.token("busy", budget(), line.ticket()))
+    await line.token("idle", budget(), line.ticket())
 
     assert clock() == began
     waiting.cancel()
@@ -105,8 +105,8 @@ async def test_somebody_cancelled_at_the_head_lets_the_next_one_in() -> None:
     line, began = BucketLine(buckets), clock()
     await buckets.drain("store", 3)
 
-    head = asyncio.create_task(line.token("store", patience(), line.ticket()))
-    following = asyncio.create_task(line.token("store", patience(), line.ticket()))
+    head = asyncio.create_task(line.token("store", budget(), line.ticket()))
+    following = asyncio.create_task(line.token("store", budget(), line.ticket()))
     await asyncio.sleep(1)
     head.cancel()
     await following
@@ -114,9 +114,9 @@ async def test_somebody_cancelled_at_the_head_lets_the_next_one_in() -> None:
     assert clock() - began == pytest.approx(3, abs=0.05)
 
 
-async def test_two_waits_of_one_call_share_its_patience() -> None:
+async def test_two_waits_of_one_call_share_its_wait_budget() -> None:
     buckets = MemoryBuckets(clock)
-    line, shared = BucketLine(buckets), patience(5)
+    line, shared = BucketLine(buckets), budget(5)
 
     await buckets.drain("store", 3)
     await line.token("store", shared, line.ticket())
@@ -146,10 +146,10 @@ async def test_a_bucket_that_cannot_be_asked_sends_nothing_and_says_so() -> None
 
     for _ in range(2):  # the line moves on
         with pytest.raises(Unexpected, match="nothing was sent") as met:
-            await line.token("store", patience(), line.ticket())
+            await line.token("store", budget(), line.ticket())
         assert met.value.outcome == "not_done"
         assert "hunter2" not in met.value.message
 
 
-def test_a_patience_of_nothing_is_nothing() -> None:
-    assert Patience(0).remaining() == 0
+def test_a_wait_budget_of_nothing_is_nothing() -> None:
+    assert WaitBudget(0).remaining() == 0

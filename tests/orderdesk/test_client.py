@@ -26,7 +26,7 @@ from orderdesk_app.orderdesk import json_text
 from orderdesk_app.orderdesk.access import StoreAccess
 from orderdesk_app.orderdesk.buckets import MemoryBuckets
 from orderdesk_app.orderdesk.client import OrderDeskClient, open_http
-from orderdesk_app.orderdesk.patience import Patience
+from orderdesk_app.orderdesk.wait_budget import WaitBudget
 from tests.orderdesk.conftest import (
     KEY,
     Answer,
@@ -34,9 +34,9 @@ from tests.orderdesk.conftest import (
     Upstream,
     an_order,
     answer,
+    budget,
     client_of,
     clock,
-    patience,
 )
 
 ORDER = OrderId("100000001")
@@ -153,7 +153,7 @@ async def test_a_read_ends_in_its_error_and_is_repeated_only_where_that_can_help
     name: str, store: StoreAccess
 ) -> None:
     said, error, asked, _, _ = FAULTS[name]
-    upstream, waiting = Upstream([said]), patience()
+    upstream, waiting = Upstream([said]), budget()
 
     with pytest.raises(error) as met:
         await client_of(upstream).get_order(store, ORDER, waiting)
@@ -178,7 +178,7 @@ async def test_a_write_is_never_blindly_repeated_and_says_what_is_known(
     )
 
     with pytest.raises(expected) as met:
-        await client_of(upstream).replace_order(store, ORDER, {"id": ORDER}, patience())
+        await client_of(upstream).replace_order(store, ORDER, {"id": ORDER}, budget())
 
     assert type(met.value) is expected
     assert len(upstream.requests) == asked
@@ -195,7 +195,7 @@ async def test_no_error_shows_a_key_or_a_librarys_words(name: str, store: StoreA
     said, error, _, _, _ = FAULTS[name]
 
     with pytest.raises(error) as met:
-        await client_of(Upstream([said])).get_order(store, ORDER, patience())
+        await client_of(Upstream([said])).get_order(store, ORDER, budget())
 
     words = f"{met.value.message} {met.value.details} {met.value!r}"
     assert KEY not in words
@@ -221,7 +221,7 @@ async def test_no_error_shows_a_key_or_a_librarys_words(name: str, store: StoreA
 async def test_a_read_recovers(name: str, store: StoreAccess) -> None:
     upstream, waiting = (
         Upstream([FAULTS[name][0], FAULTS[name][0], an_order(email="a@example.com")]),
-        patience(),
+        budget(),
     )
 
     order = await client_of(upstream).get_order(store, ORDER, waiting)
@@ -238,7 +238,7 @@ async def test_a_write_that_was_never_looked_at_is_sent_again(
 ) -> None:
     upstream = Upstream([FAULTS[name][0], an_order()])
 
-    await client_of(upstream).replace_order(store, ORDER, {"id": ORDER}, patience())
+    await client_of(upstream).replace_order(store, ORDER, {"id": ORDER}, budget())
 
     assert len(upstream.requests) == 2
     assert upstream.requests[0].content == upstream.requests[1].content
@@ -251,7 +251,7 @@ async def test_a_429_makes_everybody_of_that_store_wait_as_long_as_it_says(
     client, began = client_of(upstream), clock()
 
     await asyncio.gather(
-        client.get_order(store, ORDER, patience()), client.get_order(store, ORDER, patience())
+        client.get_order(store, ORDER, budget()), client.get_order(store, ORDER, budget())
     )
 
     assert [at - began for at in upstream.at] == pytest.approx([0, 5, 5.33], abs=0.05)
@@ -275,10 +275,10 @@ async def test_who_was_refused_goes_ahead_of_those_who_came_later(store: StoreAc
         max_retries=3,
         clock=clock,
     )
-    first = asyncio.create_task(client.get_order(store, OrderId("1"), patience()))
+    first = asyncio.create_task(client.get_order(store, OrderId("1"), budget()))
     await asyncio.sleep(0.5)
     later = [
-        asyncio.create_task(client.get_order(store, OrderId(str(number)), patience()))
+        asyncio.create_task(client.get_order(store, OrderId(str(number)), budget()))
         for number in (2, 3)
     ]
     await asyncio.gather(first, *later)
@@ -286,14 +286,14 @@ async def test_who_was_refused_goes_ahead_of_those_who_came_later(store: StoreAc
     assert served == ["1 refused", "1", "2", "3"]
 
 
-async def test_a_wait_longer_than_the_patience_is_not_begun(store: StoreAccess) -> None:
+async def test_a_wait_longer_than_the_wait_budget_is_not_begun(store: StoreAccess) -> None:
     upstream = Upstream([answer(ERROR, 429, Retry_After="120"), an_order()])
     client, began = client_of(upstream), clock()
 
     with pytest.raises(RateLimited) as met:
-        await client.replace_order(store, ORDER, {}, patience())
+        await client.replace_order(store, ORDER, {}, budget())
     with pytest.raises(RateLimited) as next_one:
-        await client.get_order(store, ORDER, patience())
+        await client.get_order(store, ORDER, budget())
 
     assert clock() == began
     assert (met.value.retry_after, next_one.value.retry_after) == (120, 120)
@@ -303,7 +303,7 @@ async def test_a_wait_longer_than_the_patience_is_not_begun(store: StoreAccess) 
 async def test_a_retry_after_of_a_503_is_obeyed_by_reads(store: StoreAccess) -> None:
     upstream = Upstream([answer(ERROR, 503, Retry_After="4"), an_order()])
 
-    await client_of(upstream).get_order(store, ORDER, patience())
+    await client_of(upstream).get_order(store, ORDER, budget())
 
     assert upstream.at[1] - upstream.at[0] == pytest.approx(4)
 
@@ -316,7 +316,7 @@ async def test_a_read_is_not_asked_for_ever(store: StoreAccess) -> None:
     upstream, began = Upstream([tardy]), clock()
 
     with pytest.raises(UpstreamUnreachable):
-        await client_of(upstream, max_retries=10).get_order(store, ORDER, patience())
+        await client_of(upstream, max_retries=10).get_order(store, ORDER, budget())
 
     assert len(upstream.requests) == 3
     assert clock() - began < 60
@@ -326,7 +326,7 @@ async def test_a_slow_answer_ends_at_the_timeout_to_the_second(store: StoreAcces
     began = clock()
 
     with pytest.raises(UpstreamUnreachable):
-        await client_of(Upstream([dribble]), timeout=7).get_order(store, ORDER, patience())
+        await client_of(Upstream([dribble]), timeout=7).get_order(store, ORDER, budget())
 
     assert clock() - began == pytest.approx(7, abs=0.05)
 
@@ -335,7 +335,7 @@ async def test_without_retries_a_request_is_sent_once(store: StoreAccess) -> Non
     upstream = Upstream([answer(ERROR, 500)])
 
     with pytest.raises(UpstreamUnreachable):
-        await client_of(upstream, max_retries=0).get_order(store, ORDER, patience())
+        await client_of(upstream, max_retries=0).get_order(store, ORDER, budget())
 
     assert len(upstream.requests) == 1
 
@@ -346,9 +346,9 @@ async def test_every_request_is_introduced_signed_and_free_of_what_order_desk_ca
     upstream = Upstream()
     client = client_of(upstream)
 
-    await client.get_order(store, ORDER, patience())
-    await client.delete_order(store, ORDER, patience())
-    await client.replace_order(store, ORDER, {"id": ORDER}, patience())
+    await client.get_order(store, ORDER, budget())
+    await client.delete_order(store, ORDER, budget())
+    await client.replace_order(store, ORDER, {"id": ORDER}, budget())
 
     for request in upstream.requests:
         assert request.headers["ORDERDESK-STORE-ID"] == "4711"
@@ -367,7 +367,7 @@ async def test_a_redirect_never_carries_the_key_away(store: StoreAccess) -> None
     client = OrderDeskClient(http, MemoryBuckets(clock), timeout=30, max_retries=3, clock=clock)
 
     with pytest.raises(UpstreamFailed, match="another address"):
-        await client.get_order(store, ORDER, patience())
+        await client.get_order(store, ORDER, budget())
 
     assert [request.url.host for request in upstream.requests] == ["orderdesk.example"]
 
@@ -381,8 +381,8 @@ async def test_a_cookie_of_one_store_never_travels_with_another(store: StoreAcce
         StoreAccess(store.api_url, StoreId("4712"), Secret("another-key-altogether")),
     )
 
-    await client.get_order(store, ORDER, patience())
-    await client.get_order(other, ORDER, patience())
+    await client.get_order(store, ORDER, budget())
+    await client.get_order(other, ORDER, budget())
 
     assert "cookie" not in upstream.requests[1].headers
 
@@ -404,7 +404,7 @@ async def test_order_desks_count_of_tokens_corrects_ours(store: StoreAccess) -> 
     client = client_of(upstream)
 
     for _ in range(3):
-        await client.get_order(store, ORDER, patience())
+        await client.get_order(store, ORDER, budget())
 
     assert upstream.at[1] - upstream.at[0] == pytest.approx(1 / 3, abs=0.05)
 
@@ -415,7 +415,7 @@ async def test_a_strange_count_of_tokens_is_ignored(header: str, store: StoreAcc
     client = client_of(upstream)
 
     for _ in range(3):
-        await client.get_order(store, ORDER, patience())
+        await client.get_order(store, ORDER, budget())
 
     assert upstream.at[2] == upstream.at[0]
 
@@ -433,7 +433,7 @@ async def test_trouble_of_the_bucket_never_hides_an_answer(store: StoreAccess) -
     )
 
     order = await client_of(upstream, buckets=Failing(clock)).replace_order(
-        store, ORDER, {}, patience()
+        store, ORDER, {}, budget()
     )
 
     assert order["id"] == ORDER
@@ -453,7 +453,7 @@ async def test_a_hundred_calls_at_once_are_sent_in_order_and_never_refused_by_or
 
     client = client_of(Upstream([bucket]))
     await asyncio.gather(
-        *(client.get_order(store, OrderId(str(number)), patience(60)) for number in range(1, 101))
+        *(client.get_order(store, OrderId(str(number)), budget(60)) for number in range(1, 101))
     )
 
     assert sent == [str(number) for number in range(1, 101)]
@@ -463,10 +463,10 @@ async def test_a_cancelled_call_leaves_the_line_moving(store: StoreAccess) -> No
     upstream = Upstream([slow, an_order()])
     client = client_of(upstream)
 
-    hanging = asyncio.create_task(client.get_order(store, ORDER, patience()))
+    hanging = asyncio.create_task(client.get_order(store, ORDER, budget()))
     await asyncio.sleep(1)
     hanging.cancel()
-    await client.get_order(store, ORDER, patience())
+    await client.get_order(store, ORDER, budget())
 
     assert len(upstream.requests) == 2
 
@@ -480,17 +480,15 @@ async def test_an_id_that_is_not_digits_is_refused_by_name_before_anything_is_se
     upstream = Upstream()
     client = client_of(upstream)
     calls: list[tuple[str, Callable[[], Awaitable[Any]]]] = [
-        ("order_id", lambda: client.get_order(store, OrderId(bad), patience())),
-        ("order_id", lambda: client.replace_order(store, OrderId(bad), {}, patience())),
-        ("order_id", lambda: client.delete_order(store, OrderId(bad), patience())),
-        ("order_id", lambda: client.move_orders(store, [OrderId(bad)], patience(), folder_id="1")),
-        ("folder_id", lambda: client.move_orders(store, [ORDER], patience(), folder_id=bad)),
-        ("product_id", lambda: client.get_inventory_item(store, bad, patience())),
+        ("order_id", lambda: client.get_order(store, OrderId(bad), budget())),
+        ("order_id", lambda: client.replace_order(store, OrderId(bad), {}, budget())),
+        ("order_id", lambda: client.delete_order(store, OrderId(bad), budget())),
+        ("order_id", lambda: client.move_orders(store, [OrderId(bad)], budget(), folder_id="1")),
+        ("folder_id", lambda: client.move_orders(store, [ORDER], budget(), folder_id=bad)),
+        ("product_id", lambda: client.get_inventory_item(store, bad, budget())),
         (
             "store_id",
-            lambda: client.test(
-                StoreAccess(store.api_url, StoreId(bad), store.api_key), patience()
-            ),
+            lambda: client.test(StoreAccess(store.api_url, StoreId(bad), store.api_key), budget()),
         ),
     ]
 
@@ -511,7 +509,7 @@ async def test_a_key_that_cannot_be_sent_is_refused_as_a_key(key: str, store: St
 
     with pytest.raises(StoreKeyRefused) as refused:
         await client_of(upstream).test(
-            StoreAccess(store.api_url, store.store_id, Secret(key)), patience()
+            StoreAccess(store.api_url, store.store_id, Secret(key)), budget()
         )
 
     assert not key.strip() or key not in refused.value.message
@@ -525,7 +523,7 @@ async def test_a_test_tells_what_order_desk_said(store: StoreAccess) -> None:
         "execution_time": "0.0102 seconds",
     }
 
-    told = await client_of(Upstream([answer(said)])).test(store, patience())
+    told = await client_of(Upstream([answer(said)])).test(store, budget())
 
     assert (told.message, told.current_date_time, told.execution_time) == tuple(said.values())
 
@@ -541,7 +539,7 @@ async def test_a_test_tells_what_order_desk_said(store: StoreAccess) -> None:
 )
 async def test_any_no_to_a_test_is_a_bad_key(said: Said, store: StoreAccess) -> None:
     with pytest.raises(StoreKeyRefused, match="Settings"):
-        await client_of(Upstream([said])).test(store, patience())
+        await client_of(Upstream([said])).test(store, budget())
 
 
 @pytest.mark.parametrize(
@@ -559,7 +557,7 @@ async def test_what_is_not_order_desk_is_not_called_a_bad_key(
     said: Said, store: StoreAccess
 ) -> None:
     with pytest.raises(UpstreamFailed):
-        await client_of(Upstream([said])).test(store, patience())
+        await client_of(Upstream([said])).test(store, budget())
 
 
 async def test_the_store_comes_without_its_secrets(store: StoreAccess) -> None:
@@ -572,7 +570,7 @@ async def test_the_store_comes_without_its_secrets(store: StoreAccess) -> None:
         }
     }
 
-    seen = await client_of(Upstream([answer(said)])).get_store(store, patience())
+    seen = await client_of(Upstream([answer(said)])).get_store(store, budget())
 
     assert seen["folders"] == [["9", "New"], ["3", "Closed"]]
     assert seen["timezone"] == "Europe/Oslo"
@@ -600,7 +598,7 @@ async def test_a_page_of_orders_comes_with_its_counts(store: StoreAccess) -> Non
         "search_start_date": "2026-01-01 00:00:00",
     }
 
-    page = await client_of(upstream).list_orders(store, parameters, patience())
+    page = await client_of(upstream).list_orders(store, parameters, budget())
 
     assert ([order["id"] for order in page.orders], page.total, page.limit, page.offset) == (
         ["1", "2"],
@@ -615,8 +613,8 @@ async def test_a_page_of_orders_comes_with_its_counts(store: StoreAccess) -> Non
 async def test_a_page_without_counts_falls_back_on_what_was_asked(store: StoreAccess) -> None:
     client = client_of(Upstream([answer({"orders": []})]))
 
-    asked = await client.list_orders(store, {"limit": "7", "offset": "3"}, patience())
-    plain = await client.list_orders(store, {}, patience())
+    asked = await client.list_orders(store, {"limit": "7", "offset": "3"}, budget())
+    plain = await client.list_orders(store, {}, budget())
 
     assert (asked.total, asked.limit, asked.offset) == (None, 7, 3)
     assert (plain.total, plain.limit, plain.offset) == (None, 50, 0)
@@ -629,7 +627,7 @@ async def test_a_filter_that_cannot_be_sent_is_refused_by_name(
     upstream = Upstream()
 
     with pytest.raises(ValidationFailed) as refused:
-        await client_of(upstream).list_orders(store, {"limit": "1", "email": value}, patience())
+        await client_of(upstream).list_orders(store, {"limit": "1", "email": value}, budget())
 
     assert (refused.value.field, upstream.requests) == ("email", [])
 
@@ -645,7 +643,7 @@ async def test_the_inventory_reads_its_odd_counts(store: StoreAccess) -> None:
     client = client_of(upstream)
 
     honest, captured = [
-        await client.list_inventory(store, {"code": "A,B"}, patience()) for _ in range(2)
+        await client.list_inventory(store, {"code": "A,B"}, budget()) for _ in range(2)
     ]
 
     assert (honest.items, honest.total, honest.limit, honest.offset) == (items, 5, None, None)
@@ -669,11 +667,11 @@ async def test_a_success_without_its_payload_cannot_be_read(
     client = client_of(Upstream([answer(said)]))
 
     for call in (
-        lambda: client.list_orders(store, {}, patience()),
-        lambda: client.list_inventory(store, {}, patience()),
-        lambda: client.get_store(store, patience()),
-        lambda: client.create_order(store, {}, patience()),
-        lambda: client.move_orders(store, [ORDER], patience(), folder_name="New"),
+        lambda: client.list_orders(store, {}, budget()),
+        lambda: client.list_inventory(store, {}, budget()),
+        lambda: client.get_store(store, budget()),
+        lambda: client.create_order(store, {}, budget()),
+        lambda: client.move_orders(store, [ORDER], budget(), folder_name="New"),
     ):
         with pytest.raises(UpstreamUnreachable):
             await call()
@@ -684,7 +682,7 @@ async def test_an_item_of_the_inventory_is_found_by_its_number(store: StoreAcces
         [answer({"inventory_item": {"id": 2509, "price": 1}, "records_returned": 1})]
     )
 
-    item = await client_of(upstream).get_inventory_item(store, "2509", patience())
+    item = await client_of(upstream).get_inventory_item(store, "2509", budget())
 
     assert item["id"] == 2509
     assert upstream.requests[0].url.path == "/api/v2/inventory-items/2509"
@@ -697,13 +695,11 @@ async def test_orders_are_moved_by_number_to_one_folder(store: StoreAccess) -> N
     upstream = Upstream([answer({"results": moved})])
     client = client_of(upstream)
 
-    assert (
-        await client.move_orders(store, [OrderId("29491")], patience(), folder_id="9384") == moved
-    )
-    await client.move_orders(store, [OrderId("29491")], patience(), folder_name="Prepared")
+    assert await client.move_orders(store, [OrderId("29491")], budget(), folder_id="9384") == moved
+    await client.move_orders(store, [OrderId("29491")], budget(), folder_name="Prepared")
     for both in ({"folder_id": "1", "folder_name": "x"}, {}):
         with pytest.raises(ValidationFailed):
-            await client.move_orders(store, [ORDER], patience(), **both)
+            await client.move_orders(store, [ORDER], budget(), **both)
 
     bodies = [json_text.loads(request.content) for request in upstream.requests]
     assert bodies == [
@@ -721,8 +717,8 @@ async def test_an_order_read_and_written_back_is_the_same_byte_for_byte(store: S
     upstream = Upstream([answer(b'{"status":"success","order":%s}' % text)])
     client = client_of(upstream)
 
-    order = await client.get_order(store, ORDER, patience())
-    await client.replace_order(store, ORDER, order, patience())
+    order = await client.get_order(store, ORDER, budget())
+    await client.replace_order(store, ORDER, order, budget())
 
     assert upstream.requests[1].content == text
     assert order["order_total"] + order["tax_total"] == Decimal("21.10")
@@ -733,7 +729,7 @@ async def test_an_order_that_json_cannot_carry_is_not_sent(store: StoreAccess) -
 
     with pytest.raises(ValidationFailed) as refused:
         await client_of(upstream).replace_order(
-            store, ORDER, {"order_total": float("nan")}, patience()
+            store, ORDER, {"order_total": float("nan")}, budget()
         )
 
     assert (refused.value.outcome, upstream.requests) == ("not_done", [])
@@ -743,9 +739,9 @@ async def test_a_new_order_has_an_id(store: StoreAccess) -> None:
     upstream = Upstream([answer({"order": {"id": "7"}}, 201), answer({"order": {"id": ""}}, 201)])
     client = client_of(upstream)
 
-    assert (await client.create_order(store, {"source_id": "a"}, patience()))["id"] == "7"
+    assert (await client.create_order(store, {"source_id": "a"}, budget()))["id"] == "7"
     with pytest.raises(UpstreamUnreachable) as met:
-        await client.create_order(store, {"source_id": "a"}, patience())
+        await client.create_order(store, {"source_id": "a"}, budget())
 
     assert met.value.outcome == "unknown"
 
@@ -754,7 +750,7 @@ async def test_order_desks_own_sentence_is_quoted(store: StoreAccess) -> None:
     said = answer({"status": "error", "message": "This order was already imported: 29491"}, 400)
 
     with pytest.raises(UpstreamFailed, match="already imported: 29491") as met:
-        await client_of(Upstream([said])).create_order(store, {}, patience())
+        await client_of(Upstream([said])).create_order(store, {}, budget())
 
     assert met.value.details == {
         "upstream_status": 400,
@@ -767,12 +763,12 @@ async def test_a_deleted_order_is_gone_also_without_a_word(store: StoreAccess) -
         Upstream([answer({"message": "Order 1 Deleted"}), answer("", 204), answer("")])
     )
 
-    await client.delete_order(store, ORDER, patience())
-    await client.delete_order(store, ORDER, patience())
+    await client.delete_order(store, ORDER, budget())
+    await client.delete_order(store, ORDER, budget())
     with pytest.raises(
         UpstreamUnreachable
     ) as met:  # an empty 200 is what a crashed PHP page looks like
-        await client.delete_order(store, ORDER, patience())
+        await client.delete_order(store, ORDER, budget())
 
     assert met.value.outcome == "unknown"
 
@@ -786,7 +782,7 @@ async def test_an_answer_without_measure_is_not_swallowed(
     said = answer(gzip.compress(body), 200, Content_Encoding="gzip") if packed else answer(body)
 
     with pytest.raises(UpstreamUnreachable):
-        await client_of(Upstream([said]), max_retries=0).get_order(store, ORDER, patience())
+        await client_of(Upstream([said]), max_retries=0).get_order(store, ORDER, budget())
 
 
 def test_a_large_answer_is_read_without_holding_up_the_others(store: StoreAccess) -> None:
@@ -805,7 +801,7 @@ def test_a_large_answer_is_read_without_holding_up_the_others(store: StoreAccess
             transport=httpx.MockTransport(lambda request: answer(body).response())
         )
         client = OrderDeskClient(http, MemoryBuckets(), timeout=5, max_retries=0)
-        return len((await client.list_orders(store, {}, Patience(5))).orders)
+        return len((await client.list_orders(store, {}, WaitBudget(5))).orders)
 
     assert asyncio.run(main()) == 1000
 
@@ -817,7 +813,7 @@ async def test_a_packed_answer_is_unpacked(store: StoreAccess) -> None:
         Content_Encoding="gzip",
     )
 
-    assert await client_of(Upstream([said])).get_order(store, ORDER, patience()) == {"id": ORDER}
+    assert await client_of(Upstream([said])).get_order(store, ORDER, budget()) == {"id": ORDER}
 
 
 async def test_each_request_is_observed_by_method_and_outcome(store: StoreAccess) -> None:
@@ -829,8 +825,8 @@ async def test_each_request_is_observed_by_method_and_outcome(store: StoreAccess
 
     client = client_of(upstream, observe=observe)
     with pytest.raises(UpstreamUnreachable):
-        await client.get_order(store, ORDER, patience())
-    await client.replace_order(store, ORDER, {}, patience())
+        await client.get_order(store, ORDER, budget())
+    await client.replace_order(store, ORDER, {}, budget())
 
     assert [(method, outcome) for method, outcome, _ in seen] == [
         ("GET", "server_error"),
@@ -840,8 +836,8 @@ async def test_each_request_is_observed_by_method_and_outcome(store: StoreAccess
     assert seen[1][2] == pytest.approx(30)
 
 
-async def test_the_waiting_in_between_is_taken_from_the_patience(store: StoreAccess) -> None:
-    waiting = patience(3)
+async def test_the_waiting_in_between_is_taken_from_the_wait_budget(store: StoreAccess) -> None:
+    waiting = budget(3)
     upstream = Upstream([answer(ERROR, 429, X_Retry_After="2"), an_order()])
     client = client_of(upstream)
 
@@ -875,9 +871,9 @@ def test_on_the_wire_a_get_and_a_delete_are_bare_and_connections_are_kept(
         )
         async with open_http() as http:
             client = OrderDeskClient(http, MemoryBuckets(), timeout=5, max_retries=0)
-            await client.get_order(here, ORDER, Patience(5))
-            await client.delete_order(here, ORDER, Patience(5))
-            await client.replace_order(here, ORDER, {"id": ORDER}, Patience(5))
+            await client.get_order(here, ORDER, WaitBudget(5))
+            await client.delete_order(here, ORDER, WaitBudget(5))
+            await client.replace_order(here, ORDER, {"id": ORDER}, WaitBudget(5))
         server.close()
 
     asyncio.run(main())
@@ -917,7 +913,7 @@ def test_over_a_real_socket_only_an_unheard_write_is_called_not_done(
                 http, MemoryBuckets(), timeout=5, max_retries=1, random=lambda: 0.0
             )
             with pytest.raises(UpstreamUnreachable) as met:
-                await client.replace_order(here, ORDER, {"id": ORDER}, Patience(5))
+                await client.replace_order(here, ORDER, {"id": ORDER}, WaitBudget(5))
         server.close()
         return met.value
 

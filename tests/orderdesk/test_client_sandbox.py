@@ -19,7 +19,7 @@ from orderdesk_app.orderdesk import json_text
 from orderdesk_app.orderdesk.access import StoreAccess
 from orderdesk_app.orderdesk.buckets import MemoryBuckets
 from orderdesk_app.orderdesk.client import OrderDeskClient, open_http
-from tests.orderdesk.conftest import KEY, clock, patience
+from tests.orderdesk.conftest import KEY, budget, clock
 
 UNKNOWN = OrderId("999999999999")
 
@@ -32,7 +32,7 @@ class World:
     app: SandboxApp
 
     async def any_order(self) -> dict[str, Any]:
-        page = await self.client.list_orders(self.store, {"limit": "1"}, patience())
+        page = await self.client.list_orders(self.store, {"limit": "1"}, budget())
         return page.orders[0]
 
 
@@ -59,8 +59,8 @@ def world() -> World:
 
 
 async def test_a_store_is_tested_and_read_without_its_secrets(world: World) -> None:
-    told = await world.client.test(world.store, patience())
-    seen = await world.client.get_store(world.store, patience())
+    told = await world.client.test(world.store, budget())
+    seen = await world.client.get_store(world.store, budget())
 
     assert told.message == "Connection Successful"
     assert seen["folders"][0][1] == "New"
@@ -74,9 +74,9 @@ async def test_a_wrong_key_is_told_in_whatever_form(status: int, world: World) -
     wrong = StoreAccess(world.store.api_url, world.store.store_id, Secret("a-wrong-key"))
 
     for call in (
-        world.client.test(wrong, patience()),
-        world.client.list_orders(wrong, {}, patience()),
-        world.client.get_order(wrong, OrderId("1"), patience()),
+        world.client.test(wrong, budget()),
+        world.client.list_orders(wrong, {}, budget()),
+        world.client.get_order(wrong, OrderId("1"), budget()),
     ):
         with pytest.raises(StoreKeyRefused):
             await call
@@ -90,11 +90,11 @@ async def test_an_unknown_order_or_product_is_not_found_in_whatever_form(
 
     for ask in (world.client.get_order, world.client.delete_order, world.client.get_inventory_item):
         with pytest.raises(NotFound):
-            await ask(world.store, UNKNOWN, patience())
+            await ask(world.store, UNKNOWN, budget())
     with pytest.raises(
         UpstreamFailed, match="Not Found"
     ) as refused:  # of a write the words may be about anything: who wrote reads the order
-        await world.client.replace_order(world.store, UNKNOWN, {"id": UNKNOWN}, patience())
+        await world.client.replace_order(world.store, UNKNOWN, {"id": UNKNOWN}, budget())
     assert refused.value.outcome == "unknown"
 
 
@@ -102,8 +102,8 @@ async def test_an_order_read_and_written_back_stays_as_it_is(world: World) -> No
     before = await world.any_order()
     order_id = OrderId(before["id"])
 
-    await world.client.replace_order(world.store, order_id, before, patience())
-    after = await world.client.get_order(world.store, order_id, patience())
+    await world.client.replace_order(world.store, order_id, before, budget())
+    after = await world.client.get_order(world.store, order_id, budget())
 
     kept = [key for key in before if key not in ("date_updated", "cc_number_masked")]
     assert json_text.dumps([after[key] for key in kept]) == json_text.dumps(
@@ -119,21 +119,21 @@ async def test_an_order_lives_and_dies(world: World) -> None:
             "shipping": {"first_name": "Åsa", "last_name": "Ö"},
             "order_items": [{"name": "Shirt", "price": 9.9, "quantity": 2}],
         },
-        patience(),
+        budget(),
     )
     order_id = OrderId(made["id"])
-    folders = (await world.client.get_store(world.store, patience()))["folders"]
+    folders = (await world.client.get_store(world.store, budget()))["folders"]
 
     moved = await world.client.move_orders(
-        world.store, [order_id], patience(), folder_id=folders[1][0]
+        world.store, [order_id], budget(), folder_id=folders[1][0]
     )
-    found = await world.client.list_orders(world.store, {"source_id": "agent-1"}, patience())
-    await world.client.delete_order(world.store, order_id, patience())
+    found = await world.client.list_orders(world.store, {"source_id": "agent-1"}, budget())
+    await world.client.delete_order(world.store, order_id, budget())
 
     assert str(moved[0]["order_id"]) == order_id
     assert (found.total, str(found.orders[0]["folder_id"])) == (1, folders[1][0])
     with pytest.raises(NotFound):
-        await world.client.get_order(world.store, order_id, patience())
+        await world.client.get_order(world.store, order_id, budget())
 
 
 async def test_a_duplicate_is_refused_in_order_desks_words(world: World) -> None:
@@ -142,10 +142,10 @@ async def test_a_duplicate_is_refused_in_order_desks_words(world: World) -> None
         "shipping": {"last_name": "Ö"},
         "order_items": [{"name": "Shirt"}],
     }
-    made = await world.client.create_order(world.store, order, patience())
+    made = await world.client.create_order(world.store, order, budget())
 
     with pytest.raises(UpstreamFailed) as refused:
-        await world.client.create_order(world.store, order, patience())
+        await world.client.create_order(world.store, order, budget())
 
     assert made["id"] in refused.value.message
 
@@ -154,8 +154,8 @@ async def test_a_duplicate_is_refused_in_order_desks_words(world: World) -> None
 async def test_the_inventory_is_read_whether_or_not_it_is_paged(paging: Any, world: World) -> None:
     world.app.switches = Switches(inventory_paging=paging)
 
-    page = await world.client.list_inventory(world.store, {"limit": "10"}, patience())
-    item = await world.client.get_inventory_item(world.store, str(page.items[0]["id"]), patience())
+    page = await world.client.list_inventory(world.store, {"limit": "10"}, budget())
+    item = await world.client.get_inventory_item(world.store, str(page.items[0]["id"]), budget())
 
     assert len(page.items) >= 10
     assert page.total is None or page.total >= 10
@@ -169,9 +169,9 @@ async def test_a_read_survives_every_passing_fault(kind: Any, world: World) -> N
 
     if kind == "error_in_200":
         with pytest.raises(UpstreamFailed, match="Something Went Wrong"):
-            await world.client.get_order(world.store, order_id, patience())
+            await world.client.get_order(world.store, order_id, budget())
     else:
-        assert (await world.client.get_order(world.store, order_id, patience()))["id"] == order_id
+        assert (await world.client.get_order(world.store, order_id, budget()))["id"] == order_id
 
 
 @pytest.mark.parametrize("effect", ["not_done", "done"])
@@ -201,11 +201,11 @@ async def test_a_write_under_a_fault_arrives_at_most_once_and_no_word_about_it_i
     outcome = "done"
     try:
         await world.client.replace_order(
-            world.store, order_id, order | {"customer_id": "changed"}, patience(120)
+            world.store, order_id, order | {"customer_id": "changed"}, budget(120)
         )
     except OrderDeskAgentsError as error:
         outcome = error.outcome or "nothing said"
-    arrived = (await world.client.get_order(world.store, order_id, patience(120)))[
+    arrived = (await world.client.get_order(world.store, order_id, budget(120)))[
         "customer_id"
     ] == "changed"
 
@@ -218,7 +218,7 @@ async def test_sixty_calls_at_once_never_meet_a_429(world: World) -> None:
     order_id = OrderId((await world.any_order())["id"])
 
     await asyncio.gather(
-        *(world.client.get_order(world.store, order_id, patience()) for _ in range(60))
+        *(world.client.get_order(world.store, order_id, budget()) for _ in range(60))
     )
 
     assert {served.status for served in world.faults.log} == {200}
@@ -236,7 +236,7 @@ async def test_a_bucket_that_others_emptied_is_waited_for(world: World) -> None:
 
     await asyncio.gather(
         *(
-            client.get_order(world.store, order_id, patience())
+            client.get_order(world.store, order_id, budget())
             for client in (world.client, other)
             for _ in range(25)
         )

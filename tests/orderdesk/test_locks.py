@@ -9,7 +9,7 @@ from orderdesk_app.context import OrderId
 from orderdesk_app.errors import RateLimited
 from orderdesk_app.orderdesk.access import StoreAccess
 from orderdesk_app.orderdesk.locks import Lock, MemoryLeases, OrderLocks
-from tests.orderdesk.conftest import clock, patience
+from tests.orderdesk.conftest import budget, clock
 
 ORDER = OrderId("100000001")
 
@@ -48,7 +48,7 @@ async def test_a_hundred_writers_come_one_by_one_in_order_of_arrival(store: Stor
 
     async def write(who: int) -> None:
         nonlocal inside
-        async with locks.holding(store, ORDER, patience(60)):
+        async with locks.holding(store, ORDER, budget(60)):
             inside += 1
             assert inside == 1
             await asyncio.sleep(0.1)
@@ -65,7 +65,7 @@ async def test_writers_of_several_processes_never_meet_and_none_starves(store: S
 
     async def write(number: int, locks: OrderLocks) -> None:
         nonlocal inside
-        async with locks.holding(store, ORDER, patience(60)) as lock:
+        async with locks.holding(store, ORDER, budget(60)) as lock:
             inside += 1
             assert inside == 1
             assert lock.still_held()
@@ -90,13 +90,13 @@ async def test_a_lock_given_back_is_taken_by_another_process_within_a_tenth_of_a
 
     async def first() -> None:
         nonlocal given_back
-        async with one.holding(store, ORDER, patience()):
+        async with one.holding(store, ORDER, budget()):
             await asyncio.sleep(1.01)
         given_back = clock()
 
     async def second() -> float:
         await asyncio.sleep(0.1)
-        async with other.holding(store, ORDER, patience()):
+        async with other.holding(store, ORDER, budget()):
             return clock() - given_back
 
     _, late = await asyncio.gather(first(), second())
@@ -104,15 +104,15 @@ async def test_a_lock_given_back_is_taken_by_another_process_within_a_tenth_of_a
     assert late <= 0.1
 
 
-async def test_a_busy_order_ends_the_patience_with_nothing_written(store: StoreAccess) -> None:
+async def test_a_busy_order_ends_the_wait_budget_with_nothing_written(store: StoreAccess) -> None:
     leases = MemoryLeases(clock)
     one, other = process(leases), process(leases)
 
-    async with one.holding(store, ORDER, patience()):
+    async with one.holding(store, ORDER, budget()):
         began = clock()
         for locks in (one, other):
             with pytest.raises(RateLimited) as refused:
-                async with locks.holding(store, ORDER, patience(2)):
+                async with locks.holding(store, ORDER, budget(2)):
                     raise AssertionError("two writers")
             assert refused.value.outcome == "not_done"
             assert refused.value.retry_after
@@ -125,9 +125,9 @@ async def test_orders_and_stores_do_not_wait_for_each_other(store: StoreAccess) 
     elsewhere = StoreAccess("https://other.example/api/v2", store.store_id, store.api_key)
 
     async with (
-        locks.holding(store, ORDER, patience()),
-        locks.holding(store, OrderId("2"), patience()),
-        locks.holding(elsewhere, ORDER, patience()),
+        locks.holding(store, ORDER, budget()),
+        locks.holding(store, OrderId("2"), budget()),
+        locks.holding(elsewhere, ORDER, budget()),
     ):
         assert clock() == began
 
@@ -135,9 +135,9 @@ async def test_orders_and_stores_do_not_wait_for_each_other(store: StoreAccess) 
 async def test_an_order_written_with_zeros_in_front_is_the_same_order(store: StoreAccess) -> None:
     locks = process(MemoryLeases(clock))
 
-    async with locks.holding(store, OrderId("17"), patience()):
+    async with locks.holding(store, OrderId("17"), budget()):
         with pytest.raises(RateLimited):
-            async with locks.holding(store, OrderId("017"), patience(0.1)):
+            async with locks.holding(store, OrderId("017"), budget(0.1)):
                 pass
 
 
@@ -145,11 +145,11 @@ async def test_a_long_write_keeps_its_lock_by_renewing(store: StoreAccess) -> No
     leases = MemoryLeases(clock)
     one, other = process(leases), process(leases)
 
-    async with one.holding(store, ORDER, patience()) as lock:
+    async with one.holding(store, ORDER, budget()) as lock:
         await asyncio.sleep(200)
         assert lock.still_held()
         with pytest.raises(RateLimited):
-            async with other.holding(store, ORDER, patience(1)):
+            async with other.holding(store, ORDER, budget(1)):
                 pass
 
 
@@ -157,16 +157,16 @@ async def test_a_process_that_died_is_waited_for_until_its_lease_is_over(
     store: StoreAccess,
 ) -> None:
     leases, began = MemoryLeases(clock), clock()
-    await leases.acquire(f"order|{store.key}|{ORDER}", "who died", 15)
+    await leases.acquire(f"order|{store.upstream_id}|{ORDER}", "who died", 15)
 
-    async with process(leases).holding(store, ORDER, patience()):
+    async with process(leases).holding(store, ORDER, budget()):
         assert clock() - began == pytest.approx(15, abs=0.1)
 
 
 async def test_a_lease_lost_to_another_is_noticed(store: StoreAccess) -> None:
     leases = MemoryLeases(clock)
 
-    async with process(leases).holding(store, ORDER, patience()) as lock:
+    async with process(leases).holding(store, ORDER, budget()) as lock:
         leases._held = {name: ("another", clock() + 100) for name in leases._held}
         await asyncio.sleep(6)
         assert not lock.still_held()
@@ -175,7 +175,7 @@ async def test_a_lease_lost_to_another_is_noticed(store: StoreAccess) -> None:
 async def test_without_a_heartbeat_the_lock_is_held_no_longer_than_its_lease(
     store: StoreAccess,
 ) -> None:
-    async with process(Broken(clock)).holding(store, ORDER, patience()) as lock:
+    async with process(Broken(clock)).holding(store, ORDER, budget()) as lock:
         await asyncio.sleep(14)
         before = lock.still_held()
         await asyncio.sleep(2)
@@ -185,10 +185,10 @@ async def test_without_a_heartbeat_the_lock_is_held_no_longer_than_its_lease(
 async def test_a_broken_release_does_not_spoil_a_write_that_is_done(store: StoreAccess) -> None:
     locks = process(Broken(clock))
 
-    async with locks.holding(store, ORDER, patience()):
+    async with locks.holding(store, ORDER, budget()):
         pass
     began = clock()
-    async with locks.holding(store, ORDER, patience()):
+    async with locks.holding(store, ORDER, budget()):
         assert clock() - began <= 15.1  # the lease ended by itself
 
 
@@ -198,7 +198,7 @@ async def test_a_cancelled_writer_leaves_the_order_free(store: StoreAccess, afte
     one, other = process(leases), process(leases)
 
     async def write() -> None:
-        async with one.holding(store, ORDER, patience()):
+        async with one.holding(store, ORDER, budget()):
             await asyncio.sleep(1)
 
     writer = asyncio.create_task(write())
@@ -209,7 +209,7 @@ async def test_a_cancelled_writer_leaves_the_order_free(store: StoreAccess, afte
     began = clock()
 
     for locks in (one, other):
-        async with locks.holding(store, ORDER, patience()):
+        async with locks.holding(store, ORDER, budget()):
             assert clock() - began < 0.1
 
 
@@ -218,7 +218,7 @@ async def test_a_cancellation_during_the_release_does_not_stop_it(store: StoreAc
     locks = process(leases)
 
     async def write() -> None:
-        async with locks.holding(store, ORDER, patience()):
+        async with locks.holding(store, ORDER, budget()):
             pass
 
     writer = asyncio.create_task(write())
@@ -234,7 +234,7 @@ async def test_an_error_inside_gives_the_lock_back_and_rises(store: StoreAccess)
     leases = MemoryLeases(clock)
 
     with pytest.raises(KeyError):
-        async with process(leases).holding(store, ORDER, patience()):
+        async with process(leases).holding(store, ORDER, budget()):
             raise KeyError
 
     assert leases._held == {}

@@ -10,7 +10,7 @@ from orderdesk_app.context import OrderId, Secret, StoreId
 from orderdesk_app.orderdesk.access import StoreAccess
 from orderdesk_app.orderdesk.buckets import MemoryBuckets
 from orderdesk_app.orderdesk.client import OrderDeskClient, open_http
-from orderdesk_app.orderdesk.patience import Patience
+from orderdesk_app.orderdesk.wait_budget import WaitBudget
 
 SETTINGS = load_settings()
 
@@ -30,14 +30,14 @@ if SETTINGS.orderdesk_test_enabled:
                 max_retries=SETTINGS.http_max_retries,
             )
 
-            await client.test(store, Patience(30))
-            told = await client.get_store(store, Patience(30))
-            page = await client.list_orders(store, {"limit": "2"}, Patience(30))
-            inventory = await client.list_inventory(store, {"limit": "2"}, Patience(30))
+            await client.test(store, WaitBudget(30))
+            told = await client.get_store(store, WaitBudget(30))
+            page = await client.list_orders(store, {"limit": "2"}, WaitBudget(30))
+            inventory = await client.list_inventory(store, {"limit": "2"}, WaitBudget(30))
 
             assert str(told["id"]) == store.store_id
             assert len(page.orders) <= 2
             assert inventory.items is not None
             for order in page.orders:
-                whole = await client.get_order(store, OrderId(str(order["id"])), Patience(30))
+                whole = await client.get_order(store, OrderId(str(order["id"])), WaitBudget(30))
                 assert whole["id"] == order["id"]

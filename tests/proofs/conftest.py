@@ -40,7 +40,7 @@ class Pair:
 
     @property
     def settings(self) -> Settings:
-        """For a house of the same installation in this process."""
+        """For a services of the same installation in this process."""
         return settings_for(
             self.database_url, MCP_KMS_KEY=KMS_KEY, ORDERDESK_API_URL=self.sandbox.url
         )
@@ -67,15 +67,17 @@ def pair(
 
 
 @pytest.fixture
-async def house(pair: Pair) -> AsyncIterator[wiring.House]:
+async def services(pair: Pair) -> AsyncIterator[wiring.Services]:
     """A third process of the installation: this one."""
     with quick_passwords():
-        async with wiring.open_house(pair.settings) as house:
-            yield house
+        async with wiring.open_services(pair.settings) as services:
+            yield services
 
 
 @pytest.fixture
-async def agents(pair: Pair, house: wiring.House) -> AsyncIterator[tuple[AgentClient, AgentClient]]:
+async def agents(
+    pair: Pair, services: wiring.Services
+) -> AsyncIterator[tuple[AgentClient, AgentClient]]:
     """A client at each of the two, with the admin's key; no store is connected yet, Order Desk is
     as just started, and nothing of the past is news.
     """
@@ -83,20 +85,20 @@ async def agents(pair: Pair, house: wiring.House) -> AsyncIterator[tuple[AgentCl
     one, two = (server.client() for server in pair.servers)
     for store in (await one.get("stores_list"))["stores"]:
         await one.get("stores_delete", store_id=store["store_id"])
-    await all_is_heard(pair, house)
+    await all_is_heard(pair, services)
     yield one, two
     await asyncio.gather(one.http.aclose(), two.http.aclose())
 
 
-async def all_is_heard(pair: Pair, house: wiring.House) -> None:
+async def all_is_heard(pair: Pair, services: wiring.Services) -> None:
     """Until both servers know all that was written so far.
 
     News comes in order: who has heard that this key is no more has heard what was before it.
     """
-    view, key = await house.tenants.make_tenant("Passing through")
+    view, key = await services.tenants.make_tenant("Passing through")
     clients = [server.client(key.reveal()) for server in pair.servers]
     assert {(await client.post("tools/list", {})).status_code for client in clients} == {200}
-    await house.keys.rotate_master(Actor(view.id, via=Via.WEB, session_id="01SESSION"))
+    await services.keys.rotate_master(Actor(view.id, via=Via.WEB, session_id="01SESSION"))
 
     async def both_know() -> bool:
         return {(await client.post("tools/list", {})).status_code for client in clients} == {401}

@@ -15,7 +15,7 @@ from orderdesk_app.context import Actor, Via
 from orderdesk_app.db.schema import METADATA
 from orderdesk_app.errors import NotFound
 from orderdesk_app.mcp.server import answer
-from orderdesk_app.orderdesk.patience import Patience
+from orderdesk_app.orderdesk.wait_budget import WaitBudget
 from orderdesk_app.tools.catalogue import Tool
 from tests.worlds import MINIMAL_ORDER, World, open_world, settings_for
 
@@ -38,8 +38,8 @@ async def world(sqlite_url: str) -> AsyncIterator[World]:
         neighbour = world.neighbour
         actor = (await neighbour.principal()).actor
         [record] = await neighbour.stores()
-        await world.house.stores.edit(
-            actor, record.id, name="Bert's shop", label="berts", api_key=None, patience=Patience(30)
+        await world.services.stores.edit(
+            actor, record.id, name="Bert's shop", label="berts", api_key=None, budget=WaitBudget(30)
         )
         order = {**MINIMAL_ORDER, "email": f"{THEIRS}@example.com", "order_notes": [THEIRS]}
         made = await neighbour.get("orders_create", order_data=order)
@@ -54,16 +54,16 @@ async def world(sqlite_url: str) -> AsyncIterator[World]:
             "name": "Bert's shop",
         }
         world.extra["store_id"] = world.neighbours_store_id
-        await world.house.audit.flush()
+        await world.services.audit.flush()
         yield world
 
 
 async def everything_of_the_neighbour(world: World) -> str:
     """A fingerprint of every row that is theirs."""
     tenant_id = (await world.neighbour.principal()).actor.tenant_id
-    await world.house.audit.flush()
+    await world.services.audit.flush()
     rows = []
-    async with world.house.database.read() as session:
+    async with world.services.database.read() as session:
         for name, table in METADATA.tables.items():
             if "tenant_id" in table.c:
                 connection = await session.connection()
@@ -185,29 +185,29 @@ async def test_a_neighbours_change_of_the_same_order_is_not_ours(world: World) -
 
 
 async def test_a_neighbours_keys_sessions_and_calls_are_not_there(world: World) -> None:
-    house = world.house
+    services = world.services
     ours = Actor((await world.owner.principal()).actor.tenant_id, via=Via.WEB)
     theirs = Actor((await world.neighbour.principal()).actor.tenant_id, via=Via.WEB)
-    key, _ = await house.keys.create(theirs, "theirs")
-    call = await house.console.run(theirs, "stores_list", {})
+    key, _ = await services.keys.create(theirs, "theirs")
+    call = await services.console.run(theirs, "stores_list", {})
 
     for reading in (
-        house.keys.revoke(ours, key.id),
-        house.console.history.get(ours, call.id),
-        house.store_desk.find(ours, world.extra["row_id"]),
+        services.keys.revoke(ours, key.id),
+        services.console.history.get(ours, call.id),
+        services.store_desk.find(ours, world.extra["row_id"]),
     ):
         with pytest.raises(NotFound):
             await reading
 
-    assert [k.id for k in await house.keys.list(ours) if k.id == key.id] == []
-    assert await house.console.history.list(ours) == []
+    assert [k.id for k in await services.keys.list(ours) if k.id == key.id] == []
+    assert await services.console.history.list(ours) == []
     assert [
         h
-        for h in await house.activity.latest(ours, count=100)
+        for h in await services.activity.latest(ours, count=100)
         if h.store_row_id == world.extra["row_id"]
     ] == []
-    assert (await house.activity.day(ours)).stores == {}
-    assert [k.id for k in await house.keys.list(theirs) if k.id == key.id] == [key.id]
+    assert (await services.activity.day(ours)).stores == {}
+    assert [k.id for k in await services.keys.list(theirs) if k.id == key.id] == [key.id]
 
 
 async def test_a_neighbours_active_store_cannot_be_chosen(world: World) -> None:

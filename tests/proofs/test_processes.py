@@ -105,9 +105,9 @@ async def test_a_write_at_one_server_is_read_at_the_other_within_a_second(
 
 
 async def test_a_neighbours_write_to_the_same_order_desk_store_is_seen(
-    pair: Pair, agents: TWO_IN_A_ROW, house: wiring.House
+    pair: Pair, agents: TWO_IN_A_ROW, services: wiring.Services
 ) -> None:
-    _, key = await house.tenants.make_tenant("Bert's Bikes")
+    _, key = await services.tenants.make_tenant("Bert's Bikes")
     neighbour = pair.servers[1].client(key.reveal())
     for agent in (agents[0], neighbour):
         await agent.get("stores_register", store_id="10001", api_key=API_KEY)
@@ -129,19 +129,19 @@ async def test_a_neighbours_write_to_the_same_order_desk_store_is_seen(
 
 
 async def test_a_revoked_key_stops_at_once_here_and_within_a_second_there(
-    pair: Pair, agents: TWO_IN_A_ROW, house: wiring.House
+    pair: Pair, agents: TWO_IN_A_ROW, services: wiring.Services
 ) -> None:
-    admin = (await house.access.by_token(MASTER_KEY)).actor
+    admin = (await services.access.by_token(MASTER_KEY)).actor
     person = Actor(admin.tenant_id, Role.ADMIN, via=Via.WEB, session_id="01SESSION")
-    view, key = await house.keys.create(person, "to be revoked")
+    view, key = await services.keys.create(person, "to be revoked")
     there = pair.servers[0].client(key.reveal())
     assert (await there.post("tools/list", {})).status_code == 200
-    await house.access.by_token(key.reveal())
+    await services.access.by_token(key.reveal())
 
-    await house.keys.revoke(person, view.id)
+    await services.keys.revoke(person, view.id)
 
     with pytest.raises(Exception, match="not known"):
-        await house.access.by_token(key.reveal())
+        await services.access.by_token(key.reveal())
 
     async def refused() -> bool:
         return (await there.post("tools/list", {})).status_code == 401
@@ -151,19 +151,19 @@ async def test_a_revoked_key_stops_at_once_here_and_within_a_second_there(
 
 
 async def test_a_rotated_master_key_stops_at_once_here_and_within_a_second_there(
-    pair: Pair, agents: TWO_IN_A_ROW, house: wiring.House
+    pair: Pair, agents: TWO_IN_A_ROW, services: wiring.Services
 ) -> None:
-    view, old = await house.tenants.make_tenant("Bert's Bikes")
+    view, old = await services.tenants.make_tenant("Bert's Bikes")
     there = pair.servers[0].client(old.reveal())
     assert (await there.post("tools/list", {})).status_code == 200
 
-    new = await house.keys.rotate_master(Actor(view.id, via=Via.WEB, session_id="01SESSION"))
+    new = await services.keys.rotate_master(Actor(view.id, via=Via.WEB, session_id="01SESSION"))
 
     async def refused() -> bool:
         return (await there.post("tools/list", {})).status_code == 401
 
     await eventually(refused, PROMISED + SLACK)
-    assert (await house.access.by_token(new.reveal())).actor.tenant_id == view.id
+    assert (await services.access.by_token(new.reveal())).actor.tenant_id == view.id
     there.key = new.reveal()
     assert (await there.post("tools/list", {})).status_code == 200
     await there.http.aclose()

@@ -60,16 +60,16 @@ async def test_no_secret_stands_in_the_clear_after_a_walk_through_everything(
     }
     heard: list[bytes] = []
     with serving(tmp_path, url, **values) as (server,):
-        async with wiring.open_house(settings_for(url, MCP_KMS_KEY=KMS_KEY)) as house:
-            admin = (await house.access.by_token(MASTER_KEY)).actor
-            _, access_key = await house.keys.create(
+        async with wiring.open_services(settings_for(url, MCP_KMS_KEY=KMS_KEY)) as services:
+            admin = (await services.access.by_token(MASTER_KEY)).actor
+            _, access_key = await services.keys.create(
                 Actor(admin.tenant_id, Role.ADMIN, via=Via.WEB), "for the walk"
             )
-            link = await house.sign_in.make_link(admin.tenant_id)
-            cookie = await house.sign_in.use_link(
+            link = await services.sign_in.make_link(admin.tenant_id)
+            cookie = await services.sign_in.use_link(
                 link.reveal(), address="127.0.0.1", user_agent="tests"
             )
-            _, spare_link = await house.keys.create(
+            _, spare_link = await services.keys.create(
                 Actor(admin.tenant_id, Role.ADMIN, via=Via.WEB), "spare"
             )
         agent = server.client(access_key.reveal())

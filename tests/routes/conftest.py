@@ -2,7 +2,7 @@
 be broken.
 """
 
-from tests.door import door, inside
+from tests.mcp_server import inside, mcp_server
 from tests.worlds import sandbox_server
 
-__all__ = ["door", "inside", "sandbox_server"]
+__all__ = ["inside", "mcp_server", "sandbox_server"]

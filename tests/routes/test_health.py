@@ -13,7 +13,7 @@ from orderdesk_app import wiring
 from orderdesk_app.context import Actor, Role, Scope, Via
 from orderdesk_app.services import health
 from orderdesk_app.services.sessions import COOKIE
-from tests.door import Inside
+from tests.mcp_server import InProcessApp
 from tests.worlds import MASTER_KEY
 
 CHECKED = ("/health/ready", "/health")
@@ -21,12 +21,12 @@ CHECKED = ("/health/ready", "/health")
 
 def a_second_passes() -> None:
     """What was found out less than a second ago may be told again; this second is over."""
-    house = wiring.current()
-    before = house.health._clock
-    house.health._clock = lambda: before() + 1.0
+    services = wiring.current()
+    before = services.health._clock
+    services.health._clock = lambda: before() + 1.0
 
 
-async def test_ready_says_which_parts_answer(inside: Inside) -> None:
+async def test_ready_says_which_parts_answer(inside: InProcessApp) -> None:
     async with inside() as http:
         answer = await http.get("/health/ready")
 
@@ -36,7 +36,9 @@ async def test_ready_says_which_parts_answer(inside: Inside) -> None:
 
 
 @pytest.mark.parametrize("path", CHECKED)
-async def test_a_database_that_lost_its_tables_is_not_ready(inside: Inside, path: str) -> None:
+async def test_a_database_that_lost_its_tables_is_not_ready(
+    inside: InProcessApp, path: str
+) -> None:
     async with inside() as http:
         assert (await http.get(path)).status_code == 200
         await _sql("ALTER TABLE tenants RENAME TO elsewhere")
@@ -56,7 +58,7 @@ async def test_a_database_that_lost_its_tables_is_not_ready(inside: Inside, path
 
 
 @pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
-async def test_a_database_that_takes_no_writes_is_not_ready(inside: Inside) -> None:
+async def test_a_database_that_takes_no_writes_is_not_ready(inside: InProcessApp) -> None:
     async with inside() as http:
         with contextlib.closing(
             sqlite3.connect(wiring.current().database.path, isolation_level=None)
@@ -72,7 +74,7 @@ async def test_a_database_that_takes_no_writes_is_not_ready(inside: Inside) -> N
 
 
 @pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
-async def test_a_database_whose_file_was_moved_away_is_not_ready(inside: Inside) -> None:
+async def test_a_database_whose_file_was_moved_away_is_not_ready(inside: InProcessApp) -> None:
     async with inside() as http:
         path = wiring.current().database.path
         moved = path.rename(path.with_name("elsewhere.db"))
@@ -91,7 +93,7 @@ async def test_a_database_whose_file_was_moved_away_is_not_ready(inside: Inside)
 
 @pytest.mark.parametrize("database_url", ["postgres"], indirect=True)
 async def test_a_postgres_that_only_reads_is_not_ready(
-    inside: Inside, monkeypatch: pytest.MonkeyPatch
+    inside: InProcessApp, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async with inside() as http:
         with monkeypatch.context() as standby:
@@ -104,7 +106,7 @@ async def test_a_postgres_that_only_reads_is_not_ready(
 
 
 @pytest.mark.parametrize("path", CHECKED)
-async def test_a_cache_that_lost_its_file_is_not_ready(inside: Inside, path: str) -> None:
+async def test_a_cache_that_lost_its_file_is_not_ready(inside: InProcessApp, path: str) -> None:
     async with inside(CACHE_BACKEND="sqlite") as http:
         before = await http.get(path)
         with sqlite3.connect(wiring.current().settings.data_dir / "cache.db") as cache:
@@ -118,7 +120,7 @@ async def test_a_cache_that_lost_its_file_is_not_ready(inside: Inside, path: str
 
 
 async def test_a_cache_that_keeps_nothing_is_not_ready(
-    inside: Inside, monkeypatch: pytest.MonkeyPatch
+    inside: InProcessApp, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def forgets(key: str) -> None:
         return None
@@ -131,7 +133,7 @@ async def test_a_cache_that_keeps_nothing_is_not_ready(
 
 
 async def test_a_part_that_hangs_is_not_waited_for(
-    inside: Inside, monkeypatch: pytest.MonkeyPatch
+    inside: InProcessApp, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def hangs(self: Any) -> None:
         await asyncio.sleep(60)
@@ -147,7 +149,7 @@ async def test_a_part_that_hangs_is_not_waited_for(
 
 
 async def test_whoever_asks_often_shares_one_check_a_second(
-    inside: Inside, monkeypatch: pytest.MonkeyPatch
+    inside: InProcessApp, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Anybody may ask, without a key."""
     async with inside() as http:
@@ -175,10 +177,10 @@ async def test_whoever_asks_often_shares_one_check_a_second(
 # ------------------------------------------------------------------ in detail, for admins
 
 
-async def test_details_are_for_admins_alone(inside: Inside) -> None:
+async def test_details_are_for_admins_alone(inside: InProcessApp) -> None:
     async with inside() as http:
-        house = wiring.current()
-        _, member = await house.tenants.make_tenant("Ada's Teas")
+        services = wiring.current()
+        _, member = await services.tenants.make_tenant("Ada's Teas")
         nobody = await http.get("/health/detailed")
         wrong = await http.get("/health/detailed", headers={"authorization": "Bearer wrong"})
         refused = await http.get(
@@ -199,14 +201,16 @@ async def test_details_are_for_admins_alone(inside: Inside) -> None:
     assert allowed.json()["database"] in ("sqlite", "postgres")
 
 
-async def test_a_signed_in_admin_sees_details_and_a_member_does_not(inside: Inside) -> None:
+async def test_a_signed_in_admin_sees_details_and_a_member_does_not(inside: InProcessApp) -> None:
     async with inside() as http:
-        house = wiring.current()
+        services = wiring.current()
         cookies = []
         for name, role in (("Chief", Role.ADMIN), ("Ada's Teas", Role.MEMBER)):
-            tenant, _ = await house.tenants.make_tenant(name, role)
+            tenant, _ = await services.tenants.make_tenant(name, role)
             cookies.append(
-                await house.sessions.start(tenant.id, credential_id=None, address="", user_agent="")
+                await services.sessions.start(
+                    tenant.id, credential_id=None, address="", user_agent=""
+                )
             )
         chief, member, garbled = [
             (
@@ -218,13 +222,13 @@ async def test_a_signed_in_admin_sees_details_and_a_member_does_not(inside: Insi
     assert (chief, member, garbled) == (200, 403, 401)
 
 
-async def test_an_admins_narrow_key_opens_no_details(inside: Inside) -> None:
+async def test_an_admins_narrow_key_opens_no_details(inside: InProcessApp) -> None:
     async with inside() as http:
-        house = wiring.current()
-        admin = (await house.access.by_token(MASTER_KEY)).actor
+        services = wiring.current()
+        admin = (await services.access.by_token(MASTER_KEY)).actor
         person = Actor(admin.tenant_id, role=admin.role, via=Via.WEB)
-        _, narrow = await house.keys.create(person, "reads", [Scope.ORDERS_READ])
-        _, wide = await house.keys.create(person, "does all", list(Scope))
+        _, narrow = await services.keys.create(person, "reads", [Scope.ORDERS_READ])
+        _, wide = await services.keys.create(person, "does all", list(Scope))
         answers = [
             await http.get("/health/detailed", headers={"authorization": f"Bearer {key.reveal()}"})
             for key in (narrow, wide)
@@ -234,7 +238,7 @@ async def test_an_admins_narrow_key_opens_no_details(inside: Inside) -> None:
     assert "every permission" in answers[0].json()["message"]
 
 
-async def test_details_can_be_switched_off(inside: Inside) -> None:
+async def test_details_can_be_switched_off(inside: InProcessApp) -> None:
     async with inside(ENABLE_DETAILED_HEALTH="false") as http:
         answer = await http.get(
             "/health/detailed", headers={"authorization": f"Bearer {MASTER_KEY}"}
@@ -243,7 +247,7 @@ async def test_details_can_be_switched_off(inside: Inside) -> None:
     assert answer.status_code == 404
 
 
-async def test_probes_are_read_and_never_written(inside: Inside) -> None:
+async def test_probes_are_read_and_never_written(inside: InProcessApp) -> None:
     async with inside() as http:
         for path in ("/health", "/health/live", "/health/ready", "/health/detailed"):
             refused = await http.post(path)

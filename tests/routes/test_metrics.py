@@ -7,14 +7,14 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from orderdesk_app.observability import metric_families
-from tests.door import Door, Inside, call, modern
+from tests.mcp_server import InProcessApp, McpServer, call, modern
 
 TOKEN = "b8f1c0d29e7a46538b1f0c2d7e9a4653"
 KMS_KEY = "q2Wn0vQm8pYt3Zk6sR1xLw5uHc7jB4dFgEaTiOyPnVM="
 PRODUCTION = {"APP_ENV": "production", "MCP_KMS_KEY": KMS_KEY}
 
 
-async def test_in_development_metrics_are_open(inside: Inside) -> None:
+async def test_in_development_metrics_are_open(inside: InProcessApp) -> None:
     async with inside() as http:
         answer = await http.get("/metrics")
 
@@ -38,7 +38,7 @@ async def test_in_development_metrics_are_open(inside: Inside) -> None:
     ],
 )
 async def test_in_production_only_the_token_opens_them(
-    inside: Inside, values: dict[str, str], given: str | None, status: int
+    inside: InProcessApp, values: dict[str, str], given: str | None, status: int
 ) -> None:
     async with inside(**values) as http:
         answer = await http.get(
@@ -51,7 +51,9 @@ async def test_in_production_only_the_token_opens_them(
 
 
 @pytest.mark.parametrize("method", ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"])
-async def test_a_stranger_is_not_told_that_there_are_metrics(inside: Inside, method: str) -> None:
+async def test_a_stranger_is_not_told_that_there_are_metrics(
+    inside: InProcessApp, method: str
+) -> None:
     async with inside(**PRODUCTION, METRICS_TOKEN=TOKEN) as http:
         hidden = await http.request(method, "/metrics")
         known = await http.request(method, "/metrics", headers={"authorization": f"Bearer {TOKEN}"})
@@ -69,8 +71,8 @@ def test_there_are_at_least_fifteen_families_of_our_own_each_in_words() -> None:
         assert family.documentation.endswith(".")
 
 
-def _figures(door: Door) -> dict[str, float]:
-    with door.http("") as http:
+def _figures(mcp_server: McpServer) -> dict[str, float]:
+    with mcp_server.http("") as http:
         text = http.get("/metrics").text
     return {
         f"{sample.name}{sorted(sample.labels.items())}": sample.value
@@ -79,15 +81,15 @@ def _figures(door: Door) -> dict[str, float]:
     }
 
 
-def test_what_happens_at_the_door_moves_its_figures(door: Door) -> None:
-    before = _figures(door)
-    with door.http() as http:
+def test_what_happens_at_the_door_moves_its_figures(mcp_server: McpServer) -> None:
+    before = _figures(mcp_server)
+    with mcp_server.http() as http:
         http.post("/mcp", json=call("stores_list"), headers={"mcp-protocol-version": "2025-11-25"})
         headers, body = modern("tools/list")
         http.post("/mcp", json=body, headers=headers)
         http.get("/mcp")
         http.post("/mcp", content=b"{")
-    with door.http("") as http:
+    with mcp_server.http("") as http:
         http.post("/mcp", json=call("stores_list"))
 
     expected = {
@@ -104,7 +106,7 @@ def test_what_happens_at_the_door_moves_its_figures(door: Door) -> None:
     }
     until = time.monotonic() + 5  # a request is counted when its answer is out
     while (
-        moved := _moved(before, _figures(door), expected)
+        moved := _moved(before, _figures(mcp_server), expected)
     ) != expected and time.monotonic() < until:
         time.sleep(0.02)
     assert moved == expected
@@ -116,8 +118,8 @@ def _moved(
     return {name: after.get(name, 0) - before.get(name, 0) for name in names}
 
 
-def test_no_stranger_makes_new_figures(door: Door) -> None:
-    with door.http() as http:
+def test_no_stranger_makes_new_figures(mcp_server: McpServer) -> None:
+    with mcp_server.http() as http:
         http.post(
             "/mcp",
             json={"jsonrpc": "2.0", "id": 1, "method": "x" * 300},

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from starlette.types import Message, Receive, Scope, Send
 
-from orderdesk_app.routes.front import ADDRESS
+from orderdesk_app.routes.request_middleware import ADDRESS
 from orderdesk_app.routes.sockets import (
     LONGEST,
     MOST_OPEN,

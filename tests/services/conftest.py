@@ -26,9 +26,9 @@ from orderdesk_app.orderdesk.access import StoreAccess
 from orderdesk_app.orderdesk.buckets import MemoryBuckets
 from orderdesk_app.orderdesk.client import OrderDeskClient, open_http
 from orderdesk_app.orderdesk.locks import OrderLocks
-from orderdesk_app.orderdesk.patience import Patience
+from orderdesk_app.orderdesk.wait_budget import WaitBudget
 from orderdesk_app.security.sealing import Sealer
-from orderdesk_app.services.audit import Audit
+from orderdesk_app.services.audit import AuditLog
 from orderdesk_app.services.folders import Folders
 from orderdesk_app.services.journal import Journal
 from orderdesk_app.services.open_store import OpenStore, StoreRecord
@@ -88,24 +88,24 @@ class OrderWorld:
     store: OpenStore
     extra: dict[str, Any] = field(default_factory=dict)
 
-    def patience(self, seconds: float = 30) -> Patience:
-        return Patience(seconds, self.time)
+    def budget(self, seconds: float = 30) -> WaitBudget:
+        return WaitBudget(seconds, self.time)
 
     async def get(self, order_id: str = "100000001") -> Any:
         return (
-            await self.orders.get(self.actor, self.store, OrderId(order_id), self.patience())
+            await self.orders.get(self.actor, self.store, OrderId(order_id), self.budget())
         ).order
 
     async def update(self, changes: Any, order_id: str = "100000001", **options: Any) -> Any:
         return await self.orders.update(
-            self.actor, self.store, OrderId(order_id), changes, self.patience(), **options
+            self.actor, self.store, OrderId(order_id), changes, self.budget(), **options
         )
 
     async def create(self, order: Any) -> Any:
-        return await self.orders.create(self.actor, self.store, order, self.patience())
+        return await self.orders.create(self.actor, self.store, order, self.budget())
 
     async def delete(self, order_id: str = "100000001") -> Any:
-        return await self.orders.delete(self.actor, self.store, OrderId(order_id), self.patience())
+        return await self.orders.delete(self.actor, self.store, OrderId(order_id), self.budget())
 
     async def upstream(self, order_id: str = "100000001") -> Any:
         """The order as it stands in Order Desk, seen without us; None if there is none."""
@@ -193,7 +193,7 @@ async def a_process(
         random=lambda: 1.0,
     )
     reads = Reads(MemoryCache(clock=time), signals, sealer, seal=True)
-    journal = Journal(database, signals, sealer, Audit(database, sealer, enabled=True))
+    journal = Journal(database, signals, sealer, AuditLog(database, sealer, enabled=True))
     folders = Folders(client, reads, cache_seconds=300)
     changes = OrderChanges(
         client,

@@ -19,17 +19,17 @@ from tests.worlds import FIRST_ORDER, World, open_world, settings_for
 @pytest.fixture
 async def world(database_url: str) -> AsyncIterator[World]:
     async with open_world(settings_for(database_url), None) as world:
-        await world.house.audit.flush()
+        await world.services.audit.flush()
         yield world
 
 
 async def day(world: World) -> Day:
-    return await world.house.activity.day((await world.owner.principal()).actor)
+    return await world.services.activity.day((await world.owner.principal()).actor)
 
 
 async def happen(world: World, **values: Any) -> None:
     actor = (await world.owner.principal()).actor
-    await world.house.audit.record(
+    await world.services.audit.write(
         Entry(**{"actor": actor, "action": "tool", "tool": "orders_get", **values})
     )
 
@@ -109,9 +109,9 @@ async def test_a_connection_that_is_tried_is_the_newest_word_about_a_store_and_n
     await happen(world, store_row_id=record.id, outcome="ORDERDESK_API_ERROR")
     broken = (await day(world)).stores[record.id]
 
-    await world.house.store_desk.edit(actor, record.id, name="New name", label="", api_key=None)
+    await world.services.store_desk.edit(actor, record.id, name="New name", label="", api_key=None)
     renamed = (await day(world)).stores[record.id]
-    await world.house.store_desk.test(actor, record.id)
+    await world.services.store_desk.test(actor, record.id)
     tried = (await day(world)).stores[record.id]
 
     assert (broken.last_outcome, renamed.last_outcome, tried.last_outcome) == (
@@ -161,11 +161,14 @@ async def test_what_is_older_than_a_day_is_not_counted(world: World) -> None:
 
 
 async def test_sign_ins_are_no_calls(world: World) -> None:
-    await world.house.sign_in.with_key(world.owner.key, address="203.0.113.1", user_agent="tests")
+    await world.services.sign_in.with_key(
+        world.owner.key, address="203.0.113.1", user_agent="tests"
+    )
 
     assert (await day(world)).calls == 0
     assert [
-        h.action for h in await world.house.activity.latest((await world.owner.principal()).actor)
+        h.action
+        for h in await world.services.activity.latest((await world.owner.principal()).actor)
     ] == ["sign_in.key"]
 
 
@@ -176,7 +179,7 @@ async def test_the_latest_come_first_and_say_what_was_done(world: World) -> None
     await a_failure(world)
     actor = (await world.owner.principal()).actor
 
-    failed, written = await world.house.activity.latest(actor, count=2)
+    failed, written = await world.services.activity.latest(actor, count=2)
 
     assert (failed.tool, failed.outcome, failed.arguments) == (
         "orders_get",
@@ -245,18 +248,18 @@ async def test_many_open_tabs_ask_the_database_once(
 ) -> None:
     await happen(world)
     reads = 0
-    read = world.house.database.read
+    read = world.services.database.read
 
     def counted() -> Any:
         nonlocal reads
         reads += 1
         return read()
 
-    monkeypatch.setattr(world.house.database, "read", counted)
+    monkeypatch.setattr(world.services.database, "read", counted)
     actor = (await world.owner.principal()).actor
     reads = 0
-    together = await asyncio.gather(*(world.house.activity.day(actor) for _ in range(20)))
-    again = await world.house.activity.day(actor)
+    together = await asyncio.gather(*(world.services.activity.day(actor) for _ in range(20)))
+    again = await world.services.activity.day(actor)
 
     assert reads == 1
     assert {told.calls for told in (*together, again)} == {1}
@@ -264,14 +267,14 @@ async def test_many_open_tabs_ask_the_database_once(
 
 async def test_a_row_that_cannot_be_opened_is_shown_without_its_arguments(world: World) -> None:
     await world.owner.refused("orders_get", order_id="99")
-    await world.house.audit.flush()
-    await world.house.database.at_once(
+    await world.services.audit.flush()
+    await world.services.database.execute(
         "UPDATE audit_entries SET arguments = :damaged WHERE tool = :tool",
         {"damaged": b"\x01broken", "tool": "orders_get"},
     )
     await world.owner.get("stores_list")
 
-    listed, damaged = await world.house.activity.latest(
+    listed, damaged = await world.services.activity.latest(
         (await world.owner.principal()).actor, count=2
     )
 
@@ -283,22 +286,22 @@ async def test_a_neighbour_moves_nothing_of_ours(world: World) -> None:
     await world.neighbour.get("stores_list")
 
     assert (await day(world)).calls == 0
-    assert await world.house.activity.latest((await world.owner.principal()).actor) == []
+    assert await world.services.activity.latest((await world.owner.principal()).actor) == []
 
 
 async def test_first_steps_are_done_when_they_are_done(world: World) -> None:
     actor = (await world.owner.principal()).actor
     person = Actor(actor.tenant_id, via=Via.WEB, session_id="01SESSION")
-    steps = world.house.activity.first_steps
+    steps = world.services.activity.first_steps
 
     assert await steps(actor) == activity_service.FirstSteps(
         has_key=False, has_agent_call=False, has_console_call=False
     )
-    await world.house.keys.create(person, "an agent")
+    await world.services.keys.create(person, "an agent")
     assert (await steps(actor)).has_key
     await world.owner.get("stores_list")
     assert (await steps(actor)).has_agent_call
-    await world.house.console.run(person, "stores_list", {})
+    await world.services.console.run(person, "stores_list", {})
     assert replace(await steps(actor)) == activity_service.FirstSteps(
         has_key=True, has_agent_call=True, has_console_call=True
     )
@@ -306,15 +309,15 @@ async def test_first_steps_are_done_when_they_are_done(world: World) -> None:
 
 async def test_what_people_do_with_keys_is_written_down_and_no_key_with_it(world: World) -> None:
     actor = replace((await world.owner.principal()).actor, via=Via.WEB)
-    view, key = await world.house.keys.create(actor, "Claude on the laptop", {Scope.ORDERS_READ})
-    await world.house.keys.revoke(actor, view.id)
-    master = await world.house.keys.rotate_master(actor)
-    cookie = await world.house.sign_in.with_key(master, address="192.0.2.7", user_agent="")
-    user = await world.house.sessions.resume(cookie)
+    view, key = await world.services.keys.create(actor, "Claude on the laptop", {Scope.ORDERS_READ})
+    await world.services.keys.revoke(actor, view.id)
+    master = await world.services.keys.rotate_master(actor)
+    cookie = await world.services.sign_in.with_key(master, address="192.0.2.7", user_agent="")
+    user = await world.services.sessions.resume(cookie)
     assert user is not None
-    await world.house.sign_in.sign_out(user, cookie)
+    await world.services.sign_in.sign_out(user, cookie)
 
-    happenings = (await world.house.activity.latest(actor))[:5]
+    happenings = (await world.services.activity.latest(actor))[:5]
 
     assert [(happening.action, happening.outcome) for happening in reversed(happenings)] == [
         ("key.create", "ok"),
@@ -325,4 +328,4 @@ async def test_what_people_do_with_keys_is_written_down_and_no_key_with_it(world
     ]
     assert happenings[-1].arguments == {"name": "Claude on the laptop", "scopes": ["orders:read"]}
     assert not any(secret.reveal() in str(happenings) for secret in (key, master))
-    assert await world.house.sessions.resume(cookie) is None
+    assert await world.services.sessions.resume(cookie) is None

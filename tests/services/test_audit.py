@@ -17,7 +17,7 @@ from orderdesk_app.db.engine import Database
 from orderdesk_app.security.keyring import Keyring
 from orderdesk_app.security.sealing import Sealer
 from orderdesk_app.services import audit as audit_service
-from orderdesk_app.services.audit import Audit, Entry
+from orderdesk_app.services.audit import AuditLog, Entry
 from tests.worlds import counted, eventually
 
 MakeEntry = Callable[..., Entry]
@@ -43,8 +43,8 @@ def entry(actor: Actor) -> MakeEntry:
 
 
 @pytest.fixture
-async def audit(database: Database, sealer: Sealer) -> AsyncIterator[Audit]:
-    audit = Audit(database, sealer, enabled=True)
+async def audit(database: Database, sealer: Sealer) -> AsyncIterator[AuditLog]:
+    audit = AuditLog(database, sealer, enabled=True)
     await audit.start()
     yield audit
     await audit.stop()
@@ -62,10 +62,10 @@ async def rows(database: Database) -> list[AuditEntry]:
 
 
 async def test_a_row_says_who_did_what_through_what(
-    audit: Audit, database: Database, sealer: Sealer, actor: Actor, entry: MakeEntry
+    audit: AuditLog, database: Database, sealer: Sealer, actor: Actor, entry: MakeEntry
 ) -> None:
     with serving(RequestContext("request-12345")):
-        await audit.record(
+        await audit.write(
             entry(
                 arguments={"order_id": "5"},
                 outcome="NOT_FOUND",
@@ -112,17 +112,17 @@ async def test_a_row_says_who_did_what_through_what(
 
 
 async def test_what_is_recorded_is_committed_when_it_returns(
-    audit: Audit, database: Database, entry: MakeEntry
+    audit: AuditLog, database: Database, entry: MakeEntry
 ) -> None:
-    await audit.record(entry())
+    await audit.write(entry())
 
     assert len(await rows(database)) == 1
 
 
 async def test_what_is_noted_is_committed_within_a_second(
-    audit: Audit, database: Database, entry: MakeEntry
+    audit: AuditLog, database: Database, entry: MakeEntry
 ) -> None:
-    await audit.note(entry())
+    await audit.queue(entry())
 
     async def committed() -> bool:
         return len(await rows(database)) == 1
@@ -131,19 +131,19 @@ async def test_what_is_noted_is_committed_within_a_second(
 
 
 async def test_arguments_do_not_stand_in_the_clear(
-    audit: Audit, database: Database, everything_in: Any, entry: MakeEntry
+    audit: AuditLog, database: Database, everything_in: Any, entry: MakeEntry
 ) -> None:
-    await audit.record(entry(arguments={"email": "ada@example.com"}))
+    await audit.write(entry(arguments={"email": "ada@example.com"}))
 
     assert b"ada@example.com" not in await everything_in(database)
 
 
 async def test_who_flushes_sees_what_was_noted_just_now(
-    audit: Audit, database: Database, entry: MakeEntry
+    audit: AuditLog, database: Database, entry: MakeEntry
 ) -> None:
-    await audit.note(entry())
+    await audit.queue(entry())
     await asyncio.sleep(0.05)  # the flusher has woken, and lets more come
-    await audit.note(entry())
+    await audit.queue(entry())
 
     await audit.flush()
 
@@ -151,7 +151,7 @@ async def test_who_flushes_sees_what_was_noted_just_now(
 
 
 async def test_a_full_queue_makes_the_call_wait(
-    audit: Audit, database: Database, monkeypatch: pytest.MonkeyPatch, entry: MakeEntry
+    audit: AuditLog, database: Database, monkeypatch: pytest.MonkeyPatch, entry: MakeEntry
 ) -> None:
     let_go = asyncio.Event()
     commit = audit._commit
@@ -164,13 +164,13 @@ async def test_a_full_queue_makes_the_call_wait(
     audit._queue = asyncio.Queue(3)
     monkeypatch.setattr(audit_service, "_QUEUE", 3)
     for _ in range(3):
-        await audit.note(entry())
+        await audit.queue(entry())
     flushing = asyncio.create_task(audit.flush())
     await asyncio.sleep(0)
     for _ in range(3):  # the queue is full while the rows before are being committed
-        await audit.note(entry())
+        await audit.queue(entry())
 
-    one_more = asyncio.create_task(audit.note(entry()))
+    one_more = asyncio.create_task(audit.queue(entry()))
     _, waiting = await asyncio.wait([one_more], timeout=0.1)
     let_go.set()
     await asyncio.gather(one_more, flushing)
@@ -184,10 +184,10 @@ async def test_stopping_flushes_what_waits_at_once(
     database: Database, sealer: Sealer, monkeypatch: pytest.MonkeyPatch, entry: MakeEntry
 ) -> None:
     monkeypatch.setattr(audit_service, "_FLUSH_SECONDS", 3600)
-    audit = Audit(database, sealer, enabled=True)
+    audit = AuditLog(database, sealer, enabled=True)
     await audit.start()
     for _ in range(10):
-        await audit.note(entry())
+        await audit.queue(entry())
 
     await asyncio.wait_for(audit.stop(), 10)
 
@@ -198,18 +198,18 @@ async def test_a_busy_minute_is_not_waited_out(
     database: Database, sealer: Sealer, monkeypatch: pytest.MonkeyPatch, entry: MakeEntry
 ) -> None:
     monkeypatch.setattr(audit_service, "_FLUSH_SECONDS", 3600)
-    audit = Audit(database, sealer, enabled=True)
+    audit = AuditLog(database, sealer, enabled=True)
     await audit.start()
 
     for _ in range(audit_service._QUEUE * 2):
-        await asyncio.wait_for(audit.note(entry()), 20)
+        await asyncio.wait_for(audit.queue(entry()), 20)
     await audit.stop()
 
     assert len(await rows(database)) == audit_service._QUEUE * 2
 
 
 async def test_rows_outlive_a_database_that_is_away_for_a_while(
-    audit: Audit, database: Database, monkeypatch: pytest.MonkeyPatch, entry: MakeEntry
+    audit: AuditLog, database: Database, monkeypatch: pytest.MonkeyPatch, entry: MakeEntry
 ) -> None:
     monkeypatch.setattr(audit_service, "_FLUSH_SECONDS", 0.01)
     commit, failures = audit._commit, iter(range(3))
@@ -220,9 +220,9 @@ async def test_rows_outlive_a_database_that_is_away_for_a_while(
         await commit(entries, kind)
 
     monkeypatch.setattr(audit, "_commit", away)
-    await audit.note(entry(tool="first"))
+    await audit.queue(entry(tool="first"))
     await asyncio.sleep(0.02)
-    await audit.note(entry(tool="second"))
+    await audit.queue(entry(tool="second"))
 
     async def committed() -> bool:
         return [row.tool for row in await rows(database)] == ["first", "second"]
@@ -231,7 +231,7 @@ async def test_rows_outlive_a_database_that_is_away_for_a_while(
 
 
 async def test_rows_whose_commit_was_cut_off_but_happened_stop_nobody(
-    audit: Audit, database: Database, entry: MakeEntry, monkeypatch: pytest.MonkeyPatch
+    audit: AuditLog, database: Database, entry: MakeEntry, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     commit = audit._commit
 
@@ -241,24 +241,24 @@ async def test_rows_whose_commit_was_cut_off_but_happened_stop_nobody(
 
     with monkeypatch.context() as cut:
         cut.setattr(audit, "_commit", commits_and_hears_nothing)
-        await audit.note(entry(tool="first"))
+        await audit.queue(entry(tool="first"))
         with pytest.raises(OSError, match="lost"):
             await audit.flush()
-    await audit.note(entry(tool="second"))
+    await audit.queue(entry(tool="second"))
     await audit.flush()
 
     assert [row.tool for row in await rows(database)] == ["first", "second"]
 
 
-async def test_what_waits_holds_no_large_arguments(audit: Audit, entry: MakeEntry) -> None:
-    await audit.note(entry(arguments={"search": "x" * 1_000_000}))
+async def test_what_waits_holds_no_large_arguments(audit: AuditLog, entry: MakeEntry) -> None:
+    await audit.queue(entry(arguments={"search": "x" * 1_000_000}))
 
     _, text = audit._queue._queue[0]  # type: ignore[attr-defined]
     assert len(text) < 20_000
 
 
 async def test_a_write_whose_row_cannot_be_committed_is_told(
-    audit: Audit, monkeypatch: pytest.MonkeyPatch, entry: MakeEntry
+    audit: AuditLog, monkeypatch: pytest.MonkeyPatch, entry: MakeEntry
 ) -> None:
     async def away(*_: Any) -> None:
         raise OSError("connection refused")
@@ -266,29 +266,29 @@ async def test_a_write_whose_row_cannot_be_committed_is_told(
     monkeypatch.setattr(audit, "_commit", away)
 
     with pytest.raises(OSError, match="refused"):
-        await audit.record(entry())
+        await audit.write(entry())
     monkeypatch.undo()
 
 
 @pytest.mark.parametrize("nasty", ["a\x00b", "half a pair \ud800", "🦊" * 100, "x" * 5000])
 async def test_no_text_of_a_caller_stops_the_rows_of_others(
-    audit: Audit, database: Database, nasty: str, actor: Actor, entry: MakeEntry
+    audit: AuditLog, database: Database, nasty: str, actor: Actor, entry: MakeEntry
 ) -> None:
     named = replace(actor, client_name=nasty, client_version=nasty)
 
-    await audit.note(
+    await audit.queue(
         Entry(actor=named, action="tool", tool=nasty[:80], arguments={"search": nasty, nasty: 1})
     )
-    await audit.note(entry(tool="after"))
+    await audit.queue(entry(tool="after"))
     await audit.flush()
 
     assert [row.tool for row in await rows(database)][1] == "after"
 
 
 async def test_arguments_too_large_to_keep_are_named_only(
-    audit: Audit, database: Database, sealer: Sealer, actor: Actor, entry: MakeEntry
+    audit: AuditLog, database: Database, sealer: Sealer, actor: Actor, entry: MakeEntry
 ) -> None:
-    await audit.record(entry(arguments={"changes": {"note": "x" * 20_000}}))
+    await audit.write(entry(arguments={"changes": {"note": "x" * 20_000}}))
 
     [row] = await rows(database)
     assert row.arguments is not None
@@ -302,9 +302,9 @@ async def test_arguments_too_large_to_keep_are_named_only(
 
 
 async def test_a_tenant_whose_key_was_put_away_is_written_down_too(
-    audit: Audit, database: Database, keyring: Keyring, entry: MakeEntry
+    audit: AuditLog, database: Database, keyring: Keyring, entry: MakeEntry
 ) -> None:
-    await audit.note(entry(arguments={"limit": 1}))
+    await audit.queue(entry(arguments={"limit": 1}))
     keyring._tenants.clear()
 
     await audit.flush()
@@ -315,20 +315,20 @@ async def test_a_tenant_whose_key_was_put_away_is_written_down_too(
 async def test_without_an_audit_log_nothing_is_kept(
     database: Database, sealer: Sealer, entry: MakeEntry
 ) -> None:
-    audit = Audit(database, sealer, enabled=False)
+    audit = AuditLog(database, sealer, enabled=False)
 
-    await audit.record(entry())
-    await audit.note(entry())
+    await audit.write(entry())
+    await audit.queue(entry())
     await audit.flush()
 
     assert await rows(database) == []
 
 
-async def test_rows_committed_are_counted_by_kind(audit: Audit, entry: MakeEntry) -> None:
+async def test_rows_committed_are_counted_by_kind(audit: AuditLog, entry: MakeEntry) -> None:
     before = counted("audit_rows", kind="write"), counted("audit_rows", kind="read")
 
-    await audit.record(entry())
-    await audit.note(entry())
+    await audit.write(entry())
+    await audit.queue(entry())
     await audit.flush()
 
     assert (counted("audit_rows", kind="write"), counted("audit_rows", kind="read")) == (
@@ -339,7 +339,7 @@ async def test_rows_committed_are_counted_by_kind(audit: Audit, entry: MakeEntry
 
 
 async def test_rows_recorded_at_the_same_time_are_committed_together(
-    audit: Audit, database: Database, monkeypatch: pytest.MonkeyPatch, entry: MakeEntry
+    audit: AuditLog, database: Database, monkeypatch: pytest.MonkeyPatch, entry: MakeEntry
 ) -> None:
     commit, sizes = audit._commit, []
 
@@ -349,7 +349,7 @@ async def test_rows_recorded_at_the_same_time_are_committed_together(
 
     monkeypatch.setattr(audit, "_commit", counted)
 
-    await asyncio.gather(*(audit.record(entry()) for _ in range(64)))
+    await asyncio.gather(*(audit.write(entry()) for _ in range(64)))
 
     assert sum(sizes) == 64
     assert len(sizes) < 4
@@ -357,7 +357,7 @@ async def test_rows_recorded_at_the_same_time_are_committed_together(
 
 
 async def test_a_row_that_cannot_be_committed_fails_alone(
-    audit: Audit, monkeypatch: pytest.MonkeyPatch, entry: MakeEntry
+    audit: AuditLog, monkeypatch: pytest.MonkeyPatch, entry: MakeEntry
 ) -> None:
     commit, bad = audit._commit, entry()
 
@@ -369,7 +369,7 @@ async def test_a_row_that_cannot_be_committed_fails_alone(
     monkeypatch.setattr(audit, "_commit", strict)
 
     told = await asyncio.gather(
-        audit.record(bad), *(audit.record(entry()) for _ in range(5)), return_exceptions=True
+        audit.write(bad), *(audit.write(entry()) for _ in range(5)), return_exceptions=True
     )
 
     assert [type(answer) for answer in told] == [OSError, *[type(None)] * 5]

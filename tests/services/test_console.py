@@ -30,7 +30,7 @@ async def person(world: World) -> Actor:
 async def test_a_call_is_run_and_kept_to_be_run_again(world: World) -> None:
     actor = await person(world)
 
-    call = await world.house.console.run(actor, "orders_get", {"order_id": FIRST_ORDER})
+    call = await world.services.console.run(actor, "orders_get", {"order_id": FIRST_ORDER})
 
     assert (call.tool, call.outcome, call.cached, call.arguments) == (
         "orders_get",
@@ -40,13 +40,13 @@ async def test_a_call_is_run_and_kept_to_be_run_again(world: World) -> None:
     )
     assert call.result["order"]["id"] == FIRST_ORDER
     assert call.duration_ms > 0
-    assert await world.house.console.history.list(actor) == [call]
-    again = await world.house.console.run(actor, call.tool, call.arguments)
+    assert await world.services.console.history.list(actor) == [call]
+    again = await world.services.console.run(actor, call.tool, call.arguments)
     assert again.cached is True
 
 
 async def test_an_error_is_kept_as_one(world: World) -> None:
-    call = await world.house.console.run(await person(world), "orders_get", {"order_id": "99"})
+    call = await world.services.console.run(await person(world), "orders_get", {"order_id": "99"})
 
     assert call.outcome == "NOT_FOUND"
     assert (call.result["error"]["code"], call.result["error"]["field"]) == (
@@ -59,46 +59,46 @@ async def test_an_error_is_kept_as_one(world: World) -> None:
 async def test_the_last_ten_are_kept_the_newest_first(world: World) -> None:
     actor = await person(world)
     for number in range(KEPT + 3):
-        await world.house.console.run(actor, "orders_list", {"limit": number + 1})
+        await world.services.console.run(actor, "orders_list", {"limit": number + 1})
 
-    kept = await world.house.console.history.list(actor)
+    kept = await world.services.console.history.list(actor)
 
     assert [call.arguments["limit"] for call in kept] == list(range(KEPT + 3, 3, -1))
 
 
 async def test_secrets_are_not_kept(world: World, everything_in: Any) -> None:
     actor = await person(world)
-    await world.house.console.run(
+    await world.services.console.run(
         actor, "tenant_use_master_key", {"master_key": world.owner.key.reveal()}
     )
-    await world.house.console.run(
+    await world.services.console.run(
         actor, "stores_register", {"store_id": "10005", "api_key": "typed-by-somebody-0123456789"}
     )
 
-    kept = await world.house.console.history.list(actor)
+    kept = await world.services.console.history.list(actor)
 
     assert [call.arguments for call in kept] == [
         {"store_id": "10005", "api_key": "***"},
         {"master_key": "***"},
     ]
-    stored = await everything_in(world.house.database)
+    stored = await everything_in(world.services.database)
     assert b"typed-by-somebody-0123456789" not in stored
     assert world.owner.key.reveal().encode() not in stored
 
 
 async def test_what_is_kept_is_sealed(world: World, everything_in: Any) -> None:
-    await world.house.console.run(
+    await world.services.console.run(
         await person(world), "orders_list", {"search": "a-word-that-is-nowhere-else"}
     )
 
-    assert b"a-word-that-is-nowhere-else" not in await everything_in(world.house.database)
+    assert b"a-word-that-is-nowhere-else" not in await everything_in(world.services.database)
 
 
 async def test_a_result_too_large_to_keep_is_shown_and_said_to_be_cut_later(world: World) -> None:
     actor = await person(world)
-    call = await world.house.console.run(actor, "orders_list", {"limit": 100, "view": "full"})
+    call = await world.services.console.run(actor, "orders_list", {"limit": 100, "view": "full"})
 
-    [kept] = await world.house.console.history.list(actor)
+    [kept] = await world.services.console.history.list(actor)
 
     assert call.is_cut == kept.is_cut
     assert len(call.result["orders"]) == 100
@@ -111,40 +111,42 @@ async def test_a_result_too_large_to_keep_is_shown_and_said_to_be_cut_later(worl
 async def test_no_text_breaks_the_console(world: World, nasty: str) -> None:
     actor = await person(world)
 
-    by_name = await world.house.console.run(actor, nasty, {nasty: nasty})
-    by_value = await world.house.console.run(actor, "orders_list", {"search": nasty})
+    by_name = await world.services.console.run(actor, nasty, {nasty: nasty})
+    by_value = await world.services.console.run(actor, "orders_list", {"search": nasty})
 
     assert by_name.outcome == "VALIDATION_ERROR"
     assert by_value.outcome in ("ok", "VALIDATION_ERROR")
-    assert len(await world.house.console.history.list(actor)) == 2
+    assert len(await world.services.console.history.list(actor)) == 2
 
 
 async def test_a_call_that_is_no_longer_there_is_told(world: World) -> None:
     with pytest.raises(NotFound, match="last ten"):
-        await world.house.console.history.get(await person(world), "01NOSUCHCALL")
+        await world.services.console.history.get(await person(world), "01NOSUCHCALL")
 
 
 async def test_the_console_has_a_limit_of_its_own_and_what_it_refuses_is_not_kept(
     world: World,
 ) -> None:
     actor = await person(world)
-    world.house.limits.console._burst = 2
-    world.house.limits.console._rate = 1 / 60
+    world.services.limits.console._burst = 2
+    world.services.limits.console._rate = 1 / 60
     for _ in range(2):
-        await world.house.console.run(actor, "stores_list", {})
+        await world.services.console.run(actor, "stores_list", {})
 
     with pytest.raises(RateLimited) as error:
-        await world.house.console.run(actor, "stores_list", {})
+        await world.services.console.run(actor, "stores_list", {})
 
     assert error.value.retry_after is not None
-    assert len(await world.house.console.history.list(actor)) == 2
+    assert len(await world.services.console.history.list(actor)) == 2
     assert (await world.owner.get("stores_list"))["count"] == 1, "agents are not held up"
 
 
 async def test_a_console_call_is_written_down_as_one(world: World) -> None:
     actor = await person(world)
 
-    await world.house.console.run(actor, "stores_list", {})
+    await world.services.console.run(actor, "stores_list", {})
 
-    [happening] = [h for h in await world.house.activity.latest(actor) if h.tool == "stores_list"]
+    [happening] = [
+        h for h in await world.services.activity.latest(actor) if h.tool == "stores_list"
+    ]
     assert happening.via == "console"

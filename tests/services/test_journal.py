@@ -104,7 +104,7 @@ async def test_what_became_of_a_write_is_told_in_the_name_of_who_wrote(
         ONE,
         await world.journal.left_open(reader, world.store.record, ONE),
         found,
-        patience=30,
+        budget=30,
     )
 
     async with world.database.read() as session:

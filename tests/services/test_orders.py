@@ -27,7 +27,7 @@ from orderdesk_app.errors import (
     ValidationFailed,
 )
 from orderdesk_app.orderdesk import json_text
-from orderdesk_app.orderdesk.patience import Patience
+from orderdesk_app.orderdesk.wait_budget import WaitBudget
 from orderdesk_app.services import journal as journal_service
 from orderdesk_app.services.order_search import OrderQuery
 from tests.services.conftest import A_NEW_ORDER, KEY, SHORT_TIMEOUT, OrderWorld, a_process, connect
@@ -62,8 +62,8 @@ def let_go(world: OrderWorld, monkeypatch: pytest.MonkeyPatch) -> asyncio.Event:
 
 
 async def test_an_order_is_read_once_and_then_told_from_the_cache(world: OrderWorld) -> None:
-    first = await world.orders.get(world.actor, world.store, OrderId(ONE), world.patience())
-    again = await world.orders.get(world.actor, world.store, OrderId(ONE), world.patience())
+    first = await world.orders.get(world.actor, world.store, OrderId(ONE), world.budget())
+    again = await world.orders.get(world.actor, world.store, OrderId(ONE), world.budget())
 
     assert (first.cached, again.cached) == (False, True)
     assert again.order is first.order
@@ -386,11 +386,11 @@ async def test_a_deleted_order_is_gone_and_its_last_image_stays(world: OrderWorl
         await world.get()
 
 
-async def test_a_write_waits_no_longer_than_its_patience(world: OrderWorld) -> None:
-    async with world.changes._locks.holding(world.store.access, OrderId(ONE), Patience(5)):
+async def test_a_write_waits_no_longer_than_its_wait_budget(world: OrderWorld) -> None:
+    async with world.changes._locks.holding(world.store.access, OrderId(ONE), WaitBudget(5)):
         with pytest.raises(RateLimited) as error:
             await world.orders.update(
-                world.actor, world.store, OrderId(ONE), {"email": "x"}, Patience(0.05)
+                world.actor, world.store, OrderId(ONE), {"email": "x"}, WaitBudget(0.05)
             )
 
     assert (error.value.outcome, error.value.retry_after is not None) == ("not_done", True)
@@ -479,7 +479,7 @@ async def test_a_write_that_may_still_arrive_stays_open_until_it_is_late(
     early = [row.closed_at for row in await world.rows()]
     async with world.database.write() as session:
         await session.exec(update_rows(Change).values(at=now() - timedelta(minutes=1)))
-    await world.reads.drop(world.store.access.key)
+    await world.reads.drop(world.store.access.upstream_id)
     await world.get()
 
     assert early == [None]
@@ -522,7 +522,7 @@ async def test_a_create_whose_answer_was_lost_is_settled_when_its_order_is_read(
     source_id = str(error.value.details["source_id"])
 
     rows = await world.orders.list(
-        world.actor, world.store, OrderQuery(source_id=source_id), world.patience()
+        world.actor, world.store, OrderQuery(source_id=source_id), world.budget()
     )
     await world.get(rows.orders[0]["id"])
 
@@ -668,7 +668,7 @@ async def test_a_neighbour_with_the_same_store_has_a_journal_and_a_cache_of_thei
     await world.get()
     before = len(world.requests())
 
-    seen = await world.orders.get(theirs.actor, theirs.store, OrderId(ONE), world.patience())
+    seen = await world.orders.get(theirs.actor, theirs.store, OrderId(ONE), world.budget())
 
     assert (seen.cached, len(world.requests())) == (False, before + 1)
     assert await theirs.rows() == []
@@ -678,7 +678,7 @@ async def test_a_neighbour_with_the_same_store_has_a_journal_and_a_cache_of_thei
 
 
 async def listed(world: OrderWorld, **query: Any) -> Any:
-    return await world.orders.list(world.actor, world.store, OrderQuery(**query), world.patience())
+    return await world.orders.list(world.actor, world.store, OrderQuery(**query), world.budget())
 
 
 async def test_a_page_says_where_it_stands(world: OrderWorld) -> None:
@@ -720,7 +720,7 @@ async def test_a_folder_made_since_is_named_and_asked_for_once(world: OrderWorld
 
     lists = [
         await world.orders.list(
-            world.actor, old, OrderQuery(folder_id="21655", offset=offset), world.patience()
+            world.actor, old, OrderQuery(folder_id="21655", offset=offset), world.budget()
         )
         for offset in (0, 1)
     ]
@@ -734,7 +734,7 @@ async def test_one_order_is_told_by_the_name_of_a_folder_that_is_newer_than_the_
 ) -> None:
     old = replace(world.store, record=replace(world.store.record, folders=()))
 
-    folders = await world.orders.folders(old, {"folder_id": 21655}, world.patience())
+    folders = await world.orders.folders(old, {"folder_id": 21655}, world.budget())
 
     assert dict(folders)["21655"] == "Prepared"
 
@@ -743,7 +743,7 @@ async def test_a_list_does_not_fail_for_want_of_a_folders_name(world: OrderWorld
     old = replace(world.store, record=replace(world.store.record, folders=()))
     world.fault("server_error", path="/store", times=-1)
 
-    rows = await world.orders.list(world.actor, old, OrderQuery(limit=2), world.patience())
+    rows = await world.orders.list(world.actor, old, OrderQuery(limit=2), world.budget())
 
     assert len(rows.orders) == 2
 

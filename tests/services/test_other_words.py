@@ -28,7 +28,7 @@ Body = dict[str, Any]
 Rule = Callable[[str, str, Body], Body | None]
 
 
-class Bent:
+class RewritingProxy:
     """The sandbox behind somebody who rewrites what it hears and what it says; a rule that returns
     None leaves it as it is.
     """
@@ -93,13 +93,18 @@ def database_url(sqlite_url: str) -> str:
 
 
 @pytest.fixture
-def bent() -> Bent:
-    return Bent(sandbox())
+def bent() -> RewritingProxy:
+    return RewritingProxy(sandbox())
 
 
 @pytest.fixture
 async def world(
-    bent: Bent, sqlite_url: str, data_dir: Any, database: Database, sealer: Any, tenant: Any
+    bent: RewritingProxy,
+    sqlite_url: str,
+    data_dir: Any,
+    database: Database,
+    sealer: Any,
+    tenant: Any,
 ) -> OrderWorld:
     return await a_process(
         database, sealer, tenant.actor, await connect(database, tenant.actor), bent, repeats=5
@@ -133,7 +138,7 @@ SHORT_ANSWERS: dict[str, Callable[[Body], Body]] = {
 
 @pytest.mark.parametrize("answer", [*SHORT_ANSWERS, "the order as it was"])
 async def test_an_update_whose_answer_tells_less_is_done_once(
-    world: OrderWorld, bent: Bent, answer: str
+    world: OrderWorld, bent: RewritingProxy, answer: str
 ) -> None:
     before = await world.upstream()
     bent.says = on("PUT", SHORT_ANSWERS.get(answer, lambda said: {**said, "order": before}))
@@ -156,7 +161,7 @@ async def test_an_update_whose_answer_tells_less_is_done_once(
 
 
 async def test_a_create_whose_answer_is_an_id_shows_the_order_as_it_stands(
-    world: OrderWorld, bent: Bent
+    world: OrderWorld, bent: RewritingProxy
 ) -> None:
     bent.says = on(
         "POST", lambda said: {"status": "success", "order": {"id": int(said["order"]["id"])}}
@@ -182,7 +187,7 @@ def rewritten_note(body: Body) -> Body:
     }
 
 
-async def test_a_note_in_other_signs_is_added_once(world: OrderWorld, bent: Bent) -> None:
+async def test_a_note_in_other_signs_is_added_once(world: OrderWorld, bent: RewritingProxy) -> None:
     count = len((await world.upstream())["order_notes"])
     bent.hears = on("PUT", rewritten_note)
 
@@ -199,7 +204,7 @@ async def test_a_note_in_other_signs_is_added_once(world: OrderWorld, bent: Bent
 
 
 async def test_a_field_in_other_words_is_sent_twice_at_most_and_is_no_undone_change(
-    world: OrderWorld, bent: Bent
+    world: OrderWorld, bent: RewritingProxy
 ) -> None:
     bent.hears = on(
         "PUT",
@@ -227,7 +232,7 @@ async def test_a_field_in_other_words_is_sent_twice_at_most_and_is_no_undone_cha
 
 @pytest.mark.parametrize("other", [{"quantity": 1}, {"price": 3.33}, {"name": "", "code": ""}])
 async def test_a_new_item_that_is_written_otherwise_is_no_success_and_stands_once(
-    world: OrderWorld, bent: Bent, other: Body
+    world: OrderWorld, bent: RewritingProxy, other: Body
 ) -> None:
     count = len((await world.upstream())["order_items"])
 
@@ -252,7 +257,7 @@ async def test_a_new_item_that_is_written_otherwise_is_no_success_and_stands_onc
 
 
 async def test_a_second_new_item_keeps_its_name_when_the_first_came_through(
-    world: OrderWorld, bent: Bent
+    world: OrderWorld, bent: RewritingProxy
 ) -> None:
     def forget_the_second(body: Body) -> Body:
         fresh = [item for item in body["order_items"] if not item.get("id")]
@@ -276,7 +281,9 @@ async def test_a_second_new_item_keeps_its_name_when_the_first_came_through(
     assert (codes.count("A-1"), codes.count("B-1"), len(world.requests("PUT"))) == (1, 1, 2)
 
 
-async def test_lists_that_php_wrote_as_maps_lose_nothing(world: OrderWorld, bent: Bent) -> None:
+async def test_lists_that_php_wrote_as_maps_lose_nothing(
+    world: OrderWorld, bent: RewritingProxy
+) -> None:
     before = await world.upstream()
 
     def as_maps(said: Body) -> Body:
@@ -343,7 +350,7 @@ def refusing(
 )
 @pytest.mark.parametrize("method", ["PUT", "DELETE"])
 async def test_a_refused_write_is_asked_once_and_told_in_order_desks_words(
-    world: OrderWorld, bent: Bent, method: str, words: str, status: int
+    world: OrderWorld, bent: RewritingProxy, method: str, words: str, status: int
 ) -> None:
     bent.says_instead = refusing(method, words, status)
 
@@ -361,7 +368,7 @@ async def test_a_refused_write_is_asked_once_and_told_in_order_desks_words(
 
 
 async def test_a_key_that_is_refused_in_a_200_is_a_refused_key_for_writes_too(
-    world: OrderWorld, bent: Bent
+    world: OrderWorld, bent: RewritingProxy
 ) -> None:
     bent.says_instead = lambda method, path: (
         200,
@@ -380,7 +387,7 @@ async def test_a_key_that_is_refused_in_a_200_is_a_refused_key_for_writes_too(
 
 
 async def test_a_change_that_was_taken_is_not_called_undone_when_the_key_is_refused_right_after(
-    world: OrderWorld, bent: Bent
+    world: OrderWorld, bent: RewritingProxy
 ) -> None:
     bent.says = on("PUT", SHORT_ANSWERS["its id alone"])
     reads = iter([None])  # the read before the write
@@ -406,7 +413,7 @@ async def test_a_change_that_was_taken_is_not_called_undone_when_the_key_is_refu
     ],
 )
 async def test_a_duplicate_is_a_conflict_that_names_the_order_that_exists(
-    world: OrderWorld, bent: Bent, words: str
+    world: OrderWorld, bent: RewritingProxy, words: str
 ) -> None:
     bent.says_instead = refusing("POST", words, 400)
 
@@ -422,7 +429,7 @@ async def test_a_duplicate_is_a_conflict_that_names_the_order_that_exists(
     ["Shipping method does not exist", "The customer doesn't exist", "Item 12 is not allowed"],
 )
 async def test_another_refusal_of_a_create_is_no_duplicate(
-    world: OrderWorld, bent: Bent, words: str
+    world: OrderWorld, bent: RewritingProxy, words: str
 ) -> None:
     bent.says_instead = refusing("POST", words, 400)
 
@@ -444,7 +451,9 @@ async def test_of_creates_with_one_source_id_at_once_one_is_done(world: OrderWor
     assert [row.state for row in await world.rows()] == ["done"]
 
 
-async def test_a_move_that_did_not_happen_is_no_success(world: OrderWorld, bent: Bent) -> None:
+async def test_a_move_that_did_not_happen_is_no_success(
+    world: OrderWorld, bent: RewritingProxy
+) -> None:
     folder = (await world.upstream())["folder_id"]
     bent.says_instead = lambda method, path: (
         (

@@ -10,7 +10,7 @@ from orderdesk_app.context import Actor, Scope, Secret, StoreId, StoreRowId, Ten
 from orderdesk_app.errors import NotFound, PermissionDenied
 from orderdesk_app.orderdesk.access import StoreAccess
 from orderdesk_app.orderdesk.answers import InventoryPage
-from orderdesk_app.orderdesk.patience import Patience
+from orderdesk_app.orderdesk.wait_budget import WaitBudget
 from orderdesk_app.services.open_store import OpenStore, StoreRecord
 from orderdesk_app.services.products import MOST_SEARCHED, Products
 
@@ -49,7 +49,7 @@ class Inventory:
         self.requests = 0
 
     async def list_inventory(
-        self, store: StoreAccess, parameters: dict[str, str], patience: Patience
+        self, store: StoreAccess, parameters: dict[str, str], budget: WaitBudget
     ) -> InventoryPage:
         self.requests += 1
         limit, offset = int(parameters["limit"]), int(parameters["offset"])
@@ -65,7 +65,7 @@ class Inventory:
         )
 
     async def get_inventory_item(
-        self, store: StoreAccess, item_id: str, patience: Patience
+        self, store: StoreAccess, item_id: str, budget: WaitBudget
     ) -> dict[str, Any]:
         raise NotFound("no such item")
 
@@ -92,7 +92,7 @@ async def page(inventory: Inventory, **asked: Any) -> Any:
             "code": None,
             "limit": 50,
             "offset": 0,
-            "patience": Patience(30),
+            "budget": WaitBudget(30),
             **asked,
         },
     )
@@ -190,7 +190,7 @@ async def test_every_word_of_a_search_must_be_there() -> None:
 
 async def test_what_is_not_there_is_told_with_the_stores_name() -> None:
     with pytest.raises(NotFound, match="Store Teas has no product 9") as error:
-        await products(Inventory(1)).get(ACTOR, STORE, "9", Patience(30))
+        await products(Inventory(1)).get(ACTOR, STORE, "9", WaitBudget(30))
 
     assert error.value.field == "product_id"
 
@@ -199,4 +199,4 @@ async def test_who_may_not_read_products_reads_none() -> None:
     poor = Actor(ACTOR.tenant_id, scopes=frozenset({Scope.ORDERS_READ}))
 
     with pytest.raises(PermissionDenied, match="products:read"):
-        await products(Inventory(1)).get(poor, STORE, "1", Patience(30))
+        await products(Inventory(1)).get(poor, STORE, "1", WaitBudget(30))

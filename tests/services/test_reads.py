@@ -38,7 +38,7 @@ async def test_a_drop_that_came_to_nothing_is_tried_again_before_anything_is_tol
         return next(told)
 
     await reads.get(record, "order", "1", 60, fetch)
-    reads._hear(f"store:{record.key}" if topic == "store" else topic)
+    reads._hear(f"store:{record.upstream_id}" if topic == "store" else topic)
     with pytest.raises(type(error)):
         await reads.get(record, "order", "1", 60, fetch)
 
@@ -55,11 +55,11 @@ async def test_news_heard_while_entries_go_is_not_forgotten(world: OrderWorld) -
     async def drop_and_hear(tag: str) -> None:
         await drop(tag)
         reads._cache.drop = drop  # type: ignore[method-assign]
-        reads._hear(f"store:{record.key}")
+        reads._hear(f"store:{record.upstream_id}")
 
     await reads.get(record, "order", "1", 60, fetch)
     reads._cache.drop = drop_and_hear  # type: ignore[method-assign]
-    await reads.drop(record.key)
+    await reads.drop(record.upstream_id)
 
     assert not reads._pending
     assert await reads.get(record, "order", "1", 60, fetch) == ("b", False)

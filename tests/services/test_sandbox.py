@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from orderdesk_app.config import Settings
-from orderdesk_app.orderdesk.patience import Patience
-from tests.worlds import FIRST_ORDER, MINIMAL_ORDER, Resident, World, open_world, settings_for
+from orderdesk_app.orderdesk.wait_budget import WaitBudget
+from tests.worlds import FIRST_ORDER, MINIMAL_ORDER, TenantClient, World, open_world, settings_for
 
 
 @pytest.fixture
@@ -36,7 +36,7 @@ async def test_a_change_stays_over_a_restart(settings: Settings) -> None:
         await world.owner.get("orders_delete", order_id="100000002")
 
     async with open_world(settings, None) as again:
-        owner = Resident(again.house, "the same", key)
+        owner = TenantClient(again.services, "the same", key)
 
         assert (await owner.get("orders_get", order_id=FIRST_ORDER))["order"][
             "email"
@@ -53,7 +53,7 @@ async def test_another_process_sees_the_same_orders(settings: Settings, world: W
     )
 
     async with open_world(settings, None) as other:
-        there = Resident(other.house, "there", world.owner.key)
+        there = TenantClient(other.services, "there", world.owner.key)
         assert (await there.get("orders_get", order_id=FIRST_ORDER))["order"][
             "email"
         ] == "first@example.com"
@@ -71,7 +71,7 @@ async def test_another_process_sees_the_same_orders(settings: Settings, world: W
 
 async def test_two_stores_of_one_account_have_their_own_orders(world: World) -> None:
     actor = (await world.owner.principal()).actor
-    second = await world.house.stores.add_sandbox(actor, patience=Patience(30))
+    second = await world.services.stores.add_sandbox(actor, budget=WaitBudget(30))
 
     await world.owner.get(
         "orders_update",
@@ -93,7 +93,7 @@ async def test_what_is_kept_is_sealed(world: World, everything_in: Any) -> None:
         changes={"email": "very-private@example.com", "order_notes": ["a private word"]},
     )
 
-    stored = await everything_in(world.house.database)
+    stored = await everything_in(world.services.database)
 
     assert b"very-private@example.com" not in stored
     assert b"a private word" not in stored
@@ -102,7 +102,9 @@ async def test_what_is_kept_is_sealed(world: World, everything_in: Any) -> None:
 async def test_the_key_of_a_sandbox_store_opens_no_other(world: World) -> None:
     [ours] = await world.owner.stores()
     [theirs] = await world.neighbour.stores()
-    keys = [(await world.house.stores.unseal(record)).access.api_key for record in (ours, theirs)]
+    keys = [
+        (await world.services.stores.unseal(record)).access.api_key for record in (ours, theirs)
+    ]
 
     assert keys[0] != keys[1]
     error = await world.owner.refused(

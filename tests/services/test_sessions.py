@@ -160,4 +160,4 @@ async def test_sessions_that_are_long_over_are_cleared_away(
 
     await sessions.start(tenant.view.id, credential_id=None, address="", user_agent="")
 
-    assert await database.at_once("SELECT count(*) FROM sessions", {}) == [(1,)]
+    assert await database.execute("SELECT count(*) FROM sessions", {}) == [(1,)]

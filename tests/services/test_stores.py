@@ -16,7 +16,7 @@ from orderdesk_app.errors import (
     UpstreamUnreachable,
     ValidationFailed,
 )
-from orderdesk_app.orderdesk.patience import Patience
+from orderdesk_app.orderdesk.wait_budget import WaitBudget
 from orderdesk_app.services import stores as stores_service
 from orderdesk_app.services.audit import Entry
 from tests.worlds import (
@@ -73,13 +73,13 @@ async def test_a_new_key_is_tried_before_the_old_one_is_given_up(world: World) -
     [record] = await world.owner.stores()
 
     with pytest.raises(StoreKeyRefused):
-        await world.house.stores.edit(
+        await world.services.stores.edit(
             actor,
             record.id,
             name="New name",
             label="",
             api_key=Secret("wrong"),
-            patience=Patience(30),
+            budget=WaitBudget(30),
         )
 
     assert [(store.name, store.api_key) for store in await world.owner.stores()] == [
@@ -92,8 +92,8 @@ async def test_a_store_is_renamed_and_found_by_its_new_name_at_once(world: World
     actor = await actor_of(world)
     [record] = await world.owner.stores()
 
-    await world.house.stores.edit(
-        actor, record.id, name="New name", label="nn", api_key=None, patience=Patience(30)
+    await world.services.stores.edit(
+        actor, record.id, name="New name", label="nn", api_key=None, budget=WaitBudget(30)
     )
 
     assert (await world.owner.get("stores_resolve", identifier="new NAME"))["matched_by"] == "name"
@@ -107,7 +107,7 @@ async def test_a_test_of_the_connection_asks_order_desk_now_and_keeps_what_it_sa
     [record] = await world.owner.stores()
     world.extra["sandbox"].forget()
 
-    tried = await world.house.store_desk.test(actor, record.id)
+    tried = await world.services.store_desk.test(actor, record.id)
 
     assert tried.milliseconds > 0
     assert tried.record.folders == record.folders
@@ -120,10 +120,12 @@ async def test_a_connection_that_fails_says_so_and_keeps_what_was_known(world: W
     world.extra["sandbox"].fault("dropped", times=9)
 
     with pytest.raises(UpstreamUnreachable):
-        await world.house.store_desk.test(actor, record.id)
+        await world.services.store_desk.test(actor, record.id)
 
     assert await world.owner.stores() == (record,)
-    [happening] = [h for h in await world.house.activity.latest(actor) if h.action == "store.test"]
+    [happening] = [
+        h for h in await world.services.activity.latest(actor) if h.action == "store.test"
+    ]
     assert (happening.outcome, happening.store_row_id) == ("ORDERDESK_API_ERROR", record.id)
 
 
@@ -132,15 +134,15 @@ async def test_a_store_is_disconnected_only_by_its_name(world: World) -> None:
     [record] = await world.owner.stores()
 
     with pytest.raises(ValidationFailed, match=r"Type the store's name"):
-        await world.house.store_desk.disconnect(actor, record.id, typed_name="yes")
-    await world.house.store_desk.disconnect(actor, record.id, typed_name=f" {record.name} ")
+        await world.services.store_desk.disconnect(actor, record.id, typed_name="yes")
+    await world.services.store_desk.disconnect(actor, record.id, typed_name=f" {record.name} ")
 
     assert await world.owner.stores() == ()
 
 
 async def test_what_people_do_with_stores_is_written_down(world: World) -> None:
     actor = await actor_of(world)
-    desk = world.house.store_desk
+    desk = world.services.store_desk
     record = await desk.connect(actor, "10005", Secret(API_KEY), name="Second", label="")
     await desk.edit(actor, record.id, name="Renamed", label="two", api_key=None)
     await desk.test(actor, record.id)
@@ -149,7 +151,7 @@ async def test_what_people_do_with_stores_is_written_down(world: World) -> None:
         await desk.connect(actor, "10006", Secret("wrong"), name="", label="")
 
     happenings = [
-        h for h in await world.house.activity.latest(actor) if h.action.startswith("store.")
+        h for h in await world.services.activity.latest(actor) if h.action.startswith("store.")
     ]
 
     assert [(h.action, h.outcome) for h in reversed(happenings)] == [
@@ -172,7 +174,7 @@ async def test_what_people_do_with_stores_is_written_down(world: World) -> None:
 async def test_the_sandbox_is_there_in_one_click_as_often_as_one_likes(world: World) -> None:
     actor = await actor_of(world)
 
-    first, second = [await world.house.store_desk.add_sandbox(actor) for _ in range(2)]
+    first, second = [await world.services.store_desk.add_sandbox(actor) for _ in range(2)]
 
     assert (first.name, second.name) == ("Sandbox store", "Sandbox store 2")
     assert first.store_id != second.store_id
@@ -186,8 +188,8 @@ async def test_a_key_that_can_be_none_is_refused_before_it_is_sent(world: World,
     world.extra["sandbox"].forget()
 
     with pytest.raises(ValidationFailed) as error:
-        await world.house.stores.register(
-            actor, "10005", Secret(key), name=None, label=None, patience=Patience(30)
+        await world.services.stores.register(
+            actor, "10005", Secret(key), name=None, label=None, budget=WaitBudget(30)
         )
 
     assert error.value.field == "api_key"
@@ -211,7 +213,7 @@ async def test_a_store_that_answers_for_another_is_not_kept(
     async def of_another(*_: Any) -> dict[str, Any]:
         return {"id": "99", "name": "Another"}
 
-    monkeypatch.setattr(type(world.house.stores._client), "get_store", of_another)
+    monkeypatch.setattr(type(world.services.stores._client), "get_store", of_another)
 
     error = await world.owner.refused("stores_register", store_id="10005", api_key=API_KEY)
 
@@ -225,8 +227,8 @@ async def test_an_edited_store_may_not_hide_signs_in_its_name_or_label(world: Wo
 
     for field, name, label in (("store_name", "Te\u200bas", ""), ("label", "Teas", "\u202eeu")):
         with pytest.raises(ValidationFailed) as error:
-            await world.house.stores.edit(
-                actor, record.id, name=name, label=label, api_key=None, patience=Patience(30)
+            await world.services.stores.edit(
+                actor, record.id, name=name, label=label, api_key=None, budget=WaitBudget(30)
             )
         assert error.value.field == field
 
@@ -240,21 +242,21 @@ async def test_an_edited_store_may_not_take_anothers_name(world: World) -> None:
 
     for name, label in (("second", ""), ("Fine", "TWO")):
         with pytest.raises(Conflict):
-            await world.house.stores.edit(
-                actor, record.id, name=name, label=label, api_key=None, patience=Patience(30)
+            await world.services.stores.edit(
+                actor, record.id, name=name, label=label, api_key=None, budget=WaitBudget(30)
             )
 
 
 async def test_a_store_of_nobody_is_not_found(world: World) -> None:
     with pytest.raises(NotFound):
-        await world.house.store_desk.find(await actor_of(world), "01NOSUCHSTORE")
+        await world.services.store_desk.find(await actor_of(world), "01NOSUCHSTORE")
 
 
 async def test_what_was_done_is_not_called_failed_when_only_its_row_cannot_be_written(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     actor = await actor_of(world)
-    desk, audit = world.house.store_desk, world.house.audit
+    desk, audit = world.services.store_desk, world.services.audit
 
     async def fails(entry: Entry) -> None:
         raise OSError("disk full")
@@ -268,7 +270,7 @@ async def test_what_was_done_is_not_called_failed_when_only_its_row_cannot_be_wr
 
     assert len(await world.owner.stores()) == 1
     happenings = [
-        h for h in await world.house.activity.latest(actor) if h.action.startswith("store.")
+        h for h in await world.services.activity.latest(actor) if h.action.startswith("store.")
     ]
     assert [(h.action, h.outcome) for h in reversed(happenings)] == [
         ("store.connect", "ok"),
@@ -286,11 +288,13 @@ async def test_a_fault_of_ours_is_not_written_down_as_done(
     async def fails(*_: Any) -> None:
         raise OSError("no such file")
 
-    monkeypatch.setattr(world.house.stores, "refresh", fails)
+    monkeypatch.setattr(world.services.stores, "refresh", fails)
     with pytest.raises(OSError, match="no such file"):
-        await world.house.store_desk.test(actor, record.id)
+        await world.services.store_desk.test(actor, record.id)
 
-    [happening] = [h for h in await world.house.activity.latest(actor) if h.action == "store.test"]
+    [happening] = [
+        h for h in await world.services.activity.latest(actor) if h.action == "store.test"
+    ]
     assert happening.outcome == "ORDERDESK_API_ERROR"
 
 
@@ -299,12 +303,12 @@ async def test_a_fault_of_ours_is_not_written_down_as_done(
 
 def telling(world: World, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
     """Every store that is asked calls itself so, at the same moment."""
-    ask = world.house.stores._client.get_store
+    ask = world.services.stores._client.get_store
 
-    async def told(access: Any, patience: Any) -> dict[str, Any]:
-        return {**await ask(access, patience), "name": name}
+    async def told(access: Any, budget: Any) -> dict[str, Any]:
+        return {**await ask(access, budget), "name": name}
 
-    monkeypatch.setattr(world.house.stores._client, "get_store", told)
+    monkeypatch.setattr(world.services.stores._client, "get_store", told)
 
 
 async def test_stores_that_order_desk_calls_the_same_are_told_apart_by_their_ids(
@@ -375,15 +379,15 @@ async def test_of_two_stores_that_are_renamed_alike_at_once_one_keeps_its_name(
 ) -> None:
     actor = await actor_of(world)
     records = [
-        await world.house.stores.register(
-            actor, i, Secret(API_KEY), name=f"S {i}", label=None, patience=Patience(30)
+        await world.services.stores.register(
+            actor, i, Secret(API_KEY), name=f"S {i}", label=None, budget=WaitBudget(30)
         )
         for i in ("10005", "10006")
     ]
 
     edits = [
-        world.house.stores.edit(
-            actor, record.id, name="Teas", label="", api_key=None, patience=Patience(30)
+        world.services.stores.edit(
+            actor, record.id, name="Teas", label="", api_key=None, budget=WaitBudget(30)
         )
         for record in records
     ]
@@ -396,7 +400,7 @@ async def test_of_two_stores_that_are_renamed_alike_at_once_one_keeps_its_name(
 async def test_two_sandboxes_at_once_have_two_names(world: World) -> None:
     actor = await actor_of(world)
 
-    made = await asyncio.gather(*(world.house.store_desk.add_sandbox(actor) for _ in range(3)))
+    made = await asyncio.gather(*(world.services.store_desk.add_sandbox(actor) for _ in range(3)))
 
     assert {record.name for record in made} == {
         "Sandbox store",

@@ -70,7 +70,7 @@ async def test_the_example_runs_and_its_result_is_as_promised(world: World, tool
 
 @each_tool
 async def test_a_call_leaves_an_audit_row(world: World, tool: Tool) -> None:
-    await world.house.audit.flush()
+    await world.services.audit.flush()
     known = {row.id for row in await world.audit_rows()}
 
     outcome = await world.owner.call(tool.name, world.example_of(tool))
@@ -97,7 +97,7 @@ async def test_a_call_leaves_an_audit_row(world: World, tool: Tool) -> None:
 @each_tool
 async def test_a_refused_call_leaves_an_audit_row_with_its_code(small: World, tool: Tool) -> None:
     await small.owner.refused(tool.name, no_such_argument="x")
-    await small.house.audit.flush()
+    await small.services.audit.flush()
 
     [row] = [row for row in await small.audit_rows() if row.tool == tool.name]
     assert row.outcome == "VALIDATION_ERROR"
@@ -111,7 +111,7 @@ async def test_secrets_in_arguments_are_not_kept(small: World) -> None:
 
     happenings = [
         h
-        for h in await small.house.activity.latest((await small.owner.principal()).actor)
+        for h in await small.services.activity.latest((await small.owner.principal()).actor)
         if h.action == "tool"
     ]
 
@@ -171,7 +171,7 @@ async def test_a_fault_of_ours_is_told_without_its_text(
 async def test_calls_count_against_the_limit_by_their_weight(small: World, tool: Tool) -> None:
     tenant_id = (await small.owner.principal()).actor.tenant_id
     arguments = small.example_of(tool)
-    limit = small.house.limits.tools
+    limit = small.services.limits.tools
     limit.spend(tenant_id, 200_000 - tool.weight)
 
     first = await small.owner.call(tool.name, arguments)
@@ -201,7 +201,7 @@ async def test_a_write_goes_on_to_its_end_when_the_caller_hangs_up(world: World)
     with pytest.raises(asyncio.CancelledError):
         await call
 
-    await world.house.runner.finish()
+    await world.services.runner.finish()
 
     rows = [row for row in await world.audit_rows() if row.tool == "orders_update"]
     order = (await world.owner.get("orders_get", order_id=FIRST_ORDER))["order"]

@@ -855,7 +855,7 @@ async def test_no_text_breaks_a_write(world: World, nasty: str) -> None:
         "orders_update",
         {"order_id": FIRST_ORDER, "changes": {"order_notes": [nasty], "shipping": {"city": nasty}}},
     )
-    await world.house.audit.flush()
+    await world.services.audit.flush()
 
     assert outcome.error is None or outcome.error.code == "VALIDATION_ERROR", outcome.error
     assert [row.tool for row in await world.audit_rows()][-1] == "orders_update"

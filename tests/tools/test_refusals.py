@@ -1,5 +1,5 @@
 """What every tool refuses: each wrong argument by its name, in words, before anything is asked of
-Order Desk. One house serves all of these tests.
+Order Desk. One services serves all of these tests.
 """
 
 from typing import Any
@@ -143,7 +143,7 @@ async def test_a_key_without_the_scope_may_not(shared: World, tool: Tool) -> Non
         tenant_id=principal.actor.tenant_id, scopes=others, via=principal.actor.via
     )
 
-    outcome = await shared.house.runner.run(
+    outcome = await shared.services.runner.run(
         type(principal)(actor=actor, account=principal.account), tool.name, shared.example_of(tool)
     )
 
@@ -154,7 +154,7 @@ async def test_a_key_without_the_scope_may_not(shared: World, tool: Tool) -> Non
 
 @each_tool
 async def test_who_has_not_signed_in_is_told_how(shared: World, tool: Tool) -> None:
-    outcome = await shared.house.runner.run(None, tool.name, shared.example_of(tool))
+    outcome = await shared.services.runner.run(None, tool.name, shared.example_of(tool))
 
     if tool.works_signed_out:
         assert outcome.error is None

@@ -14,8 +14,8 @@ from orderdesk_app.db.buckets import Bucket
 from orderdesk_app.db.changes import Change
 from orderdesk_app.db.sandbox import SandboxRow
 from orderdesk_app.db.stores import Store
-from orderdesk_app.orderdesk.patience import Patience
-from tests.worlds import FIRST_ORDER, Resident, World, counted
+from orderdesk_app.orderdesk.wait_budget import WaitBudget
+from tests.worlds import FIRST_ORDER, TenantClient, World, counted
 
 
 async def another_store(world: World, **values: Any) -> dict[str, Any]:
@@ -112,11 +112,11 @@ async def test_who_guesses_at_a_neighbours_store_uses_up_nothing_of_it(world: Wo
     [record] = await world.owner.stores()
 
     async def tokens_taken() -> list[tuple[float, float]]:
-        async with world.house.database.read() as session:
+        async with world.services.database.read() as session:
             return [
                 (row.tokens, row.updated_at)
                 for row in (
-                    await session.exec(select(Bucket).where(col(Bucket.key) == record.key))
+                    await session.exec(select(Bucket).where(col(Bucket.key) == record.upstream_id))
                 ).all()
             ]
 
@@ -184,8 +184,8 @@ async def test_of_two_stores_one_must_be_named_or_chosen(world: World) -> None:
 async def test_the_choice_is_the_keys_own(world: World) -> None:
     await another_store(world)
     person = Actor((await world.owner.principal()).actor.tenant_id, via=Via.WEB)
-    _, key = await world.house.keys.create(person, "another agent")
-    other = Resident(world.house, "another agent", key)
+    _, key = await world.services.keys.create(person, "another agent")
+    other = TenantClient(world.services, "another agent", key)
 
     await world.owner.get("stores_use_store", identifier="two")
 
@@ -215,7 +215,7 @@ async def test_a_disconnected_store_takes_its_key_its_journal_and_its_sandbox_ro
 
     await world.owner.get("stores_delete", store_id=world.store_id)
 
-    async with world.house.database.read() as session:
+    async with world.services.database.read() as session:
         left = [
             (await session.exec(select(func.count()).select_from(table).where(where))).one()
             for table, where in (
@@ -246,8 +246,8 @@ async def test_store_changes_are_counted(world: World) -> None:
 
     await another_store(world)
     actor = (await world.owner.principal()).actor
-    await world.house.stores.edit(
-        actor, "10005", name="Renamed", label="", api_key=None, patience=Patience(30)
+    await world.services.stores.edit(
+        actor, "10005", name="Renamed", label="", api_key=None, budget=WaitBudget(30)
     )
     await world.owner.get("stores_delete", store_id="10005")
 
@@ -260,7 +260,7 @@ async def test_a_key_without_the_right_connects_nothing(world: World) -> None:
     principal = await world.owner.principal()
     poor = replace(principal, actor=replace(principal.actor, scopes=frozenset()))
 
-    outcome = await world.house.runner.run(
+    outcome = await world.services.runner.run(
         poor, "stores_register", {"store_id": "10005", "api_key": world.api_key_of("10005")}
     )
 

@@ -33,7 +33,7 @@ async def test_over_http_the_requests_own_key_stays_in_force(small: World) -> No
 async def test_over_stdio_it_signs_in(small: World) -> None:
     signed_in: list[Secret] = []
 
-    outcome = await small.house.runner.run(
+    outcome = await small.services.runner.run(
         None,
         "tenant_use_master_key",
         {"master_key": small.owner.key.reveal()},
@@ -49,27 +49,27 @@ async def test_over_stdio_it_signs_in(small: World) -> None:
 
 
 async def flushed(small: World) -> list[AuditEntry]:
-    await small.house.audit.flush()
+    await small.services.audit.flush()
     return [row for row in await small.audit_rows() if row.tool == "tenant_use_master_key"]
 
 
 async def test_every_sign_in_leaves_its_row_before_the_answer(small: World) -> None:
     neighbour = await small.neighbour.principal()
-    small.house.limits.sign_in._burst = 10
+    small.services.limits.sign_in._burst = 10
 
-    await small.house.runner.run(
+    await small.services.runner.run(
         None,
         "tenant_use_master_key",
         {"master_key": small.owner.key.reveal()},
         sign_in=lambda _: None,
     )
     over_http = neighbour.through("an agent", "7", "203.0.113.9")
-    await small.house.runner.run(
+    await small.services.runner.run(
         over_http, "tenant_use_master_key", {"master_key": small.owner.key.reveal()}
     )
 
     owner = (await small.owner.principal()).actor
-    async with small.house.database.read() as session:
+    async with small.services.database.read() as session:
         rows = (
             await session.exec(
                 select(AuditEntry)
@@ -91,7 +91,7 @@ async def test_every_sign_in_leaves_its_row_before_the_answer(small: World) -> N
 async def test_a_wrong_key_signs_nobody_in_and_is_written_down(small: World) -> None:
     signed_in: list[Secret] = []
 
-    outcome = await small.house.runner.run(
+    outcome = await small.services.runner.run(
         None, "tenant_use_master_key", {"master_key": UNKNOWN}, sign_in=signed_in.append
     )
 
@@ -99,7 +99,7 @@ async def test_a_wrong_key_signs_nobody_in_and_is_written_down(small: World) -> 
     assert (outcome.error.code, outcome.error.field) == ("AUTH_ERROR", "master_key")
     assert UNKNOWN not in outcome.error.message
     assert signed_in == []
-    async with small.house.database.read() as session:
+    async with small.services.database.read() as session:
         [row] = (
             await session.exec(select(AuditEntry).where(col(AuditEntry.action) == "sign_in.key"))
         ).all()
@@ -109,9 +109,9 @@ async def test_a_wrong_key_signs_nobody_in_and_is_written_down(small: World) -> 
 async def test_a_wrong_key_is_written_down_with_who_tried_it(small: World) -> None:
     over_http = (await small.owner.principal()).through("an agent", "7", "203.0.113.9")
 
-    await small.house.runner.run(over_http, "tenant_use_master_key", {"master_key": UNKNOWN})
+    await small.services.runner.run(over_http, "tenant_use_master_key", {"master_key": UNKNOWN})
 
-    async with small.house.database.read() as session:
+    async with small.services.database.read() as session:
         [row] = (
             await session.exec(select(AuditEntry).where(col(AuditEntry.action) == "sign_in.key"))
         ).all()
@@ -130,8 +130,8 @@ async def test_a_wrong_key_is_written_down_with_who_tried_it(small: World) -> No
 
 
 async def test_wrong_keys_are_limited_by_address(small: World) -> None:
-    small.house.limits.sign_in._burst = 3
-    small.house.limits.sign_in._rate = 1 / 60
+    small.services.limits.sign_in._burst = 3
+    small.services.limits.sign_in._rate = 1 / 60
     principal = await small.owner.principal()
     here, there = (
         replace(principal, actor=replace(principal.actor, address=address))
@@ -140,9 +140,9 @@ async def test_wrong_keys_are_limited_by_address(small: World) -> None:
     before = counted("rate_limited", limit="sign_in")
 
     for _ in range(3):
-        await small.house.runner.run(here, "tenant_use_master_key", {"master_key": UNKNOWN})
-    fourth = await small.house.runner.run(here, "tenant_use_master_key", {"master_key": UNKNOWN})
-    elsewhere = await small.house.runner.run(
+        await small.services.runner.run(here, "tenant_use_master_key", {"master_key": UNKNOWN})
+    fourth = await small.services.runner.run(here, "tenant_use_master_key", {"master_key": UNKNOWN})
+    elsewhere = await small.services.runner.run(
         there, "tenant_use_master_key", {"master_key": UNKNOWN}
     )
 
@@ -155,8 +155,8 @@ async def test_wrong_keys_are_limited_by_address(small: World) -> None:
 
 
 async def test_the_right_key_may_be_shown_as_often_as_one_likes(small: World) -> None:
-    small.house.limits.sign_in._burst = 3
-    small.house.limits.sign_in._rate = 1 / 60
+    small.services.limits.sign_in._burst = 3
+    small.services.limits.sign_in._rate = 1 / 60
 
     for _ in range(6):
         assert (
@@ -166,7 +166,7 @@ async def test_the_right_key_may_be_shown_as_often_as_one_likes(small: World) ->
 
 async def test_an_access_key_is_not_a_master_key(small: World) -> None:
     person = Actor((await small.owner.principal()).actor.tenant_id, via=Via.WEB)
-    _, key = await small.house.keys.create(person, "an agent")
+    _, key = await small.services.keys.create(person, "an agent")
 
     error = await small.owner.refused("tenant_use_master_key", master_key=key.reveal())
 

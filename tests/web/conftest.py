@@ -16,7 +16,7 @@ from orderdesk_app.db.migrate import upgrade
 from orderdesk_app.frontend import MOUNTS, reflex_environment
 from orderdesk_app.routes import sockets
 from orderdesk_app.server import create_app
-from tests.web.visitors import ORIGIN, Visitor, Web
+from tests.web.browser_session import ORIGIN, BrowserSession, Web
 from tests.worlds import quick_passwords
 
 
@@ -46,22 +46,22 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Web]:
 @pytest.fixture
 def web(served: Web, monkeypatch: pytest.MonkeyPatch) -> Web:
     """The served app; other tests open houses of their own in between."""
-    monkeypatch.setattr(wiring, "_current", served.house)
+    monkeypatch.setattr(wiring, "_current", served.services)
     served.client.cookies.clear()
     return served
 
 
 @pytest.fixture
-def ada(web: Web) -> Visitor:
-    return web.move_in("Ada's Teas")
+def ada(web: Web) -> BrowserSession:
+    return web.make_account("Ada's Teas")
 
 
 @pytest.fixture
-def bert(web: Web) -> Visitor:
+def bert(web: Web) -> BrowserSession:
     """The neighbour."""
-    return web.move_in("Bert's Bikes")
+    return web.make_account("Bert's Bikes")
 
 
 @pytest.fixture
-def admin(web: Web) -> Visitor:
-    return web.move_in("The house", Role.ADMIN)
+def admin(web: Web) -> BrowserSession:
+    return web.make_account("The house", Role.ADMIN)

@@ -13,11 +13,11 @@ from orderdesk_app import wiring
 from orderdesk_app.context import now
 from orderdesk_app.services import console as console_service
 from orderdesk_app.states import console as console_state
-from tests.web.visitors import Tab, Visitor, Web, handler_named
+from tests.web.browser_session import BrowserSession, Tab, Web, handler_named
 
 
 @pytest.fixture
-def tab(ada: Visitor) -> Iterator[Tab]:
+def tab(ada: BrowserSession) -> Iterator[Tab]:
     """The console, with a sandbox store connected."""
     with ada.tab() as tab:
         tab.act("stores_state.add_sandbox")
@@ -30,7 +30,10 @@ def form_of(tab: Tab) -> dict[str, str]:
     state = {name: tab.vars[f"console_state.{name}"] for name in ("tool", "run_key")}
     stores = {
         name: tab.vars.get(f"{owner}.{name}", "")
-        for owner, name in (("person", "meant_store_id"), ("console_state", "asked_store_id"))
+        for owner, name in (
+            ("signed_in_state", "meant_store_id"),
+            ("console_state", "asked_store_id"),
+        )
     }
     return {**state, **stores, **values_of(tab)}
 
@@ -43,13 +46,13 @@ def values_of(tab: Tab) -> dict[str, str]:
 def order_desk(web: Web, monkeypatch: pytest.MonkeyPatch) -> "SlowOrderDesk":
     """Keeps every call of the console waiting until it is told to answer."""
     slow = SlowOrderDesk(web)
-    monkeypatch.setattr(web.house.console, "run", slow.run)
+    monkeypatch.setattr(web.services.console, "run", slow.run)
     return slow
 
 
 class SlowOrderDesk:
     def __init__(self, web: Web) -> None:
-        self._web, self._run, self._open = web, web.house.console.run, asyncio.Event()
+        self._web, self._run, self._open = web, web.services.console.run, asyncio.Event()
 
     async def run(self, *arguments: Any, **named: Any) -> Any:
         await self._open.wait()
@@ -137,7 +140,7 @@ def test_a_form_of_one_tool_is_never_run_as_another(tab: Tab) -> None:
 
     tab.act("console_state.run", form=drawn)
 
-    assert "Nothing was run" in tab.vars["person.notices"][-1]["text"]
+    assert "Nothing was run" in tab.vars["signed_in_state.notices"][-1]["text"]
     assert tab.vars["console_state.form_key"] == filled  # what is typed meanwhile stays
     assert run(tab, "orders_get", order_id="100000003")["order"]["id"] == "100000003"
 
@@ -152,7 +155,9 @@ def test_a_form_that_is_sent_twice_runs_once(tab: Tab) -> None:
     tab.act("console_state.run", form=form_of(tab))
 
     assert len(once) == 1
-    assert tab.vars.get("person.notices", []) == tab.vars["person.notices"][:1]  # the sandbox's own
+    assert (
+        tab.vars.get("signed_in_state.notices", []) == tab.vars["signed_in_state.notices"][:1]
+    )  # the sandbox's own
     assert len(tab.vars["console_state.history"]) == 2
 
 
@@ -161,12 +166,12 @@ def test_a_form_of_long_ago_is_refused_and_says_so(tab: Tab) -> None:
 
     tab.act("console_state.run", form={**form_of(tab), "run_key": "of-long-ago"})
 
-    assert "out of date" in tab.vars["person.notices"][-1]["text"]
+    assert "out of date" in tab.vars["signed_in_state.notices"][-1]["text"]
     assert tab.vars["console_state.history"] == []
 
 
 def test_a_page_that_the_server_has_forgotten_runs_nothing_and_says_so(
-    ada: Visitor, tab: Tab
+    ada: BrowserSession, tab: Tab
 ) -> None:
     tab.act("console_state.choose", name="orders_create")
     form, memory = form_of(tab), tab.vars["console_state.memory"]
@@ -179,7 +184,7 @@ def test_a_page_that_the_server_has_forgotten_runs_nothing_and_says_so(
             query={"tool": "orders_create"},
         )
 
-    assert forgotten.vars["person.notices"][-1]["text"].startswith(
+    assert forgotten.vars["signed_in_state.notices"][-1]["text"].startswith(
         "Nothing was run: the server has forgotten this page"
     )
     assert forgotten.vars["console_state.tool"] == "orders_create"
@@ -220,7 +225,7 @@ def test_a_result_that_comes_when_another_tool_is_chosen_stands_in_the_history_a
 
 
 def test_a_result_that_comes_after_sign_out_is_shown_to_nobody(
-    ada: Visitor, tab: Tab, order_desk: SlowOrderDesk
+    ada: BrowserSession, tab: Tab, order_desk: SlowOrderDesk
 ) -> None:
     tab.act("console_state.choose", name="orders_list")
     tab.send(handler_named("console_state.run"), {"form": form_of(tab)}, waits=False)
@@ -236,7 +241,7 @@ def test_what_deletes_runs_when_its_id_was_typed_once_more(tab: Tab) -> None:
     run(tab, "orders_delete", order_id="100000004")
     asked = tab.vars["console_state.asked"], tab.vars["console_state.asked_store"]
     run(tab, "orders_delete", order_id="100000004", confirm="100000005")
-    refused = tab.vars["person.notices"][-1]["text"]
+    refused = tab.vars["signed_in_state.notices"][-1]["text"]
     there = run(tab, "orders_get", order_id="100000004")
 
     deleted = run(tab, "orders_delete", order_id="100000004", confirm=" 100000004 ")
@@ -247,13 +252,13 @@ def test_what_deletes_runs_when_its_id_was_typed_once_more(tab: Tab) -> None:
     assert deleted["deleted"] is True
 
 
-def test_the_store_that_a_change_would_meet_is_named(ada: Visitor, tab: Tab) -> None:
+def test_the_store_that_a_change_would_meet_is_named(ada: BrowserSession, tab: Tab) -> None:
     tab.act("console_state.choose", name="orders_update")
-    only = tab.vars["console_state.changes_orders"], tab.vars["person.meant_store"]
+    only = tab.vars["console_state.changes_orders"], tab.vars["signed_in_state.meant_store"]
     tab.act("stores_state.add_sandbox")
-    unsure = tab.vars["person.meant_store"]
-    tab.act("switcher.choose_store", row_id=tab.vars["person.store_choices"][1]["id"])
-    chosen = tab.vars["person.meant_store"]
+    unsure = tab.vars["signed_in_state.meant_store"]
+    tab.act("switcher.choose_store", row_id=tab.vars["signed_in_state.store_choices"][1]["id"])
+    chosen = tab.vars["signed_in_state.meant_store"]
     tab.act("console_state.choose", name="stores_use_store")
 
     assert only == (True, "Sandbox store (a sandbox: nothing in it is real)")
@@ -266,17 +271,17 @@ CITY = '{"shipping": {"city": "Quito"}}'
 
 
 @pytest.fixture
-def two_stores(ada: Visitor, tab: Tab) -> tuple[str, str]:
+def two_stores(ada: BrowserSession, tab: Tab) -> tuple[str, str]:
     """Two stores, the first one chosen; their row ids."""
     tab.act("stores_state.add_sandbox")
-    first, second = (choice["id"] for choice in tab.vars["person.store_choices"])
+    first, second = (choice["id"] for choice in tab.vars["signed_in_state.store_choices"])
     tab.act("switcher.choose_store", row_id=first)
     return first, second
 
 
 def cities(tab: Tab, order_id: str) -> dict[str, str]:
     """The order's city in each of the stores."""
-    names = [choice["name"] for choice in tab.vars["person.store_choices"]]
+    names = [choice["name"] for choice in tab.vars["signed_in_state.store_choices"]]
     return {
         name: run(tab, "orders_get", order_id=order_id, store_identifier=name)["order"]["shipping"][
             "city"
@@ -286,7 +291,7 @@ def cities(tab: Tab, order_id: str) -> dict[str, str]:
 
 
 def test_a_change_never_meets_a_store_that_was_chosen_in_another_tab(
-    ada: Visitor, tab: Tab, two_stores: tuple[str, str]
+    ada: BrowserSession, tab: Tab, two_stores: tuple[str, str]
 ) -> None:
     before = cities(tab, "100000001")
     tab.act("console_state.choose", name="orders_update")
@@ -296,8 +301,8 @@ def test_a_change_never_meets_a_store_that_was_chosen_in_another_tab(
 
     tab.act("console_state.run", form=form)
     refused, now_meant, busy = (
-        tab.vars["person.notices"][-1]["text"],
-        tab.vars["person.meant_store"],
+        tab.vars["signed_in_state.notices"][-1]["text"],
+        tab.vars["signed_in_state.meant_store"],
         tab.vars["console_state.running"],
     )
     untouched = cities(tab, "100000001")
@@ -308,14 +313,14 @@ def test_a_change_never_meets_a_store_that_was_chosen_in_another_tab(
         "Sandbox store 2."
     )
     assert now_meant.startswith("Sandbox store 2 (")
-    assert tab.vars["person.active_store"] == two_stores[1]
+    assert tab.vars["signed_in_state.active_store"] == two_stores[1]
     assert busy is False
     assert untouched == before
     assert cities(tab, "100000001") == {**before, "Sandbox store 2": "Quito"}
 
 
 def test_a_store_that_is_named_is_met_whatever_another_tab_chose(
-    ada: Visitor, tab: Tab, two_stores: tuple[str, str]
+    ada: BrowserSession, tab: Tab, two_stores: tuple[str, str]
 ) -> None:
     tab.act("console_state.choose", name="orders_update")
     form = {
@@ -334,17 +339,17 @@ def test_a_store_that_is_named_is_met_whatever_another_tab_chose(
 
 
 def test_a_store_that_is_gone_in_another_tab_hands_no_change_to_the_one_that_is_left(
-    ada: Visitor, tab: Tab, two_stores: tuple[str, str]
+    ada: BrowserSession, tab: Tab, two_stores: tuple[str, str]
 ) -> None:
     tab.act("console_state.choose", name="orders_update")
     form = {**form_of(tab), "order_id": "100000001", "changes": CITY}
     ada.web.do(
-        ada.web.house.store_desk.disconnect, ada.actor, two_stores[0], typed_name="Sandbox store"
+        ada.web.services.store_desk.disconnect, ada.actor, two_stores[0], typed_name="Sandbox store"
     )
 
     tab.act("console_state.run", form=form)
 
-    assert "Nothing was run" in tab.vars["person.notices"][-1]["text"]
+    assert "Nothing was run" in tab.vars["signed_in_state.notices"][-1]["text"]
     assert tab.vars["console_state.history"] == []
 
 
@@ -360,9 +365,9 @@ def test_who_deletes_is_told_the_store_that_was_typed(
 
 
 def test_who_disconnects_a_store_is_told_its_name(
-    ada: Visitor, tab: Tab, two_stores: tuple[str, str]
+    ada: BrowserSession, tab: Tab, two_stores: tuple[str, str]
 ) -> None:
-    second = ada.web.do(ada.web.house.store_desk.list, ada.actor)[1]
+    second = ada.web.do(ada.web.services.store_desk.list, ada.actor)[1]
 
     run(tab, "stores_delete", store_id=second.store_id)
 
@@ -373,7 +378,7 @@ def test_who_disconnects_a_store_is_told_its_name(
 
 
 def test_nothing_is_deleted_in_another_store_than_the_one_that_was_confirmed(
-    ada: Visitor, tab: Tab, two_stores: tuple[str, str]
+    ada: BrowserSession, tab: Tab, two_stores: tuple[str, str]
 ) -> None:
     run(tab, "orders_delete", order_id="100000004")
     confirmed = {**form_of(tab), "order_id": "100000004", "confirm": "100000004"}
@@ -382,16 +387,18 @@ def test_nothing_is_deleted_in_another_store_than_the_one_that_was_confirmed(
 
     tab.act("console_state.run", form=confirmed)
 
-    assert "the chosen store changed in another tab" in tab.vars["person.notices"][-1]["text"]
+    assert (
+        "the chosen store changed in another tab" in tab.vars["signed_in_state.notices"][-1]["text"]
+    )
     assert tab.vars["console_state.asked"] == ""
     assert tab.vars["console_state.history"] == []
 
 
 def test_nothing_is_deleted_in_a_store_that_took_over_the_name_that_was_confirmed(
-    ada: Visitor, tab: Tab, two_stores: tuple[str, str]
+    ada: BrowserSession, tab: Tab, two_stores: tuple[str, str]
 ) -> None:
     desk, typed = (
-        ada.web.house.store_desk,
+        ada.web.services.store_desk,
         {"order_id": "100000004", "store_identifier": "Sandbox store 2"},
     )
     run(tab, "orders_delete", **typed)
@@ -401,7 +408,7 @@ def test_nothing_is_deleted_in_a_store_that_took_over_the_name_that_was_confirme
 
     tab.act("console_state.run", form=confirmed)
 
-    assert "Nothing was run" in tab.vars["person.notices"][-1]["text"]
+    assert "Nothing was run" in tab.vars["signed_in_state.notices"][-1]["text"]
     assert tab.vars["console_state.history"] == []
 
 
@@ -412,17 +419,17 @@ def test_what_cannot_be_deleted_is_told_before_anybody_types_its_id(tab: Tab) ->
     assert tab.vars.get("console_state.asked", "") == ""
 
 
-def test_the_switcher_knows_what_a_run_did_to_the_stores(ada: Visitor, tab: Tab) -> None:
+def test_the_switcher_knows_what_a_run_did_to_the_stores(ada: BrowserSession, tab: Tab) -> None:
     tab.act("stores_state.add_sandbox")
-    first, second = ada.web.do(ada.web.house.store_desk.list, ada.actor)
+    first, second = ada.web.do(ada.web.services.store_desk.list, ada.actor)
 
     run(tab, "stores_use_store", identifier=second.store_id)
-    chosen = tab.vars["person.active_store"]
+    chosen = tab.vars["signed_in_state.active_store"]
     run(tab, "stores_delete", store_id=second.store_id, confirm=second.store_id)
 
     assert chosen == second.id
-    assert [choice["id"] for choice in tab.vars["person.store_choices"]] == [first.id]
-    assert tab.vars["person.active_store"] == ""
+    assert [choice["id"] for choice in tab.vars["signed_in_state.store_choices"]] == [first.id]
+    assert tab.vars["signed_in_state.active_store"] == ""
 
 
 def test_a_page_that_is_loaded_again_keeps_its_form_and_result(tab: Tab) -> None:
@@ -453,7 +460,7 @@ def test_a_page_that_is_loaded_again_keeps_its_form_and_result(tab: Tab) -> None
     ],
 )
 def test_an_address_of_what_is_not_there_opens_the_console_and_says_so(
-    ada: Visitor, query: dict[str, str], words: str
+    ada: BrowserSession, query: dict[str, str], words: str
 ) -> None:
     with ada.tab() as tab:
         tab.act("console_state.load")
@@ -461,7 +468,7 @@ def test_an_address_of_what_is_not_there_opens_the_console_and_says_so(
     with ada.tab() as fresh:
         fresh.send(handler_named("console_state.load"), path="/console", query=query)
 
-    assert words in fresh.vars["person.notices"][-1]["text"]
+    assert words in fresh.vars["signed_in_state.notices"][-1]["text"]
     assert fresh.vars["console_state.loaded"] is True
     assert fresh.vars["console_state.tool"] == "orders_list"
     assert fresh.vars["console_state.run_key"]
@@ -541,7 +548,7 @@ def test_an_old_result_does_not_stand_beside_a_new_error_of_the_form(tab: Tab) -
 
 
 def test_a_posted_form_that_order_desk_refuses_is_marked_at_its_field(
-    ada: Visitor, tab: Tab
+    ada: BrowserSession, tab: Tab
 ) -> None:
     answer = ada.post("/console/run", tool="stores_register", store_id="10001", api_key="two words")
 
@@ -602,7 +609,9 @@ def test_a_tool_with_a_secret_is_not_run_by_an_event(tab: Tab) -> None:
     assert "typed-into-a-state" not in tab.seen
 
 
-def test_a_tool_with_a_secret_is_posted_plainly_and_kept_without_it(ada: Visitor, tab: Tab) -> None:
+def test_a_tool_with_a_secret_is_posted_plainly_and_kept_without_it(
+    ada: BrowserSession, tab: Tab
+) -> None:
     answer = ada.post("/console/run", tool="tenant_use_master_key", master_key=ada.key.reveal())
 
     call_id = answer.headers["location"].removeprefix("/console?call=")
@@ -614,10 +623,10 @@ def test_a_tool_with_a_secret_is_posted_plainly_and_kept_without_it(ada: Visitor
     assert form_of(tab)["master_key"] == ""
 
 
-def test_a_posted_form_without_its_secret_comes_back(ada: Visitor, tab: Tab) -> None:
+def test_a_posted_form_without_its_secret_comes_back(ada: BrowserSession, tab: Tab) -> None:
     answer = ada.post("/console/run", tool="stores_register", store_id="10001", api_key="")
 
-    tab.act("arrival.arrive")
+    tab.act("page_load.load_page")
     tab.act("console_state.load")
     assert answer.headers["location"] == "/console"
     assert tab.vars["console_state.tool"] == "stores_register"
@@ -626,9 +635,9 @@ def test_a_posted_form_without_its_secret_comes_back(ada: Visitor, tab: Tab) -> 
 
 
 def test_the_console_has_a_limit_of_its_own(
-    ada: Visitor, tab: Tab, monkeypatch: pytest.MonkeyPatch
+    ada: BrowserSession, tab: Tab, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    limit = ada.web.house.limits.console
+    limit = ada.web.services.limits.console
     monkeypatch.setattr(limit, "_burst", 1)
     monkeypatch.setattr(limit, "_rate", 0.01)
     monkeypatch.setattr(limit, "_buckets", type(limit._buckets)())
@@ -636,10 +645,10 @@ def test_the_console_has_a_limit_of_its_own(
     run(tab, "orders_list")
     run(tab, "orders_list")
 
-    assert "calls a minute" in tab.vars["person.notices"][-1]["text"]
+    assert "calls a minute" in tab.vars["signed_in_state.notices"][-1]["text"]
 
 
-def test_a_neighbour_opens_nothing(ada: Visitor, bert: Visitor, tab: Tab) -> None:
+def test_a_neighbour_opens_nothing(ada: BrowserSession, bert: BrowserSession, tab: Tab) -> None:
     run(tab, "orders_list")
     call_id = tab.vars["console_state.call"]
 
@@ -712,10 +721,12 @@ def test_a_result_that_is_too_large_for_the_screen_is_downloaded_and_says_whethe
     assert "too large to keep" in tab.vars["console_state.result"]
 
 
-def test_half_a_character_of_order_desks_is_shown_as_json_writes_it(ada: Visitor, tab: Tab) -> None:
+def test_half_a_character_of_order_desks_is_shown_as_json_writes_it(
+    ada: BrowserSession, tab: Tab
+) -> None:
     half = {"note": "half \ud83d a fox"}
     kept = tab.web.do(
-        tab.web.house.console.history.keep,
+        tab.web.services.console.history.keep,
         ada.actor,
         tool="orders_update",
         arguments={"order_id": "5", "changes": half},

@@ -5,7 +5,7 @@ that is nobody's says so.
 import pytest
 
 from orderdesk_app.routes import all_routes
-from tests.web.visitors import Visitor
+from tests.web.browser_session import BrowserSession
 
 BROWSER = {"accept": "text/html,application/xhtml+xml,*/*;q=0.8"}
 FORMS = sorted(
@@ -21,7 +21,7 @@ PAGES = {
 
 
 @pytest.mark.parametrize("path", FORMS)
-def test_the_address_of_a_form_leads_to_its_page(ada: Visitor, path: str) -> None:
+def test_the_address_of_a_form_leads_to_its_page(ada: BrowserSession, path: str) -> None:
     answer = ada._send("GET", path, headers=BROWSER)
 
     assert (answer.status_code, answer.headers["location"]) == (303, PAGES[path.split("/")[1]])
@@ -30,7 +30,7 @@ def test_the_address_of_a_form_leads_to_its_page(ada: Visitor, path: str) -> Non
 @pytest.mark.parametrize("path", FORMS)
 @pytest.mark.parametrize("method", ["GET", "PUT", "DELETE"])
 def test_a_program_is_told_that_the_address_takes_forms(
-    ada: Visitor, method: str, path: str
+    ada: BrowserSession, method: str, path: str
 ) -> None:
     answer = ada._send(method, path, headers={"accept": "*/*"})
 
@@ -41,12 +41,14 @@ def test_a_program_is_told_that_the_address_takes_forms(
     }
 
 
-def test_an_address_of_two_routes_takes_the_methods_of_both(ada: Visitor) -> None:
+def test_an_address_of_two_routes_takes_the_methods_of_both(ada: BrowserSession) -> None:
     assert ada._send("PUT", "/sign-in/link", headers=BROWSER).headers["allow"] == "GET, HEAD, POST"
 
 
 @pytest.mark.parametrize("method", ["GET", "POST"])
-def test_the_agents_address_with_a_slash_is_told_to_go_without(ada: Visitor, method: str) -> None:
+def test_the_agents_address_with_a_slash_is_told_to_go_without(
+    ada: BrowserSession, method: str
+) -> None:
     answer = ada._send(method, "/mcp/")
 
     assert answer.status_code == 404
@@ -56,7 +58,7 @@ def test_the_agents_address_with_a_slash_is_told_to_go_without(ada: Visitor, met
     }
 
 
-def test_an_address_that_is_nobodys_is_told_with_a_reference(ada: Visitor) -> None:
+def test_an_address_that_is_nobodys_is_told_with_a_reference(ada: BrowserSession) -> None:
     person = ada._send("GET", "/no/such/page", headers=BROWSER)
     program = ada._send("GET", "/no/such/page", headers={"accept": "*/*"})
 

@@ -11,18 +11,18 @@ from starlette.websockets import WebSocketDisconnect
 
 from orderdesk_app.context import Role
 from orderdesk_app.states.guard import FRAMEWORK, forget_strangers, without_zeros
-from orderdesk_app.states.person import ACT, Person, act, requires
-from tests.web.visitors import STATE, Tab, Visitor, Web, handler_named, our_handlers
+from orderdesk_app.states.signed_in import HANDLER, SignedInState, handler, requires
+from tests.web.browser_session import STATE, BrowserSession, Tab, Web, handler_named, our_handlers
 from tests.worlds import counted
 
 
-class ProbeState(Person):
+class ProbeState(SignedInState):
     """Handlers as somebody may write them one day."""
 
     ran: int = 0
 
     @rx.event
-    @act
+    @handler
     @requires(Role.ADMIN)
     async def for_admins(self) -> None:
         self.ran += 1
@@ -36,7 +36,7 @@ class ProbeState(Person):
         self.ran = value
 
     @rx.event
-    @act
+    @handler
     async def fails(self) -> None:
         raise RuntimeError("a library's words")
 
@@ -55,12 +55,14 @@ def test_every_handler_of_ours_is_refused_without_a_session(web: Web) -> None:
         assert "orderdesk_app" not in answer, name
         assert tab.redirects == (
             []
-            if not getattr(RegistrationContext.get().event_handlers[name].handler.fn, ACT, False)
+            if not getattr(
+                RegistrationContext.get().event_handlers[name].handler.fn, HANDLER, False
+            )
             else ["/sign-in?error=ended"]
         ), name
 
 
-def test_every_handler_is_refused_after_sign_out_on_the_same_socket(ada: Visitor) -> None:
+def test_every_handler_is_refused_after_sign_out_on_the_same_socket(ada: BrowserSession) -> None:
     with ada.tab() as tab:
         tab.act("home_state.load")
         assert tab.vars["home_state.loaded"] is True
@@ -77,7 +79,9 @@ def test_every_handler_is_refused_after_sign_out_on_the_same_socket(ada: Visitor
         assert tab.redirects == ["/sign-in?error=ended"]
 
 
-def test_a_session_that_ended_elsewhere_says_so_and_leads_back_afterwards(ada: Visitor) -> None:
+def test_a_session_that_ended_elsewhere_says_so_and_leads_back_afterwards(
+    ada: BrowserSession,
+) -> None:
     with ada.tab() as tab:
         ada.post("/sign-out")
         tab.send(handler_named("home_state.load"), path="/console", query={"tool": "orders_get"})
@@ -85,7 +89,7 @@ def test_a_session_that_ended_elsewhere_says_so_and_leads_back_afterwards(ada: V
     assert tab.redirects == ["/sign-in?error=ended&next=%2Fconsole%3Ftool%3Dorders_get"]
 
 
-def test_setvar_is_refused_even_to_admins(admin: Visitor) -> None:
+def test_setvar_is_refused_even_to_admins(admin: BrowserSession) -> None:
     with admin.tab() as tab:
         for name in RegistrationContext.get().event_handlers:
             if name.endswith(".setvar"):
@@ -95,7 +99,7 @@ def test_setvar_is_refused_even_to_admins(admin: Visitor) -> None:
     assert tab.vars["probe_state.ran"] == 1
 
 
-def test_a_handler_that_forgot_its_mark_does_not_run(admin: Visitor) -> None:
+def test_a_handler_that_forgot_its_mark_does_not_run(admin: BrowserSession) -> None:
     with admin.tab() as tab:
         tab.act("probe_state.forgotten")
         tab.act("probe_state.set_ran", value=777)
@@ -104,7 +108,7 @@ def test_a_handler_that_forgot_its_mark_does_not_run(admin: Visitor) -> None:
     assert tab.vars["probe_state.ran"] == 1
 
 
-def test_a_member_is_refused_what_is_for_admins(ada: Visitor) -> None:
+def test_a_member_is_refused_what_is_for_admins(ada: BrowserSession) -> None:
     with ada.tab() as tab:
         tab.act("probe_state.for_admins")
 
@@ -121,7 +125,7 @@ def test_every_handler_of_the_product_turns_errors_into_notices(web: Web) -> Non
     unmarked = [
         name
         for name in ours
-        if not getattr(RegistrationContext.get().event_handlers[name].handler.fn, ACT, False)
+        if not getattr(RegistrationContext.get().event_handlers[name].handler.fn, HANDLER, False)
     ]
 
     assert unmarked == []
@@ -142,7 +146,7 @@ def test_of_the_framework_seven_handlers_are_open_and_no_other(web: Web) -> None
     assert set(RegistrationContext.get().event_handlers) >= FRAMEWORK
 
 
-def test_variables_cannot_be_set_from_outside(ada: Visitor) -> None:
+def test_variables_cannot_be_set_from_outside(ada: BrowserSession) -> None:
     person = f"{STATE}.orderdesk_app___states___person____person"
     with ada.tab() as tab:
         tab.send(
@@ -152,17 +156,17 @@ def test_variables_cannot_be_set_from_outside(ada: Visitor) -> None:
         tab.act("probe_state.for_admins")
         tab.send(f"{STATE}.hydrate")
 
-    assert tab.vars["person.is_admin"] is False
+    assert tab.vars["signed_in_state.is_admin"] is False
     assert tab.vars["probe_state.ran"] == 0
 
 
 def test_a_tab_that_another_session_takes_over_shows_nothing_of_the_first(
-    ada: Visitor, bert: Visitor
+    ada: BrowserSession, bert: BrowserSession
 ) -> None:
     with ada.tab("one-tab") as tab:
         tab.send(f"{STATE}.hydrate")
         tab.act("settings_state.load")
-        assert tab.vars["person.name"] == "Ada's Teas"
+        assert tab.vars["signed_in_state.name"] == "Ada's Teas"
 
     for other in (bert.cookie, ""):
         with Tab(ada.web, other, "one-tab") as taken:
@@ -173,7 +177,7 @@ def test_a_tab_that_another_session_takes_over_shows_nothing_of_the_first(
 
 
 def test_a_strangers_tab_is_forgotten_when_it_closes_and_a_persons_is_kept(
-    web: Web, ada: Visitor
+    web: Web, ada: BrowserSession
 ) -> None:
     app = importlib.import_module(
         "orderdesk_app.orderdesk_app"
@@ -194,7 +198,7 @@ def test_a_strangers_tab_is_forgotten_when_it_closes_and_a_persons_is_kept(
         assert "a-strangers-tab" not in app.state_manager.states
 
 
-def test_the_cookie_is_in_nothing_that_the_browser_gets(ada: Visitor) -> None:
+def test_the_cookie_is_in_nothing_that_the_browser_gets(ada: BrowserSession) -> None:
     with ada.tab() as tab:
         tab.send(f"{STATE}.hydrate")
         for end in (
@@ -210,24 +214,26 @@ def test_the_cookie_is_in_nothing_that_the_browser_gets(ada: Visitor) -> None:
     assert ada.cookie.split(".")[1] not in tab.seen
 
 
-def test_a_page_of_another_site_cannot_connect(ada: Visitor) -> None:
+def test_a_page_of_another_site_cannot_connect(ada: BrowserSession) -> None:
     tab = Tab(ada.web, ada.cookie, "evil", origin="http://evil.example")
 
     with pytest.raises(WebSocketDisconnect):
         tab.__enter__()
 
 
-def test_what_nobody_expected_is_told_with_a_reference_and_no_library_words(ada: Visitor) -> None:
+def test_what_nobody_expected_is_told_with_a_reference_and_no_library_words(
+    ada: BrowserSession,
+) -> None:
     with ada.tab() as tab:
         tab.act("probe_state.fails")
 
-    (notice,) = tab.vars["person.notices"]
+    (notice,) = tab.vars["signed_in_state.notices"]
     assert notice["tone"] == "red"
     assert "reference" in notice["text"]
     assert "library" not in tab.seen
 
 
-def test_nonsense_from_outside_breaks_nothing(ada: Visitor) -> None:
+def test_nonsense_from_outside_breaks_nothing(ada: BrowserSession) -> None:
     nonsense: list[dict[str, Any]] = [
         {},
         {"name": 7},
@@ -247,11 +253,11 @@ def test_nonsense_from_outside_breaks_nothing(ada: Visitor) -> None:
     assert "Traceback" not in tab.seen
 
 
-def test_a_zero_character_in_an_id_is_an_unknown_id(ada: Visitor) -> None:
+def test_a_zero_character_in_an_id_is_an_unknown_id(ada: BrowserSession) -> None:
     with ada.tab() as tab:
         tab.act("console_state.open_call", call_id="\0")
 
-    (notice,) = tab.vars["person.notices"]
+    (notice,) = tab.vars["signed_in_state.notices"]
     assert "on our side" not in notice["text"]
     assert without_zeros({"a": ["\0b", {"c": "\0"}], "d": 1}) == {
         "a": ["\ufffdb", {"c": "\ufffd"}],
@@ -259,29 +265,29 @@ def test_a_zero_character_in_an_id_is_an_unknown_id(ada: Visitor) -> None:
     }
 
 
-def test_the_newest_three_notices_stand_and_can_be_closed(ada: Visitor) -> None:
+def test_the_newest_three_notices_stand_and_can_be_closed(ada: BrowserSession) -> None:
     with ada.tab() as tab:
         for _ in range(5):
             tab.act("stores_state.test", row_id="nobody's")
         for _ in range(5):
             tab.act("probe_state.fails")
-        first = tab.vars["person.notices"]
+        first = tab.vars["signed_in_state.notices"]
         tab.send(handler_named("notices.dismiss"), {"notice_id": first[0]["id"]})
 
     assert len(first) == 3
-    assert len(tab.vars["person.notices"]) == 2
+    assert len(tab.vars["signed_in_state.notices"]) == 2
 
 
-def test_one_notice_does_not_stand_three_times(ada: Visitor) -> None:
+def test_one_notice_does_not_stand_three_times(ada: BrowserSession) -> None:
     with ada.tab() as tab:
         for _ in range(3):
             tab.act("switcher.choose_store", row_id="nobody's")
 
-    assert [notice["tone"] for notice in tab.vars["person.notices"]] == ["red"]
+    assert [notice["tone"] for notice in tab.vars["signed_in_state.notices"]] == ["red"]
 
 
 def test_nothing_runs_and_the_tab_is_told_why_while_the_database_is_away(
-    ada: Visitor, monkeypatch: pytest.MonkeyPatch
+    ada: BrowserSession, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def away(cookie: str | None) -> None:
         raise OperationalError("a library's words", {}, OSError())
@@ -289,24 +295,24 @@ def test_nothing_runs_and_the_tab_is_told_why_while_the_database_is_away(
     with ada.tab() as tab:
         tab.act("home_state.load")
         with monkeypatch.context() as patched:
-            patched.setattr(ada.web.house.sessions, "resume", away)
+            patched.setattr(ada.web.services.sessions, "resume", away)
             for _ in range(2):
-                tab.vars["person.notices"] = []
+                tab.vars["signed_in_state.notices"] = []
                 tab.emit(handler_named("switcher.choose_store"), {"row_id": "nobody's"})
-                tab.wait_for("person.notices")
-        (notice,) = tab.vars["person.notices"]
+                tab.wait_for("signed_in_state.notices")
+        (notice,) = tab.vars["signed_in_state.notices"]
         tab.act("switcher.choose_store", row_id="nobody's")
 
     assert notice["tone"] == "red"
     assert "Our own records cannot be reached" in notice["text"]
     assert "library" not in tab.seen
-    assert len(tab.vars["person.notices"]) == 2, "it works again on the same socket"
+    assert len(tab.vars["signed_in_state.notices"]) == 2, "it works again on the same socket"
 
 
-def test_events_are_counted_by_what_the_guard_said(web: Web, ada: Visitor) -> None:
+def test_events_are_counted_by_what_the_guard_said(web: Web, ada: BrowserSession) -> None:
     before = {
         outcome: counted("web_events", outcome=outcome)
-        for outcome in ("allowed", "signed_out", "no_act", "wrong_role", "framework")
+        for outcome in ("allowed", "signed_out", "no_handler", "wrong_role", "framework")
     }
 
     with ada.tab() as tab:

@@ -15,7 +15,7 @@ from orderdesk_app.frontend import Frontend
 from orderdesk_app.routes.headers import SecurityHeaders, content_policy
 from orderdesk_app.routes.pages import PageGate
 from orderdesk_app.services.sessions import COOKIE
-from tests.web.visitors import Visitor, Web
+from tests.web.browser_session import BrowserSession, Web
 
 INLINE = "document.title='x'"
 
@@ -202,5 +202,5 @@ async def test_who_is_signed_in_needs_no_sign_in_page(
     assert (answer.status_code, answer.headers["location"]) == (303, there)
 
 
-def test_a_signed_in_page_is_not_kept_by_the_browser(ada: Visitor) -> None:
+def test_a_signed_in_page_is_not_kept_by_the_browser(ada: BrowserSession) -> None:
     assert ada.get("/").headers["cache-control"] == "no-store"

@@ -10,12 +10,12 @@ import pytest
 
 from orderdesk_app.context import Via, now
 from orderdesk_app.services.audit import Entry
+from tests.web.browser_session import BrowserSession, Tab
 from tests.web.test_console import form_of
-from tests.web.visitors import Tab, Visitor
 
 
 @pytest.fixture
-def tab(ada: Visitor) -> Iterator[Tab]:
+def tab(ada: BrowserSession) -> Iterator[Tab]:
     with ada.tab() as tab:
         yield tab
 
@@ -24,14 +24,14 @@ def tile(tab: Tab, name: str) -> dict[str, str]:
     return next(dict(tile) for tile in tab.vars["home_state.tiles"] if tile["name"] == name)
 
 
-def happen(visitor: Visitor, **facts: Any) -> None:
+def happen(session: BrowserSession, **facts: Any) -> None:
     given: dict[str, Any] = {
-        "actor": visitor.actor,
+        "actor": session.actor,
         "action": "tool",
         "tool": "orders_get",
         **facts,
     }
-    visitor.web.do(visitor.web.house.audit.record, Entry(**given))
+    session.web.do(session.web.services.audit.write, Entry(**given))
 
 
 def test_a_new_account_sees_what_to_do_next(tab: Tab) -> None:
@@ -45,7 +45,7 @@ def test_a_new_account_sees_what_to_do_next(tab: Tab) -> None:
     assert {hour["median"] for hour in tab.vars["home_state.hours"]} == {""}
 
 
-def test_a_call_moves_the_number_of_calls(ada: Visitor, tab: Tab) -> None:
+def test_a_call_moves_the_number_of_calls(ada: BrowserSession, tab: Tab) -> None:
     happen(ada, duration_ms=12)
     tab.act("home_state.load")
 
@@ -55,7 +55,9 @@ def test_a_call_moves_the_number_of_calls(ada: Visitor, tab: Tab) -> None:
     assert [hour["calls"] for hour in tab.vars["home_state.hours"]] == ["1", *["0"] * 23]
 
 
-def test_a_failed_call_moves_the_number_of_errors_and_colours_it(ada: Visitor, tab: Tab) -> None:
+def test_a_failed_call_moves_the_number_of_errors_and_colours_it(
+    ada: BrowserSession, tab: Tab
+) -> None:
     happen(ada, outcome="NOT_FOUND")
     tab.act("home_state.load")
 
@@ -64,7 +66,7 @@ def test_a_failed_call_moves_the_number_of_errors_and_colours_it(ada: Visitor, t
     assert "100.0\u00a0% of calls" in tile(tab, "Errors")["note"]
 
 
-def test_durations_move_the_median(ada: Visitor, tab: Tab) -> None:
+def test_durations_move_the_median(ada: BrowserSession, tab: Tab) -> None:
     for duration in (10, 30, 2000):
         happen(ada, duration_ms=duration)
     tab.act("home_state.load")
@@ -72,7 +74,7 @@ def test_durations_move_the_median(ada: Visitor, tab: Tab) -> None:
     assert tile(tab, "Median duration")["value"] == "30 ms"
 
 
-def test_an_answer_from_the_cache_counts_as_saved(ada: Visitor, tab: Tab) -> None:
+def test_an_answer_from_the_cache_counts_as_saved(ada: BrowserSession, tab: Tab) -> None:
     happen(ada, upstream_requests=3)
     happen(ada, cached=True)
     tab.act("home_state.load")
@@ -81,8 +83,8 @@ def test_an_answer_from_the_cache_counts_as_saved(ada: Visitor, tab: Tab) -> Non
     assert "of 4 requests" in tile(tab, "Saved by cache")["note"]
 
 
-def test_the_latest_says_in_plain_words_who_did_what(ada: Visitor, tab: Tab) -> None:
-    assistant = ada.web.do(ada.web.house.access.by_token, ada.key.reveal(), via=Via.MCP).actor
+def test_the_latest_says_in_plain_words_who_did_what(ada: BrowserSession, tab: Tab) -> None:
+    assistant = ada.web.do(ada.web.services.access.by_token, ada.key.reveal(), via=Via.MCP).actor
     named = type(assistant)(
         tenant_id=assistant.tenant_id, via=Via.MCP, client_name="Claude Desktop"
     )
@@ -128,11 +130,11 @@ def test_the_latest_says_in_plain_words_who_did_what(ada: Visitor, tab: Tab) -> 
 
 
 def test_two_assistants_with_one_program_are_told_apart_by_their_keys(
-    ada: Visitor, tab: Tab
+    ada: BrowserSession, tab: Tab
 ) -> None:
     for name in ("Claude on the till", "Claude at home"):
-        _, key = ada.web.do(ada.web.house.keys.create, ada.actor, name)
-        assistant = ada.web.do(ada.web.house.access.by_token, key.reveal(), via=Via.MCP).actor
+        _, key = ada.web.do(ada.web.services.keys.create, ada.actor, name)
+        assistant = ada.web.do(ada.web.services.access.by_token, key.reveal(), via=Via.MCP).actor
         happen(ada, actor=replace(assistant, client_name="claude-ai"))
     tab.act("settings_state.load")
     newest = tab.vars["settings_state.keys"][0]
@@ -152,9 +154,9 @@ def test_two_assistants_with_one_program_are_told_apart_by_their_keys(
     ]
 
 
-def test_what_a_store_did_is_told_in_the_stores_zone(ada: Visitor, tab: Tab) -> None:
+def test_what_a_store_did_is_told_in_the_stores_zone(ada: BrowserSession, tab: Tab) -> None:
     tab.act("stores_state.add_sandbox")
-    (record,) = ada.web.do(ada.web.house.store_desk.list, ada.actor)
+    (record,) = ada.web.do(ada.web.services.store_desk.list, ada.actor)
     happen(ada, store_row_id=record.id, at=now() - timedelta(minutes=5))
     tab.act("home_state.load")
     tab.act("stores_state.load")
@@ -173,9 +175,9 @@ def test_what_a_store_did_is_told_in_the_stores_zone(ada: Visitor, tab: Tab) -> 
     assert tab.vars["stores_state.stores"][0]["last_exact"].endswith(zone)
 
 
-def test_a_store_whose_key_is_refused_is_a_problem(ada: Visitor, tab: Tab) -> None:
+def test_a_store_whose_key_is_refused_is_a_problem(ada: BrowserSession, tab: Tab) -> None:
     tab.act("stores_state.add_sandbox")
-    (record,) = ada.web.do(ada.web.house.store_desk.list, ada.actor)
+    (record,) = ada.web.do(ada.web.services.store_desk.list, ada.actor)
     happen(ada, store_row_id=record.id, outcome="AUTH_ERROR")
     tab.act("home_state.load")
     with_problem = list(tab.vars["home_state.problems"]), tab.vars["home_state.stores"][0]["tone"]
@@ -188,9 +190,9 @@ def test_a_store_whose_key_is_refused_is_a_problem(ada: Visitor, tab: Tab) -> No
     assert tab.vars["home_state.stores"][0]["words"] == "Answers"
 
 
-def test_a_problem_is_gone_when_its_own_next_step_went_well(ada: Visitor, tab: Tab) -> None:
+def test_a_problem_is_gone_when_its_own_next_step_went_well(ada: BrowserSession, tab: Tab) -> None:
     tab.act("stores_state.add_sandbox")
-    (record,) = ada.web.do(ada.web.house.store_desk.list, ada.actor)
+    (record,) = ada.web.do(ada.web.services.store_desk.list, ada.actor)
     happen(ada, store_row_id=record.id, outcome="ORDERDESK_API_ERROR")
     tab.act("home_state.load")
     said = list(tab.vars["home_state.problems"])
@@ -206,9 +208,9 @@ def test_a_problem_is_gone_when_its_own_next_step_went_well(ada: Visitor, tab: T
     ]
 
 
-def test_an_order_that_is_not_there_is_no_fault_of_the_store(ada: Visitor, tab: Tab) -> None:
+def test_an_order_that_is_not_there_is_no_fault_of_the_store(ada: BrowserSession, tab: Tab) -> None:
     tab.act("stores_state.add_sandbox")
-    (record,) = ada.web.do(ada.web.house.store_desk.list, ada.actor)
+    (record,) = ada.web.do(ada.web.services.store_desk.list, ada.actor)
     happen(ada, store_row_id=record.id, outcome="NOT_FOUND")
     tab.act("home_state.load")
 
@@ -216,7 +218,7 @@ def test_an_order_that_is_not_there_is_no_fault_of_the_store(ada: Visitor, tab: 
     assert tab.vars["home_state.problems"] == []
 
 
-def test_each_step_is_ticked_when_it_is_done(ada: Visitor, tab: Tab) -> None:
+def test_each_step_is_ticked_when_it_is_done(ada: BrowserSession, tab: Tab) -> None:
     tab.act("stores_state.add_sandbox")
     tab.act("console_state.load")
     tab.act("console_state.run", form={**form_of(tab), "limit": "1"})
@@ -228,7 +230,7 @@ def test_each_step_is_ticked_when_it_is_done(ada: Visitor, tab: Tab) -> None:
     assert tab.vars["home_state.is_newcomer"] is False
 
 
-def test_a_neighbour_sees_nothing_of_it(ada: Visitor, bert: Visitor) -> None:
+def test_a_neighbour_sees_nothing_of_it(ada: BrowserSession, bert: BrowserSession) -> None:
     happen(ada, arguments={"order_id": "4711"})
 
     with bert.tab() as tab:
@@ -238,17 +240,17 @@ def test_a_neighbour_sees_nothing_of_it(ada: Visitor, bert: Visitor) -> None:
     assert "4711" not in tab.seen
 
 
-def test_yesterday_is_not_counted(ada: Visitor, tab: Tab) -> None:
+def test_yesterday_is_not_counted(ada: BrowserSession, tab: Tab) -> None:
     happen(ada, at=now() - timedelta(days=365))
     tab.act("home_state.load")
 
     assert tile(tab, "Calls")["value"] == "0"
 
 
-def test_requests_that_were_made_lower_what_is_ready(ada: Visitor, tab: Tab) -> None:
+def test_requests_that_were_made_lower_what_is_ready(ada: BrowserSession, tab: Tab) -> None:
     tab.act("stores_state.add_sandbox")
-    (record,) = ada.web.do(ada.web.house.store_desk.list, ada.actor)
-    ada.web.do(ada.web.house.store_desk._levels.drain, record.key, 60)
+    (record,) = ada.web.do(ada.web.services.store_desk.list, ada.actor)
+    ada.web.do(ada.web.services.store_desk._levels.drain, record.upstream_id, 60)
     tab.act("home_state.load")
     tab.act("stores_state.load")
 

@@ -6,7 +6,7 @@ from html import unescape
 import pytest
 
 from orderdesk_app.context import Secret
-from tests.web.visitors import Visitor, Web, handler_named
+from tests.web.browser_session import BrowserSession, Web, handler_named
 
 
 def block(page: str, identity: str) -> str:
@@ -14,19 +14,19 @@ def block(page: str, identity: str) -> str:
     return unescape(page.split(f'id="{identity}"', 1)[1].split(">", 1)[1].split("</pre>", 1)[0])
 
 
-def keys_of(visitor: Visitor) -> list[str]:
+def keys_of(session: BrowserSession) -> list[str]:
     return [
         key.name
-        for key in visitor.web.do(visitor.web.house.keys.list, visitor.actor)
+        for key in session.web.do(session.web.services.keys.list, session.actor)
         if not key.is_master
     ]
 
 
-def test_a_new_key_is_shown_once_and_works(ada: Visitor) -> None:
+def test_a_new_key_is_shown_once_and_works(ada: BrowserSession) -> None:
     page = ada.post("/settings/keys/create", name="Claude <b>", scopes="orders:read")
 
     key = block(page.text, "new-key")
-    principal = ada.web.do(ada.web.house.access.by_token, key)
+    principal = ada.web.do(ada.web.services.access.by_token, key)
     assert page.status_code == 200
     assert page.headers["cache-control"] == "no-store"
     assert "Claude &lt;b&gt;" in page.text
@@ -38,14 +38,14 @@ def test_a_new_key_is_shown_once_and_works(ada: Visitor) -> None:
 
 
 def test_keys_are_sorted_with_those_never_used_last_and_anything_else_asked_is_the_usual_order(
-    ada: Visitor,
+    ada: BrowserSession,
 ) -> None:
     secrets = [
-        ada.web.do(ada.web.house.keys.create, ada.actor, name)[1]
+        ada.web.do(ada.web.services.keys.create, ada.actor, name)[1]
         for name in ("Bee at home", "ant at home", "Cat")
     ]
     for secret in secrets[:2]:
-        ada.web.do(ada.web.house.access.by_token, secret.reveal())
+        ada.web.do(ada.web.services.access.by_token, secret.reveal())
 
     def asked(handler: str, **payload: object) -> list[str]:
         tab.act(f"settings_state.{handler}", **payload)
@@ -66,7 +66,7 @@ def test_keys_are_sorted_with_those_never_used_last_and_anything_else_asked_is_t
         assert tab.vars["settings_state.total"] == 3
         assert asked("find", text="\ud800") == []
         assert asked("find", text=["Cat"]) == []
-        assert tab.vars["person.notices"] == []
+        assert tab.vars["signed_in_state.notices"] == []
         tab.send(
             handler_named("settings_state.load"), path="/settings", query={"sort": "name", "q": ""}
         )
@@ -77,7 +77,7 @@ def test_keys_are_sorted_with_those_never_used_last_and_anything_else_asked_is_t
         ]
 
 
-def test_beside_it_stands_the_configuration_for_claude_desktop(ada: Visitor) -> None:
+def test_beside_it_stands_the_configuration_for_claude_desktop(ada: BrowserSession) -> None:
     page = ada.post("/settings/keys/create", name="Claude", scopes="orders:read")
 
     key = block(page.text, "new-key")
@@ -89,7 +89,7 @@ def test_beside_it_stands_the_configuration_for_claude_desktop(ada: Visitor) -> 
     assert not any(key in argument for argument in server["args"])
 
 
-def test_settings_show_the_same_words_with_a_place_for_the_key(ada: Visitor) -> None:
+def test_settings_show_the_same_words_with_a_place_for_the_key(ada: BrowserSession) -> None:
     page = ada.post("/settings/keys/create", name="Claude", scopes="orders:read")
 
     key = block(page.text, "new-key")
@@ -110,40 +110,43 @@ def test_settings_show_the_same_words_with_a_place_for_the_key(ada: Visitor) -> 
     [("", "orders:read"), ("x" * 81, "orders:read"), ("Claude", ""), ("Claude", "everything")],
 )
 def test_a_key_that_cannot_be_made_says_why_at_the_form(
-    ada: Visitor, name: str, scopes: str
+    ada: BrowserSession, name: str, scopes: str
 ) -> None:
     answer = ada.post("/settings/keys/create", name=name, scopes=scopes)
 
     with ada.tab() as tab:
-        tab.act("arrival.arrive")
+        tab.act("page_load.load_page")
         tab.act("settings_state.load")
     assert answer.status_code == 303
     assert answer.headers["location"] == "/settings"
-    assert tab.vars["person.problem_form"] == "key"
-    assert tab.vars["person.problem"]
+    assert tab.vars["signed_in_state.problem_form"] == "key"
+    assert tab.vars["signed_in_state.problem"]
     assert tab.vars["settings_state.keys"] == []
 
 
-def test_a_refused_key_form_keeps_its_name_and_its_boxes(ada: Visitor) -> None:
+def test_a_refused_key_form_keeps_its_name_and_its_boxes(ada: BrowserSession) -> None:
     ada.post("/settings/keys/create", name="x" * 81, scopes="stores:read,orders:read")
 
     with ada.tab() as tab:
-        tab.act("arrival.arrive")
-    assert tab.vars["person.problem_field"] == "name"
-    assert tab.vars["person.typed"] == {"name": "x" * 81, "scopes": "stores:read,orders:read"}
+        tab.act("page_load.load_page")
+    assert tab.vars["signed_in_state.problem_field"] == "name"
+    assert tab.vars["signed_in_state.typed"] == {
+        "name": "x" * 81,
+        "scopes": "stores:read,orders:read",
+    }
 
 
-def test_a_key_that_may_do_nothing_is_told_at_the_boxes(ada: Visitor) -> None:
+def test_a_key_that_may_do_nothing_is_told_at_the_boxes(ada: BrowserSession) -> None:
     ada.post("/settings/keys/create", name="Claude")
 
     with ada.tab() as tab:
-        tab.act("arrival.arrive")
-    assert tab.vars["person.problem_field"] == "scopes"
-    assert tab.vars["person.typed"] == {"name": "Claude", "scopes": ""}
+        tab.act("page_load.load_page")
+    assert tab.vars["signed_in_state.problem_field"] == "scopes"
+    assert tab.vars["signed_in_state.typed"] == {"name": "Claude", "scopes": ""}
 
 
 @pytest.mark.parametrize("path", ["/settings/keys/create", "/settings/keys/rotate-master"])
-def test_a_form_that_the_browser_sends_twice_makes_one_key(ada: Visitor, path: str) -> None:
+def test_a_form_that_the_browser_sends_twice_makes_one_key(ada: BrowserSession, path: str) -> None:
     fields = {
         "form_token": ada.form_token(),
         "name": "Claude",
@@ -154,62 +157,65 @@ def test_a_form_that_the_browser_sends_twice_makes_one_key(ada: Visitor, path: s
 
     second = ada.send(path, fields)
 
-    keys = [key.name for key in ada.web.do(ada.web.house.keys.list, ada.actor)]
+    keys = [key.name for key in ada.web.do(ada.web.services.keys.list, ada.actor)]
     with ada.tab() as tab:
-        tab.act("arrival.arrive")
+        tab.act("page_load.load_page")
     assert first.status_code == 200
     assert second.status_code == 303
     assert len(keys) == (2 if "create" in path else 1)
-    assert "sent before" in tab.vars["person.notices"][0]["text"]
+    assert "sent before" in tab.vars["signed_in_state.notices"][0]["text"]
 
 
-def test_a_refusal_is_said_once(ada: Visitor) -> None:
+def test_a_refusal_is_said_once(ada: BrowserSession) -> None:
     ada.post("/settings/keys/create", name="", scopes="orders:read")
 
     with ada.tab() as tab:
-        tab.act("arrival.arrive")
-        first = tab.vars["person.problem"]
-        tab.act("arrival.arrive")
+        tab.act("page_load.load_page")
+        first = tab.vars["signed_in_state.problem"]
+        tab.act("page_load.load_page")
 
     assert first
-    assert tab.vars["person.problem"] == ""
+    assert tab.vars["signed_in_state.problem"] == ""
 
 
-def test_a_revoked_key_is_gone_and_the_page_says_so(ada: Visitor) -> None:
+def test_a_revoked_key_is_gone_and_the_page_says_so(ada: BrowserSession) -> None:
     ada.post("/settings/keys/create", name="Claude", scopes="orders:read")
-    (key,) = [key for key in ada.web.do(ada.web.house.keys.list, ada.actor) if not key.is_master]
+    (key,) = [key for key in ada.web.do(ada.web.services.keys.list, ada.actor) if not key.is_master]
 
     ada.post("/settings/keys/revoke", key_id=key.id, confirm="Claude")
 
     with ada.tab() as tab:
-        tab.act("arrival.arrive")
+        tab.act("page_load.load_page")
         tab.act("settings_state.load")
     assert keys_of(ada) == []
     assert tab.vars["settings_state.keys"] == []
-    assert "revoked" in tab.vars["person.notices"][-1]["text"]
+    assert "revoked" in tab.vars["signed_in_state.notices"][-1]["text"]
 
 
 @pytest.mark.parametrize("typed", [{}, {"confirm": ""}, {"confirm": "claude"}])
 def test_a_key_is_not_revoked_unless_its_name_was_typed(
-    ada: Visitor, typed: dict[str, str]
+    ada: BrowserSession, typed: dict[str, str]
 ) -> None:
     ada.post("/settings/keys/create", name="Claude", scopes="orders:read")
-    (key,) = [key for key in ada.web.do(ada.web.house.keys.list, ada.actor) if not key.is_master]
+    (key,) = [key for key in ada.web.do(ada.web.services.keys.list, ada.actor) if not key.is_master]
 
     ada.post("/settings/keys/revoke", key_id=key.id, **typed)
 
     with ada.tab() as tab:
-        tab.act("arrival.arrive")
+        tab.act("page_load.load_page")
     assert keys_of(ada) == ["Claude"]
-    assert (tab.vars["person.problem_form"], tab.vars["person.problem_field"]) == (
+    assert (
+        tab.vars["signed_in_state.problem_form"],
+        tab.vars["signed_in_state.problem_field"],
+    ) == (
         f"revoke-{key.id}",
         "confirm",
     )
-    assert "Claude" in tab.vars["person.problem"]
+    assert "Claude" in tab.vars["signed_in_state.problem"]
 
 
-def test_a_replaced_master_key_signs_in_and_the_old_one_does_not(ada: Visitor) -> None:
-    other_browser = Visitor(ada.web, ada.view, ada.key)
+def test_a_replaced_master_key_signs_in_and_the_old_one_does_not(ada: BrowserSession) -> None:
+    other_browser = BrowserSession(ada.web, ada.view, ada.key)
     other_browser.sign_in()
 
     page = ada.post("/settings/keys/rotate-master", confirm="replace")
@@ -223,40 +229,45 @@ def test_a_replaced_master_key_signs_in_and_the_old_one_does_not(ada: Visitor) -
         other_browser.post("/sign-in/key", key=ada.key.reveal(), token=False).headers["location"]
         == "/sign-in?error=unknown"
     )
-    assert ada.web.do(ada.web.house.sessions.resume, other_browser.cookie) is None
-    assert ada.web.do(ada.web.house.sessions.resume, ada.cookie) is not None
+    assert ada.web.do(ada.web.services.sessions.resume, other_browser.cookie) is None
+    assert ada.web.do(ada.web.services.sessions.resume, ada.cookie) is not None
 
 
 @pytest.mark.parametrize(
     "typed", [{}, {"confirm": ""}, {"confirm": "yes"}, {"confirm": "Replace it"}]
 )
 def test_a_master_key_is_not_replaced_unless_the_word_was_typed(
-    ada: Visitor, typed: dict[str, str]
+    ada: BrowserSession, typed: dict[str, str]
 ) -> None:
     answer = ada.post("/settings/keys/rotate-master", **typed)
 
     with ada.tab() as tab:
-        tab.act("arrival.arrive")
+        tab.act("page_load.load_page")
     assert answer.status_code == 303
-    assert (tab.vars["person.problem_form"], tab.vars["person.problem_field"]) == (
+    assert (
+        tab.vars["signed_in_state.problem_form"],
+        tab.vars["signed_in_state.problem_field"],
+    ) == (
         "rotate-master",
         "confirm",
     )
-    assert "replace" in tab.vars["person.problem"]
+    assert "replace" in tab.vars["signed_in_state.problem"]
     assert ada.post("/sign-in/key", key=ada.key.reveal(), token=False).headers["location"] == "/"
 
 
 def test_a_first_master_key_replaces_nothing_and_needs_no_word(web: Web) -> None:
-    tenant, _ = web.do(web.house.tenants.make_tenant, "Came by a link")
+    tenant, _ = web.do(web.services.tenants.make_tenant, "Came by a link")
     web.do(
-        web.house.database.at_once,
+        web.services.database.execute,
         "DELETE FROM credentials WHERE tenant_id = :tenant",
         {"tenant": tenant.id},
     )
     cookie = web.do(
-        lambda: web.house.sessions.start(tenant.id, credential_id=None, address="", user_agent="")
+        lambda: web.services.sessions.start(
+            tenant.id, credential_id=None, address="", user_agent=""
+        )
     )
-    newcomer = Visitor(web, tenant, Secret(""), cookie)
+    newcomer = BrowserSession(web, tenant, Secret(""), cookie)
 
     page = newcomer.post("/settings/keys/rotate-master")
 
@@ -273,7 +284,7 @@ def test_a_first_master_key_replaces_nothing_and_needs_no_word(web: Web) -> None
     )
 
 
-def test_a_form_that_is_too_large_or_of_another_kind_is_refused(ada: Visitor) -> None:
+def test_a_form_that_is_too_large_or_of_another_kind_is_refused(ada: BrowserSession) -> None:
     large = ada.post("/settings/keys/create", name="x" * 300_000, scopes="orders:read")
     other = ada._send(
         "POST",

@@ -9,7 +9,7 @@ import pytest
 from reflex_base.registry import RegistrationContext
 
 from orderdesk_app.routes import all_routes
-from tests.web.visitors import ORIGIN, STATE, Visitor, our_handlers
+from tests.web.browser_session import ORIGIN, STATE, BrowserSession, our_handlers
 
 SECRET_NAME = "Ada-has-this-and-nobody-else"
 
@@ -17,21 +17,21 @@ SECRET_NAME = "Ada-has-this-and-nobody-else"
 class Belongings:
     """All kinds of things of one account, and how they stand."""
 
-    def __init__(self, owner: Visitor) -> None:
+    def __init__(self, owner: BrowserSession) -> None:
         self.owner, self.web = owner, owner.web
-        house = self.web.house
-        self.store = self.web.do(house.store_desk.add_sandbox, owner.actor)
+        services = self.web.services
+        self.store = self.web.do(services.store_desk.add_sandbox, owner.actor)
         self.web.do(
-            house.store_desk.edit,
+            services.store_desk.edit,
             owner.actor,
             self.store.id,
             name=SECRET_NAME,
             label="",
             api_key=None,
         )
-        self.key, _ = self.web.do(house.keys.create, owner.actor, SECRET_NAME)
+        self.key, _ = self.web.do(services.keys.create, owner.actor, SECRET_NAME)
         self.call = self.web.do(
-            house.console.run, owner.actor, "orders_list", {"limit": 1, "search": SECRET_NAME}
+            services.console.run, owner.actor, "orders_list", {"limit": 1, "search": SECRET_NAME}
         )
 
     def ids(self) -> list[str]:
@@ -45,22 +45,23 @@ class Belongings:
         ]
 
     def state(self) -> Any:
-        house = self.web.house
+        services = self.web.services
         stores = [
-            (s.id, s.name, s.api_key) for s in self.web.do(house.store_desk.list, self.owner.actor)
+            (s.id, s.name, s.api_key)
+            for s in self.web.do(services.store_desk.list, self.owner.actor)
         ]
-        keys = [(k.id, k.name) for k in self.web.do(house.keys.list, self.owner.actor)]
-        calls = [c.id for c in self.web.do(house.console.history.list, self.owner.actor)]
+        keys = [(k.id, k.name) for k in self.web.do(services.keys.list, self.owner.actor)]
+        calls = [c.id for c in self.web.do(services.console.history.list, self.owner.actor)]
         return stores, keys, calls
 
 
 @pytest.fixture
-def belongings(ada: Visitor) -> Belongings:
+def belongings(ada: BrowserSession) -> Belongings:
     return Belongings(ada)
 
 
 def test_no_event_of_a_neighbour_shows_or_changes_anything(
-    belongings: Belongings, bert: Visitor
+    belongings: Belongings, bert: BrowserSession
 ) -> None:
     before = belongings.state()
 
@@ -106,7 +107,7 @@ def test_no_event_of_a_neighbour_shows_or_changes_anything(
     ids=lambda route: str(route.path),
 )
 def test_no_form_of_a_neighbour_shows_or_changes_anything(
-    belongings: Belongings, bert: Visitor, route: Any
+    belongings: Belongings, bert: BrowserSession, route: Any
 ) -> None:
     before = belongings.state()
 
@@ -163,7 +164,7 @@ def test_no_form_works_without_its_page(belongings: Belongings, route: Any) -> N
     if not route.path.startswith("/sign-in/"):
         assert {without.status_code, guessed.status_code} == {403}
     assert belongings.state() == before
-    assert ada.web.do(ada.web.house.sessions.resume, ada.cookie) is not None
+    assert ada.web.do(ada.web.services.sessions.resume, ada.cookie) is not None
 
 
 @pytest.mark.parametrize(
@@ -177,7 +178,7 @@ def test_no_form_works_without_its_page(belongings: Belongings, route: Any) -> N
 )
 def test_nobody_posts_a_form_without_signing_in(belongings: Belongings, route: Any) -> None:
     before = belongings.state()
-    nobody = Visitor(belongings.web, belongings.owner.view, belongings.owner.key)
+    nobody = BrowserSession(belongings.web, belongings.owner.view, belongings.owner.key)
 
     answer = nobody.send(
         route.path, {"row_id": belongings.store.id, "confirm": SECRET_NAME}, origin=ORIGIN

@@ -14,9 +14,9 @@ from orderdesk_app.observability import configure_logging
 from orderdesk_app.orderdesk_app import app
 from orderdesk_app.services.sandbox import SandboxKeys
 from tests.searcher import files_below, joined, search
+from tests.web.browser_session import BrowserSession, Web
 from tests.web.test_console import run
 from tests.web.test_keys import block
-from tests.web.visitors import Visitor, Web
 
 TYPED_KEY = "typed-api-key-of-a-store-0123456789-abcdef"
 UNKNOWN_KEY = "an-unknown-master-key-that-somebody-tries-0123456789abcdefghijkl"
@@ -74,16 +74,20 @@ def without_router(value: Any) -> Any:
 
 
 def test_no_secret_stands_anywhere_but_where_a_new_key_is_shown(
-    web: Web, ada: Visitor, bert: Visitor, log: io.StringIO, sent: list[tuple[str, bytes]]
+    web: Web,
+    ada: BrowserSession,
+    bert: BrowserSession,
+    log: io.StringIO,
+    sent: list[tuple[str, bytes]],
 ) -> None:
-    house = web.house
+    services = web.services
     seen: list[str] = []
     ada.sign_in()
-    visitor = Visitor(web, ada.view, ada.key)
-    visitor.post("/sign-in/key", key=UNKNOWN_KEY, token=False)
-    link = web.do(house.sign_in.make_link, ada.view.id).reveal()
-    visitor.get(f"/sign-in/link?token={link}")
-    visitor.send(f"/sign-in/link?token={link}", {"as": "shown"})
+    session = BrowserSession(web, ada.view, ada.key)
+    session.post("/sign-in/key", key=UNKNOWN_KEY, token=False)
+    link = web.do(services.sign_in.make_link, ada.view.id).reveal()
+    session.get(f"/sign-in/link?token={link}")
+    session.send(f"/sign-in/link?token={link}", {"as": "shown"})
     access_key = block(
         ada.post("/settings/keys/create", name="Claude", scopes="orders:read").text, "new-key"
     )
@@ -96,8 +100,8 @@ def test_no_secret_stands_anywhere_but_where_a_new_key_is_shown(
         run(tab, "orders_update", order_id="100000001", changes='{"shipping": {"city": "Quito"}}')
         run(tab, "orders_get", order_id="100000001")
         run(tab, "orders_get", order_id=access_key)
-        [store] = web.do(house.store_desk.list, ada.actor)
-        store_key = SandboxKeys(house.keyring.purpose("sandbox")).key_of(store.store_id).reveal()
+        [store] = web.do(services.store_desk.list, ada.actor)
+        store_key = SandboxKeys(services.keyring.purpose("sandbox")).key_of(store.store_id).reveal()
         ada.post(
             "/stores/connect", store_id="10001", api_key=TYPED_KEY, store_name="Real", label=""
         )
@@ -133,7 +137,7 @@ def test_no_secret_stands_anywhere_but_where_a_new_key_is_shown(
     states = saved_states()
     ada.post("/sign-out")
 
-    folder = house.settings.data_dir
+    folder = services.settings.data_dir
     written_down = {
         **files_below(folder),
         "the log": log.getvalue().encode(),

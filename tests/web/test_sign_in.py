@@ -11,19 +11,19 @@ from orderdesk_app.routes import forms
 from orderdesk_app.routes.forms import is_from_us
 from orderdesk_app.routes.sign_in import with_key
 from orderdesk_app.services.sessions import COOKIE
-from tests.web.visitors import ORIGIN, Visitor, Web
+from tests.web.browser_session import ORIGIN, BrowserSession, Web
 
 
-def link_for(visitor: Visitor) -> str:
-    return str(visitor.web.do(visitor.web.house.sign_in.make_link, visitor.view.id).reveal())
+def link_for(session: BrowserSession) -> str:
+    return str(session.web.do(session.web.services.sign_in.make_link, session.view.id).reveal())
 
 
-def stranger(ada: Visitor) -> Visitor:
+def stranger(ada: BrowserSession) -> BrowserSession:
     """The same person in a browser that is not signed in."""
-    return Visitor(ada.web, ada.view, ada.key)
+    return BrowserSession(ada.web, ada.view, ada.key)
 
 
-def test_a_master_key_signs_in(ada: Visitor) -> None:
+def test_a_master_key_signs_in(ada: BrowserSession) -> None:
     browser = stranger(ada)
 
     answer = browser.post("/sign-in/key", key=f"  {ada.key.reveal()}\n", token=False)
@@ -33,7 +33,7 @@ def test_a_master_key_signs_in(ada: Visitor) -> None:
     assert COOKIE in answer.headers["set-cookie"]
 
 
-def test_no_script_and_no_other_site_gets_the_cookie(ada: Visitor) -> None:
+def test_no_script_and_no_other_site_gets_the_cookie(ada: BrowserSession) -> None:
     answer = stranger(ada).post("/sign-in/key", key=ada.key.reveal(), token=False)
 
     cookie = SimpleCookie(answer.headers["set-cookie"])[COOKIE]
@@ -44,7 +44,7 @@ def test_no_script_and_no_other_site_gets_the_cookie(ada: Visitor) -> None:
 
 
 @pytest.mark.parametrize("key", ["", "wrong", "x" * 64, "é" * 40, "k" * 5000])
-def test_a_key_that_is_not_known_says_so_at_the_field(ada: Visitor, key: str) -> None:
+def test_a_key_that_is_not_known_says_so_at_the_field(ada: BrowserSession, key: str) -> None:
     answer = stranger(ada).post("/sign-in/key", key=key, token=False)
 
     assert answer.status_code == 303
@@ -52,7 +52,7 @@ def test_a_key_that_is_not_known_says_so_at_the_field(ada: Visitor, key: str) ->
     assert "set-cookie" not in answer.headers
 
 
-def test_signing_in_leads_to_the_page_that_was_wanted(ada: Visitor) -> None:
+def test_signing_in_leads_to_the_page_that_was_wanted(ada: BrowserSession) -> None:
     wrong = stranger(ada).post(
         "/sign-in/key", key="wrong", next="/console?tool=orders_get", token=False
     )
@@ -82,14 +82,14 @@ OUTSIDE = [
 
 
 @pytest.mark.parametrize("wanted", OUTSIDE)
-def test_signing_in_leads_nowhere_else(ada: Visitor, wanted: str) -> None:
+def test_signing_in_leads_nowhere_else(ada: BrowserSession, wanted: str) -> None:
     answer = stranger(ada).post("/sign-in/key", key=ada.key.reveal(), next=wanted, token=False)
 
     assert answer.headers["location"] == "/"
 
 
-def test_an_access_key_is_told_that_it_is_for_assistants(ada: Visitor) -> None:
-    _, key = ada.web.do(ada.web.house.keys.create, ada.actor, "Claude")
+def test_an_access_key_is_told_that_it_is_for_assistants(ada: BrowserSession) -> None:
+    _, key = ada.web.do(ada.web.services.keys.create, ada.actor, "Claude")
 
     answer = stranger(ada).post("/sign-in/key", key=key.reveal(), token=False)
 
@@ -97,9 +97,9 @@ def test_an_access_key_is_told_that_it_is_for_assistants(ada: Visitor) -> None:
 
 
 def test_too_many_tries_from_one_address_wait(
-    ada: Visitor, monkeypatch: pytest.MonkeyPatch
+    ada: BrowserSession, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    limit = ada.web.house.limits.sign_in
+    limit = ada.web.services.limits.sign_in
     monkeypatch.setattr(limit, "_burst", 2)
     monkeypatch.setattr(limit, "_rate", 0.01)
     monkeypatch.setattr(limit, "_buckets", type(limit._buckets)())
@@ -113,7 +113,7 @@ def test_too_many_tries_from_one_address_wait(
 
 
 @pytest.mark.parametrize("origin", [None, "http://evil.example", "null", "http://localhost:9999"])
-def test_a_form_of_another_site_is_refused(ada: Visitor, origin: str | None) -> None:
+def test_a_form_of_another_site_is_refused(ada: BrowserSession, origin: str | None) -> None:
     answer = stranger(ada).post("/sign-in/key", key=ada.key.reveal(), token=False, origin=origin)
 
     assert answer.status_code == 403
@@ -150,14 +150,14 @@ def test_an_origin_of_another_port_or_host_is_another(host: str, origin: str) ->
     assert not is_from_us(origin, host)
 
 
-def test_a_zero_character_in_a_form_is_refused_in_words(ada: Visitor) -> None:
+def test_a_zero_character_in_a_form_is_refused_in_words(ada: BrowserSession) -> None:
     answer = ada.post("/settings/keys/revoke", key_id="\0")
 
     assert answer.status_code == 400
     assert "zero character" in answer.text
 
 
-def test_a_link_shows_whom_it_signs_in_and_is_not_used_up_by_looking(ada: Visitor) -> None:
+def test_a_link_shows_whom_it_signs_in_and_is_not_used_up_by_looking(ada: BrowserSession) -> None:
     token = link_for(ada)
 
     pages = [stranger(ada).get(f"/sign-in/link?token={token}") for _ in range(3)]
@@ -169,7 +169,7 @@ def test_a_link_shows_whom_it_signs_in_and_is_not_used_up_by_looking(ada: Visito
     assert "set-cookie" not in pages[-1].headers
 
 
-def test_a_link_works_once(ada: Visitor) -> None:
+def test_a_link_works_once(ada: BrowserSession) -> None:
     token = link_for(ada)
 
     # as the page's button sends it
@@ -185,27 +185,29 @@ def test_a_link_works_once(ada: Visitor) -> None:
     assert "set-cookie" not in second.headers
 
 
-def test_a_link_that_nobody_made_leads_nowhere(ada: Visitor) -> None:
+def test_a_link_that_nobody_made_leads_nowhere(ada: BrowserSession) -> None:
     answer = stranger(ada).get("/sign-in/link?token=<script>alert(1)</script>")
 
     assert answer.status_code == 404
     assert "<script>alert" not in answer.text
 
 
-def test_sign_out_ends_the_session_and_empties_the_cookie(ada: Visitor) -> None:
+def test_sign_out_ends_the_session_and_empties_the_cookie(ada: BrowserSession) -> None:
     answer = ada.post("/sign-out")
 
     assert answer.headers["location"] == "/sign-in?out=1"
     assert 'orderdesk_session=""' in answer.headers["set-cookie"]
-    assert ada.web.do(ada.web.house.sessions.resume, ada.cookie) is None
+    assert ada.web.do(ada.web.services.sessions.resume, ada.cookie) is None
 
 
-def test_sign_out_needs_the_form_of_its_own_session(ada: Visitor, bert: Visitor) -> None:
+def test_sign_out_needs_the_form_of_its_own_session(
+    ada: BrowserSession, bert: BrowserSession
+) -> None:
     for form_token in ("", "nonsense", bert.form_token()):
         answer = ada.send("/sign-out", {"form_token": form_token})
 
         assert answer.status_code == 403
-    assert ada.web.do(ada.web.house.sessions.resume, ada.cookie) is not None
+    assert ada.web.do(ada.web.services.sessions.resume, ada.cookie) is not None
 
 
 def test_the_old_address_leads_home(web: Web) -> None:
@@ -216,7 +218,7 @@ def test_the_old_address_leads_home(web: Web) -> None:
         assert answer.headers["location"] == "/"
 
 
-def test_forms_of_ended_sessions_lead_to_the_sign_in_page(ada: Visitor) -> None:
+def test_forms_of_ended_sessions_lead_to_the_sign_in_page(ada: BrowserSession) -> None:
     token = ada.form_token()
     ada.post("/sign-out")
 
@@ -225,7 +227,7 @@ def test_forms_of_ended_sessions_lead_to_the_sign_in_page(ada: Visitor) -> None:
     assert answer.headers["location"] == "/sign-in?error=ended"
 
 
-def test_a_wrong_key_is_never_written_back(ada: Visitor) -> None:
+def test_a_wrong_key_is_never_written_back(ada: BrowserSession) -> None:
     answer = stranger(ada).post(
         "/sign-in/key", key="some-wrong-key-that-must-not-come-back", token=False
     )
@@ -264,5 +266,5 @@ def test_a_form_that_comes_in_drops_is_not_waited_for(
     assert "did not arrive" in bytes(answer.body).decode()
 
 
-def test_a_form_larger_than_any_of_ours_is_refused(ada: Visitor) -> None:
+def test_a_form_larger_than_any_of_ours_is_refused(ada: BrowserSession) -> None:
     assert ada.post("/sign-in/key", token=False, key="x" * 300_000).status_code == 413

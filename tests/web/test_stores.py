@@ -6,36 +6,38 @@ import httpx
 import pytest
 
 from orderdesk_app.services.open_store import StoreRecord
+from tests.web.browser_session import BrowserSession, Tab
 from tests.web.test_console import form_of
-from tests.web.visitors import Tab, Visitor
 
 
 @pytest.fixture
-def tab(ada: Visitor) -> Iterator[Tab]:
+def tab(ada: BrowserSession) -> Iterator[Tab]:
     with ada.tab() as tab:
         yield tab
 
 
 @pytest.fixture
-def store(ada: Visitor, tab: Tab) -> StoreRecord:
+def store(ada: BrowserSession, tab: Tab) -> StoreRecord:
     """A sandbox store, added by the click that adds one."""
     tab.act("stores_state.add_sandbox")
     (record,) = stores_of(ada)
     return record
 
 
-def stores_of(visitor: Visitor) -> list[StoreRecord]:
-    return list(visitor.web.do(visitor.web.house.store_desk.list, visitor.actor))
+def stores_of(session: BrowserSession) -> list[StoreRecord]:
+    return list(session.web.do(session.web.services.store_desk.list, session.actor))
 
 
-def actions(visitor: Visitor) -> list[tuple[str, str]]:
+def actions(session: BrowserSession) -> list[tuple[str, str]]:
     return [
         (row.action, row.outcome)
-        for row in visitor.web.do(visitor.web.house.activity.latest, visitor.actor)
+        for row in session.web.do(session.web.services.activity.latest, session.actor)
     ]
 
 
-def test_the_sandbox_is_there_after_one_click(ada: Visitor, tab: Tab, store: StoreRecord) -> None:
+def test_the_sandbox_is_there_after_one_click(
+    ada: BrowserSession, tab: Tab, store: StoreRecord
+) -> None:
     (card,) = tab.vars["stores_state.stores"]
 
     assert card["name"] == "Sandbox store"
@@ -43,12 +45,14 @@ def test_the_sandbox_is_there_after_one_click(ada: Visitor, tab: Tab, store: Sto
     assert card["store_id"] == store.store_id
     assert "New" in card["folders"]
     assert tab.vars["stores_state.busy"] == []
-    assert tab.vars["person.notices"][-1]["tone"] == "green"
+    assert tab.vars["signed_in_state.notices"][-1]["tone"] == "green"
     assert actions(ada)[0] == ("store.connect", "ok")
 
 
-def test_the_store_key_reaches_no_browser(ada: Visitor, tab: Tab, store: StoreRecord) -> None:
-    opened = ada.web.do(ada.web.house.stores.unseal, store)
+def test_the_store_key_reaches_no_browser(
+    ada: BrowserSession, tab: Tab, store: StoreRecord
+) -> None:
+    opened = ada.web.do(ada.web.services.stores.unseal, store)
 
     tab.act("stores_state.test", row_id=store.id)
 
@@ -56,7 +60,7 @@ def test_the_store_key_reaches_no_browser(ada: Visitor, tab: Tab, store: StoreRe
 
 
 def test_a_connection_that_is_tried_shows_the_real_answer(
-    ada: Visitor, tab: Tab, store: StoreRecord
+    ada: BrowserSession, tab: Tab, store: StoreRecord
 ) -> None:
     tab.act("stores_state.test", row_id=store.id)
 
@@ -66,20 +70,20 @@ def test_a_connection_that_is_tried_shows_the_real_answer(
 
 
 def test_a_store_that_does_not_answer_says_so_on_its_card(
-    ada: Visitor, tab: Tab, store: StoreRecord, monkeypatch: pytest.MonkeyPatch
+    ada: BrowserSession, tab: Tab, store: StoreRecord, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def refuse(*_: object, **__: object) -> httpx.Response:
         raise httpx.ConnectError("gone")
 
     monkeypatch.setattr(httpx.AsyncClient, "send", refuse)
     monkeypatch.setattr(httpx.AsyncClient, "request", refuse)
-    monkeypatch.setattr(ada.web.house.store_desk, "_patience_seconds", 0.2)
+    monkeypatch.setattr(ada.web.services.store_desk, "_wait_seconds", 0.2)
 
     tab.act("stores_state.test", row_id=store.id)
 
     (tried,) = [
         row
-        for row in ada.web.do(ada.web.house.activity.latest, ada.actor)
+        for row in ada.web.do(ada.web.services.activity.latest, ada.actor)
         if row.action == "store.test"
     ]
     assert tab.vars["stores_state.answers_tone"][store.id] == "red"
@@ -87,7 +91,7 @@ def test_a_store_that_does_not_answer_says_so_on_its_card(
     assert "gone" not in tab.seen
 
 
-def test_a_store_is_renamed(ada: Visitor, store: StoreRecord) -> None:
+def test_a_store_is_renamed(ada: BrowserSession, store: StoreRecord) -> None:
     answer = ada.post(
         "/stores/edit", row_id=store.id, store_name="Paper and Ink", label="eu", api_key=""
     )
@@ -105,24 +109,24 @@ def test_a_store_is_renamed(ada: Visitor, store: StoreRecord) -> None:
 
 
 def test_a_name_that_cannot_be_says_so_at_its_field_and_keeps_what_was_typed(
-    ada: Visitor, tab: Tab, store: StoreRecord
+    ada: BrowserSession, tab: Tab, store: StoreRecord
 ) -> None:
     ada.post("/stores/edit", row_id=store.id, store_name="", label="eu", api_key="")
 
-    tab.act("arrival.arrive")
+    tab.act("page_load.load_page")
 
-    assert tab.vars["person.problem_form"] == f"edit-{store.id}"
-    assert tab.vars["person.problem"]
-    assert tab.vars["person.typed"]["label"] == "eu"
+    assert tab.vars["signed_in_state.problem_form"] == f"edit-{store.id}"
+    assert tab.vars["signed_in_state.problem"]
+    assert tab.vars["signed_in_state.typed"]["label"] == "eu"
 
 
 def test_a_store_is_disconnected_only_by_its_typed_name(
-    ada: Visitor, tab: Tab, store: StoreRecord
+    ada: BrowserSession, tab: Tab, store: StoreRecord
 ) -> None:
     ada.post("/stores/disconnect", row_id=store.id, confirm="sandbox")
     kept = stores_of(ada)
-    tab.act("arrival.arrive")
-    said = tab.vars["person.problem"]
+    tab.act("page_load.load_page")
+    said = tab.vars["signed_in_state.problem"]
 
     ada.post("/stores/disconnect", row_id=store.id, confirm="Sandbox store")
 
@@ -130,9 +134,9 @@ def test_a_store_is_disconnected_only_by_its_typed_name(
     assert "Sandbox store" in said
     assert stores_of(ada) == []
     assert ("store.disconnect", "ok") in actions(ada)
-    tab.act("arrival.arrive")
+    tab.act("page_load.load_page")
     # Order Desk has nothing to do with it
-    assert tab.vars["person.notices"][-1]["text"] == "Sandbox store is disconnected."
+    assert tab.vars["signed_in_state.notices"][-1]["text"] == "Sandbox store is disconnected."
     tab.act("home_state.load")
     assert tab.vars["home_state.latest"][0]["what"] == "disconnected “Sandbox store”"
 
@@ -145,22 +149,24 @@ def test_a_store_is_disconnected_only_by_its_typed_name(
     ],
 )
 def test_a_store_that_cannot_be_connected_says_why_and_gives_no_key_back(
-    ada: Visitor, tab: Tab, fields: dict[str, str], field: str
+    ada: BrowserSession, tab: Tab, fields: dict[str, str], field: str
 ) -> None:
     ada.post("/stores/connect", **fields, store_name="Paper", label="")
 
-    tab.act("arrival.arrive")
+    tab.act("page_load.load_page")
 
-    assert tab.vars["person.problem_form"] == "connect"
-    assert tab.vars["person.problem_field"] == field
+    assert tab.vars["signed_in_state.problem_form"] == "connect"
+    assert tab.vars["signed_in_state.problem_field"] == field
     # said as the form says it, not as a tool's parameter
-    assert field not in tab.vars["person.problem"]
-    assert tab.vars["person.typed"]["store_name"] == "Paper"
-    assert "api_key" not in tab.vars["person.typed"]
+    assert field not in tab.vars["signed_in_state.problem"]
+    assert tab.vars["signed_in_state.typed"]["store_name"] == "Paper"
+    assert "api_key" not in tab.vars["signed_in_state.typed"]
     assert stores_of(ada) == []
 
 
-def test_a_neighbour_cannot_touch_a_store(ada: Visitor, bert: Visitor, store: StoreRecord) -> None:
+def test_a_neighbour_cannot_touch_a_store(
+    ada: BrowserSession, bert: BrowserSession, store: StoreRecord
+) -> None:
     for path, fields in (
         (
             "/stores/edit",
@@ -177,7 +183,7 @@ def test_a_neighbour_cannot_touch_a_store(ada: Visitor, bert: Visitor, store: St
 
 
 def test_the_store_that_is_chosen_is_meant_where_none_is_named(
-    ada: Visitor, tab: Tab, store: StoreRecord
+    ada: BrowserSession, tab: Tab, store: StoreRecord
 ) -> None:
     tab.act("stores_state.add_sandbox")
     second = stores_of(ada)[1]
@@ -193,13 +199,13 @@ def test_the_store_that_is_chosen_is_meant_where_none_is_named(
         "stores are: Sandbox store ("
     )
     assert tab.vars["console_state.ok"] is True
-    assert tab.vars["person.active_store"] == second.id
+    assert tab.vars["signed_in_state.active_store"] == second.id
     assert actions(ada)[0] == ("tool", "ok")
 
 
-def test_a_neighbours_store_cannot_be_chosen(bert: Visitor, store: StoreRecord) -> None:
+def test_a_neighbours_store_cannot_be_chosen(bert: BrowserSession, store: StoreRecord) -> None:
     with bert.tab() as other:
         other.act("switcher.choose_store", row_id=store.id)
 
-    assert other.vars.get("person.active_store", "") == ""
+    assert other.vars.get("signed_in_state.active_store", "") == ""
     assert "no longer connected" in other.seen

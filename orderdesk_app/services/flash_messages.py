@@ -16,7 +16,7 @@ _MOST = 5_000
 
 
 @dataclass(frozen=True, slots=True)
-class Remark:
+class FlashMessage:
     """A sentence, the field it is about, and what was typed into the other fields; never a
     secret.
     """
@@ -41,19 +41,19 @@ def in_words(error: OrderDeskAgentsError) -> str:
     )
 
 
-class Remarks:
-    """One remark a session; the newest wins, and it is taken once."""
+class FlashMessages:
+    """One message a session; the newest wins, and it is taken once."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
-        self._kept: OrderedDict[str, tuple[float, Remark]] = OrderedDict()
+        self._kept: OrderedDict[str, tuple[float, FlashMessage]] = OrderedDict()
         self._clock = clock
 
-    def leave(self, session_id: str, remark: Remark) -> None:
-        self._kept[session_id] = (self._clock() + _SECONDS, remark)
+    def set(self, session_id: str, message: FlashMessage) -> None:
+        self._kept[session_id] = (self._clock() + _SECONDS, message)
         self._kept.move_to_end(session_id)
         if len(self._kept) > _MOST:
             self._kept.popitem(last=False)
 
-    def take(self, session_id: str) -> Remark | None:
-        until, remark = self._kept.pop(session_id, (0.0, None))
-        return remark if until > self._clock() else None
+    def pop(self, session_id: str) -> FlashMessage | None:
+        until, message = self._kept.pop(session_id, (0.0, None))
+        return message if until > self._clock() else None

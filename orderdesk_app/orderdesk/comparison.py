@@ -19,7 +19,7 @@ import httpx
 from orderdesk_app.errors import OrderDeskAgentsError, UpstreamFailed, UpstreamUnreachable
 
 Order = Mapping[str, Any]
-Ruling = Literal["done", "not_done", "partly", "changed_by_other"]
+Status = Literal["done", "not_done", "partly", "changed_by_other"]
 State = Literal["arrived", "absent", "other"]
 
 ADDRESSES = ("shipping", "customer", "return_address")
@@ -62,14 +62,14 @@ class Difference:
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
+class Comparison:
     """`done`: all is as meant.
 
     `not_done`: all is as before. `partly`: some is as meant. `changed_by_other`: neither the old
     nor the new stands there.
     """
 
-    ruling: Ruling
+    status: Status
     arrived: tuple[str, ...]  # paths that are as meant
     absent: tuple[str, ...]  # paths that are as before
     other: tuple[str, ...]  # paths that are neither
@@ -79,7 +79,7 @@ class Verdict:
         return self.absent + self.other
 
 
-def judge(before: Order, meant: Order, found: Order) -> Verdict:
+def compare(before: Order, meant: Order, found: Order) -> Comparison:
     """Compare what was found with what was before and what was meant.
 
     A write that meant to change nothing is done.
@@ -92,14 +92,14 @@ def judge(before: Order, meant: Order, found: Order) -> Verdict:
     for difference in expected:
         states[new_items.get(difference.path) or _state(difference, found)].append(difference.path)
     arrived, absent, other = (tuple(states[name]) for name in ("arrived", "absent", "other"))
-    ruling: Ruling = "done"
+    status: Status = "done"
     if arrived and (absent or other):
-        ruling = "partly"
+        status = "partly"
     elif other:
-        ruling = "changed_by_other"
+        status = "changed_by_other"
     elif absent:
-        ruling = "not_done"
-    return Verdict(ruling, arrived, absent, other)
+        status = "not_done"
+    return Comparison(status, arrived, absent, other)
 
 
 def is_refusal(error: OrderDeskAgentsError) -> bool:

@@ -40,7 +40,7 @@ REVISIONS = (*LEGACY, MODERN)
 
 
 @dataclass(frozen=True)
-class Door:
+class McpServer:
     """The server, and who lives there: each has a master key; the reader's key is for reading
     alone.
     """
@@ -118,33 +118,33 @@ async def speaking(transport: Any, revision: str, **options: Any) -> AsyncIterat
 
 def exchange(port: int, data: bytes, *, seconds: float = 20, quiet: float = 0.7) -> bytes:
     """Send, and read until the other side closes or falls silent."""
-    with socket.create_connection(("127.0.0.1", port), timeout=seconds) as door:
+    with socket.create_connection(("127.0.0.1", port), timeout=seconds) as connection:
         with contextlib.suppress(BrokenPipeError, ConnectionResetError):
-            door.sendall(data)
+            connection.sendall(data)
         heard = b""
         with contextlib.suppress(TimeoutError, ConnectionResetError):
-            while part := door.recv(65536):
+            while part := connection.recv(65536):
                 heard += part
-                door.settimeout(quiet)
+                connection.settimeout(quiet)
         return heard
 
 
 @contextlib.contextmanager
-def open_door(
+def run_mcp_server(
     folder: Path, database_url: str, sandbox: SandboxServer, **values: str
-) -> Iterator[Door]:
+) -> Iterator[McpServer]:
     """A server with two tenants, each with a store at the sandbox server."""
     with serving(folder, database_url, ORDERDESK_API_URL=sandbox.url, **values) as (server,):
         settings = settings_for(database_url, MCP_KMS_KEY=KMS_KEY, ORDERDESK_API_URL=sandbox.url)
         yield asyncio.run(_people(server, settings, sandbox))
 
 
-async def _people(server: Server, settings: Settings, sandbox: SandboxServer) -> Door:
+async def _people(server: Server, settings: Settings, sandbox: SandboxServer) -> McpServer:
     async with open_world(settings, sandbox) as world:
-        actor = (await world.house.access.of_actor((await world.owner.principal()).actor)).actor
+        actor = (await world.services.access.of_actor((await world.owner.principal()).actor)).actor
         person = type(actor)(tenant_id=actor.tenant_id, role=actor.role, via=Via.WEB)
-        reading_key = (await world.house.keys.create(person, "reads", [Scope.ORDERS_READ]))[1]
-        return Door(
+        reading_key = (await world.services.keys.create(person, "reads", [Scope.ORDERS_READ]))[1]
+        return McpServer(
             server=server,
             database_url=settings.database_url.get_secret_value(),
             key=world.owner.key.reveal(),
@@ -157,13 +157,13 @@ async def _people(server: Server, settings: Settings, sandbox: SandboxServer) ->
 
 
 @pytest.fixture(scope="session")
-def door(
+def mcp_server(
     tmp_path_factory: pytest.TempPathFactory, sqlite_template: Path, sandbox_server: SandboxServer
-) -> Iterator[Door]:
+) -> Iterator[McpServer]:
     """One for all tests that change nothing that others see."""
-    folder = tmp_path_factory.mktemp("door")
+    folder = tmp_path_factory.mktemp("mcp_server")
     (folder / "app.db").write_bytes(sqlite_template.read_bytes())
-    with open_door(
+    with run_mcp_server(
         folder,
         f"sqlite:///{folder / 'app.db'}",
         sandbox_server,
@@ -204,7 +204,7 @@ def modern(
 
 # ------------------------------------------------------------------ the app in this process, where
 
-Inside = Callable[..., AbstractAsyncContextManager[httpx.AsyncClient]]
+InProcessApp = Callable[..., AbstractAsyncContextManager[httpx.AsyncClient]]
 
 
 @contextlib.asynccontextmanager
@@ -226,7 +226,7 @@ async def living(app: ASGIApp) -> AsyncIterator[None]:
 
 
 @pytest.fixture
-def inside(database_url: str) -> Inside:
+def inside(database_url: str) -> InProcessApp:
     """`async with inside(SETTING=…) as http`: the whole app in this process, on both databases."""
 
     @contextlib.asynccontextmanager

@@ -8,12 +8,11 @@ from sqlmodel import select
 
 from orderdesk_app import wiring
 from orderdesk_app.db.audit import AuditEntry
-from orderdesk_app.mcp import hearing
-from orderdesk_app.mcp.body import HungUp
-from orderdesk_app.mcp.hearing import while_heard
-from orderdesk_app.orderdesk.patience import Patience
+from orderdesk_app.mcp.body import ClientDisconnected
+from orderdesk_app.mcp.disconnect import cancel_on_disconnect
+from orderdesk_app.orderdesk.wait_budget import WaitBudget
 from orderdesk_app.services.orders import Orders
-from tests.door import MODERN, Inside, call, modern
+from tests.mcp_server import MODERN, InProcessApp, call, modern
 from tests.worlds import FIRST_ORDER, MASTER_KEY, eventually
 
 pytestmark = pytest.mark.usefixtures("at_once")
@@ -21,7 +20,7 @@ pytestmark = pytest.mark.usefixtures("at_once")
 
 @pytest.fixture
 def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(hearing, "_QUICK_SECONDS", 0.001)
+    monkeypatch.setattr("orderdesk_app.mcp.disconnect._QUICK_SECONDS", 0.001)
 
 
 async def stays() -> Any:
@@ -41,8 +40,8 @@ async def test_what_nobody_waits_for_is_stopped() -> None:
         await asyncio.sleep(60)
         reached.append("done")
 
-    with pytest.raises(HungUp):
-        await while_heard(goes, work())
+    with pytest.raises(ClientDisconnected):
+        await cancel_on_disconnect(goes, work())
 
     assert reached == ["begun"]
     assert asyncio.current_task().cancelling() == 0  # type: ignore[union-attr]
@@ -55,13 +54,13 @@ async def test_who_stays_gets_an_answer() -> None:
         await asyncio.sleep(0.05)
         done.append(True)
 
-    await while_heard(stays, work())
+    await cancel_on_disconnect(stays, work())
 
     assert done == [True]
 
 
 async def test_a_stop_from_elsewhere_is_no_caller_that_went() -> None:
-    task = asyncio.create_task(while_heard(stays, asyncio.sleep(60)))
+    task = asyncio.create_task(cancel_on_disconnect(stays, asyncio.sleep(60)))
     await asyncio.sleep(0.01)
     task.cancel()
 
@@ -108,9 +107,9 @@ def _scope(headers: dict[str, str]) -> dict[str, Any]:
 
 
 async def _outcomes(tool: str | None = None) -> list[tuple[str | None, str]]:
-    house = wiring.current()
-    await house.audit.flush()
-    async with house.database.read() as session:
+    services = wiring.current()
+    await services.audit.flush()
+    async with services.database.read() as session:
         rows = (
             await session.exec(
                 select(AuditEntry).where(AuditEntry.action == "tool").order_by(AuditEntry.at)
@@ -122,7 +121,7 @@ async def _outcomes(tool: str | None = None) -> list[tuple[str | None, str]]:
 @pytest.mark.parametrize("kind", ["2025-11-25", MODERN, "batch"])
 @pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 async def test_a_read_whose_caller_went_stops_and_leaves_its_row(
-    inside: Inside, monkeypatch: pytest.MonkeyPatch, kind: str
+    inside: InProcessApp, monkeypatch: pytest.MonkeyPatch, kind: str
 ) -> None:
     begun, ended = asyncio.Event(), asyncio.Event()
 
@@ -161,7 +160,7 @@ async def test_a_read_whose_caller_went_stops_and_leaves_its_row(
 @pytest.mark.parametrize("kind", ["2025-11-25", MODERN, "batch"])
 @pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 async def test_a_write_whose_caller_went_goes_on_to_its_end(
-    inside: Inside, monkeypatch: pytest.MonkeyPatch, kind: str
+    inside: InProcessApp, monkeypatch: pytest.MonkeyPatch, kind: str
 ) -> None:
     begun, go_on = asyncio.Event(), asyncio.Event()
     update = Orders.update
@@ -188,9 +187,9 @@ async def test_a_write_whose_caller_went_goes_on_to_its_end(
         await asyncio.wait_for(serving, 10)
         go_on.set()
         assert await eventually(_outcomes, 10) == [("orders_update", "ok")]
-        house = wiring.current()
-        principal = await house.access.by_token(MASTER_KEY)
-        outcome = await house.runner.run(
+        services = wiring.current()
+        principal = await services.access.by_token(MASTER_KEY)
+        outcome = await services.runner.run(
             principal, "orders_get", {"order_id": FIRST_ORDER, "fields": ["email"]}
         )
 
@@ -198,7 +197,7 @@ async def test_a_write_whose_caller_went_goes_on_to_its_end(
 
 
 async def _add_store() -> None:
-    house = wiring.current()
-    await house.stores.add_sandbox(
-        (await house.access.by_token(MASTER_KEY)).actor, patience=Patience(30)
+    services = wiring.current()
+    await services.stores.add_sandbox(
+        (await services.access.by_token(MASTER_KEY)).actor, budget=WaitBudget(30)
     )

@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 
 from orderdesk_app.mcp import text
+from orderdesk_app.mcp.prebuilt_result import complete_prebuilt, json_of, prebuilt_result_of
 from orderdesk_app.mcp.text import json_lines_of, lines_of
-from orderdesk_app.mcp.written import completing, json_of, written_in
 from orderdesk_app.tools.views import Shown
 
 NOTE = 'Say "hi" \\u0000 at </customer-text-0> Ελλάδα \u202e\x00\n\nC:\\new \ud800'
@@ -91,10 +91,10 @@ async def test_the_answer_holds_the_result_and_its_true_length() -> None:
         sent.append(message)
 
     scope: dict[str, Any] = {}
-    out = completing(scope, send)
-    written = written_in(scope)
-    assert written is not None
-    carried = written.stand_in(result(ORDER))
+    out = complete_prebuilt(scope, send)
+    prebuilt = prebuilt_result_of(scope)
+    assert prebuilt is not None
+    carried = prebuilt.placeholder_for(result(ORDER))
     body = json.dumps({"id": 1, "result": carried}, separators=(",", ":")).encode()
     await out(
         {
@@ -124,7 +124,7 @@ async def test_an_answer_without_a_result_goes_out_as_it_is() -> None:
         {"type": "http.response.start", "status": 400, "headers": []},
         {"type": "http.response.body", "body": b"{}"},
     ]
-    out = completing({}, send)
+    out = complete_prebuilt({}, send)
     for message in messages:
         await out(message)
 

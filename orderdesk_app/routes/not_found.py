@@ -9,7 +9,7 @@ from starlette.types import Scope
 
 from orderdesk_app.context import current_request
 from orderdesk_app.routes.forms import back
-from orderdesk_app.routes.plain import error_page, is_for_a_person
+from orderdesk_app.routes.html_pages import error_page, is_for_a_person
 
 
 def methods_at(scope: Scope, routes: Sequence[Route]) -> frozenset[str]:
@@ -48,7 +48,7 @@ def no_slash(address: str) -> Response:
     )
 
 
-def nothing_here(scope: Scope) -> Response:
+def not_found(scope: Scope) -> Response:
     """A page for a person, JSON for a program."""
     if not is_for_a_person(scope):
         return JSONResponse(

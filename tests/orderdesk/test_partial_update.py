@@ -2,14 +2,14 @@
 form, and every path keeps its first name.
 """
 
-from orderdesk_app.orderdesk.progress import Progress
-from orderdesk_app.orderdesk.verdict import Verdict
+from orderdesk_app.orderdesk.comparison import Comparison
+from orderdesk_app.orderdesk.partial_update import PartialUpdate
 
 
 def verdict(
     arrived: tuple[str, ...] = (), absent: tuple[str, ...] = (), other: tuple[str, ...] = ()
-) -> Verdict:
-    return Verdict("partly", arrived, absent, other)
+) -> Comparison:
+    return Comparison("partly", arrived, absent, other)
 
 
 CHANGES = {
@@ -28,7 +28,7 @@ PATHS = (
 
 
 def test_what_was_added_is_not_sent_again_and_the_rest_is() -> None:
-    progress = Progress(CHANGES, PATHS)
+    progress = PartialUpdate(CHANGES, PATHS)
 
     progress.note(
         verdict(
@@ -47,7 +47,7 @@ def test_what_was_added_is_not_sent_again_and_the_rest_is() -> None:
 
 
 def test_a_new_item_keeps_its_number_when_the_rest_is_planned_anew() -> None:
-    progress = Progress(CHANGES, PATHS)
+    progress = PartialUpdate(CHANGES, PATHS)
     progress.note(
         verdict(arrived=("order_items[+1]",), absent=("order_items[+2]", "order_items[+3]"))
     )
@@ -62,7 +62,7 @@ def test_a_new_item_keeps_its_number_when_the_rest_is_planned_anew() -> None:
 
 
 def test_a_value_that_came_through_at_last_is_no_longer_another() -> None:
-    progress = Progress({"email": "x@example.com"}, ("email",))
+    progress = PartialUpdate({"email": "x@example.com"}, ("email",))
     assert not progress.has_left_marks
     progress.note(verdict(other=("email",)))
     assert (progress.has_left_marks, progress.is_done, progress.rewritten) == (

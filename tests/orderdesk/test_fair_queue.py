@@ -4,11 +4,11 @@ import asyncio
 
 import pytest
 
-from orderdesk_app.orderdesk.lines import Lines
+from orderdesk_app.orderdesk.fair_queue import FairQueue
 
 
 async def stand(
-    lines: Lines, who: int, served: list[int], *, seconds: float = 60, ticket: int | None = None
+    lines: FairQueue, who: int, served: list[int], *, seconds: float = 60, ticket: int | None = None
 ) -> bool:
     if not await lines.enter("store", seconds, lines.ticket() if ticket is None else ticket):
         return False
@@ -21,7 +21,7 @@ async def stand(
 
 
 async def test_a_hundred_are_served_in_order_of_arrival() -> None:
-    lines, served = Lines(), list[int]()
+    lines, served = FairQueue(), list[int]()
 
     await asyncio.gather(*(stand(lines, who, served, seconds=1000) for who in range(100)))
 
@@ -29,8 +29,8 @@ async def test_a_hundred_are_served_in_order_of_arrival() -> None:
     assert lines.behind("store") == 0
 
 
-async def test_who_runs_out_of_patience_leaves_and_the_others_move_up() -> None:
-    lines, served = Lines(), list[int]()
+async def test_who_runs_out_of_wait_budget_leaves_and_the_others_move_up() -> None:
+    lines, served = FairQueue(), list[int]()
 
     came = await asyncio.gather(
         stand(lines, 0, served), stand(lines, 1, served, seconds=0.5), stand(lines, 2, served)
@@ -41,7 +41,7 @@ async def test_who_runs_out_of_patience_leaves_and_the_others_move_up() -> None:
 
 
 async def test_a_turn_that_comes_in_the_moment_of_giving_up_is_not_lost() -> None:
-    lines, served = Lines(), list[int]()
+    lines, served = FairQueue(), list[int]()
 
     came = await asyncio.gather(
         stand(lines, 0, served), stand(lines, 1, served, seconds=1.0), stand(lines, 2, served)
@@ -53,7 +53,7 @@ async def test_a_turn_that_comes_in_the_moment_of_giving_up_is_not_lost() -> Non
 
 @pytest.mark.parametrize("steps", range(8))
 async def test_somebody_cancelled_never_stops_the_line(steps: int) -> None:
-    lines, served = Lines(), list[int]()
+    lines, served = FairQueue(), list[int]()
     people = [asyncio.create_task(stand(lines, who, served)) for who in range(4)]
     await asyncio.sleep(1)  # the second turn begins about now
 
@@ -65,8 +65,8 @@ async def test_somebody_cancelled_never_stops_the_line(steps: int) -> None:
     assert served in ([0, 2, 3], [0, 1, 2, 3])
 
 
-async def test_nobody_is_served_without_patience_behind_another() -> None:
-    lines, served = Lines(), list[int]()
+async def test_nobody_is_served_without_wait_budget_behind_another() -> None:
+    lines, served = FairQueue(), list[int]()
 
     came = await asyncio.gather(
         stand(lines, 0, served, seconds=0), stand(lines, 1, served, seconds=0)
@@ -76,7 +76,7 @@ async def test_nobody_is_served_without_patience_behind_another() -> None:
 
 
 async def test_an_older_ticket_goes_ahead_of_those_who_came_later() -> None:
-    lines, served = Lines(), list[int]()
+    lines, served = FairQueue(), list[int]()
     old = lines.ticket()
 
     await asyncio.gather(
@@ -87,7 +87,7 @@ async def test_an_older_ticket_goes_ahead_of_those_who_came_later() -> None:
 
 
 async def test_lines_of_different_names_do_not_wait_for_each_other() -> None:
-    lines = Lines()
+    lines = FairQueue()
 
     assert await lines.enter("one", 0, lines.ticket())
     assert await lines.enter("other", 0, lines.ticket())

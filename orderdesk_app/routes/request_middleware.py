@@ -19,7 +19,7 @@ from orderdesk_app.config import is_loopback
 from orderdesk_app.context import RequestContext, new_id, serving
 from orderdesk_app.db.engine import NO_ANSWER
 from orderdesk_app.observability import ERRORS, HTTP_REQUESTS, HTTP_SECONDS, log
-from orderdesk_app.routes.plain import error_page, is_for_a_person
+from orderdesk_app.routes.html_pages import error_page, is_for_a_person
 
 _LOG = log(__name__)
 _LEVEL = logging.getLogger(__name__)  # asked before a line is made that hardly anybody reads
@@ -41,7 +41,7 @@ _ROUTES = (
 )
 
 
-class Front:
+class RequestMiddleware:
     """The outermost ASGI app: Host and Origin by PUBLIC_URL, X-Request-ID in and out,
     X-Forwarded-For as far as it is trusted.
     """

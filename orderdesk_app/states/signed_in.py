@@ -13,14 +13,14 @@ from orderdesk_app.context import Actor, RequestContext, Role, StoreRowId, new_i
 from orderdesk_app.errors import AuthFailed, OrderDeskAgentsError
 from orderdesk_app.observability import ERRORS, log
 from orderdesk_app.security.web import cookie_in
+from orderdesk_app.services.flash_messages import in_words
 from orderdesk_app.services.open_store import StoreRecord
-from orderdesk_app.services.remarks import in_words
 from orderdesk_app.services.sessions import COOKIE
 
 _LOG = log(__name__)
 _MOST_NOTICES = 3
 ROLES = "__orderdesk_roles__"
-ACT = "__orderdesk_act__"
+HANDLER = "__orderdesk_act__"
 
 
 class Notice(TypedDict):
@@ -41,7 +41,7 @@ class StoreChoice(TypedDict):
     name: str
 
 
-class Person(rx.State):
+class SignedInState(rx.State):
     """Set by the guard before every event, for nobody else to set.
 
     Others inherit it, so each handler knows who acts.
@@ -95,9 +95,9 @@ class Person(rx.State):
 
     async def _know_stores(self) -> None:
         """The switcher as the account's stores stand."""
-        house = wiring.current()
-        principal = await house.access.of_actor(self._who(), active_store_id=self._active_store)
-        records, meant = principal.account.stores, house.stores.meant(principal)
+        services = wiring.current()
+        principal = await services.access.of_actor(self._who(), active_store_id=self._active_store)
+        records, meant = principal.account.stores, services.stores.meant(principal)
         self.store_choices = [StoreChoice(id=record.id, name=record.name) for record in records]
         self.active_store = next(
             (record.id for record in records if record.id == self._active_store), ""
@@ -131,18 +131,18 @@ def requires(role: Role) -> Callable[[F], F]:
     return mark
 
 
-def act(handler: F) -> F:
+def handler(function: F) -> F:
     """Every handler stands below this: an error becomes a notice with a next step, never a stack
     trace. Stand it below @rx.event.
     """
 
-    async def refuse(state: Person, error: Exception) -> None:
+    async def refuse(state: SignedInState, error: Exception) -> None:
         if isinstance(error, OrderDeskAgentsError):
             text = in_words(error)
         else:
             request = new_id()
             _LOG.error(
-                "a handler failed", exc_info=error, handler=handler.__qualname__, reference=request
+                "a handler failed", exc_info=error, handler=function.__qualname__, reference=request
             )
             ERRORS.labels("web").inc()
             text = (
@@ -156,14 +156,16 @@ def act(handler: F) -> F:
             state._tell(text, "red")
 
     wrapped: Callable[..., Any]
-    if inspect.isasyncgenfunction(handler):
+    if inspect.isasyncgenfunction(function):
 
-        @functools.wraps(handler)
-        async def stream(self: Person, *args: Any, **kwargs: Any) -> AsyncGenerator[Any, None]:
+        @functools.wraps(function)
+        async def stream(
+            self: SignedInState, *args: Any, **kwargs: Any
+        ) -> AsyncGenerator[Any, None]:
             with serving(RequestContext()):
                 try:
                     async for event in cast(
-                        AsyncGenerator[Any, None], handler(self, *args, **kwargs)
+                        AsyncGenerator[Any, None], function(self, *args, **kwargs)
                     ):
                         yield event
                 except Exception as error:
@@ -172,30 +174,30 @@ def act(handler: F) -> F:
         wrapped = stream
     else:
 
-        @functools.wraps(handler)
-        async def run(self: Person, *args: Any, **kwargs: Any) -> Any:
+        @functools.wraps(function)
+        async def run(self: SignedInState, *args: Any, **kwargs: Any) -> Any:
             with serving(RequestContext()):
                 try:
-                    return await cast(Coroutine[Any, Any, Any], handler(self, *args, **kwargs))
+                    return await cast(Coroutine[Any, Any, Any], function(self, *args, **kwargs))
                 except Exception as error:
                     await refuse(self, error)
                     return None
 
         wrapped = run
-    setattr(wrapped, ACT, True)
+    setattr(wrapped, HANDLER, True)
     return cast(F, wrapped)
 
 
-class Arrival(Person):
+class PageLoad(SignedInState):
     """Runs first on every page."""
 
     @rx.event
-    @act
-    async def arrive(self) -> None:
-        remark = wiring.current().remarks.take(self._session)
-        if remark is not None and not remark.form:
-            self._tell(remark.text, remark.tone)
-        kept = remark if remark is not None and remark.form else None
+    @handler
+    async def load_page(self) -> None:
+        flash = wiring.current().flash_messages.pop(self._session)
+        if flash is not None and not flash.form:
+            self._tell(flash.text, flash.tone)
+        kept = flash if flash is not None and flash.form else None
         self.problem, self.problem_form, self.problem_field = (
             (kept.text, kept.form, kept.field) if kept else ("", "", "")
         )
@@ -203,24 +205,24 @@ class Arrival(Person):
         await self._know_stores()
 
 
-class Notices(Person):
+class Notices(SignedInState):
     """What a person may do with notices."""
 
     @rx.event
-    @act
+    @handler
     async def dismiss(self, notice_id: str) -> None:
         self.notices = [notice for notice in self.notices if notice["id"] != notice_id]
 
 
-class Switcher(Person):
+class Switcher(SignedInState):
     """Which store is meant where none is named."""
 
     @rx.event
-    @act
+    @handler
     async def choose_store(self, row_id: str) -> None:
-        house, actor = wiring.current(), self._who()
-        record = await house.store_desk.find(actor, row_id)
-        await house.stores.use(await house.access.of_actor(actor), record.id)
+        services, actor = wiring.current(), self._who()
+        record = await services.store_desk.find(actor, row_id)
+        await services.stores.use(await services.access.of_actor(actor), record.id)
         self._active_store = record.id
         await self._know_stores()
         self._tell(f"Calls that name no store now mean {record.name}.")

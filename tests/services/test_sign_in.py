@@ -11,7 +11,7 @@ from orderdesk_app.security.tokens import new_master_key
 from orderdesk_app.security.web import SessionCookies
 from orderdesk_app.services.audit import Entry
 from orderdesk_app.services.sessions import Sessions
-from orderdesk_app.services.signin import SignIn
+from orderdesk_app.services.sign_in import SignIn
 
 BROWSER = {"address": "192.0.2.7", "user_agent": "Firefox"}
 
@@ -39,7 +39,7 @@ class Tries:
         self.left += 1
 
 
-class Trail:
+class AuditTrail:
     def __init__(self) -> None:
         self.entries: list[Entry] = []
 
@@ -59,7 +59,7 @@ def tries():
 
 @pytest.fixture
 def trail():
-    return Trail()
+    return AuditTrail()
 
 
 @pytest.fixture

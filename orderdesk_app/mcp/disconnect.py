@@ -7,16 +7,17 @@ from collections.abc import Awaitable
 
 from starlette.types import Receive
 
-from orderdesk_app.mcp.body import HungUp
+from orderdesk_app.mcp.body import ClientDisconnected
 
 # most answers are out by then: to watch their callers would cost more than it could save
 _QUICK_SECONDS = 0.1
 
 
-async def while_heard(receive: Receive, work: Awaitable[None]) -> None:
+async def cancel_on_disconnect(receive: Receive, work: Awaitable[None]) -> None:
     """Do the work.
 
-    Raises HungUp when the caller goes before its end; `receive` has nothing else to tell any more.
+    Raises ClientDisconnected when the caller goes before its end; `receive` has nothing else to
+    tell any more.
     """
     task, loop = asyncio.current_task(), asyncio.get_running_loop()
     assert task is not None, "requests are served in tasks"
@@ -41,7 +42,7 @@ async def while_heard(receive: Receive, work: Awaitable[None]) -> None:
         if not has_gone:
             raise
         task.uncancel()
-        raise HungUp from None
+        raise ClientDisconnected from None
     finally:
         timer.cancel()
         if watcher is not None:

@@ -9,12 +9,12 @@ import httpx
 import pytest
 
 from orderdesk_app.errors import RateLimited, UpstreamFailed, UpstreamUnreachable
-from orderdesk_app.orderdesk.verdict import (
+from orderdesk_app.orderdesk.comparison import (
+    compare,
     differences,
     is_alike,
     is_refusal,
     is_same,
-    judge,
     may_still_happen,
 )
 
@@ -87,36 +87,36 @@ def test_done_is_done_however_it_is_written() -> None:
     found["order_items"][0]["quantity"] = "2"
     found["order_items"][1]["price"] = "1.2"
 
-    verdict = judge(BEFORE, MEANT, found)
+    comparison = compare(BEFORE, MEANT, found)
 
-    assert (verdict.ruling, verdict.differing) == ("done", ())
+    assert (comparison.status, comparison.differing) == ("done", ())
 
 
 def test_an_untouched_order_is_not_done() -> None:
-    verdict = judge(BEFORE, MEANT, as_found(BEFORE))
+    comparison = compare(BEFORE, MEANT, as_found(BEFORE))
 
-    assert (verdict.ruling, verdict.arrived, verdict.other) == ("not_done", (), ())
+    assert (comparison.status, comparison.arrived, comparison.other) == ("not_done", (), ())
 
 
 def test_a_part_is_neither_done_nor_not_done() -> None:
-    verdict = judge(BEFORE, MEANT, as_found(MEANT, email="ada@example.com"))
+    comparison = compare(BEFORE, MEANT, as_found(MEANT, email="ada@example.com"))
 
-    assert (verdict.ruling, verdict.absent) == ("partly", ("email",))
+    assert (comparison.status, comparison.absent) == ("partly", ("email",))
 
 
 def test_somebody_elses_value_is_neither_old_nor_new() -> None:
-    verdict = judge(
+    comparison = compare(
         BEFORE, with_(email="new@example.com"), as_found(with_(email="third@example.com"))
     )
 
-    assert (verdict.ruling, verdict.other) == ("changed_by_other", ("email",))
+    assert (comparison.status, comparison.other) == ("changed_by_other", ("email",))
 
 
 def test_a_change_of_capitals_alone_is_seen() -> None:
     meant = with_(shipping={"city": "Austin"})
 
-    assert judge(BEFORE, meant, as_found(BEFORE)).ruling == "not_done"
-    assert judge(BEFORE, meant, as_found(meant)).ruling == "done"
+    assert compare(BEFORE, meant, as_found(BEFORE)).status == "not_done"
+    assert compare(BEFORE, meant, as_found(meant)).status == "done"
 
 
 def test_a_phone_number_in_another_shape_is_the_same_and_a_lost_zero_is_not() -> None:
@@ -125,9 +125,11 @@ def test_a_phone_number_in_another_shape_is_the_same_and_a_lost_zero_is_not() ->
         with_(shipping={"postal_code": "01234"}),
     )
 
-    assert judge(BEFORE, phone, as_found(with_(shipping={"phone": "5125550199"}))).ruling == "done"
     assert (
-        judge(BEFORE, code, as_found(with_(shipping={"postal_code": 1234}))).ruling
+        compare(BEFORE, phone, as_found(with_(shipping={"phone": "5125550199"}))).status == "done"
+    )
+    assert (
+        compare(BEFORE, code, as_found(with_(shipping={"postal_code": 1234}))).status
         == "changed_by_other"
     )
 
@@ -137,14 +139,14 @@ def test_two_equal_new_items_need_two_rows() -> None:
     meant = with_(order_items=[*BEFORE["order_items"], sticker, dict(sticker)])
     once = as_found(with_(order_items=[*BEFORE["order_items"], sticker]))
 
-    verdict = judge(BEFORE, meant, once)
+    comparison = compare(BEFORE, meant, once)
 
-    assert (verdict.ruling, verdict.arrived, verdict.absent) == (
+    assert (comparison.status, comparison.arrived, comparison.absent) == (
         "partly",
         ("order_items[+1]",),
         ("order_items[+2]",),
     )
-    assert judge(BEFORE, meant, as_found(meant)).ruling == "done"
+    assert compare(BEFORE, meant, as_found(meant)).status == "done"
 
 
 def test_a_new_item_in_other_words_is_neither_there_nor_absent() -> None:
@@ -159,9 +161,9 @@ def test_a_new_item_in_other_words_is_neither_there_nor_absent() -> None:
         with_(order_items=[*BEFORE["order_items"], {"name": "A very", "price": 1}, {"name": "Pin"}])
     )
 
-    verdict = judge(BEFORE, meant, cut)
+    comparison = compare(BEFORE, meant, cut)
 
-    assert (verdict.arrived, verdict.absent, verdict.other) == (
+    assert (comparison.arrived, comparison.absent, comparison.other) == (
         ("order_items[+2]",),
         (),
         ("order_items[+1]",),
@@ -171,27 +173,28 @@ def test_a_new_item_in_other_words_is_neither_there_nor_absent() -> None:
 def test_an_item_that_was_there_before_is_no_new_item() -> None:
     meant = with_(order_items=[*BEFORE["order_items"], {"name": "Mug", "quantity": 1}])
 
-    assert judge(BEFORE, meant, as_found(BEFORE)).ruling == "not_done"
+    assert compare(BEFORE, meant, as_found(BEFORE)).status == "not_done"
 
 
 def test_cleared_notes_are_seen() -> None:
     meant = with_(order_notes=[])
 
-    assert judge(BEFORE, meant, as_found(BEFORE)).ruling == "not_done"
-    assert judge(BEFORE, meant, as_found(meant)).ruling == "done"
+    assert compare(BEFORE, meant, as_found(BEFORE)).status == "not_done"
+    assert compare(BEFORE, meant, as_found(meant)).status == "done"
     assert (
-        judge(
+        compare(
             BEFORE,
             with_(order_notes=[{"content": "A"}, {"content": "B"}]),
             as_found(with_(order_notes=[{"content": "A"}])),
-        ).ruling
+        ).status
         == "changed_by_other"
     )
 
 
 def test_a_cleared_number_may_come_back_as_nothing() -> None:
     assert (
-        judge(BEFORE, with_(shipping_total=0), as_found(with_(shipping_total=""))).ruling == "done"
+        compare(BEFORE, with_(shipping_total=0), as_found(with_(shipping_total=""))).status
+        == "done"
     )
 
 

@@ -6,7 +6,7 @@ from collections import deque
 from contextlib import suppress
 
 
-class Lines:
+class FairQueue:
     """A name in the table has somebody at its head; the deque holds those behind, by ticket.
 
     A line without people takes no memory.

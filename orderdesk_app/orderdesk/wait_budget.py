@@ -7,11 +7,11 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 
-class Patience:
+class WaitBudget:
     """Seconds of waiting, spent only while the call waits: a slow answer of Order Desk does not
     shorten them.
 
-    One call has one Patience, also where it makes several requests. `requests` counts those that
+    One call has one WaitBudget, also where it makes several requests. `requests` counts those that
     were sent.
     """
 

@@ -12,8 +12,8 @@ from starlette.requests import Request
 from starlette.types import Receive, Scope, Send
 
 from orderdesk_app.context import current_request
-from orderdesk_app.routes.front import ADDRESS, Front, route_of
-from tests.door import Door
+from orderdesk_app.routes.request_middleware import ADDRESS, RequestMiddleware, route_of
+from tests.mcp_server import McpServer
 from tests.worlds import counted
 
 OPEN = ("/health/live", "/health/ready")
@@ -43,8 +43,8 @@ def front(
     port: int = 8080,
     is_production: bool = False,
     proxies: int = 0,
-) -> Front:
-    return Front(
+) -> RequestMiddleware:
+    return RequestMiddleware(
         app or Told(),
         public_url=public_url,
         port=port,
@@ -53,7 +53,7 @@ def front(
     )
 
 
-async def ask(app: Front, path: str = "/mcp", **headers: str) -> httpx.Response:
+async def ask(app: RequestMiddleware, path: str = "/mcp", **headers: str) -> httpx.Response:
     """`host` and others by name, `_` for `-`; the caller's own address is 198.51.100.7."""
     transport = httpx.ASGITransport(app, client=("198.51.100.7", 4711), raise_app_exceptions=False)
     async with httpx.AsyncClient(transport=transport, base_url="http://localhost:8080") as http:
@@ -369,8 +369,10 @@ async def test_a_caller_that_hangs_up_is_counted_as_gone_and_no_fault_of_ours(ap
         (b"host: localhost\r\nhost: evil.example", 421),
     ],
 )
-def test_a_real_socket_is_judged_alike(door: Door, path: str, lines: bytes, status: int) -> None:
-    answer = door.raw(
+def test_a_real_socket_is_judged_alike(
+    mcp_server: McpServer, path: str, lines: bytes, status: int
+) -> None:
+    answer = mcp_server.raw(
         b"GET " + path.encode() + b" HTTP/1.1\r\n" + lines + b"\r\nconnection: close\r\n\r\n"
     )
 
@@ -379,8 +381,8 @@ def test_a_real_socket_is_judged_alike(door: Door, path: str, lines: bytes, stat
 
 
 @pytest.mark.parametrize("path", OPEN)
-def test_probes_pass_on_a_real_socket(door: Door, path: str) -> None:
-    answer = door.raw(
+def test_probes_pass_on_a_real_socket(mcp_server: McpServer, path: str) -> None:
+    answer = mcp_server.raw(
         b"GET "
         + path.encode()
         + b" HTTP/1.1\r\nhost: 10.1.2.3\r\norigin: http://other\r\nconnection: close\r\n\r\n"

@@ -17,17 +17,17 @@ from starlette.types import Message, Scope, Send
 from orderdesk_app.mcp.text import json_lines_of
 from orderdesk_app.tools.views import Shown
 
-_WRITTEN = "orderdesk.written"  # key of the ASGI scope
+_SCOPE_KEY = "orderdesk.prebuilt_result"  # key of the ASGI scope
 # nobody outside knows them: no customer's text is taken for a stand-in
 _TEXT, _STRUCTURE = (
     token_hex(16),
     token_hex(16),
 )
-_TEXT_STANDS_IN = f'"{_TEXT}"'.encode()
-_STRUCTURE_STANDS_IN = f'{{"{_STRUCTURE}":0}}'.encode()
+_TEXT_PLACEHOLDER = f'"{_TEXT}"'.encode()
+_STRUCTURE_PLACEHOLDER = f'{{"{_STRUCTURE}":0}}'.encode()
 
 
-class Written:
+class PrebuiltResult:
     """The result of one request in its two forms, as JSON, waiting for the answer that it belongs
     in.
     """
@@ -37,7 +37,7 @@ class Written:
     def __init__(self) -> None:
         self.text = self.structure = b""
 
-    def stand_in(self, result: Mapping[str, Any]) -> dict[str, Any]:
+    def placeholder_for(self, result: Mapping[str, Any]) -> dict[str, Any]:
         """Keep the result; what the SDK carries instead, in the wire's form."""
         self.text, self.structure = _utf8(json_lines_of(result)), _utf8(json_of(result))
         return {
@@ -48,38 +48,38 @@ class Written:
 
     def complete(self, body: bytes) -> bytes:
         """The answer with the result in place of the stand-ins."""
-        before, _, after = body.partition(_STRUCTURE_STANDS_IN)
+        before, _, after = body.partition(_STRUCTURE_PLACEHOLDER)
         return b"".join(
             (
-                before.replace(_TEXT_STANDS_IN, self.text, 1),
+                before.replace(_TEXT_PLACEHOLDER, self.text, 1),
                 self.structure,
-                after.replace(_TEXT_STANDS_IN, self.text, 1),
+                after.replace(_TEXT_PLACEHOLDER, self.text, 1),
             )
         )
 
 
-def written_in(scope: Mapping[str, Any]) -> Written | None:
+def prebuilt_result_of(scope: Mapping[str, Any]) -> PrebuiltResult | None:
     """Where to write the result of the request with this scope; None where the answer is not
     completed.
     """
-    return scope.get(_WRITTEN)
+    return scope.get(_SCOPE_KEY)
 
 
-def completing(scope: Scope, send: Send) -> Send:
+def complete_prebuilt(scope: Scope, send: Send) -> Send:
     """Has the answer to this request completed on its way out."""
-    written = scope[_WRITTEN] = Written()
+    prebuilt = scope[_SCOPE_KEY] = PrebuiltResult()
     start: Message | None = None
 
     async def completed(message: Message) -> None:
         nonlocal start
-        if not written.structure:
+        if not prebuilt.structure:
             await send(message)
         elif message["type"] == "http.response.start":
             start = message  # its length is known when the body is
         else:
             assert start is not None, "the start comes first"
             assert not message.get("more_body", False), "the SDK sends a JSON answer whole"
-            body = written.complete(message["body"])
+            body = prebuilt.complete(message["body"])
             length = (b"content-length", str(len(body)).encode())
             await send(
                 {

@@ -19,7 +19,7 @@ from orderdesk_app.security.keyring import Keyring
 from orderdesk_app.security.tokens import new_link_secret
 from orderdesk_app.security.web import SignedText
 from orderdesk_app.services.access import FoundKey
-from orderdesk_app.services.audit import Entry, Trail
+from orderdesk_app.services.audit import AuditTrail, Entry
 from orderdesk_app.services.keys import MASTER, Keys
 from orderdesk_app.services.sessions import Sessions, WebUser
 
@@ -46,7 +46,7 @@ class SignIn:
         sessions: Sessions,
         *,
         limit: SignInLimit,
-        audit: Trail | None = None,
+        audit: AuditTrail | None = None,
         clock: Callable[[], datetime] = now,
     ) -> None:
         self._database, self._keyring, self._keys, self._sessions = (
@@ -186,7 +186,7 @@ class SignIn:
         """The session ends, and with it every tab and copy of the cookie."""
         await self._sessions.end(cookie)
         if self._audit is not None:
-            await self._audit.remember(Entry(actor=user.actor, action="sign_out"))
+            await self._audit.write_or_queue(Entry(actor=user.actor, action="sign_out"))
 
     async def _use_up(self, session: AsyncSession, secret: str) -> TenantId:
         moment = self._clock()
@@ -252,7 +252,7 @@ class SignIn:
             actor = actor or Actor(
                 tenant_id=tenant_id, via=via, credential_id=credential_id, address=address
             )
-            await self._audit.record(Entry(actor=actor, action=action, outcome=outcome))
+            await self._audit.write(Entry(actor=actor, action=action, outcome=outcome))
 
 
 _UNKNOWN_KEY = (

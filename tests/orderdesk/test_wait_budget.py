@@ -1,6 +1,6 @@
-"""Only waiting costs patience."""
+"""Only waiting costs budget."""
 
-from orderdesk_app.orderdesk.patience import Patience
+from orderdesk_app.orderdesk.wait_budget import WaitBudget
 
 
 class Watch:
@@ -12,36 +12,36 @@ class Watch:
 
 def test_only_the_time_in_line_counts() -> None:
     watch = Watch()
-    patience = Patience(30, watch)
+    budget = WaitBudget(30, watch)
 
     watch.now += 20  # a slow answer
-    with patience.waiting():
+    with budget.waiting():
         watch.now += 4
 
-    assert patience.remaining() == 26
+    assert budget.remaining() == 26
 
 
 def test_it_shrinks_while_one_waits_and_ends_at_zero() -> None:
     watch = Watch()
-    patience = Patience(30, watch)
+    budget = WaitBudget(30, watch)
 
-    with patience.waiting():
+    with budget.waiting():
         watch.now += 10
-        middle = patience.remaining()
+        middle = budget.remaining()
         watch.now += 50
-        end = patience.remaining()
+        end = budget.remaining()
 
     assert (middle, end) == (20, 0)
 
 
 def test_waits_side_by_side_count_once() -> None:
     watch = Watch()
-    patience = Patience(30, watch)
+    budget = WaitBudget(30, watch)
 
-    with patience.waiting():
+    with budget.waiting():
         watch.now += 3
-        with patience.waiting():
+        with budget.waiting():
             watch.now += 3
         watch.now += 3
 
-    assert patience.remaining() == 21
+    assert budget.remaining() == 21

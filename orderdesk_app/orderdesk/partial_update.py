@@ -5,12 +5,12 @@ another way, what is still to be sent. Pure.
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from orderdesk_app.orderdesk.verdict import Verdict, as_list
+from orderdesk_app.orderdesk.comparison import Comparison, as_list
 
 _NEW_ITEM = "order_items[+"
 
 
-class Progress:
+class PartialUpdate:
     """Paths are those of the first plan; a new item keeps its number there, however often the rest
     is planned anew.
     """
@@ -52,16 +52,16 @@ class Progress:
         """Whether anything of this update stands in the order, in whatever form."""
         return bool(self._arrived or self._rewritten)
 
-    def note(self, verdict: Verdict) -> None:
+    def note(self, comparison: Comparison) -> None:
         """Take in what was found after one more attempt.
 
         What was added and stands there in whatever form is never sent again: merging it again would
         add it twice. All else merges twice harmlessly.
         """
-        self._arrived.update(self._first(verdict.arrived))
-        self._rewritten.update(self._first(verdict.other))
+        self._arrived.update(self._first(comparison.arrived))
+        self._rewritten.update(self._first(comparison.other))
         self._rewritten -= self._arrived
-        self._leave_out({*verdict.arrived, *verdict.other})
+        self._leave_out({*comparison.arrived, *comparison.other})
 
     def _first(self, paths: Iterable[str]) -> list[str]:
         """Paths of the latest plan as the first plan named them."""

@@ -14,7 +14,7 @@ from starlette.testclient import TestClient, WebSocketTestSession
 from orderdesk_app.context import Actor, Role, Secret, Via
 from orderdesk_app.services.sessions import COOKIE
 from orderdesk_app.services.tenants import TenantView
-from orderdesk_app.wiring import House
+from orderdesk_app.wiring import Services
 
 ORIGIN = "http://localhost:8080"
 STATE = "reflex___state____state"
@@ -22,10 +22,10 @@ STATE = "reflex___state____state"
 
 @dataclass
 class Web:
-    """The served app, and the house behind it."""
+    """The served app, and the services behind it."""
 
     client: TestClient
-    house: House
+    services: Services
 
     def do(self, function: Callable[..., Any], *arguments: Any, **named: Any) -> Any:
         """Runs a service's coroutine function in the app's own loop."""
@@ -36,16 +36,16 @@ class Web:
         assert self.client.portal is not None
         return self.client.portal.call(call)
 
-    def move_in(self, name: str, role: Role = Role.MEMBER) -> "Visitor":
+    def make_account(self, name: str, role: Role = Role.MEMBER) -> "BrowserSession":
         """A new account, signed in with its master key."""
-        view, key = self.do(self.house.tenants.make_tenant, name, role)
-        visitor = Visitor(self, view, key)
-        visitor.sign_in()
-        return visitor
+        view, key = self.do(self.services.tenants.make_tenant, name, role)
+        session = BrowserSession(self, view, key)
+        session.sign_in()
+        return session
 
 
 @dataclass
-class Visitor:
+class BrowserSession:
     """Somebody with a browser: a cookie of their own, and forms as a page of ours sends them."""
 
     web: Web
@@ -56,7 +56,7 @@ class Visitor:
 
     @property
     def actor(self) -> Actor:
-        user = self.web.do(self.web.house.sessions.resume, self.cookie)
+        user = self.web.do(self.web.services.sessions.resume, self.cookie)
         return (
             user.actor if user else Actor(tenant_id=self.view.id, role=self.view.role, via=Via.WEB)
         )
@@ -67,8 +67,8 @@ class Visitor:
         self.cookie = answer.headers["set-cookie"].split(";")[0].removeprefix(f"{COOKIE}=")
 
     def form_token(self) -> str:
-        user = self.web.do(self.web.house.sessions.resume, self.cookie)
-        return self.web.house.form_tokens.issue(user.session_id) if user else ""
+        user = self.web.do(self.web.services.sessions.resume, self.cookie)
+        return self.web.services.form_tokens.issue(user.session_id) if user else ""
 
     def get(self, path: str) -> Any:
         return self._send("GET", path)
