@@ -42,8 +42,8 @@ WITHOUT_ACTOR = {
     "sandbox.py:write": "rows of the store that the sandbox was asked for with its key",
     "sessions.py:resume": "finds who it is, by a signed cookie",
     "sessions.py:end": "ends the session of a signed cookie",
-    "signin.py:_good_link": "finds whose link it is, by its digest",
-    "signin.py:_use_up": "finds whose link it is, by its digest",
+    "sign_in.py:_good_link": "finds whose link it is, by its digest",
+    "sign_in.py:_use_up": "finds whose link it is, by its digest",
     "tenants.py:_admin": "the first start asks whether there is an admin",
     "tenants.py:get": "the actor's own account, by its id",
 }
