@@ -20,8 +20,8 @@ WITHOUT_AN_ACTOR = {
     "services/keys.py:_note_use": "the row was just found by its key",
     "services/sessions.py:resume": "a cookie is how an actor begins",
     "services/sessions.py:end": "the cookie names the row",
-    "services/signin.py:_use_up": "a link is how an actor begins",
-    "services/signin.py:_good_link": "a link is how an actor begins",
+    "services/sign_in.py:_use_up": "a link is how an actor begins",
+    "services/sign_in.py:_good_link": "a link is how an actor begins",
     "services/sandbox.py:_owner": (
         "the sandbox is an Order Desk of its own and knows stores by its own keys"
     ),
