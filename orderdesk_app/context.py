@@ -3,10 +3,16 @@
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from decimal import Decimal
 from enum import StrEnum
 from os import urandom
 from time import time
-from typing import NewType
+from typing import NewType, TypeAlias
+
+# A value that JSON can say. Money is Decimal: orderdesk/json_text.py reads numbers as int or Decimal,
+# and float comes from callers alone. Read-only parameters take Mapping[str, Json].
+Json: TypeAlias = "None | bool | int | float | Decimal | str | list[Json] | dict[str, Json]"
+JsonObject: TypeAlias = dict[str, Json]
 
 TenantId = NewType("TenantId", str)
 StoreRowId = NewType("StoreRowId", str)  # our own id of a connected store
