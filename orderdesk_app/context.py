@@ -9,9 +9,9 @@ from os import urandom
 from time import time
 from typing import NewType, TypeAlias
 
-# A value that JSON can say. Money is Decimal: orderdesk/json_text.py reads numbers as int or Decimal,
-# and float comes from callers alone. Read-only parameters take Mapping[str, Json].
-Json: TypeAlias = "None | bool | int | float | Decimal | str | list[Json] | dict[str, Json]"
+# A value that JSON can say. Money is Decimal: orderdesk/json_text.py reads numbers as int or
+# Decimal, and float comes from callers alone. Read-only parameters take Mapping[str, Json].
+Json: TypeAlias = "bool | int | float | Decimal | str | list[Json] | dict[str, Json] | None"
 JsonObject: TypeAlias = dict[str, Json]
 
 TenantId = NewType("TenantId", str)
