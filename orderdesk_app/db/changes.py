@@ -1,4 +1,4 @@
-"""The journal: every write to an order, with the order before and after, sealed; gone with its
+"""The journal: every write at Order Desk, with the object before and after, sealed; gone with its
 store.
 """
 
@@ -8,7 +8,7 @@ from typing import Any
 from sqlalchemy import JSON, Index, LargeBinary, String
 from sqlmodel import Field
 
-from orderdesk_app.context import Actor, OrderId, Sealed, StoreRowId, TenantId, new_id, now
+from orderdesk_app.context import Actor, Sealed, StoreRowId, TenantId, new_id, now
 from orderdesk_app.db.engine import Database
 from orderdesk_app.db.rows import Row
 
@@ -17,14 +17,15 @@ class Change(Row, table=True):
     __tablename__ = "changes"
     __table_args__ = (
         Index(None, "tenant_id", "at"),
-        Index(None, "store_row_id", "order_id", "state"),
+        Index(None, "store_row_id", "kind", "object_id", "state"),
     )
 
     id: str = Field(default_factory=new_id, primary_key=True)
     at: datetime = Field(default_factory=now)
     tenant_id: TenantId = Field(sa_type=String, foreign_key="tenants.id")
     store_row_id: StoreRowId = Field(sa_type=String, foreign_key="stores.id", ondelete="CASCADE")
-    order_id: OrderId = Field(sa_type=String)
+    kind: str  # of the object: "order"
+    object_id: str  # Order Desk's id of it; empty while a create has none
     action: str
     state: str = "open"  # "open", "done", "not_done" or "unknown"
     before: Sealed | None = Field(default=None, sa_type=LargeBinary)
@@ -41,20 +42,25 @@ class Change(Row, table=True):
 
 _LEFT_OPEN = """
     SELECT 1 FROM changes
-    WHERE tenant_id = :tenant_id AND store_row_id = :store_row_id AND order_id IN (:order_id, '')
-    AND state IN ('open', 'unknown') AND closed_at IS NULL LIMIT 1
+    WHERE tenant_id = :tenant_id AND store_row_id = :store_row_id AND kind = :kind
+    AND object_id IN (:object_id, '') AND state IN ('open', 'unknown') AND closed_at IS NULL LIMIT 1
 """
 
 
 async def may_be_left_open(
-    database: Database, actor: Actor, store_row_id: StoreRowId, order_id: OrderId
+    database: Database, actor: Actor, store_row_id: StoreRowId, kind: str, object_id: str
 ) -> bool:
-    """False where no write of this order, and no create, waits for its outcome; asked by every
-    uncached read, so in the shortest way.
+    """False where no write of this object, and no create of its kind, waits for its outcome; asked
+    by every uncached read, so in the shortest way.
     """
     return bool(
         await database.query(
             _LEFT_OPEN,
-            {"tenant_id": actor.tenant_id, "store_row_id": store_row_id, "order_id": order_id},
+            {
+                "tenant_id": actor.tenant_id,
+                "store_row_id": store_row_id,
+                "kind": kind,
+                "object_id": object_id,
+            },
         )
     )

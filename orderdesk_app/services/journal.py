@@ -34,6 +34,7 @@ Action = Literal["create", "update", "delete"]
 State = Literal["done", "not_done", "unknown", "open"]
 Image = Mapping[str, Any]
 
+ORDER = "order"  # the kind of object, in the rows
 NOT_YET = OrderId("")  # a create has no order id until Order Desk gives one
 _MOST_LEFT_OPEN = 20
 # of an order whose maker gave no source name (docs/orderdesk-api.md 6.1)
@@ -82,7 +83,8 @@ class Journal:
             id=row_id,
             tenant_id=actor.tenant_id,
             store_row_id=store.id,
-            order_id=order_id,
+            kind=ORDER,
+            object_id=order_id,
             action=action,
             before=await self._seal(actor, row_id, "before", before),
             meant=await self._seal(actor, row_id, "meant", meant),
@@ -137,7 +139,7 @@ class Journal:
         if after is not None:
             values["after"] = await self._seal(actor, change_id, "after", after)
         if order_id is not None:
-            values["order_id"] = order_id
+            values["object_id"] = order_id
         async with self._database.write() as session:
             await session.exec(
                 update(Change)
@@ -152,13 +154,16 @@ class Journal:
         """Writes of this order, and creates that may have made it, whose outcome is not written
         down; the oldest first. One indexed question.
         """
-        if not await may_be_left_open(self._database, actor, store.id, order_id):
+        if not await may_be_left_open(self._database, actor, store.id, ORDER, order_id):
             return []
         question = owned(actor, Change).where(
             col(Change.store_row_id) == store.id,
+            col(Change.kind) == ORDER,
             or_(
-                col(Change.order_id) == order_id,
-                and_(col(Change.order_id) == NOT_YET, col(Change.at) > now() - _CREATES_LOOKED_FOR),
+                col(Change.object_id) == order_id,
+                and_(
+                    col(Change.object_id) == NOT_YET, col(Change.at) > now() - _CREATES_LOOKED_FOR
+                ),
             ),
             col(Change.state).in_(("open", "unknown")),
             col(Change.closed_at).is_(None),

@@ -255,7 +255,7 @@ async def test_a_write_is_in_the_journal_with_images_and_who_did_it(
     written = await world.update({"email": "new@example.com"})
 
     [row] = await world.rows()
-    assert (row.id, row.state, row.action, row.order_id, row.paths, row.client_name, row.via) == (
+    assert (row.id, row.state, row.action, row.object_id, row.paths, row.client_name, row.via) == (
         written.change_id,
         "done",
         "update",
@@ -339,7 +339,7 @@ async def test_a_new_order_gets_a_source_id_of_ours(world: OrderWorld) -> None:
     assert order["source_id"].startswith("agent-")
     assert len(world.requests()) == 1
     [row] = await world.rows()
-    assert (row.order_id, row.state, row.action) == (made.order["id"], "done", "create")
+    assert (row.object_id, row.state, row.action) == (made.order["id"], "done", "create")
 
 
 async def test_a_duplicate_is_a_conflict_that_names_the_order(world: OrderWorld) -> None:
@@ -528,7 +528,7 @@ async def test_a_create_whose_answer_was_lost_is_settled_when_its_order_is_read(
 
     assert source_id in error.value.message
     assert len(rows.orders) == 1
-    assert [(row.state, row.order_id) for row in await world.rows()] == [
+    assert [(row.state, row.object_id) for row in await world.rows()] == [
         ("done", rows.orders[0]["id"])
     ]
 
