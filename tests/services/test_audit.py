@@ -353,7 +353,7 @@ async def test_rows_recorded_at_the_same_time_are_committed_together(
 
     assert sum(sizes) == 64
     assert len(sizes) < 4
-    assert audit._recorded == {}
+    assert audit._waiting_writes == {}
 
 
 async def test_a_row_that_cannot_be_committed_fails_alone(

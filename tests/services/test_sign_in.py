@@ -43,7 +43,7 @@ class AuditTrail:
     def __init__(self) -> None:
         self.entries: list[Entry] = []
 
-    async def record(self, entry: Entry) -> None:
+    async def write(self, entry: Entry) -> None:
         self.entries.append(entry)
 
 

@@ -262,7 +262,7 @@ async def test_what_was_done_is_not_called_failed_when_only_its_row_cannot_be_wr
         raise OSError("disk full")
 
     with monkeypatch.context() as broken:
-        broken.setattr(audit, "record", fails)
+        broken.setattr(audit, "write", fails)
         record = await desk.connect(actor, "10005", Secret(API_KEY), name="Second", label="")
         with pytest.raises(StoreKeyRefused):
             await desk.connect(actor, "10006", Secret("wrong"), name="", label="")
