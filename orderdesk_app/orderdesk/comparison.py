@@ -17,8 +17,8 @@ from typing import Any, Literal
 import httpx
 
 from orderdesk_app.errors import OrderDeskAgentsError, UpstreamFailed, UpstreamUnreachable
+from orderdesk_app.orderdesk.order import Order
 
-Order = Mapping[str, Any]
 Status = Literal["done", "not_done", "partly", "changed_by_other"]
 State = Literal["arrived", "absent", "other"]
 

@@ -28,6 +28,7 @@ from orderdesk_app.orderdesk.comparison import (
     note_key,
 )
 from orderdesk_app.orderdesk.dates import to_upstream
+from orderdesk_app.orderdesk.order import Order
 
 AUTHOR = "agent"  # of a note that names none; short, as it counts towards the limit of all notes
 # characters of all notes of an order, date and author included (docs/orderdesk-api.md 6.6)
@@ -245,7 +246,7 @@ class Plan:
 
 
 def plan_update(
-    order: Mapping[str, Any],
+    order: Order,
     changes: Any,
     *,
     at: datetime,
@@ -720,9 +721,7 @@ _MERGES: dict[str, Callable[[_Spot, Any], None]] = {
 }
 
 
-def _folder_move(
-    order: Mapping[str, Any], wanted: Mapping[str, Any], folders: Folders
-) -> FolderMove | None:
+def _folder_move(order: Order, wanted: Mapping[str, Any], folders: Folders) -> FolderMove | None:
     named = wanted_folder(wanted)
     if named is None:
         return None

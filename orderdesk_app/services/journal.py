@@ -6,7 +6,7 @@ is empty: "open" means under way or cut off by a crash, "unknown" that Order Des
 work on it. What became of such a write is told in the audit too, in its maker's name.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Literal
@@ -24,6 +24,7 @@ from orderdesk_app.observability import log
 from orderdesk_app.orderdesk import json_text
 from orderdesk_app.orderdesk.comparison import compare, is_same
 from orderdesk_app.orderdesk.merge import SOURCE_ID_PREFIX
+from orderdesk_app.orderdesk.order import Order
 from orderdesk_app.services.audit import AuditTrail, Entry
 from orderdesk_app.services.open_store import StoreRecord
 from orderdesk_app.services.sealed import Seals
@@ -32,7 +33,7 @@ _LOG = log(__name__)
 
 Action = Literal["create", "update", "delete"]
 State = Literal["done", "not_done", "unknown", "open"]
-Image = Mapping[str, Any]
+Image = Order
 
 ORDER = "order"  # the kind of object, in the rows
 NOT_YET = OrderId("")  # a create has no order id until Order Desk gives one

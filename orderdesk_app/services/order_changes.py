@@ -37,6 +37,7 @@ from orderdesk_app.orderdesk.comparison import (
 )
 from orderdesk_app.orderdesk.locks import Lock, OrderLocks
 from orderdesk_app.orderdesk.merge import FolderMove, Plan, check_update, plan_create, plan_update
+from orderdesk_app.orderdesk.order import Order
 from orderdesk_app.orderdesk.partial_update import PartialUpdate
 from orderdesk_app.orderdesk.wait_budget import WaitBudget
 from orderdesk_app.services.folders import Folders
@@ -65,7 +66,6 @@ _PARTS = (
 )
 _MOST_NAMED = 3  # numbers of a refusal that are looked up
 
-Order = dict[str, Any]
 T = TypeVar("T")
 
 
@@ -724,7 +724,7 @@ class OrderChanges:
         lock: Lock | None,
         *,
         before: Order | None,
-        meant: Mapping[str, Any] | None,
+        meant: Order | None,
         paths: Sequence[str],
     ) -> None:
         try:

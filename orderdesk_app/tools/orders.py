@@ -25,7 +25,7 @@ from orderdesk_app.tools.views import (
 _SHOWING = Showing()
 _MOST_FIELDS = 100
 
-Order = Annotated[
+OrderInResult = Annotated[
     dict[str, Any],
     WithJsonSchema(
         {
@@ -51,20 +51,20 @@ Untrusted = Annotated[
 
 
 class OrderRows(TypedDict):
-    orders: list[Order]
+    orders: list[OrderInResult]
     pagination: Pagination
     cached: bool
     untrusted: NotRequired[Untrusted]
 
 
 class OneOrder(TypedDict):
-    order: Order
+    order: OrderInResult
     cached: bool
     untrusted: NotRequired[Untrusted]
 
 
 class WrittenOrder(TypedDict):
-    order: Order
+    order: OrderInResult
     changed: Annotated[list[str], Field(description="Dotted paths of what is different now.")]
     change_id: Annotated[
         str | None,
