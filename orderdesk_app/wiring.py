@@ -50,15 +50,9 @@ from orderdesk_app.services.store_desk import StoreDesk
 from orderdesk_app.services.stores import Stores
 from orderdesk_app.services.tenants import Tenants
 from orderdesk_app.tools import catalogue
-
-# importing a tool module puts its tools into the catalogue
-from orderdesk_app.tools import orders as _orders  # noqa: F401
-from orderdesk_app.tools import products as _products  # noqa: F401
-from orderdesk_app.tools import stores as _stores  # noqa: F401
-from orderdesk_app.tools import tenants as _tenants  # noqa: F401
 from orderdesk_app.tools.console import Console
 from orderdesk_app.tools.runner import Runner
-from orderdesk_app.tools.toolbox import Toolbox
+from orderdesk_app.tools.tool_services import ToolServices
 
 SANDBOX_API = SANDBOX_URL + BASE
 
@@ -206,14 +200,7 @@ async def _build(
     )
     products = Products(client, reads, cache_seconds=settings.cache_ttl_products)
     runner = Runner(
-        Toolbox(
-            access=access,
-            sign_in=sign_in,
-            stores=stores,
-            orders=orders,
-            products=products,
-            limits=limits,
-        ),
+        ToolServices(access, sign_in, stores, orders, products),
         limits,
         audit,
         wait_seconds=settings.http_timeout,

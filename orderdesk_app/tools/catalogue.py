@@ -2,9 +2,12 @@
 guide, the README and the tests.
 """
 
+import importlib
+import pkgutil
 import sys
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
+from functools import cache
 from typing import Any, TypeVar, cast, get_type_hints
 
 from orderdesk_app.context import Actor, Scope, Secret
@@ -12,9 +15,10 @@ from orderdesk_app.errors import UnknownTool
 from orderdesk_app.orderdesk.wait_budget import WaitBudget
 from orderdesk_app.services.access import Principal
 from orderdesk_app.services.open_store import OpenStore
+from orderdesk_app.tools import toolsets
 from orderdesk_app.tools.arguments import Arguments
 from orderdesk_app.tools.schema import Schema, schema_of
-from orderdesk_app.tools.toolbox import Toolbox
+from orderdesk_app.tools.tool_services import ToolServices
 
 
 @dataclass(slots=True)
@@ -23,7 +27,7 @@ class ToolCall:
     works on one.
     """
 
-    toolbox: Toolbox
+    services: ToolServices
     budget: WaitBudget
     given_principal: Principal | None  # None while nobody has signed in (stdio)
     opened: OpenStore | None = None
@@ -96,7 +100,7 @@ class Tool:
         }
 
 
-_CATALOGUE: dict[str, Tool] = {}
+_DECORATED: dict[str, Tool] = {}  # by name; filled while the modules of toolsets/ are imported
 
 
 def tool(
@@ -123,7 +127,8 @@ def tool(
     ) -> Callable[[ToolCall, ArgumentsT], Awaitable[ResultT]]:
         hints = get_type_hints(function, vars(sys.modules[function.__module__]))
         arguments = cast(type[Arguments], hints["arguments"])
-        _CATALOGUE[function.__name__] = Tool(
+        assert function.__name__ not in _DECORATED, f"two tools are named {function.__name__}"
+        _DECORATED[function.__name__] = Tool(
             name=function.__name__,
             toolset=function.__module__.rsplit(".", 1)[-1],
             title=title,
@@ -148,21 +153,29 @@ def tool(
     return decorate
 
 
+@cache
+def _catalogue() -> Mapping[str, Tool]:
+    for module in pkgutil.iter_modules(toolsets.__path__):
+        importlib.import_module(f"{toolsets.__name__}.{module.name}")
+    return dict(sorted(_DECORATED.items(), key=lambda entry: entry[1].toolset))
+
+
 def every_tool() -> list[Tool]:
     """All tools in a fixed order: by toolset, then as written."""
-    return list(_CATALOGUE.values())
+    return list(_catalogue().values())
 
 
 def tools_for(scopes: frozenset[Scope]) -> list[Tool]:
     """The tools that a credential with these scopes may call."""
-    return [entry for entry in _CATALOGUE.values() if entry.scope in scopes]
+    return [entry for entry in every_tool() if entry.scope in scopes]
 
 
 def find_tool(name: str) -> Tool:
-    """Raises UnknownTool with the nearest names."""
-    found = _CATALOGUE.get(name)
+    """Raises UnknownTool, which lists the names there are."""
+    found = _catalogue().get(name)
     if found is None:
         raise UnknownTool(
-            f"There is no tool of that name. The tools are: {', '.join(_CATALOGUE)}.", field="name"
+            f"There is no tool of that name. The tools are: {', '.join(_catalogue())}.",
+            field="name",
         )
     return found

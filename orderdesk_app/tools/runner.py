@@ -14,9 +14,10 @@ from orderdesk_app.orderdesk.wait_budget import WaitBudget
 from orderdesk_app.services.access import Principal
 from orderdesk_app.services.audit import AuditLog, Entry
 from orderdesk_app.services.limits import Limits
+from orderdesk_app.services.stores import Stores
 from orderdesk_app.tools.arguments import Arguments, parse
 from orderdesk_app.tools.catalogue import Tool, ToolCall, find_tool
-from orderdesk_app.tools.toolbox import Toolbox
+from orderdesk_app.tools.tool_services import ToolServices
 
 _LOG = log(__name__)
 T = TypeVar("T")
@@ -50,14 +51,12 @@ class Runner:
     """Runs tools for a principal; raises nothing but cancellation."""
 
     def __init__(
-        self, toolbox: Toolbox, limits: Limits, audit: AuditLog, *, wait_seconds: float
+        self, services: ToolServices, limits: Limits, audit: AuditLog, *, wait_seconds: float
     ) -> None:
-        self._toolbox, self._limits, self._audit, self._wait_seconds = (
-            toolbox,
-            limits,
-            audit,
-            wait_seconds,
-        )
+        self._services = services
+        self._limits = limits
+        self._audit = audit
+        self._wait_seconds = wait_seconds
         self._unfinished: set[asyncio.Task[Any]] = set()
 
     async def run(
@@ -124,7 +123,7 @@ class Runner:
             if principal is not None:
                 self._limits.tools.spend(principal.actor.tenant_id, tool.weight)
             if tool.takes_store:
-                call.opened = await self._toolbox.stores.open(
+                call.opened = await self._services[Stores].open(
                     call.principal, getattr(arguments, "store_identifier", None)
                 )
             outcome.result = await tool.run(call, arguments)
@@ -181,7 +180,7 @@ class Runner:
                 f"({tool.scope}). Make a key with it under Settings."
             )
         return ToolCall(
-            toolbox=self._toolbox, budget=budget, given_principal=principal, sign_in=sign_in
+            services=self._services, budget=budget, given_principal=principal, sign_in=sign_in
         )
 
     def _entry(

@@ -14,6 +14,7 @@ from starlette.datastructures import Headers
 
 from orderdesk_app.mcp import body as bodies
 from orderdesk_app.mcp.body import ClientDisconnected, Unfit, drain_body, read_body
+from orderdesk_app.tools.catalogue import every_tool
 from tests.mcp_server import LEGACY, MODERN, McpServer, call, modern
 from tests.worlds import FIRST_ORDER
 
@@ -215,7 +216,7 @@ def test_media_types_are_read_as_http_writes_them(
         )
 
     assert answer.status_code == 200
-    assert len(answer.json()["result"]["tools"]) == 13
+    assert len(answer.json()["result"]["tools"]) == len(every_tool())
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from mcp.client.stdio import StdioServerParameters, stdio_client
 
+from orderdesk_app.tools.catalogue import every_tool
 from tests.mcp.conftest import NodeClients
 from tests.mcp_server import MODERN, McpServer, speaking
 from tests.worlds import FIRST_ORDER
@@ -60,7 +61,7 @@ async def test_mcp_remote_lists_and_calls_the_tools(
             refused = await client.call_tool("orders_get", {"order_id": "abc"})
 
             assert client.protocol_version == revision
-    assert len(tools) == 13
+    assert len(tools) == len(every_tool())
     assert order.structured_content["order"]["id"] == FIRST_ORDER
     assert _code(refused) == "VALIDATION_ERROR"
     assert "done" in told

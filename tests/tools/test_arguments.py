@@ -6,7 +6,7 @@ import pytest
 
 from orderdesk_app.errors import ValidationFailed
 from orderdesk_app.tools.arguments import parse
-from orderdesk_app.tools.orders import GetOrder, ListOrders
+from orderdesk_app.tools.toolsets.orders import GetOrder, ListOrders
 
 
 def refused(given: Any) -> ValidationFailed:

@@ -8,6 +8,7 @@ from typing_extensions import TypedDict
 from orderdesk_app.context import Scope, Secret
 from orderdesk_app.services.access import Principal
 from orderdesk_app.services.open_store import StoreRecord
+from orderdesk_app.services.stores import Stores
 from orderdesk_app.tools.arguments import SECRET, Arguments, DigitsId, TextId
 from orderdesk_app.tools.catalogue import ToolCall, tool
 
@@ -105,7 +106,7 @@ async def stores_register(call: ToolCall, arguments: RegisterStore) -> OneStore:
 
     The key is tried at Order Desk before anything is stored; a refused one changes nothing.
     """
-    record = await call.toolbox.stores.register(
+    record = await call.services[Stores].register(
         call.actor,
         arguments.store_id,
         Secret(arguments.api_key),
@@ -140,7 +141,7 @@ async def stores_list(call: ToolCall, arguments: NoArguments) -> StoreList:
 )
 async def stores_use_store(call: ToolCall, arguments: StoreChoice) -> OneStore:
     """Make one store the active one for this key: later calls that name no store use it."""
-    record = await call.toolbox.stores.use(call.principal, arguments.identifier)
+    record = await call.services[Stores].use(call.principal, arguments.identifier)
     return {"store": {**store_view(record, call.principal), "active": True}}
 
 
@@ -157,7 +158,7 @@ async def stores_delete(call: ToolCall, arguments: DeleteStore) -> DeletedStore:
 
     Nothing changes at Order Desk.
     """
-    await call.toolbox.stores.delete(call.principal, arguments.store_id)
+    await call.services[Stores].delete(call.principal, arguments.store_id)
     return {"deleted": True, "store_id": arguments.store_id}
 
 
@@ -170,7 +171,7 @@ async def stores_delete(call: ToolCall, arguments: DeleteStore) -> DeletedStore:
 )
 async def stores_resolve(call: ToolCall, arguments: StoreChoice) -> ResolvedStore:
     """Tell which store an id, name or label means, and how it matched."""
-    record, matched_by = call.toolbox.stores.resolve(call.principal, arguments.identifier)
+    record, matched_by = call.services[Stores].resolve(call.principal, arguments.identifier)
     return {"store": store_view(record, call.principal), "matched_by": matched_by}
 
 

@@ -6,7 +6,7 @@ from pydantic import Field, WithJsonSchema
 from typing_extensions import TypedDict
 
 from orderdesk_app.context import Scope
-from orderdesk_app.services.products import MOST_SEARCHED
+from orderdesk_app.services.products import MOST_SEARCHED, Products
 from orderdesk_app.tools.arguments import Arguments, DigitsId, StoreIdentifier, TextId
 from orderdesk_app.tools.catalogue import ToolCall, tool
 from orderdesk_app.tools.paging import Pagination, pagination
@@ -77,7 +77,7 @@ async def products_list(call: ToolCall, arguments: ListProducts) -> ProductRows:
     """List the products in a store's inventory with prices and stock, or find some by words or
     SKU.
     """
-    page = await call.toolbox.products.page(
+    page = await call.services[Products].page(
         call.actor,
         call.store,
         search=arguments.search,
@@ -107,7 +107,7 @@ async def products_list(call: ToolCall, arguments: ListProducts) -> ProductRows:
 )
 async def products_get(call: ToolCall, arguments: GetProduct) -> OneProduct:
     """Read one product of a store's inventory by its id."""
-    product, cached = await call.toolbox.products.get(
+    product, cached = await call.services[Products].get(
         call.actor, call.store, arguments.product_id, call.budget
     )
     return {"product": _shown(product), "cached": cached}

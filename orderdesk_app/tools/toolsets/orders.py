@@ -8,6 +8,7 @@ from typing_extensions import TypedDict
 from orderdesk_app.context import OrderId, Scope
 from orderdesk_app.errors import Conflict
 from orderdesk_app.services.order_search import OrderQuery
+from orderdesk_app.services.orders import Orders
 from orderdesk_app.tools.arguments import Arguments, DigitsId, StoreIdentifier, TextId
 from orderdesk_app.tools.catalogue import ToolCall, tool
 from orderdesk_app.tools.conflicts import with_both_versions
@@ -297,7 +298,9 @@ async def orders_list(call: ToolCall, arguments: ListOrders) -> OrderRows:
     """
     check_fields(arguments.fields)
     asked = arguments.model_dump(exclude={"store_identifier", "fields", "view"})
-    found = await call.toolbox.orders.list(call.actor, call.store, OrderQuery(**asked), call.budget)
+    found = await call.services[Orders].list(
+        call.actor, call.store, OrderQuery(**asked), call.budget
+    )
     check_fields(arguments.fields, found.orders)
     rows: list[dict[str, Any]] = []
     untrusted: list[str] = []
@@ -335,14 +338,14 @@ async def orders_get(call: ToolCall, arguments: GetOrder) -> OneOrder:
     To find the id by the shop's number use orders_list with source_id.
     """
     check_fields(arguments.fields)
-    found = await call.toolbox.orders.get(
+    found = await call.services[Orders].get(
         call.actor, call.store, OrderId(arguments.order_id), call.budget
     )
     check_fields(arguments.fields, (found.order,))
     shown: dict[str, Any] = _SHOWING.of(found.order)
     if arguments.fields:
         folders = (
-            await call.toolbox.orders.folders(call.store, found.order, call.budget)
+            await call.services[Orders].folders(call.store, found.order, call.budget)
             if "folder" in arguments.fields
             else ()
         )
@@ -379,7 +382,7 @@ async def orders_create(call: ToolCall, arguments: CreateOrder) -> WrittenOrder:
 
     A duplicate (same source_id at the same source) is refused and the order that exists is named.
     """
-    written = await call.toolbox.orders.create(
+    written = await call.services[Orders].create(
         call.actor, call.store, arguments.order_data, call.budget
     )
     return _written(written)
@@ -399,7 +402,7 @@ async def orders_update(call: ToolCall, arguments: UpdateOrder) -> WrittenOrder:
     """
     asked, expected = arguments.changes, arguments.expected_date_updated
     try:
-        written = await call.toolbox.orders.update(
+        written = await call.services[Orders].update(
             call.actor,
             call.store,
             OrderId(arguments.order_id),
@@ -424,7 +427,7 @@ async def orders_delete(call: ToolCall, arguments: DeleteOrder) -> DeletedOrder:
 
     To cancel one and keep it, move it with orders_update and folder_name instead.
     """
-    written = await call.toolbox.orders.delete(
+    written = await call.services[Orders].delete(
         call.actor, call.store, OrderId(arguments.order_id), call.budget
     )
     return {"deleted": True, "order_id": arguments.order_id, "change_id": written.change_id}

@@ -4,7 +4,8 @@ from pydantic import Field
 from typing_extensions import TypedDict
 
 from orderdesk_app.context import Actor, Scope, Secret, Via
-from orderdesk_app.services.sign_in import NOBODY
+from orderdesk_app.services.access import Access
+from orderdesk_app.services.sign_in import NOBODY, SignIn
 from orderdesk_app.tools.arguments import SECRET, Arguments
 from orderdesk_app.tools.catalogue import ToolCall, tool
 
@@ -45,11 +46,11 @@ async def tenant_use_master_key(call: ToolCall, arguments: UseMasterKey) -> Tena
     actor = call.given_principal.actor if call.given_principal else None
     by = actor or Actor(NOBODY, via=Via.STDIO)
     key = Secret(arguments.master_key)
-    await call.toolbox.sign_in.check_key(key, by=by)
-    principal = await call.toolbox.access.by_token(key.reveal(), via=by.via)
+    await call.services[SignIn].check_key(key, by=by)
+    principal = await call.services[Access].by_token(key.reveal(), via=by.via)
     if actor is not None:
         principal = principal.through(actor.client_name, actor.client_version, actor.address)
-    await call.toolbox.sign_in.write_down_key(principal.actor)
+    await call.services[SignIn].write_down_key(principal.actor)
     if call.sign_in is not None:
         call.sign_in(key)
         call.given_principal = principal

@@ -1,0 +1,1 @@
+"""The tools, one file a noun. tools/catalogue.py finds every module here: nothing lists them."""
