@@ -15,6 +15,7 @@ Json: TypeAlias = "bool | int | float | Decimal | str | list[Json] | dict[str, J
 JsonObject: TypeAlias = dict[str, Json]
 
 TenantId = NewType("TenantId", str)
+UserId = NewType("UserId", str)
 StoreRowId = NewType("StoreRowId", str)  # our own id of a connected store
 StoreId = NewType("StoreId", str)  # Order Desk's id of a store, digits
 OrderId = NewType("OrderId", str)  # Order Desk's internal order id, digits
@@ -52,8 +53,11 @@ class Secret:
 
 
 class Role(StrEnum):
-    ADMIN = "admin"
+    """What a user is in a tenant."""
+
+    OWNER = "owner"
     MEMBER = "member"
+    VIEWER = "viewer"
 
 
 class Scope(StrEnum):
@@ -94,13 +98,15 @@ class Via(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Actor:
-    """Who acts: a tenant through one credential or session, by one door.
+    """Who acts: a user of a tenant through one credential or session, at one entry point.
 
     Services take it first and authorise by it.
     """
 
     tenant_id: TenantId
-    role: Role = Role.MEMBER
+    user_id: UserId | None = None  # None: nobody has signed in yet, or the system acts
+    role: Role | None = None  # of the user in this tenant
+    is_operator: bool = False  # operators run this installation
     scopes: frozenset[Scope] = ALL_SCOPES
     via: Via = Via.SYSTEM
     credential_id: str | None = None  # row of `credentials`, for keys
@@ -108,10 +114,6 @@ class Actor:
     client_name: str = ""
     client_version: str = ""
     address: str = ""  # of the caller; goes into the audit row, never into a log
-
-    @property
-    def is_admin(self) -> bool:
-        return self.role is Role.ADMIN
 
 
 @dataclass(frozen=True, slots=True)

@@ -62,7 +62,7 @@ _SIGNED_IN_STATE: Any = (
 )
 _VIEWER = Viewer(
     name=_SIGNED_IN_STATE.name,
-    is_admin=_SIGNED_IN_STATE.is_admin,
+    is_operator=_SIGNED_IN_STATE.is_operator,
     form_token=_SIGNED_IN_STATE.form_token,
     notices=_SIGNED_IN_STATE.notices,
     dismiss=Notices.dismiss,

@@ -28,7 +28,7 @@ from orderdesk_app.security.keyring import Keyring
 from orderdesk_app.security.passwords import Passwords
 from orderdesk_app.security.sealing import Sealer
 from orderdesk_app.services.keys import Keys
-from orderdesk_app.services.tenants import Tenants, TenantView
+from orderdesk_app.services.tenants import NewAccount, Tenants
 
 UNPRIVILEGED = "nobody"  # Postgres refuses to run as root
 
@@ -357,7 +357,7 @@ def tenants(database: Database, keys: Keys) -> Tenants:
 class TenantAccount:
     """A tenant as a test meets it: signed in in a browser (`actor`), and with the master key."""
 
-    view: TenantView
+    view: NewAccount
     actor: Actor
     master_key: Secret
 
@@ -365,7 +365,7 @@ class TenantAccount:
 async def _make_account(tenants: Tenants, keyring: Keyring, name: str) -> TenantAccount:
     view, key = await tenants.make_tenant(name)
     await keyring.tenant(view.id)
-    return TenantAccount(view, Actor(tenant_id=view.id, role=view.role, via=Via.WEB), key)
+    return TenantAccount(view, view.owner(Via.WEB), key)
 
 
 @pytest.fixture

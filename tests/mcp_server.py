@@ -142,7 +142,7 @@ def run_mcp_server(
 async def _people(server: Server, settings: Settings, sandbox: SandboxServer) -> McpServer:
     async with open_world(settings, sandbox) as world:
         actor = (await world.services.access.of_actor((await world.owner.principal()).actor)).actor
-        person = type(actor)(tenant_id=actor.tenant_id, role=actor.role, via=Via.WEB)
+        person = type(actor)(tenant_id=actor.tenant_id, user_id=actor.user_id, via=Via.WEB)
         reading_key = (await world.services.keys.create(person, "reads", [Scope.ORDERS_READ]))[1]
         return McpServer(
             server=server,

@@ -12,10 +12,12 @@ ROOT = Path(__file__).resolve().parent.parent
 PACKAGE = ROOT / "orderdesk_app"
 TABLES = {
     "Tenant",
+    "User",
+    "Membership",
     "Credential",
     "Store",
     "Session",
-    "SignInLink",
+    "MagicLink",
     "AuditEntry",
     "Change",
     "ConsoleCall",
@@ -37,6 +39,7 @@ WITHOUT_ACTOR = {
     "sandbox.py:write": "rows of the store that the sandbox was asked for with its key",
     "sessions.py:resume": "finds who it is, by a signed cookie",
     "sessions.py:end": "ends the session of a signed cookie",
+    "members.py:_members": "finds who may act for the account, before there is an actor",
     "sign_in.py:_good_link": "finds whose link it is, by its digest",
     "sign_in.py:_use_up": "finds whose link it is, by its digest",
     "tenants.py:_admin": "the first start asks whether there is an admin",
@@ -116,10 +119,11 @@ def test_every_table_of_a_tenant_is_looked_for() -> None:
         "credentials",
         "stores",
         "sessions",
-        "signin_links",
-        "audit_entries",
+        "magic_links",
+        "audit_log",
         "changes",
         "console_calls",
+        "memberships",
         "master_key_metadata",
     }
 

@@ -386,6 +386,6 @@ def _audited(mcp_server: McpServer, tool: str) -> list[str]:
         return [
             row[0]
             for row in database.execute(
-                "SELECT outcome FROM audit_entries WHERE tool = ? ORDER BY at", (tool,)
+                "SELECT outcome FROM audit_log WHERE tool = ? ORDER BY at", (tool,)
             )
         ]

@@ -1,8 +1,12 @@
-"""The journal names any kind of object."""
+"""Users beside tenants: each tenant gets its owner, and what was done so far was done by them.
+
+The journal names any kind of object. What belongs to a tenant goes with it.
+"""
 
 import sqlalchemy as sa
 
 from alembic import op
+from orderdesk_app.context import new_id
 
 revision = "0002"
 down_revision = "0001"
@@ -11,11 +15,161 @@ depends_on = None
 
 
 def upgrade() -> None:
+    _make_users()
+    _rename_audit_entries()
+    _rename_signin_links()
+    _name_user("sessions", ondelete="CASCADE")
+    _name_user("credentials", ondelete="SET NULL")
+    _name_user("changes", ondelete="SET NULL")
     _name_objects_in_changes()
+    for table in ("stores", "console_calls", "sessions", "credentials", "changes"):
+        _cascade(table, "tenant_id", "tenants")
+    _cascade("sessions", "credential_id", "credentials")
+    with op.batch_alter_table("tenants") as table:
+        table.drop_constraint("uq_tenants_email", type_="unique")
+        table.drop_column("email")
+        table.drop_column("role")
 
 
 def downgrade() -> None:
     raise NotImplementedError("Restore the backup that was made before this migration.")
+
+
+def _make_users() -> None:
+    """One for each tenant: its owner, with the e-mail and the rights that the tenant had."""
+    op.create_table(
+        "users",
+        sa.Column("id", sa.String(), nullable=False),
+        sa.Column("email", sa.String(), nullable=True),
+        sa.Column("name", sa.String(), nullable=False),
+        sa.Column("is_operator", sa.Boolean(), nullable=False),
+        sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("disabled_at", sa.DateTime(timezone=True), nullable=True),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_users")),
+        sa.UniqueConstraint("email", name=op.f("uq_users_email")),
+    )
+    op.create_table(
+        "memberships",
+        sa.Column("tenant_id", sa.String(), nullable=False),
+        sa.Column("user_id", sa.String(), nullable=False),
+        sa.Column("role", sa.String(), nullable=False),
+        sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
+        _foreign_key("memberships", "tenant_id", "tenants", "CASCADE"),
+        _foreign_key("memberships", "user_id", "users", "CASCADE"),
+        sa.PrimaryKeyConstraint("tenant_id", "user_id", name=op.f("pk_memberships")),
+    )
+    op.create_index(op.f("ix_memberships_user_id"), "memberships", ["user_id"])
+    connection = op.get_bind()
+    owners = [
+        {"tenant_id": tenant_id, "user_id": new_id()}
+        for (tenant_id,) in connection.execute(sa.text("SELECT id FROM tenants"))
+    ]
+    if owners:
+        connection.execute(
+            sa.text(
+                "INSERT INTO users (id, email, name, is_operator, created_at) "
+                "SELECT :user_id, email, name, role = 'admin', created_at "
+                "FROM tenants WHERE id = :tenant_id"
+            ),
+            owners,
+        )
+        connection.execute(
+            sa.text(
+                "INSERT INTO memberships (tenant_id, user_id, role, created_at) "
+                "SELECT id, :user_id, 'owner', created_at FROM tenants WHERE id = :tenant_id"
+            ),
+            owners,
+        )
+
+
+def _rename_audit_entries() -> None:
+    """Rows without a tenant (sign-in tries of nobody) named the empty text; now they name none."""
+    op.create_table(
+        "audit_log",
+        sa.Column("id", sa.String(), nullable=False),
+        sa.Column("at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("tenant_id", sa.String(), nullable=True),
+        sa.Column("user_id", sa.String(), nullable=True),
+        sa.Column("role", sa.String(), nullable=False),
+        sa.Column("via", sa.String(), nullable=False),
+        sa.Column("credential_id", sa.String(), nullable=True),
+        sa.Column("session_id", sa.String(), nullable=True),
+        sa.Column("client_name", sa.String(), nullable=False),
+        sa.Column("client_version", sa.String(), nullable=False),
+        sa.Column("address", sa.String(), nullable=False),
+        sa.Column("action", sa.String(), nullable=False),
+        sa.Column("tool", sa.String(), nullable=True),
+        sa.Column("store_row_id", sa.String(), nullable=True),
+        sa.Column("arguments", sa.LargeBinary(), nullable=True),
+        sa.Column("outcome", sa.String(), nullable=False),
+        sa.Column("duration_ms", sa.Float(), nullable=False),
+        sa.Column("cached", sa.Boolean(), nullable=False),
+        sa.Column("upstream_requests", sa.Integer(), nullable=False),
+        sa.Column("request_id", sa.String(), nullable=False),
+        sa.Column("change_id", sa.String(), nullable=True),
+        _foreign_key("audit_log", "tenant_id", "tenants", "CASCADE"),
+        _foreign_key("audit_log", "user_id", "users", "SET NULL"),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_audit_log")),
+    )
+    op.execute(
+        "INSERT INTO audit_log (id, at, tenant_id, user_id, role, via, credential_id, session_id, "
+        "client_name, client_version, address, action, tool, store_row_id, arguments, outcome, "
+        "duration_ms, cached, upstream_requests, request_id, change_id) "
+        "SELECT old.id, old.at, owner.tenant_id, owner.user_id, coalesce(owner.role, ''), old.via, "
+        "old.credential_id, old.session_id, old.client_name, old.client_version, old.address, "
+        "old.action, old.tool, old.store_row_id, old.arguments, old.outcome, old.duration_ms, "
+        "old.cached, old.upstream_requests, old.request_id, old.change_id "
+        "FROM audit_entries AS old "
+        "LEFT JOIN memberships AS owner ON owner.tenant_id = old.tenant_id"
+    )
+    op.drop_table("audit_entries")
+    op.create_index(op.f("ix_audit_log_at"), "audit_log", ["at"])
+    op.create_index(op.f("ix_audit_log_tenant_id_at"), "audit_log", ["tenant_id", "at"])
+    op.create_index(op.f("ix_audit_log_user_id"), "audit_log", ["user_id"])
+
+
+def _rename_signin_links() -> None:
+    op.create_table(
+        "magic_links",
+        sa.Column("id", sa.String(), nullable=False),
+        sa.Column("tenant_id", sa.String(), nullable=False),
+        sa.Column("user_id", sa.String(), nullable=False),
+        sa.Column("purpose", sa.String(), nullable=False),
+        sa.Column("digest", sa.LargeBinary(), nullable=False),
+        sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("expires_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("used_at", sa.DateTime(timezone=True), nullable=True),
+        _foreign_key("magic_links", "tenant_id", "tenants", "CASCADE"),
+        _foreign_key("magic_links", "user_id", "users", "CASCADE"),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_magic_links")),
+        sa.UniqueConstraint("digest", name=op.f("uq_magic_links_digest")),
+    )
+    op.execute(
+        "INSERT INTO magic_links "
+        "(id, tenant_id, user_id, purpose, digest, created_at, expires_at, used_at) "
+        "SELECT old.id, old.tenant_id, owner.user_id, 'sign_in', old.digest, old.created_at, "
+        "old.expires_at, old.used_at FROM signin_links AS old "
+        "JOIN memberships AS owner ON owner.tenant_id = old.tenant_id"
+    )
+    op.drop_table("signin_links")
+    op.create_index(op.f("ix_magic_links_tenant_id"), "magic_links", ["tenant_id"])
+    op.create_index(op.f("ix_magic_links_user_id"), "magic_links", ["user_id"])
+
+
+def _name_user(table_name: str, *, ondelete: str) -> None:
+    """A column user_id: in rows that exist, the owner of their tenant."""
+    op.add_column(table_name, sa.Column("user_id", sa.String(), nullable=True))
+    rows = sa.table(table_name, sa.column("tenant_id"), sa.column("user_id"))
+    owners = sa.table("memberships", sa.column("tenant_id"), sa.column("user_id"))
+    owner = sa.select(owners.c.user_id).where(owners.c.tenant_id == rows.c.tenant_id)
+    op.execute(rows.update().values(user_id=owner.scalar_subquery()))
+    with op.batch_alter_table(table_name) as table:
+        # A session is always somebody's; the other rows outlive their user.
+        table.alter_column("user_id", existing_type=sa.String(), nullable=ondelete == "SET NULL")
+        table.create_foreign_key(
+            op.f(f"fk_{table_name}_user_id"), "users", ["user_id"], ["id"], ondelete=ondelete
+        )
+    op.create_index(op.f(f"ix_{table_name}_user_id"), table_name, ["user_id"])
 
 
 def _name_objects_in_changes() -> None:
@@ -30,4 +184,17 @@ def _name_objects_in_changes() -> None:
         op.f("ix_changes_store_row_id_kind_object_id_state"),
         "changes",
         ["store_row_id", "kind", "object_id", "state"],
+    )
+
+
+def _cascade(table_name: str, column: str, parent: str) -> None:
+    name = f"fk_{table_name}_{column}"
+    with op.batch_alter_table(table_name) as table:
+        table.drop_constraint(name, type_="foreignkey")
+        table.create_foreign_key(op.f(name), parent, [column], ["id"], ondelete="CASCADE")
+
+
+def _foreign_key(table_name: str, column: str, parent: str, ondelete: str) -> sa.Constraint:
+    return sa.ForeignKeyConstraint(
+        [column], [f"{parent}.id"], name=op.f(f"fk_{table_name}_{column}"), ondelete=ondelete
     )

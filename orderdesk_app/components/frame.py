@@ -18,7 +18,7 @@ class Viewer:
     """Who looks, as variables of the state that the pages hand in."""
 
     name: Any
-    is_admin: Any
+    is_operator: Any
     form_token: Any
     notices: Any
     dismiss: Any  # the handler that closes a notice
@@ -87,7 +87,7 @@ def _menu(menu: Sequence[Page], viewer: Viewer, *, with_keys: bool) -> rx.Compon
         ),
         rx.el.nav(
             *[link(page) for page in menu if page.section == "work"],
-            *([rx.cond(viewer.is_admin, rx.el.div(*admin))] if admin else []),
+            *([rx.cond(viewer.is_operator, rx.el.div(*admin))] if admin else []),
             aria_label="Main",
             class_name="stack",
             style={"gap": "2px"},

@@ -5,22 +5,30 @@ from datetime import datetime
 from sqlalchemy import Index, LargeBinary, String
 from sqlmodel import Field
 
-from orderdesk_app.context import Sealed, TenantId, new_id, now
+from orderdesk_app.context import Sealed, TenantId, UserId, new_id, now
 from orderdesk_app.db.rows import Row
+
+# The table was called so in the first release, and what is sealed in it is bound to that name.
+SEALED_AS = "audit_entries"
 
 
 class AuditEntry(Row, table=True):
-    """It outlives what it speaks of, so nothing here is a foreign key; a failed sign-in has no
-    tenant.
+    """It goes with its tenant, and outlives everything else that it names: users, stores, keys,
+    sessions. A failed sign-in has no tenant.
     """
 
-    __tablename__ = "audit_entries"
+    __tablename__ = "audit_log"
     __table_args__ = (Index(None, "tenant_id", "at"), Index(None, "at"))
 
     id: str = Field(default_factory=new_id, primary_key=True)
     at: datetime = Field(default_factory=now)
-    tenant_id: TenantId | None = Field(default=None, sa_type=String)
-    role: str = ""
+    tenant_id: TenantId | None = Field(
+        default=None, sa_type=String, foreign_key="tenants.id", ondelete="CASCADE"
+    )
+    user_id: UserId | None = Field(
+        default=None, sa_type=String, foreign_key="users.id", ondelete="SET NULL", index=True
+    )
+    role: str = ""  # of the user in the tenant at that time
     via: str
     credential_id: str | None = None
     session_id: str | None = None

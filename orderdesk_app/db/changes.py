@@ -8,7 +8,7 @@ from typing import Any
 from sqlalchemy import JSON, Index, LargeBinary, String
 from sqlmodel import Field
 
-from orderdesk_app.context import Actor, Sealed, StoreRowId, TenantId, new_id, now
+from orderdesk_app.context import Actor, Sealed, StoreRowId, TenantId, UserId, new_id, now
 from orderdesk_app.db.engine import Database
 from orderdesk_app.db.rows import Row
 
@@ -22,7 +22,11 @@ class Change(Row, table=True):
 
     id: str = Field(default_factory=new_id, primary_key=True)
     at: datetime = Field(default_factory=now)
-    tenant_id: TenantId = Field(sa_type=String, foreign_key="tenants.id")
+    tenant_id: TenantId = Field(sa_type=String, foreign_key="tenants.id", ondelete="CASCADE")
+    # What was written stays known when the user who wrote it is gone.
+    user_id: UserId | None = Field(
+        default=None, sa_type=String, foreign_key="users.id", ondelete="SET NULL", index=True
+    )
     store_row_id: StoreRowId = Field(sa_type=String, foreign_key="stores.id", ondelete="CASCADE")
     kind: str  # of the object: "order"
     object_id: str  # Order Desk's id of it; empty while a create has none

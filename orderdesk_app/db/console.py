@@ -15,7 +15,7 @@ class ConsoleCall(Row, table=True):
 
     id: str = Field(default_factory=new_id, primary_key=True)
     at: datetime = Field(default_factory=now)
-    tenant_id: TenantId = Field(sa_type=String, foreign_key="tenants.id")
+    tenant_id: TenantId = Field(sa_type=String, foreign_key="tenants.id", ondelete="CASCADE")
     tool: str
     arguments: Sealed = Field(sa_type=LargeBinary)
     result: Sealed = Field(sa_type=LargeBinary)

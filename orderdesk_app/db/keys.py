@@ -5,7 +5,7 @@ from datetime import datetime
 from sqlalchemy import JSON, LargeBinary, String
 from sqlmodel import Field
 
-from orderdesk_app.context import TenantId, new_id, now
+from orderdesk_app.context import TenantId, UserId, new_id, now
 from orderdesk_app.db.rows import Row
 
 
@@ -13,7 +13,14 @@ class Credential(Row, table=True):
     __tablename__ = "credentials"
 
     id: str = Field(default_factory=new_id, primary_key=True)
-    tenant_id: TenantId = Field(sa_type=String, foreign_key="tenants.id", index=True)
+    tenant_id: TenantId = Field(
+        sa_type=String, foreign_key="tenants.id", ondelete="CASCADE", index=True
+    )
+    # Who made it. The account's keys outlive a user: the master key is everybody's, and an access
+    # key without its user opens nothing.
+    user_id: UserId | None = Field(
+        default=None, sa_type=String, foreign_key="users.id", ondelete="SET NULL", index=True
+    )
     kind: str  # "master" or "access"
     name: str
     digest: bytes = Field(sa_type=LargeBinary, unique=True)

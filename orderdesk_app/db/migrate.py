@@ -39,8 +39,8 @@ _REFUSALS = {  # by SQLSTATE; what is in force on the server, not a fault of a m
 }
 
 
-def upgrade(url: str) -> None:
-    """Migrates to the newest schema, in one transaction: all of it or nothing.
+def upgrade(url: str, *, to: str = "head") -> None:
+    """Migrates to the newest schema (or that revision), in one transaction: all of it or nothing.
 
     Blocks; at the start or in a thread.
 
@@ -53,7 +53,7 @@ def upgrade(url: str) -> None:
     try:
         with exclusive(url) as connection:
             config.attributes["connection"] = connection
-            command.upgrade(config, "head")
+            command.upgrade(config, to)
     except CommandError as error:
         if not SCRIPTS.is_dir():
             raise ConfigurationError(

@@ -10,12 +10,14 @@ from orderdesk_app.db import (
     keyring,
     keys,
     leases,
+    magic_links,
+    memberships,
     sandbox,
     sessions,
     signals,
-    signin,
     stores,
     tenants,
+    users,
 )
 from orderdesk_app.db.rows import Row
 
@@ -27,11 +29,13 @@ TABLES = (
     keyring,
     keys,
     leases,
+    magic_links,
+    memberships,
     sandbox,
     sessions,
     signals,
-    signin,
     stores,
     tenants,
+    users,
 )
 METADATA = Row.metadata

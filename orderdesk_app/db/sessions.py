@@ -5,7 +5,7 @@ from datetime import datetime
 from sqlalchemy import String
 from sqlmodel import Field
 
-from orderdesk_app.context import TenantId, new_id, now
+from orderdesk_app.context import TenantId, UserId, new_id, now
 from orderdesk_app.db.rows import Row
 
 
@@ -13,9 +13,14 @@ class Session(Row, table=True):
     __tablename__ = "sessions"
 
     id: str = Field(default_factory=new_id, primary_key=True)
-    tenant_id: TenantId = Field(sa_type=String, foreign_key="tenants.id", index=True)
+    tenant_id: TenantId = Field(
+        sa_type=String, foreign_key="tenants.id", ondelete="CASCADE", index=True
+    )
+    user_id: UserId = Field(sa_type=String, foreign_key="users.id", ondelete="CASCADE", index=True)
     # none: signed in by a link
-    credential_id: str | None = Field(default=None, foreign_key="credentials.id")
+    credential_id: str | None = Field(
+        default=None, foreign_key="credentials.id", ondelete="CASCADE"
+    )
     active_store_id: str | None = Field(default=None, foreign_key="stores.id", ondelete="SET NULL")
     created_at: datetime = Field(default_factory=now)
     seen_at: datetime = Field(default_factory=now)

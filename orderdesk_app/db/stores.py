@@ -17,7 +17,7 @@ class Store(Row, table=True):
     id: StoreRowId = Field(
         default_factory=lambda: StoreRowId(new_id()), sa_type=String, primary_key=True
     )
-    tenant_id: TenantId = Field(sa_type=String, foreign_key="tenants.id")
+    tenant_id: TenantId = Field(sa_type=String, foreign_key="tenants.id", ondelete="CASCADE")
     store_id: StoreId = Field(sa_type=String)
     name: str
     label: str = ""

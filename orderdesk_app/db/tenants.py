@@ -1,11 +1,11 @@
-"""Accounts: who shares this installation."""
+"""Tenants: the accounts that share this installation. Their people are in memberships."""
 
 from datetime import datetime
 
 from sqlalchemy import String
 from sqlmodel import Field
 
-from orderdesk_app.context import Role, TenantId, new_id, now
+from orderdesk_app.context import TenantId, new_id, now
 from orderdesk_app.db.rows import Row
 
 
@@ -16,7 +16,5 @@ class Tenant(Row, table=True):
         default_factory=lambda: TenantId(new_id()), sa_type=String, primary_key=True
     )
     name: str
-    role: str = Role.MEMBER.value
-    email: str | None = Field(default=None, unique=True)
     created_at: datetime = Field(default_factory=now)
     disabled_at: datetime | None = None

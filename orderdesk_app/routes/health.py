@@ -55,7 +55,7 @@ async def detailed(request: Request) -> Response:
             401,
             {"WWW-Authenticate": "Bearer"},
         )
-    if not actor.is_admin:
+    if not actor.is_operator:
         return JSONResponse({"error": "forbidden", "message": "This is for admins."}, 403)
     if actor.scopes != ALL_SCOPES:  # a key for a few things, in the hands of an agent, is no admin
         return JSONResponse(

@@ -10,28 +10,43 @@ from hashlib import sha256
 from typing import Generic, Protocol, TypeVar
 
 from orderdesk_app.cache.flight import SingleFlight
-from orderdesk_app.context import ALL_SCOPES, Actor, Role, Scope, StoreId, StoreRowId, TenantId, Via
+from orderdesk_app.context import (
+    ALL_SCOPES,
+    Actor,
+    Scope,
+    StoreId,
+    StoreRowId,
+    TenantId,
+    UserId,
+    Via,
+)
 from orderdesk_app.db.engine import Database
 from orderdesk_app.db.owned import owned
-from orderdesk_app.db.signals import Signals
+from orderdesk_app.db.signals import EVERYTHING, Signals
 from orderdesk_app.db.stores import Store
 from orderdesk_app.db.tenants import Tenant
 from orderdesk_app.errors import AuthFailed
 from orderdesk_app.observability import SIGNALS
+from orderdesk_app.services.members import Member, find_member
 from orderdesk_app.services.open_store import StoreRecord
 
 _MOST = 20_000
 _MOST_CLIENTS = 50  # of one key
-_KEY_SECONDS = 300  # then a master key is verified anew
+_KEY_SECONDS = 300  # then a master key is verified again
 _ACCOUNT_SECONDS = 300
+_MEMBER_SECONDS = 300
 
 
 @dataclass(frozen=True, slots=True)
 class FoundKey:
-    """A key that was found by its digest and, for a master key, verified."""
+    """A key that was found by its digest and, for a master key, verified.
+
+    `member` is the user in whose name it acts.
+    """
 
     credential_id: str
     tenant_id: TenantId
+    member: Member
     kind: str
     name: str
     scopes: frozenset[Scope]
@@ -44,7 +59,6 @@ class Account:
 
     tenant_id: TenantId
     name: str
-    role: Role
     stores: tuple[StoreRecord, ...]
 
 
@@ -86,17 +100,18 @@ class Principal:
 T = TypeVar("T")
 
 
-class _Remembered(Generic[T]):
+class LoadingCache(Generic[T]):
     """A bounded map that never keeps what was read before a change was heard.
 
-    Whoever misses the same at the same time shares one reading.
+    Callers that miss the same key at the same time share one reading.
     """
 
     def __init__(self, *, seconds: float, clock: Callable[[], float] = time.monotonic) -> None:
         self._values: OrderedDict[str, tuple[float, T]] = OrderedDict()
         self._changes = 0
         self._flight = SingleFlight()
-        self._seconds, self._clock = seconds, clock
+        self._seconds = seconds
+        self._clock = clock
 
     def get(self, key: str) -> T | None:
         until, value = self._values.get(key, (0.0, None))
@@ -136,9 +151,11 @@ class Access:
     """
 
     def __init__(self, database: Database, keys: FindsKeys, signals: Signals) -> None:
-        self._database, self._keys = database, keys
-        self._found: _Remembered[FoundKey] = _Remembered(seconds=_KEY_SECONDS)
-        self._accounts: _Remembered[Account] = _Remembered(seconds=_ACCOUNT_SECONDS)
+        self._database = database
+        self._keys = keys
+        self._found: LoadingCache[FoundKey] = LoadingCache(seconds=_KEY_SECONDS)
+        self._accounts: LoadingCache[Account] = LoadingCache(seconds=_ACCOUNT_SECONDS)
+        self._members: LoadingCache[Member] = LoadingCache(seconds=_MEMBER_SECONDS)
         # made of those two, and good while they are
         self._principals: OrderedDict[tuple[str, Via], tuple[FoundKey, Principal]] = OrderedDict()
         signals.subscribe(self._hear)
@@ -170,7 +187,9 @@ class Access:
             return known[1]
         actor = Actor(
             tenant_id=account.tenant_id,
-            role=account.role,
+            user_id=found.member.user_id,
+            role=found.member.role,
+            is_operator=found.member.is_operator,
             scopes=found.scopes,
             via=via,
             credential_id=found.credential_id,
@@ -189,10 +208,17 @@ class Access:
     async def of_actor(
         self, actor: Actor, *, active_store_id: StoreRowId | None = None
     ) -> Principal:
-        """The principal of somebody who is signed in to the web app."""
+        """The principal of a person who is signed in to the web app, with the rights that they have
+        now. Raises AuthFailed when the account is gone or disabled, or they are no member of it.
+        """
         account = await self.account(actor.tenant_id)
+        member = await self._member(actor.tenant_id, actor.user_id) if actor.user_id else None
         return Principal(
-            actor=replace(actor, role=account.role),
+            actor=replace(
+                actor,
+                role=member.role if member else None,
+                is_operator=member is not None and member.is_operator,
+            ),
             account=account,
             active_store_id=active_store_id,
         )
@@ -206,6 +232,19 @@ class Access:
             raise AuthFailed("This account no longer exists.")
         return found
 
+    async def _member(self, tenant_id: TenantId, user_id: UserId) -> Member:
+        name = f"{tenant_id} {user_id}"
+        found = self._members.get(name) or await self._members.load(
+            name, lambda: self._read_member(tenant_id, user_id)
+        )
+        if found is None:
+            raise AuthFailed("This user no longer belongs to this account.")
+        return found
+
+    async def _read_member(self, tenant_id: TenantId, user_id: UserId) -> Member | None:
+        async with self._database.read() as session:
+            return await find_member(session, tenant_id, user_id)
+
     async def _read_account(self, tenant_id: TenantId) -> Account | None:
         actor = Actor(tenant_id=tenant_id, scopes=ALL_SCOPES)
         async with self._database.read() as session:
@@ -217,19 +256,23 @@ class Access:
             return Account(
                 tenant_id=tenant_id,
                 name=tenant.name,
-                role=Role(tenant.role),
                 stores=tuple(store_record(row) for row in rows),
             )
 
     def _hear(self, topic: str) -> None:
         kind, _, rest = topic.partition(":")
-        SIGNALS.labels(kind if kind in ("tenant", "store") else "other").inc()
-        if topic == "*":
+        SIGNALS.labels(kind if kind in ("tenant", "user", "store") else "other").inc()
+        if topic == EVERYTHING:
             self._found.forget(lambda _, __: True)
             self._accounts.forget(lambda _, __: True)
+            self._members.forget(lambda _, __: True)
         elif kind == "tenant":
             self._found.forget(lambda _, found: found.tenant_id == rest)
             self._accounts.forget(lambda key, _: key == rest)
+            self._members.forget(lambda key, _: key.startswith(f"{rest} "))
+        elif kind == "user":
+            self._found.forget(lambda _, found: found.member.user_id == rest)
+            self._members.forget(lambda key, _: key.endswith(f" {rest}"))
 
 
 def store_record(row: Store) -> StoreRecord:

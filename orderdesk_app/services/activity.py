@@ -16,7 +16,7 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 
 from orderdesk_app.cache.flight import SingleFlight
 from orderdesk_app.context import Actor, TenantId, Via, now
-from orderdesk_app.db.audit import AuditEntry
+from orderdesk_app.db.audit import SEALED_AS, AuditEntry
 from orderdesk_app.db.engine import Database
 from orderdesk_app.db.keys import Credential
 from orderdesk_app.db.owned import owned
@@ -192,7 +192,7 @@ class Activity:
             try:
                 arguments = json.loads(
                     await self._sealer.open_for(
-                        actor.tenant_id, "audit_entries", "arguments", row.id, row.arguments
+                        actor.tenant_id, SEALED_AS, "arguments", row.id, row.arguments
                     )
                 )
             except Exception as error:

@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from typing import Any, Protocol
 
 from orderdesk_app.context import Actor, Sealed, TenantId, current_request, new_id, now
-from orderdesk_app.db.audit import AuditEntry
+from orderdesk_app.db.audit import SEALED_AS, AuditEntry
 from orderdesk_app.db.engine import Database
 from orderdesk_app.observability import AUDIT_ROWS, AUDIT_WAITING, log
 from orderdesk_app.services.sealed import Seals
@@ -61,19 +61,22 @@ class AuditLog:
     """
 
     def __init__(self, database: Database, sealer: Seals, *, enabled: bool) -> None:
-        self._database, self._sealer, self._enabled = database, sealer, enabled
+        self._database = database
+        self._sealer = sealer
+        self._enabled = enabled
         self._insert = _insert("?" if database.is_sqlite else "%s")
         self._queue: asyncio.Queue[_Line] = asyncio.Queue(_QUEUE)
-        self._taken: list[
-            _Line
-        ] = []  # out of the queue and not committed yet: kept when a commit fails
+        # out of the queue and not committed yet: kept when a commit fails
+        self._taken: list[_Line] = []
         self._committing = asyncio.Lock()
         self._waiting_writes: dict[str, _Line] = {}  # rows of writes whose callers wait for them
         self._writing = asyncio.Lock()
-        self._something, self._hurry = asyncio.Event(), asyncio.Event()
+        self._something = asyncio.Event()
+        self._hurry = asyncio.Event()
         self._is_stopping = False
         self._flusher: asyncio.Task[None] | None = None
-        self._commits = self._marks_from = 0
+        self._commits = 0
+        self._marks_from = 0
         self._marks: dict[TenantId, int] = {}
 
     async def start(self) -> None:
@@ -200,7 +203,7 @@ class AuditLog:
     async def _sealed(self, entry: Entry, text: bytes | None) -> Sealed | None:
         if text is None:
             return None
-        place = (entry.actor.tenant_id, "audit_entries", "arguments", entry.id)
+        place = (entry.actor.tenant_id, SEALED_AS, "arguments", entry.id)
         try:
             return self._sealer.seal(*place, text)
         except LookupError:  # so many accounts are at work that this one's key was put away again
@@ -212,7 +215,8 @@ class AuditLog:
             "id": entry.id,
             "at": self._moment(entry.at),
             "tenant_id": actor.tenant_id,
-            "role": str(actor.role),
+            "user_id": actor.user_id,
+            "role": str(actor.role or ""),
             "via": str(actor.via),
             "credential_id": actor.credential_id,
             "session_id": actor.session_id,
@@ -246,10 +250,16 @@ class AuditLog:
 
 def _insert(place: str) -> str:
     # In the driver's own words: most of what a call costs the database's side would be SQLAlchemy's
-    # care for twenty columns.
+    # care for twenty columns. A tenant or a user that was deleted while the row waited must not
+    # hold up the rows behind it: the row then names none.
+    values = {
+        "tenant_id": "(SELECT id FROM tenants WHERE id = ?)".replace("?", place),
+        "user_id": "(SELECT id FROM users WHERE id = ?)".replace("?", place),
+    }
     return (
-        f"INSERT INTO audit_entries ({', '.join(_COLUMNS)}) "  # noqa: S608
-        f"VALUES ({', '.join([place] * len(_COLUMNS))}) ON CONFLICT (id) DO NOTHING"
+        f"INSERT INTO audit_log ({', '.join(_COLUMNS)}) "  # noqa: S608
+        f"VALUES ({', '.join(values.get(name, place) for name in _COLUMNS)}) "
+        "ON CONFLICT (id) DO NOTHING"
     )
 
 

@@ -83,6 +83,7 @@ class Journal:
         row = Change(
             id=row_id,
             tenant_id=actor.tenant_id,
+            user_id=actor.user_id,
             store_row_id=store.id,
             kind=ORDER,
             object_id=order_id,
@@ -221,7 +222,7 @@ class Journal:
     async def _left_open(self, actor: Actor, row: Change) -> LeftOpen:
         writer = Actor(
             row.tenant_id,
-            actor.role,
+            row.user_id,
             via=Via(row.via),
             credential_id=row.credential_id,
             session_id=row.session_id,

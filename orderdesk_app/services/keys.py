@@ -8,28 +8,32 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from sqlalchemy.exc import IntegrityError
-from sqlmodel import col, func, select, update
+from sqlmodel import and_, col, func, or_, select, update
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from orderdesk_app.cache.flight import SingleFlight
 from orderdesk_app.context import (
     ALL_SCOPES,
     Actor,
+    Role,
     Scope,
     Secret,
     StoreRowId,
     TenantId,
+    UserId,
     Via,
     new_id,
     now,
 )
 from orderdesk_app.db.engine import Database
 from orderdesk_app.db.keys import Credential
+from orderdesk_app.db.magic_links import MagicLink
+from orderdesk_app.db.memberships import Membership
 from orderdesk_app.db.owned import owned
 from orderdesk_app.db.sessions import Session
 from orderdesk_app.db.signals import Signals
-from orderdesk_app.db.signin import SignInLink
 from orderdesk_app.db.tenants import Tenant
+from orderdesk_app.db.users import User
 from orderdesk_app.errors import Conflict, NotFound, PermissionDenied, ValidationFailed
 from orderdesk_app.observability import KEY_CHANGES
 from orderdesk_app.security.digests import digest
@@ -38,6 +42,7 @@ from orderdesk_app.security.passwords import Passwords
 from orderdesk_app.security.tokens import could_be_key, hint, new_access_key, new_master_key
 from orderdesk_app.services.access import FoundKey
 from orderdesk_app.services.audit import AuditTrail, Entry
+from orderdesk_app.services.members import find_first_owner, member_of
 from orderdesk_app.services.names import is_seen
 
 MASTER, ACCESS = "master", "access"
@@ -85,13 +90,12 @@ class Keys:
         audit: AuditTrail | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._database, self._keyring, self._signals, self._passwords = (
-            database,
-            keyring,
-            signals,
-            passwords,
-        )
-        self._audit, self._clock = audit, clock
+        self._database = database
+        self._keyring = keyring
+        self._signals = signals
+        self._passwords = passwords
+        self._audit = audit
+        self._clock = clock
         # by digest: the hash that a key was found to fit, and until when
         self._verified: OrderedDict[bytes, tuple[bytes | None, float]] = OrderedDict()
         self._flight = SingleFlight()
@@ -140,6 +144,7 @@ class Keys:
         )
         async with self._database.write() as session:
             await self.hold(session, actor.tenant_id)
+            row.user_id = actor.user_id or await self._owner(session, actor.tenant_id)
             working = (
                 owned(actor, Credential).where(col(Credential.revoked_at).is_(None)).subquery()
             )
@@ -200,15 +205,17 @@ class Keys:
                 active = StoreRowId(row.active_store_id) if row.active_store_id else active
                 row.revoked_at = moment
                 session.add(row)
-            await self.add_master(session, actor.tenant_id, hashed, active_store_id=active)
+            await self.add_master(
+                session, actor.tenant_id, hashed, user_id=actor.user_id, active_store_id=active
+            )
             others = update(Session).where(
                 col(Session.tenant_id) == actor.tenant_id,
                 col(Session.ended_at).is_(None),
                 col(Session.id) != (actor.session_id or ""),
             )
             await session.exec(others.values(ended_at=moment))
-            links = update(SignInLink).where(
-                col(SignInLink.tenant_id) == actor.tenant_id, col(SignInLink.used_at).is_(None)
+            links = update(MagicLink).where(
+                col(MagicLink.tenant_id) == actor.tenant_id, col(MagicLink.used_at).is_(None)
             )
             await session.exec(links.values(used_at=moment))
             await self._signals.publish(session, f"tenant:{actor.tenant_id}")
@@ -219,26 +226,40 @@ class Keys:
 
     async def find(self, token: str) -> FoundKey | None:
         """Whose key this is, by one row read; None for an unknown, revoked or malformed one, and
-        for a disabled account.
+        for a disabled account or user.
+
+        A master key acts as the account's first owner, an access key as the user who made it, as
+        long as they are a member.
 
         A master key is also checked by bcrypt, the first time in this process and then every ten
         minutes; an unknown key never gets that far.
         """
         if not could_be_key(token):
             return None
-        found = self._digest(token)
+        is_master = col(Credential.kind) == MASTER
+        acts_as = or_(
+            and_(is_master, col(Membership.role) == Role.OWNER.value),
+            and_(~is_master, col(Membership.user_id) == col(Credential.user_id)),
+        )
         question = (
-            select(Credential)
+            select(Credential, Membership, User)
             .join(Tenant, col(Tenant.id) == col(Credential.tenant_id))
+            .join(Membership, and_(col(Membership.tenant_id) == col(Tenant.id), acts_as))
+            .join(User, col(User.id) == col(Membership.user_id))
             .where(
-                Credential.digest == found,
+                Credential.digest == self._digest(token),
                 col(Credential.revoked_at).is_(None),
                 col(Tenant.disabled_at).is_(None),
             )
+            .order_by(col(Membership.created_at), col(Membership.user_id))
+            .limit(1)
         )
         async with self._database.read() as session:
-            row = (await session.exec(question)).one_or_none()
-        if row is None:
+            found = (await session.exec(question)).one_or_none()
+        if found is None:
+            return None
+        row, membership, user = found
+        if user.disabled_at is not None:
             return None
         if row.kind == MASTER and not await self._is_verified(row, Secret(token)):
             return None
@@ -247,6 +268,7 @@ class Keys:
         return FoundKey(
             credential_id=row.id,
             tenant_id=row.tenant_id,
+            member=member_of(membership, user),
             kind=row.kind,
             name=row.name,
             scopes=ALL_SCOPES if row.kind == MASTER else frozenset(_scopes(row)),
@@ -277,12 +299,16 @@ class Keys:
         tenant_id: TenantId,
         hashed: HashedKey,
         *,
+        user_id: UserId | None,
         active_store_id: StoreRowId | None = None,
     ) -> None:
-        """Inside a write. Raises Conflict when another account has this very key."""
+        """Inside a write; `user_id` is who makes it. Raises Conflict when another account has this
+        very key.
+        """
         row = Credential(
             id=new_id(),
             tenant_id=tenant_id,
+            user_id=user_id,
             kind=MASTER,
             name=MASTER_NAME,
             digest=hashed.digest,
@@ -298,6 +324,13 @@ class Keys:
             raise Conflict(
                 "This key is in use already. Choose another.", field="master_key"
             ) from None
+
+    async def _owner(self, session: AsyncSession, tenant_id: TenantId) -> UserId:
+        """In whose name the system makes an access key."""
+        owner = await find_first_owner(session, tenant_id)
+        if owner is None:
+            raise PermissionDenied("This account has no owner who could use a key.")
+        return owner.user_id
 
     async def _write_down(self, actor: Actor, change: str, action: str, **told: Any) -> None:
         KEY_CHANGES.labels(change).inc()

@@ -6,16 +6,19 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from sqlmodel import col, delete, select, update
+from sqlmodel import and_, col, delete, select, update
 from sqlmodel.ext.asyncio.session import AsyncSession
 
-from orderdesk_app.context import Actor, Role, StoreRowId, TenantId, Via, new_id, now
+from orderdesk_app.context import Actor, StoreRowId, TenantId, UserId, Via, new_id, now
 from orderdesk_app.db.engine import Database
+from orderdesk_app.db.memberships import Membership
 from orderdesk_app.db.sessions import Session
 from orderdesk_app.db.tenants import Tenant
+from orderdesk_app.db.users import User
 from orderdesk_app.errors import Conflict, PermissionDenied
 from orderdesk_app.security.keyring import Keyring
 from orderdesk_app.security.web import SessionCookies, SignedText
+from orderdesk_app.services.members import member_of
 
 COOKIE = "orderdesk_session"
 _IDLE_SHARE = 4  # an idle session ends after a quarter of its time
@@ -44,23 +47,28 @@ class Sessions:
         timeout: int,
         clock: Callable[[], datetime] = now,
     ) -> None:
-        self._database, self._keyring, self._cookies, self._clock = (
-            database,
-            keyring,
-            cookies,
-            clock,
-        )
+        self._database = database
+        self._keyring = keyring
+        self._cookies = cookies
+        self._clock = clock
         self._timeout = timedelta(seconds=timeout)
         self._idle = self._timeout / _IDLE_SHARE
 
     async def start(
-        self, tenant_id: TenantId, *, credential_id: str | None, address: str, user_agent: str
+        self,
+        tenant_id: TenantId,
+        user_id: UserId,
+        *,
+        credential_id: str | None,
+        address: str,
+        user_agent: str,
     ) -> str:
-        """A new session; returns the value of its cookie."""
+        """A new session of that user; returns the value of its cookie."""
         async with self._database.write() as session:
             return await self.begin(
                 session,
                 tenant_id,
+                user_id,
                 credential_id=credential_id,
                 address=address,
                 user_agent=user_agent,
@@ -70,6 +78,7 @@ class Sessions:
         self,
         session: AsyncSession,
         tenant_id: TenantId,
+        user_id: UserId,
         *,
         credential_id: str | None,
         address: str,
@@ -80,6 +89,7 @@ class Sessions:
         row = Session(
             id=new_id(),
             tenant_id=tenant_id,
+            user_id=user_id,
             credential_id=credential_id,
             created_at=moment,
             seen_at=moment,
@@ -97,26 +107,35 @@ class Sessions:
         return self._cookies.sign(row.id, expires_at=row.expires_at.timestamp())
 
     async def resume(self, cookie: str | None) -> WebUser | None:
-        """Who it is, or None: unknown cookie, ended, too old, idle for too long, or an account that
-        is no more. Asks the row every time.
+        """Who it is, or None: unknown cookie, ended, too old, idle for too long, an account or a
+        user that is gone or disabled, or no member of the account. Asks the row every time.
         """
         session_id = self._cookies.read(cookie)
         if session_id is None:
             return None
         question = (
-            select(Session, Tenant)
+            select(Session, Tenant, Membership, User)
             .join(Tenant, col(Tenant.id) == col(Session.tenant_id))
+            .join(
+                Membership,
+                and_(
+                    col(Membership.tenant_id) == col(Session.tenant_id),
+                    col(Membership.user_id) == col(Session.user_id),
+                ),
+            )
+            .join(User, col(User.id) == col(Session.user_id))
             .where(Session.id == session_id)
         )
         async with self._database.read() as session:
             found = (await session.exec(question)).one_or_none()
         if found is None:
             return None
-        row, tenant = found
+        row, tenant, membership, user = found
         moment = self._clock()
         if (
             row.ended_at is not None
             or tenant.disabled_at is not None
+            or user.disabled_at is not None
             or moment >= row.expires_at
             or moment >= row.seen_at + self._idle
         ):
@@ -127,9 +146,12 @@ class Sessions:
                     update(Session).where(col(Session.id) == row.id).values(seen_at=moment)
                 )
         await self._keyring.tenant(row.tenant_id)  # who acts next may seal without waiting
+        member = member_of(membership, user)
         actor = Actor(
             tenant_id=row.tenant_id,
-            role=Role(tenant.role),
+            user_id=member.user_id,
+            role=member.role,
+            is_operator=member.is_operator,
             via=Via.WEB,
             credential_id=row.credential_id,
             session_id=row.id,

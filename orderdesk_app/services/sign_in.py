@@ -1,17 +1,19 @@
 """Signing in: with the master key, or by a link that works once."""
 
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Protocol
 
-from sqlmodel import col, delete, select, update
+from sqlmodel import and_, col, delete, select, update
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from orderdesk_app.context import Actor, Secret, TenantId, Via, now
 from orderdesk_app.db.engine import Database
-from orderdesk_app.db.signin import SignInLink
+from orderdesk_app.db.magic_links import SIGN_IN, MagicLink
+from orderdesk_app.db.memberships import Membership
 from orderdesk_app.db.tenants import Tenant
+from orderdesk_app.db.users import User
 from orderdesk_app.errors import AuthFailed, LinkExpired, LinkUsed, NotFound, SignInFailed
 from orderdesk_app.observability import SIGN_INS
 from orderdesk_app.security.digests import digest
@@ -21,10 +23,11 @@ from orderdesk_app.security.web import SignedText
 from orderdesk_app.services.access import FoundKey
 from orderdesk_app.services.audit import AuditTrail, Entry
 from orderdesk_app.services.keys import MASTER, Keys
+from orderdesk_app.services.members import Member, find_first_owner, member_of
 from orderdesk_app.services.sessions import Sessions, WebUser
 
 LINK_MINUTES = 15
-NOBODY = TenantId("")  # whoever failed to sign in
+NOBODY = TenantId("")  # the tenant of somebody who failed to sign in
 
 
 class SignInLimit(Protocol):
@@ -35,6 +38,15 @@ class SignInLimit(Protocol):
 
     def give_back(self, key: str) -> None:
         """A try that turned out well does not count."""
+
+
+@dataclass(frozen=True, slots=True)
+class FoundLink:
+    """A sign-in link that may be used, with the account and the user that it signs in."""
+
+    tenant_id: TenantId
+    account_name: str
+    member: Member
 
 
 class SignIn:
@@ -49,13 +61,13 @@ class SignIn:
         audit: AuditTrail | None = None,
         clock: Callable[[], datetime] = now,
     ) -> None:
-        self._database, self._keyring, self._keys, self._sessions = (
-            database,
-            keyring,
-            keys,
-            sessions,
-        )
-        self._limit, self._audit, self._clock = limit, audit, clock
+        self._database = database
+        self._keyring = keyring
+        self._keys = keys
+        self._sessions = sessions
+        self._limit = limit
+        self._audit = audit
+        self._clock = clock
         self._links = SignedText(keyring.purpose("links"), "sign-in link")
 
     async def with_key(self, key: Secret, *, address: str, user_agent: str) -> str:
@@ -63,30 +75,27 @@ class SignIn:
 
         Raises SignInFailed, or RateLimited for the address.
         """
-        found = await self.check_key(key, by=Actor(NOBODY, via=Via.WEB, address=address))
+        stranger = Actor(NOBODY, via=Via.WEB, address=address)
+        found = await self.check_key(key, by=stranger)
+        actor = _known(stranger, found.tenant_id, found.member)
         async with self._database.write() as session:
             # bcrypt took its time: a key that was rotated meanwhile opens no session that the
             # rotation has not seen.
             await self._keys.hold(session, found.tenant_id)
-            still_works = await self._keys.is_working(
-                session, Actor(found.tenant_id), found.credential_id
-            )
+            still_works = await self._keys.is_working(session, actor, found.credential_id)
             if still_works:
                 cookie = await self._sessions.begin(
                     session,
                     found.tenant_id,
+                    found.member.user_id,
                     credential_id=found.credential_id,
                     address=address,
                     user_agent=user_agent,
                 )
         if not still_works:
-            await self._write_down(
-                found.tenant_id, "sign_in.key", address, outcome=SignInFailed.code
-            )
+            await self._write_down(actor, "sign_in.key", SignInFailed.code)
             raise SignInFailed(_UNKNOWN_KEY, field="master_key")
-        await self._write_down(
-            found.tenant_id, "sign_in.key", address, credential_id=found.credential_id
-        )
+        await self._write_down(replace(actor, credential_id=found.credential_id), "sign_in.key")
         return cookie
 
     async def check_key(self, key: Secret, *, by: Actor) -> FoundKey:
@@ -102,9 +111,7 @@ class SignIn:
             return found
         if found is not None and by.tenant_id == NOBODY:
             by = replace(by, tenant_id=found.tenant_id)
-        await self._write_down(
-            by.tenant_id, "sign_in.key", by.address, outcome=SignInFailed.code, actor=by
-        )
+        await self._write_down(by, "sign_in.key", SignInFailed.code)
         if found is not None:
             raise SignInFailed(
                 (
@@ -119,35 +126,38 @@ class SignIn:
         """Commits the row of an agent's sign-in: `actor` showed a good key just now (over HTTP or
         stdio).
         """
-        await self._write_down(
-            actor.tenant_id,
-            "sign_in.key",
-            actor.address,
-            credential_id=actor.credential_id,
-            actor=actor,
-        )
+        await self._write_down(actor, "sign_in.key")
 
     async def write_down_bad_key(self, *, via: Via, address: str = "") -> None:
         """Commits the row of a sign-in with a key that nobody has."""
-        await self._write_down(NOBODY, "sign_in.key", address, outcome=SignInFailed.code, via=via)
+        stranger = Actor(NOBODY, via=via, address=address)
+        await self._write_down(stranger, "sign_in.key", SignInFailed.code)
 
     async def make_link(self, tenant_id: TenantId) -> Secret:
-        """The token of a new link for that account: good once, for 15 minutes."""
+        """The token of a new link that signs the account's first owner in: good once, for 15
+        minutes. Raises NotFound for an account without an owner who may sign in.
+        """
         secret = new_link_secret()
         moment = self._clock()
-        row = SignInLink(
-            tenant_id=tenant_id,
-            digest=self._digest(secret),
-            created_at=moment,
-            expires_at=moment + timedelta(minutes=LINK_MINUTES),
-        )
         async with self._database.write() as session:
-            old = delete(SignInLink).where(
-                col(SignInLink.tenant_id) == tenant_id,
-                col(SignInLink.expires_at) < moment - timedelta(days=1),
+            old = delete(MagicLink).where(
+                col(MagicLink.tenant_id) == tenant_id,
+                col(MagicLink.expires_at) < moment - timedelta(days=1),
             )
             await session.exec(old)
-            session.add(row)
+            owner = await find_first_owner(session, tenant_id)
+            if owner is None:
+                raise NotFound("This account has no owner who may sign in.")
+            session.add(
+                MagicLink(
+                    tenant_id=tenant_id,
+                    user_id=owner.user_id,
+                    purpose=SIGN_IN,
+                    digest=self._digest(secret),
+                    created_at=moment,
+                    expires_at=moment + timedelta(minutes=LINK_MINUTES),
+                )
+            )
         return Secret(self._links.sign(secret))
 
     async def look_at_link(self, token: str) -> str:
@@ -156,8 +166,8 @@ class SignIn:
         Raises NotFound, LinkUsed or LinkExpired.
         """
         async with self._database.read() as session:
-            _, tenant = await self._good_link(session, self._secret(token))
-        return tenant.name
+            found = await self._good_link(session, self._secret(token))
+        return found.account_name
 
     async def use_link(self, token: str, *, address: str, user_agent: str) -> str:
         """Uses the link up and signs in; returns the cookie's value.
@@ -165,21 +175,28 @@ class SignIn:
         Of many at once one wins. Raises NotFound, LinkUsed, LinkExpired or RateLimited.
         """
         self._limit.check(address)
+        stranger = Actor(NOBODY, via=Via.WEB, address=address)
         try:
             secret = self._secret(token)
             async with self._database.read() as session:
-                link, _ = await self._good_link(session, secret)
+                found = await self._good_link(session, secret)
             async with self._database.write() as session:
-                await self._keys.hold(session, link.tenant_id)
-                tenant_id = await self._use_up(session, secret)
+                await self._keys.hold(session, found.tenant_id)
+                found = await self._good_link(session, secret)
+                await self._use_up(session, secret)
                 cookie = await self._sessions.begin(
-                    session, tenant_id, credential_id=None, address=address, user_agent=user_agent
+                    session,
+                    found.tenant_id,
+                    found.member.user_id,
+                    credential_id=None,
+                    address=address,
+                    user_agent=user_agent,
                 )
         except (AuthFailed, NotFound) as error:
-            await self._write_down(NOBODY, "sign_in.link", address, outcome=error.code)
+            await self._write_down(stranger, "sign_in.link", error.code)
             raise
         self._limit.give_back(address)
-        await self._write_down(tenant_id, "sign_in.link", address)
+        await self._write_down(_known(stranger, found.tenant_id, found.member), "sign_in.link")
         return cookie
 
     async def sign_out(self, user: WebUser, cookie: str | None) -> None:
@@ -188,44 +205,49 @@ class SignIn:
         if self._audit is not None:
             await self._audit.write_or_queue(Entry(actor=user.actor, action="sign_out"))
 
-    async def _use_up(self, session: AsyncSession, secret: str) -> TenantId:
+    async def _use_up(self, session: AsyncSession, secret: str) -> None:
         moment = self._clock()
-        good = (
-            col(SignInLink.digest) == self._digest(secret),
-            col(SignInLink.used_at).is_(None),
-            col(SignInLink.expires_at) > moment,
-        )
         # One statement finds and marks: of two at once the second finds nothing.
         used = await session.exec(
-            update(SignInLink)
-            .where(*good)
+            update(MagicLink)
+            .where(
+                col(MagicLink.digest) == self._digest(secret),
+                col(MagicLink.used_at).is_(None),
+                col(MagicLink.expires_at) > moment,
+            )
             .values(used_at=moment)
-            .returning(col(SignInLink.tenant_id))
+            .returning(col(MagicLink.id))
         )
-        tenant_id = used.scalar_one_or_none()
-        if tenant_id is None:
-            await self._good_link(session, secret)
+        if used.scalar_one_or_none() is None:
             raise LinkUsed(_USED)
-        tenant = await session.get(Tenant, tenant_id)
-        if tenant is None or tenant.disabled_at is not None:
-            raise LinkExpired(_EXPIRED)
-        return TenantId(tenant_id)
 
-    async def _good_link(self, session: AsyncSession, secret: str) -> tuple[SignInLink, Tenant]:
+    async def _good_link(self, session: AsyncSession, secret: str) -> FoundLink:
+        """Raises NotFound, LinkUsed or LinkExpired, this also for an account or a user that is
+        disabled, and for a user who is no longer a member.
+        """
         question = (
-            select(SignInLink, Tenant)
-            .join(Tenant, col(Tenant.id) == col(SignInLink.tenant_id))
-            .where(SignInLink.digest == self._digest(secret))
+            select(MagicLink, Tenant, Membership, User)
+            .join(Tenant, col(Tenant.id) == col(MagicLink.tenant_id))
+            .join(User, col(User.id) == col(MagicLink.user_id))
+            .outerjoin(
+                Membership,
+                and_(
+                    col(Membership.tenant_id) == col(MagicLink.tenant_id),
+                    col(Membership.user_id) == col(MagicLink.user_id),
+                ),
+            )
+            .where(MagicLink.digest == self._digest(secret), MagicLink.purpose == SIGN_IN)
         )
         found = (await session.exec(question)).one_or_none()
         if found is None:
             raise NotFound(_UNKNOWN)
-        link, tenant = found
+        link, tenant, membership, user = found
         if link.used_at is not None:
             raise LinkUsed(_USED)
-        if self._clock() >= link.expires_at or tenant.disabled_at is not None:
+        is_disabled = tenant.disabled_at is not None or user.disabled_at is not None
+        if self._clock() >= link.expires_at or is_disabled or membership is None:
             raise LinkExpired(_EXPIRED)
-        return link, tenant
+        return FoundLink(tenant.id, tenant.name, member_of(membership, user))
 
     def _secret(self, token: str) -> str:
         secret = self._links.read(token)
@@ -236,23 +258,21 @@ class SignIn:
     def _digest(self, secret: str) -> bytes:
         return digest(self._keyring.digest_key, secret)
 
-    async def _write_down(
-        self,
-        tenant_id: TenantId,
-        action: str,
-        address: str,
-        *,
-        credential_id: str | None = None,
-        outcome: str = "ok",
-        via: Via = Via.WEB,
-        actor: Actor | None = None,
-    ) -> None:
+    async def _write_down(self, actor: Actor, action: str, outcome: str = "ok") -> None:
         SIGN_INS.labels(action.removeprefix("sign_in."), outcome).inc()
         if self._audit is not None:
-            actor = actor or Actor(
-                tenant_id=tenant_id, via=via, credential_id=credential_id, address=address
-            )
             await self._audit.write(Entry(actor=actor, action=action, outcome=outcome))
+
+
+def _known(stranger: Actor, tenant_id: TenantId, member: Member) -> Actor:
+    """The same, now that they have shown who they are."""
+    return replace(
+        stranger,
+        tenant_id=tenant_id,
+        user_id=member.user_id,
+        role=member.role,
+        is_operator=member.is_operator,
+    )
 
 
 _UNKNOWN_KEY = (

@@ -1,4 +1,4 @@
-"""Accounts: the first start makes the admin's, and everybody sees their own."""
+"""Accounts and their owners: the first start makes the admin's, and everybody sees their own."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -7,11 +7,13 @@ from datetime import datetime
 from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
-from orderdesk_app.context import Actor, Role, Secret, TenantId, now
+from orderdesk_app.context import Actor, Role, Secret, TenantId, UserId, Via, now
 from orderdesk_app.db.engine import Database
 from orderdesk_app.db.keys import Credential
+from orderdesk_app.db.memberships import Membership
 from orderdesk_app.db.owned import owned
 from orderdesk_app.db.tenants import Tenant
+from orderdesk_app.db.users import User
 from orderdesk_app.errors import ConfigurationError, NotFound, ValidationFailed
 from orderdesk_app.security.tokens import could_be_key, new_master_key
 from orderdesk_app.services.keys import MASTER, Keys
@@ -22,24 +24,40 @@ _LONGEST_NAME = 80
 
 @dataclass(frozen=True, slots=True)
 class TenantView:
+    """An account."""
+
     id: TenantId
     name: str
-    role: Role
-    email: str | None
     created_at: datetime
 
 
 @dataclass(frozen=True, slots=True)
+class NewAccount:
+    """An account that was made just now, with its owner."""
+
+    id: TenantId
+    name: str
+    owner_id: UserId
+    is_operator: bool
+
+    def owner(self, via: Via) -> Actor:
+        """The owner as they act at that entry point."""
+        return Actor(self.id, self.owner_id, role=Role.OWNER, is_operator=self.is_operator, via=via)
+
+
+@dataclass(frozen=True, slots=True)
 class FirstStart:
-    """The admin account, and whether this start made it."""
+    """The admin account with its owner, who is an operator, and whether this start made it."""
 
     tenant_id: TenantId
+    user_id: UserId
     is_first: bool
 
 
 class Tenants:
     def __init__(self, database: Database, keys: Keys) -> None:
-        self._database, self._keys = database, keys
+        self._database = database
+        self._keys = keys
 
     async def ensure_admin(self, *, master_key: Secret | None, has_webui: bool) -> FirstStart:
         """The admin account.
@@ -52,11 +70,11 @@ class Tenants:
         """
         async with self._database.read() as session:
             admin = await self._admin(session)
-            keys = await self._keys_of(session, admin)
+            keys = await self._keys_of(session, admin.tenant_id) if admin else []
         had_master = any(key.kind == MASTER for key in keys)
         if admin is not None and (had_master or not master_key):
             if has_webui or any(key.revoked_at is None for key in keys):
-                return FirstStart(admin.id, is_first=False)
+                return admin
             if had_master:
                 raise ConfigurationError(
                     "ENABLE_WEBUI: no key of the admin account works any more, and "
@@ -73,25 +91,19 @@ class Tenants:
         async with self._database.write() as session:
             await self._database.advisory_lock(session, "first start")
             admin = await self._admin(session)  # another process may have been first
-            is_first = admin is None
             if admin is None:
-                admin = Tenant(name=ADMIN_NAME, role=Role.ADMIN.value)
-                session.add(admin)
-                await session.flush()
-            await self._keys.hold(session, admin.id)
+                tenant, owner = await _add_account(session, ADMIN_NAME, is_operator=True)
+                admin = FirstStart(tenant.id, owner.id, is_first=True)
+            await self._keys.hold(session, admin.tenant_id)
             if hashed is not None and not any(
-                key.kind == MASTER for key in await self._keys_of(session, admin)
+                key.kind == MASTER for key in await self._keys_of(session, admin.tenant_id)
             ):
-                await self._keys.add_master(session, admin.id, hashed)
-            return FirstStart(admin.id, is_first=is_first)
+                await self._keys.add_master(session, admin.tenant_id, hashed, user_id=admin.user_id)
+            return admin
 
-    async def _keys_of(self, session: AsyncSession, tenant: Tenant | None) -> Sequence[Credential]:
+    async def _keys_of(self, session: AsyncSession, tenant_id: TenantId) -> Sequence[Credential]:
         """All that the account has ever had."""
-        return (
-            []
-            if tenant is None
-            else (await session.exec(owned(Actor(tenant.id), Credential))).all()
-        )
+        return (await session.exec(owned(Actor(tenant_id), Credential))).all()
 
     async def get(self, actor: Actor) -> TenantView:
         """The actor's own account. Raises NotFound when it is gone."""
@@ -99,13 +111,13 @@ class Tenants:
             tenant = await session.get(Tenant, actor.tenant_id)
         if tenant is None or tenant.disabled_at is not None:
             raise NotFound("This account no longer exists. Ask whoever runs this installation.")
-        return _view(tenant)
+        return TenantView(tenant.id, tenant.name, tenant.created_at)
 
     async def make_tenant(
-        self, name: str, role: Role = Role.MEMBER, master_key: Secret | None = None
-    ) -> tuple[TenantView, Secret]:
-        """A new account and its master key (made here unless given), which is shown once and never
-        again.
+        self, name: str, *, is_operator: bool = False, master_key: Secret | None = None
+    ) -> tuple[NewAccount, Secret]:
+        """A new account with its owner, and its master key (made here unless given), which is shown
+        once and never again.
         """
         name = name.strip()
         if not 1 <= len(name) <= _LONGEST_NAME or not name.isprintable():
@@ -123,21 +135,40 @@ class Tenants:
             )
         key = master_key or new_master_key()
         hashed = await self._keys.hashed(key)
-        tenant = Tenant(name=name, role=role.value, created_at=now())
         async with self._database.write() as session:
-            session.add(tenant)
-            await session.flush()
-            await self._keys.add_master(session, tenant.id, hashed)
-        return _view(tenant), key
+            tenant, owner = await _add_account(session, name, is_operator=is_operator)
+            await self._keys.add_master(session, tenant.id, hashed, user_id=owner.id)
+        return NewAccount(tenant.id, name, owner.id, is_operator), key
 
-    async def _admin(self, session: AsyncSession) -> Tenant | None:
+    async def _admin(self, session: AsyncSession) -> FirstStart | None:
+        """The oldest account that an operator owns; disabled ones do not count."""
         question = (
-            select(Tenant)
-            .where(Tenant.role == Role.ADMIN.value, col(Tenant.disabled_at).is_(None))
-            .order_by(col(Tenant.created_at), col(Tenant.id))
+            select(Membership)
+            .join(Tenant, col(Tenant.id) == col(Membership.tenant_id))
+            .join(User, col(User.id) == col(Membership.user_id))
+            .where(
+                col(Membership.role) == Role.OWNER.value,
+                col(User.is_operator),
+                col(User.disabled_at).is_(None),
+                col(Tenant.disabled_at).is_(None),
+            )
+            .order_by(col(Tenant.created_at), col(Tenant.id), col(Membership.created_at))
         )
-        return (await session.exec(question.limit(1))).one_or_none()
+        owner = (await session.exec(question.limit(1))).one_or_none()
+        return FirstStart(owner.tenant_id, owner.user_id, is_first=False) if owner else None
 
 
-def _view(tenant: Tenant) -> TenantView:
-    return TenantView(tenant.id, tenant.name, Role(tenant.role), tenant.email, tenant.created_at)
+async def _add_account(
+    session: AsyncSession, name: str, *, is_operator: bool
+) -> tuple[Tenant, User]:
+    """Inside a write: a tenant with its owner."""
+    moment = now()
+    tenant = Tenant(name=name, created_at=moment)
+    owner = User(name=name, is_operator=is_operator, created_at=moment)
+    session.add_all([tenant, owner])
+    await session.flush()
+    session.add(
+        Membership(tenant_id=tenant.id, user_id=owner.id, role=Role.OWNER.value, created_at=moment)
+    )
+    await session.flush()
+    return tenant, owner

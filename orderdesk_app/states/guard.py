@@ -15,11 +15,11 @@ from reflex.state import BaseState, State, StateUpdate
 from reflex_base.registry import RegistrationContext
 
 from orderdesk_app import wiring
-from orderdesk_app.context import Role, new_id
+from orderdesk_app.context import new_id
 from orderdesk_app.observability import ERRORS, WEB_EVENTS, log
 from orderdesk_app.security.web import cookie_in, sign_in_address
 from orderdesk_app.services.sessions import COOKIE, WebUser
-from orderdesk_app.states.signed_in import HANDLER, ROLES, SignedInState
+from orderdesk_app.states.signed_in import HANDLER, OPERATORS_ONLY, SignedInState
 
 _LOG = log(__name__)
 _STATE: Final = "reflex___state____state"
@@ -81,8 +81,7 @@ class Guard(Middleware):
             return StateUpdate(
                 delta={}, events=Event.from_event_type(rx.redirect(_back_by_signing_in(root)))
             )
-        roles: frozenset[Role] | None = getattr(registered.handler.fn, ROLES, None)
-        if roles is not None and user.actor.role not in roles:
+        if getattr(registered.handler.fn, OPERATORS_ONLY, False) and not user.actor.is_operator:
             WEB_EVENTS.labels("wrong_role").inc()
             return _nothing()
         WEB_EVENTS.labels("allowed").inc()
@@ -99,12 +98,10 @@ class Guard(Middleware):
             person._session = session
         person._actor = user.actor if user else None
         person._active_store = user.active_store_id if user else None
-        name, is_admin = (user.name, user.actor.is_admin) if user else ("", False)
-        if (person.name, person.is_admin) != (
-            name,
-            is_admin,
-        ):  # an assignment is sent to the browser, so only when it changes
-            person.name, person.is_admin = name, is_admin
+        name, is_operator = (user.name, user.actor.is_operator) if user else ("", False)
+        # an assignment is sent to the browser, so only when it changes
+        if (person.name, person.is_operator) != (name, is_operator):
+            person.name, person.is_operator = name, is_operator
         if bool(person.form_token) != (user is not None):
             person.form_token = wiring.current().form_tokens.issue(session) if user else ""
         return person

@@ -65,7 +65,7 @@ class SettingsState(SignedInState):
             claude_desktop(settings.public_url),
             claude_code(settings.public_url),
         )
-        self.facts = _facts(settings) if self._who().is_admin else []
+        self.facts = _facts(settings) if self._who().is_operator else []
         query = self.router.url.query_parameters
         if (
             "sort" in query or "q" in query

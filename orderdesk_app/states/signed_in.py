@@ -9,7 +9,7 @@ import reflex as rx
 from reflex.istate.proxy import StateProxy
 
 from orderdesk_app import wiring
-from orderdesk_app.context import Actor, RequestContext, Role, StoreRowId, new_id, serving
+from orderdesk_app.context import Actor, RequestContext, StoreRowId, new_id, serving
 from orderdesk_app.errors import AuthFailed, OrderDeskAgentsError
 from orderdesk_app.observability import ERRORS, log
 from orderdesk_app.security.web import cookie_in
@@ -19,7 +19,7 @@ from orderdesk_app.services.sessions import COOKIE
 
 _LOG = log(__name__)
 _MOST_NOTICES = 3
-ROLES = "__orderdesk_roles__"
+OPERATORS_ONLY = "__orderdesk_operators_only__"
 HANDLER = "__orderdesk_act__"
 
 
@@ -48,7 +48,7 @@ class SignedInState(rx.State):
     """
 
     name: str = ""
-    is_admin: bool = False
+    is_operator: bool = False
     # proves that a form of ours was sent by this session; not the session's secret
     form_token: str = ""
     notices: list[Notice] = []
@@ -119,16 +119,12 @@ def store_in_words(record: StoreRecord | None) -> str:
 F = TypeVar("F", bound=Callable[..., Any])
 
 
-def requires(role: Role) -> Callable[[F], F]:
-    """Marks a handler for that role alone; the guard refuses all others, and services authorise
+def operators_only(handler: F) -> F:
+    """Marks a handler for operators alone; the guard refuses everybody else, and services authorise
     again.
     """
-
-    def mark(handler: F) -> F:
-        setattr(handler, ROLES, frozenset({role}))
-        return handler
-
-    return mark
+    setattr(handler, OPERATORS_ONLY, True)
+    return handler
 
 
 def handler(function: F) -> F:

@@ -155,9 +155,13 @@ class Site:
             async with wiring.open_services(self.settings) as services:
                 view, master = await services.tenants.make_tenant(name)
                 await services.keyring.tenant(view.id)
-                actor = Actor(tenant_id=view.id, role=view.role, via=Via.WEB)
+                actor = view.owner(Via.WEB)
                 cookie = await services.sessions.start(
-                    view.id, credential_id=None, address="127.0.0.1", user_agent="tests"
+                    view.id,
+                    view.owner_id,
+                    credential_id=None,
+                    address="127.0.0.1",
+                    user_agent="tests",
                 )
                 key, store_id, store_name, store_key = Secret(""), "", "", ""
                 if with_store:

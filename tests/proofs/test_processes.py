@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from orderdesk_app import wiring
-from orderdesk_app.context import Actor, Role, Via
+from orderdesk_app.context import Actor, Via
 from tests.proofs.conftest import Pair
 from tests.worlds import API_KEY, FIRST_ORDER, MASTER_KEY, PROMISED, SLACK, AgentClient, eventually
 
@@ -132,7 +132,7 @@ async def test_a_revoked_key_stops_at_once_here_and_within_a_second_there(
     pair: Pair, agents: TWO_IN_A_ROW, services: wiring.Services
 ) -> None:
     admin = (await services.access.by_token(MASTER_KEY)).actor
-    person = Actor(admin.tenant_id, Role.ADMIN, via=Via.WEB, session_id="01SESSION")
+    person = Actor(admin.tenant_id, admin.user_id, via=Via.WEB, session_id="01SESSION")
     view, key = await services.keys.create(person, "to be revoked")
     there = pair.servers[0].client(key.reveal())
     assert (await there.post("tools/list", {})).status_code == 200

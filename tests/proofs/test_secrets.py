@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from orderdesk_app import wiring
-from orderdesk_app.context import Actor, Role, Via
+from orderdesk_app.context import Actor, Via
 from orderdesk_app.db.engine import Database
 from tests.searcher import files_below, joined, search
 from tests.worlds import (
@@ -63,14 +63,14 @@ async def test_no_secret_stands_in_the_clear_after_a_walk_through_everything(
         async with wiring.open_services(settings_for(url, MCP_KMS_KEY=KMS_KEY)) as services:
             admin = (await services.access.by_token(MASTER_KEY)).actor
             _, access_key = await services.keys.create(
-                Actor(admin.tenant_id, Role.ADMIN, via=Via.WEB), "for the walk"
+                Actor(admin.tenant_id, admin.user_id, via=Via.WEB), "for the walk"
             )
             link = await services.sign_in.make_link(admin.tenant_id)
             cookie = await services.sign_in.use_link(
                 link.reveal(), address="127.0.0.1", user_agent="tests"
             )
             _, spare_link = await services.keys.create(
-                Actor(admin.tenant_id, Role.ADMIN, via=Via.WEB), "spare"
+                Actor(admin.tenant_id, admin.user_id, via=Via.WEB), "spare"
             )
         agent = server.client(access_key.reveal())
         heard = agent.heard

@@ -10,7 +10,7 @@ import psycopg
 import pytest
 
 from orderdesk_app import wiring
-from orderdesk_app.context import Actor, Role, Scope, Via
+from orderdesk_app.context import Actor, Scope, Via
 from orderdesk_app.services import health
 from orderdesk_app.services.sessions import COOKIE
 from tests.mcp_server import InProcessApp
@@ -205,11 +205,11 @@ async def test_a_signed_in_admin_sees_details_and_a_member_does_not(inside: InPr
     async with inside() as http:
         services = wiring.current()
         cookies = []
-        for name, role in (("Chief", Role.ADMIN), ("Ada's Teas", Role.MEMBER)):
-            tenant, _ = await services.tenants.make_tenant(name, role)
+        for name, is_operator in (("Chief", True), ("Ada's Teas", False)):
+            tenant, _ = await services.tenants.make_tenant(name, is_operator=is_operator)
             cookies.append(
                 await services.sessions.start(
-                    tenant.id, credential_id=None, address="", user_agent=""
+                    tenant.id, tenant.owner_id, credential_id=None, address="", user_agent=""
                 )
             )
         chief, member, garbled = [
@@ -226,7 +226,7 @@ async def test_an_admins_narrow_key_opens_no_details(inside: InProcessApp) -> No
     async with inside() as http:
         services = wiring.current()
         admin = (await services.access.by_token(MASTER_KEY)).actor
-        person = Actor(admin.tenant_id, role=admin.role, via=Via.WEB)
+        person = Actor(admin.tenant_id, admin.user_id, via=Via.WEB)
         _, narrow = await services.keys.create(person, "reads", [Scope.ORDERS_READ])
         _, wide = await services.keys.create(person, "does all", list(Scope))
         answers = [

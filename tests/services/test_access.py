@@ -11,10 +11,12 @@ from sqlmodel import col, update
 
 from orderdesk_app.context import ALL_SCOPES, Actor, Role, Scope, Via, now
 from orderdesk_app.db.engine import Database
+from orderdesk_app.db.memberships import Membership
 from orderdesk_app.db.signals import Signals
 from orderdesk_app.db.tenants import Tenant
+from orderdesk_app.db.users import User
 from orderdesk_app.errors import AuthFailed
-from orderdesk_app.services.access import Access, _Remembered
+from orderdesk_app.services.access import Access, LoadingCache
 from orderdesk_app.services.keys import Keys
 
 
@@ -54,7 +56,7 @@ async def test_a_key_opens_its_own_account(access: Access, tenant: Any, neighbou
         tenant.view.id,
         "Ada's Teas",
         ALL_SCOPES,
-        Role.MEMBER,
+        Role.OWNER,
     )
     assert theirs.actor.tenant_id == neighbour.view.id
 
@@ -170,12 +172,44 @@ async def test_after_news_were_lost_everything_is_asked_anew(
     assert asked.reads > before
 
 
-async def test_somebody_signed_in_has_the_role_that_the_account_has_now(
-    access: Access, tenant: Any
+async def test_a_person_who_is_signed_in_has_the_rights_that_they_have_now(
+    access: Access, database: Database, signals: Signals, tenant: Any
 ) -> None:
-    principal = await access.of_actor(Actor(tenant.view.id, Role.ADMIN, via=Via.WEB))
+    claims = Actor(tenant.view.id, tenant.view.owner_id, is_operator=True, via=Via.WEB)
+    before = (await access.of_actor(claims)).actor
 
-    assert principal.actor.role is Role.MEMBER
+    async with database.write() as session:
+        await session.exec(
+            update(Membership)
+            .where(col(Membership.user_id) == tenant.view.owner_id)
+            .values(role=Role.VIEWER.value)
+        )
+        await signals.publish(session, f"user:{tenant.view.owner_id}")
+    after = (await access.of_actor(claims)).actor
+
+    assert (before.role, before.is_operator) == (Role.OWNER, False)
+    assert after.role is Role.VIEWER
+
+
+async def test_a_disabled_user_stops_when_the_news_are_heard(
+    access: Access, database: Database, keys: Keys, signals: Signals, tenant: Any
+) -> None:
+    _, key = await keys.create(tenant.actor, "an agent")
+    for token in (tenant.master_key, key):
+        await access.by_token(token.reveal())
+    await access.of_actor(tenant.actor)
+
+    async with database.write() as session:
+        await session.exec(
+            update(User).where(col(User.id) == tenant.view.owner_id).values(disabled_at=now())
+        )
+        await signals.publish(session, f"user:{tenant.view.owner_id}")
+
+    for token in (tenant.master_key, key):
+        with pytest.raises(AuthFailed):
+            await access.by_token(token.reveal())
+    with pytest.raises(AuthFailed, match="no longer belongs"):
+        await access.of_actor(tenant.actor)
 
 
 @dataclass
@@ -191,7 +225,7 @@ async def test_what_is_remembered_is_forgotten_after_its_time_and_never_grows_wi
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     clock = Clock()
-    remembered: _Remembered[str] = _Remembered(seconds=300, clock=clock)
+    remembered: LoadingCache[str] = LoadingCache(seconds=300, clock=clock)
     monkeypatch.setattr("orderdesk_app.services.access._MOST", 10)
 
     async def read() -> str:
@@ -223,7 +257,7 @@ async def test_many_who_come_at_once_share_one_question(
 
 
 async def test_who_asks_after_a_change_does_not_share_what_was_read_before_it() -> None:
-    remembered: _Remembered[str] = _Remembered(seconds=60)
+    remembered: LoadingCache[str] = LoadingCache(seconds=60)
     begun, may_end = asyncio.Event(), asyncio.Event()
 
     async def slow() -> str:

@@ -269,7 +269,7 @@ async def test_a_row_that_cannot_be_opened_is_shown_without_its_arguments(world:
     await world.owner.refused("orders_get", order_id="99")
     await world.services.audit.flush()
     await world.services.database.execute(
-        "UPDATE audit_entries SET arguments = :damaged WHERE tool = :tool",
+        "UPDATE audit_log SET arguments = :damaged WHERE tool = :tool",
         {"damaged": b"\x01broken", "tool": "orders_get"},
     )
     await world.owner.get("stores_list")

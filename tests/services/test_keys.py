@@ -150,9 +150,15 @@ async def test_a_new_master_key_takes_the_place_of_the_old_one_and_ends_other_se
     keys, sessions, two_tenants
 ):
     ada, bert = two_tenants
-    here = await sessions.start(ada.view.id, credential_id=None, address="", user_agent="")
-    elsewhere = await sessions.start(ada.view.id, credential_id=None, address="", user_agent="")
-    next_door = await sessions.start(bert.view.id, credential_id=None, address="", user_agent="")
+    here = await sessions.start(
+        ada.view.id, ada.view.owner_id, credential_id=None, address="", user_agent=""
+    )
+    elsewhere = await sessions.start(
+        ada.view.id, ada.view.owner_id, credential_id=None, address="", user_agent=""
+    )
+    next_door = await sessions.start(
+        bert.view.id, bert.view.owner_id, credential_id=None, address="", user_agent=""
+    )
     user = await sessions.resume(here)
     assert user is not None
 

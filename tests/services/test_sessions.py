@@ -40,7 +40,11 @@ def sessions(database, keyring, clock):
 @pytest.fixture
 async def cookie(sessions, tenant):
     return await sessions.start(
-        tenant.view.id, credential_id=None, address="192.0.2.7" * 20, user_agent="Firefox" * 100
+        tenant.view.id,
+        tenant.view.owner_id,
+        credential_id=None,
+        address="192.0.2.7" * 20,
+        user_agent="Firefox" * 100,
     )
 
 
@@ -158,6 +162,8 @@ async def test_sessions_that_are_long_over_are_cleared_away(
 ):
     clock.time += timedelta(days=40)
 
-    await sessions.start(tenant.view.id, credential_id=None, address="", user_agent="")
+    await sessions.start(
+        tenant.view.id, tenant.view.owner_id, credential_id=None, address="", user_agent=""
+    )
 
     assert await database.execute("SELECT count(*) FROM sessions", {}) == [(1,)]

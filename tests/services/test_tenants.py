@@ -7,6 +7,7 @@ import pytest
 from orderdesk_app.context import Actor, Role, Secret, TenantId
 from orderdesk_app.errors import ConfigurationError, Conflict, NotFound, ValidationFailed
 from orderdesk_app.security.tokens import new_master_key
+from orderdesk_app.services.members import Member
 
 
 async def test_the_first_start_makes_the_admin_with_the_key_that_was_set(tenants, keys):
@@ -18,7 +19,8 @@ async def test_the_first_start_makes_the_admin_with_the_key_that_was_set(tenants
     found = await keys.find(key.reveal())
     assert found is not None
     assert found.tenant_id == start.tenant_id
-    assert (await tenants.get(Actor(tenant_id=start.tenant_id))).role is Role.ADMIN
+    assert found.member == Member(start.user_id, Role.OWNER, is_operator=True)
+    assert (await tenants.get(Actor(tenant_id=start.tenant_id))).name == "Admin"
 
 
 async def test_later_starts_find_it_and_never_change_its_key(tenants, keys):
@@ -36,7 +38,7 @@ async def test_later_starts_find_it_and_never_change_its_key(tenants, keys):
 async def test_without_a_key_the_admin_gets_one_in_the_web_app(tenants, keys):
     start = await tenants.ensure_admin(master_key=None, has_webui=True)
 
-    key = await keys.rotate_master(Actor(tenant_id=start.tenant_id, role=Role.ADMIN))
+    key = await keys.rotate_master(Actor(start.tenant_id, start.user_id))
 
     assert await keys.find(key.reveal()) is not None
 
@@ -66,7 +68,7 @@ async def test_processes_that_start_at_once_make_one_admin(tenants):
         *(tenants.ensure_admin(master_key=new_master_key(), has_webui=True) for _ in range(8))
     )
 
-    assert len({start.tenant_id for start in starts}) == 1
+    assert len({(start.tenant_id, start.user_id) for start in starts}) == 1
     assert sum(start.is_first for start in starts) == 1
 
 

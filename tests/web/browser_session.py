@@ -11,9 +11,9 @@ from typing import Any
 from reflex_base.registry import RegistrationContext
 from starlette.testclient import TestClient, WebSocketTestSession
 
-from orderdesk_app.context import Actor, Role, Secret, Via
+from orderdesk_app.context import Actor, Secret, Via
 from orderdesk_app.services.sessions import COOKIE
-from orderdesk_app.services.tenants import TenantView
+from orderdesk_app.services.tenants import NewAccount
 from orderdesk_app.wiring import Services
 
 ORIGIN = "http://localhost:8080"
@@ -36,9 +36,9 @@ class Web:
         assert self.client.portal is not None
         return self.client.portal.call(call)
 
-    def make_account(self, name: str, role: Role = Role.MEMBER) -> "BrowserSession":
+    def make_account(self, name: str, *, is_operator: bool = False) -> "BrowserSession":
         """A new account, signed in with its master key."""
-        view, key = self.do(self.services.tenants.make_tenant, name, role)
+        view, key = self.do(self.services.tenants.make_tenant, name, is_operator=is_operator)
         session = BrowserSession(self, view, key)
         session.sign_in()
         return session
@@ -49,7 +49,7 @@ class BrowserSession:
     """Somebody with a browser: a cookie of their own, and forms as a page of ours sends them."""
 
     web: Web
-    view: TenantView
+    view: NewAccount
     key: Secret
     cookie: str = ""
     tabs: int = 0
@@ -57,9 +57,7 @@ class BrowserSession:
     @property
     def actor(self) -> Actor:
         user = self.web.do(self.web.services.sessions.resume, self.cookie)
-        return (
-            user.actor if user else Actor(tenant_id=self.view.id, role=self.view.role, via=Via.WEB)
-        )
+        return user.actor if user else self.view.owner(Via.WEB)
 
     def sign_in(self) -> None:
         answer = self.post("/sign-in/key", key=self.key.reveal(), token=False)

@@ -11,7 +11,6 @@ from starlette.testclient import TestClient
 
 from orderdesk_app import wiring
 from orderdesk_app.config import load_settings
-from orderdesk_app.context import Role
 from orderdesk_app.db.migrate import upgrade
 from orderdesk_app.frontend import MOUNTS, reflex_environment
 from orderdesk_app.routes import sockets
@@ -64,4 +63,4 @@ def bert(web: Web) -> BrowserSession:
 
 @pytest.fixture
 def admin(web: Web) -> BrowserSession:
-    return web.make_account("The house", Role.ADMIN)
+    return web.make_account("The house", is_operator=True)

@@ -9,9 +9,8 @@ from reflex_base.registry import RegistrationContext
 from sqlalchemy.exc import OperationalError
 from starlette.websockets import WebSocketDisconnect
 
-from orderdesk_app.context import Role
 from orderdesk_app.states.guard import FRAMEWORK, forget_strangers, without_zeros
-from orderdesk_app.states.signed_in import HANDLER, SignedInState, handler, requires
+from orderdesk_app.states.signed_in import HANDLER, SignedInState, handler, operators_only
 from tests.web.browser_session import STATE, BrowserSession, Tab, Web, handler_named, our_handlers
 from tests.worlds import counted
 
@@ -23,7 +22,7 @@ class ProbeState(SignedInState):
 
     @rx.event
     @handler
-    @requires(Role.ADMIN)
+    @operators_only
     async def for_admins(self) -> None:
         self.ran += 1
 
@@ -151,12 +150,12 @@ def test_variables_cannot_be_set_from_outside(ada: BrowserSession) -> None:
     with ada.tab() as tab:
         tab.send(
             f"{STATE}.reflex___state____update_vars_internal_state.update_vars_internal",
-            {"vars": {f"{person}.is_admin": True, f"{person}._session": "x"}},
+            {"vars": {f"{person}.is_operator": True, f"{person}._session": "x"}},
         )
         tab.act("probe_state.for_admins")
         tab.send(f"{STATE}.hydrate")
 
-    assert tab.vars["signed_in_state.is_admin"] is False
+    assert tab.vars["signed_in_state.is_operator"] is False
     assert tab.vars["probe_state.ran"] == 0
 
 

@@ -264,7 +264,7 @@ def test_a_first_master_key_replaces_nothing_and_needs_no_word(web: Web) -> None
     )
     cookie = web.do(
         lambda: web.services.sessions.start(
-            tenant.id, credential_id=None, address="", user_agent=""
+            tenant.id, tenant.owner_id, credential_id=None, address="", user_agent=""
         )
     )
     newcomer = BrowserSession(web, tenant, Secret(""), cookie)

@@ -55,7 +55,8 @@ async def tenant_use_master_key(call: ToolCall, arguments: UseMasterKey) -> Tena
         call.sign_in(key)
         call.given_principal = principal
     account = principal.account
+    role = "admin" if principal.actor.is_operator else "member"
     return {
-        "tenant": {"id": account.tenant_id, "name": account.name, "role": str(account.role)},
+        "tenant": {"id": account.tenant_id, "name": account.name, "role": role},
         "stores_count": len(account.stores),
     }

@@ -1,0 +1,51 @@
+"""Who may act for an account: its members, and the owner in whose name its master key acts."""
+
+from dataclasses import dataclass
+
+from sqlmodel import col, select
+from sqlmodel.ext.asyncio.session import AsyncSession
+from sqlmodel.sql.expression import Select
+
+from orderdesk_app.context import Role, TenantId, UserId
+from orderdesk_app.db.memberships import Membership
+from orderdesk_app.db.users import User
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """A user as a member of one tenant."""
+
+    user_id: UserId
+    role: Role
+    is_operator: bool
+
+
+async def find_member(session: AsyncSession, tenant_id: TenantId, user_id: UserId) -> Member | None:
+    """The member as they are now; None for a user who is disabled or no member."""
+    question = _members(tenant_id).where(col(Membership.user_id) == user_id)
+    return _enabled((await session.exec(question)).one_or_none())
+
+
+async def find_first_owner(session: AsyncSession, tenant_id: TenantId) -> Member | None:
+    """The owner who has been one for longest; None where there is none, or that one is disabled."""
+    owners = _members(tenant_id).where(col(Membership.role) == Role.OWNER.value)
+    question = owners.order_by(col(Membership.created_at), col(Membership.user_id)).limit(1)
+    return _enabled((await session.exec(question)).one_or_none())
+
+
+def _members(tenant_id: TenantId) -> Select[Membership, User]:
+    return (
+        select(Membership, User)
+        .join(User, col(User.id) == col(Membership.user_id))
+        .where(col(Membership.tenant_id) == tenant_id)
+    )
+
+
+def member_of(membership: Membership, user: User) -> Member:
+    return Member(user.id, Role(membership.role), user.is_operator)
+
+
+def _enabled(found: tuple[Membership, User] | None) -> Member | None:
+    if found is None or found[1].disabled_at is not None:
+        return None
+    return member_of(*found)
