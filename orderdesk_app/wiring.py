@@ -46,7 +46,7 @@ from orderdesk_app.services.reads import Reads
 from orderdesk_app.services.sandbox import DatabaseRows, SandboxKeys
 from orderdesk_app.services.sessions import COOKIE, FormTokens, Sessions
 from orderdesk_app.services.sign_in import SignIn
-from orderdesk_app.services.store_desk import StoreDesk
+from orderdesk_app.services.store_registration import StoreRegistration
 from orderdesk_app.services.stores import Stores
 from orderdesk_app.services.tenants import Tenants
 from orderdesk_app.tools import catalogue
@@ -80,7 +80,6 @@ class Services:
     runner: Runner
     sessions: Sessions
     sign_in: SignIn
-    store_desk: StoreDesk
     stores: Stores
     tenants: Tenants
 
@@ -174,7 +173,7 @@ async def _build(
     sessions = Sessions(database, keyring, cookies, timeout=settings.session_timeout)
     sign_in = SignIn(database, keyring, keys, sessions, limit=limits.sign_in, audit=audit)
     reads = Reads(cache, signals, sealer, seal=settings.cache_backend != "memory")
-    stores = Stores(
+    registration = StoreRegistration(
         database,
         signals,
         access,
@@ -183,6 +182,16 @@ async def _build(
         sandbox_keys,
         api_url=settings.orderdesk_api_url,
         sandbox_url=SANDBOX_API,
+    )
+    stores = Stores(
+        database,
+        signals,
+        access,
+        sealer,
+        registration,
+        audit,
+        buckets,
+        wait_seconds=settings.http_timeout,
     )
     journal = Journal(database, signals, sealer, audit)
     folders = Folders(client, reads, cache_seconds=settings.cache_ttl_store_settings)
@@ -234,7 +243,6 @@ async def _build(
         runner=runner,
         sessions=sessions,
         sign_in=sign_in,
-        store_desk=StoreDesk(stores, access, audit, buckets, wait_seconds=settings.http_timeout),
         stores=stores,
         tenants=tenants,
     )

@@ -28,7 +28,6 @@ from orderdesk_app.context import Secret, Via
 from orderdesk_app.db.audit import AuditEntry
 from orderdesk_app.errors import OrderDeskAgentsError
 from orderdesk_app.observability import REGISTRY
-from orderdesk_app.orderdesk.wait_budget import WaitBudget
 from orderdesk_app.security.passwords import Passwords
 from orderdesk_app.services.access import Principal
 from orderdesk_app.services.open_store import StoreRecord
@@ -262,14 +261,13 @@ async def open_world(settings: Settings, server: SandboxServer | None) -> AsyncI
             for resident, store_id in ((owner, "10001"), (neighbour, "10002")):
                 if server is None:
                     actor = (await resident.principal()).actor
-                    record = await services.stores.add_sandbox(actor, budget=WaitBudget(30))
+                    record = await services.stores.add_sandbox(actor)
                     await services.stores.edit(
                         actor,
                         record.id,
                         name=record.name,
                         label="eu",
                         api_key=None,
-                        budget=WaitBudget(30),
                     )
                     ids.append(record.store_id)
                 else:

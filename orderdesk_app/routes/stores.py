@@ -19,7 +19,7 @@ PAGE = "/stores"
 async def connect(request: Request, user: WebUser, form: Form) -> Response:
     typed = {name: form.get(name, "")[:200] for name in ("store_id", "store_name", "label")}
     try:
-        record = await wiring.current().store_desk.connect(
+        record = await wiring.current().stores.connect(
             user.actor,
             form.get("store_id", ""),
             Secret(form.get("api_key", "")),
@@ -36,7 +36,7 @@ async def edit(request: Request, user: WebUser, form: Form) -> Response:
     row_id, key = form.get("row_id", ""), form.get("api_key", "").strip()
     typed = {name: form.get(name, "")[:200] for name in ("store_name", "label")}
     try:
-        record = await wiring.current().store_desk.edit(
+        record = await wiring.current().stores.edit(
             user.actor,
             row_id,
             name=form.get("store_name", ""),
@@ -58,7 +58,7 @@ async def edit(request: Request, user: WebUser, form: Form) -> Response:
 async def disconnect(request: Request, user: WebUser, form: Form) -> Response:
     row_id = form.get("row_id", "")
     try:
-        record = await wiring.current().store_desk.disconnect(
+        record = await wiring.current().stores.disconnect(
             user.actor, row_id, typed_name=form.get("confirm", "")
         )
     except OrderDeskAgentsError as error:

@@ -1,18 +1,19 @@
-"""Connecting stores, finding the one that a call means, and opening its key for the length of the
-call.
+"""The stores of an account: which one a call means, its key for the length of the call, and what an
+agent or a person may do with it.
+
+What a person does leaves its own audit row here; a tool's row is written by tools/runner.py.
 """
 
+import time
 from collections import OrderedDict
-from collections.abc import Sequence
-from secrets import randbelow
-from typing import Any
+from collections.abc import Awaitable
+from dataclasses import dataclass
+from typing import Any, Protocol, TypeVar
 
 from sqlalchemy import delete, update
-from sqlalchemy.exc import IntegrityError
 from sqlmodel import col
-from sqlmodel.ext.asyncio.session import AsyncSession
 
-from orderdesk_app.context import Actor, Scope, Secret, StoreId, StoreRowId, Via, new_id, now
+from orderdesk_app.context import Actor, Secret, Via, now
 from orderdesk_app.db.changes import Change
 from orderdesk_app.db.engine import Database
 from orderdesk_app.db.keys import Credential
@@ -20,28 +21,40 @@ from orderdesk_app.db.owned import owned
 from orderdesk_app.db.sessions import Session
 from orderdesk_app.db.signals import Signals
 from orderdesk_app.db.stores import Store
-from orderdesk_app.db.tenants import Tenant
-from orderdesk_app.errors import (
-    Conflict,
-    NotFound,
-    PermissionDenied,
-    StoreKeyRefused,
-    UpstreamFailed,
-    ValidationFailed,
-)
+from orderdesk_app.errors import NotFound, OrderDeskAgentsError, Unexpected, ValidationFailed
 from orderdesk_app.observability import STORE_CHANGES
 from orderdesk_app.orderdesk.access import StoreAccess
-from orderdesk_app.orderdesk.client import OrderDeskClient
 from orderdesk_app.orderdesk.wait_budget import WaitBudget
 from orderdesk_app.services.access import Access, Principal, store_record
-from orderdesk_app.services.names import is_seen, only_seen
+from orderdesk_app.services.audit import AuditLog, Entry
 from orderdesk_app.services.open_store import OpenStore, StoreRecord
-from orderdesk_app.services.sandbox import SandboxKeys
 from orderdesk_app.services.sealed import Seals
+from orderdesk_app.services.store_registration import (
+    StoreRegistration,
+    checked_key,
+    checked_label,
+    checked_name,
+    locked_stores,
+    require_distinct,
+    require_store_writes,
+)
 
-_MOST_STORES = 200
-_LONGEST_NAME = 120
 _MOST_OPENED = 1_000
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class ConnectionTest:
+    """A connection that answered just now, and how long Order Desk took."""
+
+    record: StoreRecord
+    milliseconds: float
+
+
+class BucketLevels(Protocol):
+    """db.buckets, as far as people look at it."""
+
+    async def level(self, key: str) -> float: ...
 
 
 class Stores:
@@ -53,22 +66,41 @@ class Stores:
         signals: Signals,
         access: Access,
         sealer: Seals,
-        client: OrderDeskClient,
-        sandbox_keys: SandboxKeys,
+        registration: StoreRegistration,
+        audit: AuditLog,
+        levels: BucketLevels,
         *,
-        api_url: str,
-        sandbox_url: str,
+        wait_seconds: float,
     ) -> None:
-        self._database, self._signals, self._access, self._sealer, self._client = (
-            database,
-            signals,
-            access,
-            sealer,
-            client,
-        )
-        self._sandbox_keys, self._api_url, self._sandbox_url = sandbox_keys, api_url, sandbox_url
+        self._database = database
+        self._signals = signals
+        self._access = access
+        self._sealer = sealer
+        self._registration = registration
+        self._audit = audit
+        self._levels = levels
+        self._wait_seconds = wait_seconds
         self._opened: OrderedDict[str, OpenStore] = OrderedDict()
-        signals.subscribe(self._hear)
+        signals.subscribe(self._forget_opened)
+
+    # ------------------------------------------------------------------ finding and opening
+
+    async def list(self, actor: Actor) -> tuple[StoreRecord, ...]:
+        """The account's stores, the oldest first."""
+        return (await self._access.account(actor.tenant_id)).stores
+
+    async def find(self, actor: Actor, row_id: str) -> StoreRecord:
+        """One of the account's own stores, by our id of it. Raises NotFound."""
+        found = next((record for record in await self.list(actor) if record.id == row_id), None)
+        if found is None:
+            raise NotFound("That store is no longer connected. Reload the page.", field="store_id")
+        return found
+
+    async def free_requests(self, record: StoreRecord) -> int:
+        """How many requests Order Desk would take from us at once, of 20 (docs/orderdesk-api.md
+        section 7).
+        """
+        return int(await self._levels.level(record.upstream_id))
 
     def resolve(
         self, principal: Principal, identifier: str, *, field: str = "identifier"
@@ -104,33 +136,24 @@ class Stores:
         """
         return await self.unseal(self.of_call(principal, identifier))
 
-    def meant(self, principal: Principal) -> StoreRecord | None:
-        """The store of a call that names none: the active one, else the only one; None where there
-        is no telling.
+    def default_store(self, principal: Principal) -> StoreRecord | None:
+        """The store of a call that names none: the active one, else the only one; None where that
+        cannot be decided.
         """
         stores = principal.account.stores
         active = next((s for s in stores if s.id == principal.active_store_id), None)
         return active or (stores[0] if len(stores) == 1 else None)
 
-    def _hear(self, topic: str) -> None:
-        """Whose stores changed, or are gone, has none of their keys kept open."""
-        for row_id in [
-            row_id
-            for row_id, opened in self._opened.items()
-            if topic in ("*", f"tenant:{opened.record.tenant_id}")
-        ]:
-            del self._opened[row_id]
-
     def of_call(self, principal: Principal, identifier: str | None) -> StoreRecord:
-        """The store that is named, else the one that is meant.
+        """The store that is named, else the default one.
 
-        Raises NotFound, or ValidationFailed where there is no telling.
+        Raises NotFound, or ValidationFailed where that cannot be decided.
         """
         if identifier:
             return self.resolve(principal, identifier, field="store_identifier")[0]
-        meant = self.meant(principal)
-        if meant is not None:
-            return meant
+        default = self.default_store(principal)
+        if default is not None:
+            return default
         stores = principal.account.stores
         is_person = principal.actor.via in (Via.CONSOLE, Via.WEB)
         if not stores:
@@ -168,6 +191,17 @@ class Stores:
             self._opened.popitem(last=False)
         return opened
 
+    def _forget_opened(self, topic: str) -> None:
+        """A tenant whose stores changed, or are gone, has none of their keys kept open."""
+        for row_id in [
+            row_id
+            for row_id, opened in self._opened.items()
+            if topic in ("*", f"tenant:{opened.record.tenant_id}")
+        ]:
+            del self._opened[row_id]
+
+    # ------------------------------------------------------------------ what agents do
+
     async def register(
         self,
         actor: Actor,
@@ -178,111 +212,16 @@ class Stores:
         label: str | None,
         budget: WaitBudget,
     ) -> StoreRecord:
-        """Try the key at Order Desk, then keep it.
+        """Tries the key at Order Desk, then keeps it.
 
         Raises StoreKeyRefused, Conflict (already connected), ValidationFailed, UpstreamFailed.
         """
-        _may_write(actor)
-        access = StoreAccess(
-            api_url=self._api_url,
-            store_id=StoreId(_digits(store_id)),
-            api_key=_key(api_key),
-            on_trial_by=actor.tenant_id,
+        return await self._registration.add_store(
+            actor, store_id, api_key, name=name, label=label, budget=budget
         )
-        await self._must_be_new(actor, access, name, label)
-        told = await self._ask(access, budget)
-        names = [_name(name)] if name else _told_names(str(told.get("name") or ""), access.store_id)
-        return await self._keep(actor, access, told, names=names, label=label, is_sandbox=False)
-
-    async def add_sandbox(self, actor: Actor, *, budget: WaitBudget) -> StoreRecord:
-        """A sandbox store of one's own: seeded orders, changes kept under it, nothing real."""
-        _may_write(actor)
-        # so many that no two of all accounts are the same: what a sandbox keeps is found by it
-        store_id = StoreId(f"9{randbelow(10**14):014}")
-        access = StoreAccess(
-            api_url=self._sandbox_url,
-            store_id=store_id,
-            api_key=self._sandbox_keys.key_of(store_id),
-        )
-        names = ["Sandbox store", *(f"Sandbox store {i}" for i in range(2, _MOST_STORES + 2))]
-        return await self._keep(
-            actor,
-            access,
-            await self._ask(access, budget),
-            names=names,
-            label=None,
-            is_sandbox=True,
-        )
-
-    async def refresh(self, actor: Actor, record: StoreRecord, budget: WaitBudget) -> StoreRecord:
-        """Ask Order Desk again and keep its folders and settings: also the test of a connection."""
-        opened = await self.unseal(record)
-        told = await self._ask(opened.access, budget)
-        folders, timezone = _folders(told), _timezone(told)
-        async with self._database.write() as session:
-            row = (
-                await session.exec(owned(actor, Store).where(col(Store.id) == record.id))
-            ).one_or_none()
-            if row is None:
-                raise NotFound("That store is no longer connected.")
-            row.folders, row.timezone, row.settings, row.updated_at = (
-                folders,
-                timezone,
-                _settings(told),
-                now(),
-            )
-            session.add(row)
-            await self._signals.publish(session, f"tenant:{actor.tenant_id}")
-            return store_record(row)
-
-    async def edit(
-        self,
-        actor: Actor,
-        store_id: str,
-        *,
-        name: str,
-        label: str,
-        api_key: Secret | None,
-        budget: WaitBudget,
-    ) -> StoreRecord:
-        """Rename a store, or give it a new key, which is tried first."""
-        _may_write(actor)
-        account = await self._access.account(actor.tenant_id)
-        record = self._own(account.stores, store_id)
-        name, label = _name(name), _label(label)
-        _must_be_distinct([s for s in account.stores if s.id != record.id], name, label)
-        sealed = record.api_key
-        if api_key is not None:
-            access = StoreAccess(
-                api_url=record.api_url,
-                store_id=record.store_id,
-                api_key=_key(api_key),
-                on_trial_by=actor.tenant_id,
-            )
-            await self._ask(access, budget)
-            sealed = await self._sealer.seal_for(
-                actor.tenant_id, "stores", "api_key", record.id, access.api_key.reveal().encode()
-            )
-        async with self._database.write() as session:
-            row = (
-                await session.exec(owned(actor, Store).where(col(Store.id) == record.id))
-            ).one_or_none()
-            if row is None:
-                raise NotFound("That store is no longer connected.", field="store_id")
-            _must_be_distinct(
-                [other for other in await _rows(session, actor) if other.id != record.id],
-                name,
-                label,
-            )
-            row.name, row.label, row.api_key, row.updated_at = name, label, sealed, now()
-            session.add(row)
-            await self._signals.publish(session, f"tenant:{actor.tenant_id}")
-            kept = store_record(row)
-        STORE_CHANGES.labels("edited").inc()
-        return kept
 
     async def use(self, principal: Principal, identifier: str) -> StoreRecord:
-        """Make a store the active one of this key or session; it stays so until another is
+        """Makes a store the active one of this key or session; it stays so until another is
         chosen.
         """
         record, _ = self.resolve(principal, identifier)
@@ -300,10 +239,179 @@ class Stores:
         return record
 
     async def delete(self, principal: Principal, store_id: str) -> None:
-        """Disconnect a store: its row, sealed key, journal and sandbox rows go. Raises NotFound."""
+        """Disconnects a store: its row, sealed key, journal and sandbox rows go. Raises
+        NotFound.
+        """
         actor = principal.actor
-        _may_write(actor)
-        record = self._own((await self._access.account(actor.tenant_id)).stores, store_id)
+        require_store_writes(actor)
+        stores = await self.list(actor)
+        record = next((s for s in stores if store_id in (s.store_id, s.id)), None)
+        if record is None:
+            raise NotFound(
+                f"No store of this account has the id {store_id[:40]}.{_choices(stores)}",
+                field="store_id",
+            )
+        await self._remove(actor, record)
+
+    # ------------------------------------------------------------------ what people do
+
+    async def connect(
+        self, actor: Actor, store_id: str, api_key: Secret, *, name: str, label: str
+    ) -> StoreRecord:
+        """Tries the key at Order Desk and keeps it. Raises what `register` raises."""
+        budget = WaitBudget(self._wait_seconds)
+        adding = self._registration.add_store(
+            actor, store_id, api_key, name=name or None, label=label or None, budget=budget
+        )
+        return await self._audited(
+            actor, "store.connect", adding, budget, store_id=store_id, name=name, label=label
+        )
+
+    async def add_sandbox(self, actor: Actor) -> StoreRecord:
+        """A sandbox store of one's own: seeded orders, changes kept under it, nothing real."""
+        budget = WaitBudget(self._wait_seconds)
+        adding = self._registration.add_sandbox_store(actor, budget)
+        return await self._audited(actor, "store.connect", adding, budget)
+
+    async def edit(
+        self, actor: Actor, row_id: str, *, name: str, label: str, api_key: Secret | None
+    ) -> StoreRecord:
+        """Renames a store, or gives it a new key, which is tried first.
+
+        Raises NotFound, Conflict, StoreKeyRefused, ValidationFailed, UpstreamFailed.
+        """
+        record = await self.find(actor, row_id)
+        budget = WaitBudget(self._wait_seconds)
+        return await self._audited(
+            actor,
+            "store.edit",
+            self._update(actor, record, name, label, api_key, budget),
+            budget,
+            record,
+            name=name,
+            label=label,
+            **({"api_key": "***"} if api_key else {}),
+        )
+
+    async def disconnect(self, actor: Actor, row_id: str, *, typed_name: str) -> StoreRecord:
+        """Deletes its key and its journal here.
+
+        Raises ValidationFailed unless its name was typed.
+        """
+        record = await self.find(actor, row_id)
+        if typed_name.strip() != record.name:
+            raise ValidationFailed(
+                f"Type the store's name, {record.name}, to disconnect it.", field="confirm"
+            )
+        removing = self._remove(actor, record)
+        await self._audited(
+            actor, "store.disconnect", removing, WaitBudget(self._wait_seconds), record
+        )
+        return record
+
+    async def test(self, actor: Actor, row_id: str) -> ConnectionTest:
+        """Asks Order Desk now, and keeps its folders and settings. Raises what Order Desk says."""
+        record = await self.find(actor, row_id)
+        started, budget = time.perf_counter(), WaitBudget(self._wait_seconds)
+        fresh = await self._audited(
+            actor, "store.test", self._refresh(actor, record, budget), budget, record
+        )
+        return ConnectionTest(fresh, (time.perf_counter() - started) * 1000)
+
+    async def _audited(
+        self,
+        actor: Actor,
+        action: str,
+        work: Awaitable[T],
+        budget: WaitBudget,
+        record: StoreRecord | None = None,
+        **given: str,
+    ) -> T:
+        """Does the work and writes its audit row, whatever its outcome was."""
+        started, outcome, store = time.perf_counter(), "ok", record
+        try:
+            done = await work
+            store = done if isinstance(done, StoreRecord) else store
+            return done
+        except BaseException as error:
+            outcome = error.code if isinstance(error, OrderDeskAgentsError) else Unexpected.code
+            raise
+        finally:
+            # The store's name is written too: nobody can look it up once the store is gone.
+            named = {"store": store.name} if store else {}
+            entry = Entry(
+                actor=actor,
+                action=action,
+                outcome=outcome,
+                store_row_id=store.id if store else None,
+                duration_ms=(time.perf_counter() - started) * 1000,
+                arguments={**given, **named},
+                upstream_requests=budget.requests,
+            )
+            await self._audit.write_or_queue(entry)
+
+    # ------------------------------------------------------------------ rows
+
+    async def _refresh(self, actor: Actor, record: StoreRecord, budget: WaitBudget) -> StoreRecord:
+        opened = await self.unseal(record)
+        facts = await self._registration.try_key(opened.access, budget)
+        async with self._database.write() as session:
+            row = (
+                await session.exec(owned(actor, Store).where(col(Store.id) == record.id))
+            ).one_or_none()
+            if row is None:
+                raise NotFound("That store is no longer connected.")
+            row.folders = facts.folders
+            row.timezone = facts.timezone
+            row.settings = facts.settings
+            row.updated_at = now()
+            session.add(row)
+            await self._signals.publish(session, f"tenant:{actor.tenant_id}")
+            return store_record(row)
+
+    async def _update(
+        self,
+        actor: Actor,
+        record: StoreRecord,
+        name: str,
+        label: str,
+        api_key: Secret | None,
+        budget: WaitBudget,
+    ) -> StoreRecord:
+        require_store_writes(actor)
+        name, label = checked_name(name), checked_label(label)
+        others = [store for store in await self.list(actor) if store.id != record.id]
+        require_distinct(others, name, label)
+        sealed = record.api_key
+        if api_key is not None:
+            access = StoreAccess(
+                api_url=record.api_url,
+                store_id=record.store_id,
+                api_key=checked_key(api_key),
+                on_trial_by=actor.tenant_id,
+            )
+            await self._registration.try_key(access, budget)
+            sealed = await self._sealer.seal_for(
+                actor.tenant_id, "stores", "api_key", record.id, access.api_key.reveal().encode()
+            )
+        async with self._database.write() as session:
+            rows = await locked_stores(session, actor)
+            row = next((row for row in rows if row.id == record.id), None)
+            if row is None:
+                raise NotFound("That store is no longer connected.", field="store_id")
+            require_distinct([other for other in rows if other.id != row.id], name, label)
+            row.name = name
+            row.label = label
+            row.api_key = sealed
+            row.updated_at = now()
+            session.add(row)
+            await self._signals.publish(session, f"tenant:{actor.tenant_id}")
+            kept = store_record(row)
+        STORE_CHANGES.labels("edited").inc()
+        return kept
+
+    async def _remove(self, actor: Actor, record: StoreRecord) -> None:
+        require_store_writes(actor)
         async with self._database.write() as session:
             await session.exec(
                 delete(Change).where(
@@ -321,218 +429,8 @@ class Stores:
             await self._signals.publish(session, f"store:{record.upstream_id}")
         STORE_CHANGES.labels("deleted").inc()
 
-    async def _ask(self, access: StoreAccess, budget: WaitBudget) -> dict[str, Any]:
-        try:
-            await self._client.test(access, budget)
-            told = await self._client.get_store(access, budget)
-        except StoreKeyRefused as error:
-            raise StoreKeyRefused(
-                (
-                    "Order Desk refused this store id and key. Copy both again from Store "
-                    "Settings, API tab."
-                ),
-                field="api_key",
-            ) from error
-        if str(told.get("id", access.store_id)) != access.store_id:
-            raise UpstreamFailed(
-                "Order Desk answered for another store. Check the store id.", field="store_id"
-            )
-        return told
-
-    async def _must_be_new(
-        self, actor: Actor, access: StoreAccess, name: str | None, label: str | None
-    ) -> None:
-        stores = (await self._access.account(actor.tenant_id)).stores
-        if len(stores) >= _MOST_STORES:
-            raise ValidationFailed(
-                f"An account holds at most {_MOST_STORES} stores. Disconnect one first."
-            )
-        if any(s.store_id == access.store_id and s.api_url == access.api_url for s in stores):
-            raise Conflict(
-                f"Store {access.store_id} is connected already. Edit it, or disconnect it first.",
-                field="store_id",
-                outcome="not_done",
-            )
-        _must_be_distinct(stores, _name(name) if name else None, _label(label))
-
-    async def _keep(
-        self,
-        actor: Actor,
-        access: StoreAccess,
-        told: dict[str, Any],
-        *,
-        names: Sequence[str],
-        label: str | None,
-        is_sandbox: bool,
-    ) -> StoreRecord:
-        """Keeps the store under the first of `names` that no other has.
-
-        Raises Conflict when all are taken, or the label, or the store is there.
-        """
-        row_id = StoreRowId(new_id())
-        sealed = await self._sealer.seal_for(
-            actor.tenant_id, "stores", "api_key", row_id, access.api_key.reveal().encode()
-        )
-        row = Store(
-            id=row_id,
-            tenant_id=actor.tenant_id,
-            store_id=access.store_id,
-            name=names[0],
-            label=_label(label),
-            api_url=access.api_url,
-            api_key=sealed,
-            is_sandbox=is_sandbox,
-            timezone=_timezone(told),
-            folders=_folders(told),
-            settings=_settings(told),
-        )
-        try:
-            async with self._database.write() as session:
-                others = await _rows(session, actor)
-                taken = {other.name.casefold() for other in others}
-                row.name = next((name for name in names if name.casefold() not in taken), names[0])
-                _must_be_distinct(
-                    [
-                        other
-                        for other in others
-                        if other.store_id != row.store_id or other.api_url != row.api_url
-                    ],
-                    row.name,
-                    row.label,
-                )
-                record = store_record(row)
-                session.add(row)
-                await self._signals.publish(session, f"tenant:{actor.tenant_id}")
-        except IntegrityError as error:
-            raise Conflict(
-                f"Store {access.store_id} is connected already. Edit it, or disconnect it first.",
-                field="store_id",
-                outcome="not_done",
-            ) from error
-        STORE_CHANGES.labels("connected").inc()
-        return record
-
-    def _own(self, stores: tuple[StoreRecord, ...], store_id: str) -> StoreRecord:
-        found = [s for s in stores if store_id in (s.store_id, s.id)]
-        if not found:
-            raise NotFound(
-                f"No store of this account has the id {store_id[:40]}.{_choices(stores)}",
-                field="store_id",
-            )
-        return found[0]
-
-
-async def _rows(session: AsyncSession, actor: Actor) -> Sequence[Store]:
-    """The account's stores inside a write; whoever else writes them waits until it ends."""
-    # On Postgres two writers would not see each other's new row; the tenant's row lets one pass
-    # after the other, and keys that point to it alone.
-    await session.get(Tenant, actor.tenant_id, with_for_update={"key_share": True})
-    return (await session.exec(owned(actor, Store))).all()
-
-
-def _may_write(actor: Actor) -> None:
-    if Scope.STORES_WRITE not in actor.scopes:
-        raise PermissionDenied(
-            "This key may not change stores. Make a key with the permission stores:write "
-            "under Settings."
-        )
-
 
 def _choices(stores: tuple[StoreRecord, ...]) -> str:
     if not stores:
         return " No store is connected yet: use stores_register."
     return " The stores are: " + "; ".join(f"{s.name} ({s.store_id})" for s in stores[:20]) + "."
-
-
-def _must_be_distinct(others: Any, name: str | None, label: str) -> None:
-    for other in others:
-        if name and other.name.casefold() == name.casefold():
-            raise Conflict(
-                f"Another store is named {name} already. Choose another name.",
-                field="store_name",
-                outcome="not_done",
-            )
-        if label and other.label.casefold() == label.casefold():
-            raise Conflict(
-                f"Another store has the label {label} already. Choose another label.",
-                field="label",
-                outcome="not_done",
-            )
-
-
-def _digits(store_id: str) -> str:
-    text = store_id.strip()
-    if not text.isascii() or not text.isdigit() or len(text) > 20:
-        raise ValidationFailed(
-            "A store id is digits alone. Order Desk shows it under Store Settings, API tab.",
-            field="store_id",
-        )
-    return text
-
-
-def _key(api_key: Secret) -> Secret:
-    text = api_key.reveal().strip()
-    if not text or len(text) > 512 or not text.isascii() or not text.isprintable() or " " in text:
-        raise ValidationFailed(
-            (
-                "An API key is one word, without spaces. Copy it from Order Desk, Store "
-                "Settings, API tab."
-            ),
-            field="api_key",
-        )
-    return Secret(text)
-
-
-def _name(name: str) -> str:
-    text = " ".join(name.split())
-    if not text or len(text) > _LONGEST_NAME or not is_seen(text):
-        raise ValidationFailed(
-            (
-                f"A store's name has 1 to {_LONGEST_NAME} characters, each of which can be "
-                "seen. Type it anew, as pasted text may hold others."
-            ),
-            field="store_name",
-        )
-    return text
-
-
-def _told_names(told: str, store_id: str) -> list[str]:
-    """What a store may be called by the name that Order Desk tells: that name, else with its id,
-    else with a number; each as we can keep it.
-    """
-    plain = only_seen(told) or f"Store {store_id}"
-    endings = [
-        "",
-        f" ({store_id})",
-        *(f" ({store_id}) {number}" for number in range(2, _MOST_STORES + 2)),
-    ]
-    return [plain[: _LONGEST_NAME - len(ending)].rstrip() + ending for ending in endings]
-
-
-def _label(label: str | None) -> str:
-    text = " ".join((label or "").split())
-    if len(text) > 60 or not is_seen(text):
-        raise ValidationFailed(
-            (
-                "A label has at most 60 characters, each of which can be seen. Type it anew, "
-                "as pasted text may hold others."
-            ),
-            field="label",
-        )
-    return text
-
-
-def _folders(told: dict[str, Any]) -> list[list[str]]:
-    folders = told.get("folders") or {}
-    pairs = folders.items() if isinstance(folders, dict) else folders
-    return [[str(id_), str(name)] for id_, name in pairs]
-
-
-def _timezone(told: dict[str, Any]) -> str:
-    settings = told.get("settings")
-    return str(settings.get("timezone") or "UTC") if isinstance(settings, dict) else "UTC"
-
-
-def _settings(told: dict[str, Any]) -> dict[str, Any]:
-    settings = told.get("settings")
-    return settings if isinstance(settings, dict) else {}

@@ -98,7 +98,7 @@ class HomeState(SignedInState):
     async def load(self) -> None:
         """Also asked every five seconds while somebody looks."""
         services, actor = wiring.current(), self._who()
-        records = await services.store_desk.list(actor)
+        records = await services.stores.list(actor)
         day = await services.activity.day(actor)
         of_stores = {str(record.id): record for record in records}
         self.tiles, self.hours = _tiles(day), _hours(day)
@@ -107,8 +107,7 @@ class HomeState(SignedInState):
             for happening in await services.activity.latest(actor, count=15)
         ]
         self.stores = [
-            _health(record, day, await services.store_desk.ready_requests(record))
-            for record in records
+            _health(record, day, await services.stores.free_requests(record)) for record in records
         ]
         self.problems = _problems(records, day)
         self.steps = _steps(bool(records), await services.activity.first_steps(actor))

@@ -97,7 +97,7 @@ class SignedInState(rx.State):
         """The switcher as the account's stores stand."""
         services = wiring.current()
         principal = await services.access.of_actor(self._who(), active_store_id=self._active_store)
-        records, meant = principal.account.stores, services.stores.meant(principal)
+        records, meant = principal.account.stores, services.stores.default_store(principal)
         self.store_choices = [StoreChoice(id=record.id, name=record.name) for record in records]
         self.active_store = next(
             (record.id for record in records if record.id == self._active_store), ""
@@ -217,7 +217,7 @@ class Switcher(SignedInState):
     @handler
     async def choose_store(self, row_id: str) -> None:
         services, actor = wiring.current(), self._who()
-        record = await services.store_desk.find(actor, row_id)
+        record = await services.stores.find(actor, row_id)
         await services.stores.use(await services.access.of_actor(actor), record.id)
         self._active_store = record.id
         await self._know_stores()

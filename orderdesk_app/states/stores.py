@@ -60,12 +60,10 @@ class StoresState(SignedInState):
 
     async def _read(self) -> None:
         services, actor = wiring.current(), self._who()
-        records = await services.store_desk.list(actor)
+        records = await services.stores.list(actor)
         day = await services.activity.day(actor)
         self.stores = [
-            _card(
-                record, day.stores.get(record.id), await services.store_desk.ready_requests(record)
-            )
+            _card(record, day.stores.get(record.id), await services.stores.free_requests(record))
             for record in records
         ]
         self.has_sandbox = any(record.is_sandbox for record in records)
@@ -77,7 +75,7 @@ class StoresState(SignedInState):
         self.busy = [*self.busy, "sandbox"]
         yield
         try:
-            record = await wiring.current().store_desk.add_sandbox(self._who())
+            record = await wiring.current().stores.add_sandbox(self._who())
             self._tell(
                 f"{record.name} is ready: 500 believable orders, nothing real. Try them "
                 "in the console."
@@ -94,7 +92,7 @@ class StoresState(SignedInState):
         async with self:
             actor, self.busy = self._who(), [*self.busy, row_id]
         try:
-            tried = await wiring.current().store_desk.test(actor, row_id)
+            tried = await wiring.current().stores.test(actor, row_id)
             words, tone = (
                 (
                     f"Order Desk answered in {duration(tried.milliseconds)}: the key works, "

@@ -27,7 +27,6 @@ from orderdesk_app import wiring
 from orderdesk_app.config import Settings, load_settings
 from orderdesk_app.context import Actor, Scope, Secret, Via
 from orderdesk_app.frontend import ROOT, Frontend
-from orderdesk_app.orderdesk.wait_budget import WaitBudget
 from orderdesk_app.services.sandbox import SandboxKeys
 from orderdesk_app.services.sessions import COOKIE
 from tests.browser.chromium import ORDER, Chromium, choose
@@ -168,7 +167,7 @@ class Site:
                     _, key = await services.keys.create(
                         actor, "Claude on the till", frozenset(Scope)
                     )
-                    record = await services.stores.add_sandbox(actor, budget=WaitBudget(30))
+                    record = await services.stores.add_sandbox(actor)
                     store_id, store_name = record.store_id, record.name
                     store_key = (
                         SandboxKeys(services.keyring.purpose("sandbox"))
@@ -199,7 +198,7 @@ class Site:
     async def connect(self, account: Account, store_id: str, name: str) -> None:
         """A store at the sandbox server, as `stores_register` connects it."""
         async with wiring.open_services(self.settings) as services:
-            await services.store_desk.connect(
+            await services.stores.connect(
                 await self._actor(services, account), store_id, Secret(API_KEY), name=name, label=""
             )
         if not account.access_key:

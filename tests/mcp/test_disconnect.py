@@ -10,7 +10,6 @@ from orderdesk_app import wiring
 from orderdesk_app.db.audit import AuditEntry
 from orderdesk_app.mcp.body import ClientDisconnected
 from orderdesk_app.mcp.disconnect import cancel_on_disconnect
-from orderdesk_app.orderdesk.wait_budget import WaitBudget
 from orderdesk_app.services.orders import Orders
 from tests.mcp_server import MODERN, InProcessApp, call, modern
 from tests.worlds import FIRST_ORDER, MASTER_KEY, eventually
@@ -198,6 +197,4 @@ async def test_a_write_whose_caller_went_goes_on_to_its_end(
 
 async def _add_store() -> None:
     services = wiring.current()
-    await services.stores.add_sandbox(
-        (await services.access.by_token(MASTER_KEY)).actor, budget=WaitBudget(30)
-    )
+    await services.stores.add_sandbox((await services.access.by_token(MASTER_KEY)).actor)

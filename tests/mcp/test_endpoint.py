@@ -16,7 +16,6 @@ from sqlmodel import select
 from orderdesk_app import wiring
 from orderdesk_app.context import Actor, Via
 from orderdesk_app.db.audit import AuditEntry
-from orderdesk_app.orderdesk.wait_budget import WaitBudget
 from tests.conftest import Postgres
 from tests.mcp_server import MODERN, InProcessApp, McpServer, call, modern
 from tests.worlds import FIRST_ORDER, MASTER_KEY, PROMISED, eventually
@@ -552,9 +551,7 @@ async def test_a_write_works_whatever_its_program_calls_itself(
     }
     async with inside() as http:
         services = wiring.current()
-        await services.stores.add_sandbox(
-            (await services.access.by_token(MASTER_KEY)).actor, budget=WaitBudget(30)
-        )
+        await services.stores.add_sandbox((await services.access.by_token(MASTER_KEY)).actor)
         if revision == MODERN:
             headers, body = modern(
                 "tools/call", update, **{"io.modelcontextprotocol/clientInfo": strange}

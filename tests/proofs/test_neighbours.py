@@ -15,7 +15,6 @@ from orderdesk_app.context import Actor, Via
 from orderdesk_app.db.schema import METADATA
 from orderdesk_app.errors import NotFound
 from orderdesk_app.mcp.server import answer
-from orderdesk_app.orderdesk.wait_budget import WaitBudget
 from orderdesk_app.tools.catalogue import Tool
 from tests.worlds import MINIMAL_ORDER, World, open_world, settings_for
 
@@ -39,7 +38,7 @@ async def world(sqlite_url: str) -> AsyncIterator[World]:
         actor = (await neighbour.principal()).actor
         [record] = await neighbour.stores()
         await world.services.stores.edit(
-            actor, record.id, name="Bert's shop", label="berts", api_key=None, budget=WaitBudget(30)
+            actor, record.id, name="Bert's shop", label="berts", api_key=None
         )
         order = {**MINIMAL_ORDER, "email": f"{THEIRS}@example.com", "order_notes": [THEIRS]}
         made = await neighbour.get("orders_create", order_data=order)
@@ -194,7 +193,7 @@ async def test_a_neighbours_keys_sessions_and_calls_are_not_there(world: World) 
     for reading in (
         services.keys.revoke(ours, key.id),
         services.console.history.get(ours, call.id),
-        services.store_desk.find(ours, world.extra["row_id"]),
+        services.stores.find(ours, world.extra["row_id"]),
     ):
         with pytest.raises(NotFound):
             await reading

@@ -9,7 +9,6 @@ from typing import Any
 import pytest
 
 from orderdesk_app.config import Settings
-from orderdesk_app.orderdesk.wait_budget import WaitBudget
 from tests.worlds import FIRST_ORDER, MINIMAL_ORDER, TenantClient, World, open_world, settings_for
 
 
@@ -71,7 +70,7 @@ async def test_another_process_sees_the_same_orders(settings: Settings, world: W
 
 async def test_two_stores_of_one_account_have_their_own_orders(world: World) -> None:
     actor = (await world.owner.principal()).actor
-    second = await world.services.stores.add_sandbox(actor, budget=WaitBudget(30))
+    second = await world.services.stores.add_sandbox(actor)
 
     await world.owner.get(
         "orders_update",

@@ -1,5 +1,5 @@
-"""Connected stores beyond what tools show: editing, trying again, two at once, and what the
-person's desk writes down.
+"""Connected stores beyond what tools show: editing, trying again, two at once, and the audit rows
+of what a person does with them.
 """
 
 import asyncio
@@ -16,8 +16,9 @@ from orderdesk_app.errors import (
     UpstreamUnreachable,
     ValidationFailed,
 )
+from orderdesk_app.orderdesk.client import OrderDeskClient
 from orderdesk_app.orderdesk.wait_budget import WaitBudget
-from orderdesk_app.services import stores as stores_service
+from orderdesk_app.services import store_registration
 from orderdesk_app.services.audit import Entry
 from tests.worlds import (
     API_KEY,
@@ -79,7 +80,6 @@ async def test_a_new_key_is_tried_before_the_old_one_is_given_up(world: World) -
             name="New name",
             label="",
             api_key=Secret("wrong"),
-            budget=WaitBudget(30),
         )
 
     assert [(store.name, store.api_key) for store in await world.owner.stores()] == [
@@ -92,9 +92,7 @@ async def test_a_store_is_renamed_and_found_by_its_new_name_at_once(world: World
     actor = await actor_of(world)
     [record] = await world.owner.stores()
 
-    await world.services.stores.edit(
-        actor, record.id, name="New name", label="nn", api_key=None, budget=WaitBudget(30)
-    )
+    await world.services.stores.edit(actor, record.id, name="New name", label="nn", api_key=None)
 
     assert (await world.owner.get("stores_resolve", identifier="new NAME"))["matched_by"] == "name"
     assert (await world.owner.refused("stores_resolve", identifier=record.name)).code == "NOT_FOUND"
@@ -107,7 +105,7 @@ async def test_a_test_of_the_connection_asks_order_desk_now_and_keeps_what_it_sa
     [record] = await world.owner.stores()
     world.extra["sandbox"].forget()
 
-    tried = await world.services.store_desk.test(actor, record.id)
+    tried = await world.services.stores.test(actor, record.id)
 
     assert tried.milliseconds > 0
     assert tried.record.folders == record.folders
@@ -120,7 +118,7 @@ async def test_a_connection_that_fails_says_so_and_keeps_what_was_known(world: W
     world.extra["sandbox"].fault("dropped", times=9)
 
     with pytest.raises(UpstreamUnreachable):
-        await world.services.store_desk.test(actor, record.id)
+        await world.services.stores.test(actor, record.id)
 
     assert await world.owner.stores() == (record,)
     [happening] = [
@@ -134,21 +132,21 @@ async def test_a_store_is_disconnected_only_by_its_name(world: World) -> None:
     [record] = await world.owner.stores()
 
     with pytest.raises(ValidationFailed, match=r"Type the store's name"):
-        await world.services.store_desk.disconnect(actor, record.id, typed_name="yes")
-    await world.services.store_desk.disconnect(actor, record.id, typed_name=f" {record.name} ")
+        await world.services.stores.disconnect(actor, record.id, typed_name="yes")
+    await world.services.stores.disconnect(actor, record.id, typed_name=f" {record.name} ")
 
     assert await world.owner.stores() == ()
 
 
 async def test_what_people_do_with_stores_is_written_down(world: World) -> None:
     actor = await actor_of(world)
-    desk = world.services.store_desk
-    record = await desk.connect(actor, "10005", Secret(API_KEY), name="Second", label="")
-    await desk.edit(actor, record.id, name="Renamed", label="two", api_key=None)
-    await desk.test(actor, record.id)
-    await desk.disconnect(actor, record.id, typed_name="Renamed")
+    stores = world.services.stores
+    record = await stores.connect(actor, "10005", Secret(API_KEY), name="Second", label="")
+    await stores.edit(actor, record.id, name="Renamed", label="two", api_key=None)
+    await stores.test(actor, record.id)
+    await stores.disconnect(actor, record.id, typed_name="Renamed")
     with pytest.raises(StoreKeyRefused):
-        await desk.connect(actor, "10006", Secret("wrong"), name="", label="")
+        await stores.connect(actor, "10006", Secret("wrong"), name="", label="")
 
     happenings = [
         h for h in await world.services.activity.latest(actor) if h.action.startswith("store.")
@@ -174,7 +172,7 @@ async def test_what_people_do_with_stores_is_written_down(world: World) -> None:
 async def test_the_sandbox_is_there_in_one_click_as_often_as_one_likes(world: World) -> None:
     actor = await actor_of(world)
 
-    first, second = [await world.services.store_desk.add_sandbox(actor) for _ in range(2)]
+    first, second = [await world.services.stores.add_sandbox(actor) for _ in range(2)]
 
     assert (first.name, second.name) == ("Sandbox store", "Sandbox store 2")
     assert first.store_id != second.store_id
@@ -199,7 +197,7 @@ async def test_a_key_that_can_be_none_is_refused_before_it_is_sent(world: World,
 async def test_an_account_has_a_most_of_stores(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(stores_service, "_MOST_STORES", 1)
+    monkeypatch.setattr(store_registration, "_MOST_STORES", 1)
 
     error = await world.owner.refused("stores_register", store_id="10005", api_key=API_KEY)
 
@@ -213,7 +211,7 @@ async def test_a_store_that_answers_for_another_is_not_kept(
     async def of_another(*_: Any) -> dict[str, Any]:
         return {"id": "99", "name": "Another"}
 
-    monkeypatch.setattr(type(world.services.stores._client), "get_store", of_another)
+    monkeypatch.setattr(OrderDeskClient, "get_store", of_another)
 
     error = await world.owner.refused("stores_register", store_id="10005", api_key=API_KEY)
 
@@ -227,9 +225,7 @@ async def test_an_edited_store_may_not_hide_signs_in_its_name_or_label(world: Wo
 
     for field, name, label in (("store_name", "Te\u200bas", ""), ("label", "Teas", "\u202eeu")):
         with pytest.raises(ValidationFailed) as error:
-            await world.services.stores.edit(
-                actor, record.id, name=name, label=label, api_key=None, budget=WaitBudget(30)
-            )
+            await world.services.stores.edit(actor, record.id, name=name, label=label, api_key=None)
         assert error.value.field == field
 
 
@@ -242,31 +238,29 @@ async def test_an_edited_store_may_not_take_anothers_name(world: World) -> None:
 
     for name, label in (("second", ""), ("Fine", "TWO")):
         with pytest.raises(Conflict):
-            await world.services.stores.edit(
-                actor, record.id, name=name, label=label, api_key=None, budget=WaitBudget(30)
-            )
+            await world.services.stores.edit(actor, record.id, name=name, label=label, api_key=None)
 
 
 async def test_a_store_of_nobody_is_not_found(world: World) -> None:
     with pytest.raises(NotFound):
-        await world.services.store_desk.find(await actor_of(world), "01NOSUCHSTORE")
+        await world.services.stores.find(await actor_of(world), "01NOSUCHSTORE")
 
 
 async def test_what_was_done_is_not_called_failed_when_only_its_row_cannot_be_written(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     actor = await actor_of(world)
-    desk, audit = world.services.store_desk, world.services.audit
+    stores, audit = world.services.stores, world.services.audit
 
     async def fails(entry: Entry) -> None:
         raise OSError("disk full")
 
     with monkeypatch.context() as broken:
         broken.setattr(audit, "write", fails)
-        record = await desk.connect(actor, "10005", Secret(API_KEY), name="Second", label="")
+        record = await stores.connect(actor, "10005", Secret(API_KEY), name="Second", label="")
         with pytest.raises(StoreKeyRefused):
-            await desk.connect(actor, "10006", Secret("wrong"), name="", label="")
-        await desk.disconnect(actor, record.id, typed_name="Second")
+            await stores.connect(actor, "10006", Secret("wrong"), name="", label="")
+        await stores.disconnect(actor, record.id, typed_name="Second")
 
     assert len(await world.owner.stores()) == 1
     happenings = [
@@ -288,9 +282,9 @@ async def test_a_fault_of_ours_is_not_written_down_as_done(
     async def fails(*_: Any) -> None:
         raise OSError("no such file")
 
-    monkeypatch.setattr(world.services.stores, "refresh", fails)
+    monkeypatch.setattr(OrderDeskClient, "get_store", fails)
     with pytest.raises(OSError, match="no such file"):
-        await world.services.store_desk.test(actor, record.id)
+        await world.services.stores.test(actor, record.id)
 
     [happening] = [
         h for h in await world.services.activity.latest(actor) if h.action == "store.test"
@@ -303,12 +297,12 @@ async def test_a_fault_of_ours_is_not_written_down_as_done(
 
 def telling(world: World, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
     """Every store that is asked calls itself so, at the same moment."""
-    ask = world.services.stores._client.get_store
+    ask = OrderDeskClient.get_store
 
-    async def told(access: Any, budget: Any) -> dict[str, Any]:
-        return {**await ask(access, budget), "name": name}
+    async def told(client: OrderDeskClient, access: Any, budget: Any) -> dict[str, Any]:
+        return {**await ask(client, access, budget), "name": name}
 
-    monkeypatch.setattr(world.services.stores._client, "get_store", told)
+    monkeypatch.setattr(OrderDeskClient, "get_store", told)
 
 
 async def test_stores_that_order_desk_calls_the_same_are_told_apart_by_their_ids(
@@ -386,9 +380,7 @@ async def test_of_two_stores_that_are_renamed_alike_at_once_one_keeps_its_name(
     ]
 
     edits = [
-        world.services.stores.edit(
-            actor, record.id, name="Teas", label="", api_key=None, budget=WaitBudget(30)
-        )
+        world.services.stores.edit(actor, record.id, name="Teas", label="", api_key=None)
         for record in records
     ]
     ends = await asyncio.gather(*edits, return_exceptions=True)
@@ -400,7 +392,7 @@ async def test_of_two_stores_that_are_renamed_alike_at_once_one_keeps_its_name(
 async def test_two_sandboxes_at_once_have_two_names(world: World) -> None:
     actor = await actor_of(world)
 
-    made = await asyncio.gather(*(world.services.store_desk.add_sandbox(actor) for _ in range(3)))
+    made = await asyncio.gather(*(world.services.stores.add_sandbox(actor) for _ in range(3)))
 
     assert {record.name for record in made} == {
         "Sandbox store",

@@ -14,7 +14,6 @@ from orderdesk_app.db.buckets import Bucket
 from orderdesk_app.db.changes import Change
 from orderdesk_app.db.sandbox import SandboxRow
 from orderdesk_app.db.stores import Store
-from orderdesk_app.orderdesk.wait_budget import WaitBudget
 from tests.worlds import FIRST_ORDER, TenantClient, World, counted
 
 
@@ -246,9 +245,8 @@ async def test_store_changes_are_counted(world: World) -> None:
 
     await another_store(world)
     actor = (await world.owner.principal()).actor
-    await world.services.stores.edit(
-        actor, "10005", name="Renamed", label="", api_key=None, budget=WaitBudget(30)
-    )
+    [record] = [store for store in await world.owner.stores() if store.store_id == "10005"]
+    await world.services.stores.edit(actor, record.id, name="Renamed", label="", api_key=None)
     await world.owner.get("stores_delete", store_id="10005")
 
     assert [

@@ -344,7 +344,7 @@ def test_a_store_that_is_gone_in_another_tab_hands_no_change_to_the_one_that_is_
     tab.act("console_state.choose", name="orders_update")
     form = {**form_of(tab), "order_id": "100000001", "changes": CITY}
     ada.web.do(
-        ada.web.services.store_desk.disconnect, ada.actor, two_stores[0], typed_name="Sandbox store"
+        ada.web.services.stores.disconnect, ada.actor, two_stores[0], typed_name="Sandbox store"
     )
 
     tab.act("console_state.run", form=form)
@@ -367,7 +367,7 @@ def test_who_deletes_is_told_the_store_that_was_typed(
 def test_who_disconnects_a_store_is_told_its_name(
     ada: BrowserSession, tab: Tab, two_stores: tuple[str, str]
 ) -> None:
-    second = ada.web.do(ada.web.services.store_desk.list, ada.actor)[1]
+    second = ada.web.do(ada.web.services.stores.list, ada.actor)[1]
 
     run(tab, "stores_delete", store_id=second.store_id)
 
@@ -397,14 +397,16 @@ def test_nothing_is_deleted_in_another_store_than_the_one_that_was_confirmed(
 def test_nothing_is_deleted_in_a_store_that_took_over_the_name_that_was_confirmed(
     ada: BrowserSession, tab: Tab, two_stores: tuple[str, str]
 ) -> None:
-    desk, typed = (
-        ada.web.services.store_desk,
+    stores, typed = (
+        ada.web.services.stores,
         {"order_id": "100000004", "store_identifier": "Sandbox store 2"},
     )
     run(tab, "orders_delete", **typed)
     confirmed = {**form_of(tab), **typed, "confirm": "100000004"}
-    ada.web.do(desk.edit, ada.actor, two_stores[1], name="Old", label="", api_key=None)
-    ada.web.do(desk.edit, ada.actor, two_stores[0], name="Sandbox store 2", label="", api_key=None)
+    ada.web.do(stores.edit, ada.actor, two_stores[1], name="Old", label="", api_key=None)
+    ada.web.do(
+        stores.edit, ada.actor, two_stores[0], name="Sandbox store 2", label="", api_key=None
+    )
 
     tab.act("console_state.run", form=confirmed)
 
@@ -421,7 +423,7 @@ def test_what_cannot_be_deleted_is_told_before_anybody_types_its_id(tab: Tab) ->
 
 def test_the_switcher_knows_what_a_run_did_to_the_stores(ada: BrowserSession, tab: Tab) -> None:
     tab.act("stores_state.add_sandbox")
-    first, second = ada.web.do(ada.web.services.store_desk.list, ada.actor)
+    first, second = ada.web.do(ada.web.services.stores.list, ada.actor)
 
     run(tab, "stores_use_store", identifier=second.store_id)
     chosen = tab.vars["signed_in_state.active_store"]

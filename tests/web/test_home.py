@@ -156,7 +156,7 @@ def test_two_assistants_with_one_program_are_told_apart_by_their_keys(
 
 def test_what_a_store_did_is_told_in_the_stores_zone(ada: BrowserSession, tab: Tab) -> None:
     tab.act("stores_state.add_sandbox")
-    (record,) = ada.web.do(ada.web.services.store_desk.list, ada.actor)
+    (record,) = ada.web.do(ada.web.services.stores.list, ada.actor)
     happen(ada, store_row_id=record.id, at=now() - timedelta(minutes=5))
     tab.act("home_state.load")
     tab.act("stores_state.load")
@@ -177,7 +177,7 @@ def test_what_a_store_did_is_told_in_the_stores_zone(ada: BrowserSession, tab: T
 
 def test_a_store_whose_key_is_refused_is_a_problem(ada: BrowserSession, tab: Tab) -> None:
     tab.act("stores_state.add_sandbox")
-    (record,) = ada.web.do(ada.web.services.store_desk.list, ada.actor)
+    (record,) = ada.web.do(ada.web.services.stores.list, ada.actor)
     happen(ada, store_row_id=record.id, outcome="AUTH_ERROR")
     tab.act("home_state.load")
     with_problem = list(tab.vars["home_state.problems"]), tab.vars["home_state.stores"][0]["tone"]
@@ -192,7 +192,7 @@ def test_a_store_whose_key_is_refused_is_a_problem(ada: BrowserSession, tab: Tab
 
 def test_a_problem_is_gone_when_its_own_next_step_went_well(ada: BrowserSession, tab: Tab) -> None:
     tab.act("stores_state.add_sandbox")
-    (record,) = ada.web.do(ada.web.services.store_desk.list, ada.actor)
+    (record,) = ada.web.do(ada.web.services.stores.list, ada.actor)
     happen(ada, store_row_id=record.id, outcome="ORDERDESK_API_ERROR")
     tab.act("home_state.load")
     said = list(tab.vars["home_state.problems"])
@@ -210,7 +210,7 @@ def test_a_problem_is_gone_when_its_own_next_step_went_well(ada: BrowserSession,
 
 def test_an_order_that_is_not_there_is_no_fault_of_the_store(ada: BrowserSession, tab: Tab) -> None:
     tab.act("stores_state.add_sandbox")
-    (record,) = ada.web.do(ada.web.services.store_desk.list, ada.actor)
+    (record,) = ada.web.do(ada.web.services.stores.list, ada.actor)
     happen(ada, store_row_id=record.id, outcome="NOT_FOUND")
     tab.act("home_state.load")
 
@@ -249,8 +249,8 @@ def test_yesterday_is_not_counted(ada: BrowserSession, tab: Tab) -> None:
 
 def test_requests_that_were_made_lower_what_is_ready(ada: BrowserSession, tab: Tab) -> None:
     tab.act("stores_state.add_sandbox")
-    (record,) = ada.web.do(ada.web.services.store_desk.list, ada.actor)
-    ada.web.do(ada.web.services.store_desk._levels.drain, record.upstream_id, 60)
+    (record,) = ada.web.do(ada.web.services.stores.list, ada.actor)
+    ada.web.do(ada.web.services.stores._levels.drain, record.upstream_id, 60)
     tab.act("home_state.load")
     tab.act("stores_state.load")
 

@@ -20,9 +20,9 @@ class Belongings:
     def __init__(self, owner: BrowserSession) -> None:
         self.owner, self.web = owner, owner.web
         services = self.web.services
-        self.store = self.web.do(services.store_desk.add_sandbox, owner.actor)
+        self.store = self.web.do(services.stores.add_sandbox, owner.actor)
         self.web.do(
-            services.store_desk.edit,
+            services.stores.edit,
             owner.actor,
             self.store.id,
             name=SECRET_NAME,
@@ -47,8 +47,7 @@ class Belongings:
     def state(self) -> Any:
         services = self.web.services
         stores = [
-            (s.id, s.name, s.api_key)
-            for s in self.web.do(services.store_desk.list, self.owner.actor)
+            (s.id, s.name, s.api_key) for s in self.web.do(services.stores.list, self.owner.actor)
         ]
         keys = [(k.id, k.name) for k in self.web.do(services.keys.list, self.owner.actor)]
         calls = [c.id for c in self.web.do(services.console.history.list, self.owner.actor)]

@@ -100,7 +100,7 @@ def test_no_secret_stands_anywhere_but_where_a_new_key_is_shown(
         run(tab, "orders_update", order_id="100000001", changes='{"shipping": {"city": "Quito"}}')
         run(tab, "orders_get", order_id="100000001")
         run(tab, "orders_get", order_id=access_key)
-        [store] = web.do(services.store_desk.list, ada.actor)
+        [store] = web.do(services.stores.list, ada.actor)
         store_key = SandboxKeys(services.keyring.purpose("sandbox")).key_of(store.store_id).reveal()
         ada.post(
             "/stores/connect", store_id="10001", api_key=TYPED_KEY, store_name="Real", label=""

@@ -25,7 +25,7 @@ def store(ada: BrowserSession, tab: Tab) -> StoreRecord:
 
 
 def stores_of(session: BrowserSession) -> list[StoreRecord]:
-    return list(session.web.do(session.web.services.store_desk.list, session.actor))
+    return list(session.web.do(session.web.services.stores.list, session.actor))
 
 
 def actions(session: BrowserSession) -> list[tuple[str, str]]:
@@ -77,7 +77,7 @@ def test_a_store_that_does_not_answer_says_so_on_its_card(
 
     monkeypatch.setattr(httpx.AsyncClient, "send", refuse)
     monkeypatch.setattr(httpx.AsyncClient, "request", refuse)
-    monkeypatch.setattr(ada.web.services.store_desk, "_wait_seconds", 0.2)
+    monkeypatch.setattr(ada.web.services.stores, "_wait_seconds", 0.2)
 
     tab.act("stores_state.test", row_id=store.id)
 
