@@ -13,18 +13,46 @@ OrderDeskAgentsError
 ├── PermissionDenied        PERMISSION_DENIED      403   known, but not allowed
 ├── NotFound                NOT_FOUND              404   also for what belongs to a neighbour
 ├── Conflict                CONFLICT_ERROR         409   the world moved on; nothing was written
+│   └── OrderMovedOn        CONFLICT_ERROR         409   it is not the version that the caller saw
 ├── RateLimited             RATE_LIMIT_EXCEEDED    429   ours or Order Desk's bucket is empty
-└── UpstreamFailed          ORDERDESK_API_ERROR    502   Order Desk said no
-    ├── UpstreamUnreachable ORDERDESK_API_ERROR    503   no answer, or an unreadable one
-    ├── OutcomeUnknown      ORDERDESK_API_ERROR    502   a write may or may not have happened
-    ├── DatabaseBusy        ORDERDESK_API_ERROR    503   our database is locked; nothing was done
-    └── Unexpected          ORDERDESK_API_ERROR    500   a fault of ours; the log has the reference
+├── UpstreamFailed          ORDERDESK_API_ERROR    502   Order Desk said no
+│   ├── UpstreamUnreachable ORDERDESK_API_ERROR    503   no answer, or an unreadable one
+│   └── OutcomeUnknown      ORDERDESK_API_ERROR    502   a write may or may not have happened
+└── InternalError           INTERNAL_ERROR         500   a fault of ours, whatever Order Desk does
+    ├── DatabaseBusy        INTERNAL_ERROR         503   our database is locked; nothing was done
+    ├── LockLost            INTERNAL_ERROR         503   we stood still for too long to write safely
+    └── Unexpected          INTERNAL_ERROR         500   a bug; the log has the reference
 ConfigurationError                                       a setting stops the start
 """
 
-from typing import ClassVar, Literal
+from collections.abc import Mapping
+from enum import StrEnum
+from typing import ClassVar, Literal, Self
 
 Outcome = Literal["not_done", "done", "partly_done", "unknown"]
+
+
+class Fault(StrEnum):
+    """What went wrong with one request to Order Desk; the values are the labels of its metric."""
+
+    RATE_LIMITED = "rate_limited"  # 429: refused unprocessed
+    NOT_SENT = "not_sent"  # no connection: Order Desk never saw it
+    TIMED_OUT = "timed_out"  # sent, no whole answer in time
+    BROKEN_OFF = "broken_off"  # sent, the connection ended before the whole answer
+    SERVER_ERROR = "server_error"  # 5xx
+    UNREADABLE = "unreadable"  # an answer, but not one of Order Desk's
+    KEY_REFUSED = "key_refused"
+    NOT_FOUND = "not_found"
+    REDIRECTED = "redirected"
+    SAID_NO = "said_no"  # 4xx, or status "error" in a 200
+
+    @property
+    def proves_nothing_done(self) -> bool:
+        """True where Order Desk cannot have acted on the request.
+
+        (A refused key proves it by its status, not by words in a 200.)
+        """
+        return self in (Fault.RATE_LIMITED, Fault.NOT_SENT)
 
 
 class OrderDeskAgentsError(Exception):
@@ -32,11 +60,17 @@ class OrderDeskAgentsError(Exception):
     secret or a library's text.
 
     `field` names the argument at fault, `retry_after` is in seconds, `outcome` says what became of
-    a write. `details` are small public facts (ids, dates) that a client may act on.
+    a write and `change_id` names its journal row.
+
+    Where Order Desk said it, `fault` is what went wrong with the request, `status` the HTTP status
+    of its answer (None without one) and `said` its own words (empty without any).
+
+    `details` are small public facts (ids, dates) that a client may act on. They are for clients
+    alone: our own code decides by the attributes.
     """
 
-    code: ClassVar[str] = "ORDERDESK_API_ERROR"
-    status: ClassVar[int] = 500
+    code: ClassVar[str] = "INTERNAL_ERROR"
+    http_status: ClassVar[int] = 500  # of our own answer, where an error becomes one
 
     def __init__(
         self,
@@ -45,32 +79,58 @@ class OrderDeskAgentsError(Exception):
         field: str | None = None,
         retry_after: float | None = None,
         outcome: Outcome | None = None,
-        details: dict[str, object] | None = None,
+        fault: Fault | None = None,
+        status: int | None = None,
+        said: str = "",
+        details: Mapping[str, object] | None = None,
     ) -> None:
         super().__init__(message)
         self.message = message
         self.field = field
         self.retry_after = retry_after
         self.outcome: Outcome | None = outcome
-        self.details = details or {}
+        self.fault = fault
+        self.status = status
+        self.said = said
+        self.change_id: str | None = None
+        self.details = dict(details or {})
+
+    def reworded(
+        self,
+        message: str,
+        *,
+        outcome: Outcome | None = None,
+        details: Mapping[str, object] | None = None,
+    ) -> Self:
+        """A copy of the same class with another message, which keeps everything else that is known.
+
+        `outcome` replaces the outcome where it is given; `details` are added to those there are.
+        The copy has no cause: raise it `from` the original.
+        """
+        error = type(self).__new__(type(self), message)
+        error.__dict__.update(self.__dict__)
+        error.message = message
+        error.outcome = outcome or self.outcome
+        error.details = {**self.details, **(details or {})}
+        return error
 
 
 class ValidationFailed(OrderDeskAgentsError):
     code = "VALIDATION_ERROR"
-    status = 400
+    http_status = 400
 
 
 class UnknownTool(ValidationFailed):
-    status = 404
+    http_status = 404
 
 
 class BodyTooLarge(ValidationFailed):
-    status = 413
+    http_status = 413
 
 
 class AuthFailed(OrderDeskAgentsError):
     code = "AUTH_ERROR"
-    status = 401
+    http_status = 401
 
 
 class SignInFailed(AuthFailed):
@@ -82,51 +142,82 @@ class StoreKeyRefused(AuthFailed):
 
 
 class LinkExpired(AuthFailed):
-    status = 410
+    http_status = 410
 
 
 class LinkUsed(AuthFailed):
-    status = 410
+    http_status = 410
 
 
 class PermissionDenied(OrderDeskAgentsError):
     code = "PERMISSION_DENIED"
-    status = 403
+    http_status = 403
 
 
 class NotFound(OrderDeskAgentsError):
     code = "NOT_FOUND"
-    status = 404
+    http_status = 404
 
 
 class Conflict(OrderDeskAgentsError):
     code = "CONFLICT_ERROR"
-    status = 409
+    http_status = 409
+
+
+class OrderMovedOn(Conflict):
+    """`order` is the order as it is now, `found` and `expected` are its date_updated and the one
+    that the caller saw, in ISO 8601.
+    """
+
+    def __init__(self, message: str, *, order: Mapping[str, object], found: str, expected: str):
+        super().__init__(
+            message,
+            field="expected_date_updated",
+            outcome="not_done",
+            details={
+                "expected_date_updated": expected,
+                "date_updated": found,
+                "order": dict(order),
+            },
+        )
+        self.order = order
+        self.found = found
+        self.expected = expected
 
 
 class RateLimited(OrderDeskAgentsError):
     code = "RATE_LIMIT_EXCEEDED"
-    status = 429
+    http_status = 429
 
 
 class UpstreamFailed(OrderDeskAgentsError):
-    status = 502
+    code = "ORDERDESK_API_ERROR"
+    http_status = 502
 
 
 class UpstreamUnreachable(UpstreamFailed):
-    status = 503
+    http_status = 503
 
 
 class OutcomeUnknown(UpstreamFailed):
     pass
 
 
-class DatabaseBusy(UpstreamFailed):
-    status = 503
+class InternalError(OrderDeskAgentsError):
+    code = "INTERNAL_ERROR"
+    http_status = 500
 
 
-class Unexpected(UpstreamFailed):
-    status = 500
+class DatabaseBusy(InternalError):
+    http_status = 503
+
+
+class LockLost(InternalError):
+    http_status = 503
+
+
+class Unexpected(InternalError):
+    http_status = 500
 
 
 class ConfigurationError(Exception):

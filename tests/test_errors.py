@@ -2,6 +2,7 @@
 through a door.
 """
 
+import ast
 import re
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import replace
@@ -17,6 +18,7 @@ from orderdesk_app.context import now
 from orderdesk_app.errors import OrderDeskAgentsError
 from orderdesk_app.mcp.server import answer
 from orderdesk_app.server import create_app
+from orderdesk_app.states.phrases import is_store_at_fault, outcome_words
 from orderdesk_app.tools.runner import Outcome
 from tests.mcp_server import living
 from tests.worlds import (
@@ -38,6 +40,7 @@ CODES = {
     "CONFLICT_ERROR",
     "RATE_LIMIT_EXCEEDED",
     "ORDERDESK_API_ERROR",
+    "INTERNAL_ERROR",
     "PERMISSION_DENIED",
 }
 
@@ -113,6 +116,23 @@ async def twice(world: World) -> Outcome:
     return await world.owner.call("orders_create", {"order_data": order})
 
 
+async def after_somebody_else(world: World) -> Outcome:
+    return await world.owner.call(
+        "orders_update",
+        {
+            "order_id": FIRST_ORDER,
+            "changes": {"email": "new@example.com"},
+            "expected_date_updated": "2020-01-01 00:00:00",
+        },
+    )
+
+
+async def with_a_lock_that_was_lost(world: World) -> Outcome:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("orderdesk_app.orderdesk.locks.Lock.still_held", lambda _: False)
+        return await UPDATE(world)
+
+
 UPDATE = asking("orders_update", order_id=FIRST_ORDER, changes={"email": "new@example.com"})
 GET = asking("orders_get", order_id=FIRST_ORDER)
 MET: list[tuple[type[OrderDeskAgentsError], Meeting]] = [
@@ -140,11 +160,14 @@ MET: list[tuple[type[OrderDeskAgentsError], Meeting]] = [
             times=99,
         )(world),
     ),
+    (errors.OrderMovedOn, after_somebody_else),
+    (errors.LockLost, with_a_lock_that_was_lost),
     (errors.DatabaseBusy, with_a_database_that_another_program_holds),
     (errors.Unexpected, with_a_fault_of_ours),
 ]
 AT_OTHER_DOORS = {
     OrderDeskAgentsError: "the root, never raised itself",
+    errors.InternalError: "what they have in common, never raised itself",
     errors.BodyTooLarge: "test_a_body_that_is_too_large_is_refused",
     errors.LinkExpired: "test_an_expired_link_says_so",
     errors.LinkUsed: "test_a_used_link_says_so",
@@ -198,14 +221,14 @@ def test_every_class_has_a_public_code_a_status_and_its_line_in_the_tree(
     kind: type[OrderDeskAgentsError],
 ) -> None:
     assert kind.code in CODES
-    assert 400 <= kind.status < 600
+    assert 400 <= kind.http_status < 600
     [line] = [
         line
         for line in (errors.__doc__ or "").splitlines()
         if re.search(rf"\b{kind.__name__}\b", line)
     ]
     assert kind.code in line
-    assert str(kind.status) in line
+    assert str(kind.http_status) in line
 
 
 def test_no_error_is_raised_that_the_tree_does_not_know() -> None:
@@ -215,6 +238,132 @@ def test_no_error_is_raised_that_the_tree_does_not_know() -> None:
     for path in Path(errors.__file__).parent.glob("tools/**/*.py"):
         raised = set(re.findall(r"raise ([A-Z]\w+)", path.read_text(encoding="utf-8")))
         assert raised <= {kind.__name__ for kind in every_class()} | {"ValueError"}, path.name
+
+
+OURS = every_class(errors.InternalError)
+
+
+@pytest.mark.parametrize("kind", OURS, ids=lambda kind: kind.__name__)
+def test_a_fault_of_ours_is_no_failure_of_order_desk(kind: type[OrderDeskAgentsError]) -> None:
+    assert not issubclass(kind, errors.UpstreamFailed)
+    assert kind.code == "INTERNAL_ERROR"
+    assert kind.http_status in (500, 503)
+
+
+def test_only_what_order_desk_did_has_its_code() -> None:
+    has_it = {kind for kind in every_class() if kind.code == "ORDERDESK_API_ERROR"}
+
+    assert has_it == set(every_class(errors.UpstreamFailed))
+
+
+@pytest.mark.parametrize(
+    "meeting", [with_a_database_that_another_program_holds, with_a_fault_of_ours]
+)
+async def test_an_agent_never_reads_of_order_desk_where_the_fault_is_ours(
+    world: World, meeting: Meeting
+) -> None:
+    told = answer(await meeting(world))
+
+    text = told.content[0].text  # type: ignore[union-attr]
+    assert text.startswith("INTERNAL_ERROR: ")
+    assert "Order Desk" not in text
+    assert told.meta["orderdesk/error"]["code"] == "INTERNAL_ERROR"  # type: ignore[index]
+
+
+@pytest.mark.parametrize(
+    "meeting",
+    [
+        with_a_database_that_another_program_holds,
+        with_a_fault_of_ours,
+        with_a_lock_that_was_lost,
+    ],
+)
+async def test_a_fault_of_ours_turns_no_store_red(world: World, meeting: Meeting) -> None:
+    error = (await meeting(world)).error
+
+    assert error is not None
+    assert not is_store_at_fault(error.code)
+    assert "Order Desk" not in outcome_words(error.code)
+    assert outcome_words(error.code) != error.code
+
+
+def test_an_error_is_reworded_without_losing_what_is_known() -> None:
+    known = errors.UpstreamUnreachable(
+        "No answer.",
+        field="order_id",
+        retry_after=3,
+        outcome="unknown",
+        fault=errors.Fault.TIMED_OUT,
+        status=504,
+        said="Busy",
+        details={"upstream_status": 504},
+    )
+
+    said = known.reworded("Half done.", outcome="partly_done", details={"changed": ["email"]})
+
+    assert type(said) is errors.UpstreamUnreachable
+    assert (str(said), said.message, said.outcome) == ("Half done.", "Half done.", "partly_done")
+    assert (said.field, said.retry_after) == ("order_id", 3)
+    assert (said.fault, said.status, said.said) == (errors.Fault.TIMED_OUT, 504, "Busy")
+    assert said.details == {"upstream_status": 504, "changed": ["email"]}
+    assert (known.message, known.outcome) == ("No answer.", "unknown")
+    assert known.details == {"upstream_status": 504}
+
+
+def test_a_reworded_error_of_every_class_keeps_its_class() -> None:
+    moved = errors.OrderMovedOn("Moved.", order={"id": "1"}, found="b", expected="a")
+
+    said = moved.reworded("Moved on.", details={"order": {}})
+
+    assert type(said) is errors.OrderMovedOn
+    assert (said.order, said.found, said.expected) == ({"id": "1"}, "b", "a")
+    for kind in set(every_class()) - {errors.OrderMovedOn}:
+        assert type(kind("Once.").reworded("Again.")) is kind
+
+
+async def test_what_order_desk_said_and_how_is_known_by_attributes(world: World) -> None:
+    refused = await after("error_in_200", GET, message="The moon is in the wrong house")(world)
+    silent = await after("bad_gateway", GET, times=9)(world)
+
+    assert refused.error is not None
+    assert (refused.error.fault, refused.error.status) == (errors.Fault.SAID_NO, 200)
+    assert refused.error.said == "The moon is in the wrong house"
+    assert silent.error is not None
+    assert (silent.error.fault, silent.error.status) == (errors.Fault.SERVER_ERROR, 502)
+
+
+def test_nothing_decides_by_an_errors_details_or_cause() -> None:
+    """`details` are for clients, `__cause__` is for tracebacks; attributes are for us."""
+    found = []
+    for path in sorted(Path(errors.__file__).parent.rglob("*.py")):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            reads = (
+                (isinstance(node, ast.Attribute) and node.attr == "__cause__")
+                or (
+                    isinstance(node, ast.Subscript)
+                    and isinstance(node.ctx, ast.Load)
+                    and _is_details(node.value)
+                )
+                or (isinstance(node, ast.Attribute) and _is_details(node.value))
+                or (
+                    isinstance(node, ast.Compare)
+                    and any(_is_details(part) for part in (node.left, *node.comparators))
+                )
+            )
+            if reads:
+                found.append(f"{path.name}:{getattr(node, 'lineno', 0)}")
+
+    assert found == []
+
+
+def _is_details(node: ast.expr) -> bool:
+    """Whether this is `something.details`."""
+    return isinstance(node, ast.Attribute) and node.attr == "details" and not _is_html(node.value)
+
+
+def _is_html(node: ast.expr) -> bool:
+    """`rx.el.details` is an element of a page."""
+    return isinstance(node, ast.Attribute) and node.attr == "el"
 
 
 async def test_a_rate_limit_says_when_to_come_back(world: World) -> None:
@@ -269,7 +418,7 @@ async def test_a_body_that_is_too_large_is_refused(
             headers={"authorization": f"Bearer {key}", "content-type": "application/json"},
         )
 
-    assert answered.status_code == errors.BodyTooLarge.status == 413
+    assert answered.status_code == errors.BodyTooLarge.http_status == 413
 
 
 async def test_a_used_link_says_so(world: World) -> None:

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from orderdesk_app.context import Secret
+from orderdesk_app.errors import Fault
 from orderdesk_app.orderdesk import json_text
-from orderdesk_app.orderdesk.retry import Fault
 
 LONGEST_SENTENCE = 200
 LONG_ENOUGH_TO_SEARCH = 8  # a shorter key could be part of any word

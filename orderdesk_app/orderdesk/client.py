@@ -19,13 +19,13 @@ from urllib.parse import quote, urlencode
 import httpx
 
 from orderdesk_app.context import OrderId, now
-from orderdesk_app.errors import UpstreamFailed, ValidationFailed
+from orderdesk_app.errors import Fault, UpstreamFailed, ValidationFailed
 from orderdesk_app.observability import log
 from orderdesk_app.orderdesk import answers, json_text, refusals, store_settings
 from orderdesk_app.orderdesk.access import StoreAccess
 from orderdesk_app.orderdesk.answers import InventoryPage, OrderPage, TestAnswer
 from orderdesk_app.orderdesk.buckets import BucketLine, TokenBuckets
-from orderdesk_app.orderdesk.retry import Fault, asked_wait, delay, is_harmless
+from orderdesk_app.orderdesk.retry import asked_wait, delay, is_harmless
 from orderdesk_app.orderdesk.user_agent import USER_AGENT
 from orderdesk_app.orderdesk.wait_budget import WaitBudget
 
@@ -120,11 +120,8 @@ class OrderDeskClient:
         try:
             answer = await self._ask("GET", store, "/test", budget)
         except UpstreamFailed as error:
-            status = error.details.get("upstream_status")
-            if type(error) is UpstreamFailed and isinstance(status, int) and status < 300:
-                raise refusals.key_refused_by_test(
-                    str(error.details.get("upstream_message", ""))
-                ) from error
+            if error.fault is Fault.SAID_NO and error.status is not None and error.status < 300:
+                raise refusals.key_refused_by_test(error) from error
             raise
         if "status" not in answer:
             raise refusals.unreadable("GET")  # some other service's JSON

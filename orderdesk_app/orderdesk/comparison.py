@@ -14,9 +14,12 @@ from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
 from typing import Any, Literal
 
-import httpx
-
-from orderdesk_app.errors import OrderDeskAgentsError, UpstreamFailed, UpstreamUnreachable
+from orderdesk_app.errors import (
+    Fault,
+    OrderDeskAgentsError,
+    UpstreamFailed,
+    UpstreamUnreachable,
+)
 from orderdesk_app.orderdesk.order import Order
 
 Status = Literal["done", "not_done", "partly", "changed_by_other"]
@@ -113,9 +116,7 @@ def may_still_happen(error: OrderDeskAgentsError) -> bool:
     """True if Order Desk may still be at work on the request: nobody has heard its end, so that
     reading proves no failure yet.
     """
-    return isinstance(error.__cause__, TimeoutError | httpx.TimeoutException) or error.details.get(
-        "upstream_status"
-    ) in (408, 504)
+    return error.fault is Fault.TIMED_OUT or error.status in (408, 504)
 
 
 def differences(before: Order, meant: Order) -> list[Difference]:

@@ -3,9 +3,11 @@ step.
 """
 
 import math
+from typing import TypedDict
 
 from orderdesk_app.context import Secret
 from orderdesk_app.errors import (
+    Fault,
     NotFound,
     OrderDeskAgentsError,
     Outcome,
@@ -14,7 +16,6 @@ from orderdesk_app.errors import (
     UpstreamFailed,
     UpstreamUnreachable,
 )
-from orderdesk_app.orderdesk.retry import Fault
 
 _KEY = (
     "Order Desk refused this store's id or API key. Copy both again from Order Desk, Store "
@@ -29,6 +30,16 @@ _UNREACHABLE = {
 }
 
 
+class _Facts(TypedDict):
+    """What every error for a failed request carries."""
+
+    outcome: Outcome | None
+    fault: Fault
+    status: int | None
+    said: str
+    details: dict[str, object]
+
+
 def refusal(
     fault: Fault,
     *,
@@ -38,53 +49,39 @@ def refusal(
     thing: str | None,
     wait: float | None,
 ) -> OrderDeskAgentsError:
-    """The error for a request that is not repeated (any more).
+    """The error for a request that is not repeated (any more), with its `fault`, `status` and what
+    Order Desk `said`. `thing` names what was asked for, `wait` is in seconds.
 
     `outcome` is "not_done" only where Order Desk cannot have acted; a write is "unknown" otherwise,
-    and a read has none. `details` hold `upstream_status` and `upstream_message` where there are
-    any.
+    and a read has none. Clients get `upstream_status` and `upstream_message` in `details`.
     """
     outcome: Outcome | None = (
         "not_done" if fault.proves_nothing_done or status in (401, 403) else "unknown"
     )
     if method == "GET" and fault is not Fault.RATE_LIMITED:
         outcome = None
-    details: dict[str, object] = {}
-    if status is not None:
-        details["upstream_status"] = status
-    if said:
-        details["upstream_message"] = said
-
+    facts = _facts(fault, outcome, status, said)
     if fault is Fault.RATE_LIMITED:
         whole = max(1, math.ceil(wait or 0))
         return RateLimited(
-            (
-                "Order Desk accepts no more requests for this store just now. Nothing was "
-                f"done. Try again in {whole} s."
-            ),
+            "Order Desk accepts no more requests for this store just now. Nothing was done. "
+            f"Try again in {whole} s.",
             retry_after=whole,
-            outcome=outcome,
-            details=details,
+            **facts,
         )
     if fault is Fault.KEY_REFUSED:
-        return StoreKeyRefused(_KEY, outcome=outcome, details=details)
+        return StoreKeyRefused(_KEY, **facts)
     if fault is Fault.NOT_FOUND:
         return NotFound(
-            (
-                f"Order Desk has no {thing}. Check the id: it is Order Desk's own, not the "
-                "shop's number."
-            ),
-            outcome=outcome,
-            details=details,
+            f"Order Desk has no {thing}. Check the id: it is Order Desk's own, not the shop's "
+            "number.",
+            **facts,
         )
     if fault is Fault.REDIRECTED:
         return UpstreamFailed(
-            (
-                "Order Desk sent us to another address, which we do not follow with a key. "
-                "Check the store's API address."
-            ),
-            outcome=outcome,
-            details=details,
+            "Order Desk sent us to another address, which we do not follow with a key. Check the "
+            "store's API address.",
+            **facts,
         )
     if fault is Fault.SAID_NO:
         words = (
@@ -92,32 +89,33 @@ def refusal(
             if said
             else f"Order Desk refused the request (HTTP {status})"
         )
-        return UpstreamFailed(
-            f"{words}. Correct the request before you send it again.",
-            outcome=outcome,
-            details=details,
-        )
+        return UpstreamFailed(f"{words}. Correct the request before you send it again.", **facts)
     return UpstreamUnreachable(
-        f"{_trouble(fault, status)} {_next_step(method, outcome)}",
-        retry_after=wait,
-        outcome=outcome,
-        details=details,
+        f"{_trouble(fault, status)} {_next_step(method, outcome)}", retry_after=wait, **facts
     )
 
 
 def unreadable(method: str) -> UpstreamUnreachable:
-    """A success that lacks what it must contain."""
+    """The error for a success that lacks what it must contain."""
     outcome: Outcome | None = None if method == "GET" else "unknown"
     return UpstreamUnreachable(
-        f"{_trouble(Fault.UNREADABLE, None)} {_next_step(method, outcome)}", outcome=outcome
+        f"{_trouble(Fault.UNREADABLE, None)} {_next_step(method, outcome)}",
+        outcome=outcome,
+        fault=Fault.UNREADABLE,
     )
 
 
-def key_refused_by_test(said: str) -> StoreKeyRefused:
+def key_refused_by_test(error: UpstreamFailed) -> StoreKeyRefused:
     """`GET /test` says no in whatever form: the credentials are bad (docs/orderdesk-api.md section
-    1).
+    1). Clients get what Order Desk said, and no status: it was a success.
     """
-    return StoreKeyRefused(_KEY, details={"upstream_message": said} if said else None)
+    return StoreKeyRefused(
+        _KEY,
+        fault=Fault.KEY_REFUSED,
+        status=error.status,
+        said=error.said,
+        details={"upstream_message": error.said} if error.said else None,
+    )
 
 
 def bad_key(api_key: Secret) -> StoreKeyRefused | None:
@@ -132,6 +130,15 @@ def bad_key(api_key: Secret) -> StoreKeyRefused | None:
         ),
         outcome="not_done",
     )
+
+
+def _facts(fault: Fault, outcome: Outcome | None, status: int | None, said: str) -> _Facts:
+    details: dict[str, object] = {}
+    if status is not None:
+        details["upstream_status"] = status
+    if said:
+        details["upstream_message"] = said
+    return _Facts(outcome=outcome, fault=fault, status=status, said=said, details=details)
 
 
 def _trouble(fault: Fault, status: int | None) -> str:

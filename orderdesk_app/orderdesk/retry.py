@@ -4,7 +4,8 @@ import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
-from enum import StrEnum
+
+from orderdesk_app.errors import Fault
 
 FIRST_DELAY = 0.25
 LONGEST_DELAY = 8.0
@@ -14,29 +15,6 @@ LONGEST_ASKED = 3600.0
 ONE_TOKEN = 1 / 3
 
 _SECONDS = re.compile(r"\d{1,9}(?:\.\d{1,9})?", re.ASCII)
-
-
-class Fault(StrEnum):
-    """What went wrong with one request; the values are the labels of its metric."""
-
-    RATE_LIMITED = "rate_limited"  # 429: refused unprocessed
-    NOT_SENT = "not_sent"  # no connection: Order Desk never saw it
-    TIMED_OUT = "timed_out"  # sent, no whole answer in time
-    BROKEN_OFF = "broken_off"  # sent, the connection ended before the whole answer
-    SERVER_ERROR = "server_error"  # 5xx
-    UNREADABLE = "unreadable"  # an answer, but not one of Order Desk's
-    KEY_REFUSED = "key_refused"
-    NOT_FOUND = "not_found"
-    REDIRECTED = "redirected"
-    SAID_NO = "said_no"  # 4xx, or status "error" in a 200
-
-    @property
-    def proves_nothing_done(self) -> bool:
-        """True where Order Desk cannot have acted on the request.
-
-        (A refused key proves it by its status, not by words in a 200.)
-        """
-        return self in (Fault.RATE_LIMITED, Fault.NOT_SENT)
 
 
 _PASSING = frozenset({Fault.TIMED_OUT, Fault.BROKEN_OFF, Fault.SERVER_ERROR, Fault.UNREADABLE})

@@ -47,7 +47,7 @@ def own_form(endpoint: Callable[[Request, Form], Awaitable[Response]]) -> Endpoi
             return await endpoint(request, await _read(request))
         except OrderDeskAgentsError as error:
             return error_page(
-                error.status,
+                error.http_status,
                 "That was not done",
                 error.message,
                 href="/",

@@ -96,7 +96,7 @@ async def old_address(request: Request) -> Response:
 
 def _dead_link(error: LinkExpired | LinkUsed | NotFound | AuthFailed) -> Response:
     return error_page(
-        error.status,
+        error.http_status,
         "This link no longer works",
         error.message,
         href="/sign-in",

@@ -36,7 +36,7 @@ def in_words(error: OrderDeskAgentsError) -> str:
     reference = current_request().request_id
     return (
         error.message
-        if error.status < 500 or reference in error.message
+        if error.http_status < 500 or reference in error.message
         else f"{error.message} Reference: {reference}."
     )
 

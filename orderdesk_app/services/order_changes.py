@@ -15,8 +15,10 @@ from typing import Any, TypeVar
 from orderdesk_app.context import Actor, OrderId, current_request, now
 from orderdesk_app.errors import (
     Conflict,
+    LockLost,
     NotFound,
     OrderDeskAgentsError,
+    OrderMovedOn,
     OutcomeUnknown,
     RateLimited,
     StoreKeyRefused,
@@ -110,6 +112,7 @@ class _Write:
     may_still_happen: bool = False  # Order Desk may be at work on it although we stopped waiting
     has_begun: bool = False  # from here on the caller may leave, and the write goes on to its end
     found: Order | None = None  # the order as it was seen last
+    stands: tuple[str, ...] = ()  # paths of a write that is partly done where something new stands
 
 
 class OrderChanges:
@@ -223,7 +226,7 @@ class OrderChanges:
                     )
                 if plan.folder is not None:
                     if not lock.still_held():
-                        raise self._half_done(None, write, plan, plan.folder, "not_done")
+                        raise self._half_done(_lock_lost(), write, plan, plan.folder, "not_done")
                     order = await self._move(write, plan, plan.folder, order)
                 await self._end(write, "done", after=order)
                 return Written(
@@ -537,7 +540,7 @@ class OrderChanges:
         """
         if not says_duplicate(lost):
             return None
-        said = str(lost.details.get("upstream_message") or "")
+        said = lost.said
         named = [
             OrderId(number) for number in numbers_in(said) if number != str(plan.body["source_id"])
         ]
@@ -784,15 +787,12 @@ class OrderChanges:
     async def _note_failure(self, write: _Write, error: BaseException) -> None:
         outcome = error.outcome if isinstance(error, OrderDeskAgentsError) else "unknown"
         if isinstance(error, OrderDeskAgentsError):
-            error.details.setdefault("change_id", write.change_id)
+            error.change_id = write.change_id
+            error.details["change_id"] = write.change_id
         if outcome == "not_done":
             await self._end(write, "not_done")
-        elif outcome == "partly_done" and isinstance(error, OrderDeskAgentsError):
-            paths = [
-                *as_sequence(error.details.get("changed")),
-                *as_sequence(error.details.get("differing")),
-            ]
-            await self._end(write, "done", after=write.found, paths=[str(path) for path in paths])
+        elif outcome == "partly_done":
+            await self._end(write, "done", after=write.found, paths=write.stands)
         else:
             await self._end(write, "unknown" if write.may_still_happen else "open", final=False)
 
@@ -813,17 +813,18 @@ class OrderChanges:
         details: dict[str, object] = {"change_id": write.change_id, "order_id": str(write.order_id)}
         if source_id:
             details = {"change_id": write.change_id, "source_id": source_id}
-        error = OutcomeUnknown(
+        return OutcomeUnknown(
             (
                 f"{_reason(lost)} It is not known whether the change was made. Do not repeat "
                 f"it yet: first {read}{again}."
             ),
             outcome="unknown",
             retry_after=lost.retry_after,
+            fault=lost.fault,
+            status=lost.status,
+            said=lost.said,
             details=details,
         )
-        error.__cause__ = lost
-        return error
 
     def _half_done(
         self,
@@ -855,17 +856,21 @@ class OrderChanges:
                 f"{move.folder_name}. Read it with orders_get before you repeat the move "
                 "alone."
             )
-            return OutcomeUnknown(f"{_reason(cause)} {words}", outcome="unknown", details=details)
+            return OutcomeUnknown(
+                f"{_reason(cause)} {words}",
+                outcome="unknown",
+                fault=cause.fault,
+                status=cause.status,
+                said=cause.said,
+                details=details,
+            )
         details["not_changed"] = ["folder_id"]
         words = (
             f"{done}the order was not moved to folder {move.folder_name}. Repeat the move "
             f"alone: changes with only folder_id {move.folder_id}."
         )
-        return _like(cause, f"{_reason(cause)} {words}", outcome_is_part=True, details=details)
-
-
-def as_sequence(value: object) -> Sequence[object]:
-    return value if isinstance(value, list | tuple) else ()
+        write.stands = tuple(fields)
+        return cause.reworded(f"{_reason(cause)} {words}", outcome="partly_done", details=details)
 
 
 def as_given(changes: Any) -> dict[str, Any]:
@@ -877,17 +882,13 @@ def _must_be_version(order: Mapping[str, Any], expected: str | None) -> None:
         return
     there = str(order.get("date_updated") or "")
     if not dates.is_same_moment(there, expected):
-        raise Conflict(
+        raise OrderMovedOn(
             "The order has changed since you read it: its date_updated is "
             f"{dates.to_iso(there)}, not {dates.to_iso(expected)}. Nothing was written. "
             "Read it again and decide anew.",
-            field="expected_date_updated",
-            outcome="not_done",
-            details={
-                "expected_date_updated": dates.to_iso(expected),
-                "date_updated": dates.to_iso(there),
-                "order": dict(order),
-            },
+            order=order,
+            found=dates.to_iso(there),
+            expected=dates.to_iso(expected),
         )
 
 
@@ -896,12 +897,12 @@ def _key_refused(error: OrderDeskAgentsError, lost: OrderDeskAgentsError) -> Sto
     and nothing was done.
     """
     if isinstance(error, StoreKeyRefused) and is_refusal(lost):
-        return StoreKeyRefused(error.message, outcome="not_done", details=dict(error.details))
+        return error.reworded(error.message, outcome="not_done")
     return None
 
 
-def _lock_lost() -> UpstreamUnreachable:
-    return UpstreamUnreachable(
+def _lock_lost() -> LockLost:
+    return LockLost(
         (
             "We stood still for so long that another process may be writing the order. "
             "Nothing was written. Try again."
@@ -936,8 +937,7 @@ def _exists(order_id: OrderId, body: Mapping[str, Any]) -> Conflict:
 
 def says_duplicate(lost: OrderDeskAgentsError) -> bool:
     """Whether Order Desk may have refused an order because there is one like it."""
-    said = str(lost.details.get("upstream_message") or "")
-    return is_refusal(lost) and bool(_DUPLICATE.search(said) or _EXISTS.search(said))
+    return is_refusal(lost) and bool(_DUPLICATE.search(lost.said) or _EXISTS.search(lost.said))
 
 
 def numbers_in(said: str) -> list[str]:
@@ -968,7 +968,7 @@ def _differs(progress: PartialUpdate, lost: OrderDeskAgentsError | None) -> Orde
         f"{why}Order Desk did not write {', '.join(paths[:20])} as it was told to. Read the "
         "order before you try again."
     )
-    return _like(lost, words) if lost is not None else UpstreamFailed(words)
+    return lost.reworded(words) if lost is not None else UpstreamFailed(words)
 
 
 def _after_part(
@@ -977,56 +977,32 @@ def _after_part(
     """The error with the truth about the whole update: some of it may stand in the order, as it was
     meant or in another way.
     """
-    details: dict[str, object] = {**error.details, "change_id": write.change_id}
+    details: dict[str, object] = {"change_id": write.change_id}
     if not progress.has_left_marks:
-        return _like(error, error.message, details=details)
+        return error.reworded(error.message, outcome="not_done", details=details)
     done, rewritten = progress.arrived, progress.rewritten
     details |= {"changed": list(done), "not_changed": list(progress.missing)}
     words = f"Partly done: {', '.join(done[:20])} changed. " if done else ""
     if rewritten:
         details["differing"] = list(rewritten)
         words += f"Something else than was asked for stands at {', '.join(rewritten[:20])}. "
-    return _like(
-        error,
+    write.stands = (*done, *rewritten)
+    return error.reworded(
         f"{words}{_reason(error)} Read the order, then send only what is still wrong.",
-        outcome_is_part=True,
+        outcome="partly_done",
         details=details,
     )
 
 
 def _as_not_done(error: OrderDeskAgentsError) -> OrderDeskAgentsError:
     """The same error, now that reading has proven that nothing was done."""
-    return _like(
-        error,
-        f"{_reason(error)} Reading proved that nothing was changed.",
-        details=dict(error.details),
-    )
-
-
-def _like(
-    error: OrderDeskAgentsError,
-    message: str,
-    *,
-    outcome_is_part: bool = False,
-    details: dict[str, object] | None = None,
-) -> OrderDeskAgentsError:
-    kind: type[OrderDeskAgentsError] = UpstreamFailed
-    for known in (RateLimited, StoreKeyRefused, UpstreamUnreachable, NotFound, ValidationFailed):
-        if isinstance(error, known):
-            kind = known
-            break
-    return kind(
-        message,
-        field=error.field,
-        retry_after=error.retry_after,
-        outcome="partly_done" if outcome_is_part else "not_done",
-        details=details or error.details,
+    return error.reworded(
+        f"{_reason(error)} Reading proved that nothing was changed.", outcome="not_done"
     )
 
 
 def _reason(error: OrderDeskAgentsError) -> str:
     """What happened, without the advice that followed it: the advice is ours now."""
-    said = error.details.get("upstream_message")
-    if said and is_refusal(error):
-        return f"Order Desk refused: “{said}”."
+    if error.said and is_refusal(error):
+        return f"Order Desk refused: “{error.said}”."
     return error.message.split(". ", 1)[0].rstrip(".") + "."

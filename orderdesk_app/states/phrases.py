@@ -46,6 +46,7 @@ _OUTCOMES = {
     "CONFLICT_ERROR": "Conflict",
     "RATE_LIMIT_EXCEEDED": "Too many calls",
     "ORDERDESK_API_ERROR": "Order Desk failed",
+    "INTERNAL_ERROR": "Failed on our side",
     "CANCELLED": "Given up by the caller",
     "NOT_DONE": "Not done",
     "UNKNOWN": "Outcome unknown",

@@ -204,9 +204,7 @@ class Runner:
         if who is None:
             return None
         change_id = (
-            outcome.error.details.get("change_id")
-            if outcome.error
-            else (outcome.result or {}).get("change_id")
+            outcome.error.change_id if outcome.error else (outcome.result or {}).get("change_id")
         )
         return Entry(
             actor=who.actor,

@@ -5,9 +5,9 @@ from typing import Any
 import pytest
 
 from orderdesk_app.context import Secret
+from orderdesk_app.errors import Fault
 from orderdesk_app.orderdesk.answers import count, envelope, fault, rows, sentence
 from orderdesk_app.orderdesk.comparison import as_map
-from orderdesk_app.orderdesk.retry import Fault
 
 KEY = Secret("the-key-of-this-store")
 OK: dict[str, Any] = {"status": "success", "order": {"id": "1"}}

@@ -5,10 +5,9 @@ Desk writes its values.
 from decimal import Decimal
 from typing import Any
 
-import httpx
 import pytest
 
-from orderdesk_app.errors import RateLimited, UpstreamFailed, UpstreamUnreachable
+from orderdesk_app.errors import Fault, RateLimited, UpstreamFailed, UpstreamUnreachable
 from orderdesk_app.orderdesk.comparison import (
     compare,
     differences,
@@ -238,21 +237,19 @@ def test_what_order_desk_may_make_of_a_value(one: Any, other: Any, name: str, al
     assert is_alike(one, other, name) is alike
 
 
-def error_of(cause: BaseException | None, **details: object) -> UpstreamUnreachable:
-    error = UpstreamUnreachable("No answer.", outcome="unknown", details=details)
-    error.__cause__ = cause
-    return error
+def error_of(fault: Fault, status: int | None = None) -> UpstreamUnreachable:
+    return UpstreamUnreachable("No answer.", outcome="unknown", fault=fault, status=status)
 
 
 def test_only_a_request_whose_end_nobody_heard_may_still_happen() -> None:
-    assert may_still_happen(error_of(TimeoutError()))
-    assert may_still_happen(error_of(httpx.ReadTimeout("slow")))
-    assert may_still_happen(error_of(None, upstream_status=504))
-    assert not may_still_happen(error_of(httpx.RemoteProtocolError("gone")))
-    assert not may_still_happen(error_of(None, upstream_status=500))
+    assert may_still_happen(error_of(Fault.TIMED_OUT))
+    assert may_still_happen(error_of(Fault.SERVER_ERROR, 504))
+    assert may_still_happen(error_of(Fault.SERVER_ERROR, 408))
+    assert not may_still_happen(error_of(Fault.BROKEN_OFF))
+    assert not may_still_happen(error_of(Fault.SERVER_ERROR, 500))
 
 
 def test_a_readable_no_is_a_refusal_and_an_unreadable_answer_is_not() -> None:
     assert is_refusal(UpstreamFailed("No.", outcome="unknown"))
-    assert not is_refusal(error_of(None))
+    assert not is_refusal(error_of(Fault.UNREADABLE))
     assert not is_refusal(RateLimited("Wait."))

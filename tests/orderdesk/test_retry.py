@@ -5,7 +5,8 @@ from datetime import UTC, datetime
 import httpx
 import pytest
 
-from orderdesk_app.orderdesk.retry import Fault, asked_wait, delay, is_harmless
+from orderdesk_app.errors import Fault
+from orderdesk_app.orderdesk.retry import asked_wait, delay, is_harmless
 
 NOW = datetime(2026, 11, 22, 14, 5, tzinfo=UTC)
 ALWAYS = {Fault.RATE_LIMITED, Fault.NOT_SENT}

@@ -16,6 +16,7 @@ from orderdesk_app.errors import (
     Conflict,
     NotFound,
     OrderDeskAgentsError,
+    OrderMovedOn,
     StoreKeyRefused,
     UpstreamFailed,
     ValidationFailed,
@@ -487,7 +488,7 @@ async def test_a_repeat_minds_the_version_that_was_expected(world: OrderWorld) -
     error = await refused(world.update({"email": "new@example.com"}, expected_date_updated=seen))
 
     order = await world.upstream()
-    assert type(error) is Conflict
+    assert type(error) is OrderMovedOn
     assert (order["shipping"]["city"], order["email"] == "new@example.com") == ("Salem", False)
 
 

@@ -289,7 +289,7 @@ async def test_a_fault_of_ours_is_not_written_down_as_done(
     [happening] = [
         h for h in await world.services.activity.latest(actor) if h.action == "store.test"
     ]
-    assert happening.outcome == "ORDERDESK_API_ERROR"
+    assert happening.outcome == "INTERNAL_ERROR"
 
 
 # ------------------------------------------------------------------ names that Order Desk tells

@@ -152,7 +152,7 @@ async def test_a_fault_of_ours_is_told_without_its_text(
 
     error = await small.owner.refused(tool.name, **small.example_of(tool))
 
-    assert error.code == "ORDERDESK_API_ERROR"
+    assert error.code == "INTERNAL_ERROR"
     assert "secret-in-the-text" not in error.message
     assert "reference" in error.message
     assert error.outcome == ("not_done" if tool.reads else "unknown")

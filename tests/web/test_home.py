@@ -218,6 +218,19 @@ def test_an_order_that_is_not_there_is_no_fault_of_the_store(ada: BrowserSession
     assert tab.vars["home_state.problems"] == []
 
 
+def test_a_fault_of_ours_is_no_fault_of_the_store(ada: BrowserSession, tab: Tab) -> None:
+    tab.act("stores_state.add_sandbox")
+    (record,) = ada.web.do(ada.web.services.store_desk.list, ada.actor)
+    happen(ada, store_row_id=record.id, outcome="INTERNAL_ERROR")
+    tab.act("home_state.load")
+    tab.act("stores_state.load")
+
+    assert tab.vars["home_state.stores"][0]["tone"] != "red"
+    assert tab.vars["stores_state.stores"][0]["tone"] != "red"
+    assert tab.vars["home_state.problems"] == []
+    assert tab.vars["home_state.latest"][0]["outcome"] == "Failed on our side"
+
+
 def test_each_step_is_ticked_when_it_is_done(ada: BrowserSession, tab: Tab) -> None:
     tab.act("stores_state.add_sandbox")
     tab.act("console_state.load")

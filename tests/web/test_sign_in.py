@@ -7,6 +7,7 @@ import pytest
 from starlette.requests import Request
 from starlette.types import Message
 
+from orderdesk_app.errors import DatabaseBusy
 from orderdesk_app.routes import forms
 from orderdesk_app.routes.forms import is_from_us
 from orderdesk_app.routes.sign_in import with_key
@@ -268,3 +269,18 @@ def test_a_form_that_comes_in_drops_is_not_waited_for(
 
 def test_a_form_larger_than_any_of_ours_is_refused(ada: BrowserSession) -> None:
     assert ada.post("/sign-in/key", token=False, key="x" * 300_000).status_code == 413
+
+
+def test_a_database_that_is_busy_is_a_fault_of_ours_with_its_own_status(
+    ada: BrowserSession, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def busy(*_: object, **__: object) -> None:
+        raise DatabaseBusy("Our database is locked by another program. Try again in a minute.")
+
+    monkeypatch.setattr(ada.web.services.sign_in, "with_key", busy)
+
+    answer = stranger(ada).post("/sign-in/key", key=ada.key.reveal(), token=False)
+
+    assert answer.status_code == 503
+    assert "Our database is locked" in answer.text
+    assert "Order Desk failed" not in answer.text

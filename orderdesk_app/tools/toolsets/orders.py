@@ -6,7 +6,7 @@ from pydantic import BeforeValidator, Field, WithJsonSchema
 from typing_extensions import TypedDict
 
 from orderdesk_app.context import OrderId, Scope
-from orderdesk_app.errors import Conflict
+from orderdesk_app.errors import OrderMovedOn
 from orderdesk_app.services.order_search import OrderQuery
 from orderdesk_app.services.orders import Orders
 from orderdesk_app.tools.arguments import Arguments, DigitsId, StoreIdentifier, TextId
@@ -410,7 +410,7 @@ async def orders_update(call: ToolCall, arguments: UpdateOrder) -> WrittenOrder:
             expected_date_updated=expected,
             budget=call.budget,
         )
-    except Conflict as error:
+    except OrderMovedOn as error:
         raise with_both_versions(error, asked, call.store.record.folders) from error
     return _written(written)
 
