@@ -7,33 +7,28 @@ from difflib import get_close_matches
 from typing import Annotated, Any
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, WithJsonSchema
-from pydantic.config import JsonDict
+from pydantic.annotated_handlers import GetCoreSchemaHandler, GetJsonSchemaHandler
+from pydantic_core import CoreSchema, core_schema
 
+from orderdesk_app.context import Secret
 from orderdesk_app.errors import ValidationFailed
 
-SECRET: JsonDict = {
-    "x-secret": True
-    # json_schema_extra of an argument that opens doors: never logged, never kept, posted by plain
-    # forms
-}
-
-
-# of a name that is quoted, and compared with ours: likeness takes long to tell of long ones
+# Characters of a name that a message quotes and that is compared with ours: comparing takes long.
 _LONGEST_NAME = 80
 
 
 class Arguments(BaseModel):
     """The base: unknown names are refused, text is trimmed."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, str_strip_whitespace=True)
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, str_strip_whitespace=True, hide_input_in_errors=True
+    )
 
     @classmethod
     def secret_names(cls) -> frozenset[str]:
-        """The arguments marked SECRET."""
+        """The arguments of type SecretText: never logged, never kept, posted by plain forms."""
         return frozenset(
-            name
-            for name, field in cls.model_fields.items()
-            if isinstance(field.json_schema_extra, dict) and field.json_schema_extra.get("x-secret")
+            name for name, field in cls.model_fields.items() if field.annotation is Secret
         )
 
 
@@ -74,6 +69,27 @@ _DIGITS_SCHEMA = WithJsonSchema({"type": "string", "pattern": "^[0-9]{1,20}$"})
 DigitsId = Annotated[str, BeforeValidator(_digits), _DIGITS_SCHEMA]
 TextId = Annotated[str, BeforeValidator(_text), WithJsonSchema({"type": "string"})]
 
+
+class _ReadAsSecret:
+    """How pydantic reads a Secret: from a text of 1 to 512 characters. Written, it is `***`."""
+
+    def __get_pydantic_core_schema__(
+        self, source: type[Secret], handler: GetCoreSchemaHandler
+    ) -> CoreSchema:
+        text = core_schema.str_schema(min_length=1, max_length=512, strip_whitespace=True)
+        return core_schema.no_info_before_validator_function(
+            lambda given: given.reveal() if isinstance(given, Secret) else given,
+            core_schema.no_info_after_validator_function(Secret, text),
+            serialization=core_schema.plain_serializer_function_ser_schema(repr),
+        )
+
+    def __get_pydantic_json_schema__(
+        self, schema: CoreSchema, handler: GetJsonSchemaHandler
+    ) -> dict[str, Any]:
+        return {**handler(schema), "x-secret": True}
+
+
+SecretText = Annotated[Secret, _ReadAsSecret()]
 StoreIdentifier = Annotated[
     str | None,
     BeforeValidator(_text),

@@ -1,12 +1,15 @@
 """What a caller sends is judged quickly and quoted shortly, however much it is."""
 
+import traceback
 from typing import Any
 
 import pytest
 
+from orderdesk_app.context import Secret
 from orderdesk_app.errors import ValidationFailed
 from orderdesk_app.tools.arguments import parse
 from orderdesk_app.tools.toolsets.orders import GetOrder, ListOrders
+from orderdesk_app.tools.toolsets.tenants import UseMasterKey
 
 
 def refused(given: Any) -> ValidationFailed:
@@ -71,3 +74,29 @@ def test_null_means_left_out() -> None:
     assert parse(GetOrder, {"order_id": "5", "fields": None, "store_identifier": None}) == GetOrder(
         order_id="5"
     )
+
+
+def test_a_secret_is_read_from_text_and_prints_as_stars() -> None:
+    arguments = parse(UseMasterKey, {"master_key": " opens-everything "})
+
+    assert arguments == UseMasterKey(master_key=Secret("opens-everything"))
+    assert "opens-everything" not in f"{arguments!r} {arguments} {arguments.model_dump()}"
+    assert arguments.model_dump(mode="json") == {"master_key": "***"}
+
+
+@pytest.mark.parametrize(
+    ("given", "rule"),
+    [
+        ("", "must not be empty"),
+        ("  ", "must not be empty"),
+        ("opens-everything" * 33, "must be at most 512 characters"),
+        (5, "must be text"),
+        (["opens-everything"], "must be text"),
+    ],
+)
+def test_a_wrong_secret_is_refused_without_its_text(given: Any, rule: str) -> None:
+    with pytest.raises(ValidationFailed) as caught:
+        parse(UseMasterKey, {"master_key": given})
+
+    assert (caught.value.field, caught.value.message) == ("master_key", f"master_key {rule}.")
+    assert "opens-everything" not in "".join(traceback.format_exception(caught.value))

@@ -7,6 +7,7 @@ and somebody reads the difference.
 """
 
 import os
+import re
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ import jsonschema
 import pytest
 
 from orderdesk_app import wiring
-from orderdesk_app.context import ALL_SCOPES, Scope
+from orderdesk_app.context import ALL_SCOPES, Scope, Secret
 from orderdesk_app.errors import UnknownTool
 from orderdesk_app.mcp.server import listing
 from orderdesk_app.tools import toolsets
@@ -122,11 +123,13 @@ def test_no_snapshot_is_left_of_a_tool_that_is_gone() -> None:
     assert {path.stem for path in SNAPSHOTS.glob("*.json")} == {tool.name for tool in TOOLS}
 
 
-def test_what_opens_doors_is_marked_as_secret() -> None:
-    assert {(tool.name, name) for tool in TOOLS for name in tool.secrets} == {
-        ("tenant_use_master_key", "master_key"),
-        ("stores_register", "api_key"),
-    }
+@each_tool
+def test_a_key_in_the_arguments_is_a_secret_by_type(tool: Tool) -> None:
+    for name, field in tool.arguments.model_fields.items():
+        named_like_one = re.search(r"(^|_)(key|token|secret|password)$", name) is not None
+
+        assert (name in tool.secrets) == named_like_one == (field.annotation is Secret), name
+        assert (tool.input_schema["properties"][name].get("x-secret") is True) == named_like_one
 
 
 def test_the_list_of_all_tools_stays_small() -> None:

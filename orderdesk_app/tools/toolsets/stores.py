@@ -9,7 +9,7 @@ from orderdesk_app.context import Scope, Secret
 from orderdesk_app.services.access import Principal
 from orderdesk_app.services.open_store import StoreRecord
 from orderdesk_app.services.stores import Stores
-from orderdesk_app.tools.arguments import SECRET, Arguments, DigitsId, TextId
+from orderdesk_app.tools.arguments import Arguments, DigitsId, SecretText, TextId
 from orderdesk_app.tools.catalogue import ToolCall, tool
 
 
@@ -52,11 +52,8 @@ class RegisterStore(Arguments):
         description="Order Desk's store id, digits: Order Desk, Store Settings, API tab.",
         examples=["10001"],
     )
-    api_key: str = Field(
-        description="The API key from the same tab. It is tried at once and kept encrypted.",
-        min_length=1,
-        max_length=512,
-        json_schema_extra=SECRET,
+    api_key: SecretText = Field(
+        description="The API key from the same tab. It is tried at once and kept encrypted."
     )
     store_name: str | None = Field(
         default=None,
@@ -99,7 +96,7 @@ class DeleteStore(Arguments):
     scope=Scope.STORES_WRITE,
     reads=False,
     idempotent=False,
-    example=RegisterStore(store_id="10001", api_key="the-api-key-of-the-store", label="eu"),
+    example=RegisterStore(store_id="10001", api_key=Secret("the-api-key-of-the-store"), label="eu"),
 )
 async def stores_register(call: ToolCall, arguments: RegisterStore) -> OneStore:
     """Connect an Order Desk store to this account.
@@ -109,7 +106,7 @@ async def stores_register(call: ToolCall, arguments: RegisterStore) -> OneStore:
     record = await call.services[Stores].register(
         call.actor,
         arguments.store_id,
-        Secret(arguments.api_key),
+        arguments.api_key,
         name=arguments.store_name,
         label=arguments.label,
         budget=call.budget,

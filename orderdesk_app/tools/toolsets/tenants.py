@@ -6,16 +6,13 @@ from typing_extensions import TypedDict
 from orderdesk_app.context import Actor, Scope, Secret, Via
 from orderdesk_app.services.access import Access
 from orderdesk_app.services.sign_in import NOBODY, SignIn
-from orderdesk_app.tools.arguments import SECRET, Arguments
+from orderdesk_app.tools.arguments import Arguments, SecretText
 from orderdesk_app.tools.catalogue import ToolCall, tool
 
 
 class UseMasterKey(Arguments):
-    master_key: str = Field(
-        description="The account's master key, 64 characters, as it was shown once.",
-        min_length=1,
-        max_length=512,
-        json_schema_extra=SECRET,
+    master_key: SecretText = Field(
+        description="The account's master key, 64 characters, as it was shown once."
     )
 
 
@@ -36,7 +33,7 @@ class TenantWithStores(TypedDict):
     reads=True,
     open_world=False,
     works_signed_out=True,
-    example=UseMasterKey(master_key="your-master-key"),
+    example=UseMasterKey(master_key=Secret("your-master-key")),
 )
 async def tenant_use_master_key(call: ToolCall, arguments: UseMasterKey) -> TenantWithStores:
     """Check a master key and tell whose account it opens.
@@ -45,7 +42,7 @@ async def tenant_use_master_key(call: ToolCall, arguments: UseMasterKey) -> Tena
     """
     actor = call.given_principal.actor if call.given_principal else None
     by = actor or Actor(NOBODY, via=Via.STDIO)
-    key = Secret(arguments.master_key)
+    key = arguments.master_key
     await call.services[SignIn].check_key(key, by=by)
     principal = await call.services[Access].by_token(key.reveal(), via=by.via)
     if actor is not None:
