@@ -13,7 +13,7 @@ from orderdesk_app.db.clock import clock_sql
 from orderdesk_app.db.engine import Database
 from orderdesk_app.db.rows import Row
 
-CAPACITY, PER_SECOND = 20.0, 3.0  # docs/orderdesk-api.md section 7: 20 tokens, 3 more each second
+CAPACITY, PER_SECOND = 20.0, 3.0  # docs/orderdesk-api.md section 10
 _REMEMBERED = 4096
 _SOON = 0.01
 # seconds since 1970 as floats are good to a millionth; what is taken early is missing later

@@ -1,5 +1,5 @@
-"""What Order Desk's documents leave open: every guess of orderdesk-api.md is a switch, its default
-is that guess.
+"""What Order Desk's documents leave open: every guess of docs/orderdesk-api.md is a switch,
+and the guess is its default.
 """
 
 from dataclasses import dataclass, fields, replace
@@ -8,8 +8,8 @@ from typing import Any, Literal, Self
 
 @dataclass(frozen=True, slots=True)
 class Switches:
-    """How the twin behaves where the documents are silent; section numbers are those of
-    orderdesk-api.md.
+    """How the twin behaves where the documents are silent; the numbers are sections
+    of docs/orderdesk-api.md.
     """
 
     # 1, 5: HTTP statuses of errors

@@ -1,5 +1,5 @@
 """What an agent wants changed, checked and merged into the whole order that Order Desk's PUT
-replaces (docs/design.md decision 9).
+replaces (docs/decisions/0009-updates-merge-and-verify.md).
 
 Pure: no clock, no socket. Every refusal is a ValidationFailed whose `field` is the dotted path of
 what is wrong.
@@ -31,7 +31,7 @@ from orderdesk_app.orderdesk.dates import to_upstream
 from orderdesk_app.orderdesk.order import Order
 
 AUTHOR = "agent"  # of a note that names none; short, as it counts towards the limit of all notes
-# characters of all notes of an order, date and author included (docs/orderdesk-api.md 6.6)
+# of all notes of an order, dates and authors included (docs/orderdesk-api.md section 6.6)
 NOTES_LIMIT = 2_000
 MAP_LIMITS = {"checkout_data": 3_500, "order_metadata": 2_000}  # characters as JSON (6.1)
 MOST_ITEMS = 500  # of one call: telling whether new items arrived compares each with each

@@ -38,7 +38,7 @@ Image = Order
 ORDER = "order"  # the kind of object, in the rows
 NOT_YET = OrderId("")  # a create has no order id until Order Desk gives one
 _MOST_LEFT_OPEN = 20
-# of an order whose maker gave no source name (docs/orderdesk-api.md 6.1)
+# of an order whose maker gave no source name (docs/orderdesk-api.md section 6.1)
 _DEFAULT_NAME = "Order Desk"
 _CREATES_LOOKED_FOR = timedelta(days=1)  # any order read may be the one that such a create made
 

@@ -1,5 +1,6 @@
 """Safe order changes: one writer at a time, a fresh read, a merge, one write, and proof of what
-became of it (docs/design.md decisions 7, 9, 10).
+became of it (docs/decisions/0009-updates-merge-and-verify.md,
+docs/decisions/0010-one-write-protocol.md).
 
 Order Desk replaces whole orders and knows no versions. A write whose answer was lost is settled by
 reading; it is repeated only when reading proves that it was not done. When neither can be proven
@@ -536,7 +537,7 @@ class OrderChanges:
         self, write: _Write, plan: Plan, lost: OrderDeskAgentsError
     ) -> Conflict | None:
         """Order Desk's own refusal of a duplicate, naming the order that exists
-        (docs/orderdesk-api.md 7.1); None if it refused something else.
+        (docs/orderdesk-api.md section 7.1); None if it refused something else.
         """
         if not says_duplicate(lost):
             return None

@@ -1,8 +1,8 @@
 """Default-deny for every event that a browser can send: each handler is callable from outside,
 whatever the page shows.
 
-Proof and attack: docs/reflex.md section 3. The session's row is asked for on every event, so a
-sign-out ends open tabs at once.
+Why, and what an attack did: docs/decisions/0014-reflex-guard.md. The session's row is read at every
+event, so a sign-out ends open tabs at once.
 """
 
 from typing import Any, Final
