@@ -1,4 +1,4 @@
-"""Rows: one file for each noun, the engine that reaches them, and the one door to a tenant's own
+"""Rows: one file for each noun, the engine that reaches them, and the one way to a tenant's own
 (owned.py). No use-case lives here.
 """
 

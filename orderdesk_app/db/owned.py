@@ -1,4 +1,4 @@
-"""The one door to a tenant's rows: every question about them begins with `owned(actor, Table)`."""
+"""The one way to a tenant's rows: every question about them begins with `owned(actor, Table)`."""
 
 from typing import Any, Protocol, TypeVar, cast
 

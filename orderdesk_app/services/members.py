@@ -4,9 +4,9 @@ from dataclasses import dataclass
 
 from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
-from sqlmodel.sql.expression import Select
+from sqlmodel.sql.expression import Select, SelectOfScalar
 
-from orderdesk_app.context import Role, TenantId, UserId
+from orderdesk_app.context import Actor, Role, TenantId, UserId
 from orderdesk_app.db.memberships import Membership
 from orderdesk_app.db.users import User
 
@@ -31,6 +31,18 @@ async def find_first_owner(session: AsyncSession, tenant_id: TenantId) -> Member
     owners = _members(tenant_id).where(col(Membership.role) == Role.OWNER.value)
     question = owners.order_by(col(Membership.created_at), col(Membership.user_id)).limit(1)
     return _enabled((await session.exec(question)).one_or_none())
+
+
+def users_of(actor: Actor) -> SelectOfScalar[User]:
+    """A select of the users who are members of the actor's account; narrow it with `.where(…)`.
+
+    It is the one way to people, as owned() is to other rows: a neighbour's user is not there.
+    """
+    return (
+        select(User)
+        .join(Membership, col(Membership.user_id) == col(User.id))
+        .where(col(Membership.tenant_id) == actor.tenant_id)
+    )
 
 
 def _members(tenant_id: TenantId) -> Select[Membership, User]:

@@ -1,4 +1,4 @@
-"""One door to a tenant's rows, and a look for a second one."""
+"""One way to a tenant's rows, and a look for a second one."""
 
 import ast
 from collections.abc import Iterator
@@ -13,6 +13,8 @@ from orderdesk_app.db.keys import Credential
 from orderdesk_app.db.owned import owned
 from orderdesk_app.db.rows import Row
 from orderdesk_app.db.stores import Store
+from orderdesk_app.db.users import User
+from orderdesk_app.services.members import users_of
 
 # Who may ask about a tenant's rows without an actor, and why.
 WITHOUT_AN_ACTOR = {
@@ -20,6 +22,7 @@ WITHOUT_AN_ACTOR = {
     "services/keys.py:_note_use": "the row was just found by its key",
     "services/sessions.py:resume": "a cookie is how an actor begins",
     "services/sessions.py:end": "the cookie names the row",
+    "services/members.py:users_of": "the one way to the people of an account",
     "services/members.py:_members": "who may act for an account is how an actor begins",
     "services/tenants.py:_admin": "the first start asks whether an operator owns an account",
     "services/sign_in.py:_use_up": "a link is how an actor begins",
@@ -29,7 +32,10 @@ WITHOUT_AN_ACTOR = {
     ),
 }
 TABLES = {mapper.class_.__name__: mapper.class_ for mapper in Row._sa_registry.mappers}
-TENANT_TABLES = {name for name, table in TABLES.items() if "tenant_id" in table.__table__.columns}
+# Users have no tenant of their own: they are reached through its memberships.
+TENANT_TABLES = {
+    name for name, table in TABLES.items() if "tenant_id" in table.__table__.columns
+} | {"User"}
 
 
 def questions(tree: ast.Module) -> Iterator[tuple[str, ast.Call, ast.stmt]]:
@@ -104,6 +110,8 @@ def test_nobody_knows_a_second_way_to_a_tenants_rows():
         "return [row for row in await session.exec(select(AuditEntry))]",
         "async with a as b:\n    return await b.get(Credential, given)",
         "if await session.get(Store, given):\n    pass",
+        "user = await session.get(User, given)",
+        "users = await session.exec(select(User).where(User.email == given))",
     ],
 )
 def test_a_second_way_would_be_seen(line):
@@ -121,6 +129,8 @@ def test_every_table_is_looked_at():
         "AuditEntry",
         "Change",
         "ConsoleCall",
+        "Membership",
+        "User",
     } <= TENANT_TABLES
     assert len(TABLES) == len(schema.METADATA.tables)
 
@@ -149,4 +159,16 @@ async def test_a_neighbours_rows_are_not_there(database, two_tenants):
 
     assert [row.name for row in adas] == ["Ada's Teas"]
     assert {row.tenant_id for row in adas_keys} == {ada.view.id}
+    assert found == []
+
+
+async def test_a_neighbours_user_is_not_there(database, two_tenants):
+    ada, bert = two_tenants
+
+    async with database.read() as session:
+        adas = (await session.exec(users_of(ada.actor))).all()
+        of_bert = users_of(ada.actor).where(User.id == bert.view.owner_id)
+        found = (await session.exec(of_bert)).all()
+
+    assert [user.id for user in adas] == [ada.view.owner_id]
     assert found == []

@@ -92,6 +92,7 @@ async def test_a_row_says_who_did_what_through_what(
         "1.2",
         "203.0.113.9",
     )
+    assert (row.user_id, row.role) == (actor.user_id, "owner")
     assert (row.action, row.tool, row.outcome, row.duration_ms, row.request_id) == (
         "tool",
         "orders_get",
@@ -109,6 +110,29 @@ async def test_a_row_says_who_did_what_through_what(
     assert json.loads(
         sealer.open(row.tenant_id or "", "audit_entries", "arguments", row.id, row.arguments)
     ) == {"order_id": "5"}
+
+
+@pytest.mark.parametrize("gone", ["tenants", "users"])
+async def test_rows_of_who_was_deleted_hold_no_others_up(
+    audit: AuditLog,
+    database: Database,
+    actor: Actor,
+    entry: MakeEntry,
+    neighbour: Any,
+    gone: str,
+) -> None:
+    await audit.queue(entry())
+    await audit.queue(entry(actor=neighbour.actor))
+    own_id = actor.tenant_id if gone == "tenants" else actor.user_id
+    await database.execute(f"DELETE FROM {gone} WHERE id = :id", {"id": own_id})
+
+    await audit.flush()
+
+    ours, theirs = await rows(database)
+    assert (ours.tenant_id, ours.user_id) == (
+        (None, actor.user_id) if gone == "tenants" else (actor.tenant_id, None)
+    )
+    assert (theirs.tenant_id, theirs.user_id) == (neighbour.view.id, neighbour.view.owner_id)
 
 
 async def test_what_is_recorded_is_committed_when_it_returns(

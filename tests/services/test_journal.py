@@ -5,7 +5,16 @@ from typing import Any
 
 import pytest
 
-from orderdesk_app.context import Actor, OrderId, RequestContext, TenantId, Via, now, serving
+from orderdesk_app.context import (
+    Actor,
+    OrderId,
+    RequestContext,
+    TenantId,
+    UserId,
+    Via,
+    now,
+    serving,
+)
 from orderdesk_app.db.audit import AuditEntry
 from orderdesk_app.db.owned import owned
 from orderdesk_app.services.journal import LeftOpen, is_that_order, may_settle, settlement
@@ -96,7 +105,9 @@ async def test_what_became_of_a_write_is_told_in_the_name_of_who_wrote(
         change_id = await world.journal.open(
             agent, world.store.record, ONE, "update", before=OLD, meant=NEW, paths=["email"]
         )
-    reader = replace(world.actor, via=Via.CONSOLE, session_id="01SESSION")
+    reader = replace(
+        world.actor, user_id=UserId("01COLLEAGUE"), via=Via.CONSOLE, session_id="01SESSION"
+    )
 
     await world.journal.settle(
         reader,
@@ -115,7 +126,8 @@ async def test_what_became_of_a_write_is_told_in_the_name_of_who_wrote(
         change_id,
         "of-the-write",
     )
-    assert (row.via, row.credential_id, row.session_id, row.client_name) == (
+    assert (row.user_id, row.via, row.credential_id, row.session_id, row.client_name) == (
+        world.actor.user_id,
         "mcp",
         "01CREDENTIAL",
         None,

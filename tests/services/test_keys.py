@@ -5,14 +5,17 @@ import asyncio
 import pytest
 from sqlalchemy import event
 
-from orderdesk_app.context import ALL_SCOPES, Actor, Scope, Secret, Via, now
+from orderdesk_app.context import ALL_SCOPES, Actor, Role, Scope, Secret, Via, now
 from orderdesk_app.db.keys import Credential
+from orderdesk_app.db.memberships import Membership
 from orderdesk_app.db.tenants import Tenant
+from orderdesk_app.db.users import User
 from orderdesk_app.errors import NotFound, PermissionDenied, ValidationFailed
 from orderdesk_app.security.passwords import Passwords
 from orderdesk_app.security.tokens import new_access_key, new_master_key
 from orderdesk_app.security.web import SessionCookies
 from orderdesk_app.services.keys import Keys
+from orderdesk_app.services.members import Member
 from orderdesk_app.services.sessions import Sessions
 
 
@@ -225,6 +228,56 @@ async def test_keys_of_a_disabled_account_are_not_found(keys, database, tenant):
 
     assert await keys.find(key.reveal()) is None
     assert await keys.find(tenant.master_key.reveal()) is None
+
+
+async def test_keys_of_a_disabled_user_are_not_found(keys, database, tenant):
+    _, key = await keys.create(tenant.actor, "laptop")
+    async with database.write() as session:
+        row = await session.get(User, tenant.view.owner_id)
+        row.disabled_at = now()
+        session.add(row)
+
+    assert await keys.find(key.reveal()) is None
+    assert await keys.find(tenant.master_key.reveal()) is None
+
+
+async def test_an_access_key_acts_as_who_made_it_and_a_master_key_as_the_first_owner(
+    keys, database, tenant
+):
+    colleague = await make_colleague(database, tenant, Role.MEMBER)
+    _, key = await keys.create(colleague, "laptop")
+    rotated = await keys.rotate_master(colleague)
+
+    by_key = await keys.find(key.reveal())
+    by_master = await keys.find(rotated.reveal())
+
+    assert by_key.member == Member(colleague.user_id, Role.MEMBER, is_operator=False)
+    assert by_master.member == Member(tenant.view.owner_id, Role.OWNER, is_operator=False)
+
+
+@pytest.mark.parametrize("table", ["memberships", "users"])
+async def test_the_key_of_a_colleague_who_left_opens_nothing(keys, database, tenant, table):
+    colleague = await make_colleague(database, tenant, Role.OWNER)
+    _, key = await keys.create(colleague, "laptop")
+    rotated = await keys.rotate_master(colleague)
+
+    column = "id" if table == "users" else "user_id"
+    await database.execute(
+        f"DELETE FROM {table} WHERE {column} = :user", {"user": colleague.user_id}
+    )
+
+    assert await keys.find(key.reveal()) is None
+    assert await keys.find(rotated.reveal()) is not None
+
+
+async def make_colleague(database, tenant, role):
+    """Somebody else in that account."""
+    user = User(name="Cleo")
+    async with database.write() as session:
+        session.add(user)
+        await session.flush()
+        session.add(Membership(tenant_id=tenant.view.id, user_id=user.id, role=role.value))
+    return Actor(tenant.view.id, user.id, role=role, via=Via.WEB)
 
 
 async def test_the_list_tells_when_a_key_was_used(keys, tenant):

@@ -6,8 +6,9 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from orderdesk_app.context import Via, now
+from orderdesk_app.context import Role, Via, now
 from orderdesk_app.db.tenants import Tenant
+from orderdesk_app.db.users import User
 from orderdesk_app.errors import Conflict, PermissionDenied
 from orderdesk_app.security.web import SessionCookies
 from orderdesk_app.services.sessions import FormTokens, Sessions
@@ -58,6 +59,11 @@ async def test_a_cookie_tells_who_it_is(sessions, cookie, tenant):
         Via.WEB,
         user.session_id,
     )
+    assert (user.actor.user_id, user.actor.role, user.actor.is_operator) == (
+        tenant.view.owner_id,
+        Role.OWNER,
+        False,
+    )
 
 
 @pytest.mark.parametrize("value", [None, "", "x", "a.b.c", "é" * 10, "x" * 100_000])
@@ -103,6 +109,23 @@ async def test_a_disabled_account_is_signed_out(sessions, cookie, database, tena
         row = await session.get(Tenant, tenant.view.id)
         row.disabled_at = now()
         session.add(row)
+
+    assert await sessions.resume(cookie) is None
+
+
+async def test_a_disabled_user_is_signed_out(sessions, cookie, database, tenant):
+    async with database.write() as session:
+        row = await session.get(User, tenant.view.owner_id)
+        row.disabled_at = now()
+        session.add(row)
+
+    assert await sessions.resume(cookie) is None
+
+
+async def test_who_is_no_member_any_more_is_signed_out(sessions, cookie, database, tenant):
+    await database.execute(
+        "DELETE FROM memberships WHERE user_id = :user", {"user": tenant.view.owner_id}
+    )
 
     assert await sessions.resume(cookie) is None
 

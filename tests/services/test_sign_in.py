@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from orderdesk_app.context import Secret
+from orderdesk_app.context import Role, Secret
 from orderdesk_app.errors import LinkExpired, LinkUsed, NotFound, RateLimited, SignInFailed
 from orderdesk_app.security.tokens import new_master_key
 from orderdesk_app.security.web import SessionCookies
@@ -203,6 +203,37 @@ async def test_a_link_tells_whose_it_is_and_works_once(sign_in, sessions, two_te
     with pytest.raises(LinkUsed):
         await sign_in.look_at_link(token)
     assert [entry.outcome for entry in trail.entries] == ["ok", "AUTH_ERROR"]
+
+
+async def test_a_sign_in_is_written_down_with_the_user(sign_in, tenant, trail):
+    await sign_in.with_key(tenant.master_key, **BROWSER)
+    await sign_in.use_link((await sign_in.make_link(tenant.view.id)).reveal(), **BROWSER)
+
+    assert [(entry.action, entry.actor.user_id, entry.actor.role) for entry in trail.entries] == [
+        ("sign_in.key", tenant.view.owner_id, Role.OWNER),
+        ("sign_in.link", tenant.view.owner_id, Role.OWNER),
+    ]
+
+
+async def test_the_link_of_a_disabled_user_opens_nothing(sign_in, database, tenant):
+    token = (await sign_in.make_link(tenant.view.id)).reveal()
+    await database.execute(
+        "UPDATE users SET disabled_at = created_at WHERE id = :user",
+        {"user": tenant.view.owner_id},
+    )
+
+    with pytest.raises(LinkExpired):
+        await sign_in.use_link(token, **BROWSER)
+    with pytest.raises(NotFound):
+        await sign_in.make_link(tenant.view.id)
+
+
+async def test_a_link_made_for_something_else_signs_nobody_in(sign_in, database, tenant):
+    token = (await sign_in.make_link(tenant.view.id)).reveal()
+    await database.execute("UPDATE magic_links SET purpose = 'verify'", {})
+
+    with pytest.raises(NotFound):
+        await sign_in.use_link(token, **BROWSER)
 
 
 async def test_of_twenty_who_use_a_link_at_once_one_gets_in(sign_in, tenant):
