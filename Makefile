@@ -8,6 +8,8 @@ IS_SUPPORTED := import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 
 # The first Python from 3.11 to 3.13; PYTHON=… chooses another.
 PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do $$p -c '$(IS_SUPPORTED)' 2>/dev/null && echo $$p && break; done)
 PIP_INSTALL := $(BIN)/python -m pip install --disable-pip-version-check --quiet
+# The browser tests come first and are one worker's work for as long as most others take together.
+IN_PARALLEL := -n 2 --dist loadfile --no-loadscope-reorder
 # Where flock is (util-linux), two that start at once install one after the other.
 IN_TURN := $(shell command -v flock >/dev/null 2>&1 && echo flock Makefile)
 
@@ -22,7 +24,7 @@ build: installed
 
 test: installed-for-tests  ## every test: unit, HTTP, MCP clients, browser
 	@$(BIN)/orderdesk build
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest $(IN_PARALLEL)
 
 lint: installed-for-tests  ## style, types, and the floors' contract
 	$(BIN)/ruff check .

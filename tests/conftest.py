@@ -33,6 +33,11 @@ from orderdesk_app.services.tenants import NewAccount, Tenants
 UNPRIVILEGED = "nobody"  # Postgres refuses to run as root
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    if config.pluginmanager.hasplugin("xdist"):
+        config.pluginmanager.import_plugin("tests.scheduling")
+
+
 class Postgres:
     """A real server in a folder of its own, on a unix socket that nobody else reaches; made,
     started and stopped by us.

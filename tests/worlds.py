@@ -295,14 +295,16 @@ def free_port() -> int:
     """A port at which nobody listens.
 
     Not one of those that the kernel deals out: it would give it to the next connection that starts
-    before our server does.
+    before our server does. Each worker of pytest-xdist chooses among ports of its own.
     """
+    workers = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
+    worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
     first_dealt_out = 32_768  # Linux's own choice, where it is not told
     with contextlib.suppress(OSError):
         first_dealt_out = int(Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()[0])
     while True:
         # browsers refuse 10080 and some lower ones
-        port = random.randrange(11_000, max(first_dealt_out, 20_000))
+        port = random.randrange(11_000 + worker, max(first_dealt_out, 20_000), workers)
         with contextlib.suppress(OSError), socket.socket() as connection:
             connection.bind(("127.0.0.1", port))
             if port not in _GIVEN:

@@ -2,6 +2,7 @@
 Node.
 """
 
+import fcntl
 import hashlib
 import os
 import subprocess
@@ -41,23 +42,29 @@ def node_clients() -> NodeClients:
     """
     tools = Path(sys.executable).parent
     environment = {**os.environ, "PATH": f"{tools}{os.pathsep}{os.environ['PATH']}"}
-    stamp = NODE_FOLDER / "node_modules" / ".installed"
-    wanted = hashlib.sha256((NODE_FOLDER / "package-lock.json").read_bytes()).hexdigest()
-    if not stamp.is_file() or stamp.read_text() != wanted:
-        command = [str(tools / "npm"), "ci", "--ignore-scripts", "--no-audit", "--no-fund"]
-        done = subprocess.run(
-            command,
-            cwd=NODE_FOLDER,
-            env=environment,
-            capture_output=True,
-            text=True,
-            timeout=300,
-            check=False,
-        )
-        if done.returncode:
-            raise RuntimeError(
-                "The clients of tests/node could not be installed; that needs the "
-                f"network for npm once.\n{done.stderr[-3000:]}"
-            )
-        stamp.write_text(wanted)
+    with (NODE_FOLDER / "package-lock.json").open("rb") as lock_file:
+        # Two workers of pytest-xdist install one after the other; the second finds all in place.
+        fcntl.flock(lock_file, fcntl.LOCK_EX)
+        _install(tools / "npm", environment, hashlib.sha256(lock_file.read()).hexdigest())
     return NodeClients(environment)
+
+
+def _install(npm: Path, environment: dict[str, str], wanted: str) -> None:
+    stamp = NODE_FOLDER / "node_modules" / ".installed"
+    if stamp.is_file() and stamp.read_text() == wanted:
+        return
+    done = subprocess.run(
+        [str(npm), "ci", "--ignore-scripts", "--no-audit", "--no-fund"],
+        cwd=NODE_FOLDER,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+    if done.returncode:
+        raise RuntimeError(
+            "The clients of tests/node could not be installed; that needs the "
+            f"network for npm once.\n{done.stderr[-3000:]}"
+        )
+    stamp.write_text(wanted)
