@@ -1,5 +1,5 @@
 # `make run` and `make test` are all there is to know; each makes what it needs, once.
-.PHONY: run dev test lint bench build docs clean installed installed-for-tests new-environment always
+.PHONY: run dev test check lint bench build docs clean installed installed-for-tests new-environment always
 .DEFAULT_GOAL := run
 
 VENV := .venv
@@ -25,6 +25,9 @@ build: installed
 test: installed-for-tests  ## every test: unit, HTTP, MCP clients, browser
 	@$(BIN)/orderdesk build
 	$(BIN)/python -m pytest $(IN_PARALLEL)
+
+check: lint  ## style, types, and the tests that need no process, server or browser
+	$(BIN)/python -m pytest $(IN_PARALLEL) -m "not slow"
 
 lint: installed-for-tests  ## style, types, and the floors' contract
 	$(BIN)/ruff check .

@@ -29,6 +29,9 @@ from orderdesk_app.security.passwords import Passwords
 from orderdesk_app.security.sealing import Sealer
 from orderdesk_app.services.keys import Keys
 from orderdesk_app.services.tenants import NewAccount, Tenants
+from tests.slow import is_slow, no_process_in_a_fast_test
+
+__all__ = ["no_process_in_a_fast_test"]
 
 UNPRIVILEGED = "nobody"  # Postgres refuses to run as root
 
@@ -36,6 +39,12 @@ UNPRIVILEGED = "nobody"  # Postgres refuses to run as root
 def pytest_configure(config: pytest.Config) -> None:
     if config.pluginmanager.hasplugin("xdist"):
         config.pluginmanager.import_plugin("tests.scheduling")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if is_slow(item):
+            item.add_marker(pytest.mark.slow)
 
 
 class Postgres:

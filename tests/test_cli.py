@@ -19,6 +19,8 @@ from orderdesk_app.frontend import ROOT
 from orderdesk_app.serving import server
 from tests.worlds import free_port, serving, start_server, wait_until_ready
 
+pytestmark = pytest.mark.slow
+
 COMMANDS = ("serve", "build", "migrate", "stdio", "tools", "signin-link")
 Run = Callable[..., subprocess.CompletedProcess[str]]
 

@@ -13,6 +13,8 @@ import pytest
 
 from orderdesk_app.frontend import ROOT
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def server(request: pytest.FixtureRequest) -> Iterator[int]:

@@ -15,6 +15,8 @@ import pytest
 
 from orderdesk_app.frontend import ROOT
 
+pytestmark = pytest.mark.slow
+
 LOCKS = ("requirements.lock", "requirements-dev.lock", "pyproject.toml")
 # Runs `-c` for real, makes a folder for `-m venv`, and for all else leaves a line in asked.log.
 STAND_IN = """#!/bin/sh

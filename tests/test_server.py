@@ -38,6 +38,8 @@ from tests.worlds import (
 
 __all__ = ["mcp_server", "sandbox_server"]
 
+pytestmark = pytest.mark.slow
+
 
 # ------------------------------------------------------------------ without the web app
 

@@ -126,6 +126,7 @@ async def test_a_clock_that_was_set_back_does_not_stop_the_bucket(buckets, clock
     assert await take_all(buckets) == 3
 
 
+@pytest.mark.slow
 async def test_processes_share_one_bucket(database_url, database):
     code = """
 import asyncio, sys

@@ -259,6 +259,7 @@ async def test_while_another_program_holds_the_file_all_in_line_are_told_so_at_o
     assert rows == [("later",)]
 
 
+@pytest.mark.slow
 async def test_committed_rows_survive_kill_minus_nine(database_url, database):
     code = """
 import asyncio, os, signal, sys

@@ -51,6 +51,7 @@ def test_a_second_start_changes_nothing(empty_url):
         assert connection.execute(text("SELECT count(*) FROM buckets")).scalar() == 1
 
 
+@pytest.mark.slow
 def test_processes_that_start_at_once_agree(empty_url, tmp_path):
     code = "import sys; from orderdesk_app.db.migrate import upgrade; upgrade(sys.argv[1])"
 

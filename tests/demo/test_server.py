@@ -161,6 +161,7 @@ async def test_a_dropped_connection_gives_not_a_byte(controlled):
     assert received == b""
 
 
+@pytest.mark.slow
 async def test_it_starts_from_the_command_line_and_stops_when_told():
     command = (
         "-m",

@@ -21,6 +21,8 @@ from orderdesk_app.tools.catalogue import every_tool
 from tests.mcp_server import MODERN, REVISIONS, McpServer, call, modern, speaking
 from tests.worlds import KMS_KEY, ROOT
 
+pytestmark = pytest.mark.slow
+
 COMMAND = [sys.executable, "-m", "orderdesk_app.cli", "stdio"]
 HELLO = {
     "jsonrpc": "2.0",

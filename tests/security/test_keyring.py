@@ -102,6 +102,7 @@ def test_a_folder_that_cannot_be_written_is_told(tmp_path):
         load_kms_key("", tmp_path / "data", may_make=True)
 
 
+@pytest.mark.slow
 def test_processes_that_start_at_once_agree_on_one_key_file(tmp_path):
     code = (
         "import sys, pathlib; from orderdesk_app.security.kms import load_kms_key; "

@@ -166,7 +166,13 @@ async def outcome_of(write: Write, world: OrderWorld) -> tuple[str, OrderDeskAge
 
 
 @pytest.mark.parametrize(("times", "reads"), [(1, "readable"), (1, "unreadable"), (99, "readable")])
-@pytest.mark.parametrize("fault", FAULTS)
+@pytest.mark.parametrize(
+    "fault",
+    [
+        pytest.param(fault, marks=pytest.mark.slow) if kind == "slow" else fault
+        for fault, (kind, _, _) in FAULTS.items()
+    ],
+)
 @pytest.mark.parametrize("name", WRITES)
 async def test_whatever_fails_the_truth_is_told(
     world: OrderWorld, name: str, fault: str, times: int, reads: str
@@ -245,6 +251,7 @@ async def test_whatever_fails_the_truth_is_told(
         assert fault == "slow before the effect" or name.startswith("create")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "fault",
     [
