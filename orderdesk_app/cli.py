@@ -23,7 +23,7 @@ from urllib.parse import urlencode, urlsplit
 from watchfiles import PythonFilter, watch
 
 from orderdesk_app import __version__, wiring
-from orderdesk_app.config import UNHEARD, Settings, in_address, load_settings
+from orderdesk_app.config import UNUSED_BY_STDIO, Settings, load_settings
 from orderdesk_app.context import Secret
 from orderdesk_app.db.migrate import upgrade
 from orderdesk_app.errors import ConfigurationError, OrderDeskAgentsError
@@ -31,6 +31,7 @@ from orderdesk_app.frontend import ROOT, Frontend, reflex_environment
 from orderdesk_app.mcp.stdio import serve_stdio
 from orderdesk_app.observability import configure_logging
 from orderdesk_app.serving import server
+from orderdesk_app.setting_rules import url_host
 
 FAILED, WRONG_SETTING, INTERRUPTED = 1, 2, 130
 WATCHED = ("orderdesk_app", "assets", "alembic", "rxconfig.py", ".env")
@@ -237,7 +238,7 @@ def own_address(settings: Settings) -> str:
     public = urlsplit(settings.public_url)
     if settings.is_production or public.port == settings.port:
         return settings.public_url
-    return f"{public.scheme}://{in_address(public.hostname or '')}:{settings.port}"
+    return f"{public.scheme}://{url_host(public.hostname or '')}:{settings.port}"
 
 
 def link_address(settings: Settings, token: Secret) -> str:
@@ -297,7 +298,7 @@ def run_migrate(chosen: argparse.Namespace) -> int:
 
 
 def run_stdio(chosen: argparse.Namespace) -> int:
-    settings = load_settings(instead=UNHEARD)
+    settings = load_settings(instead=UNUSED_BY_STDIO)
     configure_logging(settings.log_level, sys.stderr)
     upgrade(settings.database_url.get_secret_value())
     sys.unraisablehook = _complain_unless_hung_up

@@ -1,11 +1,6 @@
 """Every setting, once: its name, default, rule, and the sentence that says when to change it."""
 
-import base64
-import re
-from collections import Counter
 from collections.abc import Mapping
-from ipaddress import ip_address
-from itertools import pairwise
 from pathlib import Path
 from types import MappingProxyType
 from typing import Annotated, Any, Literal, Self
@@ -18,7 +13,6 @@ from pydantic import (
     Field,
     SecretStr,
     ValidationError,
-    field_validator,
     model_validator,
 )
 from pydantic_settings import (
@@ -28,201 +22,15 @@ from pydantic_settings import (
     SettingsConfigDict,
 )
 
+from orderdesk_app import setting_rules as rules
 from orderdesk_app.errors import ConfigurationError
+from orderdesk_app.setting_rules import is_loopback, is_published
 
-_FOUR_WORDS = re.compile(r"(?:[a-z]{3,}[-_. ]){3}[a-z]{3,}|(?:[A-Z]{3,}[-_. ]){3}[A-Z]{3,}")
-_LONG_WORDS = (
-    "change",
-    "secret",
-    "example",
-    "password",
-    "production",
-    "insecure",
-    "develop",
-    "default",
-    "replace",
-    "placeholder",
-)
-_SHORT_WORDS = frozenset(
-    {"your", "dev", "key", "test", "demo", "admin", "master", "token", "sample", "here", "please"}
-)
-_HOST_NAME = re.compile(
-    r"(?!.*\.[0-9]+$)(?![0-9]+$)(?:[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?\.)*[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?"
-)
 ORDER_DESK_API = "https://app.orderdesk.me/api/v2"
 
 
-def is_loopback(host: str) -> bool:
-    """True for names and addresses that only this machine reaches."""
-    if host.strip("[]").rstrip(".").lower() == "localhost":
-        return True
-    try:
-        return ip_address(host.strip("[]")).is_loopback
-    except ValueError:
-        return False
-
-
-def in_address(host: str) -> str:
-    """A host as it stands in an address: IPv6 in brackets."""
-    return f"[{host}]" if ":" in host else host
-
-
-def _host(value: str) -> str:
-    """An address to listen on. `localhost` is 127.0.0.1, as browsers try both of its addresses."""
-    plain = value.strip().strip("[]")
-    if plain.lower() == "localhost":
-        return "127.0.0.1"
-    try:
-        address = ip_address(plain)
-    except ValueError:
-        raise ValueError("must be an IP address of this machine, or localhost") from None
-    if getattr(address, "scope_id", None):
-        raise ValueError("must be an IP address without a zone")
-    return str(address)
-
-
-def _url(value: str) -> str:
-    try:
-        parts = urlsplit(value)
-        port = parts.port  # raises for a port that is none
-    except ValueError as error:
-        raise ValueError("must be an address such as https://orders.example.com") from error
-    if (
-        parts.scheme not in ("http", "https")
-        or parts.query
-        or parts.fragment
-        or "@" in parts.netloc
-        or port == 0
-    ):
-        raise ValueError("must be an address such as https://orders.example.com")
-    if not _is_host((parts.hostname or "").removesuffix(".")):
-        raise ValueError(
-            "must be an address such as https://orders.example.com, with its host as "
-            "browsers send it (xn--… for letters beyond a to z)"
-        )
-    return value.rstrip("/")
-
-
-def _is_host(name: str) -> bool:
-    try:
-        return not getattr(ip_address(name), "scope_id", None)
-    except ValueError:
-        return _HOST_NAME.fullmatch(name) is not None
-
-
-def _public_url(value: str) -> str:
-    """As browsers write it in Origin: small letters, no port that the scheme implies, no dot at the
-    end.
-    """
-    parts = urlsplit(_url(value))
-    if parts.path:
-        raise ValueError("must be without a path: everything is served from the root of its host")
-    implied = {"http": 80, "https": 443}[parts.scheme]
-    return f"{parts.scheme}://{in_address((parts.hostname or '').removesuffix('.'))}" + (
-        f":{parts.port}" if parts.port not in (None, implied) else ""
-    )
-
-
-def _api_url(value: str) -> str:
-    parts = urlsplit(_url(value))
-    if parts.scheme != "https" and not is_loopback(parts.hostname or ""):
-        raise ValueError("must begin with https:// (http:// is for this machine alone)")
-    return value.rstrip("/")
-
-
-def _proxies(value: Any) -> Any:
-    if isinstance(value, str) and value.strip().lower() in ("true", "yes", "on"):
-        return 1
-    if isinstance(value, str) and value.strip().lower() in ("false", "no", "off", ""):
-        return 0
-    return value
-
-
-def decode_key(text: str) -> bytes:
-    """The bytes of a base64 or base64url key, padded or not. Raises ValueError below 32 bytes."""
-    try:
-        key = _base64(text.strip())
-    except ValueError as error:
-        raise ValueError("must be base64") from error
-    if len(key) < 32:
-        raise ValueError(f"must be at least 32 bytes, and decodes to {len(key)}")
-    return key
-
-
-def is_published(secret: str) -> bool:
-    """Whether this is words or a pattern instead of chance: what examples and development set-ups
-    print, plain, as base64 or as hex.
-
-    Chance makes such a text less than once in a million keys.
-    """
-    if is_words(secret) or _is_pattern(secret.encode()):
-        return True
-    for decode in (_base64, bytes.fromhex):
-        try:
-            plain = decode(secret)
-        except ValueError:
-            continue
-        if _is_pattern(plain) or (
-            len(plain) >= 16 and plain.isascii() and plain.decode().isprintable()
-        ):
-            return True
-    return False
-
-
-def is_words(secret: str) -> bool:
-    """Whether a secret speaks, as those do that are printed for everybody
-    ("dev-key-change-in-production").
-    """
-    return bool(_FOUR_WORDS.search(secret)) or _says(secret)
-
-
-def _base64(text: str) -> bytes:
-    return base64.b64decode(
-        text.replace("-", "+").replace("_", "/").rstrip("=") + "=" * (-len(text.rstrip("=")) % 4),
-        validate=True,
-    )
-
-
-def _says(secret: str) -> bool:
-    """Two telling words, or a long one that stands alone."""
-    folded = secret.casefold()
-    alone = [
-        word
-        for word in re.split(r"[-_. ]", folded)
-        if word.startswith(_LONG_WORDS) or word in _SHORT_WORDS
-    ]
-    return (
-        any(word.startswith(_LONG_WORDS) for word in alone)
-        or len(alone) > 1
-        or sum(folded.count(word) for word in _LONG_WORDS) > 1
-    )
-
-
-def _is_pattern(data: bytes) -> bool:
-    """Few different bytes, one part again and again, or mostly even steps (0, 1, 2 … or the
-    alphabet).
-    """
-    if len(set(data)) < 8:
-        return True
-    if any(data[length:] == data[:-length] for length in range(1, len(data) // 2 + 1)):
-        return True
-    steps = Counter((after - before) % 256 for before, after in pairwise(data))
-    return steps.most_common(1)[0][1] * 2 > len(data)
-
-
-def _kms_key(value: SecretStr) -> SecretStr:
-    if value.get_secret_value():
-        decode_key(value.get_secret_value())
-    return value
-
-
-Host = Annotated[str, AfterValidator(_host)]
-PublicUrl = Annotated[str, AfterValidator(_public_url)]
-ApiUrl = Annotated[str, AfterValidator(_api_url)]
-
-
 # reads as a declaration
-def Setting(default: Any, words: str, *, example: str = "", shown: str = "", **rules: Any) -> Any:  # noqa: N802
+def Setting(default: Any, words: str, *, example: str = "", shown: str = "", **limits: Any) -> Any:  # noqa: N802
     """One setting: its default, when to change it, an example for the error text and
     `.env.example`, and how documents write the default where its value is not what people type.
     """
@@ -231,12 +39,12 @@ def Setting(default: Any, words: str, *, example: str = "", shown: str = "", **r
         description=words,
         json_schema_extra={"example": example, "shown": shown},
         validate_default=True,
-        **rules,
+        **limits,
     )
 
 
-class _AsItStands(DotEnvSettingsSource):
-    """A `.env` file without ${…} replaced in it: passwords may hold such signs."""
+class _LiteralDotEnv(DotEnvSettingsSource):
+    """A `.env` file in which ${…} is not replaced: passwords may contain such signs."""
 
     def _read_env_file(self, file_path: Path) -> Mapping[str, str | None]:
         read = dotenv_values(file_path, encoding="utf-8-sig", interpolate=False)
@@ -256,18 +64,20 @@ class Settings(BaseSettings):
         env_ignore_empty=True,
     )
 
-    app_env: Literal["development", "production"] = Setting(
-        "development",
-        "`production` on any machine that others can reach: development prints a sign-in link.",
-        example="production",
+    app_env: Annotated[Literal["development", "production"], BeforeValidator(rules.lower_case)] = (
+        Setting(
+            "development",
+            "`production` on any machine that others can reach: development prints a sign-in link.",
+            example="production",
+        )
     )
-    host: Host = Setting(
+    host: Annotated[str, AfterValidator(rules.listen_address)] = Setting(
         "127.0.0.1", "The address to listen on; `0.0.0.0` in a container.", example="127.0.0.1"
     )
     port: int = Setting(
         8080, "The one port that serves everything.", example="8080", ge=1, le=65535
     )
-    public_url: PublicUrl = Setting(
+    public_url: Annotated[str, AfterValidator(rules.public_url)] = Setting(
         "http://localhost:8080",
         (
             "(follows PORT when unset) The address that people and clients use, as they type "
@@ -275,7 +85,7 @@ class Settings(BaseSettings):
         ),
         example="http://localhost:8080",
     )
-    database_url: SecretStr = Setting(
+    database_url: Annotated[SecretStr, AfterValidator(rules.database_url)] = Setting(
         SecretStr("sqlite:///data/app.db"),
         (
             "Postgres (`postgresql://user:pass@host/db?sslmode=require`) as soon as there is "
@@ -283,10 +93,10 @@ class Settings(BaseSettings):
         ),
         example="postgresql://user:password@db.example.com/orderdesk?sslmode=require",
     )
-    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Setting(
-        "INFO", "`DEBUG` while looking for a fault.", example="INFO"
-    )
-    trust_proxy: Annotated[int, BeforeValidator(_proxies)] = Setting(
+    log_level: Annotated[
+        Literal["DEBUG", "INFO", "WARNING", "ERROR"], BeforeValidator(rules.upper_case)
+    ] = Setting("INFO", "`DEBUG` while looking for a fault.", example="INFO")
+    trust_proxy: Annotated[int, BeforeValidator(rules.proxy_count)] = Setting(
         0,
         (
             "`true` behind exactly one reverse proxy (the last address of X-Forwarded-For is "
@@ -307,7 +117,7 @@ class Settings(BaseSettings):
         ge=1,
         le=64,
     )
-    mcp_kms_key: Annotated[SecretStr, AfterValidator(_kms_key)] = Setting(
+    mcp_kms_key: Annotated[SecretStr, AfterValidator(rules.kms_key)] = Setting(
         SecretStr(""),
         (
             "The key that wraps all others: base64, at least 32 bytes decoded. Made in "
@@ -316,7 +126,7 @@ class Settings(BaseSettings):
         example="<output of: openssl rand -base64 32>",
     )
 
-    admin_master_key: SecretStr = Setting(
+    admin_master_key: Annotated[SecretStr, AfterValidator(rules.admin_master_key)] = Setting(
         SecretStr(""),
         (
             "Master key of the first admin account, used by the first start alone: 64 "
@@ -362,9 +172,9 @@ class Settings(BaseSettings):
         "Whether the cookie needs HTTPS; by default true when PUBLIC_URL is https.",
         example="true",
     )
-    session_cookie_samesite: Literal["Lax", "Strict"] = Setting(
-        "Lax", "`Strict` when nobody arrives by a link from another site.", example="Lax"
-    )
+    session_cookie_samesite: Annotated[
+        Literal["Lax", "Strict"], BeforeValidator(rules.capitalized)
+    ] = Setting("Lax", "`Strict` when nobody arrives by a link from another site.", example="Lax")
     rate_limit_rpm: int = Setting(
         120,
         (
@@ -407,7 +217,7 @@ class Settings(BaseSettings):
         le=86_400,
     )
 
-    orderdesk_api_url: ApiUrl = Setting(
+    orderdesk_api_url: Annotated[str, AfterValidator(rules.api_url)] = Setting(
         ORDER_DESK_API, "Another Order Desk, for tests.", example=ORDER_DESK_API
     )
     http_timeout: float = Setting(
@@ -460,7 +270,7 @@ class Settings(BaseSettings):
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         assert isinstance(dotenv_settings, DotEnvSettingsSource), "the library's own"
-        return init_settings, env_settings, _AsItStands(settings_cls, dotenv_settings.env_file)
+        return init_settings, env_settings, _LiteralDotEnv(settings_cls, dotenv_settings.env_file)
 
     @model_validator(mode="before")
     @classmethod
@@ -474,89 +284,17 @@ class Settings(BaseSettings):
             return {**given, "public_url": f"http://localhost:{int(port)}"}
         return given
 
-    @field_validator("log_level", "app_env", mode="before")
-    @classmethod
-    def _any_case(cls, value: Any, info: Any) -> Any:
-        if not isinstance(value, str):
-            return value
-        return value.upper() if info.field_name == "log_level" else value.lower()
-
-    @field_validator("session_cookie_samesite", mode="before")
-    @classmethod
-    def _capital(cls, value: Any) -> Any:
-        return value.capitalize() if isinstance(value, str) else value
-
-    @field_validator("database_url")
-    @classmethod
-    def _database(cls, value: SecretStr) -> SecretStr:
-        if not value.get_secret_value().startswith(("sqlite:///", "postgres://", "postgresql://")):
-            raise ValueError("must begin with sqlite:///, postgres:// or postgresql://")
-        return value
-
-    @field_validator("admin_master_key")
-    @classmethod
-    def _admin_key(cls, value: SecretStr) -> SecretStr:
-        text = value.get_secret_value()
-        if not text:
-            return value
-        if is_words(text) or len(text) < 32:  # for production _production_floor asks for more
-            raise ValueError(
-                "must be a secret of your own, 32 characters and more (64 URL-safe ones are best)"
-            )
-        if len(text) > 256 or not text.isascii() or any(c.isspace() for c in text):
-            raise ValueError("must be 32 to 256 characters without spaces")
-        return value
-
     @model_validator(mode="after")
-    def _production_floor(self) -> Self:
-        public = urlsplit(self.public_url)
-        local = is_loopback(public.hostname or "")
-        if self.app_env == "development":
-            if not is_loopback(self.host):
-                raise ValueError(
-                    "HOST: development listens on this machine alone. Set "
-                    "APP_ENV=production, or HOST=127.0.0.1"
-                )
-            if not local:
-                raise ValueError(
-                    "PUBLIC_URL: development is for this machine alone. Set "
-                    "APP_ENV=production, or PUBLIC_URL=http://localhost:8080"
-                )
-            return self
-        if not self.mcp_kms_key.get_secret_value():
-            raise ValueError(
-                "MCP_KMS_KEY: production needs a key of its own. Example: "
-                "MCP_KMS_KEY=$(openssl rand -base64 32)"
-            )
-        key = self.mcp_kms_key.get_secret_value()
-        if is_published(key.strip()):
-            raise ValueError(
-                "MCP_KMS_KEY: this is a published or development key. Example: "
-                "MCP_KMS_KEY=$(openssl rand -base64 32)"
-            )
-        if self.admin_master_key.get_secret_value() and is_published(
-            self.admin_master_key.get_secret_value()
-        ):
-            raise ValueError(
-                "ADMIN_MASTER_KEY: this is a published or development key. Leave it out, "
-                "or use 64 random URL-safe characters"
-            )
-        for name in ("jwt_secret_key", "csrf_secret_key", "metrics_token"):
-            text = getattr(self, name).get_secret_value()
-            if text and (len(text) < 32 or is_published(text)):
-                raise ValueError(
-                    f"{name.upper()}: this is a development secret. Leave it empty, or "
-                    "use 32 random characters and more"
-                )
-        if not self.cookie_secure and not local:
-            raise ValueError(
-                "SESSION_COOKIE_SECURE: production needs secure cookies. Set PUBLIC_URL "
-                "to the https:// address, or SESSION_COOKIE_SECURE=true"
-            )
+    def _check_environment(self) -> Self:
+        if self.is_production:
+            _check_production_secrets(self)
+            _check_production_cookie(self)
+        else:
+            _check_development(self)
         return self
 
     @model_validator(mode="after")
-    def _workers_share(self) -> Self:
+    def _check_workers(self) -> Self:
         if self.workers > 1 and self.database_url.get_secret_value().startswith("sqlite"):
             raise ValueError(
                 "WORKERS: more than one needs Postgres. Set DATABASE_URL=postgresql://…, "
@@ -588,8 +326,60 @@ class Settings(BaseSettings):
         return Path("data")
 
 
-# What a command that listens on nothing has no use for; it must not be stopped by it either.
-UNHEARD: Mapping[str, Any] = {
+def _check_development(settings: Settings) -> None:
+    if not is_loopback(settings.host):
+        raise ValueError(
+            "HOST: development listens on this machine alone. Set "
+            "APP_ENV=production, or HOST=127.0.0.1"
+        )
+    if not _is_local(settings):
+        raise ValueError(
+            "PUBLIC_URL: development is for this machine alone. Set "
+            "APP_ENV=production, or PUBLIC_URL=http://localhost:8080"
+        )
+
+
+def _check_production_secrets(settings: Settings) -> None:
+    kms_key = settings.mcp_kms_key.get_secret_value()
+    if not kms_key:
+        raise ValueError(
+            "MCP_KMS_KEY: production needs a key of its own. Example: "
+            "MCP_KMS_KEY=$(openssl rand -base64 32)"
+        )
+    if is_published(kms_key.strip()):
+        raise ValueError(
+            "MCP_KMS_KEY: this is a published or development key. Example: "
+            "MCP_KMS_KEY=$(openssl rand -base64 32)"
+        )
+    master_key = settings.admin_master_key.get_secret_value()
+    if master_key and is_published(master_key):
+        raise ValueError(
+            "ADMIN_MASTER_KEY: this is a published or development key. Leave it out, "
+            "or use 64 random URL-safe characters"
+        )
+    for name in ("jwt_secret_key", "csrf_secret_key", "metrics_token"):
+        secret = getattr(settings, name).get_secret_value()
+        if secret and (len(secret) < 32 or is_published(secret)):
+            raise ValueError(
+                f"{name.upper()}: this is a development secret. Leave it empty, or "
+                "use 32 random characters and more"
+            )
+
+
+def _check_production_cookie(settings: Settings) -> None:
+    if not settings.cookie_secure and not _is_local(settings):
+        raise ValueError(
+            "SESSION_COOKIE_SECURE: production needs secure cookies. Set PUBLIC_URL "
+            "to the https:// address, or SESSION_COOKIE_SECURE=true"
+        )
+
+
+def _is_local(settings: Settings) -> bool:
+    return is_loopback(urlsplit(settings.public_url).hostname or "")
+
+
+# Settings of what listens on a port. `orderdesk stdio` does not, so a wrong one must not stop it.
+UNUSED_BY_STDIO: Mapping[str, Any] = {
     "host": "127.0.0.1",
     "port": 8080,
     "public_url": "http://localhost:8080",
@@ -625,7 +415,7 @@ def load_settings(
     except ValidationError as error:
         raise ConfigurationError(
             "\n".join(
-                _sentence(line) for line in error.errors(include_url=False, include_input=False)
+                _error_text(line) for line in error.errors(include_url=False, include_input=False)
             )
         ) from None
 
@@ -642,7 +432,7 @@ _RULES = {  # in our words; the library's speak to programmers
 }
 
 
-def _sentence(line: Any) -> str:
+def _error_text(line: Any) -> str:
     rule = _RULES.get(line["type"])
     words = (
         rule.format_map(line.get("ctx", {}))

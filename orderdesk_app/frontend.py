@@ -17,8 +17,9 @@ from urllib.parse import urlsplit
 
 import brotli  # type: ignore[import-untyped]
 
-from orderdesk_app.config import Settings, is_loopback
+from orderdesk_app.config import Settings
 from orderdesk_app.errors import ConfigurationError
+from orderdesk_app.setting_rules import is_loopback
 
 if sys.platform != "win32":
     import fcntl

@@ -1,4 +1,4 @@
-"""Settings: a wrong one stops the start and says what to write instead; production has a floor;
+"""Settings: a wrong one stops the start and says what to write instead; production asks for more;
 none is declared and unread.
 """
 
@@ -10,8 +10,9 @@ from secrets import token_bytes, token_hex, token_urlsafe
 
 import pytest
 
-from orderdesk_app.config import Settings, decode_key, is_loopback, is_published, load_settings
+from orderdesk_app.config import Settings, load_settings
 from orderdesk_app.errors import ConfigurationError
+from orderdesk_app.setting_rules import decode_key, is_loopback, is_published
 
 ROOT = Path(__file__).resolve().parent.parent
 KMS = b64encode(token_bytes(32)).decode()

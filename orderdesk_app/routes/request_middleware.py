@@ -15,11 +15,11 @@ from starlette.requests import ClientDisconnect
 from starlette.responses import JSONResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from orderdesk_app.config import is_loopback
 from orderdesk_app.context import RequestContext, new_id, serving
 from orderdesk_app.db.engine import NO_ANSWER
 from orderdesk_app.observability import ERRORS, HTTP_REQUESTS, HTTP_SECONDS, log
 from orderdesk_app.routes.html_pages import error_page, is_for_a_person
+from orderdesk_app.setting_rules import is_loopback
 
 _LOG = log(__name__)
 _LEVEL = logging.getLogger(__name__)  # asked before a line is made that hardly anybody reads

@@ -12,8 +12,8 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
-from orderdesk_app.config import decode_key
 from orderdesk_app.errors import ConfigurationError
+from orderdesk_app.setting_rules import decode_key
 
 KEY_FILE = "kms.key"
 _VERSION = b"\x01"

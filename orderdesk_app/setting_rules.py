@@ -1,0 +1,230 @@
+"""What the value of a setting must look like: hosts, addresses, keys, and secrets that somebody
+published. Pure functions; each raises ValueError with the rule as its words.
+"""
+
+import base64
+import re
+from collections import Counter
+from ipaddress import ip_address
+from itertools import pairwise
+from urllib.parse import urlsplit
+
+from pydantic import SecretStr
+
+_FOUR_WORDS = re.compile(r"(?:[a-z]{3,}[-_. ]){3}[a-z]{3,}|(?:[A-Z]{3,}[-_. ]){3}[A-Z]{3,}")
+_LONG_WORDS = (
+    "change",
+    "secret",
+    "example",
+    "password",
+    "production",
+    "insecure",
+    "develop",
+    "default",
+    "replace",
+    "placeholder",
+)
+_SHORT_WORDS = frozenset(
+    {"your", "dev", "key", "test", "demo", "admin", "master", "token", "sample", "here", "please"}
+)
+_HOST_NAME = re.compile(
+    r"(?!.*\.[0-9]+$)(?![0-9]+$)(?:[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?\.)*[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?"
+)
+
+
+def is_loopback(host: str) -> bool:
+    """True for names and addresses that only this machine reaches."""
+    if host.strip("[]").rstrip(".").lower() == "localhost":
+        return True
+    try:
+        return ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        return False
+
+
+def url_host(host: str) -> str:
+    """A host as a URL writes it: IPv6 in brackets."""
+    return f"[{host}]" if ":" in host else host
+
+
+def listen_address(value: str) -> str:
+    """An address to listen on. `localhost` is 127.0.0.1, as browsers try both of its addresses."""
+    plain = value.strip().strip("[]")
+    if plain.lower() == "localhost":
+        return "127.0.0.1"
+    try:
+        address = ip_address(plain)
+    except ValueError:
+        raise ValueError("must be an IP address of this machine, or localhost") from None
+    if getattr(address, "scope_id", None):
+        raise ValueError("must be an IP address without a zone")
+    return str(address)
+
+
+def web_address(value: str) -> str:
+    """An http or https address of a host, without a user, a query or a slash at its end."""
+    try:
+        parts = urlsplit(value)
+        port = parts.port  # raises for what is no port
+    except ValueError as error:
+        raise ValueError("must be an address such as https://orders.example.com") from error
+    if (
+        parts.scheme not in ("http", "https")
+        or parts.query
+        or parts.fragment
+        or "@" in parts.netloc
+        or port == 0
+    ):
+        raise ValueError("must be an address such as https://orders.example.com")
+    if not _is_host((parts.hostname or "").removesuffix(".")):
+        raise ValueError(
+            "must be an address such as https://orders.example.com, with its host as "
+            "browsers send it (xn--… for letters beyond a to z)"
+        )
+    return value.rstrip("/")
+
+
+def _is_host(name: str) -> bool:
+    try:
+        return not getattr(ip_address(name), "scope_id", None)
+    except ValueError:
+        return _HOST_NAME.fullmatch(name) is not None
+
+
+def public_url(value: str) -> str:
+    """The address as browsers write it in Origin: small letters, no port that the scheme implies,
+    no dot at the end.
+    """
+    parts = urlsplit(web_address(value))
+    if parts.path:
+        raise ValueError("must be without a path: everything is served from the root of its host")
+    implied = {"http": 80, "https": 443}[parts.scheme]
+    return f"{parts.scheme}://{url_host((parts.hostname or '').removesuffix('.'))}" + (
+        f":{parts.port}" if parts.port not in (None, implied) else ""
+    )
+
+
+def api_url(value: str) -> str:
+    """An https address; http is for this machine alone."""
+    parts = urlsplit(web_address(value))
+    if parts.scheme != "https" and not is_loopback(parts.hostname or ""):
+        raise ValueError("must begin with https:// (http:// is for this machine alone)")
+    return value.rstrip("/")
+
+
+def proxy_count(value: object) -> object:
+    """1 for "true", 0 for "false" and nothing; all else as it is, for the check of numbers."""
+    if isinstance(value, str) and value.strip().lower() in ("true", "yes", "on"):
+        return 1
+    if isinstance(value, str) and value.strip().lower() in ("false", "no", "off", ""):
+        return 0
+    return value
+
+
+def lower_case(value: object) -> object:
+    """A word that may be typed in any case. What is no text stays, for the next check."""
+    return value.lower() if isinstance(value, str) else value
+
+
+def upper_case(value: object) -> object:
+    return value.upper() if isinstance(value, str) else value
+
+
+def capitalized(value: object) -> object:
+    return value.capitalize() if isinstance(value, str) else value
+
+
+def database_url(value: SecretStr) -> SecretStr:
+    if not value.get_secret_value().startswith(("sqlite:///", "postgres://", "postgresql://")):
+        raise ValueError("must begin with sqlite:///, postgres:// or postgresql://")
+    return value
+
+
+def kms_key(value: SecretStr) -> SecretStr:
+    if value.get_secret_value():
+        decode_key(value.get_secret_value())
+    return value
+
+
+def admin_master_key(value: SecretStr) -> SecretStr:
+    """The rule of every environment; production asks for more (config.py)."""
+    text = value.get_secret_value()
+    if not text:
+        return value
+    if is_words(text) or len(text) < 32:
+        raise ValueError(
+            "must be a secret of your own, 32 characters and more (64 URL-safe ones are best)"
+        )
+    if len(text) > 256 or not text.isascii() or any(c.isspace() for c in text):
+        raise ValueError("must be 32 to 256 characters without spaces")
+    return value
+
+
+def decode_key(text: str) -> bytes:
+    """The bytes of a base64 or base64url key, padded or not. Raises ValueError below 32 bytes."""
+    try:
+        key = _decode_base64(text.strip())
+    except ValueError as error:
+        raise ValueError("must be base64") from error
+    if len(key) < 32:
+        raise ValueError(f"must be at least 32 bytes, and decodes to {len(key)}")
+    return key
+
+
+def is_published(secret: str) -> bool:
+    """Whether a secret is words or a pattern, as examples and development set-ups print them:
+    plain, as base64 or as hex.
+
+    A random key looks like this less than once in a million.
+    """
+    if is_words(secret) or _is_pattern(secret.encode()):
+        return True
+    for decode in (_decode_base64, bytes.fromhex):
+        try:
+            plain = decode(secret)
+        except ValueError:
+            continue
+        if _is_pattern(plain) or (
+            len(plain) >= 16 and plain.isascii() and plain.decode().isprintable()
+        ):
+            return True
+    return False
+
+
+def is_words(secret: str) -> bool:
+    """Whether a secret is made of words, as published ones are ("dev-key-change-in-production")."""
+    return bool(_FOUR_WORDS.search(secret)) or _has_telling_words(secret)
+
+
+def _decode_base64(text: str) -> bytes:
+    return base64.b64decode(
+        text.replace("-", "+").replace("_", "/").rstrip("=") + "=" * (-len(text.rstrip("=")) % 4),
+        validate=True,
+    )
+
+
+def _has_telling_words(secret: str) -> bool:
+    """Whether it has two of the words of published secrets, or a long one as a part of its own."""
+    folded = secret.casefold()
+    alone = [
+        word
+        for word in re.split(r"[-_. ]", folded)
+        if word.startswith(_LONG_WORDS) or word in _SHORT_WORDS
+    ]
+    return (
+        any(word.startswith(_LONG_WORDS) for word in alone)
+        or len(alone) > 1
+        or sum(folded.count(word) for word in _LONG_WORDS) > 1
+    )
+
+
+def _is_pattern(data: bytes) -> bool:
+    """Whether it has few different bytes, repeats one part, or goes in even steps (0, 1, 2 … or the
+    alphabet).
+    """
+    if len(set(data)) < 8:
+        return True
+    if any(data[length:] == data[:-length] for length in range(1, len(data) // 2 + 1)):
+        return True
+    steps = Counter((after - before) % 256 for before, after in pairwise(data))
+    return steps.most_common(1)[0][1] * 2 > len(data)
