@@ -39,7 +39,7 @@ def console() -> rx.Component:
             rx.el.button(
                 "Refresh",
                 type="button",
-                on_click=S.look_again,
+                on_click=S.refresh_history,
                 hidden=True,
                 custom_attrs={"data-every": "5"},
             ),
@@ -113,8 +113,10 @@ def _tools() -> rx.Component:
 def _form() -> rx.Component:
     rows = rx.fragment(
         rx.el.input(type="hidden", name="tool", value=S.tool, read_only=True),
-        rx.el.input(type="hidden", name="run_key", value=S.run_key, read_only=True),
-        rx.el.input(type="hidden", name="meant_store_id", value=S.meant_store_id, read_only=True),
+        rx.el.input(type="hidden", name="run_token", value=S.run_token, read_only=True),
+        rx.el.input(
+            type="hidden", name="default_store_id", value=S.default_store_id, read_only=True
+        ),
         rx.foreach(S.fields, _field),
         rx.cond(
             S.more.length() > 0,
@@ -129,12 +131,16 @@ def _form() -> rx.Component:
         "confirm-run",
         S.title,
         rx.el.p(S.description),
-        rx.cond(S.asked_store != "", rx.el.p("Store: ", rx.el.strong(S.asked_store))),
-        rx.el.input(type="hidden", name="asked_store_id", value=S.asked_store_id, read_only=True),
+        rx.cond(S.confirm_store != "", rx.el.p("Store: ", rx.el.strong(S.confirm_store))),
+        rx.el.input(
+            type="hidden", name="confirm_store_id", value=S.confirm_store_id, read_only=True
+        ),
         field(
-            rx.fragment("Type ", rx.el.span(S.asked, class_name="mono"), " to go on"),
+            rx.fragment("Type ", rx.el.span(S.confirm_text, class_name="mono"), " to go on"),
             "confirm",
-            text_input("confirm", auto_complete="off", custom_attrs={"data-confirms": S.asked}),
+            text_input(
+                "confirm", auto_complete="off", custom_attrs={"data-confirms": S.confirm_text}
+            ),
         ),
         rx.el.div(
             cancel_button(),
@@ -156,10 +162,10 @@ def _form() -> rx.Component:
             ),
         ),
         rx.cond(
-            S.changes_orders & (S.meant_store != ""),
+            S.changes_orders & (S.default_store != ""),
             callout(
                 "Unless you name a store, this changes ",
-                S.meant_store,
+                S.default_store,
                 ".",
                 tone="amber",
                 role="note",
@@ -170,12 +176,12 @@ def _form() -> rx.Component:
     )
     # keys.js marks the button busy within the click; it stays focusable, so that the focus stays on
     # it.
-    stands = {"data-memory": S.memory, "data-whose": S.whose}
+    stands = {"data-memory": S.page_id}
     runs = {
         **stands,
-        "data-run": S.run_key,
+        "data-run": S.run_token,
         "data-running": rx.cond(S.running, "1", ""),
-        "data-asks": rx.cond(S.asked != "", S.run_key, ""),
+        "data-asks": rx.cond(S.confirm_text != "", S.run_token, ""),
     }
     return rx.el.section(
         rx.el.div(rx.el.h2(S.title), rx.el.p(S.description, class_name="dim small clamp")),
@@ -188,7 +194,7 @@ def _form() -> rx.Component:
                 token=S.form_token,
                 class_name="form",
                 custom_attrs=stands,
-                key=S.form_key,
+                key=S.form_id,
             ),
             rx.el.form(
                 rows,
@@ -198,12 +204,12 @@ def _form() -> rx.Component:
                 reset_on_submit=False,
                 class_name="form",
                 custom_attrs=runs,
-                key=S.form_key,
+                key=S.form_id,
             ),
         ),
         class_name="panel stack",
         aria_label="Arguments",
-        custom_attrs={"data-fault": S.fault},
+        custom_attrs={"data-fault": S.error_focus},
     )
 
 
@@ -287,7 +293,7 @@ def _field(field: Any) -> rx.Component:
             is_wrong, rx.el.span(wrong, class_name="wrong", id=identity + "-wrong", role="alert")
         ),
         class_name="field",
-        key=S.form_key + name,
+        key=S.form_id + name,
     )
 
 

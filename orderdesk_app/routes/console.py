@@ -25,7 +25,7 @@ async def run(request: Request, user: WebUser, form: Form) -> Response:
             name, words = next(iter(errors.items()))
             raise ValidationFailed(words, field=name)
         shown = (
-            form.get("meant_store_id", "")
+            form.get("default_store_id", "")
             if tool.takes_store and "store_identifier" not in arguments
             else None
         )

@@ -149,7 +149,7 @@ async def _nobody_knows(root: BaseState, error: Exception) -> StateUpdate:
     WEB_EVENTS.labels("database").inc()
     person = await root.get_state(SignedInState)
     person.notices = []  # one event after the other fails: the last one's reference is enough
-    person._tell(
+    person._notify(
         (
             "Our own records cannot be reached. Reload the page in a minute; if it stays, "
             f"tell your administrator this reference: {reference}."

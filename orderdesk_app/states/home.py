@@ -97,7 +97,7 @@ class HomeState(SignedInState):
     @handler
     async def load(self) -> None:
         """Also asked every five seconds while somebody looks."""
-        services, actor = wiring.current(), self._who()
+        services, actor = wiring.current(), self._require_actor()
         records = await services.stores.list(actor)
         day = await services.activity.day(actor)
         of_stores = {str(record.id): record for record in records}

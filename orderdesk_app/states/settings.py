@@ -65,7 +65,7 @@ class SettingsState(SignedInState):
             claude_desktop(settings.public_url),
             claude_code(settings.public_url),
         )
-        self.facts = _facts(settings) if self._who().is_operator else []
+        self.facts = _facts(settings) if self._require_actor().is_operator else []
         query = self.router.url.query_parameters
         if (
             "sort" in query or "q" in query
@@ -116,7 +116,7 @@ class SettingsState(SignedInState):
         await self._read_keys()
 
     async def _read_keys(self) -> None:
-        keys = await wiring.current().keys.list(self._who())
+        keys = await wiring.current().keys.list(self._require_actor())
         self.master_hint = next((key.hint for key in keys if key.kind == MASTER), "")
         keys = [key for key in keys if key.kind != MASTER]
         self.total = len(keys)

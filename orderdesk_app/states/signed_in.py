@@ -60,14 +60,14 @@ class SignedInState(rx.State):
     store_choices: list[StoreChoice] = []
     active_store: str = ""  # of this session, for calls that name no store
     # in words, the store of a call that names none; empty where there is no telling
-    meant_store: str = ""
-    meant_store_id: str = ""
+    default_store: str = ""
+    default_store_id: str = ""
 
     _session: str = ""  # the session that this tree of states belongs to
     _actor: Actor | None = None
     _active_store: StoreRowId | None = None
 
-    def _who(self) -> Actor:
+    def _require_actor(self) -> Actor:
         """The actor of this event. Raises AuthFailed when nobody is signed in."""
         if self._actor is None:
             raise AuthFailed("Your session has ended. Sign in again.")
@@ -83,7 +83,7 @@ class SignedInState(rx.State):
         self._actor, self._active_store = user.actor, user.active_store_id
         return True
 
-    def _tell(self, text: str, tone: str = "green") -> None:
+    def _notify(self, text: str, tone: str = "green") -> None:
         """Say what was done, or what went wrong.
 
         What stands there already is said anew, not twice.
@@ -93,19 +93,21 @@ class SignedInState(rx.State):
         ]
         self.notices = [*others, Notice(id=new_id(), text=text, tone=tone)][-_MOST_NOTICES:]
 
-    async def _know_stores(self) -> None:
-        """The switcher as the account's stores stand."""
-        services = wiring.current()
-        principal = await services.access.of_actor(self._who(), active_store_id=self._active_store)
-        records, meant = principal.account.stores, services.stores.default_store(principal)
+    async def _load_stores(self) -> None:
+        """Reads the account's stores for the switcher."""
+        services, actor = wiring.current(), self._require_actor()
+        principal = await services.access.of_actor(actor, active_store_id=self._active_store)
+        records = principal.account.stores
+        default = services.stores.default_store(principal)
         self.store_choices = [StoreChoice(id=record.id, name=record.name) for record in records]
         self.active_store = next(
             (record.id for record in records if record.id == self._active_store), ""
         )
-        self.meant_store, self.meant_store_id = store_in_words(meant), meant.id if meant else ""
+        self.default_store = store_label(default)
+        self.default_store_id = default.id if default else ""
 
 
-def store_in_words(record: StoreRecord | None) -> str:
+def store_label(record: StoreRecord | None) -> str:
     """Its name, and that it is a sandbox if it is one; empty for none."""
     return (
         ""
@@ -147,9 +149,9 @@ def handler(function: F) -> F:
             )
         if isinstance(state, StateProxy):
             async with state:
-                state._tell(text, "red")
+                state._notify(text, "red")
         else:
-            state._tell(text, "red")
+            state._notify(text, "red")
 
     wrapped: Callable[..., Any]
     if inspect.isasyncgenfunction(function):
@@ -192,13 +194,13 @@ class PageLoad(SignedInState):
     async def load_page(self) -> None:
         flash = wiring.current().flash_messages.pop(self._session)
         if flash is not None and not flash.form:
-            self._tell(flash.text, flash.tone)
+            self._notify(flash.text, flash.tone)
         kept = flash if flash is not None and flash.form else None
         self.problem, self.problem_form, self.problem_field = (
             (kept.text, kept.form, kept.field) if kept else ("", "", "")
         )
         self.typed = dict(kept.typed) if kept else {}
-        await self._know_stores()
+        await self._load_stores()
 
 
 class Notices(SignedInState):
@@ -216,9 +218,9 @@ class Switcher(SignedInState):
     @rx.event
     @handler
     async def choose_store(self, row_id: str) -> None:
-        services, actor = wiring.current(), self._who()
+        services, actor = wiring.current(), self._require_actor()
         record = await services.stores.find(actor, row_id)
         await services.stores.use(await services.access.of_actor(actor), record.id)
         self._active_store = record.id
-        await self._know_stores()
-        self._tell(f"Calls that name no store now mean {record.name}.")
+        await self._load_stores()
+        self._notify(f"Calls that name no store now mean {record.name}.")

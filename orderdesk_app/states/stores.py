@@ -59,7 +59,7 @@ class StoresState(SignedInState):
         await self._read()
 
     async def _read(self) -> None:
-        services, actor = wiring.current(), self._who()
+        services, actor = wiring.current(), self._require_actor()
         records = await services.stores.list(actor)
         day = await services.activity.day(actor)
         self.stores = [
@@ -75,13 +75,13 @@ class StoresState(SignedInState):
         self.busy = [*self.busy, "sandbox"]
         yield
         try:
-            record = await wiring.current().stores.add_sandbox(self._who())
-            self._tell(
+            record = await wiring.current().stores.add_sandbox(self._require_actor())
+            self._notify(
                 f"{record.name} is ready: 500 believable orders, nothing real. Try them "
                 "in the console."
             )
             await self._read()
-            await self._know_stores()
+            await self._load_stores()
         finally:
             self._rest("sandbox")
 
@@ -90,7 +90,7 @@ class StoresState(SignedInState):
     async def test(self, row_id: str) -> None:
         """Order Desk may take its time, so it is asked without the state's lock."""
         async with self:
-            actor, self.busy = self._who(), [*self.busy, row_id]
+            actor, self.busy = self._require_actor(), [*self.busy, row_id]
         try:
             tried = await wiring.current().stores.test(actor, row_id)
             words, tone = (

@@ -12,7 +12,7 @@ import pytest
 from orderdesk_app import wiring
 from orderdesk_app.context import now
 from orderdesk_app.services import console as console_service
-from orderdesk_app.states import console as console_state
+from orderdesk_app.states import console_history, console_result
 from tests.web.browser_session import BrowserSession, Tab, Web, handler_named
 
 
@@ -27,12 +27,12 @@ def tab(ada: BrowserSession) -> Iterator[Tab]:
 
 def form_of(tab: Tab) -> dict[str, str]:
     """The form as it stands, filled as the page fills it."""
-    state = {name: tab.vars[f"console_state.{name}"] for name in ("tool", "run_key")}
+    state = {name: tab.vars[f"console_state.{name}"] for name in ("tool", "run_token")}
     stores = {
         name: tab.vars.get(f"{owner}.{name}", "")
         for owner, name in (
-            ("signed_in_state", "meant_store_id"),
-            ("console_state", "asked_store_id"),
+            ("signed_in_state", "default_store_id"),
+            ("console_state", "confirm_store_id"),
         )
     }
     return {**state, **stores, **values_of(tab)}
@@ -136,12 +136,12 @@ def test_a_form_of_one_tool_is_never_run_as_another(tab: Tab) -> None:
     tab.act("console_state.choose", name="orders_get")
     drawn = {**form_of(tab), "order_id": "100000003"}
     tab.act("console_state.choose", name="orders_delete")
-    filled = tab.vars["console_state.form_key"]
+    filled = tab.vars["console_state.form_id"]
 
     tab.act("console_state.run", form=drawn)
 
     assert "Nothing was run" in tab.vars["signed_in_state.notices"][-1]["text"]
-    assert tab.vars["console_state.form_key"] == filled  # what is typed meanwhile stays
+    assert tab.vars["console_state.form_id"] == filled  # what is typed meanwhile stays
     assert run(tab, "orders_get", order_id="100000003")["order"]["id"] == "100000003"
 
 
@@ -164,7 +164,7 @@ def test_a_form_that_is_sent_twice_runs_once(tab: Tab) -> None:
 def test_a_form_of_long_ago_is_refused_and_says_so(tab: Tab) -> None:
     tab.act("console_state.choose", name="orders_create")
 
-    tab.act("console_state.run", form={**form_of(tab), "run_key": "of-long-ago"})
+    tab.act("console_state.run", form={**form_of(tab), "run_token": "of-long-ago"})
 
     assert "out of date" in tab.vars["signed_in_state.notices"][-1]["text"]
     assert tab.vars["console_state.history"] == []
@@ -174,7 +174,7 @@ def test_a_page_that_the_server_has_forgotten_runs_nothing_and_says_so(
     ada: BrowserSession, tab: Tab
 ) -> None:
     tab.act("console_state.choose", name="orders_create")
-    form, memory = form_of(tab), tab.vars["console_state.memory"]
+    form, memory = form_of(tab), tab.vars["console_state.page_id"]
 
     with ada.tab() as forgotten:  # as after the server has started again
         forgotten.send(
@@ -188,7 +188,7 @@ def test_a_page_that_the_server_has_forgotten_runs_nothing_and_says_so(
         "Nothing was run: the server has forgotten this page"
     )
     assert forgotten.vars["console_state.tool"] == "orders_create"
-    assert forgotten.vars["console_state.memory"] != memory
+    assert forgotten.vars["console_state.page_id"] != memory
     assert forgotten.vars["console_state.history"] == []
 
 
@@ -239,7 +239,7 @@ def test_a_result_that_comes_after_sign_out_is_shown_to_nobody(
 
 def test_what_deletes_runs_when_its_id_was_typed_once_more(tab: Tab) -> None:
     run(tab, "orders_delete", order_id="100000004")
-    asked = tab.vars["console_state.asked"], tab.vars["console_state.asked_store"]
+    asked = tab.vars["console_state.confirm_text"], tab.vars["console_state.confirm_store"]
     run(tab, "orders_delete", order_id="100000004", confirm="100000005")
     refused = tab.vars["signed_in_state.notices"][-1]["text"]
     there = run(tab, "orders_get", order_id="100000004")
@@ -254,11 +254,11 @@ def test_what_deletes_runs_when_its_id_was_typed_once_more(tab: Tab) -> None:
 
 def test_the_store_that_a_change_would_meet_is_named(ada: BrowserSession, tab: Tab) -> None:
     tab.act("console_state.choose", name="orders_update")
-    only = tab.vars["console_state.changes_orders"], tab.vars["signed_in_state.meant_store"]
+    only = tab.vars["console_state.changes_orders"], tab.vars["signed_in_state.default_store"]
     tab.act("stores_state.add_sandbox")
-    unsure = tab.vars["signed_in_state.meant_store"]
+    unsure = tab.vars["signed_in_state.default_store"]
     tab.act("switcher.choose_store", row_id=tab.vars["signed_in_state.store_choices"][1]["id"])
-    chosen = tab.vars["signed_in_state.meant_store"]
+    chosen = tab.vars["signed_in_state.default_store"]
     tab.act("console_state.choose", name="stores_use_store")
 
     assert only == (True, "Sandbox store (a sandbox: nothing in it is real)")
@@ -302,7 +302,7 @@ def test_a_change_never_meets_a_store_that_was_chosen_in_another_tab(
     tab.act("console_state.run", form=form)
     refused, now_meant, busy = (
         tab.vars["signed_in_state.notices"][-1]["text"],
-        tab.vars["signed_in_state.meant_store"],
+        tab.vars["signed_in_state.default_store"],
         tab.vars["console_state.running"],
     )
     untouched = cities(tab, "100000001")
@@ -359,7 +359,7 @@ def test_who_deletes_is_told_the_store_that_was_typed(
     run(tab, "orders_delete", order_id="100000004", store_identifier="sandbox STORE 2")
 
     assert (
-        tab.vars["console_state.asked_store"]
+        tab.vars["console_state.confirm_store"]
         == "Sandbox store 2 (a sandbox: nothing in it is real)"
     )
 
@@ -372,7 +372,7 @@ def test_who_disconnects_a_store_is_told_its_name(
     run(tab, "stores_delete", store_id=second.store_id)
 
     assert (
-        tab.vars["console_state.asked_store"]
+        tab.vars["console_state.confirm_store"]
         == "Sandbox store 2 (a sandbox: nothing in it is real)"
     )
 
@@ -390,7 +390,7 @@ def test_nothing_is_deleted_in_another_store_than_the_one_that_was_confirmed(
     assert (
         "the chosen store changed in another tab" in tab.vars["signed_in_state.notices"][-1]["text"]
     )
-    assert tab.vars["console_state.asked"] == ""
+    assert tab.vars["console_state.confirm_text"] == ""
     assert tab.vars["console_state.history"] == []
 
 
@@ -418,7 +418,7 @@ def test_what_cannot_be_deleted_is_told_before_anybody_types_its_id(tab: Tab) ->
     run(tab, "orders_delete", order_id="100000004", store_identifier="nobody's")
 
     assert list(tab.vars["console_state.errors"]) == ["store_identifier"]
-    assert tab.vars.get("console_state.asked", "") == ""
+    assert tab.vars.get("console_state.confirm_text", "") == ""
 
 
 def test_the_switcher_knows_what_a_run_did_to_the_stores(ada: BrowserSession, tab: Tab) -> None:
@@ -436,14 +436,14 @@ def test_the_switcher_knows_what_a_run_did_to_the_stores(ada: BrowserSession, ta
 
 def test_a_page_that_is_loaded_again_keeps_its_form_and_result(tab: Tab) -> None:
     run(tab, "orders_list", limit="2")
-    filled, call = tab.vars["console_state.form_key"], tab.vars["console_state.call"]
+    filled, call = tab.vars["console_state.form_id"], tab.vars["console_state.call"]
     load = handler_named("console_state.load")
 
     tab.send(load, path="/console", query={"call": call})
     tab.send(load, path="/console", query={"tool": "orders_list"})
     tab.send(load, path="/console")
     kept = (
-        tab.vars["console_state.form_key"],
+        tab.vars["console_state.form_id"],
         tab.vars["console_state.call"],
         values_of(tab)["limit"],
     )
@@ -473,17 +473,17 @@ def test_an_address_of_what_is_not_there_opens_the_console_and_says_so(
     assert words in fresh.vars["signed_in_state.notices"][-1]["text"]
     assert fresh.vars["console_state.loaded"] is True
     assert fresh.vars["console_state.tool"] == "orders_list"
-    assert fresh.vars["console_state.run_key"]
+    assert fresh.vars["console_state.run_token"]
     assert [row["tool"] for row in fresh.vars["console_state.history"]] == ["stores_list"]
 
 
 def test_an_address_of_what_is_not_there_leaves_the_form_alone(tab: Tab) -> None:
     run(tab, "orders_list", limit="2")
-    filled = tab.vars["console_state.form_key"]
+    filled = tab.vars["console_state.form_id"]
 
     tab.send(handler_named("console_state.load"), path="/console", query={"tool": "nope"})
 
-    assert (tab.vars["console_state.form_key"], values_of(tab)["limit"]) == (filled, "2")
+    assert (tab.vars["console_state.form_id"], values_of(tab)["limit"]) == (filled, "2")
 
 
 def test_an_error_is_shown_as_one_and_stands_at_its_field(tab: Tab) -> None:
@@ -536,7 +536,7 @@ def test_what_the_tool_refuses_is_said_at_the_argument_that_holds_it(
 
     assert list(tab.vars["console_state.errors"]) == [field]
     assert tab.vars["console_state.errors"][field] == tab.vars["console_state.message"]
-    assert tab.vars["console_state.fault"]
+    assert tab.vars["console_state.error_focus"]
 
 
 def test_an_old_result_does_not_stand_beside_a_new_error_of_the_form(tab: Tab) -> None:
@@ -561,7 +561,7 @@ def test_a_posted_form_that_order_desk_refuses_is_marked_at_its_field(
     )
 
     assert list(tab.vars["console_state.errors"]) == ["api_key"]
-    assert tab.vars["console_state.fault"]
+    assert tab.vars["console_state.error_focus"]
 
 
 def test_the_last_ten_calls_are_kept_and_one_can_be_run_again(tab: Tab) -> None:
@@ -581,13 +581,13 @@ def test_the_history_tells_the_time_as_it_goes_on(
     tab: Tab, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     run(tab, "orders_list", limit="3")
-    filled, later = tab.vars["console_state.form_key"], now() + timedelta(seconds=61)
-    monkeypatch.setattr(console_state, "now", lambda: later)
+    filled, later = tab.vars["console_state.form_id"], now() + timedelta(seconds=61)
+    monkeypatch.setattr(console_history, "now", lambda: later)
 
-    tab.act("console_state.look_again")
+    tab.act("console_state.refresh_history")
 
     assert tab.vars["console_state.history"][0]["ago"] == "1 min ago"
-    assert (tab.vars["console_state.form_key"], values_of(tab)["limit"]) == (filled, "3")
+    assert (tab.vars["console_state.form_id"], values_of(tab)["limit"]) == (filled, "3")
 
 
 def test_a_past_call_is_told_in_the_zone_of_its_store(tab: Tab) -> None:
@@ -700,7 +700,7 @@ def test_only_a_read_is_told_to_come_from_the_cache_or_not(tab: Tab) -> None:
 def test_a_result_that_is_too_large_for_the_screen_is_downloaded_and_says_whether_it_is_kept(
     tab: Tab, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(console_state, "_SHOWN", 500)
+    monkeypatch.setattr(console_result, "_MOST_SHOWN", 500)
     tab.act("console_state.choose", name="orders_list")
     tab.act("console_state.run", form=form_of(tab))
     kept = tab.vars["console_state.rest"]

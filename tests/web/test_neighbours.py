@@ -77,7 +77,8 @@ def test_no_event_of_a_neighbour_shows_or_changes_anything(
                 payload = dict.fromkeys(names, identity)
                 tab.send(name, payload, query={"call": identity, "tool": identity})
                 shown = {
-                    part: tab.vars.get(f"console_state.{part}", "") for part in ("tool", "run_key")
+                    part: tab.vars.get(f"console_state.{part}", "")
+                    for part in ("tool", "run_token")
                 }
                 tab.send(
                     name,
