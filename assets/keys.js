@@ -326,7 +326,7 @@
     drawn = form;
     memory(form.dataset.memory);
     if (!known || known === form.dataset.memory) return;
-    const remark = before ? (before.dataset.whose === form.dataset.whose ? bringBack(form, before) : "") : "lost";
+    const remark = before ? (before.dataset.memory.split(".")[0] === form.dataset.memory.split(".")[0] ? bringBack(form, before) : "") : "lost";
     if (remark) one(`[data-remark=${remark}]`, form).hidden = false;
   };
 

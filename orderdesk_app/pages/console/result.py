@@ -1,0 +1,160 @@
+"""The result of the last run: its head, and the result as text, tree, table or request."""
+
+from typing import Any
+
+import reflex as rx
+
+from orderdesk_app.components.pieces import (
+    badge,
+    callout,
+    copy_button,
+    empty,
+    icon,
+    skeleton,
+    sorting_head,
+)
+from orderdesk_app.states.console import ConsoleState
+
+S: Any = ConsoleState  # on its class, a state's attributes are variables of the browser
+
+
+def result_view() -> rx.Component:
+    def view(name: str, words: str) -> rx.Component:
+        return rx.el.button(
+            words,
+            type="button",
+            on_click=S.show(name),
+            aria_pressed=rx.cond(S.view == name, "true", "false"),
+        )
+
+    # Grown by keys.js from the text beside it, which is also what is copied.
+    tree = rx.el.div(
+        key=S.call,
+        class_name="code result-body tree",
+        tab_index=0,
+        role="region",
+        aria_label="Result as a tree",
+        custom_attrs={"data-tree": "result"},
+    )
+    to_copy = rx.el.pre(S.result, id="result", hidden=True)
+    filled = rx.el.div(
+        _head(),
+        rx.cond(~S.ok, callout(S.message)),
+        rx.cond((S.rest != "") & (S.view != "request"), callout(S.rest, tone="blue", role="note")),
+        rx.el.div(
+            view("raw", "Raw"),
+            rx.cond(S.is_whole, view("tree", "Tree")),
+            rx.cond(S.rows.length() > 0, view("table", "Table")),
+            view("request", "Request"),
+            class_name="segments",
+            role="group",
+            aria_label="Show as",
+        ),
+        rx.match(
+            S.view,
+            ("table", rx.fragment(_table(), to_copy)),
+            ("tree", rx.fragment(tree, to_copy)),
+            (
+                "request",
+                rx.el.pre(
+                    S.request,
+                    id="result",
+                    class_name="code result-body",
+                    tab_index=0,
+                    custom_attrs={"data-json": "1"},
+                    aria_label="Request",
+                ),
+            ),
+            rx.el.pre(
+                S.result,
+                id="result",
+                class_name="code result-body",
+                tab_index=0,
+                custom_attrs={"data-json": "1"},
+                aria_label="Result",
+            ),
+        ),
+        class_name="stack tight",
+    )
+    return rx.el.section(
+        rx.el.h2("Result", class_name="sr"),
+        rx.cond(
+            S.running,
+            skeleton("40%", "100%", "90%", "60%"),
+            rx.cond(
+                S.call != "",
+                filled,
+                empty(
+                    "terminal",
+                    "Nothing run yet",
+                    "Run the tool, and its structured answer stands here.",
+                ),
+            ),
+        ),
+        class_name="panel result",
+        aria_live="polite",
+        aria_label="Result",
+        custom_attrs={"data-result": S.call},
+    )
+
+
+def _head() -> rx.Component:
+    return rx.el.div(
+        badge(S.code, rx.cond(S.ok, "green", "red")),
+        rx.cond(
+            S.cached, badge("From cache", "blue"), rx.cond(S.ok & S.reads, badge("Not cached"))
+        ),
+        rx.el.span(
+            S.took,
+            " · ",
+            S.size,
+            class_name="dim small",
+            style={"fontVariantNumeric": "tabular-nums"},
+        ),
+        rx.el.span(class_name="grow"),
+        rx.el.span(
+            rx.cond(S.is_whole | (S.view == "request"), copy_button("result")),
+            rx.cond(
+                S.is_cut,
+                rx.fragment(),
+                rx.el.button(
+                    icon("download"),
+                    type="button",
+                    class_name="button small square",
+                    aria_label="Download the result",
+                    title="Download",
+                    on_click=S.download,
+                ),
+            ),
+            class_name="row whole",
+        ),
+        class_name="row",
+    )
+
+
+def _table() -> rx.Component:
+    def head_of(column: Any) -> rx.Component:
+        name = column["name"]
+        looks = rx.cond(column["is_number"], "number", "")
+        return sorting_head(
+            name,
+            is_sorted=S.sorted_by == name,
+            is_descending=S.is_descending,
+            on_click=S.sort(name),
+            class_name=looks,
+        )
+
+    def cell_of(cell: Any, place: Any) -> rx.Component:
+        return rx.el.td(cell, class_name=rx.cond(S.columns[place]["is_number"], "number", ""))
+
+    return rx.el.div(
+        rx.el.table(
+            rx.el.thead(rx.el.tr(rx.foreach(S.columns, head_of))),
+            rx.el.tbody(rx.foreach(S.rows, lambda row: rx.el.tr(rx.foreach(row, cell_of)))),
+            class_name="table",
+        ),
+        class_name="scroll result-body",
+        tab_index=0,
+        role="region",
+        aria_label="Result as a table",
+    )

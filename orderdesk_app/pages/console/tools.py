@@ -1,0 +1,68 @@
+"""The list of tools, by toolset, with a search."""
+
+from typing import Any
+
+import reflex as rx
+
+from orderdesk_app import wiring
+from orderdesk_app.components.pieces import badge, skeleton
+from orderdesk_app.states.console import ConsoleState
+
+S: Any = ConsoleState  # on its class, a state's attributes are variables of the browser
+
+
+TOOLSETS = tuple(dict.fromkeys(tool.toolset.capitalize() for tool in wiring.tools()))
+
+
+def tool_list() -> rx.Component:
+    def entry(tool: Any) -> rx.Component:
+        return rx.el.li(
+            rx.el.button(
+                rx.el.span(
+                    rx.el.span(tool["title"]),
+                    rx.el.span(tool["name"], class_name="mono dim cut"),
+                    class_name="tool-words",
+                ),
+                badge(tool["does"], tool["tone"]),
+                type="button",
+                on_click=S.choose(tool["name"]),
+                class_name="tool",
+                aria_pressed=rx.cond(S.tool == tool["name"], "true", "false"),
+            ),
+            custom_attrs={"data-words": tool["words"]},
+            key=tool["name"],
+        )
+
+    def group(toolset: str) -> rx.Component:
+        mine = rx.foreach(S.tools, lambda tool: rx.cond(tool["toolset"] == toolset, entry(tool)))
+        return rx.el.div(
+            rx.el.h3(toolset, class_name="dim small tools-of"),
+            rx.el.ul(mine),
+            custom_attrs={"data-group": toolset},
+        )
+
+    return rx.el.section(
+        rx.el.h2("Tools", class_name="sr"),
+        rx.el.label("Find a tool", html_for="find-tool", class_name="sr"),
+        rx.el.input(
+            type="search",
+            id="find-tool",
+            placeholder="Find a tool",
+            class_name="input",
+            auto_complete="off",
+            custom_attrs={"data-filters": "tools"},
+        ),
+        rx.cond(
+            S.loaded,
+            rx.el.div(*(group(name) for name in TOOLSETS), id="tools", class_name="tools"),
+            skeleton("100%", "100%", "100%", "100%"),
+        ),
+        rx.el.p(
+            "No tool has that name.",
+            class_name="dim small",
+            hidden=True,
+            custom_attrs={"data-none": "1"},
+        ),
+        class_name="panel stack tight tool-list",
+        aria_label="Tools",
+    )
