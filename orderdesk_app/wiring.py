@@ -23,8 +23,9 @@ from orderdesk_app.db.signals import Signals
 from orderdesk_app.demo.app import BASE, SANDBOX_URL, sandbox_app
 from orderdesk_app.errors import AuthFailed
 from orderdesk_app.observability import UPSTREAM_REQUESTS, UPSTREAM_SECONDS
-from orderdesk_app.orderdesk.client import OrderDeskClient, open_http
+from orderdesk_app.orderdesk.client import OrderDeskClient
 from orderdesk_app.orderdesk.locks import OrderLocks
+from orderdesk_app.orderdesk.transport import Transport, open_http
 from orderdesk_app.security.keyring import Keyring
 from orderdesk_app.security.passwords import Passwords
 from orderdesk_app.security.sealing import Sealer
@@ -155,11 +156,13 @@ async def _build(
         closing.push_async_callback(http.aclose)
     buckets = Buckets(database)
     client = OrderDeskClient(
-        http,
-        buckets,
-        timeout=settings.http_timeout,
-        max_retries=settings.http_max_retries,
-        observe=_observe,
+        Transport(
+            http,
+            buckets,
+            timeout=settings.http_timeout,
+            max_retries=settings.http_max_retries,
+            observe=_observe,
+        )
     )
 
     passwords = Passwords()

@@ -5,9 +5,8 @@ Pure.
 
 import re
 from dataclasses import dataclass
-from typing import Any
 
-from orderdesk_app.context import Secret
+from orderdesk_app.context import JsonObject, Secret
 from orderdesk_app.errors import Fault
 from orderdesk_app.orderdesk import json_text
 
@@ -49,30 +48,18 @@ class TestAnswer:
 
 
 @dataclass(frozen=True, slots=True)
-class OrderPage:
-    """Complete orders in the order asked for; `total` is the count over all pages, None where Order
-    Desk does not say.
+class Page:
+    """One page of a list, in the order asked for; `total` is the count over all pages. A count is
+    None where Order Desk does not say it: it may have sent everything.
     """
 
-    orders: list[dict[str, Any]]
-    total: int | None
-    limit: int
-    offset: int
-
-
-@dataclass(frozen=True, slots=True)
-class InventoryPage:
-    """`limit` and `offset` are None where Order Desk does not say that it minded them: it may have
-    sent everything.
-    """
-
-    items: list[dict[str, Any]]
+    rows: list[JsonObject]
     total: int | None
     limit: int | None
     offset: int | None
 
 
-def envelope(body: bytes) -> dict[str, Any] | None:
+def envelope(body: bytes) -> JsonObject | None:
     """The answer's JSON object; None for HTML, broken JSON, and everything else that is none."""
     try:
         value = json_text.loads(body)
@@ -82,7 +69,7 @@ def envelope(body: bytes) -> dict[str, Any] | None:
 
 
 def fault(
-    status: int, answer: dict[str, Any] | None, *, names_a_thing: bool, is_read: bool = True
+    status: int, answer: JsonObject | None, *, names_a_thing: bool, is_read: bool = True
 ) -> Fault | None:
     """What went wrong, None for a success.
 
@@ -113,7 +100,7 @@ def fault(
     return Fault.SAID_NO
 
 
-def sentence(answer: dict[str, Any] | None, key: Secret) -> str:
+def sentence(answer: JsonObject | None, key: Secret) -> str:
     """Order Desk's own words, fit to be quoted: one line without markup, unseen characters or the
     key, at most 200 characters.
     """
@@ -124,20 +111,20 @@ def sentence(answer: dict[str, Any] | None, key: Secret) -> str:
     return words if len(words) <= LONGEST_SENTENCE else words[: LONGEST_SENTENCE - 1].rstrip() + "…"
 
 
-def count(value: Any) -> int | None:
+def count(value: object) -> int | None:
     """A count that may come as a number or as a text (`"5"`); None for anything else."""
     if isinstance(value, str) and _DIGITS.fullmatch(value):
         return int(value)
     return value if type(value) is int and value >= 0 else None
 
 
-def rows(value: Any) -> list[dict[str, Any]] | None:
+def rows(value: object) -> list[JsonObject] | None:
     """A list of objects; None where it is none."""
     if isinstance(value, list) and all(isinstance(row, dict) for row in value):
         return value
     return None
 
 
-def _words(answer: dict[str, Any] | None) -> str:
+def _words(answer: JsonObject | None) -> str:
     message = answer.get("message") if answer else None
     return message[:2000] if isinstance(message, str) else ""

@@ -29,7 +29,7 @@ class Folders:
         """
 
         async def fetch() -> Any:
-            told = await self._client.get_store(store.access, budget)
+            told = await self._client.store.get_store(store.access, budget)
             return [list(pair) for pair in folders_of(told)]
 
         kept, _ = await self._reads.get(

@@ -261,7 +261,7 @@ class OrderChanges:
                 raise _after_part(_lock_lost(), write, progress)
             lost: OrderDeskAgentsError | None = None
             try:
-                found = await self._client.replace_order(
+                found = await self._client.orders.replace_order(
                     write.store.access, write.order_id, plan.body, write.budget
                 )
             except OrderDeskAgentsError as error:
@@ -358,7 +358,7 @@ class OrderChanges:
             lost: OrderDeskAgentsError | None = None
             rows: list[dict[str, Any]] = []
             try:
-                rows = await self._client.move_orders(
+                rows = await self._client.orders.move_orders(
                     write.store.access, [write.order_id], write.budget, folder_id=move.folder_id
                 )
             except OrderDeskAgentsError as error:
@@ -471,7 +471,9 @@ class OrderChanges:
                 return await self._as_it_stands(
                     write,
                     plan,
-                    await self._client.create_order(write.store.access, plan.body, write.budget),
+                    await self._client.orders.create_order(
+                        write.store.access, plan.body, write.budget
+                    ),
                 )
             except OrderDeskAgentsError as error:
                 if error.outcome == "not_done" or isinstance(error, ValidationFailed):
@@ -572,12 +574,10 @@ class OrderChanges:
         self, store: OpenStore, body: Mapping[str, Any], budget: WaitBudget
     ) -> list[Order]:
         """Orders with that source id, in whatever form Order Desk keeps it."""
-        page = await self._client.list_orders(
+        page = await self._client.orders.list_orders(
             store.access, {"source_id": str(body["source_id"]), "limit": "50"}, budget
         )
-        return [
-            order for order in page.orders if is_alike(order.get("source_id"), body["source_id"])
-        ]
+        return [order for order in page.rows if is_alike(order.get("source_id"), body["source_id"])]
 
     # ------------------------------------------------------------------ delete
 
@@ -606,7 +606,9 @@ class OrderChanges:
                     else _lock_lost()
                 )
             try:
-                await self._client.delete_order(write.store.access, write.order_id, write.budget)
+                await self._client.orders.delete_order(
+                    write.store.access, write.order_id, write.budget
+                )
                 return
             except OrderDeskAgentsError as error:
                 if error.outcome == "not_done" or isinstance(error, ValidationFailed):
@@ -694,7 +696,7 @@ class OrderChanges:
         self, store: OpenStore, order_id: OrderId, budget: WaitBudget
     ) -> Order | _Missing:
         try:
-            return await self._client.get_order(store.access, order_id, budget)
+            return await self._client.orders.get_order(store.access, order_id, budget)
         except NotFound:
             return MISSING
 

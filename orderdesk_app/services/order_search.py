@@ -11,7 +11,7 @@ from typing import Any
 
 from orderdesk_app.context import OrderId
 from orderdesk_app.errors import NotFound, ValidationFailed
-from orderdesk_app.orderdesk.answers import OrderPage
+from orderdesk_app.orderdesk.answers import Page
 from orderdesk_app.orderdesk.comparison import as_map, decimal_of
 from orderdesk_app.orderdesk.dates import to_upstream
 from orderdesk_app.orderdesk.merge import ADDRESS_FIELDS, SUMS, TEXTS
@@ -145,7 +145,7 @@ async def search_orders(
     limit: int,
     offset: int,
     get: Callable[[OrderId], Awaitable[dict[str, Any]]],
-    listing: Callable[[Mapping[str, str]], Awaitable[OrderPage]],
+    listing: Callable[[Mapping[str, str]], Awaitable[Page]],
 ) -> Rows:
     """Orders that the text finds by any of its fields, united, under all other filters.
 
@@ -248,7 +248,7 @@ async def _one_field(
     parameters: Mapping[str, str],
     wanted: int,
     get: Callable[[OrderId], Awaitable[dict[str, Any]]],
-    listing: Callable[[Mapping[str, str]], Awaitable[OrderPage]],
+    listing: Callable[[Mapping[str, str]], Awaitable[Page]],
 ) -> tuple[list[dict[str, Any]], bool]:
     """The orders that one field finds, and whether these are all of them."""
     if field == "id":
@@ -258,14 +258,12 @@ async def _one_field(
             return [], True
         return ([order] if fits(order, parameters) else []), True
     page = await listing({**parameters, field: search, "limit": str(wanted), "offset": "0"})
-    is_whole = (
-        len(page.orders) >= page.total if page.total is not None else len(page.orders) < wanted
-    )
+    is_whole = len(page.rows) >= page.total if page.total is not None else len(page.rows) < wanted
     # A filter on the very field that is searched gave way to the search text above; it still
     # applies.
     return [
         order
-        for order in page.orders
+        for order in page.rows
         if fits(order, {name: value for name, value in parameters.items() if name == field})
     ], is_whole
 

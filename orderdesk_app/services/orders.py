@@ -7,7 +7,7 @@ from typing import Any
 from orderdesk_app.context import Actor, OrderId, Scope
 from orderdesk_app.errors import NotFound, PermissionDenied
 from orderdesk_app.orderdesk import json_text
-from orderdesk_app.orderdesk.answers import OrderPage
+from orderdesk_app.orderdesk.answers import Page
 from orderdesk_app.orderdesk.client import OrderDeskClient
 from orderdesk_app.orderdesk.wait_budget import WaitBudget
 from orderdesk_app.services.folders import FolderList, Folders
@@ -91,7 +91,7 @@ class Orders:
         async def fetch() -> Any:
             order, left = await together(
                 [
-                    self._client.get_order(store.access, order_id, budget),
+                    self._client.orders.get_order(store.access, order_id, budget),
                     self._journal.left_open(actor, store.record, order_id),
                 ]
             )
@@ -222,16 +222,16 @@ class Orders:
     async def _page(
         self, store: OpenStore, parameters: Mapping[str, str], query: OrderQuery, budget: WaitBudget
     ) -> Rows:
-        page = await self._client.list_orders(
+        page = await self._client.orders.list_orders(
             store.access,
             {**parameters, "limit": str(query.limit), "offset": str(query.offset)},
             budget,
         )
-        shown = page.orders[: query.limit]
+        shown = page.rows[: query.limit]
         has_more = (
             query.offset + len(shown) < page.total
             if page.total is not None
-            else len(page.orders) >= query.limit
+            else len(page.rows) >= query.limit
         )
         return Rows(shown, page.total, bool(shown) and has_more, {})
 
@@ -244,10 +244,10 @@ class Orders:
         budget: WaitBudget,
     ) -> Rows:
         async def get(order_id: OrderId) -> dict[str, Any]:
-            return await self._client.get_order(store.access, order_id, budget)
+            return await self._client.orders.get_order(store.access, order_id, budget)
 
-        async def listing(asked: Mapping[str, str]) -> OrderPage:
-            return await self._client.list_orders(store.access, asked, budget)
+        async def listing(asked: Mapping[str, str]) -> Page:
+            return await self._client.orders.list_orders(store.access, asked, budget)
 
         return await search_orders(
             search, parameters, limit=query.limit, offset=query.offset, get=get, listing=listing

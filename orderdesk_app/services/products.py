@@ -47,7 +47,7 @@ class Products:
         _may_read(actor)
 
         async def fetch() -> Any:
-            return await self._client.get_inventory_item(store.access, product_id, budget)
+            return await self._client.inventory.get_inventory_item(store.access, product_id, budget)
 
         try:
             return await self._reads.get(store.record, "product", product_id, self._seconds, fetch)
@@ -186,8 +186,8 @@ class Products:
         }
 
         async def fetch() -> Any:
-            answer = await self._client.list_inventory(store.access, parameters, budget)
-            return {"items": answer.items, "total": answer.total}
+            answer = await self._client.inventory.list_inventory(store.access, parameters, budget)
+            return {"items": answer.rows, "total": answer.total}
 
         return await self._reads.get(
             store.record, "products", repr(sorted(parameters.items())), self._seconds, fetch

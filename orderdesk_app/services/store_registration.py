@@ -120,8 +120,8 @@ class StoreRegistration:
         Raises StoreKeyRefused, or UpstreamFailed when another store answers.
         """
         try:
-            await self._client.test(access, budget)
-            answer = await self._client.get_store(access, budget)
+            await self._client.store.test_connection(access, budget)
+            answer = await self._client.store.get_store(access, budget)
         except StoreKeyRefused as error:
             raise StoreKeyRefused(
                 (

@@ -16,6 +16,7 @@ from orderdesk_app.context import Secret, StoreId
 from orderdesk_app.orderdesk.access import StoreAccess
 from orderdesk_app.orderdesk.buckets import MemoryBuckets
 from orderdesk_app.orderdesk.client import OrderDeskClient
+from orderdesk_app.orderdesk.transport import Transport
 from orderdesk_app.orderdesk.wait_budget import WaitBudget
 
 KEY = "a-key-that-nobody-else-may-see"
@@ -116,7 +117,7 @@ def client_of(upstream: Upstream, **changes: Any) -> OrderDeskClient:
     } | changes
     buckets = settings.pop("buckets", None) or MemoryBuckets(clock)
     return OrderDeskClient(
-        httpx.AsyncClient(transport=httpx.MockTransport(upstream)), buckets, **settings
+        Transport(httpx.AsyncClient(transport=httpx.MockTransport(upstream)), buckets, **settings)
     )
 
 

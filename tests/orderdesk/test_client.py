@@ -21,11 +21,12 @@ from orderdesk_app.errors import (
     UpstreamUnreachable,
     ValidationFailed,
 )
-from orderdesk_app.orderdesk import client as client_module
 from orderdesk_app.orderdesk import json_text
+from orderdesk_app.orderdesk import transport as transport_module
 from orderdesk_app.orderdesk.access import StoreAccess
 from orderdesk_app.orderdesk.buckets import MemoryBuckets
-from orderdesk_app.orderdesk.client import OrderDeskClient, open_http
+from orderdesk_app.orderdesk.client import OrderDeskClient
+from orderdesk_app.orderdesk.transport import Transport, open_http
 from orderdesk_app.orderdesk.wait_budget import WaitBudget
 from tests.orderdesk.conftest import (
     KEY,
@@ -156,7 +157,7 @@ async def test_a_read_ends_in_its_error_and_is_repeated_only_where_that_can_help
     upstream, waiting = Upstream([said]), budget()
 
     with pytest.raises(error) as met:
-        await client_of(upstream).get_order(store, ORDER, waiting)
+        await client_of(upstream).orders.get_order(store, ORDER, waiting)
 
     assert type(met.value) is error
     assert len(upstream.requests) == waiting.requests == asked
@@ -178,7 +179,7 @@ async def test_a_write_is_never_blindly_repeated_and_says_what_is_known(
     )
 
     with pytest.raises(expected) as met:
-        await client_of(upstream).replace_order(store, ORDER, {"id": ORDER}, budget())
+        await client_of(upstream).orders.replace_order(store, ORDER, {"id": ORDER}, budget())
 
     assert type(met.value) is expected
     assert len(upstream.requests) == asked
@@ -195,7 +196,7 @@ async def test_no_error_shows_a_key_or_a_librarys_words(name: str, store: StoreA
     said, error, _, _, _ = FAULTS[name]
 
     with pytest.raises(error) as met:
-        await client_of(Upstream([said])).get_order(store, ORDER, budget())
+        await client_of(Upstream([said])).orders.get_order(store, ORDER, budget())
 
     words = f"{met.value.message} {met.value.details} {met.value!r}"
     assert KEY not in words
@@ -224,7 +225,7 @@ async def test_a_read_recovers(name: str, store: StoreAccess) -> None:
         budget(),
     )
 
-    order = await client_of(upstream).get_order(store, ORDER, waiting)
+    order = await client_of(upstream).orders.get_order(store, ORDER, waiting)
 
     assert order["email"] == "a@example.com"
     assert waiting.requests == 3
@@ -238,7 +239,7 @@ async def test_a_write_that_was_never_looked_at_is_sent_again(
 ) -> None:
     upstream = Upstream([FAULTS[name][0], an_order()])
 
-    await client_of(upstream).replace_order(store, ORDER, {"id": ORDER}, budget())
+    await client_of(upstream).orders.replace_order(store, ORDER, {"id": ORDER}, budget())
 
     assert len(upstream.requests) == 2
     assert upstream.requests[0].content == upstream.requests[1].content
@@ -251,7 +252,8 @@ async def test_a_429_makes_everybody_of_that_store_wait_as_long_as_it_says(
     client, began = client_of(upstream), clock()
 
     await asyncio.gather(
-        client.get_order(store, ORDER, budget()), client.get_order(store, ORDER, budget())
+        client.orders.get_order(store, ORDER, budget()),
+        client.orders.get_order(store, ORDER, budget()),
     )
 
     assert [at - began for at in upstream.at] == pytest.approx([0, 5, 5.33], abs=0.05)
@@ -269,16 +271,18 @@ async def test_who_was_refused_goes_ahead_of_those_who_came_later(store: StoreAc
         return an_order(id=name).response()
 
     client = OrderDeskClient(
-        httpx.AsyncClient(transport=httpx.MockTransport(upstream)),
-        MemoryBuckets(clock),
-        timeout=30,
-        max_retries=3,
-        clock=clock,
+        Transport(
+            httpx.AsyncClient(transport=httpx.MockTransport(upstream)),
+            MemoryBuckets(clock),
+            timeout=30,
+            max_retries=3,
+            clock=clock,
+        )
     )
-    first = asyncio.create_task(client.get_order(store, OrderId("1"), budget()))
+    first = asyncio.create_task(client.orders.get_order(store, OrderId("1"), budget()))
     await asyncio.sleep(0.5)
     later = [
-        asyncio.create_task(client.get_order(store, OrderId(str(number)), budget()))
+        asyncio.create_task(client.orders.get_order(store, OrderId(str(number)), budget()))
         for number in (2, 3)
     ]
     await asyncio.gather(first, *later)
@@ -291,9 +295,9 @@ async def test_a_wait_longer_than_the_wait_budget_is_not_begun(store: StoreAcces
     client, began = client_of(upstream), clock()
 
     with pytest.raises(RateLimited) as met:
-        await client.replace_order(store, ORDER, {}, budget())
+        await client.orders.replace_order(store, ORDER, {}, budget())
     with pytest.raises(RateLimited) as next_one:
-        await client.get_order(store, ORDER, budget())
+        await client.orders.get_order(store, ORDER, budget())
 
     assert clock() == began
     assert (met.value.retry_after, next_one.value.retry_after) == (120, 120)
@@ -303,7 +307,7 @@ async def test_a_wait_longer_than_the_wait_budget_is_not_begun(store: StoreAcces
 async def test_a_retry_after_of_a_503_is_obeyed_by_reads(store: StoreAccess) -> None:
     upstream = Upstream([answer(ERROR, 503, Retry_After="4"), an_order()])
 
-    await client_of(upstream).get_order(store, ORDER, budget())
+    await client_of(upstream).orders.get_order(store, ORDER, budget())
 
     assert upstream.at[1] - upstream.at[0] == pytest.approx(4)
 
@@ -316,7 +320,7 @@ async def test_a_read_is_not_asked_for_ever(store: StoreAccess) -> None:
     upstream, began = Upstream([tardy]), clock()
 
     with pytest.raises(UpstreamUnreachable):
-        await client_of(upstream, max_retries=10).get_order(store, ORDER, budget())
+        await client_of(upstream, max_retries=10).orders.get_order(store, ORDER, budget())
 
     assert len(upstream.requests) == 3
     assert clock() - began < 60
@@ -326,7 +330,7 @@ async def test_a_slow_answer_ends_at_the_timeout_to_the_second(store: StoreAcces
     began = clock()
 
     with pytest.raises(UpstreamUnreachable):
-        await client_of(Upstream([dribble]), timeout=7).get_order(store, ORDER, budget())
+        await client_of(Upstream([dribble]), timeout=7).orders.get_order(store, ORDER, budget())
 
     assert clock() - began == pytest.approx(7, abs=0.05)
 
@@ -335,7 +339,7 @@ async def test_without_retries_a_request_is_sent_once(store: StoreAccess) -> Non
     upstream = Upstream([answer(ERROR, 500)])
 
     with pytest.raises(UpstreamUnreachable):
-        await client_of(upstream, max_retries=0).get_order(store, ORDER, budget())
+        await client_of(upstream, max_retries=0).orders.get_order(store, ORDER, budget())
 
     assert len(upstream.requests) == 1
 
@@ -346,9 +350,9 @@ async def test_every_request_is_introduced_signed_and_free_of_what_order_desk_ca
     upstream = Upstream()
     client = client_of(upstream)
 
-    await client.get_order(store, ORDER, budget())
-    await client.delete_order(store, ORDER, budget())
-    await client.replace_order(store, ORDER, {"id": ORDER}, budget())
+    await client.orders.get_order(store, ORDER, budget())
+    await client.orders.delete_order(store, ORDER, budget())
+    await client.orders.replace_order(store, ORDER, {"id": ORDER}, budget())
 
     for request in upstream.requests:
         assert request.headers["ORDERDESK-STORE-ID"] == "4711"
@@ -364,10 +368,12 @@ async def test_a_redirect_never_carries_the_key_away(store: StoreAccess) -> None
     upstream = Upstream([answer("", 307, Location="https://elsewhere.example/steal"), an_order()])
     # even where somebody asked for it
     http = httpx.AsyncClient(transport=httpx.MockTransport(upstream), follow_redirects=True)
-    client = OrderDeskClient(http, MemoryBuckets(clock), timeout=30, max_retries=3, clock=clock)
+    client = OrderDeskClient(
+        Transport(http, MemoryBuckets(clock), timeout=30, max_retries=3, clock=clock)
+    )
 
     with pytest.raises(UpstreamFailed, match="another address"):
-        await client.get_order(store, ORDER, budget())
+        await client.orders.get_order(store, ORDER, budget())
 
     assert [request.url.host for request in upstream.requests] == ["orderdesk.example"]
 
@@ -381,8 +387,8 @@ async def test_a_cookie_of_one_store_never_travels_with_another(store: StoreAcce
         StoreAccess(store.api_url, StoreId("4712"), Secret("another-key-altogether")),
     )
 
-    await client.get_order(store, ORDER, budget())
-    await client.get_order(other, ORDER, budget())
+    await client.orders.get_order(store, ORDER, budget())
+    await client.orders.get_order(other, ORDER, budget())
 
     assert "cookie" not in upstream.requests[1].headers
 
@@ -404,7 +410,7 @@ async def test_order_desks_count_of_tokens_corrects_ours(store: StoreAccess) -> 
     client = client_of(upstream)
 
     for _ in range(3):
-        await client.get_order(store, ORDER, budget())
+        await client.orders.get_order(store, ORDER, budget())
 
     assert upstream.at[1] - upstream.at[0] == pytest.approx(1 / 3, abs=0.05)
 
@@ -415,7 +421,7 @@ async def test_a_strange_count_of_tokens_is_ignored(header: str, store: StoreAcc
     client = client_of(upstream)
 
     for _ in range(3):
-        await client.get_order(store, ORDER, budget())
+        await client.orders.get_order(store, ORDER, budget())
 
     assert upstream.at[2] == upstream.at[0]
 
@@ -432,7 +438,7 @@ async def test_trouble_of_the_bucket_never_hides_an_answer(store: StoreAccess) -
         [answer(ERROR, 429), answer({"order": {"id": ORDER}}, X_Tokens_Remaining="3")]
     )
 
-    order = await client_of(upstream, buckets=Failing(clock)).replace_order(
+    order = await client_of(upstream, buckets=Failing(clock)).orders.replace_order(
         store, ORDER, {}, budget()
     )
 
@@ -453,7 +459,10 @@ async def test_a_hundred_calls_at_once_are_sent_in_order_and_never_refused_by_or
 
     client = client_of(Upstream([bucket]))
     await asyncio.gather(
-        *(client.get_order(store, OrderId(str(number)), budget(60)) for number in range(1, 101))
+        *(
+            client.orders.get_order(store, OrderId(str(number)), budget(60))
+            for number in range(1, 101)
+        )
     )
 
     assert sent == [str(number) for number in range(1, 101)]
@@ -463,10 +472,10 @@ async def test_a_cancelled_call_leaves_the_line_moving(store: StoreAccess) -> No
     upstream = Upstream([slow, an_order()])
     client = client_of(upstream)
 
-    hanging = asyncio.create_task(client.get_order(store, ORDER, budget()))
+    hanging = asyncio.create_task(client.orders.get_order(store, ORDER, budget()))
     await asyncio.sleep(1)
     hanging.cancel()
-    await client.get_order(store, ORDER, budget())
+    await client.orders.get_order(store, ORDER, budget())
 
     assert len(upstream.requests) == 2
 
@@ -480,15 +489,20 @@ async def test_an_id_that_is_not_digits_is_refused_by_name_before_anything_is_se
     upstream = Upstream()
     client = client_of(upstream)
     calls: list[tuple[str, Callable[[], Awaitable[Any]]]] = [
-        ("order_id", lambda: client.get_order(store, OrderId(bad), budget())),
-        ("order_id", lambda: client.replace_order(store, OrderId(bad), {}, budget())),
-        ("order_id", lambda: client.delete_order(store, OrderId(bad), budget())),
-        ("order_id", lambda: client.move_orders(store, [OrderId(bad)], budget(), folder_id="1")),
-        ("folder_id", lambda: client.move_orders(store, [ORDER], budget(), folder_id=bad)),
-        ("product_id", lambda: client.get_inventory_item(store, bad, budget())),
+        ("order_id", lambda: client.orders.get_order(store, OrderId(bad), budget())),
+        ("order_id", lambda: client.orders.replace_order(store, OrderId(bad), {}, budget())),
+        ("order_id", lambda: client.orders.delete_order(store, OrderId(bad), budget())),
+        (
+            "order_id",
+            lambda: client.orders.move_orders(store, [OrderId(bad)], budget(), folder_id="1"),
+        ),
+        ("folder_id", lambda: client.orders.move_orders(store, [ORDER], budget(), folder_id=bad)),
+        ("product_id", lambda: client.inventory.get_inventory_item(store, bad, budget())),
         (
             "store_id",
-            lambda: client.test(StoreAccess(store.api_url, StoreId(bad), store.api_key), budget()),
+            lambda: client.store.test_connection(
+                StoreAccess(store.api_url, StoreId(bad), store.api_key), budget()
+            ),
         ),
     ]
 
@@ -508,7 +522,7 @@ async def test_a_key_that_cannot_be_sent_is_refused_as_a_key(key: str, store: St
     upstream = Upstream()
 
     with pytest.raises(StoreKeyRefused) as refused:
-        await client_of(upstream).test(
+        await client_of(upstream).store.test_connection(
             StoreAccess(store.api_url, store.store_id, Secret(key)), budget()
         )
 
@@ -523,7 +537,7 @@ async def test_a_test_tells_what_order_desk_said(store: StoreAccess) -> None:
         "execution_time": "0.0102 seconds",
     }
 
-    told = await client_of(Upstream([answer(said)])).test(store, budget())
+    told = await client_of(Upstream([answer(said)])).store.test_connection(store, budget())
 
     assert (told.message, told.current_date_time, told.execution_time) == tuple(said.values())
 
@@ -539,7 +553,7 @@ async def test_a_test_tells_what_order_desk_said(store: StoreAccess) -> None:
 )
 async def test_any_no_to_a_test_is_a_bad_key(said: Said, store: StoreAccess) -> None:
     with pytest.raises(StoreKeyRefused, match="Settings"):
-        await client_of(Upstream([said])).test(store, budget())
+        await client_of(Upstream([said])).store.test_connection(store, budget())
 
 
 @pytest.mark.parametrize(
@@ -557,7 +571,7 @@ async def test_what_is_not_order_desk_is_not_called_a_bad_key(
     said: Said, store: StoreAccess
 ) -> None:
     with pytest.raises(UpstreamFailed):
-        await client_of(Upstream([said])).test(store, budget())
+        await client_of(Upstream([said])).store.test_connection(store, budget())
 
 
 async def test_the_store_comes_without_its_secrets(store: StoreAccess) -> None:
@@ -570,7 +584,7 @@ async def test_the_store_comes_without_its_secrets(store: StoreAccess) -> None:
         }
     }
 
-    seen = await client_of(Upstream([answer(said)])).get_store(store, budget())
+    seen = await client_of(Upstream([answer(said)])).store.get_store(store, budget())
 
     assert seen["folders"] == [["9", "New"], ["3", "Closed"]]
     assert seen["timezone"] == "Europe/Oslo"
@@ -598,9 +612,9 @@ async def test_a_page_of_orders_comes_with_its_counts(store: StoreAccess) -> Non
         "search_start_date": "2026-01-01 00:00:00",
     }
 
-    page = await client_of(upstream).list_orders(store, parameters, budget())
+    page = await client_of(upstream).orders.list_orders(store, parameters, budget())
 
-    assert ([order["id"] for order in page.orders], page.total, page.limit, page.offset) == (
+    assert ([order["id"] for order in page.rows], page.total, page.limit, page.offset) == (
         ["1", "2"],
         12,
         2,
@@ -613,8 +627,8 @@ async def test_a_page_of_orders_comes_with_its_counts(store: StoreAccess) -> Non
 async def test_a_page_without_counts_falls_back_on_what_was_asked(store: StoreAccess) -> None:
     client = client_of(Upstream([answer({"orders": []})]))
 
-    asked = await client.list_orders(store, {"limit": "7", "offset": "3"}, budget())
-    plain = await client.list_orders(store, {}, budget())
+    asked = await client.orders.list_orders(store, {"limit": "7", "offset": "3"}, budget())
+    plain = await client.orders.list_orders(store, {}, budget())
 
     assert (asked.total, asked.limit, asked.offset) == (None, 7, 3)
     assert (plain.total, plain.limit, plain.offset) == (None, 50, 0)
@@ -627,7 +641,9 @@ async def test_a_filter_that_cannot_be_sent_is_refused_by_name(
     upstream = Upstream()
 
     with pytest.raises(ValidationFailed) as refused:
-        await client_of(upstream).list_orders(store, {"limit": "1", "email": value}, budget())
+        await client_of(upstream).orders.list_orders(
+            store, {"limit": "1", "email": value}, budget()
+        )
 
     assert (refused.value.field, upstream.requests) == ("email", [])
 
@@ -643,10 +659,10 @@ async def test_the_inventory_reads_its_odd_counts(store: StoreAccess) -> None:
     client = client_of(upstream)
 
     honest, captured = [
-        await client.list_inventory(store, {"code": "A,B"}, budget()) for _ in range(2)
+        await client.inventory.list_inventory(store, {"code": "A,B"}, budget()) for _ in range(2)
     ]
 
-    assert (honest.items, honest.total, honest.limit, honest.offset) == (items, 5, None, None)
+    assert (honest.rows, honest.total, honest.limit, honest.offset) == (items, 5, None, None)
     assert captured.total is None
 
 
@@ -667,11 +683,11 @@ async def test_a_success_without_its_payload_cannot_be_read(
     client = client_of(Upstream([answer(said)]))
 
     for call in (
-        lambda: client.list_orders(store, {}, budget()),
-        lambda: client.list_inventory(store, {}, budget()),
-        lambda: client.get_store(store, budget()),
-        lambda: client.create_order(store, {}, budget()),
-        lambda: client.move_orders(store, [ORDER], budget(), folder_name="New"),
+        lambda: client.orders.list_orders(store, {}, budget()),
+        lambda: client.inventory.list_inventory(store, {}, budget()),
+        lambda: client.store.get_store(store, budget()),
+        lambda: client.orders.create_order(store, {}, budget()),
+        lambda: client.orders.move_orders(store, [ORDER], budget(), folder_name="New"),
     ):
         with pytest.raises(UpstreamUnreachable):
             await call()
@@ -682,7 +698,7 @@ async def test_an_item_of_the_inventory_is_found_by_its_number(store: StoreAcces
         [answer({"inventory_item": {"id": 2509, "price": 1}, "records_returned": 1})]
     )
 
-    item = await client_of(upstream).get_inventory_item(store, "2509", budget())
+    item = await client_of(upstream).inventory.get_inventory_item(store, "2509", budget())
 
     assert item["id"] == 2509
     assert upstream.requests[0].url.path == "/api/v2/inventory-items/2509"
@@ -695,11 +711,14 @@ async def test_orders_are_moved_by_number_to_one_folder(store: StoreAccess) -> N
     upstream = Upstream([answer({"results": moved})])
     client = client_of(upstream)
 
-    assert await client.move_orders(store, [OrderId("29491")], budget(), folder_id="9384") == moved
-    await client.move_orders(store, [OrderId("29491")], budget(), folder_name="Prepared")
+    assert (
+        await client.orders.move_orders(store, [OrderId("29491")], budget(), folder_id="9384")
+        == moved
+    )
+    await client.orders.move_orders(store, [OrderId("29491")], budget(), folder_name="Prepared")
     for both in ({"folder_id": "1", "folder_name": "x"}, {}):
         with pytest.raises(ValidationFailed):
-            await client.move_orders(store, [ORDER], budget(), **both)
+            await client.orders.move_orders(store, [ORDER], budget(), **both)
 
     bodies = [json_text.loads(request.content) for request in upstream.requests]
     assert bodies == [
@@ -717,8 +736,8 @@ async def test_an_order_read_and_written_back_is_the_same_byte_for_byte(store: S
     upstream = Upstream([answer(b'{"status":"success","order":%s}' % text)])
     client = client_of(upstream)
 
-    order = await client.get_order(store, ORDER, budget())
-    await client.replace_order(store, ORDER, order, budget())
+    order = await client.orders.get_order(store, ORDER, budget())
+    await client.orders.replace_order(store, ORDER, order, budget())
 
     assert upstream.requests[1].content == text
     assert order["order_total"] + order["tax_total"] == Decimal("21.10")
@@ -728,7 +747,7 @@ async def test_an_order_that_json_cannot_carry_is_not_sent(store: StoreAccess) -
     upstream = Upstream()
 
     with pytest.raises(ValidationFailed) as refused:
-        await client_of(upstream).replace_order(
+        await client_of(upstream).orders.replace_order(
             store, ORDER, {"order_total": float("nan")}, budget()
         )
 
@@ -739,9 +758,9 @@ async def test_a_new_order_has_an_id(store: StoreAccess) -> None:
     upstream = Upstream([answer({"order": {"id": "7"}}, 201), answer({"order": {"id": ""}}, 201)])
     client = client_of(upstream)
 
-    assert (await client.create_order(store, {"source_id": "a"}, budget()))["id"] == "7"
+    assert (await client.orders.create_order(store, {"source_id": "a"}, budget()))["id"] == "7"
     with pytest.raises(UpstreamUnreachable) as met:
-        await client.create_order(store, {"source_id": "a"}, budget())
+        await client.orders.create_order(store, {"source_id": "a"}, budget())
 
     assert met.value.outcome == "unknown"
 
@@ -750,7 +769,7 @@ async def test_order_desks_own_sentence_is_quoted(store: StoreAccess) -> None:
     said = answer({"status": "error", "message": "This order was already imported: 29491"}, 400)
 
     with pytest.raises(UpstreamFailed, match="already imported: 29491") as met:
-        await client_of(Upstream([said])).create_order(store, {}, budget())
+        await client_of(Upstream([said])).orders.create_order(store, {}, budget())
 
     assert met.value.details == {
         "upstream_status": 400,
@@ -763,12 +782,12 @@ async def test_a_deleted_order_is_gone_also_without_a_word(store: StoreAccess) -
         Upstream([answer({"message": "Order 1 Deleted"}), answer("", 204), answer("")])
     )
 
-    await client.delete_order(store, ORDER, budget())
-    await client.delete_order(store, ORDER, budget())
+    await client.orders.delete_order(store, ORDER, budget())
+    await client.orders.delete_order(store, ORDER, budget())
     with pytest.raises(
         UpstreamUnreachable
     ) as met:  # an empty 200 is what a crashed PHP page looks like
-        await client.delete_order(store, ORDER, budget())
+        await client.orders.delete_order(store, ORDER, budget())
 
     assert met.value.outcome == "unknown"
 
@@ -777,12 +796,12 @@ async def test_a_deleted_order_is_gone_also_without_a_word(store: StoreAccess) -
 async def test_an_answer_without_measure_is_not_swallowed(
     packed: bool, store: StoreAccess, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(client_module, "LARGEST_ANSWER", 10_000)
+    monkeypatch.setattr(transport_module, "LARGEST_ANSWER", 10_000)
     body = b'{"status":"success","order":{"id":"100000001","x":"' + b"x" * 20_000 + b'"}}'
     said = answer(gzip.compress(body), 200, Content_Encoding="gzip") if packed else answer(body)
 
     with pytest.raises(UpstreamUnreachable):
-        await client_of(Upstream([said]), max_retries=0).get_order(store, ORDER, budget())
+        await client_of(Upstream([said]), max_retries=0).orders.get_order(store, ORDER, budget())
 
 
 def test_a_large_answer_is_read_without_holding_up_the_others(store: StoreAccess) -> None:
@@ -800,8 +819,8 @@ def test_a_large_answer_is_read_without_holding_up_the_others(store: StoreAccess
         http = httpx.AsyncClient(
             transport=httpx.MockTransport(lambda request: answer(body).response())
         )
-        client = OrderDeskClient(http, MemoryBuckets(), timeout=5, max_retries=0)
-        return len((await client.list_orders(store, {}, WaitBudget(5))).orders)
+        client = OrderDeskClient(Transport(http, MemoryBuckets(), timeout=5, max_retries=0))
+        return len((await client.orders.list_orders(store, {}, WaitBudget(5))).rows)
 
     assert asyncio.run(main()) == 1000
 
@@ -813,7 +832,9 @@ async def test_a_packed_answer_is_unpacked(store: StoreAccess) -> None:
         Content_Encoding="gzip",
     )
 
-    assert await client_of(Upstream([said])).get_order(store, ORDER, budget()) == {"id": ORDER}
+    assert await client_of(Upstream([said])).orders.get_order(store, ORDER, budget()) == {
+        "id": ORDER
+    }
 
 
 async def test_each_request_is_observed_by_method_and_outcome(store: StoreAccess) -> None:
@@ -825,8 +846,8 @@ async def test_each_request_is_observed_by_method_and_outcome(store: StoreAccess
 
     client = client_of(upstream, observe=observe)
     with pytest.raises(UpstreamUnreachable):
-        await client.get_order(store, ORDER, budget())
-    await client.replace_order(store, ORDER, {}, budget())
+        await client.orders.get_order(store, ORDER, budget())
+    await client.orders.replace_order(store, ORDER, {}, budget())
 
     assert [(method, outcome) for method, outcome, _ in seen] == [
         ("GET", "server_error"),
@@ -841,7 +862,7 @@ async def test_the_waiting_in_between_is_taken_from_the_wait_budget(store: Store
     upstream = Upstream([answer(ERROR, 429, X_Retry_After="2"), an_order()])
     client = client_of(upstream)
 
-    await client.get_order(store, ORDER, waiting)
+    await client.orders.get_order(store, ORDER, waiting)
 
     assert waiting.remaining() == pytest.approx(1, abs=0.05)
 
@@ -870,10 +891,10 @@ def test_on_the_wire_a_get_and_a_delete_are_bare_and_connections_are_kept(
             store.api_key,
         )
         async with open_http() as http:
-            client = OrderDeskClient(http, MemoryBuckets(), timeout=5, max_retries=0)
-            await client.get_order(here, ORDER, WaitBudget(5))
-            await client.delete_order(here, ORDER, WaitBudget(5))
-            await client.replace_order(here, ORDER, {"id": ORDER}, WaitBudget(5))
+            client = OrderDeskClient(Transport(http, MemoryBuckets(), timeout=5, max_retries=0))
+            await client.orders.get_order(here, ORDER, WaitBudget(5))
+            await client.orders.delete_order(here, ORDER, WaitBudget(5))
+            await client.orders.replace_order(here, ORDER, {"id": ORDER}, WaitBudget(5))
         server.close()
 
     asyncio.run(main())
@@ -910,10 +931,10 @@ def test_over_a_real_socket_only_an_unheard_write_is_called_not_done(
             await server.wait_closed()
         async with open_http() as http:
             client = OrderDeskClient(
-                http, MemoryBuckets(), timeout=5, max_retries=1, random=lambda: 0.0
+                Transport(http, MemoryBuckets(), timeout=5, max_retries=1, random=lambda: 0.0)
             )
             with pytest.raises(UpstreamUnreachable) as met:
-                await client.replace_order(here, ORDER, {"id": ORDER}, WaitBudget(5))
+                await client.orders.replace_order(here, ORDER, {"id": ORDER}, WaitBudget(5))
         server.close()
         return met.value
 

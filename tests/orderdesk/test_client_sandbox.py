@@ -18,7 +18,8 @@ from orderdesk_app.errors import NotFound, OrderDeskAgentsError, StoreKeyRefused
 from orderdesk_app.orderdesk import json_text
 from orderdesk_app.orderdesk.access import StoreAccess
 from orderdesk_app.orderdesk.buckets import MemoryBuckets
-from orderdesk_app.orderdesk.client import OrderDeskClient, open_http
+from orderdesk_app.orderdesk.client import OrderDeskClient
+from orderdesk_app.orderdesk.transport import Transport, open_http
 from tests.orderdesk.conftest import KEY, budget, clock
 
 UNKNOWN = OrderId("999999999999")
@@ -32,8 +33,8 @@ class World:
     app: SandboxApp
 
     async def any_order(self) -> dict[str, Any]:
-        page = await self.client.list_orders(self.store, {"limit": "1"}, budget())
-        return page.orders[0]
+        page = await self.client.orders.list_orders(self.store, {"limit": "1"}, budget())
+        return page.rows[0]
 
 
 @pytest.fixture
@@ -51,7 +52,9 @@ def world() -> World:
     )
     http = open_http(mounts={SANDBOX_URL: httpx.ASGITransport(app)})
     client = OrderDeskClient(
-        http, MemoryBuckets(clock), timeout=5, max_retries=3, clock=clock, random=lambda: 1.0
+        Transport(
+            http, MemoryBuckets(clock), timeout=5, max_retries=3, clock=clock, random=lambda: 1.0
+        )
     )
     return World(
         client, StoreAccess(f"{SANDBOX_URL}/api/v2", StoreId("4711"), Secret(KEY)), faults, app
@@ -59,8 +62,8 @@ def world() -> World:
 
 
 async def test_a_store_is_tested_and_read_without_its_secrets(world: World) -> None:
-    told = await world.client.test(world.store, budget())
-    seen = await world.client.get_store(world.store, budget())
+    told = await world.client.store.test_connection(world.store, budget())
+    seen = await world.client.store.get_store(world.store, budget())
 
     assert told.message == "Connection Successful"
     assert seen["folders"][0][1] == "New"
@@ -74,9 +77,9 @@ async def test_a_wrong_key_is_told_in_whatever_form(status: int, world: World) -
     wrong = StoreAccess(world.store.api_url, world.store.store_id, Secret("a-wrong-key"))
 
     for call in (
-        world.client.test(wrong, budget()),
-        world.client.list_orders(wrong, {}, budget()),
-        world.client.get_order(wrong, OrderId("1"), budget()),
+        world.client.store.test_connection(wrong, budget()),
+        world.client.orders.list_orders(wrong, {}, budget()),
+        world.client.orders.get_order(wrong, OrderId("1"), budget()),
     ):
         with pytest.raises(StoreKeyRefused):
             await call
@@ -88,13 +91,17 @@ async def test_an_unknown_order_or_product_is_not_found_in_whatever_form(
 ) -> None:
     world.app.switches = Switches(not_found_status=status)
 
-    for ask in (world.client.get_order, world.client.delete_order, world.client.get_inventory_item):
+    for ask in (
+        world.client.orders.get_order,
+        world.client.orders.delete_order,
+        world.client.inventory.get_inventory_item,
+    ):
         with pytest.raises(NotFound):
             await ask(world.store, UNKNOWN, budget())
     with pytest.raises(
         UpstreamFailed, match="Not Found"
     ) as refused:  # of a write the words may be about anything: who wrote reads the order
-        await world.client.replace_order(world.store, UNKNOWN, {"id": UNKNOWN}, budget())
+        await world.client.orders.replace_order(world.store, UNKNOWN, {"id": UNKNOWN}, budget())
     assert refused.value.outcome == "unknown"
 
 
@@ -102,8 +109,8 @@ async def test_an_order_read_and_written_back_stays_as_it_is(world: World) -> No
     before = await world.any_order()
     order_id = OrderId(before["id"])
 
-    await world.client.replace_order(world.store, order_id, before, budget())
-    after = await world.client.get_order(world.store, order_id, budget())
+    await world.client.orders.replace_order(world.store, order_id, before, budget())
+    after = await world.client.orders.get_order(world.store, order_id, budget())
 
     kept = [key for key in before if key not in ("date_updated", "cc_number_masked")]
     assert json_text.dumps([after[key] for key in kept]) == json_text.dumps(
@@ -112,7 +119,7 @@ async def test_an_order_read_and_written_back_stays_as_it_is(world: World) -> No
 
 
 async def test_an_order_lives_and_dies(world: World) -> None:
-    made = await world.client.create_order(
+    made = await world.client.orders.create_order(
         world.store,
         {
             "source_id": "agent-1",
@@ -122,18 +129,18 @@ async def test_an_order_lives_and_dies(world: World) -> None:
         budget(),
     )
     order_id = OrderId(made["id"])
-    folders = (await world.client.get_store(world.store, budget()))["folders"]
+    folders = (await world.client.store.get_store(world.store, budget()))["folders"]
 
-    moved = await world.client.move_orders(
+    moved = await world.client.orders.move_orders(
         world.store, [order_id], budget(), folder_id=folders[1][0]
     )
-    found = await world.client.list_orders(world.store, {"source_id": "agent-1"}, budget())
-    await world.client.delete_order(world.store, order_id, budget())
+    found = await world.client.orders.list_orders(world.store, {"source_id": "agent-1"}, budget())
+    await world.client.orders.delete_order(world.store, order_id, budget())
 
     assert str(moved[0]["order_id"]) == order_id
-    assert (found.total, str(found.orders[0]["folder_id"])) == (1, folders[1][0])
+    assert (found.total, str(found.rows[0]["folder_id"])) == (1, folders[1][0])
     with pytest.raises(NotFound):
-        await world.client.get_order(world.store, order_id, budget())
+        await world.client.orders.get_order(world.store, order_id, budget())
 
 
 async def test_a_duplicate_is_refused_in_order_desks_words(world: World) -> None:
@@ -142,10 +149,10 @@ async def test_a_duplicate_is_refused_in_order_desks_words(world: World) -> None
         "shipping": {"last_name": "Ö"},
         "order_items": [{"name": "Shirt"}],
     }
-    made = await world.client.create_order(world.store, order, budget())
+    made = await world.client.orders.create_order(world.store, order, budget())
 
     with pytest.raises(UpstreamFailed) as refused:
-        await world.client.create_order(world.store, order, budget())
+        await world.client.orders.create_order(world.store, order, budget())
 
     assert made["id"] in refused.value.message
 
@@ -154,12 +161,14 @@ async def test_a_duplicate_is_refused_in_order_desks_words(world: World) -> None
 async def test_the_inventory_is_read_whether_or_not_it_is_paged(paging: Any, world: World) -> None:
     world.app.switches = Switches(inventory_paging=paging)
 
-    page = await world.client.list_inventory(world.store, {"limit": "10"}, budget())
-    item = await world.client.get_inventory_item(world.store, str(page.items[0]["id"]), budget())
+    page = await world.client.inventory.list_inventory(world.store, {"limit": "10"}, budget())
+    item = await world.client.inventory.get_inventory_item(
+        world.store, str(page.rows[0]["id"]), budget()
+    )
 
-    assert len(page.items) >= 10
+    assert len(page.rows) >= 10
     assert page.total is None or page.total >= 10
-    assert item == page.items[0]
+    assert item == page.rows[0]
 
 
 @pytest.mark.parametrize("kind", [kind for kind in KINDS if kind != "edit"])
@@ -169,9 +178,11 @@ async def test_a_read_survives_every_passing_fault(kind: Any, world: World) -> N
 
     if kind == "error_in_200":
         with pytest.raises(UpstreamFailed, match="Something Went Wrong"):
-            await world.client.get_order(world.store, order_id, budget())
+            await world.client.orders.get_order(world.store, order_id, budget())
     else:
-        assert (await world.client.get_order(world.store, order_id, budget()))["id"] == order_id
+        assert (await world.client.orders.get_order(world.store, order_id, budget()))[
+            "id"
+        ] == order_id
 
 
 @pytest.mark.parametrize("effect", ["not_done", "done"])
@@ -200,12 +211,12 @@ async def test_a_write_under_a_fault_arrives_at_most_once_and_no_word_about_it_i
 
     outcome = "done"
     try:
-        await world.client.replace_order(
+        await world.client.orders.replace_order(
             world.store, order_id, order | {"customer_id": "changed"}, budget(120)
         )
     except OrderDeskAgentsError as error:
         outcome = error.outcome or "nothing said"
-    arrived = (await world.client.get_order(world.store, order_id, budget(120)))[
+    arrived = (await world.client.orders.get_order(world.store, order_id, budget(120)))[
         "customer_id"
     ] == "changed"
 
@@ -218,7 +229,7 @@ async def test_sixty_calls_at_once_never_meet_a_429(world: World) -> None:
     order_id = OrderId((await world.any_order())["id"])
 
     await asyncio.gather(
-        *(world.client.get_order(world.store, order_id, budget()) for _ in range(60))
+        *(world.client.orders.get_order(world.store, order_id, budget()) for _ in range(60))
     )
 
     assert {served.status for served in world.faults.log} == {200}
@@ -227,16 +238,18 @@ async def test_sixty_calls_at_once_never_meet_a_429(world: World) -> None:
 async def test_a_bucket_that_others_emptied_is_waited_for(world: World) -> None:
     order_id = OrderId((await world.any_order())["id"])
     other = OrderDeskClient(
-        open_http(mounts={SANDBOX_URL: httpx.ASGITransport(world.app)}),
-        MemoryBuckets(clock),
-        timeout=5,
-        max_retries=3,
-        clock=clock,
+        Transport(
+            open_http(mounts={SANDBOX_URL: httpx.ASGITransport(world.app)}),
+            MemoryBuckets(clock),
+            timeout=5,
+            max_retries=3,
+            clock=clock,
+        )
     )
 
     await asyncio.gather(
         *(
-            client.get_order(world.store, order_id, budget())
+            client.orders.get_order(world.store, order_id, budget())
             for client in (world.client, other)
             for _ in range(25)
         )

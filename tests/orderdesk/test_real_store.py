@@ -9,7 +9,8 @@ from orderdesk_app.config import load_settings
 from orderdesk_app.context import OrderId, Secret, StoreId
 from orderdesk_app.orderdesk.access import StoreAccess
 from orderdesk_app.orderdesk.buckets import MemoryBuckets
-from orderdesk_app.orderdesk.client import OrderDeskClient, open_http
+from orderdesk_app.orderdesk.client import OrderDeskClient
+from orderdesk_app.orderdesk.transport import Transport, open_http
 from orderdesk_app.orderdesk.wait_budget import WaitBudget
 
 SETTINGS = load_settings()
@@ -24,20 +25,24 @@ if SETTINGS.orderdesk_test_enabled:
         )
         async with open_http() as http:
             client = OrderDeskClient(
-                http,
-                MemoryBuckets(),
-                timeout=SETTINGS.http_timeout,
-                max_retries=SETTINGS.http_max_retries,
+                Transport(
+                    http,
+                    MemoryBuckets(),
+                    timeout=SETTINGS.http_timeout,
+                    max_retries=SETTINGS.http_max_retries,
+                )
             )
 
-            await client.test(store, WaitBudget(30))
-            told = await client.get_store(store, WaitBudget(30))
-            page = await client.list_orders(store, {"limit": "2"}, WaitBudget(30))
-            inventory = await client.list_inventory(store, {"limit": "2"}, WaitBudget(30))
+            await client.store.test_connection(store, WaitBudget(30))
+            told = await client.store.get_store(store, WaitBudget(30))
+            page = await client.orders.list_orders(store, {"limit": "2"}, WaitBudget(30))
+            inventory = await client.inventory.list_inventory(store, {"limit": "2"}, WaitBudget(30))
 
             assert str(told["id"]) == store.store_id
-            assert len(page.orders) <= 2
-            assert inventory.items is not None
-            for order in page.orders:
-                whole = await client.get_order(store, OrderId(str(order["id"])), WaitBudget(30))
+            assert len(page.rows) <= 2
+            assert inventory.rows is not None
+            for order in page.rows:
+                whole = await client.orders.get_order(
+                    store, OrderId(str(order["id"])), WaitBudget(30)
+                )
                 assert whole["id"] == order["id"]

@@ -24,8 +24,9 @@ from orderdesk_app.demo.seed import Seed
 from orderdesk_app.demo.switches import Switches
 from orderdesk_app.orderdesk.access import StoreAccess
 from orderdesk_app.orderdesk.buckets import MemoryBuckets
-from orderdesk_app.orderdesk.client import OrderDeskClient, open_http
+from orderdesk_app.orderdesk.client import OrderDeskClient
 from orderdesk_app.orderdesk.locks import OrderLocks
+from orderdesk_app.orderdesk.transport import Transport, open_http
 from orderdesk_app.orderdesk.wait_budget import WaitBudget
 from orderdesk_app.security.sealing import Sealer
 from orderdesk_app.services.audit import AuditLog
@@ -184,13 +185,15 @@ async def a_process(
     signals = signals or Signals(database)
     http = open_http(mounts={SANDBOX_URL: httpx.ASGITransport(app)})
     client = OrderDeskClient(
-        http,
-        MemoryBuckets(time),
-        timeout=client_timeout,
-        max_retries=3,
-        sleep=time.sleep,
-        clock=time,
-        random=lambda: 1.0,
+        Transport(
+            http,
+            MemoryBuckets(time),
+            timeout=client_timeout,
+            max_retries=3,
+            sleep=time.sleep,
+            clock=time,
+            random=lambda: 1.0,
+        )
     )
     reads = Reads(MemoryCache(clock=time), signals, sealer, seal=True)
     journal = Journal(database, signals, sealer, AuditLog(database, sealer, enabled=True))

@@ -9,7 +9,7 @@ import pytest
 
 from orderdesk_app.context import OrderId
 from orderdesk_app.errors import NotFound, ValidationFailed
-from orderdesk_app.orderdesk.answers import OrderPage
+from orderdesk_app.orderdesk.answers import Page
 from orderdesk_app.services.order_search import (
     OrderQuery,
     fits,
@@ -118,9 +118,9 @@ async def test_the_pages_of_a_search_show_every_order_once_however_order_desk_so
     async def get(order_id: OrderId) -> dict[str, Any]:
         raise NotFound("There is none.")
 
-    async def listing(asked: Mapping[str, str]) -> OrderPage:
+    async def listing(asked: Mapping[str, str]) -> Page:
         rows = told if "shipping_last_name" in asked else []
-        return OrderPage(rows[: int(asked["limit"])], len(rows), int(asked["limit"]), 0)
+        return Page(rows[: int(asked["limit"])], len(rows), int(asked["limit"]), 0)
 
     shown: list[str] = []
     for offset in range(0, 60, 20):
@@ -146,8 +146,8 @@ async def test_a_search_that_finds_more_than_it_reaches_says_so() -> None:
     async def get(order_id: OrderId) -> dict[str, Any]:
         raise NotFound("There is none.")
 
-    async def listing(asked: Mapping[str, str]) -> OrderPage:
-        return OrderPage(
+    async def listing(asked: Mapping[str, str]) -> Page:
+        return Page(
             orders[: int(asked["limit"])] if "email" in asked else [],
             600 if "email" in asked else 0,
             int(asked["limit"]),

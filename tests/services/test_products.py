@@ -2,6 +2,7 @@
 Order Desk's pages are not as guessed.
 """
 
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -9,7 +10,7 @@ import pytest
 from orderdesk_app.context import Actor, Scope, Secret, StoreId, StoreRowId, TenantId
 from orderdesk_app.errors import NotFound, PermissionDenied
 from orderdesk_app.orderdesk.access import StoreAccess
-from orderdesk_app.orderdesk.answers import InventoryPage
+from orderdesk_app.orderdesk.answers import Page
 from orderdesk_app.orderdesk.wait_budget import WaitBudget
 from orderdesk_app.services.open_store import OpenStore, StoreRecord
 from orderdesk_app.services.products import MOST_SEARCHED, Products
@@ -50,7 +51,7 @@ class Inventory:
 
     async def list_inventory(
         self, store: StoreAccess, parameters: dict[str, str], budget: WaitBudget
-    ) -> InventoryPage:
+    ) -> Page:
         self.requests += 1
         limit, offset = int(parameters["limit"]), int(parameters["offset"])
         rows = (
@@ -60,9 +61,7 @@ class Inventory:
             if self.pages == "no offset"
             else self.rows
         )
-        return InventoryPage(
-            items=[dict(row) for row in rows], total=self.total, limit=limit, offset=offset
-        )
+        return Page(rows=[dict(row) for row in rows], total=self.total, limit=limit, offset=offset)
 
     async def get_inventory_item(
         self, store: StoreAccess, item_id: str, budget: WaitBudget
@@ -80,7 +79,7 @@ class Straight:
 
 
 def products(inventory: Inventory) -> Products:
-    return Products(inventory, Straight(), cache_seconds=60)  # type: ignore[arg-type]
+    return Products(SimpleNamespace(inventory=inventory), Straight(), cache_seconds=60)  # type: ignore[arg-type]
 
 
 async def page(inventory: Inventory, **asked: Any) -> Any:

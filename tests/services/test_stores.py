@@ -16,7 +16,7 @@ from orderdesk_app.errors import (
     UpstreamUnreachable,
     ValidationFailed,
 )
-from orderdesk_app.orderdesk.client import OrderDeskClient
+from orderdesk_app.orderdesk.endpoints.store import StoreEndpoints
 from orderdesk_app.orderdesk.wait_budget import WaitBudget
 from orderdesk_app.services import store_registration
 from orderdesk_app.services.audit import Entry
@@ -211,7 +211,7 @@ async def test_a_store_that_answers_for_another_is_not_kept(
     async def of_another(*_: Any) -> dict[str, Any]:
         return {"id": "99", "name": "Another"}
 
-    monkeypatch.setattr(OrderDeskClient, "get_store", of_another)
+    monkeypatch.setattr(StoreEndpoints, "get_store", of_another)
 
     error = await world.owner.refused("stores_register", store_id="10005", api_key=API_KEY)
 
@@ -282,7 +282,7 @@ async def test_a_fault_of_ours_is_not_written_down_as_done(
     async def fails(*_: Any) -> None:
         raise OSError("no such file")
 
-    monkeypatch.setattr(OrderDeskClient, "get_store", fails)
+    monkeypatch.setattr(StoreEndpoints, "get_store", fails)
     with pytest.raises(OSError, match="no such file"):
         await world.services.stores.test(actor, record.id)
 
@@ -297,12 +297,12 @@ async def test_a_fault_of_ours_is_not_written_down_as_done(
 
 def telling(world: World, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
     """Every store that is asked calls itself so, at the same moment."""
-    ask = OrderDeskClient.get_store
+    ask = StoreEndpoints.get_store
 
-    async def told(client: OrderDeskClient, access: Any, budget: Any) -> dict[str, Any]:
-        return {**await ask(client, access, budget), "name": name}
+    async def told(endpoints: StoreEndpoints, access: Any, budget: Any) -> dict[str, Any]:
+        return {**await ask(endpoints, access, budget), "name": name}
 
-    monkeypatch.setattr(OrderDeskClient, "get_store", told)
+    monkeypatch.setattr(StoreEndpoints, "get_store", told)
 
 
 async def test_stores_that_order_desk_calls_the_same_are_told_apart_by_their_ids(
