@@ -66,7 +66,11 @@ MCP_REQUESTS = _counter(
 )
 MCP_REFUSED = _counter("mcp_refused", "Requests at /mcp refused before the protocol.", "reason")
 TOOL_CALLS = _counter(
-    "tool_calls", "Tool calls by outcome (ok or the error code) and door.", "tool", "outcome", "via"
+    "tool_calls",
+    "Tool calls by outcome (ok or the error code) and entry point.",
+    "tool",
+    "outcome",
+    "via",
 )
 TOOL_SECONDS = _seconds("tool_call", "Time inside the runner.", "tool")
 TOOLS_RUNNING = _gauge("tool_calls_running", "Tool calls in progress.")
