@@ -16,7 +16,7 @@ import pytest
 from orderdesk_app import errors
 from orderdesk_app.context import now
 from orderdesk_app.errors import OrderDeskAgentsError
-from orderdesk_app.mcp.server import answer
+from orderdesk_app.mcp.server import call_tool_result
 from orderdesk_app.server import create_app
 from orderdesk_app.states.phrases import is_store_at_fault, outcome_words
 from orderdesk_app.tools.runner import Outcome
@@ -186,7 +186,7 @@ async def test_an_error_is_met_as_a_result_that_says_what_to_do(
 
     assert outcome.error is not None
     assert type(outcome.error) is kind, f"{type(outcome.error).__name__}: {outcome.error.message}"
-    told = answer(outcome)
+    told = call_tool_result(outcome)
     text = told.content[0].text  # type: ignore[union-attr]
     assert told.is_error is True
     assert text.startswith(f"{kind.code}: ")
@@ -262,7 +262,7 @@ def test_only_what_order_desk_did_has_its_code() -> None:
 async def test_an_agent_never_reads_of_order_desk_where_the_fault_is_ours(
     world: World, meeting: Meeting
 ) -> None:
-    told = answer(await meeting(world))
+    told = call_tool_result(await meeting(world))
 
     text = told.content[0].text  # type: ignore[union-attr]
     assert text.startswith("INTERNAL_ERROR: ")

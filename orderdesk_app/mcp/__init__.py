@@ -1,4 +1,4 @@
-"""The agents' door: `/mcp` over HTTP and the same catalogue over stdio.
+"""The entry point of agents: `/mcp` over HTTP and the same catalogue over stdio.
 
 What a tool does stands in tools/.
 """

@@ -1,53 +1,54 @@
-"""JSON-RPC batches, which a server of revision 2025-03-26 must take (later revisions have none, and
-the SDK none at all).
+"""JSON-RPC batches, which a server of revision 2025-03-26 must accept.
+
+Later revisions have none, and the SDK supports none.
 """
 
 from collections.abc import Awaitable, Callable
-from typing import Any
 
 from pydantic_core import from_json, to_json
 from starlette.responses import Response
 from starlette.types import Message, Receive, Scope, Send
 
+from orderdesk_app.context import Json, JsonObject
 from orderdesk_app.mcp.body import (
     INVALID_REQUEST,
-    Unfit,
-    is_answer,
+    InvalidRequest,
     is_message,
+    is_response,
     not_a_message,
     replay,
 )
 
-MOST_MESSAGES = 50
-WITH_BATCHES = "2025-03-26"
+MAX_MESSAGES = 50
+BATCH_REVISION = "2025-03-26"
 Serve = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 
 def takes_batches(revision: str | None) -> bool:
-    """True for the one revision with batches; a request that names none speaks it (2025-06-18,
-    transports).
+    """True for the one revision with batches, which is also meant by a request that names none
+    (2025-06-18, transports).
     """
-    return revision in (None, WITH_BATCHES)
+    return revision in (None, BATCH_REVISION)
 
 
 async def answer_batch(
-    messages: list[Any], serve: Serve, scope: Scope, receive: Receive, send: Send
+    messages: list[Json], serve: Serve, scope: Scope, receive: Receive, send: Send
 ) -> None:
-    """Each message served by itself, one after the other; the answers sent in one list, or 202 when
-    none asks for one. Raises Unfit.
+    """Serve the messages one after the other and send the answers in one list, or 202 where no
+    message needs one. Raises InvalidRequest for an empty batch and for one that is too long.
     """
     if not messages:
-        raise Unfit(
+        raise InvalidRequest(
             400,
             INVALID_REQUEST,
             "The batch is empty. Send one JSON-RPC message or a list of them.",
             "batch",
         )
-    if len(messages) > MOST_MESSAGES:
-        raise Unfit(
+    if len(messages) > MAX_MESSAGES:
+        raise InvalidRequest(
             400,
             INVALID_REQUEST,
-            f"A batch holds at most {MOST_MESSAGES} messages. Send the rest in another.",
+            f"A batch holds at most {MAX_MESSAGES} messages. Send the rest in another.",
             "batch",
         )
     answers = [
@@ -61,9 +62,9 @@ async def answer_batch(
     await response(scope, receive, send)
 
 
-async def _answer(message: Any, serve: Serve, scope: Scope, receive: Receive) -> list[Any]:
-    """The answer to one message: none to a notification."""
-    if is_answer(message):
+async def _answer(message: Json, serve: Serve, scope: Scope, receive: Receive) -> list[Json]:
+    """The answer to one message in a list, which is empty for a notification."""
+    if is_response(message):
         return []
     if not is_message(message):
         return [_error(None, not_a_message().message)]
@@ -73,16 +74,16 @@ async def _answer(message: Any, serve: Serve, scope: Scope, receive: Receive) ->
         ]
     chunks: list[bytes] = []
 
-    async def keep(part: Message) -> None:
+    async def collect(part: Message) -> None:
         if part["type"] == "http.response.body":
             chunks.append(part.get("body", b""))
 
-    await serve(dict(scope), replay(to_json(message), receive), keep)
+    await serve(dict(scope), replay(to_json(message), receive), collect)
     body = b"".join(chunks)
     return [from_json(body)] if body else []
 
 
-def _error(message_id: Any, words: str) -> dict[str, Any]:
+def _error(message_id: Json, words: str) -> JsonObject:
     return {
         "jsonrpc": "2.0",
         "id": message_id,

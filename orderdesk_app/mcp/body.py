@@ -1,65 +1,67 @@
-"""The body of one request: read whole within its size and time, and judged before the protocol sees
-it.
+"""The body of one request: read whole within its size and time, and checked before the SDK sees it.
 
-The SDK parses again; this first look is what keeps a library's words, numbers that are none, and
-half characters from the rest of the services.
+The SDK parses it again. This first check keeps a library's words, NaN, Infinity and half surrogate
+pairs away from the rest of the app.
 """
 
 import asyncio
 import contextlib
 import re
 from functools import lru_cache
-from typing import Any
+from typing import TypeGuard
 
 from pydantic_core import from_json, to_json
 from starlette.datastructures import Headers
 from starlette.types import Message, Receive
 
-MOST_BODY_BYTES = 4 * 1024 * 1024
-# of a refused request, after its answer
-MOST_UNHEARD_BYTES, UNHEARD_SECONDS = (
-    32 * 1024 * 1024,
-    5.0,
-)
-# then a body that still comes in drops is refused: it would hold a connection and its memory for
-# ever
+from orderdesk_app.context import Json, JsonObject
+
+MAX_BODY_BYTES = 4 * 1024 * 1024
+# of a refused request, read after its answer was sent
+MAX_DRAINED_BYTES = 32 * 1024 * 1024
+DRAIN_SECONDS = 5.0
+# A body that arrives more slowly is refused: it would hold a connection and its memory for ever.
 BODY_SECONDS = 30.0
 _MAY_OVERFLOW = re.compile(rb"[eE]\+?[0-9]{3}|[0-9]{200}")
-PARSE_ERROR, INVALID_REQUEST = -32700, -32600
+PARSE_ERROR = -32700
+INVALID_REQUEST = -32600
 
 
-class Unfit(Exception):
-    """A body that no protocol server should see: the HTTP status, the JSON-RPC code, words for the
+class InvalidRequest(Exception):
+    """A request that the SDK must not see: the HTTP status, the JSON-RPC code, a message for the
     caller, and a label for the metrics.
     """
 
     def __init__(self, status: int, code: int, message: str, reason: str) -> None:
         super().__init__(message)
-        self.status, self.code, self.message, self.reason = status, code, message, reason
+        self.status = status
+        self.code = code
+        self.message = message
+        self.reason = reason
 
     @property
-    def is_unheard(self) -> bool:
-        """True where it was refused before all of it was there."""
+    def has_unread_body(self) -> bool:
+        """True where the request was refused before all of its body had arrived."""
         return self.status in (406, 413, 415)
 
 
 class ClientDisconnected(Exception):
-    """The caller has gone before the body was there; nobody waits for an answer."""
+    """The caller left before the body had arrived, so no answer is sent."""
 
 
 async def read_body(headers: Headers, receive: Receive) -> bytes:
     """The whole body.
 
-    Raises Unfit when it is too large or too slow, ClientDisconnected when the caller has gone.
+    Raises InvalidRequest when it is too large or too slow, ClientDisconnected when the caller left.
     """
     declared = headers.get("content-length", "")
-    if declared.isascii() and declared.isdigit() and int(declared) > MOST_BODY_BYTES:
+    if declared.isascii() and declared.isdigit() and int(declared) > MAX_BODY_BYTES:
         raise _too_large()
     try:
         async with asyncio.timeout(BODY_SECONDS):
             return await _chunks(receive)
     except TimeoutError:
-        raise Unfit(
+        raise InvalidRequest(
             408,
             INVALID_REQUEST,
             f"The request did not arrive within {BODY_SECONDS:.0f} seconds. Send it again.",
@@ -76,55 +78,57 @@ async def _chunks(receive: Receive) -> bytes:
             raise ClientDisconnected
         chunk = message.get("body", b"")
         size += len(chunk)
-        if size > MOST_BODY_BYTES:
+        if size > MAX_BODY_BYTES:
             raise _too_large()
         chunks.append(chunk)
         if not message.get("more_body", False):
             return b"".join(chunks)
 
 
-def _too_large() -> Unfit:
-    return Unfit(
+def _too_large() -> InvalidRequest:
+    return InvalidRequest(
         413,
         INVALID_REQUEST,
-        f"The request is larger than {MOST_BODY_BYTES} bytes. Send less at a time.",
+        f"The request is larger than {MAX_BODY_BYTES} bytes. Send less at a time.",
         "too_large",
     )
 
 
 async def drain_body(receive: Receive) -> None:
-    """Let a client whose request is refused already send it to its end, for a while: many read no
-    answer before they have, and the connection that is closed on them meanwhile looks like a server
-    that broke down."""
+    """Read and drop what a client still sends of a request that was refused, for a few seconds.
+
+    Many clients read no answer before they have sent everything; a connection that is closed while
+    they send looks to them like a server that crashed."""
     size = 0
     with contextlib.suppress(TimeoutError):
-        async with asyncio.timeout(UNHEARD_SECONDS):
-            while size <= MOST_UNHEARD_BYTES:
+        async with asyncio.timeout(DRAIN_SECONDS):
+            while size <= MAX_DRAINED_BYTES:
                 message = await receive()
                 size += len(message.get("body", b""))
                 if not message.get("more_body", False):
                     return
 
 
-def accepts_streams(headers: Headers) -> bool:
-    """Whether the answer may be an event stream; JSON it may always be.
+def accepts_event_stream(headers: Headers) -> bool:
+    """Whether the answer may be an event stream; it may always be JSON.
 
-    Raises Unfit for what is not sent as JSON (415), and for who does not take JSON (406).
+    Raises InvalidRequest for a body that is not sent as JSON (415), and for a client that does not
+    accept JSON (406).
     """
-    return _judge_media(headers.get("content-type", ""), ", ".join(headers.getlist("accept")))
+    return _check_media(headers.get("content-type", ""), ", ".join(headers.getlist("accept")))
 
 
 @lru_cache(256)
-def _judge_media(content_type: str, accept: str) -> bool:
+def _check_media(content_type: str, accept: str) -> bool:
     if content_type.partition(";")[0].strip().lower() != "application/json":
-        raise Unfit(
+        raise InvalidRequest(
             415,
             INVALID_REQUEST,
             "The request is not sent as JSON. Send it with Content-Type: application/json.",
             "media",
         )
     if not accept:
-        # whoever names nothing takes anything (RFC 9110 12.5.1), and JSON is understood by more
+        # No Accept means that anything is accepted (RFC 9110 12.5.1); more clients read JSON.
         return False
     taken = {kind.partition(";")[0].strip() for kind in accept.lower().split(",")}
     if not taken & {"application/json", "application/*", "*/*"}:
@@ -132,23 +136,23 @@ def _judge_media(content_type: str, accept: str) -> bool:
             "This address answers in JSON, and in an event stream where progress is asked "
             "for. Send Accept: application/json, text/event-stream."
         )
-        raise Unfit(406, INVALID_REQUEST, words, "media")
+        raise InvalidRequest(406, INVALID_REQUEST, words, "media")
     return bool(taken & {"text/event-stream", "text/*", "*/*"})
 
 
-def parse(body: bytes) -> Any:
+def parse(body: bytes) -> Json:
     """The JSON of a body.
 
-    NaN, Infinity, 1e400, half surrogates, bad UTF-8 and nesting beyond 200 levels are not JSON
-    here. Raises Unfit.
+    Raises InvalidRequest for what is no JSON, and for NaN, Infinity, 1e400, half surrogate pairs,
+    bad UTF-8 and more than 200 levels.
     """
     try:
-        value = from_json(body, allow_inf_nan=False)
-        if _MAY_OVERFLOW.search(body):  # 1e400 is read as infinity all the same
+        value: Json = from_json(body, allow_inf_nan=False)
+        if _MAY_OVERFLOW.search(body):  # 1e400 was read as infinity in spite of the flag
             from_json(to_json(value, inf_nan_mode="constants"), allow_inf_nan=False)
         return value
     except ValueError:
-        raise Unfit(
+        raise InvalidRequest(
             400,
             PARSE_ERROR,
             "The request is not JSON in UTF-8, or nests too deeply. Send one JSON-RPC 2.0 object.",
@@ -156,10 +160,8 @@ def parse(body: bytes) -> Any:
         ) from None
 
 
-def is_message(value: Any) -> bool:
-    """True for the outer form of a JSON-RPC 2.0 request or notification; what is inside the
-    protocol server judges.
-    """
+def is_message(value: Json) -> TypeGuard[JsonObject]:
+    """True for the outer form of a JSON-RPC request or notification; the SDK checks the rest."""
     if (
         not isinstance(value, dict)
         or value.get("jsonrpc") != "2.0"
@@ -174,8 +176,8 @@ def is_message(value: Any) -> bool:
     return has_good_id and isinstance(value.get("params", {}), (dict, type(None)))
 
 
-def is_answer(value: Any) -> bool:
-    """True for a response to a request of ours, of which there are none."""
+def is_response(value: Json) -> bool:
+    """True for a JSON-RPC response. We send no requests, so nothing waits for one."""
     return (
         isinstance(value, dict)
         and "method" not in value
@@ -183,8 +185,8 @@ def is_answer(value: Any) -> bool:
     )
 
 
-def not_a_message() -> Unfit:
-    return Unfit(
+def not_a_message() -> InvalidRequest:
+    return InvalidRequest(
         400,
         INVALID_REQUEST,
         (
@@ -195,24 +197,24 @@ def not_a_message() -> Unfit:
     )
 
 
-def wants_progress(message: Any) -> bool:
+def wants_progress(message: JsonObject) -> bool:
     """True when the request carries a progress token."""
     return _meta(message).get("progressToken") is not None
 
 
-def names_revision(message: Any) -> bool:
-    """True when the request itself names its revision, as those since 2026-07-28 do."""
+def names_revision(message: JsonObject) -> bool:
+    """True when the request itself names its revision, as requests of 2026-07-28 do."""
     return "io.modelcontextprotocol/protocolVersion" in _meta(message)
 
 
-def _meta(message: Any) -> dict[str, Any]:
+def _meta(message: JsonObject) -> JsonObject:
     params = message.get("params")
     meta = params.get("_meta") if isinstance(params, dict) else None
     return meta if isinstance(meta, dict) else {}
 
 
 def replay(body: bytes, receive: Receive) -> Receive:
-    """A `receive` that gives the body again, then what really comes (a disconnect)."""
+    """A `receive` that gives the body again, then what really arrives (a disconnect)."""
     given = False
 
     async def again() -> Message:

@@ -1,5 +1,5 @@
-"""Work is done while somebody waits for its answer: when the caller goes, a read stops and a batch
-begins nothing more. (A write that has begun shields itself.)
+"""When the caller disconnects, a read stops and a batch starts nothing more. A write that has begun
+shields itself.
 """
 
 import asyncio
@@ -9,37 +9,37 @@ from starlette.types import Receive
 
 from orderdesk_app.mcp.body import ClientDisconnected
 
-# most answers are out by then: to watch their callers would cost more than it could save
+# Most answers are sent by then: watching their callers would cost more than it could save.
 _QUICK_SECONDS = 0.1
 
 
 async def cancel_on_disconnect(receive: Receive, work: Awaitable[None]) -> None:
-    """Do the work.
+    """Await `work`. The body has been read, so that `receive` gives nothing but the disconnect.
 
-    Raises ClientDisconnected when the caller goes before its end; `receive` has nothing else to
-    tell any more.
+    Raises ClientDisconnected when the caller disconnects before the end of the work.
     """
-    task, loop = asyncio.current_task(), asyncio.get_running_loop()
+    task = asyncio.current_task()
+    loop = asyncio.get_running_loop()
     assert task is not None, "requests are served in tasks"
-    has_gone = False
+    is_disconnected = False
     watcher: asyncio.Task[None] | None = None
 
     async def watch() -> None:
-        nonlocal has_gone
+        nonlocal is_disconnected
         while (await receive())["type"] != "http.disconnect":
             pass
-        has_gone = True
+        is_disconnected = True
         task.cancel()
 
-    def begin() -> None:
+    def start_watching() -> None:
         nonlocal watcher
         watcher = asyncio.create_task(watch())
 
-    timer = loop.call_later(_QUICK_SECONDS, begin)
+    timer = loop.call_later(_QUICK_SECONDS, start_watching)
     try:
         await work
     except asyncio.CancelledError:
-        if not has_gone:
+        if not is_disconnected:
             raise
         task.uncancel()
         raise ClientDisconnected from None

@@ -1,11 +1,8 @@
-"""`/mcp` over HTTP: who calls, is the request fit to be read, and which of the two transports
-answers it.
-"""
+"""`/mcp` over HTTP: finds the caller, checks the request, and gives it to one of two transports."""
 
 import contextlib
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
-from typing import Any
 from urllib.parse import parse_qsl, urlencode
 
 from mcp.server.context import ServerRequestContext
@@ -21,13 +18,13 @@ from orderdesk_app.errors import AuthFailed, OrderDeskAgentsError
 from orderdesk_app.mcp.batch import answer_batch, takes_batches
 from orderdesk_app.mcp.body import (
     INVALID_REQUEST,
-    MOST_BODY_BYTES,
+    MAX_BODY_BYTES,
     ClientDisconnected,
-    Unfit,
-    accepts_streams,
+    InvalidRequest,
+    accepts_event_stream,
     drain_body,
-    is_answer,
     is_message,
+    is_response,
     names_revision,
     not_a_message,
     parse,
@@ -37,39 +34,39 @@ from orderdesk_app.mcp.body import (
 )
 from orderdesk_app.mcp.disconnect import cancel_on_disconnect
 from orderdesk_app.mcp.prebuilt_result import complete_prebuilt
-from orderdesk_app.mcp.server import INTERNAL_ERROR, MOST_NAME, AgentDoor
+from orderdesk_app.mcp.server import INTERNAL_ERROR, MAX_NAME, McpHandlers
 from orderdesk_app.mcp.text import program_name
 from orderdesk_app.observability import CREDENTIALS_REFUSED, ERRORS, MCP_REFUSED, log
 from orderdesk_app.services.access import Access, Principal
 from orderdesk_app.tools.runner import Runner
 
 _LOG = log(__name__)
-_RETRY_SECONDS = 5  # after which a client may ask again while the database is away
+_RETRY_SECONDS = 5  # Retry-After while the database does not answer
 PRINCIPAL = "orderdesk.principal"  # key of the ASGI scope
 
 
 @dataclass(slots=True)
 class HttpCaller:
-    """The caller of one HTTP request: its credential stays in force, whatever tools say."""
+    """The caller of one HTTP request. No tool can change whose request it is."""
 
-    found: Principal | None
+    signed_in: Principal | None
     user_agent: str = ""
     may_sign_in: bool = False
 
     @property
     def session(self) -> str:
-        """Requests are independent: what comes from one program with one key belongs together."""
-        return f"{self.found.actor.credential_id} {self.user_agent}" if self.found else ""
+        """Requests are independent: those of one program with one key count as one session."""
+        return f"{self.signed_in.actor.credential_id} {self.user_agent}" if self.signed_in else ""
 
     async def principal(self) -> Principal | None:
-        return self.found
+        return self.signed_in
 
     def sign_in(self, key: Secret) -> None:
-        raise AssertionError("over HTTP nobody signs in by a tool")
+        raise AssertionError("over HTTP no tool signs in")
 
 
-def caller_of(ctx: ServerRequestContext[Any, Any]) -> HttpCaller:
-    """The caller that the endpoint put into the request's scope."""
+def caller_of(ctx: ServerRequestContext) -> HttpCaller:
+    """The caller that the endpoint put into the request's ASGI scope."""
     request = ctx.request
     if request is None:
         return HttpCaller(None)
@@ -78,10 +75,7 @@ def caller_of(ctx: ServerRequestContext[Any, Any]) -> HttpCaller:
 
 
 class McpEndpoint:
-    """The ASGI app of `/mcp`.
-
-    JSON for all requests but those that ask for progress, which get an event stream.
-    """
+    """The ASGI app of `/mcp`: an event stream for requests that ask for progress, else JSON."""
 
     def __init__(
         self,
@@ -91,18 +85,16 @@ class McpEndpoint:
         allow_query_token: bool,
         resource_metadata: str | None = None,
     ) -> None:
-        self._access, self._allow_query_token, self._resource_metadata = (
-            access,
-            allow_query_token,
-            resource_metadata,
-        )
-        server = AgentDoor(runner, caller_of).server()
-        # Host and Origin are checked for the whole app, in front of this endpoint.
+        self._access = access
+        self._allow_query_token = allow_query_token
+        self._resource_metadata = resource_metadata
+        server = McpHandlers(runner, caller_of).server()
+        # RequestMiddleware has checked Host and Origin before this endpoint.
         self._json = StreamableHTTPSessionManager(
-            server, json_response=True, stateless=True, max_request_body_size=MOST_BODY_BYTES
+            server, json_response=True, stateless=True, max_request_body_size=MAX_BODY_BYTES
         )
         self._stream = StreamableHTTPSessionManager(
-            server, json_response=False, stateless=True, max_request_body_size=MOST_BODY_BYTES
+            server, json_response=False, stateless=True, max_request_body_size=MAX_BODY_BYTES
         )
 
     @contextlib.asynccontextmanager
@@ -116,12 +108,12 @@ class McpEndpoint:
         # keeps what trails.
         scope["headers"] = [(name, value.strip(b" \t")) for name, value in scope["headers"]]
         headers = Headers(scope=scope)
-        origin = headers.get("origin")  # ours, or the request would not be here
+        origin = headers.get("origin")  # our own: RequestMiddleware has refused all others
         if origin is not None:
-            send = _readable_by(origin, send)
+            send = _allowing_origin(origin, send)
         token, is_in_query = self._take_token(scope, headers)
         if scope["method"] == "OPTIONS":
-            return await Response(status_code=204, headers=_MAY_SEND)(scope, receive, send)
+            return await Response(status_code=204, headers=_PREFLIGHT)(scope, receive, send)
         try:
             if token is None:
                 raise AuthFailed(
@@ -131,39 +123,42 @@ class McpEndpoint:
             principal = await self._access.by_token(token, kind="master" if is_in_query else None)
         except AuthFailed as error:
             CREDENTIALS_REFUSED.labels("mcp").inc()
-            await self._refuse(error, had_token=token is not None)(scope, receive, send)
+            await self._unauthorized(error, had_token=token is not None)(scope, receive, send)
             return await drain_body(receive)
         except NO_ANSWER as error:
             _LOG.error("a key could not be looked up", exc_info=error)
             MCP_REFUSED.labels("database").inc()
             ERRORS.labels("mcp").inc()
-            return await _no_database()(scope, receive, send)
+            return await _database_unavailable()(scope, receive, send)
         if scope["method"] != "POST":
             MCP_REFUSED.labels("method").inc()
             return await JSONResponse(
                 {"error": "method_not_allowed", "message": "Send JSON-RPC with POST."}, 405, _ALLOW
             )(scope, receive, send)
         scope[PRINCIPAL] = principal.through(
-            program_name(headers.get("user-agent", ""), MOST_NAME),
+            program_name(headers.get("user-agent", ""), MAX_NAME),
             "",
             scope.get("orderdesk.address", ""),
         )
         try:
             await self._serve(headers, scope, receive, send)
-        except Unfit as error:
+        except InvalidRequest as error:
             MCP_REFUSED.labels(error.reason).inc()
             await _rpc_error(error)(scope, receive, send)
-            if error.is_unheard:
+            if error.has_unread_body:
                 await drain_body(receive)
         except ClientDisconnected:
             MCP_REFUSED.labels("hung_up").inc()
 
     async def _serve(self, headers: Headers, scope: Scope, receive: Receive, send: Send) -> None:
-        """Read, judge, and hand to the transport that fits. Raises Unfit or ClientDisconnected."""
-        takes_streams = accepts_streams(headers)
+        """Read and check the body, and hand it to the transport that fits.
+
+        Raises InvalidRequest or ClientDisconnected.
+        """
+        takes_streams = accepts_event_stream(headers)
         scope["headers"] = [
-            *[pair for pair in scope["headers"] if pair[0] not in _JUDGED],
-            *_AS_JUDGED,
+            *[pair for pair in scope["headers"] if pair[0] not in _REPLACED],
+            *_ACCEPTABLE,
         ]
         body = await read_body(headers, receive)
         message = parse(body)
@@ -173,16 +168,16 @@ class McpEndpoint:
                 receive, answer_batch(message, self._json.handle_request, scope, receive, send)
             )
         if not is_message(message):
-            if is_answer(message) and revision in (None, *HANDSHAKE_PROTOCOL_VERSIONS):
-                # we ask nothing, so there is nothing to do with it
+            if is_response(message) and revision in (None, *HANDSHAKE_PROTOCOL_VERSIONS):
+                # a response to no request of ours
                 return await Response(status_code=202)(scope, receive, send)
             raise not_a_message()
-        if revision is not None and revision not in _SPOKEN and not names_revision(message):
+        if revision is not None and revision not in _REVISIONS and not names_revision(message):
             words = (
                 f"Revision {revision[:40]!r} of MCP is not spoken here. Send one of these as "
-                f"MCP-Protocol-Version: {', '.join(_SPOKEN)}."
+                f"MCP-Protocol-Version: {', '.join(_REVISIONS)}."
             )
-            raise Unfit(400, INVALID_REQUEST, words, "revision")
+            raise InvalidRequest(400, INVALID_REQUEST, words, "revision")
         if takes_streams and wants_progress(message):
             return await self._stream.handle_request(scope, replay(body, receive), send)
         await cancel_on_disconnect(
@@ -191,9 +186,9 @@ class McpEndpoint:
         )
 
     def _take_token(self, scope: Scope, headers: Headers) -> tuple[str | None, bool]:
-        """The bearer token, else `?token=` (and True), which is redacted in place before a log or a
-        page could see it.
-        """
+        """The bearer token, else that of `?token=` with True.
+
+        The query is redacted in place before a log or a page can see it."""
         scheme, _, given = headers.get("authorization", "").partition(" ")
         token = given.strip() if scheme.lower() == "bearer" and given.strip() else None
         if scope["query_string"]:
@@ -206,7 +201,7 @@ class McpEndpoint:
                 return in_query, True
         return token, False
 
-    def _refuse(self, error: OrderDeskAgentsError, *, had_token: bool) -> Response:
+    def _unauthorized(self, error: OrderDeskAgentsError, *, had_token: bool) -> Response:
         parts = ['realm="orderdesk"']
         if had_token:  # RFC 6750 3.1: no error code where no credentials were sent
             parts += [
@@ -226,18 +221,18 @@ class McpEndpoint:
         )
 
 
-# The SDK judges both again, by other rules and with answers that have no words: it is shown what no
-# rule refuses.
-_AS_JUDGED = (
+# The SDK checks both headers again, by other rules and with answers that do not help. It gets
+# values that no rule refuses.
+_ACCEPTABLE = (
     (b"content-type", b"application/json"),
     (b"accept", b"application/json, text/event-stream"),
 )
-_JUDGED = frozenset(name for name, _ in _AS_JUDGED)
-_SPOKEN = (*HANDSHAKE_PROTOCOL_VERSIONS, *MODERN_PROTOCOL_VERSIONS)
+_REPLACED = frozenset(name for name, _ in _ACCEPTABLE)
+_REVISIONS = (*HANDSHAKE_PROTOCOL_VERSIONS, *MODERN_PROTOCOL_VERSIONS)
 _ALLOW = {"Allow": "POST, OPTIONS"}
 # In development a page on localhost may ask 127.0.0.1; browsers ask first whether it may send
 # these.
-_MAY_SEND = {
+_PREFLIGHT = {
     **_ALLOW,
     "Access-Control-Allow-Methods": "POST",
     "Access-Control-Allow-Headers": (
@@ -248,8 +243,8 @@ _MAY_SEND = {
 }
 
 
-def _readable_by(origin: str, send: Send) -> Send:
-    """Let a page of this origin read the answer."""
+def _allowing_origin(origin: str, send: Send) -> Send:
+    """A `send` that lets a page of this origin read the answer (CORS)."""
 
     async def with_origin(message: Message) -> None:
         if message["type"] == "http.response.start":
@@ -262,11 +257,11 @@ def _readable_by(origin: str, send: Send) -> Send:
     return with_origin
 
 
-def _rpc_error(error: Unfit) -> Response:
+def _rpc_error(error: InvalidRequest) -> Response:
     return _rpc_response(error.status, error.code, error.message)
 
 
-def _no_database() -> Response:
+def _database_unavailable() -> Response:
     words = (
         "Our database does not answer, so keys cannot be checked. Nothing was done. Try "
         f"again in {_RETRY_SECONDS} s; if it stays, tell your administrator this reference"

@@ -1,45 +1,43 @@
-"""A result written into the answer once.
+"""A result that is written into the answer's bytes once.
 
-The SDK would check and copy a whole order four times on its way out, so it is given stand-ins to
-carry.
+The SDK would check and copy a whole order four times on its way out, so it gets short placeholders
+instead, and this module puts the result in their place.
 
 The answer is the same JSON as the SDK would write, in UTF-8. Only whole JSON answers over HTTP are
-completed so; streams, batches and stdio go the SDK's way.
+built so; streams, batches and stdio go through the SDK.
 """
 
 import json
 from collections.abc import Mapping
 from secrets import token_hex
-from typing import Any
 
 from starlette.types import Message, Scope, Send
 
-from orderdesk_app.mcp.text import json_lines_of
-from orderdesk_app.tools.views import Shown
+from orderdesk_app.context import JsonObject
+from orderdesk_app.mcp.text import render_json_text
+from orderdesk_app.tools.views import View
 
 _SCOPE_KEY = "orderdesk.prebuilt_result"  # key of the ASGI scope
-# nobody outside knows them: no customer's text is taken for a stand-in
-_TEXT, _STRUCTURE = (
-    token_hex(16),
-    token_hex(16),
-)
+# Random, so that no customer's text can be mistaken for a placeholder.
+_TEXT = token_hex(16)
+_STRUCTURE = token_hex(16)
 _TEXT_PLACEHOLDER = f'"{_TEXT}"'.encode()
 _STRUCTURE_PLACEHOLDER = f'{{"{_STRUCTURE}":0}}'.encode()
 
 
 class PrebuiltResult:
-    """The result of one request in its two forms, as JSON, waiting for the answer that it belongs
-    in.
-    """
+    """The result of one request in both of its forms, as JSON bytes. Empty until it is known."""
 
     __slots__ = ("structure", "text")
 
     def __init__(self) -> None:
-        self.text = self.structure = b""
+        self.text = b""
+        self.structure = b""
 
-    def placeholder_for(self, result: Mapping[str, Any]) -> dict[str, Any]:
-        """Keep the result; what the SDK carries instead, in the wire's form."""
-        self.text, self.structure = _utf8(json_lines_of(result)), _utf8(json_of(result))
+    def placeholder_for(self, result: Mapping[str, object]) -> JsonObject:
+        """Keep the result and return what the SDK carries in its place, in the wire's form."""
+        self.text = _utf8(render_json_text(result))
+        self.structure = _utf8(render_json(result))
         return {
             "content": [{"type": "text", "text": _TEXT}],
             "structuredContent": {_STRUCTURE: 0},
@@ -47,7 +45,7 @@ class PrebuiltResult:
         }
 
     def complete(self, body: bytes) -> bytes:
-        """The answer with the result in place of the stand-ins."""
+        """The answer's bytes with the result in place of the placeholders."""
         before, _, after = body.partition(_STRUCTURE_PLACEHOLDER)
         return b"".join(
             (
@@ -58,15 +56,13 @@ class PrebuiltResult:
         )
 
 
-def prebuilt_result_of(scope: Mapping[str, Any]) -> PrebuiltResult | None:
-    """Where to write the result of the request with this scope; None where the answer is not
-    completed.
-    """
+def prebuilt_result_of(scope: Scope) -> PrebuiltResult | None:
+    """Where the result of this request is kept; None where the SDK writes the whole answer."""
     return scope.get(_SCOPE_KEY)
 
 
 def complete_prebuilt(scope: Scope, send: Send) -> Send:
-    """Has the answer to this request completed on its way out."""
+    """A `send` that puts the result of this request into its answer."""
     prebuilt = scope[_SCOPE_KEY] = PrebuiltResult()
     start: Message | None = None
 
@@ -75,7 +71,7 @@ def complete_prebuilt(scope: Scope, send: Send) -> Send:
         if not prebuilt.structure:
             await send(message)
         elif message["type"] == "http.response.start":
-            start = message  # its length is known when the body is
+            start = message  # sent with the body, which tells the length
         else:
             assert start is not None, "the start comes first"
             assert not message.get("more_body", False), "the SDK sends a JSON answer whole"
@@ -95,28 +91,25 @@ def complete_prebuilt(scope: Scope, send: Send) -> Send:
     return completed
 
 
-def json_of(result: Mapping[str, Any]) -> str:
-    """A result as compact JSON; what the cache keeps is written once for all who read it."""
-    return (
-        f"{{{','.join([f'{_dumps(name)}:{_kept_json(value)}' for name, value in result.items()])}}}"
-    )
+def render_json(result: Mapping[str, object]) -> str:
+    """A result as compact JSON. A View of the cache is rendered once for all calls."""
+    members = [f"{_dumps(name)}:{_cached_json(value)}" for name, value in result.items()]
+    return f"{{{','.join(members)}}}"
 
 
-def _kept_json(value: Any) -> str:
-    if not isinstance(value, Shown):
+def _cached_json(value: object) -> str:
+    if not isinstance(value, View):
         return (
             _json_of_texts(value)
             if type(value) is list and value and type(value[0]) is str
             else _JSON_WORDS.get(id(value)) or _dumps(value)
         )
-    kept = value.made.get(_STRUCTURE)
-    if kept is None:
-        kept = value.made[_STRUCTURE] = _dumps(value)
-    text: str = kept
-    return text
+    if value.json is None:
+        value.json = _dumps(value)
+    return value.json
 
 
-def _json_of_texts(texts: list[Any]) -> str:
+def _json_of_texts(texts: list[object]) -> str:
     return f"[{','.join([_dumps(text) for text in texts])}]"
 
 
@@ -125,5 +118,5 @@ _JSON_WORDS = {id(True): "true", id(False): "false", id(None): "null"}
 
 
 def _utf8(text: str) -> bytes:
-    # Half a surrogate pair has no UTF-8; Python's escape for it is JSON's as well.
+    # Half a surrogate pair has no UTF-8; Python's escape for it is also JSON's.
     return text.encode("utf-8", "backslashreplace")

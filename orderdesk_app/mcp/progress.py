@@ -1,6 +1,6 @@
-"""Progress of a call, for clients that ask for it: begun, still at it, done.
+"""Progress of a call, for clients that ask for it: started, still running, done.
 
-Clients reset their timeout when they hear of it.
+Clients reset their timeout at each notification.
 """
 
 import asyncio
@@ -9,29 +9,29 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 
 EVERY_SECONDS = 5.0
-Tell = Callable[[float, float | None, str | None], Awaitable[None]]
+SendProgress = Callable[[float, float | None, str | None], Awaitable[None]]
 
 
 @asynccontextmanager
-async def telling_progress(tell: Tell) -> AsyncIterator[None]:
-    """Tells at once, every few seconds while the body runs (it may stand in line for Order Desk),
-    and at its end. The number is of steps, so it always rises.
+async def report_progress(send: SendProgress) -> AsyncIterator[None]:
+    """Send progress at once, every few seconds while the body runs (it may wait for Order Desk),
+    and at its end. The number counts notifications, so it always rises.
     """
     started = time.monotonic()
     steps = 0
 
-    async def tell_on() -> None:
+    async def send_regularly() -> None:
         nonlocal steps
         while True:
             await asyncio.sleep(EVERY_SECONDS)
             steps += 1
-            await tell(steps, None, f"still running, {time.monotonic() - started:.0f} s")
+            await send(steps, None, f"still running, {time.monotonic() - started:.0f} s")
 
-    await tell(0, None, "started")
-    ticking = asyncio.create_task(tell_on())
+    await send(0, None, "started")
+    ticking = asyncio.create_task(send_regularly())
     try:
         yield
     finally:
         ticking.cancel()
         await asyncio.wait((ticking,))
-    await tell(steps + 1, steps + 1, "done")
+    await send(steps + 1, steps + 1, "done")

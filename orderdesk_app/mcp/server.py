@@ -1,12 +1,12 @@
-"""The protocol server: lists the catalogue for a credential and hands calls to the runner.
+"""The protocol server: lists the tools that a credential may call, and hands calls to the runner.
 
-One instance serves HTTP and stdio alike.
+HTTP and stdio each make one.
 """
 
 import json
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
-from typing import Any, Protocol
+from typing import Protocol
 
 import mcp_types as types
 from mcp.server.caching import CacheHint
@@ -19,11 +19,11 @@ from mcp_types.version import HANDSHAKE_PROTOCOL_VERSIONS
 from pydantic import ValidationError
 
 from orderdesk_app import __version__
-from orderdesk_app.context import Secret, current_request, serving
+from orderdesk_app.context import JsonObject, Secret, current_request, serving
 from orderdesk_app.errors import AuthFailed
 from orderdesk_app.mcp.prebuilt_result import PrebuiltResult, prebuilt_result_of
-from orderdesk_app.mcp.progress import telling_progress
-from orderdesk_app.mcp.text import clean, lines_of, program_name
+from orderdesk_app.mcp.progress import report_progress
+from orderdesk_app.mcp.text import clean, program_name, render_text
 from orderdesk_app.observability import ERRORS, MCP_REQUESTS, log
 from orderdesk_app.services.access import Principal
 from orderdesk_app.tools.catalogue import Tool, every_tool
@@ -32,7 +32,8 @@ from orderdesk_app.tools.runner import Outcome, Runner
 _LOG = log(__name__)
 _SERVER_INFO = {"name": "orderdesk-agents", "title": "Order Desk agents", "version": __version__}
 CLIENT_INFO = "io.modelcontextprotocol/clientInfo"
-INVALID_PARAMS, INTERNAL_ERROR = -32602, -32603
+INVALID_PARAMS = -32602
+INTERNAL_ERROR = -32603
 INSTRUCTIONS = (
     "Read and change the orders of Order Desk stores. Find orders with orders_list, read one "
     "with orders_get, change it with orders_update "
@@ -56,12 +57,12 @@ _METHODS = frozenset(
     }
 )
 _REVISIONS = frozenset({"2024-11-05", "2025-03-26", "2025-06-18", "2025-11-25", "2026-07-28"})
-_MOST_CLIENTS = 10_000
-MOST_NAME = 80  # characters of what a client calls itself
+_MAX_CLIENTS = 10_000
+MAX_NAME = 80  # characters of a client's own name
 
 
 class Caller(Protocol):
-    """Who calls, as the transport knows it."""
+    """The caller as its transport knows it."""
 
     async def principal(self) -> Principal | None: ...
 
@@ -72,32 +73,33 @@ class Caller(Protocol):
 
     @property
     def session(self) -> str:
-        """Names what one `initialize` speaks for: the calls that belong to it have the same."""
+        """The same for all calls that one `initialize` belongs to."""
         ...
 
 
-WhoCalls = Callable[[ServerRequestContext[Any, Any]], Caller]
+CallerOf = Callable[[ServerRequestContext], Caller]
 
 
-class AgentDoor:
-    """Handlers of the protocol server. `who_calls` reads the caller off a request."""
+class McpHandlers:
+    """The handlers of the protocol server. `caller_of` finds the caller of a request."""
 
-    def __init__(self, runner: Runner, who_calls: WhoCalls) -> None:
-        self._runner, self._who_calls = runner, who_calls
-        # what the last `initialize` of a session called itself
+    def __init__(self, runner: Runner, caller_of: CallerOf) -> None:
+        self._runner = runner
+        self._caller_of = caller_of
+        # by session, the name and version in its last `initialize`
         self._clients: OrderedDict[str, tuple[str, str]] = OrderedDict()
         self._listed = {entry.name: listing(entry) for entry in every_tool()}
-        # Asked in every call, for arguments that stand in a header as well; the SDK would walk all
-        # of a schema to find none.
-        self._headed = {
+        # The SDK asks in every call whether an argument is also sent as a header, and would search
+        # the whole schema to find none.
+        self._schemas_with_headers = {
             entry.name: entry.input_schema
             for entry in every_tool()
             if '"x-mcp-header"' in json.dumps(entry.input_schema)
         }
 
-    def server(self) -> Server[Any]:
+    def server(self) -> Server:
         """A protocol server with these handlers."""
-        server: Server[Any] = Server(
+        server: Server = Server(
             _SERVER_INFO["name"],
             version=_SERVER_INFO["version"],
             title=_SERVER_INFO["title"],
@@ -115,13 +117,12 @@ class AgentDoor:
             on_list_resource_templates=self._list_templates,
             on_read_resource=self._read_resource,
         )
-        # in place of the SDK's tracing, which nobody collects here
-        server.middleware[:] = [self._watch]
+        # in place of the SDK's tracing, which has no collector here
+        server.middleware[:] = [self._middleware]
         return server
 
-    async def _watch(
-        self, ctx: ServerRequestContext[Any, Any], call_next: CallNext
-    ) -> HandlerResult:
+    async def _middleware(self, ctx: ServerRequestContext, call_next: CallNext) -> HandlerResult:
+        """Counts the message, gives it a request context, and shortens the way of tools/call."""
         method = ctx.method if ctx.method in _METHODS else "other"
         MCP_REQUESTS.labels(
             method, ctx.protocol_version if ctx.protocol_version in _REVISIONS else "other"
@@ -129,21 +130,20 @@ class AgentDoor:
         if ctx.method == "initialize":
             self._remember_client(ctx)
         try:
-            with serving(
-                current_request()
-            ):  # over HTTP the request's; over stdio each message is a request of its own
+            # Over HTTP it is the request's; over stdio each message is a request of its own.
+            with serving(current_request()):
                 if ctx.method != "tools/call":
                     return await call_next(ctx)
                 prebuilt = (
                     prebuilt_result_of(ctx.request.scope) if ctx.request is not None else None
                 )
-                if prebuilt is not None or not _has_object(ctx.params):
+                if prebuilt is not None or not _has_valid_arguments(ctx.params):
                     return await self._call(ctx, prebuilt)
                 return await call_next(ctx)
         except (MCPError, ValidationError):
             raise  # the protocol's own refusals
         except Exception as error:  # the SDK would send its text to the client
-            _LOG.error("a request of the agents' door failed", exc_info=error, method=method)
+            _LOG.error("a request of an agent failed", exc_info=error, method=method)
             ERRORS.labels("mcp").inc()
             reference = current_request().request_id
             raise MCPError(
@@ -154,22 +154,22 @@ class AgentDoor:
                 ),
             ) from error
 
-    def _remember_client(self, ctx: ServerRequestContext[Any, Any]) -> None:
+    def _remember_client(self, ctx: ServerRequestContext) -> None:
         info = (ctx.params or {}).get("clientInfo")
         if isinstance(info, Mapping):
-            session = self._who_calls(ctx).session
-            self._clients[session] = _told(info)
+            session = self._caller_of(ctx).session
+            self._clients[session] = _name_and_version(info)
             self._clients.move_to_end(session)
-            if len(self._clients) > _MOST_CLIENTS:
+            if len(self._clients) > _MAX_CLIENTS:
                 self._clients.popitem(last=False)
 
-    def _input_schema(self, name: str) -> Mapping[str, Any] | None:
-        return self._headed.get(name)
+    def _input_schema(self, name: str) -> Mapping[str, object] | None:
+        return self._schemas_with_headers.get(name)
 
     async def _list_tools(
-        self, ctx: ServerRequestContext[Any, Any], params: types.PaginatedRequestParams | None
+        self, ctx: ServerRequestContext, params: types.PaginatedRequestParams | None
     ) -> types.ListToolsResult:
-        principal = await self._principal(self._who_calls(ctx))
+        principal = await self._principal(self._caller_of(ctx))
         shown = [
             entry
             for entry in every_tool()
@@ -178,22 +178,22 @@ class AgentDoor:
         return types.ListToolsResult(tools=[self._listed[entry.name] for entry in shown])
 
     async def _list_prompts(
-        self, ctx: ServerRequestContext[Any, Any], params: types.PaginatedRequestParams | None
+        self, ctx: ServerRequestContext, params: types.PaginatedRequestParams | None
     ) -> types.ListPromptsResult:
         return types.ListPromptsResult(prompts=[])
 
     async def _list_resources(
-        self, ctx: ServerRequestContext[Any, Any], params: types.PaginatedRequestParams | None
+        self, ctx: ServerRequestContext, params: types.PaginatedRequestParams | None
     ) -> types.ListResourcesResult:
         return types.ListResourcesResult(resources=[])
 
     async def _list_templates(
-        self, ctx: ServerRequestContext[Any, Any], params: types.PaginatedRequestParams | None
+        self, ctx: ServerRequestContext, params: types.PaginatedRequestParams | None
     ) -> types.ListResourceTemplatesResult:
         return types.ListResourceTemplatesResult(resource_templates=[])
 
     async def _get_prompt(
-        self, ctx: ServerRequestContext[Any, Any], params: types.GetPromptRequestParams
+        self, ctx: ServerRequestContext, params: types.GetPromptRequestParams
     ) -> types.GetPromptResult:
         raise MCPError(
             INVALID_PARAMS,
@@ -202,7 +202,7 @@ class AgentDoor:
         )
 
     async def _read_resource(
-        self, ctx: ServerRequestContext[Any, Any], params: types.ReadResourceRequestParams
+        self, ctx: ServerRequestContext, params: types.ReadResourceRequestParams
     ) -> types.ReadResourceResult:
         raise MCPError(
             INVALID_PARAMS,
@@ -211,62 +211,68 @@ class AgentDoor:
         )
 
     async def _call_tool(
-        self, ctx: ServerRequestContext[Any, Any], params: types.CallToolRequestParams
+        self, ctx: ServerRequestContext, params: types.CallToolRequestParams
     ) -> types.CallToolResult:
-        return answer(await self._run(ctx, params.name, params.arguments))
+        return call_tool_result(await self._run(ctx, params.name, params.arguments))
 
-    async def _call(
-        self, ctx: ServerRequestContext[Any, Any], prebuilt: PrebuiltResult | None
-    ) -> dict[str, Any]:
-        """tools/call as the SDK does it, its check of the parameters included, but without its
-        copies of parameters and result. In the wire's form. Arguments that are no object go to the
-        runner too, which refuses them in words and writes the call down."""
+    async def _call(self, ctx: ServerRequestContext, prebuilt: PrebuiltResult | None) -> JsonObject:
+        """tools/call as the SDK does it, with its check of the parameters, but without its copies
+        of parameters and result. Returns the wire's form.
+
+        Arguments that are not an object reach the runner too, which refuses them in words and
+        writes an audit row."""
         params = ctx.params or {}
         validate_client_request(
             "tools/call",
             ctx.protocol_version,
-            params if _has_object(params) else {**params, "arguments": {}},
+            params if _has_valid_arguments(params) else {**params, "arguments": {}},
         )
         outcome = await self._run(ctx, params["name"], params.get("arguments"))
         if outcome.result is None or prebuilt is None:
-            result = answer(outcome).model_dump(by_alias=True, mode="json", exclude_none=True)
+            result = call_tool_result(outcome).model_dump(
+                by_alias=True, mode="json", exclude_none=True
+            )
         else:
             result = prebuilt.placeholder_for(outcome.result)
         if ctx.protocol_version in HANDSHAKE_PROTOCOL_VERSIONS:
             result.pop("resultType", None)
             return result
+        meta = result.get("_meta")
         return {
             **result,
             "resultType": "complete",
-            "_meta": {**result.get("_meta", {}), SERVER_INFO_META_KEY: _SERVER_INFO},
+            "_meta": {
+                **(meta if isinstance(meta, dict) else {}),
+                SERVER_INFO_META_KEY: _SERVER_INFO,
+            },
         }
 
-    async def _run(self, ctx: ServerRequestContext[Any, Any], tool: str, arguments: Any) -> Outcome:
-        caller = self._who_calls(ctx)
-        principal = self._named(ctx, caller, await self._principal(caller))
+    async def _run(self, ctx: ServerRequestContext, tool: str, arguments: object) -> Outcome:
+        caller = self._caller_of(ctx)
+        principal = self._with_client_name(ctx, caller, await self._principal(caller))
         call = self._runner.run(
             principal, tool, arguments, sign_in=caller.sign_in if caller.may_sign_in else None
         )
         if (ctx.meta or {}).get("progress_token") is None:
             return await call
-        async with telling_progress(ctx.session.report_progress):
+        async with report_progress(ctx.session.report_progress):
             return await call
 
     async def _principal(self, caller: Caller) -> Principal | None:
         try:
             return await caller.principal()
         except AuthFailed:
-            # a key that was revoked during a stdio session: signed out, and told so by the runner
+            # A key that was revoked during a stdio session: the runner asks to sign in again.
             return None
 
-    def _named(
-        self, ctx: ServerRequestContext[Any, Any], caller: Caller, principal: Principal | None
+    def _with_client_name(
+        self, ctx: ServerRequestContext, caller: Caller, principal: Principal | None
     ) -> Principal | None:
         if principal is None:
             return None
         info = (ctx.meta or {}).get(CLIENT_INFO)
         if isinstance(info, Mapping):
-            name, version = _told(info)
+            name, version = _name_and_version(info)
         else:
             name, version = self._clients.get(caller.session, ("", ""))
         return principal.through(
@@ -274,15 +280,15 @@ class AgentDoor:
         )
 
 
-def _has_object(params: Mapping[str, Any] | None) -> bool:
-    """Whether the arguments of a tools/call are what the protocol wants, or left out."""
+def _has_valid_arguments(params: Mapping[str, object] | None) -> bool:
+    """Whether the arguments of a tools/call are an object, as the protocol asks, or left out."""
     arguments = (params or {}).get("arguments")
     return arguments is None or isinstance(arguments, Mapping)
 
 
-def _told(info: Mapping[str, Any]) -> tuple[str, str]:
-    """Name and version of a client, cleaned here once for all who keep or show them."""
-    return program_name(info.get("name", ""), MOST_NAME), program_name(info.get("version", ""), 40)
+def _name_and_version(info: Mapping[str, object]) -> tuple[str, str]:
+    """What a client calls itself, cleaned once for all places that keep or show it."""
+    return program_name(info.get("name", ""), MAX_NAME), program_name(info.get("version", ""), 40)
 
 
 def listing(entry: Tool) -> types.Tool:
@@ -303,18 +309,19 @@ def listing(entry: Tool) -> types.Tool:
     )
 
 
-def answer(outcome: Outcome) -> types.CallToolResult:
-    """An outcome as a result: text for models, structure for programs; an error says code, next
-    step and what became of a write.
+def call_tool_result(outcome: Outcome) -> types.CallToolResult:
+    """An outcome in the SDK's type: text for models and structure for programs.
+
+    An error says its code, the next step, and in `_meta` what became of a write.
     """
     error = outcome.error
     if error is None:
         result = outcome.result or {}
         return types.CallToolResult(
-            content=[types.TextContent(type="text", text=lines_of(result))],
+            content=[types.TextContent(type="text", text=render_text(result))],
             structured_content=result,
         )
-    about = {
+    facts = {
         "code": error.code,
         "field": error.field,
         "retry_after": error.retry_after,
@@ -324,5 +331,5 @@ def answer(outcome: Outcome) -> types.CallToolResult:
     return types.CallToolResult(
         content=[types.TextContent(type="text", text=f"{error.code}: {clean(error.message)}")],
         is_error=True,
-        _meta={"orderdesk/error": about},
+        _meta={"orderdesk/error": facts},
     )

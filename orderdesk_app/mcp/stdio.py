@@ -1,10 +1,9 @@
-"""The same catalogue over stdin and stdout, for clients that start us as a child process."""
+"""The same tools over stdin and stdout, for clients that start us as a child process."""
 
 import json
 import sys
 from collections.abc import AsyncIterable, Awaitable, Callable
 from io import StringIO
-from typing import Any
 
 import anyio
 from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStream
@@ -22,23 +21,23 @@ from mcp_types import (
 )
 from pydantic import ValidationError
 
-from orderdesk_app.context import Secret, Via
+from orderdesk_app.context import Json, Secret, Via
 from orderdesk_app.errors import AuthFailed, ConfigurationError
-from orderdesk_app.mcp.batch import MOST_MESSAGES, WITH_BATCHES
-from orderdesk_app.mcp.body import Unfit, is_answer, is_message, not_a_message, parse
-from orderdesk_app.mcp.server import AgentDoor
+from orderdesk_app.mcp.batch import BATCH_REVISION, MAX_MESSAGES
+from orderdesk_app.mcp.body import InvalidRequest, is_message, is_response, not_a_message, parse
+from orderdesk_app.mcp.server import McpHandlers
 from orderdesk_app.services.access import Access, Principal
 from orderdesk_app.services.sign_in import SignIn
 from orderdesk_app.tools.runner import Runner
 
-_MOST_DIGITS = 20  # of an id; a longer number is none that a client counted up to
+_MAX_DIGITS = 20  # of an id; no client counts further
 Frame = SessionMessage | Exception
 
 
 class StdioCaller:
     """The one caller of a stdio session.
 
-    Its key is looked up anew for each call, so that a revoked one stops at once.
+    Its key is looked up for each call, so that a revoked key stops at once.
     """
 
     may_sign_in = True
@@ -58,11 +57,10 @@ class StdioCaller:
 async def serve_stdio(
     runner: Runner, access: Access, sign_in: SignIn, key: str, *, grace_seconds: float
 ) -> None:
-    """Serve until stdin ends and what was asked before is answered (for `grace_seconds` at most).
+    """Serve until stdin ends, then wait for open requests for `grace_seconds` at most.
 
-    `key` may be empty: then tenant_use_master_key signs in.
-
-    Raises ConfigurationError for a wrong ORDERDESK_MCP_KEY.
+    With an empty `key` the client signs in by tenant_use_master_key. Raises ConfigurationError for
+    a wrong ORDERDESK_MCP_KEY.
     """
     caller = StdioCaller(access)
     if key:
@@ -77,15 +75,12 @@ async def serve_stdio(
             ) from error
         await sign_in.write_down_key(principal.actor)
 
-    def who_calls(_: ServerRequestContext[Any, Any]) -> StdioCaller:
+    def caller_of(_: ServerRequestContext) -> StdioCaller:
         return caller
 
-    server = AgentDoor(runner, who_calls).server()
-    lines = anyio.wrap_file(
-        sys.stdin.buffer
-        # read here: the SDK keeps nothing of a line that it cannot read, not even whose question it
-        # was
-    )
+    server = McpHandlers(runner, caller_of).server()
+    # We read the lines: of a line that the SDK cannot read, it does not even keep the request's id.
+    lines = anyio.wrap_file(sys.stdin.buffer)
     try:
         async with (
             stdio_server(anyio.wrap_file(StringIO())) as (unread, stdout),
@@ -93,32 +88,36 @@ async def serve_stdio(
             stdout,
             anyio.create_task_group() as group,
         ):
-            pipe = _Pipe(lines, stdout.send, grace_seconds)
-            group.start_soon(pipe.read)
-            group.start_soon(pipe.write)
-            await server.run(pipe.incoming, pipe.outgoing, server.create_initialization_options())
+            bridge = _Bridge(lines, stdout.send, grace_seconds)
+            group.start_soon(bridge.read)
+            group.start_soon(bridge.write)
+            await server.run(
+                bridge.incoming, bridge.outgoing, server.create_initialization_options()
+            )
     except* BrokenPipeError:
-        pass  # the client has closed its end: nobody is left to be told anything
+        pass  # the client has closed its end
 
 
-class _Pipe:
-    """Between the lines and the SDK, which drops what it cannot read and forgets what it was asked
-    as soon as stdin ends.
+class _Bridge:
+    """Stands between stdin and the SDK, which drops lines that it cannot read and gives up open
+    requests as soon as stdin ends.
     """
 
     def __init__(
         self,
         lines: AsyncIterable[bytes],
-        say: Callable[[SessionMessage], Awaitable[None]],
+        send: Callable[[SessionMessage], Awaitable[None]],
         grace_seconds: float,
     ) -> None:
-        self._lines, self._say, self._grace_seconds = lines, say, grace_seconds
+        self._lines = lines
+        self._send = send
+        self._grace_seconds = grace_seconds
         self._to_server: MemoryObjectSendStream[Frame]
         self._from_server: MemoryObjectReceiveStream[SessionMessage]
         self._to_server, self.incoming = anyio.create_memory_object_stream[Frame]()
         self.outgoing, self._from_server = anyio.create_memory_object_stream[SessionMessage]()
-        self._asked: set[str] = set()
-        self._revision: Any = ""  # that `initialize` asked for; the one with batches is spoken
+        self._open: set[str] = set()  # ids of requests without an answer
+        self._revision: Json = ""  # that `initialize` asked for
         self._answered = anyio.Event()
 
     async def read(self) -> None:
@@ -126,60 +125,61 @@ class _Pipe:
             async for line in self._lines:
                 try:
                     value = parse(line)
-                except Unfit as error:
+                except InvalidRequest as error:
                     await self._refuse(error, _id_in(line))
                     continue
-                for part in value if self._is_batch(value) else [value]:
-                    await self._take(part)
+                for part in self._messages_in(value):
+                    await self._forward(part)
             with anyio.move_on_after(self._grace_seconds):
-                while self._asked:
+                while self._open:
                     self._answered = anyio.Event()
                     await self._answered.wait()
 
-    def _is_batch(self, value: Any) -> bool:
-        """In the one revision that has them; its messages are then answered one a line, each by its
-        id.
-        """
-        return (
-            isinstance(value, list)
-            and 1 <= len(value) <= MOST_MESSAGES
-            and self._revision == WITH_BATCHES
-        )
+    def _messages_in(self, value: Json) -> list[Json]:
+        """The messages of a batch, in the one revision that has batches; else the value itself.
 
-    async def _take(self, value: Any) -> None:
+        Each message is answered on a line of its own."""
+        is_batch = (
+            isinstance(value, list)
+            and 1 <= len(value) <= MAX_MESSAGES
+            and self._revision == BATCH_REVISION
+        )
+        return value if isinstance(value, list) and is_batch else [value]
+
+    async def _forward(self, value: Json) -> None:
         try:
             frame = SessionMessage(_message(value))
-        except Unfit as error:
+        except InvalidRequest as error:
             await self._refuse(error, _id_of(value))
             return
-        if value.get("method") == "initialize":
-            self._revision = (value.get("params") or {}).get("protocolVersion")
-        self._remember(frame)
+        if isinstance(frame.message, JSONRPCRequest) and frame.message.method == "initialize":
+            self._revision = (frame.message.params or {}).get("protocolVersion")
+        self._track(frame)
         await self._to_server.send(frame)
 
     async def write(self) -> None:
         async with self._from_server:
             async for frame in self._from_server:
-                await self._say(frame)
+                await self._send(frame)
                 if isinstance(frame.message, (JSONRPCResponse, JSONRPCError)):
-                    self._settle(frame.message.id)
+                    self._close(frame.message.id)
 
-    def _remember(self, frame: SessionMessage) -> None:
+    def _track(self, frame: SessionMessage) -> None:
         if isinstance(frame.message, JSONRPCRequest):
-            self._asked.add(str(frame.message.id))
+            self._open.add(str(frame.message.id))
         elif (
             isinstance(frame.message, JSONRPCNotification)
             and frame.message.method == "notifications/cancelled"
         ):
-            self._settle((frame.message.params or {}).get("requestId"))  # it gets no answer
+            self._close((frame.message.params or {}).get("requestId"))  # it gets no answer
 
-    def _settle(self, message_id: Any) -> None:
-        self._asked.discard(str(message_id))
+    def _close(self, message_id: Json) -> None:
+        self._open.discard(str(message_id))
         self._answered.set()
 
-    async def _refuse(self, error: Unfit, message_id: str | int | None) -> None:
+    async def _refuse(self, error: InvalidRequest, message_id: str | int | None) -> None:
         words = "The line is not a JSON-RPC 2.0 message in UTF-8. Send one message a line."
-        await self._say(
+        await self._send(
             SessionMessage(
                 JSONRPCError(
                     jsonrpc="2.0", id=message_id, error=ErrorData(code=error.code, message=words)
@@ -188,9 +188,9 @@ class _Pipe:
         )
 
 
-def _message(value: Any) -> JSONRPCMessage:
-    """The message, by the same rules as over HTTP. Raises Unfit."""
-    if not is_message(value) and not is_answer(value):
+def _message(value: Json) -> JSONRPCMessage:
+    """The message, by the same rules as over HTTP. Raises InvalidRequest."""
+    if not is_message(value) and not is_response(value):
         raise not_a_message()
     try:
         return jsonrpc_message_adapter.validate_python(value, by_name=False)
@@ -199,21 +199,21 @@ def _message(value: Any) -> JSONRPCMessage:
 
 
 def _id_in(line: bytes) -> str | int | None:
-    """The id of a line that is unfit, if it can be made out at all: whoever asked would wait for
-    ever for an answer without it.
+    """The id in a line that was refused, where one can be found: an answer without it would leave
+    the client waiting for ever.
     """
     try:
         return _id_of(
             json.loads(
                 line.decode(errors="replace"),
-                parse_int=lambda digits: int(digits) if len(digits) < _MOST_DIGITS else None,
+                parse_int=lambda digits: int(digits) if len(digits) < _MAX_DIGITS else None,
             )
         )
     except (ValueError, RecursionError):
         return None
 
 
-def _id_of(value: Any) -> str | int | None:
+def _id_of(value: Json) -> str | int | None:
     found = value.get("id") if isinstance(value, dict) else None
     if isinstance(found, str):
         # half a character could not be written back

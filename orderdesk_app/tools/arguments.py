@@ -1,20 +1,26 @@
-"""What tools take: the base of every argument model, the ids, and one sentence for each kind of
-mistake.
+"""What tools take: the base of every argument model, the types of ids and secrets, and one sentence
+for each kind of mistake.
 """
 
 from collections.abc import Mapping
 from difflib import get_close_matches
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeAlias, TypeVar
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, WithJsonSchema
 from pydantic.annotated_handlers import GetCoreSchemaHandler, GetJsonSchemaHandler
+from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema, core_schema
 
 from orderdesk_app.context import Secret
 from orderdesk_app.errors import ValidationFailed
 
 # Characters of a name that a message quotes and that is compared with ours: comparing takes long.
-_LONGEST_NAME = 80
+_MAX_NAME = 80
+
+
+# pydantic checks its outer form alone. It cannot be JsonObject, whose values pydantic would check
+# and convert one by one.
+AnyObject: TypeAlias = dict[str, Any]
 
 
 class Arguments(BaseModel):
@@ -32,10 +38,10 @@ class Arguments(BaseModel):
         )
 
 
-def _whole(value: Any) -> Any:
-    """5.0 as 5: some clients know no whole numbers.
+def _whole(value: object) -> object:
+    """5.0 as 5, for clients that have no whole numbers.
 
-    Beyond 2**53 a float has lost digits, and is no id.
+    Beyond 2**53 a float has lost digits and stays what it is.
     """
     return (
         int(value)
@@ -44,7 +50,7 @@ def _whole(value: Any) -> Any:
     )
 
 
-def _digits(value: Any) -> Any:
+def _digits(value: object) -> str:
     if isinstance(value, bool) or value is None:
         raise ValueError("must be an id of digits")
     value = _whole(value)
@@ -58,12 +64,13 @@ def _digits(value: Any) -> Any:
     return text
 
 
-def _text(value: Any) -> Any:
+def _text(value: object) -> object:
     """Ids of other systems are text; models often send them as numbers."""
     value = _whole(value)
     return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
 
 
+ArgumentsT = TypeVar("ArgumentsT", bound=Arguments)
 _DIGITS_SCHEMA = WithJsonSchema({"type": "string", "pattern": "^[0-9]{1,20}$"})
 
 DigitsId = Annotated[str, BeforeValidator(_digits), _DIGITS_SCHEMA]
@@ -85,7 +92,7 @@ class _ReadAsSecret:
 
     def __get_pydantic_json_schema__(
         self, schema: CoreSchema, handler: GetJsonSchemaHandler
-    ) -> dict[str, Any]:
+    ) -> JsonSchemaValue:
         return {**handler(schema), "x-secret": True}
 
 
@@ -104,8 +111,8 @@ StoreIdentifier = Annotated[
 ]
 
 
-def parse(model: type[Arguments], given: Any) -> Arguments:
-    """The arguments as their model.
+def parse(model: type[ArgumentsT], given: object) -> ArgumentsT:
+    """The arguments as their model; None and an argument that is null mean: left out.
 
     Raises ValidationFailed that names the first argument at fault, the rule and the next step.
     """
@@ -113,11 +120,10 @@ def parse(model: type[Arguments], given: Any) -> Arguments:
         given = {}
     if not isinstance(given, Mapping):
         raise ValidationFailed("Arguments must be an object of names and values.")
-    # an explicit null means: left out
     given = {name: value for name, value in given.items() if value is not None}
     unknown = next((name for name in given if name not in model.model_fields), None)
-    if unknown is not None:  # told first: a misspelt name explains a missing one
-        raise _no_such(model, str(unknown)[:_LONGEST_NAME])
+    if unknown is not None:  # refused first: a misspelt name explains a missing one
+        raise _unknown_argument(model, str(unknown)[:_MAX_NAME])
     loose = next(
         (
             name
@@ -131,17 +137,15 @@ def parse(model: type[Arguments], given: Any) -> Arguments:
     try:
         return model.model_validate(given)
     except ValidationError as error:
-        raise _sentence(model, error) from None
+        raise _validation_failed(model, error) from None
 
 
-def _is_no_number(value: Any) -> bool:
-    """True for what Python takes for a whole number and nobody else does: true for 1, "1_0" for
-    10.
-    """
+def _is_no_number(value: object) -> bool:
+    """True for what only Python reads as a whole number: true as 1, "1_0" as 10."""
     return isinstance(value, bool) or (isinstance(value, str) and "_" in value)
 
 
-def _no_such(model: type[Arguments], name: str) -> ValidationFailed:
+def _unknown_argument(model: type[Arguments], name: str) -> ValidationFailed:
     known = list(model.model_fields)
     near = get_close_matches(name, known, 1)
     hint = (
@@ -150,7 +154,7 @@ def _no_such(model: type[Arguments], name: str) -> ValidationFailed:
     return ValidationFailed(f"{name} is not an argument of this tool.{hint}", field=name)
 
 
-def _sentence(model: type[Arguments], error: ValidationError) -> ValidationFailed:
+def _validation_failed(model: type[Arguments], error: ValidationError) -> ValidationFailed:
     line = error.errors(include_url=False, include_context=True, include_input=True)[0]
     field = ".".join(str(part) for part in line["loc"]) or None
     kind, context = line["type"], line.get("ctx", {})

@@ -8,7 +8,7 @@ import sys
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from functools import cache
-from typing import Any, TypeVar, cast, get_type_hints
+from typing import TypeVar, cast, get_type_hints
 
 from orderdesk_app.context import Actor, Scope, Secret
 from orderdesk_app.errors import UnknownTool
@@ -16,7 +16,7 @@ from orderdesk_app.orderdesk.wait_budget import WaitBudget
 from orderdesk_app.services.access import Principal
 from orderdesk_app.services.open_store import OpenStore
 from orderdesk_app.tools import toolsets
-from orderdesk_app.tools.arguments import Arguments
+from orderdesk_app.tools.arguments import Arguments, ArgumentsT
 from orderdesk_app.tools.schema import Schema, schema_of
 from orderdesk_app.tools.tool_services import ToolServices
 
@@ -29,17 +29,17 @@ class ToolCall:
 
     services: ToolServices
     budget: WaitBudget
-    given_principal: Principal | None  # None while nobody has signed in (stdio)
+    signed_in: Principal | None  # None before a stdio session has signed in
     opened: OpenStore | None = None
-    # what the door does with a key that signs in; None over HTTP
+    # signs the session in with a key; None over HTTP
     sign_in: Callable[[Secret], None] | None = None
 
     @property
     def principal(self) -> Principal:
-        assert self.given_principal is not None, (
+        assert self.signed_in is not None, (
             "the runner lets only tools that work signed out run without a principal"
         )
-        return self.given_principal
+        return self.signed_in
 
     @property
     def actor(self) -> Actor:
@@ -53,17 +53,16 @@ class ToolCall:
         return self.opened
 
 
-ArgumentsT = TypeVar("ArgumentsT", bound=Arguments)
-ResultT = TypeVar("ResultT")
-ToolFunction = Callable[[ToolCall, Any], Awaitable[Any]]
+ResultT = TypeVar("ResultT", bound=Mapping[str, object])
+ToolFunction = Callable[[ToolCall, Arguments], Awaitable[Mapping[str, object]]]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Tool:
     """A tool as data.
 
-    `weight` is its cost at the rate limit; `takes_store` makes the runner resolve
-    `store_identifier`; `deletes` is the argument that names what is gone for good.
+    `weight` is its cost at the rate limit; `takes_store` makes the runner open the store of
+    `store_identifier`; `deletes` is the argument that names what the tool deletes, or empty.
     """
 
     name: str
@@ -90,7 +89,8 @@ class Tool:
         return 1 if self.reads else 2
 
     @property
-    def annotations(self) -> Mapping[str, Any]:
+    def annotations(self) -> Mapping[str, str | bool]:
+        """The hints of the protocol, by their names on the wire."""
         return {
             "title": self.title,
             "readOnlyHint": self.reads,
@@ -118,8 +118,8 @@ def tool(
     [Callable[[ToolCall, ArgumentsT], Awaitable[ResultT]]],
     Callable[[ToolCall, ArgumentsT], Awaitable[ResultT]],
 ]:
-    """Make a function a tool: its name is the tool's, its docstring the description, its
-    annotations the schemas.
+    """Make a function a tool: its name is the tool's name, its docstring the description, its
+    annotations the schemas. It must stand in a module of toolsets/.
     """
 
     def decorate(

@@ -1,12 +1,9 @@
-"""A person runs a tool: the same runner as for agents, a limit of its own, and a memory of the last
-calls.
-"""
+"""A person runs a tool: by the runner that agents use, with a limit and a history of its own."""
 
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any
 
-from orderdesk_app.context import Actor, StoreRowId, Via
+from orderdesk_app.context import Actor, Json, StoreRowId, Via
 from orderdesk_app.errors import Conflict, OrderDeskAgentsError
 from orderdesk_app.services.access import Access, Principal
 from orderdesk_app.services.console import ConsoleHistory, PastCall
@@ -18,7 +15,7 @@ from orderdesk_app.tools.runner import Runner
 
 
 class Console:
-    """Runs, keeps and shows."""
+    """Runs a person's calls and keeps their history."""
 
     def __init__(
         self,
@@ -28,33 +25,37 @@ class Console:
         history: ConsoleHistory,
         limits: Limits,
     ) -> None:
-        self._runner, self._access, self._stores, self._limits = runner, access, stores, limits
+        self._runner = runner
+        self._access = access
+        self._stores = stores
+        self._limits = limits
         self.history = history
 
     async def run(
         self,
         actor: Actor,
         name: str,
-        arguments: Mapping[str, Any],
+        arguments: Mapping[str, Json],
         *,
         active_store_id: StoreRowId | None = None,
         shown_store_id: str | None = None,
     ) -> PastCall:
-        """The call as it is kept, an error as `{"error": {...}}`.
+        """Run the call and return it as the history keeps it, an error as `{"error": {...}}`.
 
-        `shown_store_id` is the store that the screen named for it, empty for none. Raises Conflict
-        when the call would meet another one, and RateLimited of the console itself; neither is
-        kept."""
+        `shown_store_id` is the store that the page showed, empty for none. Raises Conflict when the
+        call would use another store, and RateLimited by the console's own limit; the history keeps
+        neither.
+        """
         principal = await self._principal(actor, active_store_id)
         if shown_store_id is not None:
-            self._must_meet(shown_store_id, principal, name, arguments)
+            self._check_shown_store(shown_store_id, principal, name, arguments)
         self._limits.console.spend(actor.tenant_id)
         outcome = await self._runner.run(principal, name, dict(arguments))
         return await self.history.keep(
             actor,
             tool=outcome.tool.name if outcome.tool else "unknown",
-            arguments=outcome.arguments,
-            result=outcome.result
+            arguments=dict(outcome.arguments),
+            result=dict(outcome.result)
             if outcome.error is None and outcome.result is not None
             else {"error": error_facts(outcome.error)},
             outcome=outcome.error.code if outcome.error else "ok",
@@ -66,13 +67,13 @@ class Console:
         self,
         actor: Actor,
         name: str,
-        arguments: Mapping[str, Any],
+        arguments: Mapping[str, Json],
         *,
         active_store_id: StoreRowId | None = None,
     ) -> StoreRecord | None:
-        """The store that this call would meet now; None when its tool meets none.
+        """The store that this call would use now; None when its tool uses none.
 
-        Raises NotFound, or ValidationFailed where there is no telling.
+        Raises NotFound, or ValidationFailed where several stores are meant.
         """
         return self._store_of(await self._principal(actor, active_store_id), name, arguments)
 
@@ -81,8 +82,8 @@ class Console:
             replace(actor, via=Via.CONSOLE), active_store_id=active_store_id
         )
 
-    def _must_meet(
-        self, shown_store_id: str, principal: Principal, name: str, arguments: Mapping[str, Any]
+    def _check_shown_store(
+        self, shown_store_id: str, principal: Principal, name: str, arguments: Mapping[str, Json]
     ) -> None:
         try:
             store = self._store_of(principal, name, arguments)
@@ -100,18 +101,20 @@ class Console:
             )
 
     def _store_of(
-        self, principal: Principal, name: str, arguments: Mapping[str, Any]
+        self, principal: Principal, name: str, arguments: Mapping[str, Json]
     ) -> StoreRecord | None:
         tool = find_tool(name)
         if tool.takes_store:
-            return self._stores.of_call(principal, arguments.get("store_identifier"))
+            identifier = arguments.get("store_identifier")
+            return self._stores.of_call(principal, str(identifier) if identifier else None)
         if tool.deletes == "store_id":
-            return self._stores.resolve(principal, arguments["store_id"], field="store_id")[0]
+            store_id = str(arguments["store_id"])
+            return self._stores.resolve(principal, store_id, field="store_id")[0]
         return None
 
 
-def error_facts(error: OrderDeskAgentsError | None) -> dict[str, Any]:
-    """What an error says, as agents get it in `_meta`."""
+def error_facts(error: OrderDeskAgentsError | None) -> dict[str, object]:
+    """What an error says, in the form in which agents get it in `_meta`."""
     if error is None:
         return {"code": "ok"}
     facts = {

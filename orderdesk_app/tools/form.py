@@ -6,9 +6,11 @@ import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal, NoReturn
 
+from orderdesk_app.context import Json, JsonObject
 from orderdesk_app.tools.catalogue import Tool
+from orderdesk_app.tools.schema import Schema
 
 Kind = Literal["text", "integer", "number", "boolean", "choice", "json"]
 _KINDS: dict[str, Kind] = {
@@ -22,7 +24,7 @@ _KINDS: dict[str, Kind] = {
 
 @dataclass(frozen=True, slots=True)
 class Field:
-    """One argument as a form field. `value` is what stands in it at first, `hint` an example."""
+    """One argument as a form field. `value` is its first content, `hint` an example."""
 
     name: str
     kind: Kind
@@ -35,9 +37,9 @@ class Field:
     shape: str = ""  # "an object" or "a list", for json
 
 
-def fields_of(tool: Tool, values: Mapping[str, Any] | None = None) -> list[Field]:
-    """The tool's arguments in order, required ones first; filled with `values`, else with the
-    tool's example.
+def fields_of(tool: Tool, values: Mapping[str, Json] | None = None) -> list[Field]:
+    """The tool's arguments as fields, required ones first; filled with `values`, else with the
+    tool's example. A secret is never filled.
     """
     filled = (
         dict(values)
@@ -52,9 +54,7 @@ def fields_of(tool: Tool, values: Mapping[str, Any] | None = None) -> list[Field
     return sorted(fields, key=lambda field: not field.required)
 
 
-def _field(
-    name: str, schema: Mapping[str, Any], required: bool, is_secret: bool, value: Any
-) -> Field:
+def _field(name: str, schema: Schema, required: bool, is_secret: bool, value: Json) -> Field:
     options = tuple(str(option) for option in schema.get("enum", ()))
     kind: Kind = (
         "choice"
@@ -71,14 +71,14 @@ def _field(
         words=str(schema.get("description", "")).replace("`", ""),
         required=required,
         is_secret=is_secret,
-        value="" if is_secret or value is None or value == "***" else _shown(kind, value),
-        hint="" if hint is None or is_secret else _shown(kind, hint),
+        value="" if is_secret or value is None or value == "***" else _text(kind, value),
+        hint="" if hint is None or is_secret else _text(kind, hint),
         options=options,
         shape=shape,
     )
 
 
-def _shown(kind: Kind, value: Any) -> str:
+def _text(kind: Kind, value: Json) -> str:
     if kind == "json":
         # half a surrogate pair stays an escape
         return (
@@ -91,12 +91,12 @@ def _shown(kind: Kind, value: Any) -> str:
     return str(value)
 
 
-def arguments_from(tool: Tool, form: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, str]]:
-    """(arguments, errors by field).
+def arguments_from(tool: Tool, form: Mapping[str, object]) -> tuple[JsonObject, dict[str, str]]:
+    """The arguments of a sent form, and the errors by field.
 
-    Empty fields are left out; what they hold is judged by the runner, as for every caller.
+    Empty fields are left out. Each value has its field's type; the runner checks the rest.
     """
-    arguments: dict[str, Any] = {}
+    arguments: JsonObject = {}
     errors: dict[str, str] = {}
     for field in fields_of(tool, {}):
         text = form.get(field.name)
@@ -119,8 +119,8 @@ def arguments_from(tool: Tool, form: Mapping[str, Any]) -> tuple[dict[str, Any],
 
 
 def argument_at(tool: Tool, path: str) -> str:
-    """The argument that an error's path such as `shipping.city` or `order_items[0].name` stands in:
-    that of its name, else the only JSON object. Empty when there is none.
+    """The argument to which an error's path such as `shipping.city` or `order_items[0].name`
+    belongs: the one of that name, else the only JSON object, else "".
     """
     fields = fields_of(tool, {})
     first = re.split(r"[.\[]", path, maxsplit=1)[0]
@@ -132,13 +132,13 @@ def argument_at(tool: Tool, path: str) -> str:
     return objects[0] if path and len(objects) == 1 else ""
 
 
-def _value(field: Field, text: str) -> Any:
+def _value(field: Field, text: str) -> Json:
     if field.kind == "integer":
         return int(text)
     if field.kind == "number":
         return float(text)
     if field.kind == "boolean":
-        return {"true": True, "false": False}[text] if text in ("true", "false") else _refuse()
+        return text == "true" if text in ("true", "false") else _refuse()
     if field.kind == "choice":
         return text if text in field.options else _refuse()
     if field.kind == "json":
@@ -148,12 +148,13 @@ def _value(field: Field, text: str) -> Any:
     return text
 
 
-def _json(text: str) -> Any:
+def _json(text: str) -> Json:
     try:
-        return json.loads(text, parse_constant=lambda _: _refuse())
+        value: Json = json.loads(text, parse_constant=lambda _: _refuse())
+        return value
     except RecursionError:
-        return _refuse()
+        _refuse()
 
 
-def _refuse() -> Any:
+def _refuse() -> NoReturn:
     raise ValueError

@@ -1,4 +1,4 @@
-"""How a page of rows says where it stands."""
+"""The pagination of a result with rows."""
 
 from typing_extensions import TypedDict
 
@@ -15,7 +15,7 @@ class Pagination(TypedDict):
 def pagination(
     total: int | None, count: int, limit: int, offset: int, has_more: bool
 ) -> Pagination:
-    """`total` is None when nobody knows it; `next_offset` is None on the last page."""
+    """`total` is None when it is unknown; `next_offset` is None on the last page."""
     return {
         "total": total,
         "count": count,

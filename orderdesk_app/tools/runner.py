@@ -1,11 +1,12 @@
-"""The only way to run a tool, for agent, console and tests alike:
-scope, arguments, rate limit, store, call, audit and metrics, error mapping, in this order."""
+"""The only way to run a tool, for agents, console and tests: scope, arguments, rate limit, store,
+call, audit and metrics, error mapping, in this order.
+"""
 
 import asyncio
 import time
 from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass, field
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from orderdesk_app.context import Secret, current_request
 from orderdesk_app.errors import AuthFailed, OrderDeskAgentsError, PermissionDenied, Unexpected
@@ -30,13 +31,13 @@ SIGN_IN_FIRST = (
 
 @dataclass(slots=True)
 class Outcome:
-    """What became of a call: a result or an error, never both."""
+    """How a call ended: with a result or an error, never both."""
 
     tool: Tool | None
-    result: dict[str, Any] | None = None
+    result: Mapping[str, object] | None = None
     error: OrderDeskAgentsError | None = None
     duration_ms: float = 0.0
-    arguments: dict[str, Any] = field(default_factory=dict)  # as given, secrets removed
+    arguments: Mapping[str, object] = field(default_factory=dict)  # as given, secrets removed
 
     @property
     def is_ok(self) -> bool:
@@ -48,7 +49,7 @@ class Outcome:
 
 
 class Runner:
-    """Runs tools for a principal; raises nothing but cancellation."""
+    """Runs tools for a principal. Errors are in the outcome: only cancellation is raised."""
 
     def __init__(
         self, services: ToolServices, limits: Limits, audit: AuditLog, *, wait_seconds: float
@@ -57,19 +58,19 @@ class Runner:
         self._limits = limits
         self._audit = audit
         self._wait_seconds = wait_seconds
-        self._unfinished: set[asyncio.Task[Any]] = set()
+        self._unfinished: set[asyncio.Task[object]] = set()
 
     async def run(
         self,
         principal: Principal | None,
         name: str,
-        given: Any,
+        given: object,
         *,
         sign_in: Callable[[Secret], None] | None = None,
     ) -> Outcome:
-        """`principal` None: nobody has signed in yet (stdio).
+        """Run a tool and return its outcome.
 
-        `sign_in` is what a door does with a key that signs in.
+        `principal` is None before a stdio session has signed in, which `sign_in` does with a key.
         """
         try:
             tool = find_tool(name)
@@ -94,7 +95,7 @@ class Runner:
         # A write goes on to its end, audit row included, when the caller hangs up.
         return await asyncio.shield(self._to_its_end(self._run(principal, tool, given, sign_in)))
 
-    def _to_its_end(self, work: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
+    def _to_its_end(self, work: Coroutine[object, None, T]) -> asyncio.Task[T]:
         task = asyncio.create_task(work)
         self._unfinished.add(task)
         task.add_done_callback(self._unfinished.discard)
@@ -109,7 +110,7 @@ class Runner:
         self,
         principal: Principal | None,
         tool: Tool,
-        given: Any,
+        given: object,
         sign_in: Callable[[Secret], None] | None,
     ) -> Outcome:
         started = time.perf_counter()
@@ -144,8 +145,8 @@ class Runner:
                 outcome="not_done" if tool.reads else "unknown",
             )
         except asyncio.CancelledError:
-            # The caller of a read has gone. This task may wait for nothing more, and the call
-            # leaves its row all the same.
+            # The caller of a read has left. This task may not wait for anything, so that another
+            # one writes the audit row.
             row = self._entry(principal, call, outcome, GIVEN_UP, budget, started)
             if row is not None:
                 self._to_its_end(self._audit.queue(row))
@@ -180,7 +181,7 @@ class Runner:
                 f"({tool.scope}). Make a key with it under Settings."
             )
         return ToolCall(
-            services=self._services, budget=budget, given_principal=principal, sign_in=sign_in
+            services=self._services, budget=budget, signed_in=principal, sign_in=sign_in
         )
 
     def _entry(
@@ -200,7 +201,7 @@ class Runner:
             outcome.tool.name, code, str(principal.actor.via) if principal else "stdio"
         ).inc()
         TOOL_SECONDS.labels(outcome.tool.name).observe(seconds)
-        who = call.given_principal if call is not None else principal
+        who = call.signed_in if call is not None else principal
         if who is None:
             return None
         change_id = (
@@ -220,10 +221,8 @@ class Runner:
         )
 
 
-def _without_secrets(tool: Tool, given: Any) -> dict[str, Any]:
-    """Arguments as they may be kept: secrets as ***, and of names that the tool does not have only
-    the names.
-    """
+def _without_secrets(tool: Tool, given: object) -> dict[str, object]:
+    """Arguments as they may be kept: a secret as ***, and so is the value of an unknown name."""
     if isinstance(given, Arguments):
         given = given.model_dump(exclude_none=True)
     if not isinstance(given, Mapping):

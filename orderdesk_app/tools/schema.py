@@ -2,35 +2,38 @@
 titles.
 """
 
-from typing import Any
+from typing import TypeAlias
 
 from pydantic import TypeAdapter
+from pydantic.json_schema import JsonSchemaValue
 
-Schema = dict[str, Any]
+Schema: TypeAlias = JsonSchemaValue
 
 
-def schema_of(shape: Any, *, keeps_null: bool = False) -> Schema:
-    """The schema of a pydantic model or TypedDict with references put in place.
+def schema_of(shape: type, *, keeps_null: bool = False) -> Schema:
+    """The JSON Schema of a pydantic model or TypedDict, with its references put in place.
 
-    An argument may always be left out, so its null is dropped; a result says null where it means it
-    (`keeps_null`)."""
+    An argument may always be left out, so its null is dropped. A result keeps null where it may be
+    null (`keeps_null`).
+    """
     raw = TypeAdapter(shape).json_schema()
     definitions = raw.pop("$defs", {})
-    tidy: Schema = _tidy(raw, definitions, keeps_null)
+    tidy = _tidy_schema(raw, definitions, keeps_null)
     tidy.setdefault("type", "object")
     return tidy
 
 
-def _tidy(node: Any, definitions: Schema, keeps_null: bool) -> Any:
+def _tidy(node: object, definitions: Schema, keeps_null: bool) -> object:
     if isinstance(node, list):
         return [_tidy(entry, definitions, keeps_null) for entry in node]
-    if not isinstance(node, dict):
-        return node
+    return _tidy_schema(node, definitions, keeps_null) if isinstance(node, dict) else node
+
+
+def _tidy_schema(node: Schema, definitions: Schema, keeps_null: bool) -> Schema:
     if "$ref" in node:
         beside = {key: value for key, value in node.items() if key != "$ref"}
-        return _tidy(
-            {**definitions[node["$ref"].rsplit("/", 1)[-1]], **beside}, definitions, keeps_null
-        )
+        named = definitions[node["$ref"].rsplit("/", 1)[-1]]
+        return _tidy_schema({**named, **beside}, definitions, keeps_null)
     out: Schema = {}
     for key, value in node.items():
         if key == "title" and isinstance(value, str):
@@ -44,7 +47,7 @@ def _tidy(node: Any, definitions: Schema, keeps_null: bool) -> Any:
         elif key == "anyOf":
             kept = [entry for entry in value if entry != {"type": "null"}]
             if len(kept) == 1:
-                out.update(_tidy(kept[0], definitions, keeps_null))
+                out.update(_tidy_schema(kept[0], definitions, keeps_null))
                 if keeps_null and len(kept) < len(value):
                     out["type"] = [out["type"], "null"]
             else:

@@ -1,13 +1,15 @@
 """Orders and products as tools show them: ISO dates, plain numbers, no nulls, the fields asked for,
-and which words are a customer's.
+and the paths of customers' text.
 """
 
 from collections import OrderedDict
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from decimal import Decimal
 from difflib import get_close_matches
-from typing import Any
+from typing import TypeAlias
 
+from orderdesk_app.context import Json, JsonObject
 from orderdesk_app.errors import ValidationFailed
 from orderdesk_app.orderdesk.comparison import FREE_MAPS, ITEM_MAPS
 from orderdesk_app.orderdesk.dates import to_iso
@@ -23,14 +25,14 @@ from orderdesk_app.orderdesk.merge import (
 from orderdesk_app.services.folders import FolderList
 
 _DATES = frozenset({"date_added", "date_updated"})
-# maps whose keys and words are somebody's own
+# maps whose keys and values customers or shop systems wrote
 _FREE = frozenset({*FREE_MAPS, "metadata", "variation_list"})
 _ORDER_FIELDS = frozenset({*WRITABLE, *READ_ONLY, "folder", "order_shipments", "refund_total"}) - {
     "folder_name",
     "cc_number",
 }
-# Of the entries of a list; not every order has an entry that could tell, so that only what was read
-# refuses a name.
+# Fields of the entries of a list. Order Desk may send others, so that a name is refused only where
+# entries were read and none has it.
 _ENTRY_FIELDS: dict[str, frozenset[str]] = {
     "order_items": frozenset({"id", *ITEM_TEXTS, *ITEM_SUMS, *ITEM_MAPS}),
     "order_notes": frozenset(NOTE_FIELDS),
@@ -60,66 +62,71 @@ _ENTRY_FIELDS: dict[str, frozenset[str]] = {
         }
     ),
 }
-_MOST_SHOWN = 1_000
-# of ten: written out, a larger number may have a million digits, and few who read JSON know it
-_LARGEST_POWER = 300
+_MAX_VIEWS = 1_000
+# A larger power of ten may be a million digits when written out, and few JSON readers take it.
+_MAX_POWER = 300
 
 
-class Shown(dict[str, Any]):
-    """A whole order or product as tools show it, made once for each value that the cache keeps;
-    nobody changes it.
-    """
+_Tree: TypeAlias = "dict[str, _Tree]"  # parts of dotted paths; empty where a path ends
 
-    __slots__ = ("made", "untrusted")
 
-    def __init__(self, values: Mapping[str, Any]) -> None:
+class View(dict[str, Json]):
+    """A whole order or product as tools show it. It is shared between calls: do not change it."""
+
+    __slots__ = ("json", "sections", "untrusted")
+
+    def __init__(self, values: JsonObject) -> None:
         super().__init__(values)
         # below the name that it is shown under: ".order_notes[0].content"
         self.untrusted = tuple(untrusted_paths(self, ""))
-        self.made: dict[
-            str, Any
-        ] = {}  # what doors made of it (its lines of text), so that they make it once
+        # What mcp/ rendered from it, so that it renders once: compact JSON, and by name the
+        # untrusted paths and the lines of text (mcp/text.py).
+        self.json: str | None = None
+        self.sections: dict[str, tuple[frozenset[str], tuple[str, str]]] = {}
 
 
-class Showing:
-    """Turns what a service read into what a tool shows, once for each value that the cache
-    keeps.
-    """
+class ViewCache:
+    """Makes one View of each value that the read cache keeps."""
 
     def __init__(self) -> None:
-        self._shown: OrderedDict[int, tuple[object, Shown]] = OrderedDict()
+        self._views: OrderedDict[int, tuple[object, View]] = OrderedDict()
 
-    def of(self, read: Mapping[str, Any]) -> Shown:
-        """The whole order or product; what is returned is not to be changed."""
-        known = self._shown.get(id(read))
+    def view_of(self, read: JsonObject) -> View:
+        """The whole order or product as tools show it; do not change it."""
+        known = self._views.get(id(read))
         if known is not None and known[0] is read:
             return known[1]
-        shown = Shown(plain(read))
-        self._shown[id(read)] = (read, shown)
-        if len(self._shown) > _MOST_SHOWN:
-            self._shown.popitem(last=False)
-        return shown
+        view = View(plain_object(read))
+        self._views[id(read)] = (read, view)
+        if len(self._views) > _MAX_VIEWS:
+            self._views.popitem(last=False)
+        return view
 
 
-def plain(value: Any, *, key: str = "", is_free: bool = False) -> Any:
-    """A value as our JSON has it: Decimals as numbers with the same digits, dates in ISO 8601,
-    nulls left out, [] for an empty map as {}.
+def plain_object(values: Mapping[str, Json], *, is_free: bool = False) -> JsonObject:
+    """An object as our results have it; see `plain`."""
+    return {
+        name: plain(entry, key=name, is_free=is_free or name in _FREE)
+        for name, entry in values.items()
+        if entry is not None
+    }
+
+
+def plain(value: Json, *, key: str = "", is_free: bool = False) -> Json:
+    """A value as our results have it: Decimals as numbers with the same digits, dates in ISO 8601,
+    ids as text, no nulls, {} for an empty map that Order Desk writes as [].
     """
     kind = type(value)
     if (kind is str and key not in _DATES) or (kind is int and key != "id"):
-        return value  # most of an order, so it is asked first
+        return value  # most values of an order, so they come first
     if kind is int:
-        return value if is_free else str(value)  # ids are texts, however Order Desk writes them
+        return value if is_free else str(value)
     if isinstance(value, Decimal):
-        if value.adjusted() > _LARGEST_POWER:
+        if value.adjusted() > _MAX_POWER:
             return str(value)
         return int(value) if value == value.to_integral_value() else float(value)
-    if kind is dict or isinstance(value, Mapping):
-        return {
-            name: plain(entry, key=name, is_free=is_free or name in _FREE)
-            for name, entry in value.items()
-            if entry is not None
-        }
+    if isinstance(value, dict):
+        return plain_object(value, is_free=is_free)
     if isinstance(value, list):
         if not value and key in _FREE:
             return {}
@@ -129,9 +136,11 @@ def plain(value: Any, *, key: str = "", is_free: bool = False) -> Any:
     return value
 
 
-def summary(order: Mapping[str, Any], folders: FolderList) -> dict[str, Any]:
-    """An order as one row of a list."""
-    shipping, customer = _map(order.get("shipping")), _map(order.get("customer"))
+def summary(order: JsonObject, folders: FolderList) -> JsonObject:
+    """An order as one row of a list: its ids, dates, folder, customer and total."""
+    shipping = _map(order.get("shipping"))
+    customer = _map(order.get("customer"))
+    items = order.get("order_items")
     return {
         "id": str(order.get("id", "")),
         "source_id": str(order.get("source_id") or ""),
@@ -140,25 +149,25 @@ def summary(order: Mapping[str, Any], folders: FolderList) -> dict[str, Any]:
         "date_updated": to_iso(str(order.get("date_updated") or "")),
         "folder": folder_name(order, folders),
         "email": str(order.get("email") or ""),
-        "customer": _who(customer) or _who(shipping),
+        "customer": _full_name(customer) or _full_name(shipping),
         "city": str(shipping.get("city") or ""),
         "country": str(shipping.get("country") or ""),
         "order_total": plain(order.get("order_total", 0)),
-        "item_count": len(order.get("order_items") or []),
+        "item_count": len(items) if isinstance(items, list) else 0,
     }
 
 
-def folder_name(order: Mapping[str, Any], folders: FolderList) -> str:
-    """The name of the order's folder; its id where nobody knows the name."""
+def folder_name(order: Mapping[str, Json], folders: FolderList) -> str:
+    """The name of the order's folder; its id where `folders` has no name for it."""
     wanted = str(order.get("folder_id") or "")
     return next((name for id_, name in folders if id_ == wanted), wanted)
 
 
-def selected(shown: dict[str, Any], fields: Sequence[str] | None) -> dict[str, Any]:
-    """The fields asked for, nested as they were, and always the id."""
+def selected(shown: JsonObject, fields: Sequence[str] | None) -> JsonObject:
+    """The fields at the dotted paths, nested, and always the id; everything without paths."""
     if not fields:
         return shown
-    tree: dict[str, Any] = {"id": {}}
+    tree: _Tree = {"id": {}}
     for path in fields:
         branch = tree
         for part in path.split("."):
@@ -168,92 +177,103 @@ def selected(shown: dict[str, Any], fields: Sequence[str] | None) -> dict[str, A
 
 
 def check_fields(
-    fields: Iterable[str] | None, read: Sequence[Mapping[str, Any]] | None = None
+    fields: Iterable[str] | None, read: Sequence[Mapping[str, Json]] | None = None
 ) -> None:
-    """Raises ValidationFailed naming the first field that an order does not have.
+    """Raises ValidationFailed that names the first field that orders do not have.
 
-    Order Desk may tell more than its documents name: what is like no known field is refused only
-    once the orders are `read` and none has it."""
-    for path in fields or ():
-        first, _, rest = path.partition(".")
-        if (
-            first == "order_history"
-        ):  # Order Desk tells it only to who asks for it, which makes its answers slow
-            raise ValidationFailed(
-                (
-                    "fields: the history of an order is not read here. Its notes are "
-                    "order_notes; look the history up in Order Desk."
-                ),
-                field="fields",
-            )
-        if first not in FREE_MAPS and (
-            counted := next((part for part in rest.split(".") if part.isdigit()), None)
-        ):
-            raise ValidationFailed(
-                (
-                    f"fields: entries of lists are not counted. Leave {counted!r} out of "
-                    f"{path!r}: it then means every entry."
-                ),
-                field="fields",
-            )
-        second = rest.partition(".")[0]
-        known = ADDRESS_FIELDS.get(first)
-        if first not in _ORDER_FIELDS:
-            place, name, names, is_there = (
-                "an order",
-                first,
-                _ORDER_FIELDS,
-                any(first in order for order in read or ()),
-            )
-        elif rest and known and second not in known:
-            place, name, names, is_there = (
-                first,
-                second,
-                frozenset(known),
-                any(second in _map(order.get(first)) for order in read or ()),
-            )
-        elif rest and first in _ENTRY_FIELDS and second not in _ENTRY_FIELDS[first]:
-            entries = [
-                entry
-                for order in read or ()
-                for entry in order.get(first) or ()
-                if isinstance(entry, Mapping)
-            ]
-            place, name, names, is_there = (
-                first,
-                second,
-                _ENTRY_FIELDS[first],
-                not entries or any(second in entry for entry in entries),
-            )
-        else:
-            continue
-        near = get_close_matches(name, names, 1)
-        if not is_there and (near or read is not None):
-            hint = f"Did you mean {near[0]!r}?" if near else "Leave fields out to see them all."
-            raise ValidationFailed(f"fields: {place} has no {name!r}. {hint}", field="fields")
-
-
-def untrusted_paths(shown: Mapping[str, Any], root: str) -> list[str]:
-    """Paths of the text that customers and shop systems wrote: notes, gift messages, free key/value
-    maps.
+    Order Desk may send more fields than its documents name. So a name that resembles no known field
+    is refused only in a second call, with the orders that were `read`, where none of them has it.
     """
-    if isinstance(shown, Shown) and root:
+    for path in fields or ():
+        _check_path(path)
+        unknown = _unknown_part(path, read)
+        if unknown is None:
+            continue
+        near = get_close_matches(unknown.name, unknown.known, 1)
+        if near or read is not None:
+            hint = f"Did you mean {near[0]!r}?" if near else "Leave fields out to see them all."
+            raise ValidationFailed(
+                f"fields: {unknown.place} has no {unknown.name!r}. {hint}", field="fields"
+            )
+
+
+def _check_path(path: str) -> None:
+    first, _, rest = path.partition(".")
+    # Order Desk sends it only on request, and then answers slowly.
+    if first == "order_history":
+        raise ValidationFailed(
+            "fields: the history of an order is not read here. Its notes are "
+            "order_notes; look the history up in Order Desk.",
+            field="fields",
+        )
+    if first in FREE_MAPS:
+        return
+    index = next((part for part in rest.split(".") if part.isdigit()), None)
+    if index is not None:
+        raise ValidationFailed(
+            f"fields: entries of lists are not counted. Leave {index!r} out of "
+            f"{path!r}: it then means every entry.",
+            field="fields",
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class _UnknownPart:
+    """A part of a path that is no known field of its place, and the fields that are."""
+
+    place: str
+    name: str
+    known: frozenset[str]
+
+
+def _unknown_part(path: str, read: Sequence[Mapping[str, Json]] | None) -> _UnknownPart | None:
+    """The first part of a path that is no known field and that none of the orders has."""
+    first, _, rest = path.partition(".")
+    second = rest.partition(".")[0]
+    orders = read or ()
+    if first not in _ORDER_FIELDS:
+        unknown = _UnknownPart("an order", first, _ORDER_FIELDS)
+        return None if any(first in order for order in orders) else unknown
+    if not rest:
+        return None
+    if first in ADDRESS_FIELDS:
+        unknown = _UnknownPart(first, second, frozenset(ADDRESS_FIELDS[first]))
+        is_there = any(second in _map(order.get(first)) for order in orders)
+    elif first in _ENTRY_FIELDS:
+        unknown = _UnknownPart(first, second, _ENTRY_FIELDS[first])
+        entries = [
+            entry
+            for order in orders
+            for entry in _entries(order.get(first))
+            if isinstance(entry, dict)
+        ]
+        is_there = not entries or any(second in entry for entry in entries)
+    else:
+        return None
+    return None if second in unknown.known or is_there else unknown
+
+
+def untrusted_paths(shown: Mapping[str, Json], root: str) -> list[str]:
+    """Paths of the text that customers and shop systems wrote: notes, gift messages and the maps
+    with keys of their own, such as `order.order_notes[0].content`.
+    """
+    if isinstance(shown, View) and root:
         return [root + path for path in shown.untrusted]
     paths: list[str] = []
-    for index, note in enumerate(shown.get("order_notes") or ()):
-        if isinstance(note, Mapping) and note.get("content"):
+    for index, note in enumerate(_entries(shown.get("order_notes"))):
+        if isinstance(note, dict) and note.get("content"):
             paths.append(f"{root}.order_notes[{index}].content")
     for name in FREE_MAPS:
         paths.extend(_text_paths(shown.get(name), f"{root}.{name}"))
-    for index, item in enumerate(shown.get("order_items") or ()):
-        if isinstance(item, Mapping):
+    for index, item in enumerate(_entries(shown.get("order_items"))):
+        if isinstance(item, dict):
             for name in ("variation_list", "metadata"):
                 paths.extend(_text_paths(item.get(name), f"{root}.order_items[{index}].{name}"))
     return paths
 
 
-def _text_paths(value: Any, path: str) -> Iterable[str]:
-    if isinstance(value, Mapping):
+def _text_paths(value: Json, path: str) -> Iterable[str]:
+    if isinstance(value, dict):
         for name, entry in value.items():
             yield from _text_paths(entry, f"{path}.{name}")
     elif isinstance(value, list):
@@ -263,25 +283,27 @@ def _text_paths(value: Any, path: str) -> Iterable[str]:
         yield path
 
 
-def _pick(value: Any, tree: Mapping[str, Any]) -> Any:
+def _pick(value: Json, tree: _Tree) -> Json:
     if not tree:
         return value
-    if isinstance(value, Mapping):
+    if isinstance(value, dict):
         return {name: _pick(value[name], branch) for name, branch in tree.items() if name in value}
     if isinstance(value, list):
         return [
-            _pick(
-                entry, {**tree, "id": {}} if isinstance(entry, Mapping) and "id" in entry else tree
-            )
+            _pick(entry, {**tree, "id": {}} if isinstance(entry, dict) and "id" in entry else tree)
             for entry in value
         ]
     return value
 
 
-def _map(value: Any) -> Mapping[str, Any]:
-    return value if isinstance(value, Mapping) else {}
+def _map(value: Json) -> JsonObject:
+    return value if isinstance(value, dict) else {}
 
 
-def _who(address: Mapping[str, Any]) -> str:
+def _entries(value: Json) -> list[Json]:
+    return value if isinstance(value, list) else []
+
+
+def _full_name(address: Mapping[str, Json]) -> str:
     name = " ".join(str(address.get(part) or "") for part in ("first_name", "last_name")).strip()
     return name or str(address.get("company") or "")

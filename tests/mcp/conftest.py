@@ -1,4 +1,4 @@
-"""One server process for all tests of the agents' door, and the clients that are written for
+"""One server process for all tests of `/mcp`, and the clients that are written for
 Node.
 """
 

@@ -13,7 +13,7 @@ import pytest
 from starlette.datastructures import Headers
 
 from orderdesk_app.mcp import body as bodies
-from orderdesk_app.mcp.body import ClientDisconnected, Unfit, drain_body, read_body
+from orderdesk_app.mcp.body import ClientDisconnected, InvalidRequest, drain_body, read_body
 from orderdesk_app.tools.catalogue import every_tool
 from tests.mcp_server import LEGACY, MODERN, McpServer, call, modern
 from tests.worlds import FIRST_ORDER
@@ -313,7 +313,7 @@ async def test_who_sends_much_hears_why_it_is_refused(
 async def test_a_refused_request_without_an_end_is_not_heard_for_ever(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(bodies, "UNHEARD_SECONDS", 0.01)
+    monkeypatch.setattr(bodies, "DRAIN_SECONDS", 0.01)
     heard = 0
 
     async def more() -> Any:
@@ -327,7 +327,7 @@ async def test_a_refused_request_without_an_end_is_not_heard_for_ever(
     await drain_body(silence)
     await drain_body(more)
 
-    assert heard * 1024 * 1024 <= bodies.MOST_UNHEARD_BYTES + 1024 * 1024
+    assert heard * 1024 * 1024 <= bodies.MAX_DRAINED_BYTES + 1024 * 1024
 
 
 def test_a_body_in_small_pieces_arrives_whole(mcp_server: McpServer) -> None:
@@ -356,7 +356,7 @@ async def test_a_body_that_never_ends_is_given_up(monkeypatch: pytest.MonkeyPatc
         await bodies.asyncio.sleep(0.004)
         return {"type": "http.request", "body": b" ", "more_body": True}
 
-    with pytest.raises(Unfit) as refused:
+    with pytest.raises(InvalidRequest) as refused:
         await read_body(Headers({}), drop)
 
     assert refused.value.status == 408

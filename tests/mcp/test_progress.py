@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from orderdesk_app.mcp import progress as progress_module
-from orderdesk_app.mcp.progress import telling_progress
+from orderdesk_app.mcp.progress import report_progress
 
 Told = list[tuple[float, float | None, str | None]]
 
@@ -24,7 +24,7 @@ async def test_a_long_call_is_heard_of_again_and_again(told: Told) -> None:
         if len(told) == 4:
             often.set()
 
-    async with telling_progress(hear):
+    async with report_progress(hear):
         await often.wait()
 
     steps = [step for step, _, _ in told]
@@ -38,7 +38,7 @@ async def test_after_the_end_nothing_is_told(told: Told) -> None:
     async def hear(progress: float, total: float | None, message: str | None) -> None:
         told.append((progress, total, message))
 
-    async with telling_progress(hear):
+    async with report_progress(hear):
         pass
     count = len(told)
     await asyncio.sleep(0.03)
@@ -51,7 +51,7 @@ async def test_a_call_that_is_given_up_is_not_done(told: Told) -> None:
         told.append((progress, total, message))
 
     async def called() -> None:
-        async with telling_progress(hear):
+        async with report_progress(hear):
             raise ConnectionError
 
     with pytest.raises(ConnectionError):

@@ -14,7 +14,7 @@ from orderdesk_app import wiring
 from orderdesk_app.context import Actor, Via
 from orderdesk_app.db.schema import METADATA
 from orderdesk_app.errors import NotFound
-from orderdesk_app.mcp.server import answer
+from orderdesk_app.mcp.server import call_tool_result
 from orderdesk_app.tools.catalogue import Tool
 from tests.worlds import MINIMAL_ORDER, World, open_world, settings_for
 
@@ -95,7 +95,7 @@ async def test_what_a_tool_shows_holds_nothing_of_the_neighbour(world: World, to
 
     outcome = await world.owner.call(tool.name, world.example_of(tool))
 
-    shown = answer(outcome).model_dump_json(by_alias=True)
+    shown = call_tool_result(outcome).model_dump_json(by_alias=True)
     for theirs in (
         THEIRS,
         "Bert",

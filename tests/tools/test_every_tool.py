@@ -10,7 +10,7 @@ import pytest
 
 from orderdesk_app import wiring
 from orderdesk_app.db.audit import AuditEntry
-from orderdesk_app.mcp.server import answer
+from orderdesk_app.mcp.server import call_tool_result
 from orderdesk_app.tools.catalogue import Tool
 from tests.worlds import FIRST_ORDER, World, counted, eventually
 
@@ -40,7 +40,7 @@ async def test_the_example_runs_and_its_result_is_as_promised(world: World, tool
 
     assert outcome.error is None, outcome.error and outcome.error.message
     assert outcome.result is not None
-    told = answer(outcome)
+    told = call_tool_result(outcome)
     jsonschema.validate(told.structured_content, tool.output_schema)
     assert told.is_error is not True
     assert told.content[0].type == "text"

@@ -10,7 +10,7 @@ import pytest
 
 from orderdesk_app.demo.seed import Seed
 from orderdesk_app.errors import ValidationFailed
-from orderdesk_app.mcp.server import answer
+from orderdesk_app.mcp.server import call_tool_result
 from orderdesk_app.tools.catalogue import find_tool
 from orderdesk_app.tools.runner import Outcome
 from orderdesk_app.tools.views import check_fields, plain
@@ -34,14 +34,17 @@ ISO = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ")
 
 
 def text_of(outcome: Outcome) -> str:
-    told = answer(outcome).content[0]
+    told = call_tool_result(outcome).content[0]
     assert told.type == "text"
     return told.text
 
 
 def tokens_of(outcome: Outcome) -> float:
     """A token counts as 4 bytes of the JSON sent, text and structure together."""
-    return len(answer(outcome).model_dump_json(by_alias=True, exclude_none=True).encode()) / 4
+    return (
+        len(call_tool_result(outcome).model_dump_json(by_alias=True, exclude_none=True).encode())
+        / 4
+    )
 
 
 # ------------------------------------------------------------------ lists
@@ -649,7 +652,9 @@ async def test_who_is_refused_because_the_order_moved_on_gets_both_versions(worl
     )
 
     now = (await world.owner.get("orders_get", order_id=FIRST_ORDER))["order"]
-    told = json.loads(answer(outcome).model_dump_json(by_alias=True))["_meta"]["orderdesk/error"]
+    told = json.loads(call_tool_result(outcome).model_dump_json(by_alias=True))["_meta"][
+        "orderdesk/error"
+    ]
     assert {"code", "field", "retry_after", "outcome"} <= set(told)
     assert (told["expected_date_updated"], told["date_updated"]) == (
         "2020-01-01T00:00:00Z",
@@ -838,7 +843,7 @@ async def test_a_store_may_be_named_by_id_name_or_label(world: World) -> None:
 
 
 async def test_errors_carry_their_facts_for_programs(world: World) -> None:
-    told = answer(await world.owner.call("orders_get", {"order_id": "99"}))
+    told = call_tool_result(await world.owner.call("orders_get", {"order_id": "99"}))
 
     assert told.is_error is True
     assert told.content[0].text.startswith("NOT_FOUND: ")
@@ -862,7 +867,7 @@ async def test_no_text_breaks_a_write(world: World, nasty: str) -> None:
     if outcome.error is None:
         order = (await world.owner.get("orders_get", order_id=FIRST_ORDER))["order"]
         assert order["shipping"]["city"] == nasty
-        answer(outcome).model_dump_json()
+        call_tool_result(outcome).model_dump_json()
 
 
 @pytest.mark.parametrize("tool", ["orders_list", "products_list", "stores_resolve"])

@@ -2,7 +2,7 @@
 
 import json
 
-from orderdesk_app.mcp.server import answer
+from orderdesk_app.mcp.server import call_tool_result
 from tests.worlds import World, counted
 
 
@@ -98,5 +98,8 @@ async def test_where_order_desk_ignores_pages_nothing_is_shown_twice(
 async def test_a_list_costs_few_tokens(world: World) -> None:
     outcome = await world.owner.call("products_list", {"limit": 25})
 
-    assert len(answer(outcome).model_dump_json(by_alias=True, exclude_none=True)) / 4 / 25 < 170
+    assert (
+        len(call_tool_result(outcome).model_dump_json(by_alias=True, exclude_none=True)) / 4 / 25
+        < 170
+    )
     assert "null" not in json.dumps([*(outcome.result or {})["products"]])

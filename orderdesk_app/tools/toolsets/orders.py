@@ -1,33 +1,34 @@
 """Tools about orders: find, read, create, change, delete."""
 
-from typing import Annotated, Any, Literal, NotRequired
+from typing import Annotated, Literal, NotRequired
 
 from pydantic import BeforeValidator, Field, WithJsonSchema
 from typing_extensions import TypedDict
 
-from orderdesk_app.context import OrderId, Scope
+from orderdesk_app.context import JsonObject, OrderId, Scope
 from orderdesk_app.errors import OrderMovedOn
+from orderdesk_app.services.order_changes import Written
 from orderdesk_app.services.order_search import OrderQuery
 from orderdesk_app.services.orders import Orders
-from orderdesk_app.tools.arguments import Arguments, DigitsId, StoreIdentifier, TextId
+from orderdesk_app.tools.arguments import AnyObject, Arguments, DigitsId, StoreIdentifier, TextId
 from orderdesk_app.tools.catalogue import ToolCall, tool
 from orderdesk_app.tools.conflicts import with_both_versions
 from orderdesk_app.tools.paging import Pagination, pagination
 from orderdesk_app.tools.views import (
-    Showing,
+    ViewCache,
     check_fields,
     folder_name,
-    plain,
+    plain_object,
     selected,
     summary,
     untrusted_paths,
 )
 
-_SHOWING = Showing()
-_MOST_FIELDS = 100
+_VIEWS = ViewCache()
+_MAX_FIELDS = 100
 
 OrderInResult = Annotated[
-    dict[str, Any],
+    AnyObject,
     WithJsonSchema(
         {
             "type": "object",
@@ -88,12 +89,12 @@ class DeletedOrder(TypedDict):
     change_id: str | None
 
 
-def _fields(value: Any) -> Any:
+def _fields(value: object) -> object:
     """A list of paths; models also send them as one text with commas."""
     if isinstance(value, str):
         value = [part.strip() for part in value.split(",") if part.strip()]
-    if isinstance(value, list) and len(value) > _MOST_FIELDS:  # before each is looked at
-        raise ValueError(f"must hold at most {_MOST_FIELDS} entries")
+    if isinstance(value, list) and len(value) > _MAX_FIELDS:  # before each is looked at
+        raise ValueError(f"must hold at most {_MAX_FIELDS} entries")
     return value
 
 
@@ -234,7 +235,7 @@ class GetOrder(Arguments):
 
 
 class CreateOrder(Arguments):
-    order_data: dict[str, Any] = Field(
+    order_data: AnyObject = Field(
         description=(
             "The order: at least one entry in order_items (name, price, quantity, code) and "
             "a name or company in shipping or customer. Also email, source_id, "
@@ -261,7 +262,7 @@ class CreateOrder(Arguments):
 
 class UpdateOrder(Arguments):
     order_id: TheOrder
-    changes: dict[str, Any] = Field(
+    changes: AnyObject = Field(
         description=(
             "Only what changes: maps merge by key, items with an id merge into that item, "
             "items without one are added, none is removed by leaving it out, "
@@ -302,18 +303,18 @@ async def orders_list(call: ToolCall, arguments: ListOrders) -> OrderRows:
         call.actor, call.store, OrderQuery(**asked), call.budget
     )
     check_fields(arguments.fields, found.orders)
-    rows: list[dict[str, Any]] = []
+    rows: list[JsonObject] = []
     untrusted: list[str] = []
     for index, row in enumerate(found.orders):
         if arguments.view == "full" or arguments.fields:
             shown = selected(
-                {**_SHOWING.of(row), "folder": folder_name(row, found.folders)}, arguments.fields
+                {**_VIEWS.view_of(row), "folder": folder_name(row, found.folders)}, arguments.fields
             )
             untrusted += untrusted_paths(shown, f"orders[{index}]")
         else:
             shown = summary(row, found.folders)
         matched = found.matched_by.get(str(row.get("id", "")))
-        rows.append({**shown, "matched_by": matched} if matched else shown)
+        rows.append({**shown, "matched_by": list(matched)} if matched else shown)
     result: OrderRows = {
         "orders": rows,
         "pagination": pagination(
@@ -342,7 +343,7 @@ async def orders_get(call: ToolCall, arguments: GetOrder) -> OneOrder:
         call.actor, call.store, OrderId(arguments.order_id), call.budget
     )
     check_fields(arguments.fields, (found.order,))
-    shown: dict[str, Any] = _SHOWING.of(found.order)
+    shown: JsonObject = _VIEWS.view_of(found.order)
     if arguments.fields:
         folders = (
             await call.services[Orders].folders(call.store, found.order, call.budget)
@@ -433,8 +434,8 @@ async def orders_delete(call: ToolCall, arguments: DeleteOrder) -> DeletedOrder:
     return {"deleted": True, "order_id": arguments.order_id, "change_id": written.change_id}
 
 
-def _written(written: Any) -> WrittenOrder:
-    shown: dict[str, Any] = plain(written.order)
+def _written(written: Written) -> WrittenOrder:
+    shown = plain_object(written.order)
     result: WrittenOrder = {
         "order": shown,
         "changed": list(written.changed),

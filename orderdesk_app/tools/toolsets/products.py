@@ -1,19 +1,19 @@
 """Tools about what a store sells."""
 
-from typing import Annotated, Any, NotRequired
+from typing import Annotated, NotRequired
 
 from pydantic import Field, WithJsonSchema
 from typing_extensions import TypedDict
 
-from orderdesk_app.context import Scope
+from orderdesk_app.context import JsonObject, Scope
 from orderdesk_app.services.products import MOST_SEARCHED, Products
-from orderdesk_app.tools.arguments import Arguments, DigitsId, StoreIdentifier, TextId
+from orderdesk_app.tools.arguments import AnyObject, Arguments, DigitsId, StoreIdentifier, TextId
 from orderdesk_app.tools.catalogue import ToolCall, tool
 from orderdesk_app.tools.paging import Pagination, pagination
-from orderdesk_app.tools.views import plain
+from orderdesk_app.tools.views import plain_object
 
 Product = Annotated[
-    dict[str, Any],
+    AnyObject,
     WithJsonSchema(
         {
             "type": "object",
@@ -87,7 +87,7 @@ async def products_list(call: ToolCall, arguments: ListProducts) -> ProductRows:
         budget=call.budget,
     )
     result: ProductRows = {
-        "products": [_shown(row) for row in page.products],
+        "products": [_view_of(row) for row in page.products],
         "pagination": pagination(
             page.total, len(page.products), arguments.limit, arguments.offset, page.has_more
         ),
@@ -110,8 +110,8 @@ async def products_get(call: ToolCall, arguments: GetProduct) -> OneProduct:
     product, cached = await call.services[Products].get(
         call.actor, call.store, arguments.product_id, call.budget
     )
-    return {"product": _shown(product), "cached": cached}
+    return {"product": _view_of(product), "cached": cached}
 
 
-def _shown(row: dict[str, Any]) -> dict[str, Any]:
-    return {**plain(row), "id": str(row.get("id", ""))}
+def _view_of(row: JsonObject) -> JsonObject:
+    return {**plain_object(row), "id": str(row.get("id", ""))}

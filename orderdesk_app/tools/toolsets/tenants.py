@@ -40,7 +40,7 @@ async def tenant_use_master_key(call: ToolCall, arguments: UseMasterKey) -> Tena
 
     Over stdio this signs the session in; over HTTP the request's own key stays in force.
     """
-    actor = call.given_principal.actor if call.given_principal else None
+    actor = call.signed_in.actor if call.signed_in else None
     by = actor or Actor(NOBODY, via=Via.STDIO)
     key = arguments.master_key
     await call.services[SignIn].check_key(key, by=by)
@@ -50,7 +50,7 @@ async def tenant_use_master_key(call: ToolCall, arguments: UseMasterKey) -> Tena
     await call.services[SignIn].write_down_key(principal.actor)
     if call.sign_in is not None:
         call.sign_in(key)
-        call.given_principal = principal
+        call.signed_in = principal
     account = principal.account
     role = "admin" if principal.actor.is_operator else "member"
     return {
