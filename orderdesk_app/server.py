@@ -4,7 +4,8 @@
 """
 
 import gc
-from contextlib import AsyncExitStack
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager, AsyncExitStack
 
 from starlette.requests import HTTPConnection
 from starlette.routing import Route, Router
@@ -23,8 +24,12 @@ from orderdesk_app.routes.request_middleware import RequestMiddleware
 from orderdesk_app.routes.sockets import Sockets
 from orderdesk_app.services.sessions import COOKIE
 
+OpenServices = Callable[[Settings], AbstractAsyncContextManager[wiring.Services]]
 
-def create_app(settings: Settings | None = None) -> ASGIApp:
+
+def create_app(
+    settings: Settings | None = None, *, open_services: OpenServices = wiring.open_services
+) -> ASGIApp:
     """One app per process, ready for a server's lifespan. Raises ConfigurationError."""
     settings = settings or load_settings()
     configure_logging(settings.log_level)
@@ -48,7 +53,7 @@ def create_app(settings: Settings | None = None) -> ASGIApp:
         # it brought handlers of its own, which write what browsers send
         configure_logging(settings.log_level)
     front = RequestMiddleware(
-        App(settings, routes, web),
+        App(settings, routes, web, open_services),
         public_url=settings.public_url,
         port=settings.port,
         is_production=settings.is_production,
@@ -66,9 +71,18 @@ async def _is_signed_in(connection: HTTPConnection) -> bool:
 class App:
     """Opens the services with the server's lifespan and sends each request to its door."""
 
-    def __init__(self, settings: Settings, routes: list[Route], web: ASGIApp | None) -> None:
-        self._settings, self._web = settings, web
-        self._routes, self._router = routes, Router(routes, redirect_slashes=False)
+    def __init__(
+        self,
+        settings: Settings,
+        routes: list[Route],
+        web: ASGIApp | None,
+        open_services: OpenServices,
+    ) -> None:
+        self._settings = settings
+        self._web = web
+        self._routes = routes
+        self._router = Router(routes, redirect_slashes=False)
+        self._open_services = open_services
         self._mcp: McpEndpoint | None = None
         self._open = AsyncExitStack()
 
@@ -92,7 +106,7 @@ class App:
         await not_found(scope)(scope, receive, send)
 
     async def _start(self) -> None:
-        services = await self._open.enter_async_context(wiring.open_services(self._settings))
+        services = await self._open.enter_async_context(self._open_services(self._settings))
         self._mcp = McpEndpoint(
             services.runner, services.access, allow_query_token=self._settings.allow_query_token
         )

@@ -109,21 +109,31 @@ def current() -> Services:
 
 @asynccontextmanager
 async def open_services(
-    settings: Settings, *, http: httpx.AsyncClient | None = None
+    settings: Settings,
+    *,
+    http: httpx.AsyncClient | None = None,
+    passwords: Passwords | None = None,
 ) -> AsyncIterator[Services]:
-    """Build, start and, at the end, stop everything. `http` is a test's own way to Order Desk."""
+    """Build, start and, at the end, stop everything.
+
+    A test may pass its own way to Order Desk and hashes that are quick to make.
+    """
     global _current
     async with AsyncExitStack() as closing:
-        services = await _build(settings, closing, http)
+        services = await _build(settings, closing, http, passwords or Passwords())
+        before = _current
         _current = services
         try:
             yield services
         finally:
-            _current = None
+            _current = before
 
 
 async def _build(
-    settings: Settings, closing: AsyncExitStack, http: httpx.AsyncClient | None
+    settings: Settings,
+    closing: AsyncExitStack,
+    http: httpx.AsyncClient | None,
+    passwords: Passwords,
 ) -> Services:
     database = Database(settings.database_url.get_secret_value())
     closing.push_async_callback(database.close)
@@ -165,7 +175,6 @@ async def _build(
         )
     )
 
-    passwords = Passwords()
     closing.callback(passwords.close)
     keys = Keys(database, keyring, signals, passwords, audit=audit)
     tenants = Tenants(database, keys)

@@ -28,8 +28,8 @@ from tests.worlds import (
     MASTER_KEY,
     SandboxServer,
     Server,
+    open_services,
     open_world,
-    quick_passwords,
     serving,
     settings_for,
 )
@@ -234,17 +234,16 @@ def inside(database_url: str) -> InProcessApp:
         settings = settings_for(
             database_url, **{"ENABLE_WEBUI": "false", "ADMIN_MASTER_KEY": MASTER_KEY, **values}
         )
-        app = create_app(settings)
-        with quick_passwords():
-            async with (
-                living(app),
-                httpx.AsyncClient(
-                    transport=httpx.ASGITransport(app), base_url=settings.public_url
-                ) as http,
-            ):
-                await wiring.current().tenants.ensure_admin(
-                    master_key=Secret(MASTER_KEY), has_webui=False
-                )
-                yield http
+        app = create_app(settings, open_services=open_services)
+        async with (
+            living(app),
+            httpx.AsyncClient(
+                transport=httpx.ASGITransport(app), base_url=settings.public_url
+            ) as http,
+        ):
+            await wiring.current().tenants.ensure_admin(
+                master_key=Secret(MASTER_KEY), has_webui=False
+            )
+            yield http
 
     return open_app

@@ -14,6 +14,7 @@ import subprocess
 import sys
 import time
 from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -232,15 +233,9 @@ def settings_for(database_url: str, **values: str) -> Settings:
     )
 
 
-@contextlib.contextmanager
-def quick_passwords() -> Iterator[None]:
-    """The fewest rounds that bcrypt knows: tests need no slowness."""
-    slow = wiring.Passwords
-    wiring.Passwords = lambda: Passwords(rounds=4)  # type: ignore[misc,assignment]
-    try:
-        yield
-    finally:
-        wiring.Passwords = slow  # type: ignore[misc]
+def open_services(settings: Settings) -> AbstractAsyncContextManager[wiring.Services]:
+    """All services as wiring builds them, with the fewest rounds that bcrypt knows."""
+    return wiring.open_services(settings, passwords=Passwords(rounds=4))
 
 
 @contextlib.asynccontextmanager
@@ -248,41 +243,40 @@ async def open_world(settings: Settings, server: SandboxServer | None) -> AsyncI
     """`server` None: the sandbox in process, stores by the one click; else stores registered at the
     server.
     """
-    with quick_passwords():
-        if server is None:
-            # What people cannot set: stores_register reaches the sandbox in process too.
-            settings = settings.model_copy(update={"orderdesk_api_url": wiring.SANDBOX_API})
-        async with wiring.open_services(settings) as services:
-            owner, neighbour = [
-                TenantClient(services, name, (await services.tenants.make_tenant(name))[1])
-                for name in ("Ada's Teas", "Bert's Bikes")
-            ]
-            ids = []
-            for resident, store_id in ((owner, "10001"), (neighbour, "10002")):
-                if server is None:
-                    actor = (await resident.principal()).actor
-                    record = await services.stores.add_sandbox(actor)
-                    await services.stores.edit(
-                        actor,
-                        record.id,
-                        name=record.name,
-                        label="eu",
-                        api_key=None,
-                    )
-                    ids.append(record.store_id)
-                else:
-                    await resident.get(
-                        "stores_register", store_id=store_id, api_key=API_KEY, label="eu"
-                    )
-                    ids.append(store_id)
-            yield World(
-                services,
-                owner,
-                neighbour,
-                "in_process" if server is None else "over_http",
-                ids[0],
-                ids[1],
-            )
+    if server is None:
+        # What people cannot set: stores_register reaches the sandbox in process too.
+        settings = settings.model_copy(update={"orderdesk_api_url": wiring.SANDBOX_API})
+    async with open_services(settings) as services:
+        owner, neighbour = [
+            TenantClient(services, name, (await services.tenants.make_tenant(name))[1])
+            for name in ("Ada's Teas", "Bert's Bikes")
+        ]
+        ids = []
+        for resident, store_id in ((owner, "10001"), (neighbour, "10002")):
+            if server is None:
+                actor = (await resident.principal()).actor
+                record = await services.stores.add_sandbox(actor)
+                await services.stores.edit(
+                    actor,
+                    record.id,
+                    name=record.name,
+                    label="eu",
+                    api_key=None,
+                )
+                ids.append(record.store_id)
+            else:
+                await resident.get(
+                    "stores_register", store_id=store_id, api_key=API_KEY, label="eu"
+                )
+                ids.append(store_id)
+        yield World(
+            services,
+            owner,
+            neighbour,
+            "in_process" if server is None else "over_http",
+            ids[0],
+            ids[1],
+        )
 
 
 # ------------------------------------------------------------------ our server as a process

@@ -39,7 +39,7 @@ from tests.worlds import (
     SandboxServer,
     eventually,
     free_port,
-    quick_passwords,
+    open_services,
     sandbox_server,
 )
 
@@ -150,30 +150,27 @@ class Site:
         """A new account, signed in; unless it is a newcomer's, with a sandbox store and a key for
         its assistant.
         """
-        with quick_passwords():
-            async with wiring.open_services(self.settings) as services:
-                view, master = await services.tenants.make_tenant(name)
-                await services.keyring.tenant(view.id)
-                actor = view.owner(Via.WEB)
-                cookie = await services.sessions.start(
-                    view.id,
-                    view.owner_id,
-                    credential_id=None,
-                    address="127.0.0.1",
-                    user_agent="tests",
+        async with open_services(self.settings) as services:
+            view, master = await services.tenants.make_tenant(name)
+            await services.keyring.tenant(view.id)
+            actor = view.owner(Via.WEB)
+            cookie = await services.sessions.start(
+                view.id,
+                view.owner_id,
+                credential_id=None,
+                address="127.0.0.1",
+                user_agent="tests",
+            )
+            key, store_id, store_name, store_key = Secret(""), "", "", ""
+            if with_store:
+                _, key = await services.keys.create(actor, "Claude on the till", frozenset(Scope))
+                record = await services.stores.add_sandbox(actor)
+                store_id, store_name = record.store_id, record.name
+                store_key = (
+                    SandboxKeys(services.keyring.purpose("sandbox"))
+                    .key_of(record.store_id)
+                    .reveal()
                 )
-                key, store_id, store_name, store_key = Secret(""), "", "", ""
-                if with_store:
-                    _, key = await services.keys.create(
-                        actor, "Claude on the till", frozenset(Scope)
-                    )
-                    record = await services.stores.add_sandbox(actor)
-                    store_id, store_name = record.store_id, record.name
-                    store_key = (
-                        SandboxKeys(services.keyring.purpose("sandbox"))
-                        .key_of(record.store_id)
-                        .reveal()
-                    )
         account = Account(
             name, view.id, master.reveal(), key.reveal(), cookie, store_id, store_name, store_key
         )
@@ -186,7 +183,7 @@ class Site:
         return key
 
     async def new_keys(self, account: Account, names: Sequence[str]) -> list[str]:
-        async with wiring.open_services(self.settings) as services:
+        async with open_services(self.settings) as services:
             actor = await self._actor(services, account)
             made = [
                 (await services.keys.create(actor, name, frozenset(Scope)))[1].reveal()
@@ -197,7 +194,7 @@ class Site:
 
     async def connect(self, account: Account, store_id: str, name: str) -> None:
         """A store at the sandbox server, as `stores_register` connects it."""
-        async with wiring.open_services(self.settings) as services:
+        async with open_services(self.settings) as services:
             await services.stores.connect(
                 await self._actor(services, account), store_id, Secret(API_KEY), name=name, label=""
             )
@@ -206,7 +203,7 @@ class Site:
 
     async def console_call(self, account: Account, tool: str, arguments: dict[str, Any]) -> str:
         """The id of a call that the account made in the console."""
-        async with wiring.open_services(self.settings) as services:
+        async with open_services(self.settings) as services:
             call = await services.console.run(await self._actor(services, account), tool, arguments)
         return call.id
 
@@ -217,7 +214,7 @@ class Site:
 
     async def sign_in_link(self) -> str:
         """A fresh link for the admin, as `orderdesk signin-link` makes it."""
-        async with wiring.open_services(self.settings) as services:
+        async with open_services(self.settings) as services:
             admin = await services.tenants.ensure_admin(master_key=None, has_webui=True)
             token: Secret = await services.sign_in.make_link(admin.tenant_id)
         self.links.append(f"{self.url}/sign-in/link?token={token.reveal()}")

@@ -18,7 +18,7 @@ from orderdesk_app.context import Actor, Via
 from orderdesk_app.db.audit import AuditEntry
 from tests.conftest import Postgres
 from tests.mcp_server import MODERN, InProcessApp, McpServer, call, modern
-from tests.worlds import FIRST_ORDER, MASTER_KEY, PROMISED, eventually
+from tests.worlds import FIRST_ORDER, MASTER_KEY, PROMISED, eventually, open_services
 
 LIST = {"jsonrpc": "2.0", "id": 1, "method": "tools/list"}
 METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE", "HEAD")
@@ -576,7 +576,7 @@ async def test_a_write_works_whatever_its_program_calls_itself(
 async def test_a_revoked_key_is_refused_by_every_process_within_a_second(
     mcp_server: McpServer,
 ) -> None:
-    async with wiring.open_services(mcp_server.settings) as elsewhere:
+    async with open_services(mcp_server.settings) as elsewhere:
         tenant = (await elsewhere.access.by_token(mcp_server.key)).actor
         person = Actor(tenant_id=tenant.tenant_id, via=Via.WEB)
         view, key = await elsewhere.keys.create(person, "for a moment")

@@ -20,7 +20,7 @@ from tests.worlds import (
     Server,
     copy_of,
     eventually,
-    quick_passwords,
+    open_services,
     sandbox_server,
     serving,
     settings_for,
@@ -69,9 +69,8 @@ def pair(
 @pytest.fixture
 async def services(pair: Pair) -> AsyncIterator[wiring.Services]:
     """A third process of the installation: this one."""
-    with quick_passwords():
-        async with wiring.open_services(pair.settings) as services:
-            yield services
+    async with open_services(pair.settings) as services:
+        yield services
 
 
 @pytest.fixture

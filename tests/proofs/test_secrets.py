@@ -8,7 +8,6 @@ from typing import Any
 
 import pytest
 
-from orderdesk_app import wiring
 from orderdesk_app.context import Actor, Via
 from orderdesk_app.db.engine import Database
 from tests.searcher import files_below, joined, search
@@ -20,6 +19,7 @@ from tests.worlds import (
     MINIMAL_ORDER,
     SandboxServer,
     copy_of,
+    open_services,
     serving,
     settings_for,
 )
@@ -60,7 +60,7 @@ async def test_no_secret_stands_in_the_clear_after_a_walk_through_everything(
     }
     heard: list[bytes] = []
     with serving(tmp_path, url, **values) as (server,):
-        async with wiring.open_services(settings_for(url, MCP_KMS_KEY=KMS_KEY)) as services:
+        async with open_services(settings_for(url, MCP_KMS_KEY=KMS_KEY)) as services:
             admin = (await services.access.by_token(MASTER_KEY)).actor
             _, access_key = await services.keys.create(
                 Actor(admin.tenant_id, admin.user_id, via=Via.WEB), "for the walk"

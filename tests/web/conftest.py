@@ -16,7 +16,7 @@ from orderdesk_app.frontend import MOUNTS, reflex_environment
 from orderdesk_app.routes import sockets
 from orderdesk_app.server import create_app
 from tests.web.browser_session import ORIGIN, BrowserSession, Web
-from tests.worlds import quick_passwords
+from tests.worlds import open_services
 
 
 @pytest.fixture(scope="session")
@@ -35,17 +35,15 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Web]:
     with pytest.MonkeyPatch.context() as patched:
         for name in ("NEW_A_MINUTE", "NEW_A_MINUTE_OF_ONE"):
             patched.setattr(sockets, name, 1_000_000)  # all visitors come from one address
-        app = create_app(settings)
+        app = create_app(settings, open_services=open_services)
     with contextlib.ExitStack() as closing:
-        with quick_passwords():
-            client = closing.enter_context(TestClient(app, base_url=ORIGIN, follow_redirects=False))
+        client = closing.enter_context(TestClient(app, base_url=ORIGIN, follow_redirects=False))
         yield Web(client, wiring.current())
 
 
 @pytest.fixture
-def web(served: Web, monkeypatch: pytest.MonkeyPatch) -> Web:
-    """The served app; other tests open houses of their own in between."""
-    monkeypatch.setattr(wiring, "_current", served.services)
+def web(served: Web) -> Web:
+    """The served app, met by somebody who is not signed in."""
     served.client.cookies.clear()
     return served
 
