@@ -220,7 +220,7 @@ def test_an_order_that_is_not_there_is_no_fault_of_the_store(ada: BrowserSession
 
 def test_a_fault_of_ours_is_no_fault_of_the_store(ada: BrowserSession, tab: Tab) -> None:
     tab.act("stores_state.add_sandbox")
-    (record,) = ada.web.do(ada.web.services.store_desk.list, ada.actor)
+    (record,) = ada.web.do(ada.web.services.stores.list, ada.actor)
     happen(ada, store_row_id=record.id, outcome="INTERNAL_ERROR")
     tab.act("home_state.load")
     tab.act("stores_state.load")
