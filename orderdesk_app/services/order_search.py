@@ -14,7 +14,7 @@ from orderdesk_app.errors import NotFound, ValidationFailed
 from orderdesk_app.orderdesk.answers import Page
 from orderdesk_app.orderdesk.comparison import as_map, decimal_of
 from orderdesk_app.orderdesk.dates import to_upstream
-from orderdesk_app.orderdesk.merge import ADDRESS_FIELDS, SUMS, TEXTS
+from orderdesk_app.orderdesk.order_fields import ADDRESS_FIELDS, SUMS, TEXTS
 
 MOST_ROWS = 500  # of one page of Order Desk's
 LONGEST_ID = 20  # digits

@@ -10,7 +10,7 @@ from typing import cast
 from orderdesk_app.context import Json, JsonObject
 from orderdesk_app.errors import OrderMovedOn
 from orderdesk_app.orderdesk.comparison import FREE_MAPS, ITEM_MAPS
-from orderdesk_app.orderdesk.merge import FOLDER, WRITABLE
+from orderdesk_app.orderdesk.order_fields import FOLDER, WRITABLE
 from orderdesk_app.services.folders import FolderList
 from orderdesk_app.tools.views import folder_name, plain_object, untrusted_paths
 

@@ -13,7 +13,7 @@ from orderdesk_app.context import Json, JsonObject
 from orderdesk_app.errors import ValidationFailed
 from orderdesk_app.orderdesk.comparison import FREE_MAPS, ITEM_MAPS
 from orderdesk_app.orderdesk.dates import to_iso
-from orderdesk_app.orderdesk.merge import (
+from orderdesk_app.orderdesk.order_fields import (
     ADDRESS_FIELDS,
     DISCOUNT_FIELDS,
     ITEM_SUMS,

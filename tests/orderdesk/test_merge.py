@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 
 from orderdesk_app.errors import ValidationFailed
 from orderdesk_app.orderdesk.comparison import as_list, note_key
-from orderdesk_app.orderdesk.merge import ADDRESS_FIELDS, MOST_ITEMS, Plan, plan_create, plan_update
+from orderdesk_app.orderdesk.merge import Plan, plan_create, plan_update
+from orderdesk_app.orderdesk.order_fields import ADDRESS_FIELDS, MOST_ITEMS
 
 NOON = datetime(2026, 11, 22, 12, tzinfo=UTC)
 FOLDERS = (("21654", "New"), ("21655", "Prepared"), ("21656", "Closed"))

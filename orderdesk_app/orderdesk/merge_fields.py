@@ -1,0 +1,147 @@
+"""Merges a given value into a field of its kind: text, number, address, map, discounts.
+
+Each function writes into its target, or raises ValidationFailed.
+"""
+
+import json
+from collections.abc import Callable
+from decimal import Decimal
+
+from orderdesk_app.context import JsonObject
+from orderdesk_app.errors import ValidationFailed
+from orderdesk_app.orderdesk.comparison import as_map, is_same
+from orderdesk_app.orderdesk.field_names import NESTED_HINTS, check_name
+from orderdesk_app.orderdesk.field_values import (
+    check_text,
+    json_number,
+    list_of,
+    number_of,
+    object_of,
+    scalar_of,
+    text_of,
+)
+from orderdesk_app.orderdesk.merge_target import MergeTarget
+from orderdesk_app.orderdesk.order_fields import (
+    ADDRESS_FIELDS,
+    CHOICES,
+    DISCOUNT_FIELDS,
+    MAP_LIMITS,
+)
+
+Merge = Callable[[MergeTarget, object], None]
+
+
+def merge_text(target: MergeTarget, value: object) -> None:
+    """A text, or one of the field's choices in any case; null clears it."""
+    new = "" if value is None else text_of(value, target.path)
+    choices = CHOICES.get(target.key)
+    if choices and new and new != target.current and new not in choices:
+        folded = new.strip().casefold()
+        choice = next((choice for choice in choices if choice.casefold() == folded), None)
+        if choice is None:
+            raise ValidationFailed(
+                f"{target.path}: must be one of {', '.join(choices)}.", field=target.path
+            )
+        new = choice
+    target.put(new)
+
+
+def merge_number(target: MergeTarget, value: object) -> None:
+    """A sum, a weight or a quantity; null makes it 0."""
+    if value is None:
+        target.put(0)
+        return
+    number = number_of(value)
+    if number is None:
+        rule = (
+            "must be a number such as 12.50, below a million millions, with at most eight "
+            "decimals, without currency signs or separators"
+        )
+        raise ValidationFailed(f"{target.path}: {rule}.", field=target.path)
+    if target.key == "quantity" and (number != number.to_integral_value() or number < 0):
+        raise ValidationFailed(
+            f"{target.path}: must be a whole number, 0 or more.", field=target.path
+        )
+    target.put(json_number(number))
+
+
+def merge_address(target: MergeTarget, value: object) -> None:
+    """The named parts of an address; null clears all of them."""
+    address: JsonObject = as_map(target.current)
+    allowed = ADDRESS_FIELDS[target.key]
+    if value is None:
+        address = dict.fromkeys([*address, *(name for name in allowed if name not in address)], "")
+    else:
+        for name, part in object_of(value, target.path).items():
+            nested = target.nested(address, name, target.path)
+            check_name(name, nested.path, allowed, {}, NESTED_HINTS)
+            merge_text(nested, part)
+    target.put(address)
+
+
+def merge_free_map(target: MergeTarget, value: object) -> None:
+    """Keys of the merchant's own: any name, a plain value each; null removes a key."""
+    after: JsonObject = as_map(target.current)
+    before = dict(after)
+    if value is None:
+        after = {}
+    else:
+        for name, part in object_of(value, target.path).items():
+            _merge_entry(after, name, part, f"{target.path}.{name}")
+    if is_same(before, after):
+        return  # an empty map read as [] goes back as []
+    limit = MAP_LIMITS.get(target.key)
+    length = _json_length(after)
+    # what is too long already may be made shorter bit by bit
+    if limit and length > limit and length > _json_length(before):
+        words = (
+            f"Order Desk keeps about {limit:,} characters there (as JSON), and this makes "
+            f"{length:,}. Shorten or remove entries"
+        )
+        raise ValidationFailed(f"{target.path}: {words}.", field=target.path)
+    target.container[target.key] = after
+
+
+def _merge_entry(entries: JsonObject, name: str, part: object, path: str) -> None:
+    check_text(name, path)
+    if part is None:
+        entries.pop(name, None)
+    elif isinstance(part, str | bool | int | float | Decimal):
+        entries[name] = scalar_of(part, path)
+    elif not is_same(entries.get(name), part):
+        # what is there already may come back in any form
+        raise ValidationFailed(
+            f"{path}: must be text, a number, true, false or null (which removes it).", field=path
+        )
+
+
+def merge_discounts(target: MergeTarget, value: object) -> None:
+    """The whole list of discounts; null removes all."""
+    entries = [] if value is None else list_of(value, target.path)
+    target.put(
+        [_discount(target, entry, f"{target.path}[{index}]") for index, entry in enumerate(entries)]
+    )
+
+
+def _discount(target: MergeTarget, entry: object, path: str) -> JsonObject:
+    given = object_of(entry, path)
+    discount: JsonObject = {}
+    for name, part in given.items():
+        nested = target.nested(discount, name, path)
+        check_name(name, nested.path, DISCOUNT_FIELDS, {}, NESTED_HINTS)
+        if name != "amount":
+            merge_text(nested, part)
+    amount = number_of(given.get("amount"))
+    if amount is None or amount < 0:
+        raise ValidationFailed(
+            f"{path}.amount: must be a positive number such as 1.70.", field=f"{path}.amount"
+        )
+    if not str(discount.get("name") or "").strip():
+        raise ValidationFailed(f"{path}.name: a discount needs a name.", field=f"{path}.name")
+    # Order Desk writes it as text with two decimals (docs/orderdesk-api.md section 6.5)
+    discount["amount"] = f"{amount:.2f}" if amount == round(amount, 2) else f"{amount:f}"
+    return discount
+
+
+def _json_length(value: JsonObject) -> int:
+    return len(json.dumps(value, ensure_ascii=False, separators=(",", ":"), default=str))

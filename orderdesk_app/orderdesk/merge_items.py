@@ -1,0 +1,124 @@
+"""Merges given order items: those with an id into that item, those without as new ones.
+
+None is removed by leaving it out.
+"""
+
+from collections.abc import Mapping
+
+from orderdesk_app.context import Json, JsonObject
+from orderdesk_app.errors import ValidationFailed
+from orderdesk_app.orderdesk.comparison import ITEM_MAPS, as_list
+from orderdesk_app.orderdesk.field_names import NESTED_HINTS, check_name
+from orderdesk_app.orderdesk.field_values import list_of, object_of, whole_number
+from orderdesk_app.orderdesk.merge_fields import Merge, merge_free_map, merge_number, merge_text
+from orderdesk_app.orderdesk.merge_target import MergeTarget
+from orderdesk_app.orderdesk.order_fields import ITEM_SUMS, ITEM_TEXTS, MOST_ITEMS
+
+_MERGES: dict[str, Merge] = {
+    **dict.fromkeys(ITEM_TEXTS, merge_text),
+    **dict.fromkeys(ITEM_SUMS, merge_number),
+    **dict.fromkeys(ITEM_MAPS, merge_free_map),
+}
+
+
+def merge_items(target: MergeTarget, value: object) -> None:
+    """The items of an order. Raises ValidationFailed."""
+    entries = _entries(target, value)
+    items: list[Json] = as_list(target.current)
+    positions = {
+        str(item.get("id")): index for index, item in enumerate(items) if isinstance(item, dict)
+    }
+    seen: set[str] = set()
+    for index, entry in enumerate(entries):
+        path = f"{target.path}[{index}]"
+        given = object_of(entry, path)
+        item_id = given_item_id(given, path)
+        if item_id is None:
+            items.append(_new_item(target, given, path))
+            continue
+        _check_item_id(item_id, positions, seen, path)
+        seen.add(item_id)
+        item: JsonObject = dict(_object(items[positions[item_id]]))
+        changes = {name: part for name, part in given.items() if name != "id"}
+        _merge_item(target, item, changes, f"{target.path}[id={item_id}]")
+        items[positions[item_id]] = item
+    target.put(items)
+
+
+def given_item_id(given: Mapping[str, object], path: str) -> str | None:
+    """The id in an entry, None for a new item. Raises ValidationFailed where it is no id."""
+    value = given.get("id")
+    if value is None:
+        return None
+    value = whole_number(value)
+    is_text_or_number = isinstance(value, str | int) and not isinstance(value, bool)
+    text = str(value).strip() if is_text_or_number else ""
+    if not (text.isascii() and text.isdigit()):
+        raise ValidationFailed(
+            f"{path}.id: must be the id of an item of this order, digits only. Leave it out to add "
+            "a new item.",
+            field=f"{path}.id",
+        )
+    return text
+
+
+def _entries(target: MergeTarget, value: object) -> list[object]:
+    if value is None:
+        raise ValidationFailed(
+            "order_items: an order keeps its items; items cannot be removed here. Remove them in "
+            "Order Desk.",
+            field=target.path,
+        )
+    entries = list_of(value, target.path)
+    if len(entries) > MOST_ITEMS:
+        raise ValidationFailed(
+            f"order_items: one call takes at most {MOST_ITEMS} entries. Send the rest with another "
+            "orders_update.",
+            field=target.path,
+        )
+    return entries
+
+
+def _check_item_id(item_id: str, positions: Mapping[str, int], seen: set[str], path: str) -> None:
+    if item_id not in positions:
+        known = (
+            f" Its items are {', '.join(list(positions)[:20])}."
+            if positions
+            else " It has no items yet."
+        )
+        raise ValidationFailed(
+            f"{path}.id: this order has no item {item_id[:40]}.{known} Leave id out to add a new "
+            "item.",
+            field=f"{path}.id",
+        )
+    if item_id in seen:
+        raise ValidationFailed(
+            f"{path}.id: item {item_id} stands here twice; put all its changes into one entry.",
+            field=f"{path}.id",
+        )
+
+
+def _new_item(target: MergeTarget, given: Mapping[str, object], path: str) -> JsonObject:
+    item: JsonObject = {}
+    fields = {name: part for name, part in given.items() if name != "id" and part is not None}
+    _merge_item(target, item, fields, path)
+    if not str(item.get("name") or "").strip() and not str(item.get("code") or "").strip():
+        raise ValidationFailed(
+            f"{path}.name: a new item needs a name or a code. To change an item that is there, "
+            "give its id.",
+            field=f"{path}.name",
+        )
+    return item
+
+
+def _merge_item(
+    target: MergeTarget, item: JsonObject, given: Mapping[str, object], path: str
+) -> None:
+    for name, part in given.items():
+        nested = target.nested(item, name, path)
+        check_name(name, nested.path, (*ITEM_TEXTS, *ITEM_SUMS, *ITEM_MAPS), {}, NESTED_HINTS)
+        _MERGES[name](nested, part)
+
+
+def _object(item: Json) -> JsonObject:
+    return item if isinstance(item, dict) else {}
