@@ -29,13 +29,13 @@ test: installed-for-tests  ## every test: unit, HTTP, MCP clients, browser
 check: lint  ## style, types, and the tests that need no process, server or browser
 	$(BIN)/python -m pytest $(IN_PARALLEL) -m "not slow"
 
-lint: installed-for-tests  ## style, types, and the floors' contract
+lint: installed-for-tests  ## style, types, and the contract of the layers
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-docs: installed  ## write the tables of README.md and .env.example anew
+docs: installed  ## write the tables of README.md and .env.example again
 	@$(BIN)/python -m orderdesk_app.documents
 
 bench: installed-for-tests  ## the figures of benchmarks/README.md on this machine
@@ -50,7 +50,7 @@ installed-for-tests:
 
 always:
 
-# Made anew when it is not whole, or not ours: pip's own command comes last and names the folder that it was made in, so a clone that moved starts again.
+# Made again when it is not whole, or not ours: pip's own command comes last and names the folder that it was made in, so a clone that moved starts again.
 $(BIN)/python: always
 	@grep -qs "$(CURDIR)/$(BIN)/python" $(BIN)/pip && $(BIN)/python -c 'import pip; $(IS_SUPPORTED)' 2>/dev/null || $(MAKE) --no-print-directory new-environment
 

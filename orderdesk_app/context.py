@@ -1,4 +1,4 @@
-"""The values that every floor speaks of: ids, secrets, who acts, and the request they act in."""
+"""The values that every layer uses: ids, secrets, who acts, and the request they act in."""
 
 from contextvars import ContextVar
 from dataclasses import dataclass, field
@@ -24,7 +24,7 @@ Sealed = NewType("Sealed", bytes)
 
 
 class Secret:
-    """A text that opens doors. It prints as ***; `reveal()` is the one way to its text."""
+    """A key or a token. It prints as ***; `reveal()` is the one way to its text."""
 
     __slots__ = ("_text",)
 
@@ -87,7 +87,7 @@ ALL_SCOPES = frozenset(Scope)
 
 
 class Via(StrEnum):
-    """The door an actor came through."""
+    """The entry point that an actor came through."""
 
     MCP = "mcp"
     STDIO = "stdio"

@@ -69,7 +69,7 @@ async def _is_signed_in(connection: HTTPConnection) -> bool:
 
 
 class App:
-    """Opens the services with the server's lifespan and sends each request to its door."""
+    """Opens the services with the server's lifespan and sends each request to its entry point."""
 
     def __init__(
         self,

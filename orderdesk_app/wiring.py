@@ -1,8 +1,8 @@
 """Names everything there is: reads the settings once, builds every service, and hands them to the
-doors.
+entry points.
 
-Read this after the README. Each line says what a thing is made of; twins (memory for sqlite,
-sandbox for Order Desk) are chosen here alone.
+Read this after the README. Each line says what a thing is made of. Engines with two forms (memory
+or sqlite, sandbox or Order Desk) are chosen here alone.
 """
 
 from collections.abc import AsyncIterator
@@ -60,7 +60,7 @@ SANDBOX_API = SANDBOX_URL + BASE
 
 @dataclass(frozen=True, slots=True)
 class Services:
-    """Every service, built. The doors ask for what they need; nothing below them knows it."""
+    """Every service, built. Entry points ask for what they need; nothing below them knows it."""
 
     settings: Settings
     database: Database
@@ -100,8 +100,8 @@ _current: Services | None = None
 
 
 def current() -> Services:
-    """The services of this process; for the doors alone (Reflex builds its states itself, so they
-    cannot be given it).
+    """The services of this process; for the entry points alone, as Reflex builds its states itself
+    and nobody can hand it to them.
     """
     assert _current is not None, "open_services() comes first"
     return _current

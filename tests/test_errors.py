@@ -1,5 +1,5 @@
 """Every error that a user can meet: it has its code and status, says the next step, and is met here
-through a door.
+through an entry point.
 """
 
 import ast

@@ -260,7 +260,7 @@ async def call(world: World, tool: str = "stores_list", **arguments: Any) -> Non
 
 
 async def knock(world: World) -> None:
-    """At the doors that count: an agent's with and without a key."""
+    """At the entry points that count: an agent's with and without a key."""
     settings: Settings = world.extra["settings"]
     app = create_app(settings)
     headers = {

@@ -55,7 +55,7 @@ MINIMAL_ORDER = {
 
 @dataclass
 class SandboxServer:
-    """demo/server.py as a process on loopback, and its door for tests."""
+    """demo/server.py as a process on loopback, and its address for tests."""
 
     url: str
     process: subprocess.Popen[bytes]

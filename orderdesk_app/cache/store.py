@@ -1,4 +1,4 @@
-"""The cache's shape, and its twins in memory: one that keeps and one that never does."""
+"""The cache's interface, and two forms of it in memory: one that keeps and one that never does."""
 
 import time
 from collections import OrderedDict

@@ -91,7 +91,7 @@ def text_input(name: str, *, error: rx.Var[str] | None = None, **props: Any) -> 
 
 
 def secret_input(name: str, *, error: rx.Var[str] | None = None, **props: Any) -> rx.Component:
-    """For what opens doors: hidden, shown on demand, trimmed when pasted; its value is never a
+    """For secrets: hidden, shown on demand, trimmed when pasted; its value is never a
     state variable.
     """
     given = {"spell_check": False, "auto_capitalize": "off", "auto_complete": "off", **props}

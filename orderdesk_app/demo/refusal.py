@@ -1,4 +1,4 @@
-"""How the twin says no: an HTTP status and Order Desk's own kind of sentence."""
+"""How the sandbox says no: an HTTP status and Order Desk's own kind of sentence."""
 
 
 class Refusal(Exception):

@@ -43,7 +43,9 @@ class MovableClock:
 
 
 class StandaloneSandbox:
-    """The sandbox app over memory, with a door for tests and dropped connections that are real."""
+    """The sandbox app over memory, with an address for tests and dropped connections that are
+    real.
+    """
 
     def __init__(
         self,
@@ -202,10 +204,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
         )
     except ValueError as error:
         parser.error(str(error))
-    config, door = _listening(app, chosen.host, chosen.port)
-    sys.stdout.write(f"sandbox ready on {_address(door)}\n")
+    config, listener = _listening(app, chosen.host, chosen.port)
+    sys.stdout.write(f"sandbox ready on {_address(listener)}\n")
     sys.stdout.flush()
-    uvicorn.Server(config).run(sockets=[door])
+    uvicorn.Server(config).run(sockets=[listener])
 
 
 @asynccontextmanager
@@ -214,12 +216,12 @@ async def serving(app: StandaloneSandbox) -> AsyncIterator[str]:
 
     The test holds `app.faults`, `app.app.switches` and `app.clock` in its hand.
     """
-    config, door = _listening(app, "127.0.0.1", 0)
+    config, listener = _listening(app, "127.0.0.1", 0)
     server = _Guest(config)
-    task = asyncio.create_task(server.serve(sockets=[door]))
+    task = asyncio.create_task(server.serve(sockets=[listener]))
     await server.ready.wait()
     try:
-        yield _address(door)
+        yield _address(listener)
     finally:
         server.should_exit = server.force_exit = True
         await task
@@ -256,15 +258,15 @@ def _listening(
     family, kind, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
     # Named TCP, so that asyncio turns Nagle's wait off: without it the kernel holds answers back
     # for 40 ms.
-    door = socket.socket(family, kind, socket.IPPROTO_TCP)
-    door.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    door.bind(address)
-    door.listen(2048)
-    return config, door
+    listener = socket.socket(family, kind, socket.IPPROTO_TCP)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    listener.bind(address)
+    listener.listen(2048)
+    return config, listener
 
 
-def _address(door: socket.socket) -> str:
-    host, port = door.getsockname()[:2]
+def _address(listener: socket.socket) -> str:
+    host, port = listener.getsockname()[:2]
     return f"http://{host}:{port}{BASE}"
 
 

@@ -8,7 +8,7 @@ from typing import Any, Literal, Self
 
 @dataclass(frozen=True, slots=True)
 class Switches:
-    """How the twin behaves where the documents are silent; the numbers are sections
+    """How the sandbox behaves where the documents are silent; the numbers are sections
     of docs/orderdesk-api.md.
     """
 

@@ -86,7 +86,7 @@ def _is_short(item: Any) -> bool:
 
 
 def without_secrets(value: Any, key: Secret) -> Any:
-    """The same settings without what opens doors: by name, by being the store's key, or as an
+    """The same settings without secrets: by name, by being the store's key, or as an
     address with a password in it.
     """
     if isinstance(value, dict):

@@ -1,5 +1,5 @@
-"""The twin as a whole: who may ask, what an answer looks like, what counts as invalid (sections 1,
-2, 5, 11).
+"""The sandbox as a whole: who may ask, what an answer looks like, what counts as invalid
+(sections 1, 2, 5, 11).
 """
 
 import asyncio

@@ -1,4 +1,4 @@
-"""Whatever is sent, the twin answers with an envelope, and its figures stay figures."""
+"""Whatever is sent, the sandbox answers with an envelope, and its figures stay figures."""
 
 import json
 

@@ -1,4 +1,4 @@
-"""The sandbox as a server of its own, and its door for tests."""
+"""The sandbox as a server of its own, and its address for tests."""
 
 import asyncio
 import os

@@ -18,7 +18,7 @@ BASELINES = Path(__file__).parent / "conformance"
 
 @pytest.fixture(scope="module")
 def open_address(mcp_server: McpServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """A second server on the door's database, in which every request has a key."""
+    """A second server on the endpoint's database, in which every request has a key."""
     folder, port = tmp_path_factory.mktemp("conformance"), free_port()
     environment = {
         "PATH": "/usr/bin:/bin",

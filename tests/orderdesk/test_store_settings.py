@@ -1,4 +1,4 @@
-"""Nothing that opens a door leaves `GET /store`."""
+"""No secret leaves `GET /store`."""
 
 import json
 from typing import Any

@@ -1,5 +1,5 @@
-"""The tool about the account: a master key is checked, and signs in only where the door has a
-session.
+"""The tool about the account: a master key is checked, and signs in only where the entry point
+has a session.
 """
 
 from dataclasses import replace
