@@ -127,7 +127,7 @@ def parser() -> argparse.ArgumentParser:
             "output. Whoever opens it first is signed in: hand it over safely."
         ),
     )
-    link.set_defaults(run=run_signin_link)
+    link.set_defaults(run=run_sign_in_link)
     return top
 
 
@@ -387,7 +387,7 @@ def print_catalogue(*, as_json: bool) -> None:
         )
 
 
-def run_signin_link(chosen: argparse.Namespace) -> int:
+def run_sign_in_link(chosen: argparse.Namespace) -> int:
     settings = load_settings()
     if not settings.enable_webui:
         raise ConfigurationError(

@@ -118,7 +118,7 @@ class Actor:
 
 @dataclass(frozen=True, slots=True)
 class RequestContext:
-    """One request from outside; its id stands in logs, audit rows, answers and error references."""
+    """One request from outside; its id is in logs, audit rows, answers and error references."""
 
     request_id: str = field(default_factory=lambda: new_id())
 

@@ -2,5 +2,5 @@
 (owned.py). No use-case lives here.
 """
 
-# Foreign keys name tables by text: whoever imports one table needs all of them known.
+# Foreign keys name tables by text, so every table has to be imported with the first one.
 from orderdesk_app.db import schema as schema

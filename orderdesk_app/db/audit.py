@@ -1,4 +1,4 @@
-"""The audit trail: who did what, through what, and how it ended."""
+"""The audit log: who did what, through which client, and how it ended."""
 
 from datetime import datetime
 

@@ -75,7 +75,7 @@ class Buckets:
         if not look:
             return _SOON
         level, is_ahead = look[0]
-        # the clock was set back: without this the bucket would stand still until it has caught up
+        # The clock was set back: without this the bucket would not fill until the clock caught up.
         if is_ahead:
             await self._database.execute(self._heal, self._with(key, 0.0))
         return max(_SOON, (1.0 - float(level)) / self._per_second)
@@ -96,7 +96,7 @@ class Buckets:
         self._left.pop(key, None)
 
     async def level(self, key: str) -> float:
-        """How many tokens stand there now, for people to see; nothing is taken. Never below 0."""
+        """How many tokens there are now, for people to see; nothing is taken. Never below 0."""
         look = await self._database.execute(self._look, self._with(key, 0.0))
         return max(0.0, min(self._capacity, float(look[0][0]))) if look else self._capacity
 
@@ -117,7 +117,7 @@ class Buckets:
 
     def _expected(self, key: str) -> float:
         """The most that the row can hold, as far as this process knows; saves a statement where the
-        header tells nothing new.
+        header says nothing new.
         """
         tokens, at = self._left.get(key, (self._capacity, self._clock()))
         return min(self._capacity, tokens + max(0.0, self._clock() - at) * self._per_second)

@@ -1,5 +1,5 @@
-"""Whose clock counts: several hosts on one Postgres go by its clock; SQLite is one host, and has
-its own.
+"""Which clock counts: several hosts on one Postgres use the server's clock; SQLite is on one host
+and uses that host's.
 """
 
 from orderdesk_app.db.engine import Database
@@ -8,7 +8,7 @@ from orderdesk_app.db.engine import Database
 def clock_sql(database: Database, *, injected: bool = False) -> str:
     """The SQL for seconds since 1970.
 
-    `:now` stands for the caller's clock, which a test may set.
+    `:now` is the caller's clock, which a test may set.
     """
     return (
         ":now"

@@ -1,7 +1,7 @@
 """The way to the database, SQLite or Postgres: short reads, one transaction for a write, one
 statement at once.
 
-SQLite has one writer at a time: ours wait in line in order of arrival (a lock of this process),
+SQLite has one writer at a time: ours wait in order of arrival (a lock of this process),
 then BEGIN IMMEDIATE waits for other processes (`orderdesk stdio` runs beside the server). WAL with
 synchronous=NORMAL keeps a committed row when the process is killed.
 """
@@ -28,10 +28,10 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 
 from orderdesk_app.errors import ConfigurationError, DatabaseBusy
 
-# a call may meet a lock of somebody else's three times (its lock, giving that back, its audit row)
-# and must end within HTTP_TIMEOUT
+# A call may wait for another process three times (for its lock, to release it, for its audit row)
+# and must end within HTTP_TIMEOUT.
 BUSY_SECONDS = 8
-_TRY_SECONDS = 2  # of a write that is only tried
+_TRY_SECONDS = 2  # of the write that ping() tries
 _LOCKED = (
     "Our database is locked by another program, so nothing was done. Try again in "
     f"{BUSY_SECONDS} s; if it stays, tell your administrator."
@@ -44,7 +44,7 @@ _EXAMPLES = (
 
 _SSL_MODES = ("disable", "allow", "prefer", "require", "verify-ca", "verify-full")
 
-# what a question raises while the database is away or cannot answer
+# what a query raises while the database cannot be reached or cannot answer
 NO_ANSWER = (
     DatabaseBusy,
     SQLAlchemyError,
@@ -89,7 +89,7 @@ def postgres_conninfo(url: str) -> str:
             raise ConfigurationError(
                 f"DATABASE_URL: sslmode must be one of {', '.join(_SSL_MODES)}. {_EXAMPLES}"
             )
-        timeout_from_conninfo(known)  # libpq itself looks at it when it connects
+        timeout_from_conninfo(known)  # libpq itself reads it when it connects
         defaults: dict[str, str | int | None] = {
             "connect_timeout": 10,
             "application_name": "orderdesk",
@@ -120,10 +120,10 @@ class Database:
 
     def __init__(self, url: str) -> None:
         self.is_sqlite = is_sqlite_url(url)
-        self._line = asyncio.Lock()
+        self._write_lock = asyncio.Lock()
         self._writer: asyncio.Task[Any] | None = None
-        self._single: aiosqlite.Connection | None = None
-        self._asking: aiosqlite.Connection | None = None
+        self._execute_connection: aiosqlite.Connection | None = None
+        self._query_connection: aiosqlite.Connection | None = None
         self._opening = asyncio.Lock()
         self._locked_at = float("-inf")  # when SQLite was last found locked by another process
         if self.is_sqlite:
@@ -141,7 +141,7 @@ class Database:
 
     @asynccontextmanager
     async def read(self) -> AsyncIterator[AsyncSession]:
-        """A session for short questions: each statement sees what is committed when it runs; what
+        """A session for short queries: each statement sees what is committed when it runs; what
         it changes is not kept.
         """
         async with AsyncSession(self._reading, expire_on_commit=False, autoflush=False) as session:
@@ -154,7 +154,7 @@ class Database:
             async with self._transaction() as session:
                 yield session
             return
-        async with self._in_line(), self._transaction() as session:
+        async with self._write_turn(), self._transaction() as session:
             yield session
 
     @asynccontextmanager
@@ -170,17 +170,17 @@ class Database:
                     call()
 
     @asynccontextmanager
-    async def _in_line(self) -> AsyncIterator[None]:
+    async def _write_turn(self) -> AsyncIterator[None]:
         """One write at a time.
 
         Raises DatabaseBusy, with nothing done, when another process keeps the file locked.
         """
-        if self._writer is asyncio.current_task() and self._line.locked():
+        if self._writer is asyncio.current_task() and self._write_lock.locked():
             raise RuntimeError("a write inside a write would wait for itself: pass the session on")
         arrived = time.monotonic()
-        async with self._line:
+        async with self._write_lock:
             if self._locked_at > arrived:
-                # whoever was before us waited long enough for both
+                # The writer before us waited as long as we would, and found it locked.
                 raise DatabaseBusy(_LOCKED, retry_after=BUSY_SECONDS, outcome="not_done")
             self._writer = asyncio.current_task()
             try:
@@ -216,30 +216,33 @@ class Database:
                     _percent_names(statement), dict(parameters)
                 )
                 return [tuple(row) for row in result] if result.returns_rows else []
-        async with self._in_line():
-            if self._single is None:
-                self._single = await open_sqlite(self.path)
+        async with self._write_turn():
+            if self._execute_connection is None:
+                self._execute_connection = await open_sqlite(self.path)
             return [
                 tuple(row)
-                for row in await self._single.execute_fetchall(statement, dict(parameters))
+                for row in await self._execute_connection.execute_fetchall(
+                    statement, dict(parameters)
+                )
             ]
 
     async def query(
-        self, question: Statement, parameters: Mapping[str, Any]
+        self, statement: Statement, parameters: Mapping[str, Any]
     ) -> Sequence[tuple[Any, ...]]:
-        """The rows of one short question with :names, without waiting for writes: the short way for
+        """The rows of one short query with :names, without waiting for writes: the short way for
         what every uncached read asks.
         """
         if not self.is_sqlite:
-            return await self.execute(question, parameters)
-        if self._asking is None:
+            return await self.execute(statement, parameters)
+        if self._query_connection is None:
             async with self._opening:
-                if self._asking is None:
+                if self._query_connection is None:
                     connection = await open_sqlite(self.path)
                     await connection.execute_fetchall("PRAGMA query_only=ON")
-                    self._asking = connection
+                    self._query_connection = connection
         return [
-            tuple(row) for row in await self._asking.execute_fetchall(question, dict(parameters))
+            tuple(row)
+            for row in await self._query_connection.execute_fetchall(statement, dict(parameters))
         ]
 
     async def ping(self) -> None:
@@ -260,8 +263,8 @@ class Database:
                 await asyncio.to_thread(self._try_to_write)
 
     def _try_to_write(self) -> None:
-        """Begins a write and takes it back, on a connection that nobody else waits for; in one
-        thread, so that nothing stays begun.
+        """Begins a write and rolls it back, on a connection of its own; in one thread, so that no
+        transaction stays open.
         """
         if _identity(self.path) != self._file:
             raise FileNotFoundError("the file that is open is not the one at this path any more")
@@ -277,17 +280,17 @@ class Database:
             connection.execute("ROLLBACK")
 
     async def close(self) -> None:
-        for connection in (self._single, self._asking):
+        for connection in (self._execute_connection, self._query_connection):
             if connection is not None:
                 await connection.close()
-        self._single = self._asking = None
+        self._execute_connection = self._query_connection = None
         if self._reading.sync_engine.pool is not self._writing.sync_engine.pool:
             await self._reading.dispose()
         await self._writing.dispose()
 
 
 def _identity(path: Path) -> tuple[int, int]:
-    """Which file it is, whatever it is called."""
+    """Which file it is, independent of its name."""
     found = path.stat()
     return found.st_dev, found.st_ino
 
@@ -305,14 +308,14 @@ def _is_locked(error: Exception) -> bool:
 
 
 def after_commit(session: AsyncSession, call: Callable[[], None]) -> None:
-    """Has `call` run right after the commit of this write, before anybody else of this process goes
+    """Run `call` right after the commit of this write, before anything else in this process goes
     on; never when it is rolled back.
     """
     session.info.setdefault(_AFTER_COMMIT, []).append(call)
 
 
 async def open_sqlite(path: Path) -> aiosqlite.Connection:
-    """A connection of one's own, outside of the pools: every statement is its own transaction."""
+    """A connection outside of the pools: every statement is its own transaction."""
     connection = aiosqlite.connect(path, isolation_level=None, timeout=BUSY_SECONDS)
     connection._thread.daemon = True  # a forgotten connection must not keep the process alive
     await connection
@@ -326,8 +329,8 @@ _PRAGMAS = ("PRAGMA journal_mode=WAL", "PRAGMA synchronous=NORMAL", "PRAGMA fore
 
 def _sqlite_engine(path: Path, *, reads_only: bool) -> AsyncEngine:
     url = URL.create("sqlite+aiosqlite", database=str(path))
-    # The driver begins nothing by itself: a read needs no BEGIN and no ROLLBACK (two trips to the
-    # thread less), a write says BEGIN IMMEDIATE.
+    # The driver begins no transaction by itself: a read needs no BEGIN and no ROLLBACK (two trips
+    # to the thread less), a write says BEGIN IMMEDIATE.
     by_hand = {"timeout": BUSY_SECONDS, "isolation_level": None}
     if reads_only:
         engine = create_async_engine(

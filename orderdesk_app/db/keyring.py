@@ -51,7 +51,7 @@ class KeyRows:
         wrapped: bytes,
         key_id: str,
     ) -> MasterKeyMetadata:
-        """The row as it now stands: ours, or the one that another process made first."""
+        """The row that is stored: ours, or the one that another process made first."""
         insert = sqlite.insert if self._database.is_sqlite else postgresql.insert
         values = {
             "id": row_id,

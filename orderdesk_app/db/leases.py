@@ -1,6 +1,4 @@
-"""Locks that outlive no one: a name held for some seconds by one holder, whichever process it is
-in.
-"""
+"""Locks that expire: a name held for some seconds by one holder, in whichever process it runs."""
 
 import random
 import time
@@ -22,7 +20,7 @@ class Lease(Row, table=True):
 
 
 class Leases:
-    """Each question is one statement; a lease that ran out is free for the next who asks."""
+    """Each method is one statement; a lease that has expired is free for the next holder."""
 
     def __init__(self, database: Database, clock: Callable[[], float] | None = None) -> None:
         self._database = database
@@ -46,7 +44,7 @@ class Leases:
 
         False: somebody else has it.
         """
-        # now and then, so that leases of the dead do not pile up
+        # now and then, so that leases of processes that died do not pile up
         if random.random() < 0.01:  # noqa: S311
             await self._ask(self._sweep)
         return await self._ask(self._acquire, name=name, holder=holder, seconds=seconds)

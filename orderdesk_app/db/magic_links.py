@@ -1,4 +1,4 @@
-"""Links that prove who a person is: each works once, for whoever opens it, within its time."""
+"""Links that prove who a person is: each works once, for who opens it first, in its time."""
 
 from datetime import datetime
 

@@ -23,7 +23,7 @@ from orderdesk_app.errors import ConfigurationError
 SCRIPTS = Path(orderdesk_app.__file__).resolve().parent.parent / "alembic"
 _LOCK = 6_021_947  # any number, the same for all of ours
 _WAIT_SECONDS = 60.0
-_REFUSALS = {  # by SQLSTATE; what is in force on the server, not a fault of a migration
+_REFUSALS = {  # by SQLSTATE: how the server is set up, not a fault of a migration
     "42501": (
         "its user may not make tables there. Let the database's owner run: GRANT CREATE ON "
         "SCHEMA public TO the user of DATABASE_URL"
@@ -85,7 +85,7 @@ def upgrade(url: str, *, to: str = "head") -> None:
 
 def _said_of_the_file(error: sqlite3.Error) -> str | None:
     """What is wrong with an SQLite file and what to do; None for a fault of a migration."""
-    # without what SQLite adds to a code
+    # the primary code, without the bits that SQLite adds for details
     code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR) & 0xFF
     if code in (sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT):
         return "is no SQLite database, or it is damaged. Restore a backup, or name another file."

@@ -15,5 +15,5 @@ class SandboxRow(Row, table=True):
     )
     kind: str = Field(primary_key=True)
     object_id: str = Field(primary_key=True)
-    body: Sealed | None = Field(default=None, sa_type=LargeBinary)  # none: deleted
+    body: Sealed | None = Field(default=None, sa_type=LargeBinary)  # None: deleted
     version: int = 1

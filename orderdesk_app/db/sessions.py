@@ -17,7 +17,7 @@ class Session(Row, table=True):
         sa_type=String, foreign_key="tenants.id", ondelete="CASCADE", index=True
     )
     user_id: UserId = Field(sa_type=String, foreign_key="users.id", ondelete="CASCADE", index=True)
-    # none: signed in by a link
+    # None: signed in by a link
     credential_id: str | None = Field(
         default=None, foreign_key="credentials.id", ondelete="CASCADE"
     )

@@ -1,5 +1,5 @@
-"""News between processes: what changed, so that caches empty at once here and within a second
-elsewhere.
+"""Signals between processes: what changed, so that caches are emptied at once in this process and
+within a second in the others.
 """
 
 import asyncio
@@ -24,7 +24,7 @@ EVERYTHING = "*"
 CHANNEL = "orderdesk_signals"
 POLL_SECONDS = 0.15
 KEPT_SECONDS = 60.0
-# after one failure, two, and more: news comes again within about two seconds of the database
+# after one failure, two, and more: signals come again within about two seconds of the database
 _RECONNECT_SECONDS = (
     0.5,
     1.0,
@@ -36,12 +36,12 @@ Callback = Callable[[str], None]
 
 
 class Signal(Row, table=True):
-    """SQLite's way: other processes see by PRAGMA data_version that something was written, and read
-    what.
+    """How signals travel on SQLite: other processes see by PRAGMA data_version that something was
+    written, and read the new rows.
     """
 
     __tablename__ = "signals"
-    # read once by SQLAlchemy. Numbers are never used again
+    # Ids are never used twice. (RUF012: SQLAlchemy reads this once.)
     __table_args__ = {"sqlite_autoincrement": True}  # noqa: RUF012
 
     id: int | None = Field(default=None, primary_key=True)
@@ -51,7 +51,7 @@ class Signal(Row, table=True):
 
 
 class Signals:
-    """Topics are small texts: "tenant:<id>", "store:<StoreAccess.key>"; EVERYTHING after news may
+    """Topics are small texts: "tenant:<id>", "store:<StoreAccess.key>"; EVERYTHING when signals may
     have been lost.
     """
 
@@ -61,15 +61,15 @@ class Signals:
         self._callbacks: list[Callback] = []
         self._listener: asyncio.Task[None] | None = None
         self._ready = asyncio.Event()
-        self._failures = 0  # of the line for news, one after the other
+        self._failures = 0  # of the listener, in a row
 
     def subscribe(self, callback: Callback) -> None:
-        """`callback(topic)` runs in the event loop, so it does not wait for anything."""
+        """`callback(topic)` runs in the event loop, so it must not wait for anything."""
         self._callbacks.append(callback)
 
     async def publish(self, session: AsyncSession, topic: str) -> None:
-        """Inside the writer's transaction: heard when that commits, by this process before
-        `write()` ends. Nothing is heard of a rollback.
+        """Inside the writer's transaction: delivered when that commits, in this process before
+        `write()` ends. A rollback delivers nothing.
         """
         if self._database.is_sqlite:
             moment = now()
@@ -82,11 +82,11 @@ class Signals:
                 text("SELECT pg_notify(:channel, :payload)"),
                 {"channel": CHANNEL, "payload": f"{self._origin} {topic}"},
             )
-        after_commit(session, lambda: self._tell(topic))
+        after_commit(session, lambda: self.deliver(topic))
 
     async def start(self) -> None:
-        """Listens from now on; returns once it does (or, where the database is away, after a
-        second: the listener keeps trying).
+        """Listen from now on; returns once it does (or, where the database cannot be reached, after
+        a second: the listener keeps trying).
         """
         if self._listener is None:
             self._ready.clear()
@@ -101,29 +101,30 @@ class Signals:
                 await self._listener
             self._listener = None
 
-    def _tell(self, topic: str) -> None:
+    def deliver(self, topic: str) -> None:
+        """Call every subscriber of this process."""
         for callback in self._callbacks:
             try:
                 callback(topic)
             except Exception as error:
-                # a fault of one listener must not keep the news from the others, nor fail the write
-                # that was committed
+                # A fault of one subscriber must not keep the signal from the others, nor fail the
+                # write that was committed.
                 _LOG.error("news was not understood", exc_info=error)
 
     async def _listen(self) -> None:
         watch = self._watch_sqlite if self._database.is_sqlite else self._watch_postgres
-        with serving(RequestContext()):  # one id for all that this line has to say
+        with serving(RequestContext()):  # one request id for all that the listener logs
             while True:
                 try:
                     await watch()
                 except Exception as error:
-                    # whatever it was: without news the caches would tell old things for ever
-                    if not self._failures:  # an outage is told once, and so is its end
+                    # Whatever failed: without signals the caches would keep old values for ever.
+                    if not self._failures:  # an outage is logged once, and so is its end
                         _LOG.warning(
                             "the line for news is down, trying again", error=type(error).__name__
                         )
                     self._failures += 1
-                    self._tell(EVERYTHING)
+                    self.deliver(EVERYTHING)
                 await asyncio.sleep(
                     _RECONNECT_SECONDS[min(self._failures, len(_RECONNECT_SECONDS)) - 1]
                 )
@@ -138,11 +139,11 @@ class Signals:
             while True:
                 await asyncio.sleep(POLL_SECONDS)
                 current = await _number(connection, "PRAGMA data_version")
-                # the machine stood still: rows may be gone already
+                # The machine was suspended: rows may be deleted already.
                 has_slept = time.monotonic() - looked > KEPT_SECONDS / 2
                 looked = time.monotonic()
                 if has_slept:
-                    self._tell(EVERYTHING)
+                    self.deliver(EVERYTHING)
                 if current == version and not has_slept:
                     continue
                 version = current
@@ -151,7 +152,7 @@ class Signals:
                 ):
                     last = number
                     if origin != self._origin:
-                        self._tell(topic)
+                        self.deliver(topic)
         finally:
             await connection.close()
 
@@ -164,18 +165,18 @@ class Signals:
                 async for notice in connection.notifies(timeout=_HEARTBEAT_SECONDS):
                     origin, _, topic = notice.payload.partition(" ")
                     if origin != self._origin:
-                        self._tell(topic)
-                # A line that died silently is found by asking.
+                        self.deliver(topic)
+                # A connection that died silently is found by a query.
                 async with asyncio.timeout(_HEARTBEAT_SECONDS):
                     await connection.execute("SELECT 1")
 
     def _begin(self) -> None:
-        """Listening (again): whatever was said before is lost."""
+        """Listening (again): earlier signals are lost."""
         if self._failures:
             _LOG.info("the line for news is up again", count=self._failures)
             self._failures = 0
         if self._ready.is_set():
-            self._tell(EVERYTHING)
+            self.deliver(EVERYTHING)
         self._ready.set()
 
 

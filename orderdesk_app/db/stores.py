@@ -1,4 +1,4 @@
-"""Connected Order Desk stores; the API key stands here sealed."""
+"""Connected Order Desk stores; the API key is kept sealed."""
 
 from datetime import datetime
 from typing import Any

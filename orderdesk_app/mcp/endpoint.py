@@ -135,7 +135,7 @@ class McpEndpoint:
             return await JSONResponse(
                 {"error": "method_not_allowed", "message": "Send JSON-RPC with POST."}, 405, _ALLOW
             )(scope, receive, send)
-        scope[PRINCIPAL] = principal.through(
+        scope[PRINCIPAL] = principal.with_client(
             program_name(headers.get("user-agent", ""), MAX_NAME),
             "",
             scope.get("orderdesk.address", ""),

@@ -275,7 +275,7 @@ class McpHandlers:
             name, version = _name_and_version(info)
         else:
             name, version = self._clients.get(caller.session, ("", ""))
-        return principal.through(
+        return principal.with_client(
             name or principal.actor.client_name, version, principal.actor.address
         )
 

@@ -68,12 +68,12 @@ async def serve_stdio(
         try:
             principal = await access.by_token(key, via=Via.STDIO)
         except AuthFailed as error:
-            await sign_in.write_down_bad_key(via=Via.STDIO)
+            await sign_in.record_failed_sign_in(via=Via.STDIO)
             raise ConfigurationError(
                 "ORDERDESK_MCP_KEY: this key is not known here. Example: "
                 "ORDERDESK_MCP_KEY=<a key from Settings>"
             ) from error
-        await sign_in.write_down_key(principal.actor)
+        await sign_in.record_sign_in(principal.actor)
 
     def caller_of(_: ServerRequestContext) -> StdioCaller:
         return caller

@@ -4,7 +4,7 @@ import hmac
 
 
 def digest(key: bytes, token: str) -> bytes:
-    """32 bytes (HMAC-SHA256), the same for the same token; without the key they tell nothing about
+    """32 bytes (HMAC-SHA256), the same for the same token; without the key they say nothing about
     it.
     """
     return hmac.digest(key, token.encode("utf-8", "surrogatepass"), "sha256")

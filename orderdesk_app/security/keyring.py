@@ -26,7 +26,7 @@ class WrappedKey(Protocol):
 
 
 class WrappedKeys(Protocol):
-    """Where wrapped keys stand (db/keyring.py)."""
+    """Where wrapped keys are stored (db/keyring.py)."""
 
     async def find(self, row_id: str) -> WrappedKey | None: ...
 
@@ -40,15 +40,17 @@ class WrappedKeys(Protocol):
         wrapped: bytes,
         key_id: str,
     ) -> WrappedKey:
-        """The row as it now stands: this one, or the one that somebody else added first."""
+        """The row that is stored: this one, or the one that another process added first."""
 
 
 class Keyring:
     """Open for as long as the process runs. Make one with `await Keyring.open(…)`."""
 
     def __init__(self, rows: WrappedKeys, kms: KmsKey, root: bytes, salt: bytes) -> None:
-        self._rows, self._kms = rows, kms
-        self._root, self._salt = root, salt
+        self._rows = rows
+        self._kms = kms
+        self._root = root
+        self._salt = salt
         self._tenants: OrderedDict[str, AESGCM] = OrderedDict()
         self.digest_key = self.purpose("digest")
 
@@ -75,9 +77,7 @@ class Keyring:
         return derive(self._root, self._salt, f"root {name}")
 
     async def tenant(self, tenant_id: TenantId | str) -> AESGCM:
-        """The cipher of that tenant's sealed values, made at the first question and kept for
-        `held`.
-        """
+        """The cipher of that tenant's sealed values, made at the first call and kept for `held`."""
         cipher = self.held(tenant_id)
         if cipher is None:
             row_id = f"tenant:{tenant_id}"
@@ -91,7 +91,7 @@ class Keyring:
         return cipher
 
     def held(self, tenant_id: TenantId | str) -> AESGCM | None:
-        """The same without waiting, when this process has asked for it before."""
+        """The same without waiting; None where this process has not loaded it yet."""
         return self._tenants.get(tenant_id)
 
 

@@ -24,7 +24,7 @@ _NONCE_BYTES = 12
 class KmsKey:
     """Wraps and unwraps keys.
 
-    Its id says which key wrapped a row and tells nothing about the key.
+    Its id says which key wrapped a row, and nothing else about the key.
     """
 
     id: str

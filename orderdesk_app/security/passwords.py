@@ -13,8 +13,8 @@ ROUNDS = 12
 
 
 class Passwords:
-    """Hashes and checks in two threads of its own: a burst of sign-ins must not hold up what else
-    waits for a thread.
+    """Hashes and checks in two threads of its own, so that a burst of sign-ins does not delay other
+    work that waits for a thread.
     """
 
     def __init__(self, rounds: int = ROUNDS) -> None:
@@ -22,7 +22,7 @@ class Passwords:
         self._threads = ThreadPoolExecutor(2, thread_name_prefix="bcrypt")
 
     def close(self) -> None:
-        """No thread is left: a process that has any should not be forked."""
+        """End the threads: a process that has any should not be forked."""
         self._threads.shutdown(wait=False)
 
     async def hash(self, key: Secret) -> bytes:

@@ -1,4 +1,4 @@
-"""Sealed values: AES-256-GCM under the tenant's key, good in one place of one row alone."""
+"""Sealed values: AES-256-GCM under the tenant's key, bound to one column of one row."""
 
 import secrets
 
@@ -41,8 +41,8 @@ class Sealer:
     def seal(
         self, tenant_id: TenantId | str, table: str, column: str, row_id: str, value: str | bytes
     ) -> Sealed:
-        """The same for tenants that have been met (each sign-in and each found key loads their
-        key); LookupError for others.
+        """The same for tenants whose key is loaded (each sign-in and each found key loads it);
+        LookupError for others.
         """
         nonce = secrets.token_bytes(_NONCE_BYTES)
         plain = value.encode() if isinstance(value, str) else value

@@ -25,7 +25,7 @@ def new_link_secret() -> str:
 
 
 def could_be_key(text: str) -> bool:
-    """Whether the text has the shape of any key of ours: what has not is not looked up."""
+    """Whether the text has the form of one of our keys; other texts are not looked up."""
     return (
         SHORTEST <= len(text) <= LONGEST
         and text.isascii()

@@ -24,15 +24,17 @@ _PAGE = re.compile(r"/(?!sign-)([a-z-]{1,40}(/[a-z-]{1,40}){0,3})?(\?[\w=&%.+-]{
 
 
 def cookie_in(header: str, name: str) -> str | None:
-    """That cookie's value in a Cookie header, read as browsers and Starlette read it. http.cookies
-    gives all up for one that another app on the same host wrote carelessly, and then a page would
-    know somebody whom its events do not."""
+    """That cookie's value in a Cookie header, read as browsers and Starlette read it.
+
+    http.cookies drops every cookie when another app on the same host wrote a malformed one; then a
+    page would be signed in and its events would not.
+    """
     return cookie_parser(header).get(name)
 
 
 def own_page(wanted: str) -> str:
     """The address when it can be one of our own pages, else Home's: it comes from outside, and
-    nobody is led elsewhere by signing in.
+    signing in must not lead to another site.
     """
     return wanted if _PAGE.fullmatch(wanted) else "/"
 
@@ -60,7 +62,8 @@ class SessionCookies:
     """
 
     def __init__(self, key: bytes, clock: Callable[[], float] = time) -> None:
-        self._key, self._clock = OctKey.import_key(key), clock
+        self._key = OctKey.import_key(key)
+        self._clock = clock
 
     def sign(self, session_id: str, *, expires_at: float) -> str:
         claims = {

@@ -1,5 +1,5 @@
-"""Who a key belongs to and which stores they have, answered from the process so that a cached read
-asks no database.
+"""Who a key belongs to and which stores they have, kept in the process so that a cached read makes
+no database query.
 """
 
 import time
@@ -70,16 +70,16 @@ class Principal:
     account: Account
     credential_name: str = ""
     active_store_id: StoreRowId | None = None
-    _through: dict[tuple[str, str, str], "Principal"] = field(
+    _with_clients: dict[tuple[str, str, str], "Principal"] = field(
         default_factory=dict, repr=False, compare=False
     )
 
-    def through(self, client_name: str, client_version: str, address: str) -> "Principal":
-        """The same, come by this client from this address.
+    def with_client(self, client_name: str, client_version: str, address: str) -> "Principal":
+        """The same principal with this client and this address.
 
-        The same few come again and again, so they are kept.
+        The same few clients call again and again, so they are kept.
         """
-        known = self._through.get((client_name, client_version, address))
+        known = self._with_clients.get((client_name, client_version, address))
         if known is None:
             known = replace(
                 self,
@@ -89,11 +89,11 @@ class Principal:
                     client_version=client_version,
                     address=address,
                 ),
-                _through={},
+                _with_clients={},
             )
-            if len(self._through) >= _MOST_CLIENTS:
-                self._through.clear()
-            self._through[client_name, client_version, address] = known
+            if len(self._with_clients) >= _MOST_CLIENTS:
+                self._with_clients.clear()
+            self._with_clients[client_name, client_version, address] = known
         return known
 
 
@@ -101,14 +101,14 @@ T = TypeVar("T")
 
 
 class LoadingCache(Generic[T]):
-    """A bounded map that never keeps what was read before a change was heard.
+    """A bounded map that never keeps what was read before a change was signalled.
 
     Callers that miss the same key at the same time share one reading.
     """
 
     def __init__(self, *, seconds: float, clock: Callable[[], float] = time.monotonic) -> None:
         self._values: OrderedDict[str, tuple[float, T]] = OrderedDict()
-        self._changes = 0
+        self._generation = 0
         self._flight = SingleFlight()
         self._seconds = seconds
         self._clock = clock
@@ -118,36 +118,36 @@ class LoadingCache(Generic[T]):
         return value if until > self._clock() else None
 
     async def load(self, key: str, read: Callable[[], Awaitable[T | None]]) -> T | None:
-        seen = self._changes
+        seen = self._generation
 
         async def read_and_keep() -> T | None:
             value = await read()
-            if value is not None and seen == self._changes:
+            if value is not None and seen == self._generation:
                 self._values[key] = (self._clock() + self._seconds, value)
                 self._values.move_to_end(key)
                 if len(self._values) > _MOST:
                     self._values.popitem(last=False)
             return value
 
-        # The changes heard are part of the name: a reading that begins after a change never shares
-        # one that began before it.
+        # The generation is part of the key: a reading that begins after a change never shares one
+        # that began before it.
         return await self._flight.do(f"{seen}|{key}", read_and_keep)
 
-    def forget(self, doomed: Callable[[str, T], bool]) -> None:
-        self._changes += 1
+    def evict(self, doomed: Callable[[str, T], bool]) -> None:
+        self._generation += 1
         for key in [key for key, (_, value) in self._values.items() if doomed(key, value)]:
             del self._values[key]
 
 
 class FindsKeys(Protocol):
-    """services.keys, as far as access needs it."""
+    """What access needs of services/keys.py."""
 
     async def find(self, token: str) -> FoundKey | None: ...
 
 
 class Access:
-    """The process' memory of keys and accounts; a change empties it at once here and within a
-    second elsewhere.
+    """This process' cache of keys, members and accounts; a change evicts them at once here and
+    within a second elsewhere.
     """
 
     def __init__(self, database: Database, keys: FindsKeys, signals: Signals) -> None:
@@ -156,9 +156,9 @@ class Access:
         self._found: LoadingCache[FoundKey] = LoadingCache(seconds=_KEY_SECONDS)
         self._accounts: LoadingCache[Account] = LoadingCache(seconds=_ACCOUNT_SECONDS)
         self._members: LoadingCache[Member] = LoadingCache(seconds=_MEMBER_SECONDS)
-        # made of those two, and good while they are
+        # made of a found key and an account, and valid as long as both are
         self._principals: OrderedDict[tuple[str, Via], tuple[FoundKey, Principal]] = OrderedDict()
-        signals.subscribe(self._hear)
+        signals.subscribe(self._on_signal)
 
     async def by_token(
         self, token: str, *, via: Via = Via.MCP, kind: str | None = None
@@ -259,20 +259,20 @@ class Access:
                 stores=tuple(store_record(row) for row in rows),
             )
 
-    def _hear(self, topic: str) -> None:
+    def _on_signal(self, topic: str) -> None:
         kind, _, rest = topic.partition(":")
         SIGNALS.labels(kind if kind in ("tenant", "user", "store") else "other").inc()
         if topic == EVERYTHING:
-            self._found.forget(lambda _, __: True)
-            self._accounts.forget(lambda _, __: True)
-            self._members.forget(lambda _, __: True)
+            self._found.evict(lambda _, __: True)
+            self._accounts.evict(lambda _, __: True)
+            self._members.evict(lambda _, __: True)
         elif kind == "tenant":
-            self._found.forget(lambda _, found: found.tenant_id == rest)
-            self._accounts.forget(lambda key, _: key == rest)
-            self._members.forget(lambda key, _: key.startswith(f"{rest} "))
+            self._found.evict(lambda _, found: found.tenant_id == rest)
+            self._accounts.evict(lambda key, _: key == rest)
+            self._members.evict(lambda key, _: key.startswith(f"{rest} "))
         elif kind == "user":
-            self._found.forget(lambda _, found: found.member.user_id == rest)
-            self._members.forget(lambda key, _: key.endswith(f" {rest}"))
+            self._found.evict(lambda _, found: found.member.user_id == rest)
+            self._members.evict(lambda key, _: key.endswith(f" {rest}"))
 
 
 def store_record(row: Store) -> StoreRecord:

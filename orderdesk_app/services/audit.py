@@ -1,6 +1,4 @@
-"""Who did what, through what, with which outcome: rows of writes before the answer, rows of reads
-within a second.
-"""
+"""The audit log: rows of writes are committed before the answer, rows of reads within a second."""
 
 import asyncio
 import contextlib
@@ -43,7 +41,7 @@ class Entry:
 
 
 class AuditTrail(Protocol):
-    """The audit as services see it that write down what they did."""
+    """The audit log as other services use it."""
 
     async def write(self, entry: Entry) -> None: ...
 
@@ -51,8 +49,8 @@ class AuditTrail(Protocol):
 
 
 _COLUMNS = tuple(AuditEntry.__table__.columns.keys())  # type: ignore[attr-defined]
-# what waits holds its arguments as they are kept: a queue of whole requests would be gigabytes
-_Line = tuple[Entry, bytes | None]
+# Queued rows hold their arguments as they are stored: a queue of whole requests would be gigabytes.
+_Pending = tuple[Entry, bytes | None]
 
 
 class AuditLog:
@@ -65,14 +63,14 @@ class AuditLog:
         self._sealer = sealer
         self._enabled = enabled
         self._insert = _insert("?" if database.is_sqlite else "%s")
-        self._queue: asyncio.Queue[_Line] = asyncio.Queue(_QUEUE)
+        self._queue: asyncio.Queue[_Pending] = asyncio.Queue(_QUEUE)
         # out of the queue and not committed yet: kept when a commit fails
-        self._taken: list[_Line] = []
+        self._in_flight: list[_Pending] = []
         self._committing = asyncio.Lock()
-        self._waiting_writes: dict[str, _Line] = {}  # rows of writes whose callers wait for them
+        self._waiting_writes: dict[str, _Pending] = {}  # rows of writes whose callers wait for them
         self._writing = asyncio.Lock()
-        self._something = asyncio.Event()
-        self._hurry = asyncio.Event()
+        self._has_rows = asyncio.Event()
+        self._flush_now = asyncio.Event()
         self._is_stopping = False
         self._flusher: asyncio.Task[None] | None = None
         self._commits = 0
@@ -81,15 +79,15 @@ class AuditLog:
 
     async def start(self) -> None:
         self._is_stopping = False
-        self._hurry.clear()
-        self._flusher = asyncio.create_task(self._flush_for_ever(), name="audit-flush")
+        self._flush_now.clear()
+        self._flusher = asyncio.create_task(self._flush_until_stopped(), name="audit-flush")
 
     async def stop(self) -> None:
         """Flush what waits, then stop."""
         if self._flusher is not None:
             self._is_stopping = True
-            self._something.set()
-            self._hurry.set()
+            self._has_rows.set()
+            self._flush_now.set()
             await self._flusher
             self._flusher = None
         await self.flush()
@@ -101,19 +99,19 @@ class AuditLog:
         """
         if not self._enabled:
             return
-        line: _Line = (entry, _arguments(entry))
+        line: _Pending = (entry, _arguments(entry))
         self._waiting_writes[entry.id] = line
         try:
             async with self._writing:
                 if entry.id not in self._waiting_writes:
-                    return  # whoever was in line before has taken it along
+                    return  # the writer before us committed it with its own
                 lines = list(self._waiting_writes.values())
                 try:
                     await self._commit(lines, "write")
                 except Exception:
                     if len(lines) == 1:
                         raise
-                    lines = [line]  # no other's row is to blame for ours
+                    lines = [line]  # another row may be the one that fails
                     await self._commit(lines, "write")
                 for done, _ in lines:
                     self._waiting_writes.pop(done.id, None)
@@ -138,64 +136,64 @@ class AuditLog:
         """Queue the row; waits while the queue is full."""
         if self._enabled:
             await self._queue.put((entry, _arguments(entry)))
-            self._something.set()
+            self._has_rows.set()
             if self._queue.qsize() > _QUEUE // 2:
-                self._hurry.set()
+                self._flush_now.set()
 
     async def flush(self) -> None:
-        """Commit all rows that wait; when it returns, every row noted before stands in the
+        """Commit all queued rows; when it returns, every row that was queued before is in the
         database.
         """
         async with self._committing:
-            await self._commit_taken()
-            self._taken = [self._queue.get_nowait() for _ in range(self._queue.qsize())]
-            await self._commit_taken()
+            await self._commit_in_flight()
+            self._in_flight = [self._queue.get_nowait() for _ in range(self._queue.qsize())]
+            await self._commit_in_flight()
 
     def mark(self, tenant_id: TenantId) -> int:
         """A number that moves whenever this process commits rows of that account."""
         return self._marks.get(tenant_id, self._marks_from)
 
-    async def _commit_taken(self) -> None:
-        if self._taken:
-            await self._commit(self._taken, "read")
-            self._taken = []
+    async def _commit_in_flight(self) -> None:
+        if self._in_flight:
+            await self._commit(self._in_flight, "read")
+            self._in_flight = []
 
-    async def _flush_for_ever(self) -> None:
+    async def _flush_until_stopped(self) -> None:
         while not self._is_stopping:
-            await self._something.wait()
-            self._something.clear()
-            # The first row waits the longest: never more than this, plus the commit.
+            await self._has_rows.wait()
+            self._has_rows.clear()
+            # The first row waits longest: at most this time, plus the commit.
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._hurry.wait(), _FLUSH_SECONDS)
-            # before the commit: rows that come meanwhile may be in a hurry again
-            self._hurry.clear()
+                await asyncio.wait_for(self._flush_now.wait(), _FLUSH_SECONDS)
+            # before the commit: the queue may fill up again meanwhile
+            self._flush_now.clear()
             AUDIT_WAITING.set(self._queue.qsize())
             try:
                 await self.flush()
-            except Exception as error:  # the database is away: keep the rows, try again
+            except Exception as error:  # the database cannot be reached: keep the rows, try again
                 _LOG.error(
-                    "audit rows wait for the database", exc_info=error, count=len(self._taken)
+                    "audit rows wait for the database", exc_info=error, count=len(self._in_flight)
                 )
-                self._something.set()
+                self._has_rows.set()
                 await asyncio.sleep(_FLUSH_SECONDS)
 
-    async def _commit(self, lines: list[_Line], kind: str) -> None:
+    async def _commit(self, lines: list[_Pending], kind: str) -> None:
         rows = [self._row(entry, await self._sealed(entry, text)) for entry, text in lines]
         try:
             async with self._database.write() as session:
-                # A commit that was cut off may have happened: then its rows are there already, and
-                # those behind them must not wait for ever.
+                # A commit whose answer was lost may have happened. Then its rows are there already
+                # (ON CONFLICT), and the rows behind them must not wait for ever.
                 await (await session.connection()).exec_driver_sql(self._insert, rows)
         finally:
-            self._move({entry.actor.tenant_id for entry, _ in lines})
+            self._advance({entry.actor.tenant_id for entry, _ in lines})
         AUDIT_ROWS.labels(kind).inc(len(rows))
         AUDIT_WAITING.set(self._queue.qsize())
 
-    def _move(self, tenants: Set[TenantId]) -> None:
+    def _advance(self, tenants: Set[TenantId]) -> None:
         self._commits += 1
         if len(self._marks) > _MOST_MARKS:
             self._marks.clear()
-            # every account's number moves: asking once too often is the safe side
+            # every account's number moves: one query too many does no harm
             self._marks_from = self._commits
         for tenant_id in tenants:
             self._marks[tenant_id] = self._commits
@@ -206,14 +204,14 @@ class AuditLog:
         place = (entry.actor.tenant_id, SEALED_AS, "arguments", entry.id)
         try:
             return self._sealer.seal(*place, text)
-        except LookupError:  # so many accounts are at work that this one's key was put away again
+        except LookupError:  # so many accounts are active that this one's key was evicted
             return await self._sealer.seal_for(*place, text)
 
     def _row(self, entry: Entry, sealed: Sealed | None) -> tuple[Any, ...]:
         actor = entry.actor
         row = {
             "id": entry.id,
-            "at": self._moment(entry.at),
+            "at": self._timestamp(entry.at),
             "tenant_id": actor.tenant_id,
             "user_id": actor.user_id,
             "role": str(actor.role or ""),
@@ -236,7 +234,7 @@ class AuditLog:
         }
         return tuple([row[name] for name in _COLUMNS])
 
-    def _moment(self, at: datetime) -> datetime | str:
+    def _timestamp(self, at: datetime) -> datetime | str:
         """A time as the column keeps it: SQLite has no times, and SQLAlchemy's form of them sorts
         as text.
         """
@@ -249,8 +247,8 @@ class AuditLog:
 
 
 def _insert(place: str) -> str:
-    # In the driver's own words: most of what a call costs the database's side would be SQLAlchemy's
-    # care for twenty columns. A tenant or a user that was deleted while the row waited must not
+    # In the driver's own syntax: with SQLAlchemy's statement, twenty columns of it would be most of
+    # what a call costs here. A tenant or a user that was deleted while the row waited must not
     # hold up the rows behind it: the row then names none.
     values = {
         "tenant_id": "(SELECT id FROM tenants WHERE id = ?)".replace("?", place),
@@ -276,7 +274,7 @@ def _arguments(entry: Entry) -> bytes | None:
 
 
 def _storable(text: str) -> str:
-    """What a caller named itself or a tool, as every database takes it: Postgres refuses zeros, and
+    """A caller's name for itself or a tool, as every database takes it: Postgres refuses zeros, and
     half a surrogate pair has no bytes.
     """
     return text.replace("\x00", "").encode(errors="replace").decode()

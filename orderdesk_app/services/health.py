@@ -1,4 +1,4 @@
-"""Whether database and cache really answer: tried at most once a second, however many ask."""
+"""Whether database and cache answer: tried at most once a second, however many callers ask."""
 
 import asyncio
 import time
@@ -28,12 +28,14 @@ class Checked:
 
 
 class Health:
-    """Anybody may ask without a key, so asking is no way to keep the database busy."""
+    """Anybody may ask without a key, so many requests share one check."""
 
     def __init__(
         self, database: Database, cache: Cache, *, clock: Callable[[], float] = time.monotonic
     ) -> None:
-        self._database, self._cache, self._clock = database, cache, clock
+        self._database = database
+        self._cache = cache
+        self._clock = clock
         self._flight = SingleFlight()
         self._last: tuple[float, Checked] | None = None
 

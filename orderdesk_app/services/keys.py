@@ -78,7 +78,7 @@ class HashedKey:
 
 
 class Keys:
-    """Every change of a key leaves its row in the audit."""
+    """Every change of a key leaves a row in the audit log."""
 
     def __init__(
         self,
@@ -143,7 +143,7 @@ class Keys:
             scopes=sorted(scope.value for scope in scopes),
         )
         async with self._database.write() as session:
-            await self.hold(session, actor.tenant_id)
+            await self.lock(session, actor.tenant_id)
             row.user_id = actor.user_id or await self._owner(session, actor.tenant_id)
             working = (
                 owned(actor, Credential).where(col(Credential.revoked_at).is_(None)).subquery()
@@ -153,7 +153,7 @@ class Keys:
                     f"An account has at most {_MOST_KEYS} keys. Revoke one that is no longer used."
                 )
             session.add(row)
-        await self._write_down(actor, "made", "key.create", name=name, scopes=row.scopes)
+        await self._audit_change(actor, "made", "key.create", name=name, scopes=row.scopes)
         return _view(row), key
 
     async def revoke(self, actor: Actor, key_id: str) -> KeyView:
@@ -183,7 +183,7 @@ class Keys:
             row.revoked_at = now()
             session.add(row)
             await self._signals.publish(session, f"tenant:{actor.tenant_id}")
-        await self._write_down(actor, "revoked", "key.revoke", name=row.name)
+        await self._audit_change(actor, "revoked", "key.revoke", name=row.name)
         return _view(row)
 
     async def rotate_master(self, actor: Actor) -> Secret:
@@ -192,10 +192,10 @@ class Keys:
         """
         _only_people(actor)
         key = new_master_key()
-        hashed = await self.hashed(key)
+        hashed = await self.hash_key(key)
         moment = now()
         async with self._database.write() as session:
-            await self.hold(session, actor.tenant_id)
+            await self.lock(session, actor.tenant_id)
             active: StoreRowId | None = None
             question = owned(actor, Credential).where(
                 Credential.kind == MASTER, col(Credential.revoked_at).is_(None)
@@ -219,7 +219,7 @@ class Keys:
             )
             await session.exec(links.values(used_at=moment))
             await self._signals.publish(session, f"tenant:{actor.tenant_id}")
-        await self._write_down(
+        await self._audit_change(
             actor, *(("rotated", "key.rotate_master") if former else ("made", "key.make_master"))
         )
         return key
@@ -263,7 +263,7 @@ class Keys:
             return None
         if row.kind == MASTER and not await self._is_verified(row, Secret(token)):
             return None
-        await self._keyring.tenant(row.tenant_id)  # who acts next may seal without waiting
+        await self._keyring.tenant(row.tenant_id)  # so that the next call may seal without waiting
         await self._note_use(row)
         return FoundKey(
             credential_id=row.id,
@@ -275,7 +275,7 @@ class Keys:
             active_store_id=StoreRowId(row.active_store_id) if row.active_store_id else None,
         )
 
-    async def hold(self, session: AsyncSession, tenant_id: TenantId) -> None:
+    async def lock(self, session: AsyncSession, tenant_id: TenantId) -> None:
         """Inside a write: no key of the account is made or rotated, and nobody signs in to it,
         until it ends.
         """
@@ -290,7 +290,7 @@ class Keys:
         )
         return (await session.exec(question)).one_or_none() is not None
 
-    async def hashed(self, key: Secret) -> HashedKey:
+    async def hash_key(self, key: Secret) -> HashedKey:
         return HashedKey(self._digest(key.reveal()), await self._passwords.hash(key), hint(key))
 
     async def add_master(
@@ -332,23 +332,23 @@ class Keys:
             raise PermissionDenied("This account has no owner who could use a key.")
         return owner.user_id
 
-    async def _write_down(self, actor: Actor, change: str, action: str, **told: Any) -> None:
+    async def _audit_change(self, actor: Actor, change: str, action: str, **details: Any) -> None:
         KEY_CHANGES.labels(change).inc()
         if self._audit is not None:
             await self._audit.write_or_queue(
-                Entry(actor=actor, action=action, arguments=told or None)
+                Entry(actor=actor, action=action, arguments=details or None)
             )
 
     def _digest(self, token: str) -> bytes:
         return digest(self._keyring.digest_key, token)
 
     async def _is_verified(self, row: Credential, key: Secret) -> bool:
-        # The row has just been read: a revoked key is not in it, and another hash is verified anew.
-        # So no news of the account undoes this.
+        # The row has just been read: a revoked key has none, and another hash is verified again. So
+        # no signal has to evict this.
         fitted, until = self._verified.get(row.digest, (None, 0.0))
         if fitted == row.bcrypt and until > self._clock():
             return True
-        # Many first calls at once with one key are one check.
+        # Many first calls at once with one key share one check.
         return await self._flight.do(row.digest.hex(), lambda: self._verify(row, key))
 
     async def _verify(self, row: Credential, key: Secret) -> bool:

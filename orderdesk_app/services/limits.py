@@ -1,4 +1,4 @@
-"""How much one tenant, address or person may ask in a minute: leaky buckets in the process."""
+"""How much one tenant, address or person may ask in a minute: token buckets in the process."""
 
 import time
 from collections import OrderedDict
@@ -10,7 +10,7 @@ from orderdesk_app.errors import RateLimited
 from orderdesk_app.observability import RATE_LIMITED
 
 _MOST_KEYS = 100_000
-_DUST = 1e-6  # what sums of fractions may lack of a whole token
+_DUST = 1e-6  # what a sum of fractions may be short of a whole token
 
 
 def network_of(address: str) -> str:
@@ -27,9 +27,10 @@ def network_of(address: str) -> str:
 
 
 class Limit:
-    """A bucket a key: `burst` tokens, `per_minute` more each minute.
+    """One bucket for each key: `burst` tokens, `per_minute` more each minute.
 
-    Keys that stand full are forgotten first. `shared_by` names the keys that have one together.
+    The buckets used longest ago are forgotten first. `shared_by` maps keys that share a bucket to
+    one name.
     """
 
     def __init__(
@@ -42,14 +43,12 @@ class Limit:
         clock: Callable[[], float] = time.monotonic,
         shared_by: Callable[[str], str] = str,
     ) -> None:
-        self._name, self._rate, self._burst, self._words, self._clock, self._shared_by = (
-            name,
-            per_minute / 60,
-            burst,
-            words,
-            clock,
-            shared_by,
-        )
+        self._name = name
+        self._rate = per_minute / 60
+        self._burst = burst
+        self._words = words
+        self._clock = clock
+        self._shared_by = shared_by
         self._buckets: OrderedDict[str, tuple[float, float]] = OrderedDict()
 
     def spend(self, key: str, cost: float = 1) -> None:
@@ -62,7 +61,7 @@ class Limit:
         tokens = min(self._burst, tokens + (now - then) * self._rate)
         if tokens < cost - _DUST:
             RATE_LIMITED.labels(self._name).inc()
-            # up: whoever waits as told is not refused again
+            # rounded up: a caller that waits this long is not refused again
             wait = ceil((cost - tokens) / self._rate * 10) / 10
             raise RateLimited(
                 f"{self._words} Try again in {ceil(wait)} s.", retry_after=wait, outcome="not_done"
@@ -73,11 +72,11 @@ class Limit:
             self._buckets.popitem(last=False)
 
     def check(self, key: str) -> None:
-        """One token, for callers that count tries."""
+        """One token, for callers that count attempts."""
         self.spend(key)
 
     def give_back(self, key: str, cost: float = 1) -> None:
-        """A try that should not have counted."""
+        """An attempt that should not have counted."""
         key = self._shared_by(key)
         if key in self._buckets:
             tokens, then = self._buckets[key]

@@ -1,5 +1,5 @@
-"""What the names that people give to keys and stores are made of: signs that everybody sees, so
-that no two names look alike.
+"""Which characters the names of keys and stores may have: visible ones, so that no two names look
+alike.
 """
 
 # Letters, marks and signs by their category, and yet nothing is drawn for them; str.isprintable
@@ -8,10 +8,10 @@ _BLANK = frozenset("\u034f\u115f\u1160\u17b4\u17b5\u2800\u3164\uffa0")
 
 
 def is_seen(text: str) -> bool:
-    """Whether each sign of it can be seen; a plain space counts."""
+    """Whether each character is visible; a plain space counts."""
     return text.isprintable() and _BLANK.isdisjoint(text)
 
 
 def only_seen(text: str) -> str:
-    """The text without the others, each gap one space."""
+    """The text without invisible characters, each gap one space."""
     return " ".join("".join(sign for sign in text if sign.isspace() or is_seen(sign)).split())

@@ -1,5 +1,5 @@
-"""What services ask of the sealer: a tenant's secret or personal data goes in, and comes out at the
-very place that it was sealed for.
+"""The sealer as services use it: a tenant's secret or personal data is sealed for one place, and
+opens there alone.
 """
 
 from typing import Protocol

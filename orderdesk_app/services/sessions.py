@@ -22,9 +22,9 @@ from orderdesk_app.services.members import member_of
 
 COOKIE = "orderdesk_session"
 _IDLE_SHARE = 4  # an idle session ends after a quarter of its time
-_KEPT = timedelta(days=30)  # how long rows of sessions that are over stand, to be looked at
+_KEPT = timedelta(days=30)  # how long rows of ended sessions are kept
 _MOST_SPENT = 10_000
-_SEEN_SHARE = 20  # how often, within the idle time, being seen is written down
+_SEEN_SHARE = 20  # how often, within the idle time, seen_at is written
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +38,8 @@ class WebUser:
 
 
 class Sessions:
+    """The sessions of this installation, by the cookies that name them."""
+
     def __init__(
         self,
         database: Database,
@@ -145,7 +147,7 @@ class Sessions:
                 await session.exec(
                     update(Session).where(col(Session.id) == row.id).values(seen_at=moment)
                 )
-        await self._keyring.tenant(row.tenant_id)  # who acts next may seal without waiting
+        await self._keyring.tenant(row.tenant_id)  # so that the next call may seal without waiting
         member = member_of(membership, user)
         actor = Actor(
             tenant_id=row.tenant_id,

@@ -31,13 +31,13 @@ NOBODY = TenantId("")  # the tenant of somebody who failed to sign in
 
 
 class SignInLimit(Protocol):
-    """How many tries an address has (services/limits.py)."""
+    """How many attempts an address has (services/limits.py)."""
 
     def check(self, key: str) -> None:
         """Raises RateLimited."""
 
     def give_back(self, key: str) -> None:
-        """A try that turned out well does not count."""
+        """An attempt that succeeded does not count."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +50,8 @@ class FoundLink:
 
 
 class SignIn:
+    """Signing in and out; every attempt is in the audit log."""
+
     def __init__(
         self,
         database: Database,
@@ -79,9 +81,9 @@ class SignIn:
         found = await self.check_key(key, by=stranger)
         actor = _known(stranger, found.tenant_id, found.member)
         async with self._database.write() as session:
-            # bcrypt took its time: a key that was rotated meanwhile opens no session that the
-            # rotation has not seen.
-            await self._keys.hold(session, found.tenant_id)
+            # bcrypt takes long: a key that was rotated meanwhile must not open a session that the
+            # rotation has not ended.
+            await self._keys.lock(session, found.tenant_id)
             still_works = await self._keys.is_working(session, actor, found.credential_id)
             if still_works:
                 cookie = await self._sessions.begin(
@@ -93,25 +95,25 @@ class SignIn:
                     user_agent=user_agent,
                 )
         if not still_works:
-            await self._write_down(actor, "sign_in.key", SignInFailed.code)
+            await self._record(actor, "sign_in.key", SignInFailed.code)
             raise SignInFailed(_UNKNOWN_KEY, field="master_key")
-        await self._write_down(replace(actor, credential_id=found.credential_id), "sign_in.key")
+        await self._record(replace(actor, credential_id=found.credential_id), "sign_in.key")
         return cookie
 
     async def check_key(self, key: Secret, *, by: Actor) -> FoundKey:
         """Whose master key this is; `by` is who shows it, as far as that is known.
 
-        Only a wrong one counts as a sign-in try: against the address, and in the audit. Raises
+        Only a wrong one counts as an attempt, against the address and in the audit log. Raises
         SignInFailed or RateLimited.
         """
-        self._limit.check(by.address)  # first, so that of many guesses at once none is free
+        self._limit.check(by.address)  # first, so that many guesses at once are all counted
         found = await self._keys.find(key.reveal().strip())
         if found is not None and found.kind == MASTER:
             self._limit.give_back(by.address)
             return found
         if found is not None and by.tenant_id == NOBODY:
             by = replace(by, tenant_id=found.tenant_id)
-        await self._write_down(by, "sign_in.key", SignInFailed.code)
+        await self._record(by, "sign_in.key", SignInFailed.code)
         if found is not None:
             raise SignInFailed(
                 (
@@ -122,16 +124,16 @@ class SignIn:
             )
         raise SignInFailed(_UNKNOWN_KEY, field="master_key")
 
-    async def write_down_key(self, actor: Actor) -> None:
+    async def record_sign_in(self, actor: Actor) -> None:
         """Commits the row of an agent's sign-in: `actor` showed a good key just now (over HTTP or
         stdio).
         """
-        await self._write_down(actor, "sign_in.key")
+        await self._record(actor, "sign_in.key")
 
-    async def write_down_bad_key(self, *, via: Via, address: str = "") -> None:
+    async def record_failed_sign_in(self, *, via: Via, address: str = "") -> None:
         """Commits the row of a sign-in with a key that nobody has."""
         stranger = Actor(NOBODY, via=via, address=address)
-        await self._write_down(stranger, "sign_in.key", SignInFailed.code)
+        await self._record(stranger, "sign_in.key", SignInFailed.code)
 
     async def make_link(self, tenant_id: TenantId) -> Secret:
         """The token of a new link that signs the account's first owner in: good once, for 15
@@ -181,7 +183,7 @@ class SignIn:
             async with self._database.read() as session:
                 found = await self._good_link(session, secret)
             async with self._database.write() as session:
-                await self._keys.hold(session, found.tenant_id)
+                await self._keys.lock(session, found.tenant_id)
                 found = await self._good_link(session, secret)
                 await self._use_up(session, secret)
                 cookie = await self._sessions.begin(
@@ -193,10 +195,10 @@ class SignIn:
                     user_agent=user_agent,
                 )
         except (AuthFailed, NotFound) as error:
-            await self._write_down(stranger, "sign_in.link", error.code)
+            await self._record(stranger, "sign_in.link", error.code)
             raise
         self._limit.give_back(address)
-        await self._write_down(_known(stranger, found.tenant_id, found.member), "sign_in.link")
+        await self._record(_known(stranger, found.tenant_id, found.member), "sign_in.link")
         return cookie
 
     async def sign_out(self, user: WebUser, cookie: str | None) -> None:
@@ -258,7 +260,7 @@ class SignIn:
     def _digest(self, secret: str) -> bytes:
         return digest(self._keyring.digest_key, secret)
 
-    async def _write_down(self, actor: Actor, action: str, outcome: str = "ok") -> None:
+    async def _record(self, actor: Actor, action: str, outcome: str = "ok") -> None:
         SIGN_INS.labels(action.removeprefix("sign_in."), outcome).inc()
         if self._audit is not None:
             await self._audit.write(Entry(actor=actor, action=action, outcome=outcome))

@@ -55,6 +55,8 @@ class FirstStart:
 
 
 class Tenants:
+    """Makes accounts, and reads the actor's own."""
+
     def __init__(self, database: Database, keys: Keys) -> None:
         self._database = database
         self._keys = keys
@@ -87,14 +89,14 @@ class Tenants:
                 "Example: ADMIN_MASTER_KEY=<64 random characters, output of: openssl rand "
                 "-hex 32>, or ENABLE_WEBUI=true"
             )
-        hashed = await self._keys.hashed(master_key) if master_key else None
+        hashed = await self._keys.hash_key(master_key) if master_key else None
         async with self._database.write() as session:
             await self._database.advisory_lock(session, "first start")
             admin = await self._admin(session)  # another process may have been first
             if admin is None:
                 tenant, owner = await _add_account(session, ADMIN_NAME, is_operator=True)
                 admin = FirstStart(tenant.id, owner.id, is_first=True)
-            await self._keys.hold(session, admin.tenant_id)
+            await self._keys.lock(session, admin.tenant_id)
             if hashed is not None and not any(
                 key.kind == MASTER for key in await self._keys_of(session, admin.tenant_id)
             ):
@@ -134,7 +136,7 @@ class Tenants:
                 field="master_key",
             )
         key = master_key or new_master_key()
-        hashed = await self._keys.hashed(key)
+        hashed = await self._keys.hash_key(key)
         async with self._database.write() as session:
             tenant, owner = await _add_account(session, name, is_operator=is_operator)
             await self._keys.add_master(session, tenant.id, hashed, user_id=owner.id)

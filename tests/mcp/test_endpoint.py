@@ -618,7 +618,7 @@ async def test_good_keys_work_again_as_soon_as_postgres_is_back(
         before = await http.post("/mcp", json=LIST, headers=BEARER)
         postgres.shut(name)
         # as when the line on which changes are heard breaks: what was known is asked anew
-        wiring.current().access._hear("*")
+        wiring.current().signals.deliver("*")
         capfd.readouterr()
         away = [
             await http.post(

@@ -166,7 +166,7 @@ async def test_after_news_were_lost_everything_is_asked_anew(
     await access.by_token(tenant.master_key.reveal())
     before = asked.reads
 
-    signals._tell("*")
+    signals.deliver("*")
     await access.by_token(tenant.master_key.reveal())
 
     assert asked.reads > before
@@ -241,14 +241,14 @@ async def test_what_is_remembered_is_forgotten_after_its_time_and_never_grows_wi
 
 
 async def test_many_who_come_at_once_share_one_question(
-    access: Access, asked: CountingDatabase, tenant: Any
+    access: Access, asked: CountingDatabase, signals: Signals, tenant: Any
 ) -> None:
     await access.by_token(tenant.master_key.reveal())
-    access._hear("*")
+    signals.deliver("*")
     before = asked.reads
     await access.by_token(tenant.master_key.reveal())
     of_one = asked.reads - before
-    access._hear("*")
+    signals.deliver("*")
     before = asked.reads
 
     await asyncio.gather(*(access.by_token(tenant.master_key.reveal()) for _ in range(64)))
@@ -270,7 +270,7 @@ async def test_who_asks_after_a_change_does_not_share_what_was_read_before_it() 
 
     first = asyncio.create_task(remembered.load("key", slow))
     await begun.wait()
-    remembered.forget(lambda _, __: True)
+    remembered.evict(lambda _, __: True)
     told = await remembered.load("key", quick)
     may_end.set()
 

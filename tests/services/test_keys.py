@@ -306,8 +306,8 @@ async def test_the_database_knows_no_key(keys, database, tenant, everything_in):
 async def test_news_of_the_account_asks_bcrypt_nothing_again(counted, passwords, signals, tenant):
     await counted.find(tenant.master_key.reveal())
 
-    signals._tell(f"tenant:{tenant.view.id}")
-    signals._tell("*")
+    signals.deliver(f"tenant:{tenant.view.id}")
+    signals.deliver("*")
     await counted.find(tenant.master_key.reveal())
 
     assert passwords.checks == 1

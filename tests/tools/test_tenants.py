@@ -63,7 +63,7 @@ async def test_every_sign_in_leaves_its_row_before_the_answer(small: World) -> N
         {"master_key": small.owner.key.reveal()},
         sign_in=lambda _: None,
     )
-    over_http = neighbour.through("an agent", "7", "203.0.113.9")
+    over_http = neighbour.with_client("an agent", "7", "203.0.113.9")
     await small.services.runner.run(
         over_http, "tenant_use_master_key", {"master_key": small.owner.key.reveal()}
     )
@@ -107,7 +107,7 @@ async def test_a_wrong_key_signs_nobody_in_and_is_written_down(small: World) -> 
 
 
 async def test_a_wrong_key_is_written_down_with_who_tried_it(small: World) -> None:
-    over_http = (await small.owner.principal()).through("an agent", "7", "203.0.113.9")
+    over_http = (await small.owner.principal()).with_client("an agent", "7", "203.0.113.9")
 
     await small.services.runner.run(over_http, "tenant_use_master_key", {"master_key": UNKNOWN})
 

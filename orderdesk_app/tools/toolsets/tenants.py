@@ -46,8 +46,8 @@ async def tenant_use_master_key(call: ToolCall, arguments: UseMasterKey) -> Tena
     await call.services[SignIn].check_key(key, by=by)
     principal = await call.services[Access].by_token(key.reveal(), via=by.via)
     if actor is not None:
-        principal = principal.through(actor.client_name, actor.client_version, actor.address)
-    await call.services[SignIn].write_down_key(principal.actor)
+        principal = principal.with_client(actor.client_name, actor.client_version, actor.address)
+    await call.services[SignIn].record_sign_in(principal.actor)
     if call.sign_in is not None:
         call.sign_in(key)
         call.signed_in = principal
