@@ -10,6 +10,7 @@ from reflex_components_core.base.error_boundary import ErrorBoundary
 from orderdesk_app import pages, wiring
 from orderdesk_app.components.frame import Viewer, frame
 from orderdesk_app.components.page import Page
+from orderdesk_app.frontend import ROOT
 from orderdesk_app.observability import ERRORS, log
 from orderdesk_app.states.guard import Guard
 from orderdesk_app.states.signed_in import Notices, PageLoad, SignedInState, Switcher
@@ -40,11 +41,15 @@ def report_frontend(exception: Exception) -> None:
     _LOG.warning("a browser reported an error", size=len(str(exception)))
 
 
+_SCRIPT_MODULES = sorted(path.name for path in (ROOT / "assets" / "ui").glob("*.js"))
+
 app = rx.App(
     html_lang="en",
     stylesheets=["/look.css"],
     head_components=[
-        rx.el.script(src="/keys.js", custom_attrs={"defer": True}),
+        rx.el.script(src="/ui.js", type="module"),
+        # The browser asks for the modules at once, not only when it has read ui.js.
+        *(rx.el.link(rel="modulepreload", href=f"/ui/{name}") for name in _SCRIPT_MODULES),
         rx.el.link(rel="icon", type="image/svg+xml", href="/logo.svg"),
     ],
     backend_exception_handler=report_backend,

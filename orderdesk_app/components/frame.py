@@ -74,7 +74,7 @@ def _menu(menu: Sequence[Page], viewer: Viewer, *, with_keys: bool) -> rx.Compon
             to=page.route,
             class_name="menu-link",
             aria_current=rx.cond(_is_here(page.route), "page", "false"),
-            custom_attrs={"data-key": page.key} if with_keys and page.key else {},
+            custom_attrs={"data-shortcut": page.key} if with_keys and page.key else {},
         )
 
     admin = [link(page) for page in menu if page.section == "admin"]
@@ -147,7 +147,7 @@ def _top(page: Page, viewer: Viewer) -> rx.Component:
             class_name="button bare square only-narrow",
             aria_label="Open menu",
             aria_haspopup="dialog",
-            custom_attrs={"data-opens": "drawer"},
+            custom_attrs={"data-open-dialog": "drawer"},
         ),
         rx.el.h1(page.title),
         _switcher(viewer),
@@ -159,7 +159,7 @@ def _top(page: Page, viewer: Viewer) -> rx.Component:
             class_name="find",
             aria_label="Search and go to",
             aria_haspopup="dialog",
-            custom_attrs={"data-opens": "palette"},
+            custom_attrs={"data-open-dialog": "palette"},
         ),
         *([page.actions()] if page.actions else []),
         class_name="top",
@@ -194,7 +194,7 @@ def _palette(
             id=f"palette-{identity}",
             role="option",
         )
-        return rx.el.li(option, role="presentation", custom_attrs={"data-words": words})
+        return rx.el.li(option, role="presentation", custom_attrs={"data-filter-text": words})
 
     def store(row: Any) -> rx.Component:
         option = rx.el.button(
@@ -210,7 +210,7 @@ def _palette(
         return rx.el.li(
             option,
             role="presentation",
-            custom_attrs={"data-words": "use store " + row["name"]},
+            custom_attrs={"data-filter-text": "use store " + row["name"]},
             key=row["id"],
         )
 
@@ -223,7 +223,7 @@ def _palette(
             aria_expanded="true",
             aria_controls="palette-list",
             auto_complete="off",
-            custom_attrs={"data-filters": "palette-list"},
+            custom_attrs={"data-filter": "palette-list"},
         ),
         rx.el.ul(
             *[
@@ -250,7 +250,7 @@ def _palette(
             "Nothing has that name.",
             class_name="none",
             hidden=True,
-            custom_attrs={"data-none": "1"},
+            custom_attrs={"data-filter-empty": "1"},
         ),
         id="palette",
         class_name="palette",
@@ -279,7 +279,10 @@ def _shortcuts(menu: Sequence[Page]) -> rx.Component:
             ),
             rx.el.div(
                 rx.el.button(
-                    "Close", type="button", class_name="button", custom_attrs={"data-closes": "1"}
+                    "Close",
+                    type="button",
+                    class_name="button",
+                    custom_attrs={"data-close-dialog": "1"},
                 ),
                 class_name="ends",
             ),

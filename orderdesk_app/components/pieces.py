@@ -103,7 +103,7 @@ def secret_input(name: str, *, error: rx.Var[str] | None = None, **props: Any) -
             class_name="button",
             aria_label="Show or hide the key",
             aria_pressed="false",
-            custom_attrs={"data-shows": props.get("id", name)},
+            custom_attrs={"data-reveal": props.get("id", name)},
         ),
         class_name="withbutton",
     )
@@ -113,10 +113,10 @@ def copy_button(target: str, label: str = "Copy", small: bool = True) -> rx.Comp
     """Copies the text of the element with that id."""
     return rx.el.button(
         icon("copy"),
-        rx.el.span(label, custom_attrs={"data-copy-words": "1"}),
+        rx.el.span(label, custom_attrs={"data-copy-label": "1"}),
         type="button",
         class_name="button small" if small else "button",
-        custom_attrs={"data-copies": target},
+        custom_attrs={"data-copy": target},
     )
 
 
@@ -125,14 +125,14 @@ def open_button(dialog: Text, *children: Any, **props: Any) -> rx.Component:
     return rx.el.button(
         *children,
         type="button",
-        custom_attrs={"data-opens": dialog, **props.pop("custom_attrs", {})},
+        custom_attrs={"data-open-dialog": dialog, **props.pop("custom_attrs", {})},
         aria_haspopup="dialog",
         **props,
     )
 
 
 def busy_button(*children: Any, on_click: Any, is_busy: Any, **props: Any) -> rx.Component:
-    """A button for what takes its time and is meant once. keys.js marks it busy within the click;
+    """A button for what takes its time and is meant once. ui.js marks it busy within the click;
     it keeps the focus, so it is not disabled.
     """
     busy = rx.cond(is_busy, "true", "false")
@@ -142,14 +142,14 @@ def busy_button(*children: Any, on_click: Any, is_busy: Any, **props: Any) -> rx
         on_click=on_click,
         aria_busy=busy,
         aria_disabled=busy,
-        custom_attrs={"data-acts": "1"},
+        custom_attrs={"data-busy-on-click": "1"},
         **props,
     )
 
 
 def cancel_button(label: str = "Cancel") -> rx.Component:
     return rx.el.button(
-        label, type="button", class_name="button", custom_attrs={"data-closes": "1"}
+        label, type="button", class_name="button", custom_attrs={"data-close-dialog": "1"}
     )
 
 
@@ -203,11 +203,11 @@ def ago(words: Any, exact: Any) -> rx.Component:
 
 
 def refreshed(by: Any) -> rx.Component:
-    """What stands on the page is asked for again by that handler: keys.js presses this every five
+    """What stands on the page is asked for again by that handler: ui.js presses this every five
     seconds while somebody looks.
     """
     return rx.el.button(
-        "Refresh", type="button", on_click=by, hidden=True, custom_attrs={"data-every": "5"}
+        "Refresh", type="button", on_click=by, hidden=True, custom_attrs={"data-refresh": "5"}
     )
 
 

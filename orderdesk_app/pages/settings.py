@@ -117,7 +117,7 @@ def _keys() -> rx.Component:
         ),
         rx.foreach(S.keys, _revoke_dialog),
         class_name="panel flush",
-        custom_attrs={"data-address": S.view},
+        custom_attrs={"data-query": S.view},
     )
 
 
@@ -171,7 +171,7 @@ def _revoke_dialog(key: Any) -> rx.Component:
                     id="confirm-" + key["id"],
                     error=unmeant,
                     auto_complete="off",
-                    custom_attrs={"data-confirms": key["name"]},
+                    custom_attrs={"data-confirm": key["name"]},
                 ),
                 error=unmeant,
             ),
@@ -186,7 +186,7 @@ def _revoke_dialog(key: Any) -> rx.Component:
             token=S.form_token,
             class_name="form",
         ),
-        custom_attrs={"data-reopens": rx.cond(S.problem_form == form, "1", "")},
+        custom_attrs={"data-reopen": rx.cond(S.problem_form == form, "1", "")},
         key=key["id"],
     )
 
@@ -253,7 +253,7 @@ def _make_dialog() -> rx.Component:
             class_name="form",
             key="key" + S.problem,  # drawn anew with what was typed
         ),
-        custom_attrs={"data-reopens": rx.cond(S.problem_form == "key", "1", "")},
+        custom_attrs={"data-reopen": rx.cond(S.problem_form == "key", "1", "")},
     )
 
 
@@ -361,7 +361,7 @@ def _master() -> rx.Component:
                         id="confirm-rotate",
                         error=unmeant,
                         auto_complete="off",
-                        custom_attrs={"data-confirms": "replace"},
+                        custom_attrs={"data-confirm": "replace"},
                     ),
                     error=unmeant,
                 ),
@@ -379,7 +379,7 @@ def _master() -> rx.Component:
                 token=S.form_token,
                 class_name="form",
             ),
-            custom_attrs={"data-reopens": rx.cond(S.problem_form == "rotate-master", "1", "")},
+            custom_attrs={"data-reopen": rx.cond(S.problem_form == "rotate-master", "1", "")},
         ),
         title="Master key",
     )

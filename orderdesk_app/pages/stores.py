@@ -230,7 +230,7 @@ def _connect_dialog() -> rx.Component:
             class_name="form",
             key="connect" + S.problem,
         ),
-        custom_attrs={"data-reopens": rx.cond(S.problem_form == "connect", "1", "")},
+        custom_attrs={"data-reopen": rx.cond(S.problem_form == "connect", "1", "")},
     )
 
 
@@ -307,7 +307,7 @@ def _edit_dialog(store: Any) -> rx.Component:
             token=S.form_token,
             class_name="form",
         ),
-        custom_attrs={"data-reopens": rx.cond(S.problem_form == form, "1", "")},
+        custom_attrs={"data-reopen": rx.cond(S.problem_form == form, "1", "")},
         key=form,
     )
 
@@ -339,7 +339,7 @@ def _disconnect_dialog(store: Any) -> rx.Component:
                     id="confirm-" + store["id"],
                     error=_wrong(form, "confirm"),
                     auto_complete="off",
-                    custom_attrs={"data-confirms": store["name"]},
+                    custom_attrs={"data-confirm": store["name"]},
                 ),
                 error=_wrong(form, "confirm"),
             ),
@@ -357,7 +357,7 @@ def _disconnect_dialog(store: Any) -> rx.Component:
             token=S.form_token,
             class_name="form",
         ),
-        custom_attrs={"data-reopens": rx.cond(S.problem_form == form, "1", "")},
+        custom_attrs={"data-reopen": rx.cond(S.problem_form == form, "1", "")},
         key=form,
     )
 

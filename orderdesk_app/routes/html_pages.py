@@ -11,7 +11,8 @@ _PAGE = Markup(
     'content="width=device-width, initial-scale=1">'
     '<meta name="robots" content="noindex"><title>{title} · Order Desk agents</title><link '
     'rel="icon" type="image/svg+xml" href="/logo.svg">'
-    '<link rel="stylesheet" href="/look.css"><script src="/keys.js" defer></script></head>'
+    '<link rel="stylesheet" href="/look.css"><script type="module" '
+    'src="/ui.js"></script></head>'
     '<body><div class="alone{wide}"><main><div class="panel stack">'
     '<div class="row"><img src="/logo.svg" alt="" width="32" '
     'height="32"><h1>{title}</h1></div>{body}</div></main></div></body></html>'
@@ -57,7 +58,7 @@ def copyable(identity: str, text: str, label: str) -> Markup:
     """A block of text with a button that copies it."""
     return Markup(
         '<div class="stack tight"><div class="row apart"><h2>{label}</h2>'
-        '<button type="button" class="button small" data-copies="{identity}"><span '
-        "data-copy-words>Copy</span></button></div>"
+        '<button type="button" class="button small" data-copy="{identity}"><span '
+        "data-copy-label>Copy</span></button></div>"
         '<pre class="code" id="{identity}" tabindex="0" aria-label="{label}">{text}</pre></div>'
     ).format(identity=identity, text=text, label=label)

@@ -27,7 +27,7 @@ def built(tmp_path: Path) -> Frontend:
     (client / "stores").mkdir(parents=True)
     (client / "sign-in").mkdir()
     for page in ("index.html", "stores/index.html", "sign-in/index.html", "404.html"):
-        (client / page).write_text(f'<script>{INLINE}</script><script src="/keys.js"></script>')
+        (client / page).write_text(f'<script>{INLINE}</script><script src="/ui.js"></script>')
     return Frontend(tmp_path)
 
 
@@ -92,12 +92,12 @@ async def test_what_has_its_hash_in_its_name_is_kept_and_the_rest_is_asked_for_a
     async with browser(SecurityHeaders(told)) as client:
         kept = {
             path: (await client.get(path)).headers["cache-control"]
-            for path in ("/assets/page-1a2b.js", "/keys.js", "/stores")
+            for path in ("/assets/page-1a2b.js", "/ui.js", "/stores")
         }
 
     assert kept == {
         "/assets/page-1a2b.js": "public, max-age=31536000, immutable",
-        "/keys.js": "no-cache",
+        "/ui.js": "no-cache",
         "/stores": "no-store",
     }
 
@@ -134,7 +134,7 @@ async def test_nobody_loads_a_page_without_signing_in(built: Frontend, path: str
         page, sign_in, script = (
             await client.get(f"http://localhost{path}"),
             await client.get("/sign-in"),
-            await client.get("/keys.js"),
+            await client.get("/ui.js"),
         )
         ended = await client.get(
             f"http://localhost{path}", headers={"cookie": f"{COOKIE}=of-a-session-that-ended"}
@@ -146,7 +146,7 @@ async def test_nobody_loads_a_page_without_signing_in(built: Frontend, path: str
     )
     assert ended.headers["location"].startswith("/sign-in?error=ended")
     assert sign_in.text == "/sign-in/index.html"
-    assert script.text == "/keys.js"
+    assert script.text == "/ui.js"
 
 
 @pytest.mark.parametrize(

@@ -24,7 +24,7 @@ def console() -> rx.Component:
         rx.cond(S.history.length() > 0, refreshed(S.refresh_history)),
         class_name="stack",
         custom_attrs={
-            "data-address": rx.cond(
+            "data-query": rx.cond(
                 S.call != "", "?call=" + S.call, rx.cond(S.tool != "", "?tool=" + S.tool, "")
             )
         },

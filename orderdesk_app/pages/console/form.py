@@ -34,7 +34,7 @@ def tool_form() -> rx.Component:
         ),
     )
     run = rx.el.div(
-        # Shown by keys.js when the server had forgotten the form.
+        # Shown by ui.js when the server had forgotten the form.
         _restore_note(
             "kept",
             "The server has forgotten this page meanwhile. What you typed stands here as before.",
@@ -59,14 +59,14 @@ def tool_form() -> rx.Component:
         rx.el.button(icon("play"), "Run", type="submit", class_name="button primary"),
         class_name="run",
     )
-    # keys.js marks the button busy within the click; it stays focusable, so that the focus stays on
+    # ui.js marks the button busy within the click; it stays focusable, so that the focus stays on
     # it.
-    stands = {"data-memory": S.page_id}
+    stands = {"data-page-id": S.page_id}
     runs = {
         **stands,
-        "data-run": S.run_token,
+        "data-run-token": S.run_token,
         "data-running": rx.cond(S.running, "1", ""),
-        "data-asks": rx.cond(S.confirm_text != "", S.run_token, ""),
+        "data-confirm-run": rx.cond(S.confirm_text != "", S.run_token, ""),
     }
     return rx.el.section(
         rx.el.div(rx.el.h2(S.title), rx.el.p(S.description, class_name="dim small clamp")),
@@ -94,7 +94,7 @@ def tool_form() -> rx.Component:
         ),
         class_name="panel stack",
         aria_label="Arguments",
-        custom_attrs={"data-fault": S.error_focus},
+        custom_attrs={"data-error-focus": S.error_focus},
     )
 
 
@@ -114,7 +114,7 @@ def _confirmation() -> rx.Component:
             rx.fragment("Type ", rx.el.span(S.confirm_text, class_name="mono"), " to go on"),
             "confirm",
             text_input(
-                "confirm", auto_complete="off", custom_attrs={"data-confirms": S.confirm_text}
+                "confirm", auto_complete="off", custom_attrs={"data-confirm": S.confirm_text}
             ),
         ),
         rx.el.div(
@@ -133,7 +133,7 @@ def _restore_note(name: str, words: str) -> rx.Component:
     return rx.el.div(
         callout(words, rest, tone="amber", role="status"),
         hidden=True,
-        custom_attrs={"data-remark": name},
+        custom_attrs={"data-restore-note": name},
     )
 
 

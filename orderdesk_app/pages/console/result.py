@@ -27,14 +27,14 @@ def result_view() -> rx.Component:
             aria_pressed=rx.cond(S.view == name, "true", "false"),
         )
 
-    # Grown by keys.js from the text beside it, which is also what is copied.
+    # Grown by ui.js from the text beside it, which is also what is copied.
     tree = rx.el.div(
         key=S.call,
         class_name="code result-body tree",
         tab_index=0,
         role="region",
         aria_label="Result as a tree",
-        custom_attrs={"data-tree": "result"},
+        custom_attrs={"data-json-tree": "result"},
     )
     to_copy = rx.el.pre(S.result, id="result", hidden=True)
     filled = rx.el.div(
@@ -61,7 +61,7 @@ def result_view() -> rx.Component:
                     id="result",
                     class_name="code result-body",
                     tab_index=0,
-                    custom_attrs={"data-json": "1"},
+                    custom_attrs={"data-highlight": "1"},
                     aria_label="Request",
                 ),
             ),
@@ -70,7 +70,7 @@ def result_view() -> rx.Component:
                 id="result",
                 class_name="code result-body",
                 tab_index=0,
-                custom_attrs={"data-json": "1"},
+                custom_attrs={"data-highlight": "1"},
                 aria_label="Result",
             ),
         ),

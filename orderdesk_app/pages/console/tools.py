@@ -29,7 +29,7 @@ def tool_list() -> rx.Component:
                 class_name="tool",
                 aria_pressed=rx.cond(S.tool == tool["name"], "true", "false"),
             ),
-            custom_attrs={"data-words": tool["words"]},
+            custom_attrs={"data-filter-text": tool["words"]},
             key=tool["name"],
         )
 
@@ -38,7 +38,7 @@ def tool_list() -> rx.Component:
         return rx.el.div(
             rx.el.h3(toolset, class_name="dim small tools-of"),
             rx.el.ul(mine),
-            custom_attrs={"data-group": toolset},
+            custom_attrs={"data-filter-group": toolset},
         )
 
     return rx.el.section(
@@ -50,7 +50,7 @@ def tool_list() -> rx.Component:
             placeholder="Find a tool",
             class_name="input",
             auto_complete="off",
-            custom_attrs={"data-filters": "tools"},
+            custom_attrs={"data-filter": "tools"},
         ),
         rx.cond(
             S.loaded,
@@ -61,7 +61,7 @@ def tool_list() -> rx.Component:
             "No tool has that name.",
             class_name="dim small",
             hidden=True,
-            custom_attrs={"data-none": "1"},
+            custom_attrs={"data-filter-empty": "1"},
         ),
         class_name="panel stack tight tool-list",
         aria_label="Tools",

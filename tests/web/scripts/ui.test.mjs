@@ -1,0 +1,376 @@
+// The modules of assets/ui, one behaviour a test.
+import assert from "node:assert/strict";
+import test from "node:test";
+
+import { el, Event, install, page } from "./dom.mjs";
+
+install();
+const ui = (name) => import(new URL(`../../../assets/ui/${name}.js`, import.meta.url));
+const address = await ui("address");
+const copy = await ui("copy");
+const dialogs = await ui("dialogs");
+const filter = await ui("filter");
+const focus = await ui("focus");
+const forms = await ui("forms");
+const json = await ui("json");
+const keyboard = await ui("keyboard");
+const restore = await ui("restore");
+const runs = await ui("runs");
+const view = await ui("view");
+[runs, dialogs, copy, forms, filter, keyboard, focus].forEach((part) => part.start());
+
+const press = (key, target = document.body, options = {}) => {
+  const event = new Event("keydown", { key, ...options });
+  target.dispatchEvent(event);
+  return event;
+};
+
+const type = (input, text) => {
+  input.value = text;
+  input.dispatchEvent(new Event("input"));
+};
+
+test("a button opens its dialog, and another closes it", () => {
+  const closer = el("button", { "data-close-dialog": "1" });
+  const dialog = el("dialog", { id: "make-key" }, closer);
+  const opener = el("button", { "data-open-dialog": "make-key" });
+  page(opener, dialog);
+
+  opener.click();
+  const opened = dialog.open;
+  closer.click();
+
+  assert.deepEqual([opened, dialog.open], [true, false]);
+});
+
+test("a click beside a dialog closes it", () => {
+  const dialog = el("dialog", { open: "" });
+  page(dialog);
+
+  dialog.click();
+
+  assert.equal(dialog.open, false);
+});
+
+test("a link in the palette closes every dialog that is open", () => {
+  const link = el("a");
+  const drawer = el("dialog", { class: "drawer", open: "" });
+  const palette = el("dialog", { class: "palette", open: "" }, link);
+  page(drawer, palette);
+
+  link.click();
+
+  assert.deepEqual([drawer.open, palette.open], [false, false]);
+});
+
+test("a refused form opens its dialog once, at the field with the error", () => {
+  const wrong = el("input", { "aria-invalid": "true" });
+  const dialog = el("dialog", { id: "connect", "data-reopen": "1" }, el("input"), wrong);
+  page(dialog);
+
+  dialogs.reopen();
+  const first = [dialog.open, document.activeElement];
+  dialog.close();
+  dialogs.reopen();
+
+  assert.deepEqual(first, [true, wrong]);
+  assert.equal(dialog.open, false);
+});
+
+test("a busy button takes one click until the server has answered", () => {
+  const button = el("button", { "data-busy-on-click": "1" });
+  page(button);
+  let clicks = 0;
+  button.addEventListener("click", () => { clicks += 1; });
+
+  button.click();
+  button.click(2);
+  button.click();
+  const whileBusy = clicks;
+  button.setAttribute("aria-busy", "false");
+  button.click();
+
+  assert.deepEqual([whileBusy, clicks], [1, 2]);
+});
+
+const consoleForm = (attributes, ...children) => el(
+  "form",
+  { "data-page-id": "ada.1", "data-run-token": "t1", "data-running": "", ...attributes },
+  el("input", { name: "tool", value: "orders_list" }),
+  ...children,
+  el("div", { hidden: "", "data-restore-note": "kept" }),
+  el("div", { hidden: "", "data-restore-note": "lost" }),
+  el("button", { type: "submit" }),
+);
+
+const submits = (form) => {
+  let count = 0;
+  form.addEventListener("submit", () => { count += 1; });
+  return () => count;
+};
+
+test("a form runs once for each token", () => {
+  const form = consoleForm({ "data-run-token": "once-1" });
+  page(form);
+  const count = submits(form);
+
+  form.submit();
+  const isBusy = form.querySelector("button").getAttribute("aria-busy");
+  form.submit();
+  const first = count();
+  form.dataset.runToken = "once-2";
+  runs.markBusy();
+  const isFree = form.querySelector("button").getAttribute("aria-busy");
+  form.submit();
+
+  assert.deepEqual([isBusy, first, isFree, count()], ["true", 1, "false", 2]);
+});
+
+test("a form whose run has not ended is not sent", () => {
+  const form = consoleForm({ "data-run-token": "running", "data-running": "1" });
+  page(form);
+  const count = submits(form);
+
+  form.submit();
+
+  assert.equal(count(), 0);
+});
+
+test("what deletes is sent when its id was typed", () => {
+  const typed = el("input", { "data-confirm": "1042" });
+  const dialog = el("dialog", { id: "confirm-run" }, typed, el("button", { type: "submit" }));
+  const form = consoleForm({ "data-run-token": "d1", "data-confirm-run": "" }, dialog);
+  page(form);
+  const count = submits(form);
+
+  form.submit(); // asks the server
+  Object.assign(form.dataset, { runToken: "d2", confirmRun: "d2" });
+  runs.askToConfirm();
+  const asked = [dialog.open, document.activeElement === typed];
+  const button = dialog.querySelector("button");
+  const before = button.disabled;
+  type(typed, "1043");
+  form.submit();
+  const refused = count();
+  type(typed, " 1042 ");
+  const after = button.disabled;
+  form.submit();
+
+  assert.deepEqual(asked, [true, true]);
+  assert.deepEqual([before, after, refused, count()], [true, false, 1, 2]);
+  assert.equal(dialog.open, false);
+});
+
+test("a posted form is busy at once and sends what was pasted without spaces", async () => {
+  const key = el("input", { "data-trim": "1" });
+  const button = el("button", { type: "submit" });
+  const form = el("form", { method: "post" }, key, button);
+  page(form);
+  key.value = " secret\n";
+
+  form.submit();
+  await new Promise((done) => { setTimeout(done, 5); });
+
+  assert.deepEqual([key.value, button.disabled], ["secret", true]);
+});
+
+test("a password is shown and hidden again", () => {
+  const button = el("button", { "data-reveal": "key", "aria-pressed": "false" });
+  const input = el("input", { id: "key", type: "password" });
+  page(button, input);
+
+  button.click();
+  const shown = [input.type, button.textContent, button.getAttribute("aria-pressed")];
+  button.click();
+
+  assert.deepEqual(shown, ["text", "Hide", "true"]);
+  assert.deepEqual([input.type, button.textContent], ["password", "Show"]);
+});
+
+test("a copy says so, and copies nothing while there is nothing", async () => {
+  const copied = [];
+  const clipboard = { writeText: async (text) => { copied.push(text); } };
+  Object.defineProperty(globalThis, "navigator", { value: { clipboard }, configurable: true });
+  const source = el("pre", { id: "result" });
+  const button = el("button", { "data-copy": "result" });
+  button.textContent = "Copy";
+  page(button, source);
+
+  await copy.copyFrom(button);
+  source.textContent = "{}";
+  await copy.copyFrom(button);
+
+  assert.deepEqual([copied, button.textContent], [["{}"], "Copied"]);
+});
+
+test("a list shows the entries that have every word, and says when there is none", () => {
+  const entries = ["List orders", "Get an order", "List stores"].map(
+    (words) => el("li", { "data-filter-text": words }),
+  );
+  const group = el("div", { id: "tools" }, el("ul", { "data-filter-group": "x" }, ...entries));
+  const empty = el("p", { "data-filter-empty": "1", hidden: "" });
+  const input = el("input", { "data-filter": "tools" });
+  page(input, group, empty);
+
+  type(input, "ORDER list");
+  const found = entries.map((entry) => entry.hidden);
+  type(input, "nothing like it");
+
+  assert.deepEqual(found, [false, true, true]);
+  assert.equal(empty.hidden, false);
+  assert.equal(group.querySelector("ul").hidden, true);
+});
+
+test("the palette opens by Ctrl K, goes round, and Enter follows the chosen entry", () => {
+  const options = ["home", "stores"].map((id) => el("a", { id, role: "option" }));
+  const input = el("input", { "data-filter": "palette-list" });
+  const items = options.map((option) => el("li", { "data-filter-text": option.id }, option));
+  const palette = el(
+    "dialog", { id: "palette", class: "palette" }, input, el("ul", { id: "palette-list" }, ...items),
+  );
+  page(palette);
+  const followed = [];
+  options.forEach((option) => option.addEventListener("click", () => followed.push(option.id)));
+
+  press("k", document.body, { ctrlKey: true });
+  const opened = [palette.open, document.activeElement === input];
+  press("ArrowUp", input);
+  const chosen = input.getAttribute("aria-activedescendant");
+  press("Enter", input);
+
+  assert.deepEqual(opened, [true, true]);
+  assert.deepEqual([chosen, followed], ["stores", ["stores"]]);
+});
+
+test("g and a letter go to a page, but not while somebody types", () => {
+  const link = el("a", { "data-shortcut": "s" });
+  const input = el("input");
+  page(el("aside", { class: "side" }, link), input);
+  let visits = 0;
+  link.addEventListener("click", () => { visits += 1; });
+
+  press("g", input);
+  press("s", input);
+  const typed = visits;
+  press("g");
+  press("s");
+
+  assert.deepEqual([typed, visits], [0, 1]);
+});
+
+test("the address changes with the page, and an address that asks for something stays", () => {
+  assert.equal(address.isNew("?tool=a", undefined, "?call=1"), false);
+  assert.equal(address.isNew("?tool=a", undefined, ""), true);
+  assert.equal(address.isNew("?tool=b", "?tool=a", "?tool=a"), true);
+  assert.equal(address.isNew("?tool=a", "?tool=a", "?tool=a"), false);
+  assert.equal(address.isNew("", "?tool=a", "?tool=a"), false);
+});
+
+const limit = (value) => el("input", { class: "input", name: "limit", value });
+
+test("what was typed is written into the form that the server draws anew", () => {
+  sessionStorage.removeItem("orderdesk-page");
+  const before = consoleForm({ "data-page-id": "ada.1", "data-run-token": "r1" }, limit("5"));
+  page(before);
+  restore.restore();
+  before.querySelector("[name=limit]").value = "7";
+  const after = consoleForm({ "data-page-id": "ada.2", "data-run-token": "r2" }, limit("5"));
+  page(after);
+
+  restore.restore();
+
+  assert.equal(after.querySelector("[name=limit]").value, "7");
+  assert.equal(after.querySelector("[data-restore-note=kept]").hidden, false);
+});
+
+test("what one account typed is never written into the form of another", () => {
+  const before = consoleForm({ "data-page-id": "ada.3", "data-run-token": "r3" }, limit("5"));
+  page(before);
+  restore.restore();
+  before.querySelector("[name=limit]").value = "7";
+  const after = consoleForm({ "data-page-id": "bert.4", "data-run-token": "r4" }, limit("5"));
+  page(after);
+
+  restore.restore();
+
+  assert.equal(after.querySelector("[name=limit]").value, "5");
+  assert.equal(after.querySelector("[data-restore-note=kept]").hidden, true);
+});
+
+test("the first field with an error gets the focus once, out of a closed part", () => {
+  const field = el("input", { "aria-invalid": "true" });
+  const folded = el("details", {}, field);
+  const place = el("section", { "data-error-focus": "e1" }, folded);
+  page(place);
+
+  focus.showError();
+  const first = document.activeElement;
+  document.activeElement = document.body;
+  focus.showError();
+
+  assert.deepEqual([first, folded.open], [field, true]);
+  assert.equal(document.activeElement, document.body);
+});
+
+test("focus that left the page comes to the content", () => {
+  const main = el("main", { id: "main" });
+  const button = el("button");
+  page(main, button);
+  button.dispatchEvent(new Event("focusin"));
+
+  button.remove();
+  focus.keep();
+
+  assert.equal(document.activeElement, main);
+});
+
+test("a result that comes outside the window is brought into it once", () => {
+  const region = el("section", { "data-result": "01CALL" });
+  region.getBoundingClientRect = () => ({ top: 2000 });
+  page(region);
+
+  view.showResult();
+  const first = region.wasScrolledTo;
+  region.wasScrolledTo = false;
+  view.showResult();
+
+  assert.deepEqual([first, region.wasScrolledTo], [true, false]);
+});
+
+test("each part of JSON has its kind", () => {
+  const text = '{"a": "b: 1", "c": -1.5e3, "d": null}';
+
+  const parts = json.jsonParts(text).map(({ kind, start, end }) => [kind, text.slice(start, end)]);
+
+  assert.deepEqual(parts, [
+    ["key", '"a"'], ["text", '"b: 1"'], ["key", '"c"'], ["number", "-1.5e3"], ["key", '"d"'],
+    ["word", "null"],
+  ]);
+});
+
+test("a tree keeps every digit and fills a branch when it is opened", () => {
+  const place = el("div", { "data-json-tree": "result" });
+  const source = el("pre", { id: "result" });
+  source.textContent = '{"order": {"meta": {"cart": 123456789012345678}, "none": []}}';
+  page(place, source);
+
+  json.growTrees();
+  const closed = place.textContent;
+  const branches = place.querySelectorAll("details");
+  branches.at(-1).dispatchEvent(new Event("toggle"));
+
+  assert.ok(!closed.includes("123456789012345678"));
+  assert.ok(closed.includes("empty"));
+  assert.ok(place.textContent.includes("123456789012345678"));
+});
+
+test("what is no JSON is no tree", () => {
+  const place = el("div", { "data-json-tree": "result" });
+  const source = el("pre", { id: "result" });
+  source.textContent = "{broken";
+  page(place, source);
+
+  json.growTrees();
+
+  assert.equal(place.textContent, "This result is no tree. Look at it as Raw.");
+});
