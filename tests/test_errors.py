@@ -18,7 +18,7 @@ from orderdesk_app.context import now
 from orderdesk_app.errors import OrderDeskAgentsError
 from orderdesk_app.mcp.server import call_tool_result
 from orderdesk_app.server import create_app
-from orderdesk_app.states.phrases import is_store_at_fault, outcome_words
+from orderdesk_app.states.activity_text import is_store_at_fault, outcome_label
 from orderdesk_app.tools.runner import Outcome
 from tests.mcp_server import living
 from tests.worlds import (
@@ -283,8 +283,8 @@ async def test_a_fault_of_ours_turns_no_store_red(world: World, meeting: Meeting
 
     assert error is not None
     assert not is_store_at_fault(error.code)
-    assert "Order Desk" not in outcome_words(error.code)
-    assert outcome_words(error.code) != error.code
+    assert "Order Desk" not in outcome_label(error.code)
+    assert outcome_label(error.code) != error.code
 
 
 def test_an_error_is_reworded_without_losing_what_is_known() -> None:

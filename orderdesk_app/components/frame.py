@@ -10,7 +10,7 @@ from reflex_components_core.core.banner import has_connection_errors
 
 from orderdesk_app.components.native import go, jump, post_form
 from orderdesk_app.components.page import Page
-from orderdesk_app.components.pieces import icon
+from orderdesk_app.components.widgets import icon
 
 
 @dataclass(frozen=True, slots=True)

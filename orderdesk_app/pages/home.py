@@ -8,7 +8,7 @@ import reflex as rx
 
 from orderdesk_app.components.native import go
 from orderdesk_app.components.page import Page
-from orderdesk_app.components.pieces import (
+from orderdesk_app.components.widgets import (
     ago,
     badge,
     callout,
@@ -32,7 +32,7 @@ def home() -> rx.Component:
         rx.el.div(
             rx.cond(
                 S.loaded,
-                rx.el.div(rx.foreach(S.tiles, _tile), class_name="four"),
+                rx.el.div(rx.foreach(S.metrics, _metric), class_name="four"),
                 rx.el.div(
                     *[
                         rx.el.div(skeleton("40%", "60%", "100%"), class_name="panel tile")
@@ -61,14 +61,14 @@ def home() -> rx.Component:
     )
 
 
-def _tile(tile: Any) -> rx.Component:
+def _metric(metric: Any) -> rx.Component:
     return rx.el.section(
-        rx.el.h2(tile["name"], class_name="dim small"),
-        rx.el.p(tile["value"], class_name=["figure", tile["tone"]]),
-        rx.el.p(tile["note"], class_name="dim small"),
+        rx.el.h2(metric["name"], class_name="dim small"),
+        rx.el.p(metric["value"], class_name=["figure", metric["tone"]]),
+        rx.el.p(metric["note"], class_name="dim small"),
         rx.el.svg(
             rx.el.svg.polyline(
-                points=tile["points"],
+                points=metric["points"],
                 fill="none",
                 stroke="currentColor",
                 custom_attrs={
@@ -85,9 +85,9 @@ def _tile(tile: Any) -> rx.Component:
             },
             class_name="spark",
         ),
-        rx.el.p(tile["finding"], class_name="dim small"),
+        rx.el.p(metric["finding"], class_name="dim small"),
         class_name="panel tile",
-        aria_label=tile["name"],
+        aria_label=metric["name"],
     )
 
 
@@ -212,7 +212,7 @@ def _stores() -> rx.Component:
                     ),
                     class_name="dim small",
                 ),
-                meter(entry["filled"], rx.fragment(entry["ready"], " of 20 requests ready")),
+                meter(entry["filled"], rx.fragment(entry["free"], " requests free")),
                 class_name="grow what",
             ),
             badge(entry["words"], entry["tone"]),

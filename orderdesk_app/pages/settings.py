@@ -6,7 +6,7 @@ import reflex as rx
 
 from orderdesk_app.components.native import post_form
 from orderdesk_app.components.page import Page
-from orderdesk_app.components.pieces import (
+from orderdesk_app.components.widgets import (
     ago,
     callout,
     cancel_button,

@@ -7,7 +7,7 @@ import reflex as rx
 
 from orderdesk_app.components.native import post_form
 from orderdesk_app.components.page import Page
-from orderdesk_app.components.pieces import callout, field, secret_input
+from orderdesk_app.components.widgets import callout, field, secret_input
 
 KEY_WORDS = {
     "unknown": "That key is not known here. Check that you copied all 64 characters.",

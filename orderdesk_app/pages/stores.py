@@ -6,7 +6,7 @@ import reflex as rx
 
 from orderdesk_app.components.native import post_form
 from orderdesk_app.components.page import Page
-from orderdesk_app.components.pieces import (
+from orderdesk_app.components.widgets import (
     ago,
     badge,
     busy_button,
@@ -96,9 +96,7 @@ def _card(store: Any) -> rx.Component:
             rx.el.dt("Calls in 24 h"),
             rx.el.dd(store["calls"], style={"fontVariantNumeric": "tabular-nums"}),
             rx.el.dt("Ready"),
-            rx.el.dd(
-                meter(store["filled"], rx.fragment(store["ready"], " of 20 requests at once"))
-            ),
+            rx.el.dd(meter(store["filled"], rx.fragment(store["free"], " requests free"))),
             rx.el.dt("Folders"),
             rx.el.dd(store["folders"]),
             class_name="facts",

@@ -21,7 +21,7 @@ from orderdesk_app.errors import (
 from orderdesk_app.observability import ERRORS, log
 from orderdesk_app.routes.html_pages import error_page
 from orderdesk_app.routes.request_middleware import ADDRESS
-from orderdesk_app.services.flash_messages import FlashMessage, in_words
+from orderdesk_app.services.flash_messages import FlashMessage, message_of
 from orderdesk_app.services.sessions import COOKIE, WebUser
 
 _LOG = log(__name__)
@@ -106,7 +106,7 @@ def refuse(
     """Back to the page, which says the error at its field and keeps what was typed."""
     wiring.current().flash_messages.set(
         user.session_id,
-        FlashMessage(in_words(error), field=error.field or "", form=form, typed=typed or {}),
+        FlashMessage(message_of(error), field=error.field or "", form=form, typed=typed or {}),
     )
     return back(path)
 

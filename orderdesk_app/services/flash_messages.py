@@ -28,7 +28,7 @@ class FlashMessage:
     typed: Mapping[str, str] = made_by(default_factory=dict)
 
 
-def in_words(error: OrderDeskAgentsError) -> str:
+def message_of(error: OrderDeskAgentsError) -> str:
     """What a page says of it.
 
     What nobody at the page can mend has the reference of its rows in the audit.

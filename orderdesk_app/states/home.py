@@ -12,12 +12,12 @@ from orderdesk_app import wiring
 from orderdesk_app.context import now
 from orderdesk_app.services.activity import Day, FirstSteps, Happening
 from orderdesk_app.services.open_store import StoreRecord
-from orderdesk_app.states.phrases import (
+from orderdesk_app.states.activity_text import (
+    actor_label,
     is_store_at_fault,
-    outcome_words,
-    through_what,
-    what_was_done,
-    who_did,
+    outcome_label,
+    program_label,
+    summary_of,
 )
 from orderdesk_app.states.signed_in import SignedInState, handler
 from orderdesk_app.states.times import ago, duration, exact
@@ -26,7 +26,7 @@ _SLOW_MS = 1000
 _WIDTH, _HEIGHT = 240, 36
 
 
-class Tile(TypedDict):
+class Metric(TypedDict):
     """A number: what it counts, over which time, what is normal; and its curve as SVG points, with
     what is to be seen in it.
     """
@@ -39,7 +39,7 @@ class Tile(TypedDict):
     tone: str
 
 
-class Hour(TypedDict):
+class HourRow(TypedDict):
     """One hour of the curves as a row."""
 
     since: str
@@ -49,7 +49,7 @@ class Hour(TypedDict):
     saved: str
 
 
-class Line(TypedDict):
+class ActivityRow(TypedDict):
     """One thing that happened."""
 
     id: str
@@ -64,14 +64,14 @@ class Line(TypedDict):
     exact: str
 
 
-class Health(TypedDict):
+class StoreHealth(TypedDict):
     name: str
     words: str
     tone: str
     calls: str
     ago: str
     exact: str
-    ready: int  # requests that Order Desk takes at once, of 20
+    free: int  # requests that Order Desk takes at once, of 20
     filled: str
 
 
@@ -85,11 +85,11 @@ class Step(TypedDict):
 class HomeState(SignedInState):
     loaded: bool = False
     problems: list[str] = []
-    tiles: list[Tile] = []
-    hours: list[Hour] = []
+    metrics: list[Metric] = []
+    hours: list[HourRow] = []
     as_table: bool = False
-    latest: list[Line] = []
-    stores: list[Health] = []
+    latest: list[ActivityRow] = []
+    stores: list[StoreHealth] = []
     steps: list[Step] = []
     is_newcomer: bool = False
 
@@ -101,9 +101,10 @@ class HomeState(SignedInState):
         records = await services.stores.list(actor)
         day = await services.activity.day(actor)
         of_stores = {str(record.id): record for record in records}
-        self.tiles, self.hours = _tiles(day), _hours(day)
+        self.metrics = _metrics(day)
+        self.hours = _hours(day)
         self.latest = [
-            _line(happening, of_stores.get(happening.store_row_id or ""))
+            _activity_row(happening, of_stores.get(happening.store_row_id or ""))
             for happening in await services.activity.latest(actor, count=15)
         ]
         self.stores = [
@@ -121,11 +122,11 @@ class HomeState(SignedInState):
         self.as_table = not self.as_table
 
 
-def _tiles(day: Day) -> list[Tile]:
+def _metrics(day: Day) -> list[Metric]:
     share = day.errors / day.calls if day.calls else 0.0
     asked = day.upstream_requests + day.saved
     return [
-        Tile(
+        Metric(
             name="Calls",
             value=f"{day.calls:,}",
             note="in 24\u00a0h",
@@ -133,7 +134,7 @@ def _tiles(day: Day) -> list[Tile]:
             finding=_finding(day, day.calls_by_hour, "Busiest hour", "A quiet day so far"),
             tone="gray",
         ),
-        Tile(
+        Metric(
             name="Errors",
             value=f"{day.errors:,}",
             note=f"{share * 100:.1f}\u00a0% of calls in 24\u00a0h · under 2\u00a0% is normal"
@@ -143,7 +144,7 @@ def _tiles(day: Day) -> list[Tile]:
             finding=_finding(day, day.errors_by_hour, "Most in the hour", "None in any hour"),
             tone="red" if share >= 0.02 else "gray",
         ),
-        Tile(
+        Metric(
             name="Median duration",
             value="–" if day.median_ms is None else duration(day.median_ms),
             note="of calls in 24\u00a0h · under 1 s is normal",
@@ -153,12 +154,12 @@ def _tiles(day: Day) -> list[Tile]:
             ),
             tone="amber" if (day.median_ms or 0) > _SLOW_MS else "gray",
         ),
-        Tile(
+        Metric(
             name="Saved by cache",
             value=f"{day.saved:,}",
             note=f"of {asked:,} requests to Order Desk in 24\u00a0h",
             points=_points(day.saved_by_hour),
-            finding=_finding(day, day.saved_by_hour, "Most in the hour", "Nothing was asked twice"),
+            finding=_finding(day, day.saved_by_hour, "Most in the hour", "No repeated requests"),
             tone="gray",
         ),
     ]
@@ -189,9 +190,9 @@ def _finding(
     )
 
 
-def _hours(day: Day) -> list[Hour]:
+def _hours(day: Day) -> list[HourRow]:
     return [
-        Hour(
+        HourRow(
             since=_since(day, hour),
             calls=f"{day.calls_by_hour[hour]:,}",
             errors=f"{day.errors_by_hour[hour]:,}",
@@ -206,17 +207,17 @@ def _since(day: Day, hour: int) -> str:
     return f"{day.since + timedelta(hours=hour):%H:%M}"
 
 
-def _line(happening: Happening, store: StoreRecord | None) -> Line:
+def _activity_row(happening: Happening, store: StoreRecord | None) -> ActivityRow:
     is_ok = happening.outcome == "ok"
     zone = store.timezone if store else ""
     # what the sentence says is not said twice
     place = store.name if store and store.name != happening.arguments.get("store") else ""
-    return Line(
+    return ActivityRow(
         id=happening.id,
-        who=who_did(happening),
-        what=what_was_done(happening),
-        where=" · ".join(part for part in (place, through_what(happening)) if part),
-        outcome="From cache" if happening.cached else outcome_words(happening.outcome),
+        who=actor_label(happening),
+        what=summary_of(happening),
+        where=" · ".join(part for part in (place, program_label(happening)) if part),
+        outcome="From cache" if happening.cached else outcome_label(happening.outcome),
         tone="green" if is_ok else "red",
         by_agent=happening.via in ("mcp", "stdio"),
         duration=duration(happening.duration_ms) if happening.duration_ms else "",
@@ -225,18 +226,18 @@ def _line(happening: Happening, store: StoreRecord | None) -> Line:
     )
 
 
-def _health(record: StoreRecord, day: Day, ready: int) -> Health:
-    filled = f"{ready * 5}%"
+def _health(record: StoreRecord, day: Day, free: int) -> StoreHealth:
+    filled = f"{free * 5}%"
     state = day.stores.get(record.id)
     if state is None or state.last_outcome is None:
-        return Health(
+        return StoreHealth(
             name=record.name,
             words="No calls in 24 h",
             tone="gray",
             calls="0",
             ago="",
             exact="",
-            ready=ready,
+            free=free,
             filled=filled,
         )
     words, tone = (
@@ -244,14 +245,14 @@ def _health(record: StoreRecord, day: Day, ready: int) -> Health:
         if is_store_at_fault(state.last_outcome)
         else ("Answers", "green")
     )
-    return Health(
+    return StoreHealth(
         name=record.name,
         words=words,
         tone=tone,
         calls=f"{state.calls:,}",
         ago=ago(state.last_at, now()),
         exact=exact(state.last_at, record.timezone),
-        ready=ready,
+        free=free,
         filled=filled,
     )
 

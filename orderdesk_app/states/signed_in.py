@@ -13,7 +13,7 @@ from orderdesk_app.context import Actor, RequestContext, StoreRowId, new_id, ser
 from orderdesk_app.errors import AuthFailed, OrderDeskAgentsError
 from orderdesk_app.observability import ERRORS, log
 from orderdesk_app.security.web import cookie_in
-from orderdesk_app.services.flash_messages import in_words
+from orderdesk_app.services.flash_messages import message_of
 from orderdesk_app.services.open_store import StoreRecord
 from orderdesk_app.services.sessions import COOKIE
 
@@ -136,7 +136,7 @@ def handler(function: F) -> F:
 
     async def refuse(state: SignedInState, error: Exception) -> None:
         if isinstance(error, OrderDeskAgentsError):
-            text = in_words(error)
+            text = message_of(error)
         else:
             request = new_id()
             _LOG.error(

@@ -12,9 +12,9 @@ from orderdesk_app import wiring
 from orderdesk_app.context import now
 from orderdesk_app.errors import OrderDeskAgentsError
 from orderdesk_app.services.activity import StoreState
-from orderdesk_app.services.flash_messages import in_words
+from orderdesk_app.services.flash_messages import message_of
 from orderdesk_app.services.open_store import StoreRecord
-from orderdesk_app.states.phrases import is_store_at_fault
+from orderdesk_app.states.activity_text import is_store_at_fault
 from orderdesk_app.states.signed_in import SignedInState, handler
 from orderdesk_app.states.times import ago, duration, exact
 
@@ -34,7 +34,7 @@ class StoreCard(TypedDict):
     last_exact: str
     health: str
     tone: str
-    ready: int  # requests that Order Desk takes at once, of 20
+    free: int  # requests that Order Desk takes at once, of 20
     filled: str  # the same as a width
 
 
@@ -101,7 +101,7 @@ class StoresState(SignedInState):
                 "green",
             )
         except OrderDeskAgentsError as error:
-            words, tone = in_words(error), "red"
+            words, tone = message_of(error), "red"
         except Exception:
             async with self:
                 self._rest(row_id)
@@ -120,7 +120,7 @@ class StoresState(SignedInState):
         self.busy = [other for other in self.busy if other != what]
 
 
-def _card(record: StoreRecord, state: StoreState | None, ready: int) -> StoreCard:
+def _card(record: StoreRecord, state: StoreState | None, free: int) -> StoreCard:
     health, tone = ("No calls in 24 h", "gray")
     if state is not None and state.last_outcome is not None:
         health, tone = (
@@ -144,6 +144,6 @@ def _card(record: StoreRecord, state: StoreState | None, ready: int) -> StoreCar
         last_exact=exact(last, record.timezone),
         health=health,
         tone=tone,
-        ready=ready,
-        filled=f"{ready * 5}%",
+        free=free,
+        filled=f"{free * 5}%",
     )

@@ -72,7 +72,7 @@ def test_every_handler_is_refused_after_sign_out_on_the_same_socket(ada: Browser
             answer = tab.send(name, {})
 
             assert "Ada" not in answer, name
-            assert tab.vars["home_state.tiles"] == [], name  # what stood there is wiped
+            assert tab.vars["home_state.metrics"] == [], name  # what stood there is wiped
         tab.redirects.clear()
         tab.act("home_state.load")
         assert tab.redirects == ["/sign-in?error=ended"]

@@ -21,7 +21,7 @@ def tab(ada: BrowserSession) -> Iterator[Tab]:
 
 
 def tile(tab: Tab, name: str) -> dict[str, str]:
-    return next(dict(tile) for tile in tab.vars["home_state.tiles"] if tile["name"] == name)
+    return next(dict(tile) for tile in tab.vars["home_state.metrics"] if tile["name"] == name)
 
 
 def happen(session: BrowserSession, **facts: Any) -> None:
@@ -267,5 +267,5 @@ def test_requests_that_were_made_lower_what_is_ready(ada: BrowserSession, tab: T
     tab.act("home_state.load")
     tab.act("stores_state.load")
 
-    assert tab.vars["home_state.stores"][0]["ready"] == 0
+    assert tab.vars["home_state.stores"][0]["free"] == 0
     assert tab.vars["stores_state.stores"][0]["filled"] == "0%"

@@ -7,7 +7,7 @@ from typing import Any
 import reflex as rx
 
 from orderdesk_app.components.page import Page
-from orderdesk_app.components.pieces import refreshed
+from orderdesk_app.components.widgets import refreshed
 from orderdesk_app.pages.console.form import tool_form
 from orderdesk_app.pages.console.history import call_history
 from orderdesk_app.pages.console.result import result_view

@@ -5,7 +5,7 @@ from typing import Any
 import reflex as rx
 
 from orderdesk_app.components.native import post_form
-from orderdesk_app.components.pieces import (
+from orderdesk_app.components.widgets import (
     callout,
     cancel_button,
     dialog,

@@ -4,7 +4,7 @@ from typing import Any
 
 import reflex as rx
 
-from orderdesk_app.components.pieces import ago, badge
+from orderdesk_app.components.widgets import ago, badge
 from orderdesk_app.states.console import ConsoleState
 
 S: Any = ConsoleState  # on its class, a state's attributes are variables of the browser

@@ -4,7 +4,7 @@ from typing import Any
 
 import reflex as rx
 
-from orderdesk_app.components.pieces import (
+from orderdesk_app.components.widgets import (
     badge,
     callout,
     copy_button,
@@ -87,7 +87,7 @@ def result_view() -> rx.Component:
                 empty(
                     "terminal",
                     "Nothing run yet",
-                    "Run the tool, and its structured answer stands here.",
+                    "Run the tool. The result appears here.",
                 ),
             ),
         ),

@@ -5,7 +5,7 @@ from typing import Any
 import reflex as rx
 
 from orderdesk_app import wiring
-from orderdesk_app.components.pieces import badge, skeleton
+from orderdesk_app.components.widgets import badge, skeleton
 from orderdesk_app.states.console import ConsoleState
 
 S: Any = ConsoleState  # on its class, a state's attributes are variables of the browser

@@ -4,7 +4,7 @@ import pytest
 
 from orderdesk_app.context import now
 from orderdesk_app.services.activity import Happening
-from orderdesk_app.states.phrases import is_store_at_fault, outcome_words, what_was_done
+from orderdesk_app.states.activity_text import is_store_at_fault, outcome_label, summary_of
 
 
 def happening(
@@ -92,11 +92,11 @@ def happening(
     ],
 )
 def test_each_thing_has_its_sentence(happened: Happening, words: str) -> None:
-    assert what_was_done(happened) == words
+    assert summary_of(happened) == words
 
 
 def test_a_fault_of_ours_is_not_order_desks() -> None:
-    assert outcome_words("INTERNAL_ERROR") == "Failed on our side"
-    assert outcome_words("ORDERDESK_API_ERROR") == "Order Desk failed"
+    assert outcome_label("INTERNAL_ERROR") == "Failed on our side"
+    assert outcome_label("ORDERDESK_API_ERROR") == "Order Desk failed"
     assert not is_store_at_fault("INTERNAL_ERROR")
     assert is_store_at_fault("ORDERDESK_API_ERROR")

@@ -61,7 +61,7 @@ _DOORS = {
 }
 
 
-def who_did(happening: Happening) -> str:
+def actor_label(happening: Happening) -> str:
     """The name that a person gave to the key; without one, the assistant's own name where it told
     it.
     """
@@ -70,12 +70,12 @@ def who_did(happening: Happening) -> str:
     return _DOORS.get(happening.via, "Somebody")
 
 
-def through_what(happening: Happening) -> str:
-    """The program that used the key, as it calls itself; empty where `who_did` says it."""
+def program_label(happening: Happening) -> str:
+    """The program that used the key, as it calls itself; empty where `actor_label` says it."""
     return happening.client if happening.key else ""
 
 
-def what_was_done(happening: Happening) -> str:
+def summary_of(happening: Happening) -> str:
     """Never empty; starts with a verb."""
     is_ok = happening.outcome == "ok"
     given = {
@@ -115,7 +115,7 @@ def what_was_done(happening: Happening) -> str:
     return words
 
 
-def outcome_words(outcome: str) -> str:
+def outcome_label(outcome: str) -> str:
     """An outcome's code as people say it."""
     return _OUTCOMES.get(outcome, outcome)
 
