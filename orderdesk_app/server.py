@@ -21,7 +21,7 @@ from orderdesk_app.routes.headers import SecurityHeaders
 from orderdesk_app.routes.not_found import methods_at, no_slash, not_found, wrong_method
 from orderdesk_app.routes.pages import PageGate
 from orderdesk_app.routes.request_middleware import RequestMiddleware
-from orderdesk_app.routes.sockets import Sockets
+from orderdesk_app.routes.sockets import SocketLimits
 from orderdesk_app.services.sessions import COOKIE
 
 OpenServices = Callable[[Settings], AbstractAsyncContextManager[wiring.Services]]
@@ -46,13 +46,13 @@ def create_app(
 
         hashes = frontend.script_hashes()
         routes += all_routes()
-        sockets = Sockets(
+        sockets = SocketLimits(
             reflex_app(), is_signed_in=_is_signed_in, on_close=lambda: forget_strangers(reflex_app)
         )
         web = PageGate(sockets, pages=frontend.pages(), is_signed_in=_is_signed_in)
-        # it brought handlers of its own, which write what browsers send
+        # Reflex added log handlers, which would write what browsers send.
         configure_logging(settings.log_level)
-    front = RequestMiddleware(
+    guarded = RequestMiddleware(
         App(settings, routes, web, open_services),
         public_url=settings.public_url,
         port=settings.port,
@@ -60,7 +60,7 @@ def create_app(
         trusted_proxies=settings.trust_proxy,
     )
     return SecurityHeaders(
-        front, script_hashes=hashes, is_https=settings.public_url.startswith("https://")
+        guarded, script_hashes=hashes, is_https=settings.public_url.startswith("https://")
     )
 
 
@@ -111,15 +111,13 @@ class App:
             services.runner, services.access, allow_query_token=self._settings.allow_query_token
         )
         await self._open.enter_async_context(self._mcp.running())
-        # What stands now stands until the end: without this the collector would walk all of it
-        # again and again while requests wait.
+        # These objects live until the end. Without this the collector would walk them all again and
+        # again while requests wait.
         gc.collect()
         gc.freeze()
 
     async def _live(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Our start before the web app's, our stop after its; both in the one task that the
-        lifespan runs in.
-        """
+        """Start before the web app and stop after it, in the one task that runs the lifespan."""
 
         async def receive_and_start() -> Message:
             message = await receive()

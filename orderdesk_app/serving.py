@@ -14,9 +14,9 @@ from granian.server import MPServer
 from orderdesk_app.config import Settings
 
 FACTORY = "orderdesk_app.server:create_app"
-# beside the write under way, which a stop waits for: its rows, and the audit's that wait
+# A stop waits for the write that runs, and then so long for its rows and the audit's.
 _LAST_ROWS_SECONDS = 5
-# granian's own lines look like ours, and stay away from standard output
+# Granian's log lines get our format, and do not go to standard output.
 _LOG = Path(__file__).with_name("server_log.json")
 
 

@@ -1,4 +1,4 @@
-"""Plain HTTP: forms that carry secrets, health, metrics, and what stands around every page.
+"""Plain HTTP: forms that carry secrets, health, metrics, and the middleware around every page.
 
 No Reflex here.
 """

@@ -1,5 +1,5 @@
-"""The console's tools with secret arguments: their forms are posted plainly, and the page then
-shows the call that was kept without them.
+"""The console's tools with secret arguments: their forms are plain POSTs, and the page then shows
+the call as the history keeps it, without them.
 """
 
 from starlette.requests import Request
@@ -8,7 +8,7 @@ from starlette.routing import Route
 
 from orderdesk_app import wiring
 from orderdesk_app.errors import OrderDeskAgentsError, ValidationFailed
-from orderdesk_app.routes.forms import Form, back, refuse, signed_in_form
+from orderdesk_app.routes.forms import Form, redirect_to, redirect_with_error, signed_in_form
 from orderdesk_app.services.sessions import WebUser
 from orderdesk_app.tools.catalogue import find_tool
 from orderdesk_app.tools.form import arguments_from
@@ -42,12 +42,12 @@ async def run(request: Request, user: WebUser, form: Form) -> Response:
             for name, value in form.items()
             if name == "tool" or name not in ("form_token", *_secrets(form))
         }
-        return refuse(user, PAGE, error, form="console", typed=typed)
-    return back(PAGE, call=call.id)
+        return redirect_with_error(user, PAGE, error, form="console", typed=typed)
+    return redirect_to(PAGE, call=call.id)
 
 
 def _secrets(form: Form) -> frozenset[str]:
-    """Of a tool that does not exist, every field is one."""
+    """The fields that are secret: all of them where the tool does not exist."""
     try:
         return find_tool(form.get("tool", "")).secrets
     except OrderDeskAgentsError:

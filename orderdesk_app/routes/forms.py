@@ -1,5 +1,5 @@
-"""What every form of ours passes: sent by our own page, small, by a session that is alive, with
-that session's form token.
+"""The checks of every form: same origin, small, and (for signed-in people) a live session with its
+form token; and the answers, which are redirects.
 """
 
 import asyncio
@@ -25,26 +25,30 @@ from orderdesk_app.services.flash_messages import FlashMessage, message_of
 from orderdesk_app.services.sessions import COOKIE, WebUser
 
 _LOG = log(__name__)
-_MOST_BYTES = 256 * 1024
-_MOST_FIELDS = 200
-_SECONDS = 30.0  # a form that comes in drops holds a connection, and nobody has signed in yet
+_MAX_BYTES = 256 * 1024
+_MAX_FIELDS = 200
+_SECONDS = 30.0  # a slow form holds a connection, and nobody has signed in yet
 Form = Mapping[str, str]
 Endpoint = Callable[[Request], Awaitable[Response]]
 SignedInEndpoint = Callable[[Request, WebUser, Form], Awaitable[Response]]
 
 
-def own_form(endpoint: Callable[[Request, Form], Awaitable[Response]]) -> Endpoint:
-    """For people who are not signed in yet: the form comes from our own page and is small."""
+def same_origin_form(endpoint: Callable[[Request, Form], Awaitable[Response]]) -> Endpoint:
+    """Decorates the endpoint of a form for people who are not signed in: checks origin and size,
+    and answers errors with a page.
+    """
 
     @wraps(endpoint)
     async def checked(request: Request) -> Response:
         try:
-            if not is_from_us(request.headers.get("origin", ""), request.headers.get("host", "")):
+            if not is_same_origin(
+                request.headers.get("origin", ""), request.headers.get("host", "")
+            ):
                 raise PermissionDenied(
                     "This form came from another address than this server's own. Open "
                     "the page by the address in PUBLIC_URL and send it again."
                 )
-            return await endpoint(request, await _read(request))
+            return await endpoint(request, await _read_form(request))
         except OrderDeskAgentsError as error:
             return error_page(
                 error.http_status,
@@ -55,7 +59,7 @@ def own_form(endpoint: Callable[[Request, Form], Awaitable[Response]]) -> Endpoi
                 reference=current_request().request_id,
             )
         except ClientDisconnect:
-            return Response(status_code=400)  # nobody waits for it
+            return Response(status_code=400)  # never read: the client has disconnected
         except Exception as error:
             ERRORS.labels("web").inc()
             _LOG.error("a form failed", exc_info=error, route=request.url.path)
@@ -70,32 +74,32 @@ def own_form(endpoint: Callable[[Request, Form], Awaitable[Response]]) -> Endpoi
 
 
 def signed_in_form(endpoint: SignedInEndpoint) -> Endpoint:
-    """For everything else: a live session and its form token too."""
+    """Decorates the endpoint of every other form: checks the session and its form token too."""
 
-    @own_form
+    @same_origin_form
     @wraps(endpoint)
     async def checked(request: Request, form: Form) -> Response:
-        user = await signed_in(request)
+        user = await signed_in_user(request)
         if user is None:
-            return back("/sign-in", error="ended")
+            return redirect_to("/sign-in", error="ended")
         wiring.current().form_tokens.check(user.session_id, form.get("form_token", ""))
         return await endpoint(request, user, form)
 
     return checked
 
 
-async def signed_in(connection: HTTPConnection) -> WebUser | None:
-    """Whose session the cookie names, the row asked for anew."""
+async def signed_in_user(connection: HTTPConnection) -> WebUser | None:
+    """The user of the session in the cookie, read from its row; None without a live session."""
     return await wiring.current().sessions.resume(connection.cookies.get(COOKIE))
 
 
-def back(path: str, **query: str) -> RedirectResponse:
-    """303 to a page of ours, with codes that the page turns into sentences."""
+def redirect_to(path: str, **query: str) -> RedirectResponse:
+    """303 to a page of ours, with codes in the query that the page turns into sentences."""
     given = {name: value for name, value in query.items() if value}
     return RedirectResponse(f"{path}?{urlencode(given)}" if given else path, 303)
 
 
-def refuse(
+def redirect_with_error(
     user: WebUser,
     path: str,
     error: OrderDeskAgentsError,
@@ -103,22 +107,22 @@ def refuse(
     form: str = "",
     typed: Mapping[str, str] | None = None,
 ) -> RedirectResponse:
-    """Back to the page, which says the error at its field and keeps what was typed."""
+    """303 to the page, which shows the error at its field and keeps what was typed."""
     wiring.current().flash_messages.set(
         user.session_id,
         FlashMessage(message_of(error), field=error.field or "", form=form, typed=typed or {}),
     )
-    return back(path)
+    return redirect_to(path)
 
 
-def done(user: WebUser, path: str, text: str) -> RedirectResponse:
-    """Back to the page, which says what was done."""
+def redirect_with_notice(user: WebUser, path: str, text: str) -> RedirectResponse:
+    """303 to the page, which shows the text as a notice."""
     wiring.current().flash_messages.set(user.session_id, FlashMessage(text, tone="green"))
-    return back(path)
+    return redirect_to(path)
 
 
-def remember(response: Response, cookie: str) -> Response:
-    """Sets the session cookie: for scripts invisible, for other sites useless."""
+def set_session_cookie(response: Response, cookie: str) -> Response:
+    """The response with the session cookie, closed to scripts and to other sites."""
     settings = wiring.current().settings
     response.set_cookie(
         COOKIE,
@@ -132,7 +136,8 @@ def remember(response: Response, cookie: str) -> Response:
     return response
 
 
-def forget(response: Response) -> Response:
+def clear_session_cookie(response: Response) -> Response:
+    """The response that makes the browser drop the session cookie."""
     settings = wiring.current().settings
     response.delete_cookie(
         COOKIE, path="/", httponly=True, secure=settings.cookie_secure, samesite="lax"
@@ -140,7 +145,7 @@ def forget(response: Response) -> Response:
     return response
 
 
-def address_of(request: Request) -> str:
+def client_address(request: Request) -> str:
     """The caller's address, as far as proxies are trusted (routes/request_middleware.py)."""
     return str(request.scope.get(ADDRESS) or (request.client.host if request.client else ""))
 
@@ -149,10 +154,10 @@ def user_agent(request: Request) -> str:
     return request.headers.get("user-agent", "")[:200]
 
 
-def is_from_us(origin: str, host: str) -> bool:
-    """Whether a form's Origin is the Host it was sent to.
+def is_same_origin(origin: str, host: str) -> bool:
+    """Whether a form's Origin is the Host that it was sent to.
 
-    Every browser sends both with a POST; request_middleware.py has already refused what is not
+    Every browser sends both with a POST; request_middleware.py has already refused other hosts than
     PUBLIC_URL's.
     """
     try:
@@ -166,7 +171,7 @@ def is_from_us(origin: str, host: str) -> bool:
         return False
 
 
-async def _read(request: Request) -> Form:
+async def _read_form(request: Request) -> Form:
     if (
         request.headers.get("content-type", "").split(";")[0].strip()
         != "application/x-www-form-urlencoded"
@@ -177,7 +182,7 @@ async def _read(request: Request) -> Form:
     try:
         async with asyncio.timeout(_SECONDS):
             body = await _body(request)
-        pairs = parse_qsl(body.decode(), keep_blank_values=True, max_num_fields=_MOST_FIELDS)
+        pairs = parse_qsl(body.decode(), keep_blank_values=True, max_num_fields=_MAX_FIELDS)
     except TimeoutError:
         raise BodyTooLarge(
             f"This form did not arrive within {_SECONDS:.0f} seconds. Send it again."
@@ -190,7 +195,7 @@ async def _read(request: Request) -> Form:
         )
     form: dict[str, str] = {}
     for name, value in pairs:
-        form[name] = f"{form[name]},{value}" if name in form else value  # boxes of one name
+        form[name] = f"{form[name]},{value}" if name in form else value  # check boxes of one name
     return form
 
 
@@ -199,7 +204,7 @@ async def _body(request: Request) -> bytes:
     size = 0
     async for chunk in request.stream():
         size += len(chunk)
-        if size > _MOST_BYTES:
-            raise BodyTooLarge(f"This form is larger than {_MOST_BYTES // 1024} KiB.")
+        if size > _MAX_BYTES:
+            raise BodyTooLarge(f"This form is larger than {_MAX_BYTES // 1024} KiB.")
         chunks.append(chunk)
     return b"".join(chunks)

@@ -1,4 +1,4 @@
-"""What stands on every answer: the content policy and its neighbours."""
+"""The security headers of every answer: the content policy and the like."""
 
 from collections.abc import Sequence
 
@@ -29,7 +29,7 @@ def content_policy(script_hashes: Sequence[str]) -> str:
 
 
 class SecurityHeaders:
-    """The outermost layer: refusals, static files, errors and the framework's own answers pass it
+    """The outermost ASGI app: refusals, static files, errors and the framework's answers pass it
     too.
     """
 
@@ -59,8 +59,8 @@ class SecurityHeaders:
                 given = {name.lower() for name, _ in message.get("headers", [])}
                 added = [pair for pair in self._always if pair[0] not in given]
                 if b"cache-control" not in given:
-                    # Built files carry their hash in their name; everything else may differ by
-                    # session, so the back button asks anew.
+                    # Built files have their hash in their name. Everything else may differ by
+                    # session, so the back button must ask again.
                     hashed = scope["path"].startswith("/assets/") and message["status"] in (
                         200,
                         304,

@@ -1,7 +1,6 @@
-"""Is it alive, can it serve, and (for admins) how is each part."""
+"""Health checks: is it alive, can it serve, and (for admins) the state of each part."""
 
 import time
-from typing import Any
 
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
@@ -30,7 +29,7 @@ async def ready(request: Request) -> Response:
 
 
 async def summary(request: Request) -> Response:
-    """The one for people and simple monitors: as ready, with the version."""
+    """As `ready`, with the version; for people and simple monitors."""
     checked = await wiring.current().health.check()
     return JSONResponse(
         {"status": _word(checked), "version": __version__, "checks": checked.parts},
@@ -57,7 +56,7 @@ async def detailed(request: Request) -> Response:
         )
     if not actor.is_operator:
         return JSONResponse({"error": "forbidden", "message": "This is for admins."}, 403)
-    if actor.scopes != ALL_SCOPES:  # a key for a few things, in the hands of an agent, is no admin
+    if actor.scopes != ALL_SCOPES:  # a limited key, such as an agent's
         return JSONResponse(
             {
                 "error": "forbidden",
@@ -69,7 +68,7 @@ async def detailed(request: Request) -> Response:
             403,
         )
     checked = await services.health.check()
-    parts: dict[str, Any] = {
+    parts: dict[str, object] = {
         "status": _word(checked),
         "version": __version__,
         "checks": checked.parts,

@@ -1,5 +1,5 @@
-"""Small pages without the framework, in the same look: what is shown once, and what asks before
-anybody is signed in.
+"""Small pages without the framework, in the same look: for what is shown once, and for questions
+before sign-in.
 """
 
 from markupsafe import Markup
@@ -30,7 +30,7 @@ def is_for_a_person(scope: Scope) -> bool:
 
 
 def plain_page(title: str, body: Markup, *, status: int = 200, wide: bool = False) -> HTMLResponse:
-    """A whole page that no browser and no proxy keeps."""
+    """A whole page that no browser and no proxy caches."""
     return HTMLResponse(
         _PAGE.format(title=title, body=body, wide=" wide" if wide else ""),
         status,
@@ -47,7 +47,7 @@ def error_page(
     label: str = "Home",
     reference: str = "",
 ) -> HTMLResponse:
-    """What happened, where to go, the reference."""
+    """A page that says what happened and where to go, with the reference of the request."""
     shown = _REFERENCE.format(reference=reference) if reference else ""
     return plain_page(
         title, _ERROR.format(words=words, href=href, label=label, reference=shown), status=status

@@ -1,6 +1,6 @@
 """Making, revoking and rotating keys.
 
-The answer to the POST is the one place that ever shows a new key.
+Only the answer to the POST ever shows a new key.
 """
 
 from markupsafe import Markup
@@ -11,7 +11,12 @@ from starlette.routing import Route
 from orderdesk_app import wiring
 from orderdesk_app.context import Scope, Secret
 from orderdesk_app.errors import Conflict, OrderDeskAgentsError, ValidationFailed
-from orderdesk_app.routes.forms import Form, done, refuse, signed_in_form
+from orderdesk_app.routes.forms import (
+    Form,
+    redirect_with_error,
+    redirect_with_notice,
+    signed_in_form,
+)
 from orderdesk_app.routes.html_pages import copyable, plain_page
 from orderdesk_app.services.sessions import WebUser
 from orderdesk_app.services.snippets import claude_code, claude_desktop
@@ -47,9 +52,9 @@ async def create(request: Request, user: WebUser, form: Form) -> Response:
             user.actor, form.get("name", "").strip(), _scopes(form)
         )
     except Conflict as error:
-        return refuse(user, "/settings", error)
+        return redirect_with_error(user, "/settings", error)
     except OrderDeskAgentsError as error:
-        return refuse(
+        return redirect_with_error(
             user,
             "/settings",
             error,
@@ -74,15 +79,17 @@ async def revoke(request: Request, user: WebUser, form: Form) -> Response:
             raise ValidationFailed(f"Type the key's name, {named}, to revoke it.", field="confirm")
         await keys.revoke(user.actor, key_id)
     except ValidationFailed as error:
-        return refuse(
+        return redirect_with_error(
             user,
             "/settings",
             error,
             form=f"revoke-{key_id[:40]}" if error.field == "confirm" else "",
         )
     except OrderDeskAgentsError as error:
-        return refuse(user, "/settings", error)
-    return done(user, "/settings", "The key is revoked. Whoever uses it is refused from now on.")
+        return redirect_with_error(user, "/settings", error)
+    return redirect_with_notice(
+        user, "/settings", "The key is revoked. Whoever uses it is refused from now on."
+    )
 
 
 @signed_in_form
@@ -100,16 +107,16 @@ async def rotate_master(request: Request, user: WebUser, form: Form) -> Response
             )
         key = await services.keys.rotate_master(user.actor)
     except ValidationFailed as error:
-        return refuse(user, "/settings", error, form="rotate-master")
+        return redirect_with_error(user, "/settings", error, form="rotate-master")
     except OrderDeskAgentsError as error:
-        return refuse(user, "/settings", error)
+        return redirect_with_error(user, "/settings", error)
     if is_first:
         return _show_once("Your master key", key, _NOT_FOR_ASSISTANTS)
     return _show_once("New master key", key, _REPLACED + _NOT_FOR_ASSISTANTS)
 
 
 def _scopes(form: Form) -> frozenset[Scope]:
-    """The boxes that were ticked; names that are no scope are left out."""
+    """The scopes of the ticked boxes; unknown names are left out."""
     known = {str(scope): scope for scope in Scope}
     return frozenset(known[name] for name in form.get("scopes", "").split(",") if name in known)
 

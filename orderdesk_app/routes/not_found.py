@@ -1,4 +1,4 @@
-"""What is said at an address that does not take a request's method, or that is nobody's."""
+"""The answers at an address that does not take the request's method, or that serves nothing."""
 
 from collections.abc import Collection, Sequence
 
@@ -8,12 +8,12 @@ from starlette.routing import Match, Route
 from starlette.types import Scope
 
 from orderdesk_app.context import current_request
-from orderdesk_app.routes.forms import back
+from orderdesk_app.routes.forms import redirect_to
 from orderdesk_app.routes.html_pages import error_page, is_for_a_person
 
 
 def methods_at(scope: Scope, routes: Sequence[Route]) -> frozenset[str]:
-    """The methods that the address takes; none where it is no route's."""
+    """The methods that the routes at this address take; empty where there is no route."""
     return frozenset(
         method
         for route in routes
@@ -23,12 +23,12 @@ def methods_at(scope: Scope, routes: Sequence[Route]) -> frozenset[str]:
 
 
 def wrong_method(scope: Scope, taken: Collection[str]) -> Response:
-    """Who opens a form's address is led to the page that the form stands on; a program is told what
-    the address takes.
+    """For a person who opens a form's address: 303 to the page of that form. For a program: 405
+    with the methods that the address takes.
     """
     request = Request(scope)
     if request.method in ("GET", "HEAD") and is_for_a_person(scope):
-        return back(_page_of(request.url.path))
+        return redirect_to(_page_of(request.url.path))
     allowed = sorted(taken)
     return JSONResponse(
         {
@@ -41,7 +41,7 @@ def wrong_method(scope: Scope, taken: Collection[str]) -> Response:
 
 
 def no_slash(address: str) -> Response:
-    """For programs that were given our endpoint's address with a slash at its end."""
+    """404 for programs that call an endpoint with a slash at the end of its address."""
     return JSONResponse(
         {"error": "not_found", "message": f"The address is {address}, without a slash at its end."},
         404,
@@ -49,7 +49,7 @@ def no_slash(address: str) -> Response:
 
 
 def not_found(scope: Scope) -> Response:
-    """A page for a person, JSON for a program."""
+    """404, as a page for a person and as JSON for a program."""
     if not is_for_a_person(scope):
         return JSONResponse(
             {"error": "not_found", "message": "Nothing is served at this address."}, 404
@@ -59,6 +59,6 @@ def not_found(scope: Scope) -> Response:
 
 
 def _page_of(form: str) -> str:
-    """/stores/edit stands on /stores; what has no page above it stands on all of them."""
+    """/stores for the form /stores/edit; / for a form of every page, such as /sign-out."""
     page = "/" + form.split("/")[1]
     return page if page != form else "/"

@@ -1,5 +1,5 @@
-"""What every request passes first: its id, its caller's address, whether it is meant for this host,
-and its count in the metrics.
+"""The middleware of every request: its id, its caller's address, its Host and Origin, its count in
+the metrics.
 """
 
 import asyncio
@@ -22,10 +22,10 @@ from orderdesk_app.routes.html_pages import error_page, is_for_a_person
 from orderdesk_app.setting_rules import is_loopback
 
 _LOG = log(__name__)
-_LEVEL = logging.getLogger(__name__)  # asked before a line is made that hardly anybody reads
+_LEVEL = logging.getLogger(__name__)  # asked first: making a line costs more than the question
 _ID = re.compile(r"[A-Za-z0-9_.\-]{8,64}")
 _RETRY_SECONDS = 10
-# asked by machines that know the address alone
+# called by machines that do not know PUBLIC_URL's host
 _ALWAYS_OPEN = frozenset({"/health/live", "/health/ready"})
 ADDRESS = "orderdesk.address"  # keys of the ASGI scope
 _READ = frozenset({b"host", b"origin", b"x-request-id", b"x-forwarded-for"})
@@ -49,7 +49,8 @@ class RequestMiddleware:
     def __init__(
         self, app: ASGIApp, *, public_url: str, port: int, is_production: bool, trusted_proxies: int
     ) -> None:
-        self._app, self._proxies = app, trusted_proxies
+        self._app = app
+        self._proxies = trusted_proxies
         public = urlsplit(public_url)
         self._host = (public.hostname or "").lower()
         self._scheme = public.scheme
@@ -57,7 +58,7 @@ class RequestMiddleware:
         self._any_loopback = not is_production and is_loopback(self._host)
         if self._any_loopback:
             self._ports.add(port)
-        self._is_ours = lru_cache(256)(self._is_our_host)  # a few names come again and again
+        self._is_ours = lru_cache(256)(self._is_our_host)  # most requests name the same few hosts
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] not in ("http", "websocket"):
@@ -83,60 +84,26 @@ class RequestMiddleware:
         request: RequestContext,
         refusal: tuple[int, str] | None,
     ) -> None:
-        started = time.perf_counter()
+        exchange = _Exchange(receive, send, request.request_id)
         route = route_of(scope["path"])
-        status: int | None = None  # None: no answer has begun
-        has_gone = False
-
-        async def receive_and_note() -> Message:
-            nonlocal has_gone
-            message = await receive()
-            has_gone = has_gone or message["type"] == "http.disconnect"
-            return message
-
-        async def send_with_id(message: Message) -> None:
-            nonlocal status
-            if message["type"] == "http.response.start":
-                status = message["status"]
-                others = [pair for pair in message.get("headers", ()) if pair[0] != b"x-request-id"]
-                message["headers"] = [*others, (b"x-request-id", request.request_id.encode())]
-            await send(message)
-
         try:
             if refusal is not None:
-                await JSONResponse(
-                    {
-                        "error": "misdirected_request" if refusal[0] == 421 else "forbidden_origin",
-                        "message": refusal[1],
-                    },
-                    refusal[0],
-                )(scope, receive, send_with_id)
+                await _refused(*refusal)(scope, receive, exchange.send)
             else:
-                await self._app(scope, receive_and_note, send_with_id)
+                await self._app(scope, exchange.receive, exchange.send)
         except asyncio.CancelledError:
-            has_gone = True  # nobody waits for this one
+            exchange.is_disconnected = True  # nothing waits for the answer
             raise
         except ClientDisconnect:
-            has_gone = True
+            exchange.is_disconnected = True
         except Exception as error:
             ERRORS.labels("http").inc()
             _LOG.error("a request failed", exc_info=error, route=route, method=scope["method"])
-            if status is not None:
+            if exchange.status is not None:
                 raise
-            await _failure(error, scope, request.request_id)(scope, receive, send_with_id)
+            await _failure(error, scope, request.request_id)(scope, receive, exchange.send)
         finally:
-            seconds = time.perf_counter() - started
-            outcome = f"{status // 100}xx" if status is not None else "gone" if has_gone else "5xx"
-            HTTP_REQUESTS.labels(route, outcome).inc()
-            HTTP_SECONDS.labels(route).observe(seconds)
-            if _LEVEL.isEnabledFor(logging.DEBUG):
-                _LOG.debug(
-                    "request",
-                    route=route,
-                    method=scope["method"],
-                    status=status or outcome,
-                    seconds=round(seconds, 4),
-                )
+            exchange.count(route, scope["method"])
 
     def _refusal(self, path: str, headers: Mapping[bytes, Sequence[str]]) -> tuple[int, str] | None:
         if path in _ALWAYS_OPEN:
@@ -179,15 +146,63 @@ class RequestMiddleware:
         chain = [entry.strip() for line in forwarded for entry in line.split(",") if entry.strip()]
         if not chain:
             return peer
-        told = chain[-self._proxies] if len(chain) >= self._proxies else chain[0]
-        if told.startswith("["):
-            told = told[1:].partition("]")[0]  # [address]:port
-        elif told.count(":") == 1:
-            told = told.partition(":")[0]
+        address = chain[-self._proxies] if len(chain) >= self._proxies else chain[0]
+        if address.startswith("["):
+            address = address[1:].partition("]")[0]  # [address]:port
+        elif address.count(":") == 1:
+            address = address.partition(":")[0]
         try:
-            return str(ip_address(told))
+            return str(ip_address(address))
         except ValueError:
             return peer
+
+
+class _Exchange:
+    """One request and its answer: puts the id on the answer, and counts how it ended."""
+
+    def __init__(self, receive: Receive, send: Send, request_id: str) -> None:
+        self._receive = receive
+        self._send = send
+        self._request_id = request_id.encode()
+        self._started = time.perf_counter()
+        self.status: int | None = None  # None: no answer has begun
+        self.is_disconnected = False
+
+    async def receive(self) -> Message:
+        message = await self._receive()
+        if message["type"] == "http.disconnect":
+            self.is_disconnected = True
+        return message
+
+    async def send(self, message: Message) -> None:
+        if message["type"] == "http.response.start":
+            self.status = message["status"]
+            others = [pair for pair in message.get("headers", ()) if pair[0] != b"x-request-id"]
+            message["headers"] = [*others, (b"x-request-id", self._request_id)]
+        await self._send(message)
+
+    def count(self, route: str, method: str) -> None:
+        """Count the request in the metrics, and log it where the level asks for it."""
+        seconds = time.perf_counter() - self._started
+        if self.status is not None:
+            outcome = f"{self.status // 100}xx"
+        else:
+            outcome = "gone" if self.is_disconnected else "5xx"
+        HTTP_REQUESTS.labels(route, outcome).inc()
+        HTTP_SECONDS.labels(route).observe(seconds)
+        if _LEVEL.isEnabledFor(logging.DEBUG):
+            _LOG.debug(
+                "request",
+                route=route,
+                method=method,
+                status=self.status or outcome,
+                seconds=round(seconds, 4),
+            )
+
+
+def _refused(status: int, words: str) -> Response:
+    name = "misdirected_request" if status == 421 else "forbidden_origin"
+    return JSONResponse({"error": name, "message": words}, status)
 
 
 def _failure(error: Exception, scope: Scope, reference: str) -> Response:

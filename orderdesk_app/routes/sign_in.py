@@ -20,11 +20,11 @@ from orderdesk_app.errors import (
 )
 from orderdesk_app.routes.forms import (
     Form,
-    address_of,
-    back,
-    forget,
-    own_form,
-    remember,
+    clear_session_cookie,
+    client_address,
+    redirect_to,
+    same_origin_form,
+    set_session_cookie,
     signed_in_form,
     user_agent,
 )
@@ -41,22 +41,22 @@ _ASK = Markup(
 )
 
 
-@own_form
+@same_origin_form
 async def with_key(request: Request, form: Form) -> Response:
     key, wanted = Secret(form.get("key", "").strip()), own_page(form.get("next", ""))
     try:
         cookie = await wiring.current().sign_in.with_key(
-            key, address=address_of(request), user_agent=user_agent(request)
+            key, address=client_address(request), user_agent=user_agent(request)
         )
     except RateLimited:
-        return back(sign_in_address(wanted, error="many"))
+        return redirect_to(sign_in_address(wanted, error="many"))
     except (AuthFailed, NotFound, ValidationFailed):
-        return back(
+        return redirect_to(
             sign_in_address(
                 wanted, error="agents" if key.reveal().startswith(ACCESS_PREFIX) else "unknown"
             )
         )
-    return remember(back(wanted), cookie)
+    return set_session_cookie(redirect_to(wanted), cookie)
 
 
 async def show_link(request: Request) -> Response:
@@ -68,25 +68,25 @@ async def show_link(request: Request) -> Response:
     return plain_page("Sign in", _ASK.format(name=name))
 
 
-@own_form
+@same_origin_form
 async def with_link(request: Request, form: Form) -> Response:
     try:
         token = form.get("token") or request.query_params.get("token", "")
         cookie = await wiring.current().sign_in.use_link(
-            token, address=address_of(request), user_agent=user_agent(request)
+            token, address=client_address(request), user_agent=user_agent(request)
         )
     except RateLimited:
-        return back("/sign-in", error="many")
+        return redirect_to("/sign-in", error="many")
     except (LinkExpired, LinkUsed, NotFound, AuthFailed) as error:
         return _dead_link(error)
-    return remember(back("/"), cookie)
+    return set_session_cookie(redirect_to("/"), cookie)
 
 
 @signed_in_form
 async def sign_out(request: Request, user: WebUser, form: Form) -> Response:
     # the row first: open tabs end at once
     await wiring.current().sign_in.sign_out(user, request.cookies.get(COOKIE))
-    return forget(back("/sign-in", out="1"))
+    return clear_session_cookie(redirect_to("/sign-in", out="1"))
 
 
 async def old_address(request: Request) -> Response:

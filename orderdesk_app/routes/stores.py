@@ -9,7 +9,12 @@ from starlette.routing import Route
 from orderdesk_app import wiring
 from orderdesk_app.context import Secret
 from orderdesk_app.errors import OrderDeskAgentsError
-from orderdesk_app.routes.forms import Form, done, refuse, signed_in_form
+from orderdesk_app.routes.forms import (
+    Form,
+    redirect_with_error,
+    redirect_with_notice,
+    signed_in_form,
+)
 from orderdesk_app.services.sessions import WebUser
 
 PAGE = "/stores"
@@ -27,8 +32,10 @@ async def connect(request: Request, user: WebUser, form: Form) -> Response:
             label=form.get("label", "").strip(),
         )
     except OrderDeskAgentsError as error:
-        return refuse(user, PAGE, error, form="connect", typed=typed)
-    return done(user, PAGE, f"{record.name} is connected. {_folders(len(record.folders))} found.")
+        return redirect_with_error(user, PAGE, error, form="connect", typed=typed)
+    return redirect_with_notice(
+        user, PAGE, f"{record.name} is connected. {_folders(len(record.folders))} found."
+    )
 
 
 @signed_in_form
@@ -44,8 +51,8 @@ async def edit(request: Request, user: WebUser, form: Form) -> Response:
             api_key=Secret(key) if key else None,
         )
     except OrderDeskAgentsError as error:
-        return refuse(user, PAGE, error, form=f"edit-{row_id[:40]}", typed=typed)
-    return done(
+        return redirect_with_error(user, PAGE, error, form=f"edit-{row_id[:40]}", typed=typed)
+    return redirect_with_notice(
         user,
         PAGE,
         f"{record.name} is saved."
@@ -62,8 +69,8 @@ async def disconnect(request: Request, user: WebUser, form: Form) -> Response:
             user.actor, row_id, typed_name=form.get("confirm", "")
         )
     except OrderDeskAgentsError as error:
-        return refuse(user, PAGE, error, form=f"disconnect-{row_id[:40]}")
-    return done(
+        return redirect_with_error(user, PAGE, error, form=f"disconnect-{row_id[:40]}")
+    return redirect_with_notice(
         user,
         PAGE,
         f"{record.name} is disconnected."

@@ -10,11 +10,11 @@ from starlette.types import Message, Receive, Scope, Send
 
 from orderdesk_app.routes.request_middleware import ADDRESS
 from orderdesk_app.routes.sockets import (
-    LONGEST,
-    MOST_OPEN,
-    MOST_OPEN_OF_ONE,
-    NEW_A_MINUTE_OF_ONE,
-    Sockets,
+    MAX_MESSAGE,
+    MAX_NEW_PER_MINUTE_PER_NETWORK,
+    MAX_OPEN,
+    MAX_OPEN_PER_NETWORK,
+    SocketLimits,
 )
 from tests.worlds import eventually
 
@@ -50,11 +50,11 @@ def closed() -> list[int]:
 
 
 @pytest.fixture
-async def sockets(listener: Listener, closed: list[int]) -> AsyncIterator[Sockets]:
+async def sockets(listener: Listener, closed: list[int]) -> AsyncIterator[SocketLimits]:
     async def is_signed_in(connection: Any) -> bool:
         return (b"cookie", COOKIE) in connection.scope["headers"]
 
-    yield Sockets(listener, is_signed_in=is_signed_in, on_close=lambda: closed.append(1))
+    yield SocketLimits(listener, is_signed_in=is_signed_in, on_close=lambda: closed.append(1))
     for task in OPEN:
         task.cancel()
     await asyncio.gather(*OPEN, return_exceptions=True)
@@ -66,7 +66,7 @@ Say = Callable[[str], None]
 
 
 async def opened(
-    sockets: Sockets, address: str = "192.0.2.1", *, signed_in: bool = False
+    sockets: SocketLimits, address: str = "192.0.2.1", *, signed_in: bool = False
 ) -> tuple[bool, Say]:
     """Whether the socket was accepted, and how to speak on it: an empty text closes it."""
     said: asyncio.Queue[Message] = asyncio.Queue()
@@ -89,22 +89,22 @@ async def opened(
     )
 
 
-async def test_a_stranger_says_little_at_once(sockets: Sockets, listener: Listener) -> None:
+async def test_a_stranger_says_little_at_once(sockets: SocketLimits, listener: Listener) -> None:
     _, say = await opened(sockets)
-    say("x" * LONGEST)
-    say("x" * (LONGEST + 1))
+    say("x" * MAX_MESSAGE)
+    say("x" * (MAX_MESSAGE + 1))
     say("after it")
     await asyncio.sleep(0)
     await asyncio.sleep(0)
 
-    assert [len(text) for text in listener.heard] == [LONGEST]
+    assert [len(text) for text in listener.heard] == [MAX_MESSAGE]
     assert listener.open == 0
 
 
 async def test_who_is_signed_in_may_say_more_and_open_more(
-    sockets: Sockets, listener: Listener
+    sockets: SocketLimits, listener: Listener
 ) -> None:
-    for _ in range(MOST_OPEN_OF_ONE + 1):
+    for _ in range(MAX_OPEN_PER_NETWORK + 1):
         is_open, say = await opened(sockets, signed_in=True)
         assert is_open
     say("x" * 100_000)
@@ -115,10 +115,11 @@ async def test_who_is_signed_in_may_say_more_and_open_more(
 
 @pytest.mark.parametrize("of_one", ["192.0.2.{}", "2001:db8:0:1::{}"])
 async def test_one_line_holds_so_many_sockets_and_others_still_get_theirs(
-    sockets: Sockets, of_one: str
+    sockets: SocketLimits, of_one: str
 ) -> None:
     one = [
-        of_one.format(number % 50 + 1 if ":" in of_one else 1) for number in range(MOST_OPEN_OF_ONE)
+        of_one.format(number % 50 + 1 if ":" in of_one else 1)
+        for number in range(MAX_OPEN_PER_NETWORK)
     ]
     says = [(await opened(sockets, address))[1] for address in one]
 
@@ -130,30 +131,30 @@ async def test_one_line_holds_so_many_sockets_and_others_still_get_theirs(
     assert (await opened(sockets, one[0]))[0]
 
 
-async def test_one_line_opens_so_many_in_a_minute(sockets: Sockets) -> None:
+async def test_one_line_opens_so_many_in_a_minute(sockets: SocketLimits) -> None:
     accepted = 0
-    for _ in range(NEW_A_MINUTE_OF_ONE * 2):
+    for _ in range(MAX_NEW_PER_MINUTE_PER_NETWORK * 2):
         is_open, say = await opened(sockets)
         accepted += is_open
         say("")
         await asyncio.sleep(0)
 
     # a little time passes meanwhile
-    assert NEW_A_MINUTE_OF_ONE <= accepted < NEW_A_MINUTE_OF_ONE * 1.5
+    assert MAX_NEW_PER_MINUTE_PER_NETWORK <= accepted < MAX_NEW_PER_MINUTE_PER_NETWORK * 1.5
     assert (await opened(sockets, "192.0.2.2"))[0]
 
 
-async def test_all_strangers_together_hold_so_many(sockets: Sockets) -> None:
+async def test_all_strangers_together_hold_so_many(sockets: SocketLimits) -> None:
     accepted = [
         (await opened(sockets, f"10.0.{number // 200}.{number % 200}"))[0]
-        for number in range(MOST_OPEN + 1)
+        for number in range(MAX_OPEN + 1)
     ]
 
-    assert accepted == [True] * MOST_OPEN + [False]
+    assert accepted == [True] * MAX_OPEN + [False]
 
 
 async def test_a_stranger_who_leaves_is_told_of_a_moment_later(
-    sockets: Sockets, closed: list[int]
+    sockets: SocketLimits, closed: list[int]
 ) -> None:
     _, say = await opened(sockets)
     say("")

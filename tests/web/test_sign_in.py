@@ -9,7 +9,7 @@ from starlette.types import Message
 
 from orderdesk_app.errors import DatabaseBusy
 from orderdesk_app.routes import forms
-from orderdesk_app.routes.forms import is_from_us
+from orderdesk_app.routes.forms import is_same_origin
 from orderdesk_app.routes.sign_in import with_key
 from orderdesk_app.services.sessions import COOKIE
 from tests.web.browser_session import ORIGIN, BrowserSession, Web
@@ -134,7 +134,7 @@ def test_a_form_of_another_site_is_refused(ada: BrowserSession, origin: str | No
 def test_an_origin_with_and_without_the_port_that_its_scheme_implies_is_one(
     host: str, origin: str
 ) -> None:
-    assert is_from_us(origin, host)
+    assert is_same_origin(origin, host)
 
 
 @pytest.mark.parametrize(
@@ -148,7 +148,7 @@ def test_an_origin_with_and_without_the_port_that_its_scheme_implies_is_one(
     ],
 )
 def test_an_origin_of_another_port_or_host_is_another(host: str, origin: str) -> None:
-    assert not is_from_us(origin, host)
+    assert not is_same_origin(origin, host)
 
 
 def test_a_zero_character_in_a_form_is_refused_in_words(ada: BrowserSession) -> None:
