@@ -1,5 +1,5 @@
 # `make run` and `make test` are all there is to know; each makes what it needs, once.
-.PHONY: run dev test check lint bench build docs clean installed installed-for-tests new-environment always
+.PHONY: run dev test check coverage lint bench build docs clean installed installed-for-tests new-environment always
 .DEFAULT_GOAL := run
 
 VENV := .venv
@@ -28,6 +28,13 @@ test: installed-for-tests  ## every test: unit, HTTP, MCP clients, browser
 
 check: lint  ## style, types, and the tests that need no process, server or browser
 	$(BIN)/python -m pytest $(IN_PARALLEL) -m "not slow"
+
+coverage: installed-for-tests  ## which lines and branches the tests run; fails under 95 %
+	@$(BIN)/orderdesk build
+	@$(BIN)/coverage erase
+	$(BIN)/coverage run -m pytest $(IN_PARALLEL)
+	@$(BIN)/coverage combine --quiet
+	$(BIN)/coverage report
 
 lint: installed-for-tests  ## style, types, and the contract of the layers
 	$(BIN)/ruff check .
@@ -73,4 +80,4 @@ $(VENV)/.test: always $(VENV)/.run
 	$(PIP_INSTALL) -r requirements-dev.lock && cp requirements-dev.lock $@; }
 
 clean:  ## forget everything that can be made again; data/ stays
-	rm -rf $(VENV) .web .tools .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
+	rm -rf .coverage* $(VENV) .web .tools .mypy_cache .ruff_cache .pytest_cache .import_linter_cache

@@ -17,7 +17,7 @@ from orderdesk_app.cli import own_address, parser
 from orderdesk_app.config import load_settings
 from orderdesk_app.frontend import ROOT
 from orderdesk_app.serving import server
-from tests.worlds import free_port, serving, start_server, wait_until_ready
+from tests.worlds import free_port, own_environment, serving, start_server, wait_until_ready
 
 pytestmark = pytest.mark.slow
 
@@ -28,12 +28,12 @@ Run = Callable[..., subprocess.CompletedProcess[str]]
 @pytest.fixture
 def run(tmp_path: Path) -> Run:
     """Runs the command with a database of its own, from a folder that is not the project's."""
-    clean = {name: value for name, value in os.environ.items() if name in ("PATH", "HOME", "LANG")}
+    clean = {name: value for name, value in os.environ.items() if name in ("HOME", "LANG")}
 
     def start(*arguments: str, **settings: str) -> subprocess.CompletedProcess[str]:
         environment = {
             **clean,
-            "PYTHONPATH": str(ROOT),
+            **own_environment(),
             "DATABASE_URL": f"sqlite:///{tmp_path / 'app.db'}",
             **settings,
         }

@@ -29,6 +29,7 @@ from tests.worlds import (
     SandboxServer,
     Server,
     free_port,
+    own_environment,
     sandbox_process,
     sandbox_server,
     serving,
@@ -201,9 +202,8 @@ def web_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[WebServer]:
     values = {"DATABASE_URL": f"sqlite:///{folder / 'app.db'}", "PORT": str(port)}
     upgrade(values["DATABASE_URL"])
     environment = {
-        "PATH": os.environ["PATH"],
+        **own_environment(),
         "HOME": str(folder),
-        "PYTHONPATH": str(ROOT),
         MOUNTS: "false",
         **values,
     }

@@ -282,6 +282,18 @@ async def open_world(settings: Settings, server: SandboxServer | None) -> AsyncI
 # ------------------------------------------------------------------ our server as a process
 
 
+def own_environment() -> dict[str, str]:
+    """What every process of the app gets: our code, the programs it may start, what `make coverage`
+    measures by, and none of the developer's own settings.
+    """
+    inherited = {
+        name: value
+        for name, value in os.environ.items()
+        if name == "PATH" or name.startswith("COVERAGE_")
+    }
+    return {**inherited, "PYTHONPATH": str(ROOT)}
+
+
 _GIVEN: set[int] = set()
 
 
@@ -355,9 +367,8 @@ def start_server(folder: Path, database_url: str, *options: str, **values: str) 
     port = free_port()
     log = folder / f"server-{port}.log"
     environment = {
-        "PATH": os.environ["PATH"],
+        **own_environment(),
         "HOME": str(folder),
-        "PYTHONPATH": str(ROOT),
         "ENABLE_WEBUI": "false",
         "ADMIN_MASTER_KEY": MASTER_KEY,
         "DATABASE_URL": database_url,

@@ -40,6 +40,7 @@ from tests.worlds import (
     eventually,
     free_port,
     open_services,
+    own_environment,
     sandbox_server,
 )
 
@@ -232,11 +233,7 @@ class Serving:
     process: "subprocess.Popen[bytes]" = field(init=False)
 
     def start(self) -> None:
-        surroundings = {
-            "PATH": os.environ["PATH"],
-            "HOME": str(self.folder),
-            "PYTHONPATH": str(ROOT),
-        }
+        surroundings = {**own_environment(), "HOME": str(self.folder)}
         command = [sys.executable, "-m", "orderdesk_app.cli", "serve"]
         with (self.folder / "stdout").open("ab") as out, (self.folder / "stderr").open("ab") as err:
             self.process = subprocess.Popen(

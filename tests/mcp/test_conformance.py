@@ -11,7 +11,7 @@ import pytest
 
 from tests.mcp.conftest import NodeClients
 from tests.mcp_server import McpServer
-from tests.worlds import KMS_KEY, ROOT, Server, free_port, wait_until_ready
+from tests.worlds import KMS_KEY, ROOT, Server, free_port, own_environment, wait_until_ready
 
 BASELINES = Path(__file__).parent / "conformance"
 
@@ -21,8 +21,7 @@ def open_address(mcp_server: McpServer, tmp_path_factory: pytest.TempPathFactory
     """A second server on the endpoint's database, in which every request has a key."""
     folder, port = tmp_path_factory.mktemp("conformance"), free_port()
     environment = {
-        "PATH": "/usr/bin:/bin",
-        "PYTHONPATH": str(ROOT),
+        **own_environment(),
         "ENABLE_WEBUI": "false",
         "DATABASE_URL": mcp_server.database_url,
         "MCP_KMS_KEY": KMS_KEY,

@@ -4,7 +4,6 @@ that is no JSON-RPC.
 
 import asyncio
 import json
-import os
 import signal
 import subprocess
 import sys
@@ -19,7 +18,7 @@ from orderdesk_app.db.audit import AuditEntry
 from orderdesk_app.db.engine import Database
 from orderdesk_app.tools.catalogue import every_tool
 from tests.mcp_server import MODERN, REVISIONS, McpServer, call, modern, speaking
-from tests.worlds import KMS_KEY, ROOT
+from tests.worlds import KMS_KEY, ROOT, own_environment
 
 pytestmark = pytest.mark.slow
 
@@ -38,8 +37,7 @@ HELLO = {
 
 def _environment(mcp_server: McpServer, key: str = "", **values: str) -> dict[str, str]:
     return {
-        "PATH": os.environ["PATH"],
-        "PYTHONPATH": str(ROOT),
+        **own_environment(),
         "DATABASE_URL": mcp_server.database_url,
         "MCP_KMS_KEY": KMS_KEY,
         "ORDERDESK_API_URL": mcp_server.sandbox_url,
