@@ -19,6 +19,7 @@ from orderdesk_app.errors import OrderDeskAgentsError
 from orderdesk_app.mcp.server import call_tool_result
 from orderdesk_app.server import create_app
 from orderdesk_app.states.activity_text import is_store_at_fault, outcome_label
+from orderdesk_app.token_bucket import TokenBucket
 from orderdesk_app.tools.runner import Outcome
 from tests.mcp_server import living
 from tests.worlds import (
@@ -90,7 +91,7 @@ async def with_few_scopes(world: World) -> Outcome:
 
 
 async def too_often(world: World) -> Outcome:
-    world.services.limits.tools._burst = 1
+    world.services.limits.tools.rules = TokenBucket(1, 1 / 10)
     world.services.limits.tools._buckets.clear()
     await world.owner.call("stores_list")
     return await world.owner.call("stores_list")

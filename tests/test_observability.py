@@ -20,6 +20,7 @@ from orderdesk_app.observability import LOG_FIELDS, configure_logging, log, metr
 from orderdesk_app.server import create_app
 from orderdesk_app.services import audit as audit_service
 from orderdesk_app.services.orders import Orders
+from orderdesk_app.token_bucket import TokenBucket
 from tests.mcp_server import living
 from tests.worlds import (
     FIRST_ORDER,
@@ -314,10 +315,7 @@ async def use_a_link(world: World) -> None:
 
 async def spend_all(world: World) -> None:
     # nothing comes back between the two
-    world.services.limits.tools._burst, world.services.limits.tools._rate = (
-        1,
-        1 / 60,
-    )
+    world.services.limits.tools.rules = TokenBucket(1, 1 / 60)
     world.services.limits.tools._buckets.clear()
     await call(world)
     await call(world)

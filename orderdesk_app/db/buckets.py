@@ -1,5 +1,6 @@
 """Token buckets that every process shares: one row for each Order Desk store, taken from by one
-statement.
+statement. The arithmetic of token_bucket.py is in the SQL, as two processes must not read, count
+and write one after the other.
 """
 
 import math

@@ -28,6 +28,7 @@ from orderdesk_app.demo.shelf import Crowded, Shelf
 from orderdesk_app.demo.shipment_endpoints import ShipmentEndpoints
 from orderdesk_app.demo.store_endpoints import StoreEndpoints
 from orderdesk_app.demo.switches import Switches
+from orderdesk_app.token_bucket import Level
 
 BASE = "/api/v2"
 # the host of in-process stores; their api_url is this with BASE
@@ -176,7 +177,9 @@ class SandboxApp:
         if not self.switches.rate_limited:
             return
         now = self.clock()
-        bucket = self.buckets.setdefault(store_id, Bucket(self.switches.bucket_size, now))
+        bucket = self.buckets.setdefault(
+            store_id, Bucket(Level(float(self.switches.bucket_size), now))
+        )
         left = bucket.take(now, self.switches)
         headers["X-Tokens-Remaining"] = str(left or 0)
         if left is None:

@@ -12,12 +12,12 @@ from orderdesk_app.errors import RateLimited, Unexpected
 from orderdesk_app.observability import log
 from orderdesk_app.orderdesk.fair_queue import FairQueue
 from orderdesk_app.orderdesk.wait_budget import WaitBudget
+from orderdesk_app.token_bucket import Level, TokenBucket
 
 _LOG = log(__name__)
 
 CAPACITY = 20.0  # docs/orderdesk-api.md section 10
 PER_SECOND = 3.0
-ALMOST_ONE = 1 - 1e-6  # sums of floats; without it a wait could shrink for ever and never end
 # seconds: Order Desk counts by another clock, and a request that comes too early is refused
 A_LITTLE_LATER = 0.01
 
@@ -51,33 +51,38 @@ class MemoryBuckets:
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
-        self._buckets: dict[str, tuple[float, float]] = {}  # tokens, and when they were counted
+        self._rules = TokenBucket(CAPACITY, PER_SECOND)
+        self._levels: dict[str, Level] = {}
 
     async def take(self, key: str) -> float:
-        tokens = self._tokens(key)
-        if tokens < ALMOST_ONE:
-            return (1 - tokens) / PER_SECOND
-        self._put(key, tokens - 1)
+        level = self._levels.get(key)
+        now = self._clock()
+        taken = self._rules.take(level, now)
+        if taken is None:
+            return self._rules.wait(level, now)
+        self._put(key, taken)
         return 0.0
 
     async def correct(self, key: str, remaining: int) -> None:
-        self._put(key, min(self._tokens(key), float(max(0, remaining))))
+        self._lower(key, float(max(0, remaining)))
 
     async def drain(self, key: str, seconds: float) -> None:
         # below zero: a debt that time pays
-        self._put(key, min(self._tokens(key), 1 - PER_SECOND * seconds))
+        self._lower(key, 1 - PER_SECOND * seconds)
 
-    def _tokens(self, key: str) -> float:
-        tokens, at = self._buckets.get(key, (CAPACITY, 0.0))
-        return min(CAPACITY, tokens + (self._clock() - at) * PER_SECOND)
+    def _lower(self, key: str, tokens: float) -> None:
+        self._put(key, self._rules.lower(self._levels.get(key), self._clock(), tokens))
 
-    def _put(self, key: str, tokens: float) -> None:
-        if len(self._buckets) >= _MANY and key not in self._buckets:
+    def _put(self, key: str, level: Level) -> None:
+        if len(self._levels) >= _MANY and key not in self._levels:
+            now = self._clock()
             # a full one is as good as none
-            self._buckets = {
-                name: kept for name, kept in self._buckets.items() if self._tokens(name) < CAPACITY
+            self._levels = {
+                name: kept
+                for name, kept in self._levels.items()
+                if self._rules.tokens(kept, now) < CAPACITY
             }
-        self._buckets[key] = (tokens, self._clock())
+        self._levels[key] = level
 
 
 class BucketLine:

@@ -8,9 +8,9 @@ from math import ceil
 
 from orderdesk_app.errors import RateLimited
 from orderdesk_app.observability import RATE_LIMITED
+from orderdesk_app.token_bucket import Level, TokenBucket
 
 _MOST_KEYS = 100_000
-_DUST = 1e-6  # what a sum of fractions may be short of a whole token
 
 
 def network_of(address: str) -> str:
@@ -44,29 +44,29 @@ class Limit:
         shared_by: Callable[[str], str] = str,
     ) -> None:
         self._name = name
-        self._rate = per_minute / 60
-        self._burst = burst
+        self.rules = TokenBucket(burst, per_minute / 60)
         self._words = words
         self._clock = clock
         self._shared_by = shared_by
-        self._buckets: OrderedDict[str, tuple[float, float]] = OrderedDict()
+        self._buckets: OrderedDict[str, Level] = OrderedDict()
 
     def spend(self, key: str, cost: float = 1) -> None:
         """Take `cost` tokens.
 
         Raises RateLimited with `retry_after` seconds; a refused call costs nothing.
         """
-        now, key = self._clock(), self._shared_by(key)
-        tokens, then = self._buckets.get(key, (self._burst, now))
-        tokens = min(self._burst, tokens + (now - then) * self._rate)
-        if tokens < cost - _DUST:
+        now = self._clock()
+        key = self._shared_by(key)
+        level = self._buckets.get(key)
+        taken = self.rules.take(level, now, cost)
+        if taken is None:
             RATE_LIMITED.labels(self._name).inc()
             # rounded up: a caller that waits this long is not refused again
-            wait = ceil((cost - tokens) / self._rate * 10) / 10
+            wait = ceil(self.rules.wait(level, now, cost) * 10) / 10
             raise RateLimited(
                 f"{self._words} Try again in {ceil(wait)} s.", retry_after=wait, outcome="not_done"
             )
-        self._buckets[key] = (tokens - cost, now)
+        self._buckets[key] = taken
         self._buckets.move_to_end(key)
         if len(self._buckets) > _MOST_KEYS:
             self._buckets.popitem(last=False)
@@ -80,7 +80,7 @@ class Limit:
         key = self._shared_by(key)
         if key in self._buckets:
             tokens, then = self._buckets[key]
-            self._buckets[key] = (min(self._burst, tokens + cost), then)
+            self._buckets[key] = Level(min(self.rules.capacity, tokens + cost), then)
 
 
 class Limits:

@@ -10,6 +10,7 @@ import pytest
 from orderdesk_app.context import Actor, Via
 from orderdesk_app.errors import NotFound, RateLimited
 from orderdesk_app.services.console import _MOST_RESULT_BYTES, KEPT
+from orderdesk_app.token_bucket import TokenBucket
 from tests.worlds import FIRST_ORDER, World, open_world, settings_for
 
 
@@ -128,8 +129,7 @@ async def test_the_console_has_a_limit_of_its_own_and_what_it_refuses_is_not_kep
     world: World,
 ) -> None:
     actor = await person(world)
-    world.services.limits.console._burst = 2
-    world.services.limits.console._rate = 1 / 60
+    world.services.limits.console.rules = TokenBucket(2, 1 / 60)
     for _ in range(2):
         await world.services.console.run(actor, "stores_list", {})
 

@@ -13,6 +13,7 @@ from orderdesk_app import wiring
 from orderdesk_app.context import now
 from orderdesk_app.services import console as console_service
 from orderdesk_app.states import console_history, console_result
+from orderdesk_app.token_bucket import TokenBucket
 from tests.web.browser_session import BrowserSession, Tab, Web, handler_named
 
 
@@ -640,8 +641,7 @@ def test_the_console_has_a_limit_of_its_own(
     ada: BrowserSession, tab: Tab, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     limit = ada.web.services.limits.console
-    monkeypatch.setattr(limit, "_burst", 1)
-    monkeypatch.setattr(limit, "_rate", 0.01)
+    monkeypatch.setattr(limit, "rules", TokenBucket(1, 0.01))
     monkeypatch.setattr(limit, "_buckets", type(limit._buckets)())
 
     run(tab, "orders_list")

@@ -12,6 +12,7 @@ from orderdesk_app.routes import forms
 from orderdesk_app.routes.forms import is_same_origin
 from orderdesk_app.routes.sign_in import with_key
 from orderdesk_app.services.sessions import COOKIE
+from orderdesk_app.token_bucket import TokenBucket
 from tests.web.browser_session import ORIGIN, BrowserSession, Web
 
 
@@ -101,8 +102,7 @@ def test_too_many_tries_from_one_address_wait(
     ada: BrowserSession, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     limit = ada.web.services.limits.sign_in
-    monkeypatch.setattr(limit, "_burst", 2)
-    monkeypatch.setattr(limit, "_rate", 0.01)
+    monkeypatch.setattr(limit, "rules", TokenBucket(2, 0.01))
     monkeypatch.setattr(limit, "_buckets", type(limit._buckets)())
 
     answers = [
