@@ -95,14 +95,12 @@ class SandboxApp:
         await response(scope, receive, send)
 
     async def _serve(self, request: Request, body: bytes) -> Response:
-        """One request from arrival to answer, whatever befalls it. Raises Dropped."""
+        """One request from arrival to answer, faults included. Raises Dropped."""
         started = time.perf_counter()
         switches = self.switches
-        store_id, method, path = (
-            request.headers.get("orderdesk-store-id", ""),
-            request.method,
-            request.scope["path"],
-        )
+        store_id = request.headers.get("orderdesk-store-id", "")
+        method = request.method
+        path = request.scope["path"]
         path = path.removeprefix(BASE) if path.startswith(f"{BASE}/") else ""
         if switches.method_override and method == "POST":
             method = request.headers.get("x-http-method-override", "POST").upper()
