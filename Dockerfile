@@ -5,7 +5,7 @@ WORKDIR /app
 RUN python -m venv /venv
 ENV PATH=/venv/bin:$PATH PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1
 COPY requirements.lock ./
-RUN pip install -r requirements.lock
+RUN pip install --no-deps --require-hashes -r requirements.lock
 COPY . .
 RUN pip install --no-deps --no-build-isolation -e . && orderdesk build
 # Only what is served: the built pages, their list of stateful pages, and the stamp that says what they were built from.

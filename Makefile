@@ -1,5 +1,5 @@
 # `make run` and `make test` are all there is to know; each makes what it needs, once.
-.PHONY: run dev test check coverage lint bench build docs clean installed installed-for-tests new-environment always
+.PHONY: run dev test check coverage lint bench build docs lock clean installed installed-for-tests new-environment always
 .DEFAULT_GOAL := run
 
 VENV := .venv
@@ -10,6 +10,7 @@ PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do $$p -c '
 PIP_INSTALL := $(BIN)/python -m pip install --disable-pip-version-check --quiet
 # The browser tests come first and are one worker's work for as long as most others take together.
 IN_PARALLEL := -n 2 --dist loadfile --no-loadscope-reorder
+LOCK := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate --custom-compile-command "make lock"
 # Where flock is (util-linux), two that start at once install one after the other.
 IN_TURN := $(shell command -v flock >/dev/null 2>&1 && echo flock Makefile)
 
@@ -36,14 +37,21 @@ coverage: installed-for-tests  ## which lines and branches the tests run; fails 
 	@$(BIN)/coverage combine --quiet
 	$(BIN)/coverage report
 
-lint: installed-for-tests  ## style, types, and the contract of the layers
+lint: installed-for-tests  ## style, types, the contract of the layers, and what is declared
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(BIN)/deptry orderdesk_app --optional-dependencies-dev-groups dev
+	$(BIN)/deptry .
 
 docs: installed  ## write the tables of README.md and .env.example again
 	@$(BIN)/python -m orderdesk_app.documents
+
+# Versions stay where they are as long as pyproject.toml allows it; UPGRADE=--upgrade takes the newest. setuptools builds the editable install.
+lock: installed-for-tests  ## write the lock files again, after a change of dependencies
+	@echo "setuptools>=80" | $(LOCK) $(UPGRADE) pyproject.toml - --output-file requirements.lock
+	@echo "setuptools>=80" | $(LOCK) $(UPGRADE) pyproject.toml - --extra dev --constraint requirements.lock --output-file requirements-dev.lock
 
 bench: installed-for-tests  ## the figures of benchmarks/README.md on this machine
 	@$(BIN)/orderdesk build
@@ -68,16 +76,17 @@ new-environment:
 	$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { echo "orderdesk: this Python cannot make virtual environments yet. On Debian or Ubuntu: sudo apt-get install python$$v-venv" >&2; exit 2; }; \
 	rm -rf $(VENV) && $(PYTHON) -m venv $(VENV)
 
+# --no-deps: the lock files name everything, and older pips do not take a pin for the same package with an extra.
 # A stamp is a copy of what was installed: a checkout that changes nothing but times installs nothing, and needs no network.
 $(VENV)/.run: always | $(BIN)/python
 	@cat requirements.lock pyproject.toml | cmp -s - $@ || { \
 	echo "Installing what requirements.lock names …" >&2; \
-	$(PIP_INSTALL) -r requirements.lock && $(PIP_INSTALL) --no-deps --no-build-isolation -e . && cat requirements.lock pyproject.toml > $@; }
+	$(PIP_INSTALL) --no-deps --require-hashes -r requirements.lock && $(PIP_INSTALL) --no-deps --no-build-isolation -e . && cat requirements.lock pyproject.toml > $@; }
 
 $(VENV)/.test: always $(VENV)/.run
 	@cmp -s requirements-dev.lock $@ || { \
 	echo "Installing what requirements-dev.lock names …" >&2; \
-	$(PIP_INSTALL) -r requirements-dev.lock && cp requirements-dev.lock $@; }
+	$(PIP_INSTALL) --no-deps --require-hashes -r requirements-dev.lock && cp requirements-dev.lock $@; }
 
 clean:  ## forget everything that can be made again; data/ stays
 	rm -rf .coverage* $(VENV) .web .tools .mypy_cache .ruff_cache .pytest_cache .import_linter_cache

@@ -3,10 +3,11 @@ minute: never in the address, where anybody could write it.
 """
 
 import time
-from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from dataclasses import field as made_by
+
+from cachetools import TTLCache
 
 from orderdesk_app.context import current_request
 from orderdesk_app.errors import OrderDeskAgentsError
@@ -45,15 +46,10 @@ class FlashMessages:
     """One message a session; the newest wins, and it is taken once."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
-        self._kept: OrderedDict[str, tuple[float, FlashMessage]] = OrderedDict()
-        self._clock = clock
+        self._kept: TTLCache[str, FlashMessage] = TTLCache(_MOST, ttl=_SECONDS, timer=clock)
 
     def set(self, session_id: str, message: FlashMessage) -> None:
-        self._kept[session_id] = (self._clock() + _SECONDS, message)
-        self._kept.move_to_end(session_id)
-        if len(self._kept) > _MOST:
-            self._kept.popitem(last=False)
+        self._kept[session_id] = message
 
     def pop(self, session_id: str) -> FlashMessage | None:
-        until, message = self._kept.pop(session_id, (0.0, None))
-        return message if until > self._clock() else None
+        return self._kept.pop(session_id, None)
