@@ -39,7 +39,8 @@ class _Entry:
 class MemoryCache:
     """Bounded in bytes; what was not asked for the longest goes first.
 
-    A value larger than an eighth of it is not kept.
+    A value larger than an eighth of it is not kept. It is no TLRUCache, as that knows no tags: what
+    leaves, for whatever reason, leaves its tags.
     """
 
     def __init__(

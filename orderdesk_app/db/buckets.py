@@ -5,9 +5,9 @@ and write one after the other.
 
 import math
 import time
-from collections import OrderedDict
 from collections.abc import Callable
 
+from cachetools import LRUCache
 from sqlmodel import Field
 
 from orderdesk_app.db.clock import clock_sql
@@ -48,7 +48,7 @@ class Buckets:
         self._per_second = float(per_second)
         self._clock = clock or time.time
         # what our last take left, and when by our clock
-        self._left: OrderedDict[str, tuple[float, float]] = OrderedDict()
+        self._left: LRUCache[str, tuple[float, float]] = LRUCache(_REMEMBERED)
         least, greatest = ("min", "max") if database.is_sqlite else ("least", "greatest")
         now = clock_sql(database, injected=clock is not None)
         level = (
@@ -112,9 +112,6 @@ class Buckets:
 
     def _remember(self, key: str, tokens: float) -> None:
         self._left[key] = (tokens, self._clock())
-        self._left.move_to_end(key)
-        if len(self._left) > _REMEMBERED:
-            self._left.popitem(last=False)
 
     def _expected(self, key: str) -> float:
         """The most that the row can hold, as far as this process knows; saves a statement where the

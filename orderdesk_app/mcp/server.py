@@ -4,11 +4,11 @@ HTTP and stdio each make one.
 """
 
 import json
-from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from typing import Protocol
 
 import mcp_types as types
+from cachetools import LRUCache
 from mcp.server.caching import CacheHint
 from mcp.server.context import CallNext, HandlerResult, ServerRequestContext
 from mcp.server.lowlevel import Server
@@ -87,7 +87,7 @@ class McpHandlers:
         self._runner = runner
         self._caller_of = caller_of
         # by session, the name and version in its last `initialize`
-        self._clients: OrderedDict[str, tuple[str, str]] = OrderedDict()
+        self._clients: LRUCache[str, tuple[str, str]] = LRUCache(_MAX_CLIENTS)
         self._listed = {entry.name: listing(entry) for entry in every_tool()}
         # The SDK asks in every call whether an argument is also sent as a header, and would search
         # the whole schema to find none.
@@ -159,9 +159,6 @@ class McpHandlers:
         if isinstance(info, Mapping):
             session = self._caller_of(ctx).session
             self._clients[session] = _name_and_version(info)
-            self._clients.move_to_end(session)
-            if len(self._clients) > _MAX_CLIENTS:
-                self._clients.popitem(last=False)
 
     def _input_schema(self, name: str) -> Mapping[str, object] | None:
         return self._schemas_with_headers.get(name)

@@ -4,10 +4,10 @@ tenant, all wrapped by the KMS key.
 
 import asyncio
 import secrets
-from collections import OrderedDict
 from pathlib import Path
 from typing import Protocol
 
+from cachetools import LRUCache
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from orderdesk_app.context import TenantId
@@ -51,7 +51,7 @@ class Keyring:
         self._kms = kms
         self._root = root
         self._salt = salt
-        self._tenants: OrderedDict[str, AESGCM] = OrderedDict()
+        self._tenants: LRUCache[str, AESGCM] = LRUCache(_MOST_TENANTS)
         self.digest_key = self.purpose("digest")
 
     def __repr__(self) -> str:
@@ -86,8 +86,6 @@ class Keyring:
             )
             cipher = AESGCM(derive(self._kms.unwrap(row.wrapped, row_id=row.id), row.salt, "seal"))
             self._tenants[tenant_id] = cipher
-            if len(self._tenants) > _MOST_TENANTS:
-                self._tenants.popitem(last=False)
         return cipher
 
     def held(self, tenant_id: TenantId | str) -> AESGCM | None:

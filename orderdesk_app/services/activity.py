@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
+from cachetools import LRUCache
 from sqlalchemy import Integer, Subquery, and_, case, cast, func, or_, select
 from sqlmodel import col
 from sqlmodel.ext.asyncio.session import AsyncSession
@@ -101,7 +102,7 @@ class Activity:
 
     def __init__(self, database: Database, sealer: Seals, audit: AuditLog) -> None:
         self._database, self._sealer, self._audit = database, sealer, audit
-        self._days: dict[TenantId, tuple[int, float, Day]] = {}
+        self._days: LRUCache[TenantId, tuple[int, float, Day]] = LRUCache(_MOST_DAYS)
         self._flight = SingleFlight()
 
     async def day(self, actor: Actor) -> Day:
@@ -127,8 +128,6 @@ class Activity:
             last = await _last_of_stores(session, calls)
             tried = await _last_of_stores(session, _tries(actor, start))
         day = _summed(start, counts, durations, last, tried)
-        if len(self._days) >= _MOST_DAYS:
-            self._days.clear()
         self._days[actor.tenant_id] = (mark, started, day)
         return day
 

@@ -75,6 +75,7 @@ class AuditLog:
         self._flusher: asyncio.Task[None] | None = None
         self._commits = 0
         self._marks_from = 0
+        # No LRUCache: when it is full, every account's number must move, not one be forgotten.
         self._marks: dict[TenantId, int] = {}
 
     async def start(self) -> None:

@@ -1,12 +1,12 @@
 """The keys of an account: made and shown once, found by digest, revoked at once."""
 
 import time
-from collections import OrderedDict
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
+from cachetools import TTLCache
 from sqlalchemy.exc import IntegrityError
 from sqlmodel import and_, col, func, or_, select, update
 from sqlmodel.ext.asyncio.session import AsyncSession
@@ -95,9 +95,10 @@ class Keys:
         self._signals = signals
         self._passwords = passwords
         self._audit = audit
-        self._clock = clock
-        # by digest: the hash that a key was found to fit, and until when
-        self._verified: OrderedDict[bytes, tuple[bytes | None, float]] = OrderedDict()
+        # by digest: the hash that a key was found to fit
+        self._verified: TTLCache[bytes, bytes] = TTLCache(
+            _MOST_VERIFIED, ttl=VERIFIED_SECONDS, timer=clock
+        )
         self._flight = SingleFlight()
 
     async def list(self, actor: Actor) -> list[KeyView]:
@@ -345,8 +346,7 @@ class Keys:
     async def _is_verified(self, row: Credential, key: Secret) -> bool:
         # The row has just been read: a revoked key has none, and another hash is verified again. So
         # no signal has to evict this.
-        fitted, until = self._verified.get(row.digest, (None, 0.0))
-        if fitted == row.bcrypt and until > self._clock():
+        if row.bcrypt is not None and self._verified.get(row.digest) == row.bcrypt:
             return True
         # Many first calls at once with one key share one check.
         return await self._flight.do(row.digest.hex(), lambda: self._verify(row, key))
@@ -354,9 +354,7 @@ class Keys:
     async def _verify(self, row: Credential, key: Secret) -> bool:
         if row.bcrypt is None or not await self._passwords.is_hash_of(row.bcrypt, key):
             return False
-        self._verified[row.digest] = (row.bcrypt, self._clock() + VERIFIED_SECONDS)
-        if len(self._verified) > _MOST_VERIFIED:
-            self._verified.popitem(last=False)
+        self._verified[row.digest] = row.bcrypt
         return True
 
     async def _note_use(self, row: Credential) -> None:

@@ -1,10 +1,11 @@
 """How much one tenant, address or person may ask in a minute: token buckets in the process."""
 
 import time
-from collections import OrderedDict
 from collections.abc import Callable
 from ipaddress import IPv6Address, IPv6Network, ip_address
 from math import ceil
+
+from cachetools import LRUCache
 
 from orderdesk_app.errors import RateLimited
 from orderdesk_app.observability import RATE_LIMITED
@@ -27,7 +28,8 @@ def network_of(address: str) -> str:
 
 
 class Limit:
-    """One bucket for each key: `burst` tokens, `per_minute` more each minute.
+    """One bucket for each key: `burst` tokens, `per_minute` more each minute. The library `limits`
+    counts in windows: it has no burst and gives no token back.
 
     The buckets used longest ago are forgotten first. `shared_by` maps keys that share a bucket to
     one name.
@@ -48,7 +50,7 @@ class Limit:
         self._words = words
         self._clock = clock
         self._shared_by = shared_by
-        self._buckets: OrderedDict[str, Level] = OrderedDict()
+        self._buckets: LRUCache[str, Level] = LRUCache(_MOST_KEYS)
 
     def spend(self, key: str, cost: float = 1) -> None:
         """Take `cost` tokens.
@@ -67,9 +69,6 @@ class Limit:
                 f"{self._words} Try again in {ceil(wait)} s.", retry_after=wait, outcome="not_done"
             )
         self._buckets[key] = taken
-        self._buckets.move_to_end(key)
-        if len(self._buckets) > _MOST_KEYS:
-            self._buckets.popitem(last=False)
 
     def check(self, key: str) -> None:
         """One token, for callers that count attempts."""

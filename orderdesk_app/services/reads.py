@@ -2,9 +2,10 @@
 write may have changed.
 """
 
-from collections import OrderedDict
 from collections.abc import Awaitable, Callable
 from typing import Any
+
+from cachetools import LRUCache
 
 from orderdesk_app.cache.flight import SingleFlight
 from orderdesk_app.cache.store import Cache
@@ -28,8 +29,9 @@ class Reads:
         self._cache, self._sealer, self._seal = cache, sealer, seal
         self._flight = SingleFlight()
         # what a cached text says, so that it is read once
-        self._parsed: OrderedDict[str, tuple[bytes, Any]] = OrderedDict()
-        self._parsed_bytes = 0
+        self._parsed: LRUCache[str, tuple[bytes, Any]] = LRUCache(
+            _MOST_PARSED_BYTES, getsizeof=lambda parsed: len(parsed[0])
+        )
         self._writes: dict[str, int] = {}  # how often each store was written, as this process heard
         self._heard_all = 0
         self._news = 0
@@ -128,9 +130,5 @@ class Reads:
         self._remember(key, raw, value)
 
     def _remember(self, key: str, raw: bytes, value: Any) -> None:
-        before, _ = self._parsed.pop(key, (b"", None))
-        self._parsed[key] = (raw, value)
-        self._parsed_bytes += len(raw) - len(before)
-        while self._parsed_bytes > _MOST_PARSED_BYTES:
-            _, (oldest, _) = self._parsed.popitem(last=False)
-            self._parsed_bytes -= len(oldest)
+        if len(raw) <= _MOST_PARSED_BYTES:  # LRUCache raises ValueError for a larger one
+            self._parsed[key] = (raw, value)

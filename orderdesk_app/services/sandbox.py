@@ -6,6 +6,7 @@ import hashlib
 import hmac
 from collections.abc import Mapping, Sequence
 
+from cachetools import LRUCache
 from sqlalchemy import insert, update
 from sqlalchemy.exc import IntegrityError
 from sqlmodel import col, select
@@ -47,9 +48,8 @@ class DatabaseRows:
 
     def __init__(self, database: Database, sealer: Seals, *, sandbox_url: str) -> None:
         self._database, self._sealer, self._sandbox_url = database, sealer, sandbox_url
-        self._known: dict[
-            str, tuple[str, str]
-        ] = {}  # Order Desk's store id -> our row id and its tenant; neither ever changes
+        # Order Desk's store id -> our row id and its tenant; neither ever changes
+        self._known: LRUCache[str, tuple[str, str]] = LRUCache(_MOST_KNOWN)
 
     async def get(self, store_id: str, kind: str, object_id: str) -> Row | None:
         owner = await self._owner(store_id)
@@ -119,8 +119,6 @@ class DatabaseRows:
                 ).first()
             if row is None:
                 return None
-            if len(self._known) >= _MOST_KNOWN:
-                self._known.clear()
             known = self._known[store_id] = (row.id, row.tenant_id)
         return known
 

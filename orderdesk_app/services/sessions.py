@@ -1,11 +1,11 @@
 """Signed-in people: a cookie names a row, and the row decides, at every single event."""
 
 import hmac
-from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from cachetools import LRUCache
 from sqlmodel import and_, col, delete, select, update
 from sqlmodel.ext.asyncio.session import AsyncSession
 
@@ -185,7 +185,7 @@ class FormTokens:
 
     def __init__(self, key: bytes) -> None:
         self._signed = SignedText(key, "form")
-        self._spent: OrderedDict[str, None] = OrderedDict()
+        self._spent: LRUCache[str, None] = LRUCache(_MOST_SPENT)
 
     def issue(self, session_id: str) -> str:
         return self._signed.sign(f"{session_id} {new_id()}")
@@ -206,5 +206,3 @@ class FormTokens:
                 "once: if you have not copied it, make another."
             )
         self._spent[token] = None
-        if len(self._spent) > _MOST_SPENT:
-            self._spent.popitem(last=False)

@@ -5,11 +5,11 @@ What a person does leaves its own audit row here; a tool's row is written by too
 """
 
 import time
-from collections import OrderedDict
 from collections.abc import Awaitable
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar
 
+from cachetools import LRUCache
 from sqlalchemy import delete, update
 from sqlmodel import col
 
@@ -80,7 +80,7 @@ class Stores:
         self._audit = audit
         self._levels = levels
         self._wait_seconds = wait_seconds
-        self._opened: OrderedDict[str, OpenStore] = OrderedDict()
+        self._opened: LRUCache[str, OpenStore] = LRUCache(_MOST_OPENED)
         signals.subscribe(self._forget_opened)
 
     # ------------------------------------------------------------------ finding and opening
@@ -187,8 +187,6 @@ class Stores:
             ),
         )
         self._opened[record.id] = opened
-        if len(self._opened) > _MOST_OPENED:
-            self._opened.popitem(last=False)
         return opened
 
     def _forget_opened(self, topic: str) -> None:

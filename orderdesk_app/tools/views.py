@@ -2,12 +2,13 @@
 and the paths of customers' text.
 """
 
-from collections import OrderedDict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from difflib import get_close_matches
 from typing import TypeAlias
+
+from cachetools import LRUCache
 
 from orderdesk_app.context import Json, JsonObject
 from orderdesk_app.errors import ValidationFailed
@@ -89,7 +90,7 @@ class ViewCache:
     """Makes one View of each value that the read cache keeps."""
 
     def __init__(self) -> None:
-        self._views: OrderedDict[int, tuple[object, View]] = OrderedDict()
+        self._views: LRUCache[int, tuple[object, View]] = LRUCache(_MAX_VIEWS)
 
     def view_of(self, read: JsonObject) -> View:
         """The whole order or product as tools show it; do not change it."""
@@ -98,8 +99,6 @@ class ViewCache:
             return known[1]
         view = View(plain_object(read))
         self._views[id(read)] = (read, view)
-        if len(self._views) > _MAX_VIEWS:
-            self._views.popitem(last=False)
         return view
 
 

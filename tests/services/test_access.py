@@ -225,8 +225,8 @@ async def test_what_is_remembered_is_forgotten_after_its_time_and_never_grows_wi
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     clock = Clock()
-    remembered: LoadingCache[str] = LoadingCache(seconds=300, clock=clock)
     monkeypatch.setattr("orderdesk_app.services.access._MOST", 10)
+    remembered: LoadingCache[str] = LoadingCache(seconds=300, clock=clock)
 
     async def read() -> str:
         return "value"
