@@ -227,7 +227,9 @@ async def living(app: ASGIApp) -> AsyncIterator[None]:
 
 @pytest.fixture
 def inside(database_url: str) -> InProcessApp:
-    """`async with inside(SETTING=…) as http`: the whole app in this process, on both databases."""
+    """`async with inside(SETTING=…) as http`: the whole app in this process, on both databases
+    unless the test is marked `on_sqlite`.
+    """
 
     @contextlib.asynccontextmanager
     async def open_app(**values: str) -> AsyncIterator[httpx.AsyncClient]:

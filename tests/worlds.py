@@ -49,6 +49,9 @@ MINIMAL_ORDER = {
     "order_items": [{"name": "Mug", "price": 12.5, "quantity": 2}],
 }
 
+# For tests of which neither storage nor locks are the subject: one engine is enough.
+on_sqlite = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+
 
 # ------------------------------------------------------------------ the sandbox as a server
 

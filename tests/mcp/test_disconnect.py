@@ -12,7 +12,7 @@ from orderdesk_app.mcp.body import ClientDisconnected
 from orderdesk_app.mcp.disconnect import cancel_on_disconnect
 from orderdesk_app.services.orders import Orders
 from tests.mcp_server import MODERN, InProcessApp, call, modern
-from tests.worlds import FIRST_ORDER, MASTER_KEY, eventually
+from tests.worlds import FIRST_ORDER, MASTER_KEY, eventually, on_sqlite
 
 pytestmark = pytest.mark.usefixtures("at_once")
 
@@ -118,7 +118,7 @@ async def _outcomes(tool: str | None = None) -> list[tuple[str | None, str]]:
 
 
 @pytest.mark.parametrize("kind", ["2025-11-25", MODERN, "batch"])
-@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+@on_sqlite
 async def test_a_read_whose_caller_went_stops_and_leaves_its_row(
     inside: InProcessApp, monkeypatch: pytest.MonkeyPatch, kind: str
 ) -> None:
@@ -157,7 +157,7 @@ async def test_a_read_whose_caller_went_stops_and_leaves_its_row(
 
 
 @pytest.mark.parametrize("kind", ["2025-11-25", MODERN, "batch"])
-@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+@on_sqlite
 async def test_a_write_whose_caller_went_goes_on_to_its_end(
     inside: InProcessApp, monkeypatch: pytest.MonkeyPatch, kind: str
 ) -> None:

@@ -18,7 +18,7 @@ from orderdesk_app.context import Actor, Via
 from orderdesk_app.db.audit import AuditEntry
 from tests.conftest import Postgres
 from tests.mcp_server import MODERN, InProcessApp, McpServer, call, modern
-from tests.worlds import FIRST_ORDER, MASTER_KEY, PROMISED, eventually, open_services
+from tests.worlds import FIRST_ORDER, MASTER_KEY, PROMISED, eventually, on_sqlite, open_services
 
 LIST = {"jsonrpc": "2.0", "id": 1, "method": "tools/list"}
 METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE", "HEAD")
@@ -431,6 +431,7 @@ BEARER = {
 }
 
 
+@on_sqlite
 async def test_keys_in_addresses_can_be_refused(inside: InProcessApp) -> None:
     async with inside(ALLOW_QUERY_TOKEN="false") as http:
         in_address = await http.post(
@@ -464,6 +465,7 @@ async def test_a_row_names_program_address_and_request(inside: InProcessApp) -> 
     assert {row.address for row in rows} == {"203.0.113.9"}
 
 
+@on_sqlite
 @pytest.mark.parametrize("progress", [False, True])
 @pytest.mark.parametrize("arguments", [[], ["x"], "{}", 5, True])
 @pytest.mark.parametrize("revision", ["2025-03-26", "2025-11-25", MODERN])
@@ -634,6 +636,7 @@ async def test_good_keys_work_again_as_soon_as_postgres_is_back(
     assert len(told) == 2
 
 
+@on_sqlite
 @pytest.mark.parametrize("revision", ["2025-11-25", MODERN])
 async def test_a_fault_of_ours_in_the_protocol_tells_a_reference_and_no_text(
     inside: InProcessApp, monkeypatch: pytest.MonkeyPatch, revision: str

@@ -14,7 +14,7 @@ from orderdesk_app.context import Actor, Scope, Via
 from orderdesk_app.services import health
 from orderdesk_app.services.sessions import COOKIE
 from tests.mcp_server import InProcessApp
-from tests.worlds import MASTER_KEY
+from tests.worlds import MASTER_KEY, on_sqlite
 
 CHECKED = ("/health/ready", "/health")
 
@@ -57,7 +57,7 @@ async def test_a_database_that_lost_its_tables_is_not_ready(
     assert mended.status_code == 200
 
 
-@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+@on_sqlite
 async def test_a_database_that_takes_no_writes_is_not_ready(inside: InProcessApp) -> None:
     async with inside() as http:
         with contextlib.closing(
@@ -73,7 +73,7 @@ async def test_a_database_that_takes_no_writes_is_not_ready(inside: InProcessApp
     assert free.status_code == 200
 
 
-@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+@on_sqlite
 async def test_a_database_whose_file_was_moved_away_is_not_ready(inside: InProcessApp) -> None:
     async with inside() as http:
         path = wiring.current().database.path

@@ -8,12 +8,14 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from orderdesk_app.observability import metric_families
 from tests.mcp_server import InProcessApp, McpServer, call, modern
+from tests.worlds import on_sqlite
 
 TOKEN = "b8f1c0d29e7a46538b1f0c2d7e9a4653"
 KMS_KEY = "q2Wn0vQm8pYt3Zk6sR1xLw5uHc7jB4dFgEaTiOyPnVM="
 PRODUCTION = {"APP_ENV": "production", "MCP_KMS_KEY": KMS_KEY}
 
 
+@on_sqlite
 async def test_in_development_metrics_are_open(inside: InProcessApp) -> None:
     async with inside() as http:
         answer = await http.get("/metrics")
@@ -22,6 +24,7 @@ async def test_in_development_metrics_are_open(inside: InProcessApp) -> None:
     assert answer.headers["content-type"].startswith("text/plain; version=0.0.4")
 
 
+@on_sqlite
 @pytest.mark.parametrize(
     ("values", "given", "status"),
     [
@@ -50,6 +53,7 @@ async def test_in_production_only_the_token_opens_them(
         assert answer.json()["error"] == "not_found"
 
 
+@on_sqlite
 @pytest.mark.parametrize("method", ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"])
 async def test_a_stranger_is_not_told_that_there_are_metrics(
     inside: InProcessApp, method: str

@@ -9,10 +9,12 @@ from orderdesk_app.db.keyring import KeyRows
 from orderdesk_app.errors import Unexpected
 from orderdesk_app.security.keyring import Keyring
 from orderdesk_app.security.sealing import Sealer
+from tests.worlds import on_sqlite
 
 PLACE = ("stores", "api_key", "01ROW")
 
 
+@on_sqlite
 async def test_what_was_sealed_opens(sealer, tenant):
     for value in (b"", b"\x00\xff", "a key with ünïcode 🎁", b"x" * 1_000_000):
         sealed = await sealer.seal_for(tenant.view.id, *PLACE, value)
@@ -22,6 +24,7 @@ async def test_what_was_sealed_opens(sealer, tenant):
         )
 
 
+@on_sqlite
 async def test_the_same_value_never_looks_the_same(sealer, tenant):
     sealed = {sealer.seal(tenant.view.id, *PLACE, b"secret") for _ in range(100)}
 
@@ -29,6 +32,7 @@ async def test_the_same_value_never_looks_the_same(sealer, tenant):
     assert all(one[:1] == b"\x01" and b"secret" not in one for one in sealed)
 
 
+@on_sqlite
 @pytest.mark.parametrize(
     "place",
     [
@@ -46,6 +50,7 @@ async def test_a_value_that_was_moved_does_not_open(sealer, tenant, place):
         sealer.open(tenant.view.id, *place, sealed)
 
 
+@on_sqlite
 async def test_a_neighbour_cannot_open_it(sealer, two_tenants):
     ada, bert = two_tenants
     sealed = sealer.seal(ada.view.id, *PLACE, b"secret")
@@ -54,6 +59,7 @@ async def test_a_neighbour_cannot_open_it(sealer, two_tenants):
         sealer.open(bert.view.id, *PLACE, sealed)
 
 
+@on_sqlite
 async def test_a_value_that_was_changed_does_not_open(sealer, tenant):
     sealed = sealer.seal(tenant.view.id, *PLACE, b"secret")
 
