@@ -1,4 +1,4 @@
-"""What stands around every page: menu, top bar, drawer on phones, palette, shortcuts, notices."""
+"""The frame of every page: menu, top bar, drawer on phones, palette, shortcuts, notices."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -47,6 +47,6 @@ def jump(*children: Any, to: str, **props: Any) -> rx.Component:
 
 
 def go(*children: Any, to: str | rx.Var[str], **props: Any) -> rx.Component:
-    """A link to a page of ours, without loading everything anew."""
+    """A link to a page of ours, without loading the whole document again."""
     link: rx.Component = ReactRouterLink.create(*children, to=to, **props)
     return link

@@ -56,7 +56,7 @@ def field(
     error: rx.Var[str] | None = None,
     required: bool = False,
 ) -> rx.Component:
-    """Label, control, help, and the error that stands where the mistake is.
+    """Label, control, help, and the error at the field that has it.
 
     The control has `id=name`.
     """
@@ -132,8 +132,8 @@ def open_button(dialog: Text, *children: Any, **props: Any) -> rx.Component:
 
 
 def busy_button(*children: Any, on_click: Any, is_busy: Any, **props: Any) -> rx.Component:
-    """A button for what takes its time and is meant once. ui.js marks it busy within the click;
-    it keeps the focus, so it is not disabled.
+    """A button for what takes its time and is meant once. assets/ui/forms.js marks it busy within
+    the click; it keeps the focus, so it is not disabled.
     """
     busy = rx.cond(is_busy, "true", "false")
     return rx.el.button(
@@ -203,8 +203,8 @@ def ago(words: Any, exact: Any) -> rx.Component:
 
 
 def refreshed(by: Any) -> rx.Component:
-    """What stands on the page is asked for again by that handler: ui.js presses this every five
-    seconds while somebody looks.
+    """A hidden button that asks for the page's data again by that handler: assets/ui/refresh.js
+    presses it every five seconds while somebody looks.
     """
     return rx.el.button(
         "Refresh", type="button", on_click=by, hidden=True, custom_attrs={"data-refresh": "5"}

@@ -194,7 +194,7 @@ def _revoke_dialog(key: Any) -> rx.Component:
 def _make_dialog() -> rx.Component:
     is_back = S.problem_form == "key"
     unticked = rx.cond(is_back & (S.problem_field == "scopes"), S.problem, "")
-    # what is about no field stands at the first one
+    # a message that is about no field is shown at the first one
     wrong = rx.cond(is_back & (S.problem_field != "scopes"), S.problem, "")
 
     def box(scope: Scope) -> rx.Component:
@@ -251,7 +251,7 @@ def _make_dialog() -> rx.Component:
             action="/settings/keys/create",
             token=S.form_token,
             class_name="form",
-            key="key" + S.problem,  # drawn anew with what was typed
+            key="key" + S.problem,  # drawn again with what was typed
         ),
         custom_attrs={"data-reopen": rx.cond(S.problem_form == "key", "1", "")},
     )

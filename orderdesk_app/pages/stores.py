@@ -142,9 +142,7 @@ def _card(store: Any) -> rx.Component:
 
 
 def _wrong(form: Any, name: str) -> Any:
-    """The sentence at that field of that form; a sentence without a field stands at the first
-    one.
-    """
+    """The message for that field of that form."""
     return rx.cond((S.problem_form == form) & (S.problem_field == name), S.problem, "")
 
 

@@ -16,7 +16,7 @@ from sqlmodel import col
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from orderdesk_app.cache.flight import SingleFlight
-from orderdesk_app.context import Actor, TenantId, Via, now
+from orderdesk_app.context import Actor, JsonObject, TenantId, Via, now
 from orderdesk_app.db.audit import SEALED_AS, AuditEntry
 from orderdesk_app.db.engine import Database
 from orderdesk_app.db.keys import Credential
@@ -52,7 +52,7 @@ class Happening:
     cached: bool
     request_id: str
     change_id: str | None
-    arguments: dict[str, Any]
+    arguments: JsonObject
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +101,9 @@ class Activity:
     """Reads the audit rows of one account."""
 
     def __init__(self, database: Database, sealer: Seals, audit: AuditLog) -> None:
-        self._database, self._sealer, self._audit = database, sealer, audit
+        self._database = database
+        self._sealer = sealer
+        self._audit = audit
         self._days: LRUCache[TenantId, tuple[int, float, Day]] = LRUCache(_MOST_DAYS)
         self._flight = SingleFlight()
 
@@ -186,7 +188,7 @@ class Activity:
         return FirstSteps(key is not None, by_agent is not None, by_hand is not None)
 
     async def _happening(self, actor: Actor, row: AuditEntry, key: str) -> Happening:
-        arguments: dict[str, Any] = {}
+        arguments: JsonObject = {}
         if row.arguments is not None:
             try:
                 arguments = json.loads(
@@ -326,7 +328,7 @@ def _summed(
     times: list[list[float]] = [[] for _ in range(HOURS)]
     for hour, duration in durations:
         times[hour].append(duration)
-    # Each duration stands for as many calls as its hour had for each one that was read.
+    # Each duration counts for as many calls as its hour had for each one that was read.
     weighed = [
         (duration, calls[hour] / len(times[hour]))
         for hour in range(HOURS)

@@ -9,6 +9,7 @@ from typing import Any
 
 from sqlalchemy import delete
 from sqlmodel import col
+from sqlmodel.ext.asyncio.session import AsyncSession
 
 from orderdesk_app.context import Actor, new_id
 from orderdesk_app.db.console import ConsoleCall
@@ -44,7 +45,8 @@ class ConsoleHistory:
     """The last calls of an account from the console, newest first."""
 
     def __init__(self, database: Database, sealer: Seals) -> None:
-        self._database, self._sealer = database, sealer
+        self._database = database
+        self._sealer = sealer
 
     async def keep(
         self,
@@ -95,20 +97,7 @@ class ConsoleHistory:
         async with self._database.write() as session:
             session.add(row)
             await session.flush()
-            old = (
-                await session.exec(
-                    owned(actor, ConsoleCall)
-                    .order_by(col(ConsoleCall.at).desc(), col(ConsoleCall.id).desc())
-                    .offset(KEPT)
-                )
-            ).all()
-            if old:
-                await session.exec(
-                    delete(ConsoleCall).where(
-                        col(ConsoleCall.id).in_([entry.id for entry in old]),
-                        col(ConsoleCall.tenant_id) == actor.tenant_id,
-                    )
-                )
+            await _delete_old(session, actor)
         return kept
 
     async def list(self, actor: Actor) -> list[PastCall]:
@@ -154,4 +143,22 @@ class ConsoleHistory:
             row.duration_ms,
             row.cached,
             "cut" in result and len(result) == 1,
+        )
+
+
+async def _delete_old(session: AsyncSession, actor: Actor) -> None:
+    """Deletes all but the last ten."""
+    old = (
+        await session.exec(
+            owned(actor, ConsoleCall)
+            .order_by(col(ConsoleCall.at).desc(), col(ConsoleCall.id).desc())
+            .offset(KEPT)
+        )
+    ).all()
+    if old:
+        await session.exec(
+            delete(ConsoleCall).where(
+                col(ConsoleCall.id).in_([entry.id for entry in old]),
+                col(ConsoleCall.tenant_id) == actor.tenant_id,
+            )
         )

@@ -47,7 +47,9 @@ class DatabaseRows:
     """
 
     def __init__(self, database: Database, sealer: Seals, *, sandbox_url: str) -> None:
-        self._database, self._sealer, self._sandbox_url = database, sealer, sandbox_url
+        self._database = database
+        self._sealer = sealer
+        self._sandbox_url = sandbox_url
         # Order Desk's store id -> our row id and its tenant; neither ever changes
         self._known: LRUCache[str, tuple[str, str]] = LRUCache(_MOST_KNOWN)
 

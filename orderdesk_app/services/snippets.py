@@ -8,7 +8,7 @@ PLACEHOLDER = "YOUR_KEY"
 
 
 def claude_desktop(public_url: str, key: str = PLACEHOLDER) -> str:
-    """JSON for claude_desktop_config.json, through mcp-remote: the key stands in an environment
+    """JSON for claude_desktop_config.json, through mcp-remote: the key is in an environment
     variable, never in the address.
     """
     arguments = [

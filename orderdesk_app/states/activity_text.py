@@ -1,6 +1,6 @@
 """A tool call in plain words: "changed order 1042: shipping, order_notes".
 
-A tool without a phrase of its own is told by its title.
+A tool without a phrase of its own is named by its title.
 """
 
 from collections.abc import Mapping
@@ -62,8 +62,8 @@ _DOORS = {
 
 
 def actor_label(happening: Happening) -> str:
-    """The name that a person gave to the key; without one, the assistant's own name where it told
-    it.
+    """The name that a person gave to the key; without one, the assistant's own name where it sent
+    one.
     """
     if happening.via in ("mcp", "stdio"):
         return happening.key or happening.client or _DOORS[happening.via]

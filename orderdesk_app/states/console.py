@@ -1,6 +1,6 @@
 """Any tool by hand: loading the page, choosing a tool, running it.
 
-The form stands in console_form.py, the result in console_result.py, the last ten calls in
+The form is in console_form.py, the result in console_result.py, the last ten calls in
 console_history.py. Tools with secret arguments are posted plainly (routes/console.py).
 """
 

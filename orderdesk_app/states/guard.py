@@ -41,7 +41,7 @@ class Guard(Middleware):
     """Runs before every handler, on_load and chained ones included, under the state's lock."""
 
     async def preprocess(self, app: Any, state: BaseState, event: Event) -> StateUpdate | None:
-        """None lets the handler run; an update stands in its place."""
+        """None lets the handler run; an update is sent instead of running it."""
         event.payload.update(without_zeros(event.payload))
         root = state._get_root_state()
         try:
@@ -49,25 +49,20 @@ class Guard(Middleware):
                 cookie_in(root.router.headers.cookie, COOKIE)
             )
         except Exception as error:  # the database is away
-            return await _nobody_knows(root, error)
+            return await _sessions_unreachable(root, error)
         person = await self._bind(root, user)
         if event.name in HYDRATE:
-            # A page that is loaded anew tells nothing old: no notice, and no refused form, whose
+            # A page that is loaded again shows nothing old: no notice, and no refused form, whose
             # dialog would open again.
-            (
-                person.notices,
-                person.problem,
-                person.problem_form,
-                person.problem_field,
-                person.typed,
-            ) = [], "", "", "", {}
+            person.notices = []
+            person._set_form_problem(None)
             # some forms may be sent once
             person.form_token = wiring.current().form_tokens.issue(user.session_id) if user else ""
         if event.name in FRAMEWORK:
             WEB_EVENTS.labels("framework").inc()
             return None
         registered = RegistrationContext.get().event_handlers.get(event.name)
-        # Only what stands below @handler is meant for pages. A public method of a state is callable
+        # Only methods with @handler are meant for pages. A public method of a state is callable
         # too, and <State>.setvar runs set_<name> past its own marks.
         if (
             registered is None
@@ -75,7 +70,7 @@ class Guard(Middleware):
             or not getattr(registered.handler.fn, HANDLER, False)
         ):
             WEB_EVENTS.labels("no_handler").inc()
-            return _nothing()
+            return _no_update()
         if user is None:
             WEB_EVENTS.labels("signed_out").inc()
             return StateUpdate(
@@ -83,7 +78,7 @@ class Guard(Middleware):
             )
         if getattr(registered.handler.fn, OPERATORS_ONLY, False) and not user.actor.is_operator:
             WEB_EVENTS.labels("wrong_role").inc()
-            return _nothing()
+            return _no_update()
         WEB_EVENTS.labels("allowed").inc()
         return None
 
@@ -101,7 +96,8 @@ class Guard(Middleware):
         name, is_operator = (user.name, user.actor.is_operator) if user else ("", False)
         # an assignment is sent to the browser, so only when it changes
         if (person.name, person.is_operator) != (name, is_operator):
-            person.name, person.is_operator = name, is_operator
+            person.name = name
+            person.is_operator = is_operator
         if bool(person.form_token) != (user is not None):
             person.form_token = wiring.current().form_tokens.issue(session) if user else ""
         return person
@@ -141,8 +137,8 @@ def forget_strangers(app: rx.App) -> None:
             manager._purge_token(token)
 
 
-async def _nobody_knows(root: BaseState, error: Exception) -> StateUpdate:
-    """No event runs while sessions cannot be looked up; the tab is told why nothing happens."""
+async def _sessions_unreachable(root: BaseState, error: Exception) -> StateUpdate:
+    """No event runs while sessions cannot be looked up; a notice says why nothing happens."""
     reference = new_id()
     _LOG.error("a session could not be looked up", exc_info=error, reference=reference)
     ERRORS.labels("web").inc()
@@ -161,5 +157,5 @@ async def _nobody_knows(root: BaseState, error: Exception) -> StateUpdate:
     return StateUpdate(delta=delta, events=[])
 
 
-def _nothing() -> StateUpdate:
+def _no_update() -> StateUpdate:
     return StateUpdate(delta={}, events=[])

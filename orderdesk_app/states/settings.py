@@ -61,10 +61,8 @@ class SettingsState(SignedInState):
     async def load(self) -> None:
         settings = wiring.current().settings
         self.address = f"{settings.public_url}/mcp"
-        self.claude_desktop, self.claude_code = (
-            claude_desktop(settings.public_url),
-            claude_code(settings.public_url),
-        )
+        self.claude_desktop = claude_desktop(settings.public_url)
+        self.claude_code = claude_code(settings.public_url)
         self.facts = _facts(settings) if self._require_actor().is_operator else []
         query = self.router.url.query_parameters
         if (
@@ -97,10 +95,9 @@ class SettingsState(SignedInState):
         await self._read_keys()
 
     def _arrange(self, column: object, *, is_descending: bool, search: object) -> None:
-        known = str(column) in _COLUMNS
-        self.sorted_by, self.is_descending = (
-            (str(column), is_descending) if known else ("made", True)
-        )
+        is_known = str(column) in _COLUMNS
+        self.sorted_by = str(column) if is_known else "made"
+        self.is_descending = is_descending if is_known else True
         # half a character has no address
         self.search = str(search)[:80].encode(errors="replace").decode()
         asked = {

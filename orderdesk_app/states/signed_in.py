@@ -1,4 +1,4 @@
-"""Who looks at the screen and what we have told them: the base of every state."""
+"""Who is signed in and which notices they see: the base of every state."""
 
 import functools
 import inspect
@@ -13,7 +13,7 @@ from orderdesk_app.context import Actor, RequestContext, StoreRowId, new_id, ser
 from orderdesk_app.errors import AuthFailed, OrderDeskAgentsError
 from orderdesk_app.observability import ERRORS, log
 from orderdesk_app.security.web import cookie_in
-from orderdesk_app.services.flash_messages import message_of
+from orderdesk_app.services.flash_messages import FlashMessage, message_of
 from orderdesk_app.services.open_store import StoreRecord
 from orderdesk_app.services.sessions import COOKIE
 
@@ -80,18 +80,26 @@ class SignedInState(rx.State):
         user = await wiring.current().sessions.resume(cookie_in(self.router.headers.cookie, COOKIE))
         if user is None or user.session_id != self._session:
             return False
-        self._actor, self._active_store = user.actor, user.active_store_id
+        self._actor = user.actor
+        self._active_store = user.active_store_id
         return True
 
     def _notify(self, text: str, tone: str = "green") -> None:
         """Say what was done, or what went wrong.
 
-        What stands there already is said anew, not twice.
+        A sentence that is shown already is shown again as the newest, not twice.
         """
         others = [
             notice for notice in self.notices if (notice["text"], notice["tone"]) != (text, tone)
         ]
         self.notices = [*others, Notice(id=new_id(), text=text, tone=tone)][-_MOST_NOTICES:]
+
+    def _set_form_problem(self, flash: FlashMessage | None) -> None:
+        """The form that was refused, or none."""
+        self.problem = flash.text if flash else ""
+        self.problem_form = flash.form if flash else ""
+        self.problem_field = flash.field if flash else ""
+        self.typed = dict(flash.typed) if flash else {}
 
     async def _load_stores(self) -> None:
         """Reads the account's stores for the switcher."""
@@ -130,8 +138,8 @@ def operators_only(handler: F) -> F:
 
 
 def handler(function: F) -> F:
-    """Every handler stands below this: an error becomes a notice with a next step, never a stack
-    trace. Stand it below @rx.event.
+    """Every handler has this decorator, below @rx.event: an error becomes a notice with a next
+    step, never a stack trace.
     """
 
     async def refuse(state: SignedInState, error: Exception) -> None:
@@ -195,11 +203,7 @@ class PageLoad(SignedInState):
         flash = wiring.current().flash_messages.pop(self._session)
         if flash is not None and not flash.form:
             self._notify(flash.text, flash.tone)
-        kept = flash if flash is not None and flash.form else None
-        self.problem, self.problem_form, self.problem_field = (
-            (kept.text, kept.form, kept.field) if kept else ("", "", "")
-        )
-        self.typed = dict(kept.typed) if kept else {}
+        self._set_form_problem(flash if flash is not None and flash.form else None)
         await self._load_stores()
 
 

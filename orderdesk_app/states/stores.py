@@ -49,7 +49,9 @@ class StoresState(SignedInState):
     @rx.event
     @handler
     async def load(self) -> None:
-        self.busy, self.answers, self.answers_tone = [], {}, {}
+        self.busy = []
+        self.answers = {}
+        self.answers_tone = {}
         await self._read()
 
     @rx.event
@@ -83,14 +85,15 @@ class StoresState(SignedInState):
             await self._read()
             await self._load_stores()
         finally:
-            self._rest("sandbox")
+            self._free("sandbox")
 
     @rx.event(background=True)
     @handler
     async def test(self, row_id: str) -> None:
         """Order Desk may take its time, so it is asked without the state's lock."""
         async with self:
-            actor, self.busy = self._require_actor(), [*self.busy, row_id]
+            actor = self._require_actor()
+            self.busy = [*self.busy, row_id]
         try:
             tried = await wiring.current().stores.test(actor, row_id)
             words, tone = (
@@ -104,19 +107,17 @@ class StoresState(SignedInState):
             words, tone = message_of(error), "red"
         except Exception:
             async with self:
-                self._rest(row_id)
+                self._free(row_id)
             raise
         async with self:
             if not await self._is_still_signed_in():
                 return
-            self._rest(row_id)
-            self.answers, self.answers_tone = (
-                {**self.answers, row_id: words},
-                {**self.answers_tone, row_id: tone},
-            )
+            self._free(row_id)
+            self.answers = {**self.answers, row_id: words}
+            self.answers_tone = {**self.answers_tone, row_id: tone}
             await self._read()
 
-    def _rest(self, what: str) -> None:
+    def _free(self, what: str) -> None:
         self.busy = [other for other in self.busy if other != what]
 
 

@@ -22,7 +22,7 @@ def ago(then: datetime | None, now: datetime, zone: str = "") -> str:
 
 
 def exact(then: datetime | None, zone: str = "") -> str:
-    """As in 22 Nov 2026, 15:49:03 America/Chicago; without a zone, or with one that nobody knows,
+    """As in 22 Nov 2026, 15:49:03 America/Chicago; without a zone, or with one that does not exist,
     21:49:03 UTC; empty for never.
     """
     if then is None:

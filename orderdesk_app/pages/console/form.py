@@ -34,7 +34,7 @@ def tool_form() -> rx.Component:
         ),
     )
     run = rx.el.div(
-        # Shown by ui.js when the server had forgotten the form.
+        # Shown by assets/ui/restore.js when the server had forgotten the form.
         _restore_note(
             "kept",
             "The server has forgotten this page meanwhile. What you typed stands here as before.",
@@ -59,11 +59,11 @@ def tool_form() -> rx.Component:
         rx.el.button(icon("play"), "Run", type="submit", class_name="button primary"),
         class_name="run",
     )
-    # ui.js marks the button busy within the click; it stays focusable, so that the focus stays on
-    # it.
-    stands = {"data-page-id": S.page_id}
+    # assets/ui/runs.js marks the button busy within the click; it stays focusable, so that it keeps
+    # the focus.
+    page = {"data-page-id": S.page_id}
     runs = {
-        **stands,
+        **page,
         "data-run-token": S.run_token,
         "data-running": rx.cond(S.running, "1", ""),
         "data-confirm-run": rx.cond(S.confirm_text != "", S.run_token, ""),
@@ -78,7 +78,7 @@ def tool_form() -> rx.Component:
                 action="/console/run",
                 token=S.form_token,
                 class_name="form",
-                custom_attrs=stands,
+                custom_attrs=page,
                 key=S.form_id,
             ),
             rx.el.form(

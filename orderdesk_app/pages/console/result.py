@@ -27,7 +27,7 @@ def result_view() -> rx.Component:
             aria_pressed=rx.cond(S.view == name, "true", "false"),
         )
 
-    # Grown by ui.js from the text beside it, which is also what is copied.
+    # Made by assets/ui/json.js from the text beside it, which is also what is copied.
     tree = rx.el.div(
         key=S.call,
         class_name="code result-body tree",
