@@ -44,6 +44,7 @@ class Fault(StrEnum):
     KEY_REFUSED = "key_refused"
     NOT_FOUND = "not_found"
     REDIRECTED = "redirected"
+    CONFLICT = "conflict"  # of a write: 409, 412, 423: somebody else is changing it
     SAID_NO = "said_no"  # 4xx, or status "error" in a 200
 
     @property

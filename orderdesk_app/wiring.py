@@ -40,7 +40,6 @@ from orderdesk_app.services.health import Health
 from orderdesk_app.services.journal import Journal
 from orderdesk_app.services.keys import Keys
 from orderdesk_app.services.limits import Limits
-from orderdesk_app.services.order_changes import OrderChanges
 from orderdesk_app.services.orders import Orders
 from orderdesk_app.services.products import Products
 from orderdesk_app.services.reads import Reads
@@ -50,6 +49,8 @@ from orderdesk_app.services.sign_in import SignIn
 from orderdesk_app.services.store_registration import StoreRegistration
 from orderdesk_app.services.stores import Stores
 from orderdesk_app.services.tenants import Tenants
+from orderdesk_app.services.unfinished import UnfinishedWork
+from orderdesk_app.services.writes import Writes
 from orderdesk_app.tools import catalogue
 from orderdesk_app.tools.console import Console
 from orderdesk_app.tools.runner import Runner
@@ -83,6 +84,7 @@ class Services:
     sign_in: SignIn
     stores: Stores
     tenants: Tenants
+    unfinished: UnfinishedWork
 
     async def actor_of_request(self, authorization: str, cookie: str) -> Actor | None:
         """The actor of a plain request: by bearer key, else by session cookie; None for nobody."""
@@ -207,23 +209,24 @@ async def _build(
     )
     journal = Journal(database, signals, sealer, audit)
     folders = Folders(client, reads, cache_seconds=settings.cache_ttl_store_settings)
-    changes = OrderChanges(
-        client,
+    unfinished = UnfinishedWork()
+    writes = Writes(
         OrderLocks(Leases(database)),
         journal,
         reads,
-        folders,
+        unfinished,
         repeats=settings.mutation_max_retries,
         timeout=settings.http_timeout,
     )
     orders = Orders(
-        client, reads, journal, changes, folders, cache_seconds=settings.cache_ttl_orders
+        client, reads, journal, writes, folders, cache_seconds=settings.cache_ttl_orders
     )
     products = Products(client, reads, cache_seconds=settings.cache_ttl_products)
     runner = Runner(
         ToolServices(access, sign_in, stores, orders, products),
         limits,
         audit,
+        unfinished,
         wait_seconds=settings.http_timeout,
     )
 
@@ -231,8 +234,7 @@ async def _build(
     closing.push_async_callback(signals.stop)
     await audit.start()
     closing.push_async_callback(audit.stop)
-    closing.push_async_callback(orders.close)
-    closing.push_async_callback(runner.finish)
+    closing.push_async_callback(unfinished.drain)
     return Services(
         settings=settings,
         database=database,
@@ -257,6 +259,7 @@ async def _build(
         sign_in=sign_in,
         stores=stores,
         tenants=tenants,
+        unfinished=unfinished,
     )
 
 

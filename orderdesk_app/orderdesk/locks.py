@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import Protocol
 
-from orderdesk_app.context import OrderId, new_id
+from orderdesk_app.context import new_id
 from orderdesk_app.errors import RateLimited
 from orderdesk_app.observability import log
 from orderdesk_app.orderdesk.access import StoreAccess
@@ -115,13 +115,13 @@ class OrderLocks:
 
     @asynccontextmanager
     async def holding(
-        self, store: StoreAccess, order_id: OrderId, budget: WaitBudget
+        self, store: StoreAccess, object_id: str, budget: WaitBudget, *, kind: str = "order"
     ) -> AsyncIterator[Lock]:
-        """The order is ours inside.
+        """The object of that kind is ours inside.
 
         Raises RateLimited with outcome "not_done" once the budget is spent.
         """
-        name = f"order|{store.upstream_id}|{order_id.lstrip('0')}"  # 0123 is 123
+        name = f"{kind}|{store.upstream_id}|{object_id.lstrip('0')}"  # 0123 is 123
         holder = new_id()
         with budget.waiting():
             if not await self._queue.enter(name, budget.remaining(), self._queue.ticket()):

@@ -1,20 +1,20 @@
-"""Every write to an order: opened before Order Desk hears of it, closed when its outcome is known,
-settled by the next read when it was not.
+"""Every write at Order Desk, by kind of object and its id: opened before Order Desk hears of it,
+closed when its outcome is known, settled by the next read when it was not.
 
-The images of the order before, as meant and after are sealed. A row is left open while `closed_at`
+The images of the object before, as meant and after are sealed. A row is left open while `closed_at`
 is empty: "open" means under way or cut off by a crash, "unknown" that Order Desk may still be at
-work on it. What became of such a write is told in the audit too, in its maker's name.
+work on it. The audit says what became of such a write too, in its maker's name.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any, Literal
+from typing import Literal, Protocol
 
 from sqlalchemy import and_, or_, update
 from sqlmodel import col
 
-from orderdesk_app.context import Actor, OrderId, Sealed, Via, current_request, new_id, now
+from orderdesk_app.context import Actor, JsonObject, Sealed, Via, current_request, new_id, now
 from orderdesk_app.db.changes import Change, may_be_left_open
 from orderdesk_app.db.engine import Database
 from orderdesk_app.db.owned import owned
@@ -22,9 +22,6 @@ from orderdesk_app.db.signals import Signals
 from orderdesk_app.errors import DatabaseBusy, OrderDeskAgentsError
 from orderdesk_app.observability import log
 from orderdesk_app.orderdesk import json_text
-from orderdesk_app.orderdesk.comparison import compare, is_same
-from orderdesk_app.orderdesk.merge import SOURCE_ID_PREFIX
-from orderdesk_app.orderdesk.order import Order
 from orderdesk_app.services.audit import AuditTrail, Entry
 from orderdesk_app.services.open_store import StoreRecord
 from orderdesk_app.services.sealed import Seals
@@ -33,30 +30,39 @@ _LOG = log(__name__)
 
 Action = Literal["create", "update", "delete"]
 State = Literal["done", "not_done", "unknown", "open"]
-Image = Order
+Image = JsonObject
 
-ORDER = "order"  # the kind of object, in the rows
-NOT_YET = OrderId("")  # a create has no order id until Order Desk gives one
+NOT_YET = ""  # a create has no object id until Order Desk gives one
 _MOST_LEFT_OPEN = 20
-# of an order whose maker gave no source name (docs/orderdesk-api.md section 6.1)
-_DEFAULT_NAME = "Order Desk"
-_CREATES_LOOKED_FOR = timedelta(days=1)  # any order read may be the one that such a create made
+_CREATES_LOOKED_FOR = timedelta(days=1)  # any object read may be the one that such a create made
 
 
 @dataclass(frozen=True, slots=True)
 class LeftOpen:
-    """A write whose outcome nobody has written down yet, and who began it with which request."""
+    """A write whose outcome is not written down yet, and who began it with which request."""
 
     id: str
     at: datetime
     action: str
-    is_under_way: (
-        bool  # Order Desk may still be at work on it: that nothing is seen of it proves nothing
-    )
+    # Order Desk may still be at work on it: that nothing is seen of it proves nothing
+    is_under_way: bool
     before: Image | None
     meant: Image | None
     writer: Actor
     request_id: str
+
+
+class Kind(Protocol):
+    """A kind of object, as the journal needs it."""
+
+    @property
+    def name(self) -> str:
+        """Its name in the rows, such as "order"."""
+
+    def settlement(self, row: LeftOpen, found: Image | None, *, is_late: bool) -> State | None:
+        """What the object as found (None: it is gone) says about a write that was left open; None
+        if it says nothing yet. `is_late`: Order Desk cannot be at work on it any more.
+        """
 
 
 class Journal:
@@ -65,13 +71,17 @@ class Journal:
     def __init__(
         self, database: Database, signals: Signals, sealer: Seals, audit: AuditTrail
     ) -> None:
-        self._database, self._signals, self._sealer, self._audit = database, signals, sealer, audit
+        self._database = database
+        self._signals = signals
+        self._sealer = sealer
+        self._audit = audit
 
     async def open(
         self,
         actor: Actor,
         store: StoreRecord,
-        order_id: OrderId,
+        kind: str,
+        object_id: str,
         action: Action,
         *,
         before: Image | None,
@@ -85,8 +95,8 @@ class Journal:
             tenant_id=actor.tenant_id,
             user_id=actor.user_id,
             store_row_id=store.id,
-            kind=ORDER,
-            object_id=order_id,
+            kind=kind,
+            object_id=object_id,
             action=action,
             before=await self._seal(actor, row_id, "before", before),
             meant=await self._seal(actor, row_id, "meant", meant),
@@ -102,7 +112,7 @@ class Journal:
         return row_id
 
     async def renew(self, actor: Actor, change_id: str, *, before: Image, meant: Image) -> None:
-        """The order was read anew, and the write is tried again from there."""
+        """The object was read again, and the write is tried again from there."""
         values = {
             "before": await self._seal(actor, change_id, "before", before),
             "meant": await self._seal(actor, change_id, "meant", meant),
@@ -115,7 +125,7 @@ class Journal:
                     .values(**values)
                 )
         except DatabaseBusy as error:
-            # "nothing was done" would be said of the order too, to which parts may have come
+            # "nothing was done" would be said of the object too, to which parts may have come
             # through by now
             raise TimeoutError("the journal row could not be renewed") from error
 
@@ -127,21 +137,21 @@ class Journal:
         state: State,
         *,
         after: Image | None = None,
-        order_id: OrderId | None = None,
+        object_id: str | None = None,
         paths: Sequence[str] | None = None,
         final: bool = True,
     ) -> None:
         """Write down what became of it, and tell every process that this store was written.
 
-        Not `final`: the next read shall settle it.
+        Not `final`: the next read shall settle it. `object_id` is that of a new object.
         """
-        values: dict[str, Any] = {"state": state, "closed_at": now() if final else None}
+        values: dict[str, object] = {"state": state, "closed_at": now() if final else None}
         if paths is not None:
             values["paths"] = list(paths)
         if after is not None:
             values["after"] = await self._seal(actor, change_id, "after", after)
-        if order_id is not None:
-            values["object_id"] = order_id
+        if object_id is not None:
+            values["object_id"] = object_id
         async with self._database.write() as session:
             await session.exec(
                 update(Change)
@@ -151,18 +161,18 @@ class Journal:
             await self._signals.publish(session, f"store:{store.upstream_id}")
 
     async def left_open(
-        self, actor: Actor, store: StoreRecord, order_id: OrderId
+        self, actor: Actor, store: StoreRecord, kind: Kind, object_id: str
     ) -> list[LeftOpen]:
-        """Writes of this order, and creates that may have made it, whose outcome is not written
+        """Writes of this object, and creates that may have made it, whose outcome is not written
         down; the oldest first. One indexed question.
         """
-        if not await may_be_left_open(self._database, actor, store.id, ORDER, order_id):
+        if not await may_be_left_open(self._database, actor, store.id, kind.name, object_id):
             return []
         question = owned(actor, Change).where(
             col(Change.store_row_id) == store.id,
-            col(Change.kind) == ORDER,
+            col(Change.kind) == kind.name,
             or_(
-                col(Change.object_id) == order_id,
+                col(Change.object_id) == object_id,
                 and_(
                     col(Change.object_id) == NOT_YET, col(Change.at) > now() - _CREATES_LOOKED_FOR
                 ),
@@ -182,21 +192,23 @@ class Journal:
         self,
         actor: Actor,
         store: StoreRecord,
-        order_id: OrderId,
+        kind: Kind,
+        object_id: str,
         rows: Sequence[LeftOpen],
         found: Image | None,
         *,
         budget: float,
     ) -> None:
-        """Close what the order as found (None: it is gone) decides.
+        """Close what the object as found (None: it is gone) decides.
 
-        Ask only while the order's lock is held: nobody is writing then.
+        Ask only while the object's lock is held: nobody is writing then.
 
-        `budget` is how long, in seconds, Order Desk may be at work on a request whose end nobody
-        heard.
+        `budget` is how long, in seconds, Order Desk may be at work on a request whose end was lost.
         """
         for row in rows:
-            state = settlement(row, found, is_late=now() - row.at > timedelta(seconds=2 * budget))
+            state = kind.settlement(
+                row, found, is_late=now() - row.at > timedelta(seconds=2 * budget)
+            )
             if state is None:
                 continue
             await self.close(
@@ -205,15 +217,15 @@ class Journal:
                 row.id,
                 state,
                 after=found if state == "done" else None,
-                order_id=order_id,
+                object_id=object_id,
             )
             await self._audit.write_or_queue(
                 Entry(
                     actor=row.writer,
-                    action="order.settle",
+                    action=f"{kind.name}.settle",
                     outcome="ok" if state == "done" else state.upper(),
                     store_row_id=store.id,
-                    arguments={"order_id": order_id, "change": row.action},
+                    arguments={f"{kind.name}_id": object_id, "change": row.action},
                     change_id=row.id,
                     request_id=row.request_id,
                 )
@@ -264,48 +276,3 @@ class Journal:
             _LOG.error("a journal image could not be opened", exc_info=error)
             return None
         return image if isinstance(image, dict) else None
-
-
-def settlement(row: LeftOpen, found: Image | None, *, is_late: bool) -> State | None:
-    """What the order as found says about a write that was left open; None if it says nothing yet.
-
-    Pure.
-    """
-    not_done: State | None = None if row.is_under_way and not is_late else "not_done"
-    if row.action == "create":
-        return (
-            "done"
-            if found is not None and row.meant is not None and is_that_order(row.meant, found)
-            else None
-        )
-    if row.action == "delete":
-        return "done" if found is None else not_done
-    if found is None or row.before is None or row.meant is None:
-        return "unknown"  # gone since: nothing will ever tell
-    comparison = compare(row.before, row.meant, found)
-    if comparison.arrived and not comparison.absent:
-        return "done"  # what is neither old nor new was changed again since
-    if comparison.status == "not_done":
-        return not_done
-    return "done" if comparison.status == "done" else "unknown"
-
-
-def is_that_order(meant: Image, found: Image) -> bool:
-    """True if an order found is the one that a create meant: same source id and source name.
-
-    An id of ours needs no name.
-    """
-    source_id = meant.get("source_id")
-    if not source_id or not is_same(source_id, found.get("source_id")):
-        return False
-    return str(source_id).startswith(SOURCE_ID_PREFIX) or is_same(
-        meant.get("source_name") or _DEFAULT_NAME, found.get("source_name") or _DEFAULT_NAME
-    )
-
-
-def may_settle(rows: Sequence[LeftOpen], order: Image) -> bool:
-    """True if this order, as read, may decide one of the rows."""
-    return any(
-        row.action != "create" or (row.meant is not None and is_that_order(row.meant, order))
-        for row in rows
-    )

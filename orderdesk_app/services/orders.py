@@ -4,16 +4,21 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from orderdesk_app.context import Actor, OrderId, Scope
+from orderdesk_app.context import Actor, OrderId, Scope, now
 from orderdesk_app.errors import NotFound, PermissionDenied
 from orderdesk_app.orderdesk import json_text
 from orderdesk_app.orderdesk.answers import Page
 from orderdesk_app.orderdesk.client import OrderDeskClient
+from orderdesk_app.orderdesk.comparison import as_map
+from orderdesk_app.orderdesk.dates import to_upstream
+from orderdesk_app.orderdesk.merge import check_update, find_folder, plan_create, wanted_folder
 from orderdesk_app.orderdesk.wait_budget import WaitBudget
 from orderdesk_app.services.folders import FolderList, Folders
-from orderdesk_app.services.journal import Journal, may_settle
+from orderdesk_app.services.journal import NOT_YET, Journal
 from orderdesk_app.services.open_store import OpenStore
-from orderdesk_app.services.order_changes import Deleted, OrderChanges, Written
+from orderdesk_app.services.order_create import OrderCreate
+from orderdesk_app.services.order_delete import OrderDelete
+from orderdesk_app.services.order_kind import Deleted, OrderKind, Written, may_settle
 from orderdesk_app.services.order_search import (
     OrderQuery,
     Rows,
@@ -22,7 +27,9 @@ from orderdesk_app.services.order_search import (
     together,
     upstream_parameters,
 )
+from orderdesk_app.services.order_update import OrderUpdate
 from orderdesk_app.services.reads import Reads
+from orderdesk_app.services.writes import Write, Writes
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,19 +72,18 @@ class Orders:
         client: OrderDeskClient,
         reads: Reads,
         journal: Journal,
-        changes: OrderChanges,
+        writes: Writes,
         folders: Folders,
         *,
         cache_seconds: float,
     ) -> None:
-        self._client, self._reads, self._journal, self._changes, self._seconds = (
-            client,
-            reads,
-            journal,
-            changes,
-            cache_seconds,
-        )
+        self._client = client
+        self._reads = reads
+        self._journal = journal
+        self._writes = writes
         self._folders = folders
+        self._seconds = cache_seconds
+        self._kind = OrderKind(client)
 
     async def get(
         self, actor: Actor, store: OpenStore, order_id: OrderId, budget: WaitBudget
@@ -92,11 +98,11 @@ class Orders:
             order, left = await together(
                 [
                     self._client.orders.get_order(store.access, order_id, budget),
-                    self._journal.left_open(actor, store.record, order_id),
+                    self._journal.left_open(actor, store.record, self._kind, order_id),
                 ]
             )
             return (
-                (await self._changes.settle(actor, store, order_id) or order)
+                (await self._writes.settle(actor, store, self._kind, order_id) or order)
                 if may_settle(left, order)
                 else order
             )
@@ -106,8 +112,8 @@ class Orders:
                 store.record, "order", order_id, self._seconds, fetch
             )
         except NotFound as error:
-            if await self._journal.left_open(actor, store.record, order_id):
-                await self._changes.settle(actor, store, order_id)
+            if await self._journal.left_open(actor, store.record, self._kind, order_id):
+                await self._writes.settle(actor, store, self._kind, order_id)
             words = (
                 "Order ids are Order Desk's own; find one by the shop's number with "
                 "orders_list and source_id"
@@ -179,7 +185,14 @@ class Orders:
         source id to look for.
         """
         _need(actor, Scope.ORDERS_WRITE)
-        return await self._changes.create(actor, store, order_data, budget=budget)
+        folders = await self._folders_for(store, order_data, budget)
+        plan = plan_create(order_data, at=now(), folders=folders)
+        write = Write(actor, store, self._kind, NOT_YET, "create", budget)
+        given = as_map(order_data).get("source_id")
+        create = OrderCreate(
+            self._writes, self._client, write, plan, is_ours=not str(given or "").strip()
+        )
+        return await self._writes.run(write, create)
 
     async def update(
         self,
@@ -196,14 +209,21 @@ class Orders:
         Raises NotFound, ValidationFailed, Conflict with both versions, OutcomeUnknown.
         """
         _need(actor, Scope.ORDERS_WRITE)
-        return await self._changes.update(
-            actor,
-            store,
-            order_id,
-            changes,
-            expected_date_updated=expected_date_updated,
-            budget=budget,
+        if expected_date_updated is not None:
+            # refuses what is no date, before anything is asked
+            to_upstream(expected_date_updated, "expected_date_updated")
+        folders = await self._folders_for(store, changes, budget)
+        check_update(changes, at=now(), folders=folders)
+        write = Write(actor, store, self._kind, order_id, "update", budget)
+        update = OrderUpdate(
+            self._writes,
+            self._client,
+            write,
+            as_map(changes),
+            expected=expected_date_updated,
+            folders=folders,
         )
+        return await self._writes.run(write, update)
 
     async def delete(
         self, actor: Actor, store: OpenStore, order_id: OrderId, budget: WaitBudget
@@ -213,11 +233,15 @@ class Orders:
         Raises NotFound, OutcomeUnknown.
         """
         _need(actor, Scope.ORDERS_WRITE)
-        return await self._changes.delete(actor, store, order_id, budget=budget)
+        write = Write(actor, store, self._kind, order_id, "delete", budget)
+        return await self._writes.run(write, OrderDelete(self._writes, self._client, write))
 
-    async def close(self) -> None:
-        """Wait for writes whose caller has gone; for shutdown."""
-        await self._changes.close()
+    async def _folders_for(self, store: OpenStore, changes: Any, budget: WaitBudget) -> FolderList:
+        """The store's folders; asked for again when the changes name one that we do not know."""
+        wanted = wanted_folder(changes)
+        if wanted is None or find_folder(wanted, store.record.folders) is not None:
+            return store.record.folders
+        return await self._folders.anew(store, budget)
 
     async def _page(
         self, store: OpenStore, parameters: Mapping[str, str], query: OrderQuery, budget: WaitBudget

@@ -4,9 +4,8 @@ call, audit and metrics, error mapping, in this order.
 
 import asyncio
 import time
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import TypeVar
 
 from orderdesk_app.context import Secret, current_request
 from orderdesk_app.errors import AuthFailed, OrderDeskAgentsError, PermissionDenied, Unexpected
@@ -16,13 +15,14 @@ from orderdesk_app.services.access import Principal
 from orderdesk_app.services.audit import AuditLog, Entry
 from orderdesk_app.services.limits import Limits
 from orderdesk_app.services.stores import Stores
+from orderdesk_app.services.unfinished import UnfinishedWork, has_begun
 from orderdesk_app.tools.arguments import Arguments, parse
 from orderdesk_app.tools.catalogue import Tool, ToolCall, find_tool
 from orderdesk_app.tools.tool_services import ToolServices
 
 _LOG = log(__name__)
-T = TypeVar("T")
-GIVEN_UP = "CANCELLED"  # the outcome of a read whose caller left before its end
+# the outcome of a call whose caller left before its end, a write before it had begun
+GIVEN_UP = "CANCELLED"
 SIGN_IN_FIRST = (
     "Not signed in. Call tenant_use_master_key with your master key first, or start with "
     "ORDERDESK_MCP_KEY set."
@@ -52,13 +52,19 @@ class Runner:
     """Runs tools for a principal. Errors are in the outcome: only cancellation is raised."""
 
     def __init__(
-        self, services: ToolServices, limits: Limits, audit: AuditLog, *, wait_seconds: float
+        self,
+        services: ToolServices,
+        limits: Limits,
+        audit: AuditLog,
+        unfinished: UnfinishedWork,
+        *,
+        wait_seconds: float,
     ) -> None:
         self._services = services
         self._limits = limits
         self._audit = audit
         self._wait_seconds = wait_seconds
-        self._unfinished: set[asyncio.Task[object]] = set()
+        self._unfinished = unfinished
 
     async def run(
         self,
@@ -92,19 +98,8 @@ class Runner:
             return outcome
         if tool.reads:
             return await self._run(principal, tool, given, sign_in)
-        # A write goes on to its end, audit row included, when the caller hangs up.
-        return await asyncio.shield(self._to_its_end(self._run(principal, tool, given, sign_in)))
-
-    def _to_its_end(self, work: Coroutine[object, None, T]) -> asyncio.Task[T]:
-        task = asyncio.create_task(work)
-        self._unfinished.add(task)
-        task.add_done_callback(self._unfinished.discard)
-        return task
-
-    async def finish(self) -> None:
-        """Wait for what goes on though its caller has gone; for shutdown."""
-        if self._unfinished:
-            await asyncio.wait(self._unfinished, timeout=self._wait_seconds)
+        # A write that has begun goes on to its end, audit row included, when the caller hangs up.
+        return await self._unfinished.run(self._run(principal, tool, given, sign_in))
 
     async def _run(
         self,
@@ -118,6 +113,8 @@ class Runner:
         budget = WaitBudget(self._wait_seconds)
         call: ToolCall | None = None
         TOOLS_RUNNING.inc()
+        if not tool.reads and not tool.takes_store:
+            has_begun()  # what changes our own records is short: it is never cut in two
         try:
             call = self._prepare(principal, tool, budget, sign_in)
             arguments = parse(tool.arguments, given)
@@ -145,11 +142,11 @@ class Runner:
                 outcome="not_done" if tool.reads else "unknown",
             )
         except asyncio.CancelledError:
-            # The caller of a read has left. This task may not wait for anything, so that another
-            # one writes the audit row.
+            # The caller has gone, before anything was written. This task may wait for nothing
+            # more, and the call leaves its row all the same.
             row = self._entry(principal, call, outcome, GIVEN_UP, budget, started)
             if row is not None:
-                self._to_its_end(self._audit.queue(row))
+                self._unfinished.keep(self._audit.queue(row))
             raise
         finally:
             TOOLS_RUNNING.dec()
@@ -161,6 +158,7 @@ class Runner:
             budget,
             started,
         )
+        has_begun()  # what is done is written down, whether or not the caller still waits
         if row is not None:
             # a change itself is in the journal
             await (self._audit.queue(row) if tool.reads else self._audit.write_or_queue(row))

@@ -33,9 +33,10 @@ from orderdesk_app.services.audit import AuditLog
 from orderdesk_app.services.folders import Folders
 from orderdesk_app.services.journal import Journal
 from orderdesk_app.services.open_store import OpenStore, StoreRecord
-from orderdesk_app.services.order_changes import OrderChanges
 from orderdesk_app.services.orders import Orders
 from orderdesk_app.services.reads import Reads
+from orderdesk_app.services.unfinished import UnfinishedWork
+from orderdesk_app.services.writes import Writes
 
 KEY = "the-key-of-the-store"
 API_URL = f"{SANDBOX_URL}{BASE}"
@@ -78,7 +79,8 @@ class OrderWorld:
     """
 
     orders: Orders
-    changes: OrderChanges
+    locks: OrderLocks
+    unfinished: UnfinishedWork
     reads: Reads
     journal: Journal
     database: Database
@@ -198,20 +200,21 @@ async def a_process(
     reads = Reads(MemoryCache(clock=time), signals, sealer, seal=True)
     journal = Journal(database, signals, sealer, AuditLog(database, sealer, enabled=True))
     folders = Folders(client, reads, cache_seconds=300)
-    changes = OrderChanges(
-        client,
-        OrderLocks(Leases(database)),
+    unfinished = UnfinishedWork()
+    locks = OrderLocks(Leases(database))
+    writes = Writes(
+        locks,
         journal,
         reads,
-        folders,
+        unfinished,
         repeats=repeats,
         timeout=client_timeout,
         sleep=time.sleep,
     )
     assert app.faults is not None
-    orders = Orders(client, reads, journal, changes, folders, cache_seconds=15)
+    orders = Orders(client, reads, journal, writes, folders, cache_seconds=15)
     return OrderWorld(
-        orders, changes, reads, journal, database, app, app.faults, time, actor, store
+        orders, locks, unfinished, reads, journal, database, app, app.faults, time, actor, store
     )
 
 

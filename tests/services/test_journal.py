@@ -1,7 +1,7 @@
 """What an order as found says about a write whose outcome nobody wrote down."""
 
 from dataclasses import replace
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
@@ -17,7 +17,9 @@ from orderdesk_app.context import (
 )
 from orderdesk_app.db.audit import AuditEntry
 from orderdesk_app.db.owned import owned
-from orderdesk_app.services.journal import LeftOpen, is_that_order, may_settle, settlement
+from orderdesk_app.orderdesk.client import OrderDeskClient
+from orderdesk_app.services.journal import LeftOpen
+from orderdesk_app.services.order_kind import OrderKind, is_that_order, may_settle, settlement
 from tests.services.conftest import OrderWorld
 
 OLD = {
@@ -29,6 +31,7 @@ OLD = {
 }
 NEW = {**OLD, "email": "new", "shipping_method": "Air"}
 ONE = OrderId("100000001")
+ORDERS = OrderKind(cast(OrderDeskClient, None))  # nothing is read here
 
 
 def left(
@@ -84,13 +87,21 @@ def test_a_create_under_way_does_not_disturb_reads_of_other_orders() -> None:
 
 async def test_a_neighbours_open_write_is_not_ours(world: OrderWorld, neighbour: Any) -> None:
     await world.journal.open(
-        world.actor, world.store.record, ONE, "update", before=OLD, meant=NEW, paths=["email"]
+        world.actor,
+        world.store.record,
+        "order",
+        ONE,
+        "update",
+        before=OLD,
+        meant=NEW,
+        paths=["email"],
     )
 
-    assert await world.journal.left_open(neighbour.actor, world.store.record, ONE) == []
-    assert len(await world.journal.left_open(world.actor, world.store.record, ONE)) == 1
+    assert await world.journal.left_open(neighbour.actor, world.store.record, ORDERS, ONE) == []
+    assert len(await world.journal.left_open(world.actor, world.store.record, ORDERS, ONE)) == 1
     assert (
-        await world.journal.left_open(world.actor, world.store.record, OrderId("100000002")) == []
+        await world.journal.left_open(world.actor, world.store.record, ORDERS, OrderId("100000002"))
+        == []
     )
 
 
@@ -103,7 +114,14 @@ async def test_what_became_of_a_write_is_told_in_the_name_of_who_wrote(
     )
     with serving(RequestContext(request_id="of-the-write")):
         change_id = await world.journal.open(
-            agent, world.store.record, ONE, "update", before=OLD, meant=NEW, paths=["email"]
+            agent,
+            world.store.record,
+            "order",
+            ONE,
+            "update",
+            before=OLD,
+            meant=NEW,
+            paths=["email"],
         )
     reader = replace(
         world.actor, user_id=UserId("01COLLEAGUE"), via=Via.CONSOLE, session_id="01SESSION"
@@ -112,8 +130,9 @@ async def test_what_became_of_a_write_is_told_in_the_name_of_who_wrote(
     await world.journal.settle(
         reader,
         world.store.record,
+        ORDERS,
         ONE,
-        await world.journal.left_open(reader, world.store.record, ONE),
+        await world.journal.left_open(reader, world.store.record, ORDERS, ONE),
         found,
         budget=30,
     )

@@ -387,7 +387,7 @@ async def test_a_deleted_order_is_gone_and_its_last_image_stays(world: OrderWorl
 
 
 async def test_a_write_waits_no_longer_than_its_wait_budget(world: OrderWorld) -> None:
-    async with world.changes._locks.holding(world.store.access, OrderId(ONE), WaitBudget(5)):
+    async with world.locks.holding(world.store.access, OrderId(ONE), WaitBudget(5)):
         with pytest.raises(RateLimited) as error:
             await world.orders.update(
                 world.actor, world.store, OrderId(ONE), {"email": "x"}, WaitBudget(0.05)
@@ -408,7 +408,7 @@ async def test_a_caller_who_leaves_does_not_leave_a_write_half_recorded(
     with pytest.raises(asyncio.CancelledError):
         await writing
     let_go.set()
-    await world.orders.close()
+    await world.unfinished.drain()
 
     assert (await world.upstream())["email"] == "new@example.com"
     assert [row.state for row in await world.rows()] == ["done"]
@@ -425,7 +425,7 @@ async def test_a_caller_who_leaves_before_the_write_stops_it(
     with pytest.raises(asyncio.CancelledError):
         await writing
     let_go.set()
-    await world.orders.close()
+    await world.unfinished.drain()
 
     assert world.requests("PUT") == []
     assert await world.rows() == []
@@ -452,6 +452,7 @@ async def test_a_crash_before_the_write_is_settled_as_not_done(world: OrderWorld
     await world.journal.open(
         world.actor,
         world.store.record,
+        "order",
         OrderId(ONE),
         "update",
         before=order,

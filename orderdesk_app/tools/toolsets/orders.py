@@ -7,7 +7,7 @@ from typing_extensions import TypedDict
 
 from orderdesk_app.context import JsonObject, OrderId, Scope
 from orderdesk_app.errors import OrderMovedOn
-from orderdesk_app.services.order_changes import Written
+from orderdesk_app.services.order_kind import Written
 from orderdesk_app.services.order_search import OrderQuery
 from orderdesk_app.services.orders import Orders
 from orderdesk_app.tools.arguments import AnyObject, Arguments, DigitsId, StoreIdentifier, TextId
