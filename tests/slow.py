@@ -42,13 +42,17 @@ def is_slow(item: pytest.Item) -> bool:
 
 @pytest.fixture(autouse=True)
 def no_process_in_a_fast_test(request: pytest.FixtureRequest) -> Iterator[None]:
-    """Fails a test that starts a process and is not marked slow."""
+    """Fails a test that starts a process, other than git, and is not marked slow."""
     if request.node.get_closest_marker("slow"):
         yield
         return
 
-    def refuse(process: Any, *arguments: Any, **options: Any) -> None:
-        raise AssertionError("This test starts a process: mark it with @pytest.mark.slow")
+    start = subprocess.Popen.__init__
+
+    def refuse(process: Any, command: Any, *arguments: Any, **options: Any) -> None:
+        # Asking git what is committed takes milliseconds.
+        assert command[0] == "git", "This test starts a process: mark it with @pytest.mark.slow"
+        start(process, command, *arguments, **options)
 
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr(subprocess.Popen, "__init__", refuse)

@@ -6,8 +6,6 @@ import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
-import pytest
-
 from orderdesk_app.db.schema import METADATA
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -137,7 +135,6 @@ def committed() -> list[Path]:
     return [ROOT / name for name in listed if (ROOT / name).is_file()]
 
 
-@pytest.mark.slow
 def test_no_file_names_a_path_of_one_machine() -> None:
     """What is committed works anywhere."""
     own = re.compile(
@@ -160,7 +157,6 @@ def test_no_file_names_a_path_of_one_machine() -> None:
     assert found == []
 
 
-@pytest.mark.slow
 def test_the_top_level_holds_what_everybody_expects_and_no_more() -> None:
     allowed = {
         "rxconfig.py",
