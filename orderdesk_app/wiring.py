@@ -1,13 +1,15 @@
 """Names everything there is: reads the settings once, builds every service, and hands them to the
 entry points.
 
-Read this after the README. Each line says what a thing is made of. Engines with two forms (memory
-or sqlite, sandbox or Order Desk) are chosen here alone.
+Read this after the README. Each property says what a service is made of. Engines with two forms
+(memory or sqlite, sandbox or Order Desk) are chosen here alone.
+
+To add a service, add one property. For tools to use it, name it in `tool_services` too.
 """
 
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
+from functools import cached_property
 
 import httpx
 
@@ -59,32 +61,29 @@ from orderdesk_app.tools.tool_services import ToolServices
 SANDBOX_API = SANDBOX_URL + BASE
 
 
-@dataclass(frozen=True, slots=True)
 class Services:
-    """Every service, built. Entry points ask for what they need; nothing below them knows it."""
+    """Every service. Entry points ask for what they need; nothing below them knows this class."""
 
-    settings: Settings
-    database: Database
-    signals: Signals
-    keyring: Keyring
-    cache: Cache
-    access: Access
-    audit: AuditLog
-    activity: Activity
-    console: Console
-    form_tokens: FormTokens
-    health: Health
-    keys: Keys
-    limits: Limits
-    orders: Orders
-    products: Products
-    flash_messages: FlashMessages
-    runner: Runner
-    sessions: Sessions
-    sign_in: SignIn
-    stores: Stores
-    tenants: Tenants
-    unfinished: UnfinishedWork
+    def __init__(
+        self,
+        settings: Settings,
+        database: Database,
+        keyring: Keyring,
+        *,
+        http: httpx.AsyncClient | None,
+        passwords: Passwords,
+    ) -> None:
+        self.settings = settings
+        self.database = database
+        self.keyring = keyring
+        self.passwords = passwords
+        self._given_http = http
+
+    def build(self) -> None:
+        """Build every service now: a mistake stops the start, and no first call waits for it."""
+        for name, value in vars(Services).items():
+            if isinstance(value, cached_property):
+                getattr(self, name)
 
     async def actor_of_request(self, authorization: str, cookie: str) -> Actor | None:
         """The actor of a plain request: by bearer key, else by session cookie; None for nobody."""
@@ -96,6 +95,205 @@ class Services:
                 return None
         user = await self.sessions.resume(cookie_in(cookie, COOKIE))
         return user.actor if user else None
+
+    # ------------------------------------------------------------------ database, secrets, cache
+
+    @cached_property
+    def signals(self) -> Signals:
+        return Signals(self.database)
+
+    @cached_property
+    def sealer(self) -> Sealer:
+        return Sealer(self.keyring)
+
+    @cached_property
+    def cache(self) -> Cache:
+        if self.settings.cache_backend == "sqlite":
+            file = self.settings.data_dir / "cache.db"
+            return SqliteCache(file, secret=self.keyring.purpose("cache"))
+        return MemoryCache()
+
+    @cached_property
+    def reads(self) -> Reads:
+        is_sealed = self.settings.cache_backend != "memory"
+        return Reads(self.cache, self.signals, self.sealer, seal=is_sealed)
+
+    @cached_property
+    def audit(self) -> AuditLog:
+        return AuditLog(self.database, self.sealer, enabled=self.settings.enable_audit_log)
+
+    @cached_property
+    def limits(self) -> Limits:
+        return Limits(
+            rpm=self.settings.rate_limit_rpm,
+            login=self.settings.webui_rate_limit_login,
+            console=self.settings.webui_rate_limit_api_console,
+        )
+
+    @cached_property
+    def health(self) -> Health:
+        return Health(self.database, self.cache)
+
+    # ------------------------------------------------------------------ Order Desk
+
+    @cached_property
+    def sandbox_keys(self) -> SandboxKeys:
+        return SandboxKeys(self.keyring.purpose("sandbox"))
+
+    @cached_property
+    def http(self) -> httpx.AsyncClient:
+        if self._given_http is not None:
+            return self._given_http
+        rows = DatabaseRows(self.database, self.sealer, sandbox_url=SANDBOX_API)
+        sandbox = sandbox_app(self.sandbox_keys.account, rows)
+        return open_http(mounts={SANDBOX_URL: httpx.ASGITransport(sandbox)})
+
+    @cached_property
+    def buckets(self) -> Buckets:
+        return Buckets(self.database)
+
+    @cached_property
+    def client(self) -> OrderDeskClient:
+        return OrderDeskClient(
+            Transport(
+                self.http,
+                self.buckets,
+                timeout=self.settings.http_timeout,
+                max_retries=self.settings.http_max_retries,
+                observe=_observe,
+            )
+        )
+
+    # ------------------------------------------------------------------ tenants, keys, sessions
+
+    @cached_property
+    def keys(self) -> Keys:
+        return Keys(self.database, self.keyring, self.signals, self.passwords, audit=self.audit)
+
+    @cached_property
+    def tenants(self) -> Tenants:
+        return Tenants(self.database, self.keys)
+
+    @cached_property
+    def access(self) -> Access:
+        return Access(self.database, self.keys, self.signals)
+
+    @cached_property
+    def sessions(self) -> Sessions:
+        secret = self.settings.jwt_secret_key.get_secret_value().encode()
+        cookies = SessionCookies(secret or self.keyring.purpose("jwt"))
+        timeout = self.settings.session_timeout
+        return Sessions(self.database, self.keyring, cookies, timeout=timeout)
+
+    @cached_property
+    def sign_in(self) -> SignIn:
+        return SignIn(
+            self.database,
+            self.keyring,
+            self.keys,
+            self.sessions,
+            limit=self.limits.sign_in,
+            audit=self.audit,
+        )
+
+    @cached_property
+    def form_tokens(self) -> FormTokens:
+        secret = self.settings.csrf_secret_key.get_secret_value().encode()
+        return FormTokens(secret or self.keyring.purpose("csrf"))
+
+    @cached_property
+    def flash_messages(self) -> FlashMessages:
+        return FlashMessages()
+
+    @cached_property
+    def activity(self) -> Activity:
+        return Activity(self.database, self.sealer, self.audit)
+
+    # ------------------------------------------------------------------ stores, orders, products
+
+    @cached_property
+    def stores(self) -> Stores:
+        registration = StoreRegistration(
+            self.database,
+            self.signals,
+            self.access,
+            self.sealer,
+            self.client,
+            self.sandbox_keys,
+            api_url=self.settings.orderdesk_api_url,
+            sandbox_url=SANDBOX_API,
+        )
+        return Stores(
+            self.database,
+            self.signals,
+            self.access,
+            self.sealer,
+            registration,
+            self.audit,
+            self.buckets,
+            wait_seconds=self.settings.http_timeout,
+        )
+
+    @cached_property
+    def journal(self) -> Journal:
+        return Journal(self.database, self.signals, self.sealer, self.audit)
+
+    @cached_property
+    def folders(self) -> Folders:
+        seconds = self.settings.cache_ttl_store_settings
+        return Folders(self.client, self.reads, cache_seconds=seconds)
+
+    @cached_property
+    def unfinished(self) -> UnfinishedWork:
+        return UnfinishedWork()
+
+    @cached_property
+    def writes(self) -> Writes:
+        return Writes(
+            OrderLocks(Leases(self.database)),
+            self.journal,
+            self.reads,
+            self.unfinished,
+            repeats=self.settings.mutation_max_retries,
+            timeout=self.settings.http_timeout,
+        )
+
+    @cached_property
+    def orders(self) -> Orders:
+        return Orders(
+            self.client,
+            self.reads,
+            self.journal,
+            self.writes,
+            self.folders,
+            cache_seconds=self.settings.cache_ttl_orders,
+        )
+
+    @cached_property
+    def products(self) -> Products:
+        seconds = self.settings.cache_ttl_products
+        return Products(self.client, self.reads, cache_seconds=seconds)
+
+    # ------------------------------------------------------------------ tools
+
+    @cached_property
+    def tool_services(self) -> ToolServices:
+        return ToolServices(self.access, self.sign_in, self.stores, self.orders, self.products)
+
+    @cached_property
+    def runner(self) -> Runner:
+        return Runner(
+            self.tool_services,
+            self.limits,
+            self.audit,
+            self.unfinished,
+            wait_seconds=self.settings.http_timeout,
+        )
+
+    @cached_property
+    def console(self) -> Console:
+        history = ConsoleHistory(self.database, self.sealer)
+        return Console(self.runner, self.access, self.stores, history, self.limits)
 
 
 _current: Services | None = None
@@ -122,7 +320,7 @@ async def open_services(
     """
     global _current
     async with AsyncExitStack() as closing:
-        services = await _build(settings, closing, http, passwords or Passwords())
+        services = await _start(settings, closing, http, passwords or Passwords())
         before = _current
         _current = services
         try:
@@ -131,136 +329,32 @@ async def open_services(
             _current = before
 
 
-async def _build(
+async def _start(
     settings: Settings,
     closing: AsyncExitStack,
     http: httpx.AsyncClient | None,
     passwords: Passwords,
 ) -> Services:
+    """Build and start everything; `closing` stops it in the reverse order."""
     database = Database(settings.database_url.get_secret_value())
     closing.push_async_callback(database.close)
-    signals = Signals(database)
     keyring = await Keyring.open(
         KeyRows(database),
         kms_key=settings.mcp_kms_key.get_secret_value(),
         data_dir=settings.data_dir,
     )
-    sealer = Sealer(keyring)
-    cache: Cache = (
-        SqliteCache(settings.data_dir / "cache.db", secret=keyring.purpose("cache"))
-        if settings.cache_backend == "sqlite"
-        else MemoryCache()
-    )
-    closing.push_async_callback(cache.close)
-    audit = AuditLog(database, sealer, enabled=settings.enable_audit_log)
-    limits = Limits(
-        rpm=settings.rate_limit_rpm,
-        login=settings.webui_rate_limit_login,
-        console=settings.webui_rate_limit_api_console,
-    )
-
-    sandbox_keys = SandboxKeys(keyring.purpose("sandbox"))
-    sandbox = sandbox_app(
-        sandbox_keys.account, DatabaseRows(database, sealer, sandbox_url=SANDBOX_API)
-    )
+    services = Services(settings, database, keyring, http=http, passwords=passwords)
+    closing.push_async_callback(services.cache.close)
     if http is None:
-        http = open_http(mounts={SANDBOX_URL: httpx.ASGITransport(sandbox)})
-        closing.push_async_callback(http.aclose)
-    buckets = Buckets(database)
-    client = OrderDeskClient(
-        Transport(
-            http,
-            buckets,
-            timeout=settings.http_timeout,
-            max_retries=settings.http_max_retries,
-            observe=_observe,
-        )
-    )
-
+        closing.push_async_callback(services.http.aclose)
     closing.callback(passwords.close)
-    keys = Keys(database, keyring, signals, passwords, audit=audit)
-    tenants = Tenants(database, keys)
-    access = Access(database, keys, signals)
-    cookies = SessionCookies(
-        settings.jwt_secret_key.get_secret_value().encode() or keyring.purpose("jwt")
-    )
-    sessions = Sessions(database, keyring, cookies, timeout=settings.session_timeout)
-    sign_in = SignIn(database, keyring, keys, sessions, limit=limits.sign_in, audit=audit)
-    reads = Reads(cache, signals, sealer, seal=settings.cache_backend != "memory")
-    registration = StoreRegistration(
-        database,
-        signals,
-        access,
-        sealer,
-        client,
-        sandbox_keys,
-        api_url=settings.orderdesk_api_url,
-        sandbox_url=SANDBOX_API,
-    )
-    stores = Stores(
-        database,
-        signals,
-        access,
-        sealer,
-        registration,
-        audit,
-        buckets,
-        wait_seconds=settings.http_timeout,
-    )
-    journal = Journal(database, signals, sealer, audit)
-    folders = Folders(client, reads, cache_seconds=settings.cache_ttl_store_settings)
-    unfinished = UnfinishedWork()
-    writes = Writes(
-        OrderLocks(Leases(database)),
-        journal,
-        reads,
-        unfinished,
-        repeats=settings.mutation_max_retries,
-        timeout=settings.http_timeout,
-    )
-    orders = Orders(
-        client, reads, journal, writes, folders, cache_seconds=settings.cache_ttl_orders
-    )
-    products = Products(client, reads, cache_seconds=settings.cache_ttl_products)
-    runner = Runner(
-        ToolServices(access, sign_in, stores, orders, products),
-        limits,
-        audit,
-        unfinished,
-        wait_seconds=settings.http_timeout,
-    )
-
-    await signals.start()
-    closing.push_async_callback(signals.stop)
-    await audit.start()
-    closing.push_async_callback(audit.stop)
-    closing.push_async_callback(unfinished.drain)
-    return Services(
-        settings=settings,
-        database=database,
-        signals=signals,
-        keyring=keyring,
-        cache=cache,
-        access=access,
-        audit=audit,
-        activity=Activity(database, sealer, audit),
-        console=Console(runner, access, stores, ConsoleHistory(database, sealer), limits),
-        form_tokens=FormTokens(
-            settings.csrf_secret_key.get_secret_value().encode() or keyring.purpose("csrf")
-        ),
-        health=Health(database, cache),
-        keys=keys,
-        limits=limits,
-        orders=orders,
-        products=products,
-        flash_messages=FlashMessages(),
-        runner=runner,
-        sessions=sessions,
-        sign_in=sign_in,
-        stores=stores,
-        tenants=tenants,
-        unfinished=unfinished,
-    )
+    services.build()
+    await services.signals.start()
+    closing.push_async_callback(services.signals.stop)
+    await services.audit.start()
+    closing.push_async_callback(services.audit.stop)
+    closing.push_async_callback(services.unfinished.drain)
+    return services
 
 
 def _observe(method: str, outcome: str, seconds: float) -> None:
