@@ -86,7 +86,7 @@ class Services:
                 getattr(self, name)
 
     async def actor_of_request(self, authorization: str, cookie: str) -> Actor | None:
-        """The actor of a plain request: by bearer key, else by session cookie; None for nobody."""
+        """The actor of a plain request: by bearer key, else by session cookie, else None."""
         scheme, _, token = authorization.partition(" ")
         if scheme.lower() == "bearer" and token.strip():
             try:
@@ -300,8 +300,8 @@ _current: Services | None = None
 
 
 def current() -> Services:
-    """The services of this process; for the entry points alone, as Reflex builds its states itself
-    and nobody can hand it to them.
+    """The services of this process. Only entry points ask for them: Reflex builds its states
+    itself, so that they cannot get them as an argument.
     """
     assert _current is not None, "open_services() comes first"
     return _current

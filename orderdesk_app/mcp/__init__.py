@@ -1,4 +1,4 @@
 """The entry point of agents: `/mcp` over HTTP and the same catalogue over stdio.
 
-What a tool does stands in tools/.
+What a tool does is in tools/.
 """

@@ -191,7 +191,7 @@ class Runner:
         budget: WaitBudget,
         started: float,
     ) -> Entry | None:
-        """Counts the call; its audit row, or None while nobody has signed in."""
+        """Count the call and return its audit row, or None before a stdio session has signed in."""
         assert outcome.tool is not None, "what is not a tool was refused before"
         seconds = time.perf_counter() - started
         outcome.duration_ms = seconds * 1000
