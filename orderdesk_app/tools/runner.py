@@ -81,25 +81,28 @@ class Runner:
         try:
             tool = find_tool(name)
         except OrderDeskAgentsError as error:
-            outcome = Outcome(None, error=error)
-            TOOL_CALLS.labels(
-                "unknown", error.code, str(principal.actor.via) if principal else "stdio"
-            ).inc()
-            if principal is not None:
-                await self._audit.queue(
-                    Entry(
-                        actor=principal.actor,
-                        action="tool",
-                        tool="unknown",
-                        arguments={"name": name[:80]},
-                        outcome=error.code,
-                    )
-                )
-            return outcome
+            return await self._refuse_unknown(principal, name, error)
         if tool.reads:
             return await self._run(principal, tool, given, sign_in)
         # A write that has begun goes on to its end, audit row included, when the caller hangs up.
         return await self._unfinished.run(self._run(principal, tool, given, sign_in))
+
+    async def _refuse_unknown(
+        self, principal: Principal | None, name: str, error: OrderDeskAgentsError
+    ) -> Outcome:
+        via = str(principal.actor.via) if principal else "stdio"
+        TOOL_CALLS.labels("unknown", error.code, via).inc()
+        if principal is not None:
+            await self._audit.queue(
+                Entry(
+                    actor=principal.actor,
+                    action="tool",
+                    tool="unknown",
+                    arguments={"name": name[:80]},
+                    outcome=error.code,
+                )
+            )
+        return Outcome(None, error=error)
 
     async def _run(
         self,
@@ -128,22 +131,13 @@ class Runner:
         except OrderDeskAgentsError as error:
             outcome.error = error
             if error.outcome is None and not tool.reads:
-                # who writes says what became of it; whatever came before that wrote nothing
+                # A write that has begun sets its outcome; what fails before that wrote nothing.
                 error.outcome = "not_done"
         except Exception as error:
-            reference = current_request().request_id
-            _LOG.error("a tool failed", exc_info=error, tool=tool.name)
-            ERRORS.labels("tool").inc()
-            outcome.error = Unexpected(
-                (
-                    "Something went wrong on our side. Try again; if it stays, tell your "
-                    f"administrator this reference: {reference}."
-                ),
-                outcome="not_done" if tool.reads else "unknown",
-            )
+            outcome.error = _fault_of_ours(error, tool)
         except asyncio.CancelledError:
-            # The caller has gone, before anything was written. This task may wait for nothing
-            # more, and the call leaves its row all the same.
+            # The caller has left before anything was written. This task may not wait for anything,
+            # so that another one writes the audit row.
             row = self._entry(principal, call, outcome, GIVEN_UP, budget, started)
             if row is not None:
                 self._unfinished.keep(self._audit.queue(row))
@@ -217,6 +211,18 @@ class Runner:
             upstream_requests=budget.requests,
             change_id=str(change_id) if change_id else None,
         )
+
+
+def _fault_of_ours(error: Exception, tool: Tool) -> Unexpected:
+    """What the caller learns of an exception that no one expected; the log has the exception."""
+    reference = current_request().request_id
+    _LOG.error("a tool failed", exc_info=error, tool=tool.name)
+    ERRORS.labels("tool").inc()
+    return Unexpected(
+        "Something went wrong on our side. Try again; if it stays, tell your "
+        f"administrator this reference: {reference}.",
+        outcome="not_done" if tool.reads else "unknown",
+    )
 
 
 def _without_secrets(tool: Tool, given: object) -> dict[str, object]:
