@@ -3,9 +3,9 @@ to run again.
 """
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 
 from sqlalchemy import delete
 from sqlmodel import col
@@ -33,12 +33,18 @@ class PastCall:
     id: str
     at: datetime
     tool: str
-    arguments: dict[str, Any]
-    result: dict[str, Any]
+    arguments: Mapping[str, object]
+    result: Mapping[str, object]
     outcome: str
     duration_ms: float
     cached: bool
     is_cut: bool = False
+
+    @property
+    def error(self) -> Mapping[str, object]:
+        """What failed, as `code`, `message` and perhaps `field`; empty for a call that did not."""
+        error = self.result.get("error") if self.outcome != "ok" else None
+        return error if isinstance(error, dict) else {}
 
 
 class ConsoleHistory:
@@ -53,8 +59,8 @@ class ConsoleHistory:
         actor: Actor,
         *,
         tool: str,
-        arguments: dict[str, Any],
-        result: dict[str, Any],
+        arguments: Mapping[str, object],
+        result: Mapping[str, object],
         outcome: str,
         duration_ms: float,
         cached: bool,

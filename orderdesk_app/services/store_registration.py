@@ -5,12 +5,20 @@ its first row is written.
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from secrets import randbelow
-from typing import Any
 
 from sqlalchemy.exc import IntegrityError
 from sqlmodel.ext.asyncio.session import AsyncSession
 
-from orderdesk_app.context import Actor, Scope, Secret, StoreId, StoreRowId, new_id
+from orderdesk_app.context import (
+    Actor,
+    Json,
+    JsonObject,
+    Scope,
+    Secret,
+    StoreId,
+    StoreRowId,
+    new_id,
+)
 from orderdesk_app.db.engine import Database
 from orderdesk_app.db.owned import owned
 from orderdesk_app.db.signals import Signals
@@ -45,7 +53,7 @@ class StoreFacts:
     name: str
     folders: list[list[str]]
     timezone: str
-    settings: dict[str, Any]
+    settings: JsonObject
 
 
 class StoreRegistration:
@@ -308,11 +316,14 @@ def _possible_names(upstream_name: str, store_id: str) -> list[str]:
     return [plain[: _LONGEST_NAME - len(ending)].rstrip() + ending for ending in endings]
 
 
-def _facts(answer: Mapping[str, Any]) -> StoreFacts:
+def _facts(answer: Mapping[str, Json]) -> StoreFacts:
     settings = answer.get("settings")
     settings = settings if isinstance(settings, dict) else {}
-    folders = answer.get("folders") or {}
-    pairs = folders.items() if isinstance(folders, dict) else folders
+    folders = answer.get("folders")
+    if isinstance(folders, list):
+        pairs = [(pair[0], pair[1]) for pair in folders if isinstance(pair, list)]
+    else:
+        pairs = list(folders.items()) if isinstance(folders, dict) else []
     return StoreFacts(
         name=str(answer.get("name") or ""),
         folders=[[str(id_), str(name)] for id_, name in pairs],

@@ -164,9 +164,8 @@ def shown_store(tool: Tool, arguments: Mapping[str, Any], form: Mapping[str, Any
 
 def errors_of(tool: Tool, call: PastCall) -> dict[str, str]:
     """The message of a call that failed, by its argument; empty where it names none."""
-    error = call.result.get("error", {}) if call.outcome != "ok" else {}
-    name = argument_at(tool, str(error.get("field", "")))
-    return {name: str(error.get("message", ""))} if name else {}
+    name = argument_at(tool, str(call.error.get("field", "")))
+    return {name: str(call.error.get("message", ""))} if name else {}
 
 
 def _tool_row(tool: Tool) -> ToolRow:

@@ -94,7 +94,7 @@ class ConsoleResult(SignedInState, mixin=True):
         self.cached = call.cached
         self.reads = any(tool.name == call.tool and tool.reads for tool in every_tool())
         self.code = "Done" if self.ok else call.outcome
-        self.message = "" if self.ok else str(call.result.get("error", {}).get("message", ""))
+        self.message = str(call.error.get("message", ""))
         self.took = duration(call.duration_ms)
         self.size = _size(len(text.encode()))
         self.is_cut = call.is_cut and list(call.result) == ["cut"]
