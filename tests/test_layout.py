@@ -192,3 +192,30 @@ def test_the_top_level_holds_what_everybody_expects_and_no_more() -> None:
     assert {path.relative_to(ROOT).parts[0] for path in committed()} <= allowed
     assert not (ROOT / "alembic" / "__init__.py").exists()
     assert not list((ROOT / "tests").rglob("__init__.py"))
+
+
+# Names that still have to be split; this list only ever shrinks.
+STILL_TOO_LONG = {
+    "orderdesk_app/services/console.py keep",
+    "orderdesk_app/services/order_changes.py",
+    "orderdesk_app/services/order_changes.py _put",
+    "orderdesk_app/wiring.py _build",
+}
+
+
+def too_long(path: Path) -> Iterator[str]:
+    """A file over 500 lines, and functions over 60; one that draws may have 100."""
+    if len(path.read_text(encoding="utf-8").splitlines()) > 500:
+        yield relative(path)
+    most = 100 if path.relative_to(PACKAGE).parts[0] in ("pages", "components") else 60
+    for node in ast.walk(tree_of(path)):
+        if isinstance(node, ast.AsyncFunctionDef | ast.FunctionDef):
+            length = (node.end_lineno or node.lineno) - node.lineno + 1
+            if length > most:
+                yield f"{relative(path)} {node.name}"
+
+
+def test_functions_and_files_stay_short() -> None:
+    found = {name for path in PACKAGE.rglob("*.py") for name in too_long(path)}
+
+    assert found == STILL_TOO_LONG
