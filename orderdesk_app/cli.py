@@ -64,7 +64,12 @@ def parser() -> argparse.ArgumentParser:
     )
     top.add_argument("--version", action="version", version=f"orderdesk {__version__}")
     commands = top.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    for add_command in (_add_serve, _add_build, _add_migrate, _add_stdio, _add_tools, _add_link):
+        add_command(commands)
+    return top
 
+
+def _add_serve(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     serve = commands.add_parser(
         "serve",
         help="build what changed, migrate, and serve web app and /mcp on one port",
@@ -79,6 +84,8 @@ def parser() -> argparse.ArgumentParser:
     )
     serve.set_defaults(run=run_serve)
 
+
+def _add_build(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     build = commands.add_parser(
         "build",
         help="build the frontend, once",
@@ -90,6 +97,8 @@ def parser() -> argparse.ArgumentParser:
     build.add_argument("--force", action="store_true", help="build even if nothing changed")
     build.set_defaults(run=run_build)
 
+
+def _add_migrate(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     migrate = commands.add_parser(
         "migrate",
         help="bring the database to the newest schema",
@@ -99,6 +108,8 @@ def parser() -> argparse.ArgumentParser:
     )
     migrate.set_defaults(run=run_migrate)
 
+
+def _add_stdio(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     stdio = commands.add_parser(
         "stdio",
         help="serve the tools to one MCP client over standard input and output",
@@ -109,6 +120,8 @@ def parser() -> argparse.ArgumentParser:
     )
     stdio.set_defaults(run=run_stdio)
 
+
+def _add_tools(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     tools = commands.add_parser(
         "tools",
         help="print the catalogue of tools",
@@ -119,6 +132,8 @@ def parser() -> argparse.ArgumentParser:
     tools.add_argument("--json", action="store_true", help="with descriptions and schemas")
     tools.set_defaults(run=run_tools)
 
+
+def _add_link(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     link = commands.add_parser(
         "signin-link",
         help="print a link that signs the admin account in, once, within 15 minutes",
@@ -128,7 +143,6 @@ def parser() -> argparse.ArgumentParser:
         ),
     )
     link.set_defaults(run=run_sign_in_link)
-    return top
 
 
 def run_serve(chosen: argparse.Namespace) -> int:
@@ -142,9 +156,9 @@ def run_serve(chosen: argparse.Namespace) -> int:
     upgrade(settings.database_url.get_secret_value())  # once, here: never in each worker
     link = asyncio.run(first_start(settings))
     must_be_free(settings.host, settings.port)  # a build takes a minute
-    words = f"Order Desk agents on {own_address(settings)}"
+    words = f"Order Desk agents on {web_address(settings)}"
     if link:
-        say_once_it_answers(
+        print_when_live(
             settings, f"{words}\n\nSign in with this link, once, within 15 minutes:\n\n    {link}\n"
         )
     else:
@@ -185,12 +199,12 @@ def must_be_free(host: str, port: int) -> None:
         raise ConfigurationError(words) from None
 
 
-def say_once_it_answers(settings: Settings, words: str) -> None:
-    """Prints when the server that this process becomes answers: whoever reads the link may open it
-    at once. Prints nothing when it never does.
+def print_when_live(settings: Settings, words: str) -> None:
+    """Print `words` as soon as the server that this process becomes answers, so that a printed
+    link can be opened at once. Print nothing when the server never answers.
 
-    The process that waits is a child's child, so nobody is left to bury it. It ends with the
-    server: the one end of a pipe is open as long as that lives.
+    A grandchild process waits for the answer, so that init reaps it and the server has no zombie.
+    It ends with the server, whose end of the pipe then closes.
     """
     ended, alive = os.pipe()
     if child := os.fork():
@@ -205,7 +219,7 @@ def say_once_it_answers(settings: Settings, words: str) -> None:
                     print(words, flush=True)
                     break
     finally:
-        os._exit(0)  # what the parent opened is the parent's to close
+        os._exit(0)  # without cleanup: what the parent opened is the parent's to close
 
 
 def is_live(host: str, port: int) -> bool:
@@ -222,7 +236,7 @@ def is_live(host: str, port: int) -> bool:
 
 
 async def first_start(settings: Settings) -> str | None:
-    """Makes the admin account where there is none; in development, a sign-in link for it."""
+    """Make the admin account if there is none; in development return a sign-in link for it."""
     async with wiring.open_services(settings) as services:
         given = settings.admin_master_key.get_secret_value()
         admin = await services.tenants.ensure_admin(
@@ -233,8 +247,8 @@ async def first_start(settings: Settings) -> str | None:
         return link_address(settings, await services.sign_in.make_link(admin.tenant_id))
 
 
-def own_address(settings: Settings) -> str:
-    """Where a person opens it: PUBLIC_URL; in development with the port that is really served."""
+def web_address(settings: Settings) -> str:
+    """The address of the web app: PUBLIC_URL; in development with the port that is served."""
     public = urlsplit(settings.public_url)
     if settings.is_production or public.port == settings.port:
         return settings.public_url
@@ -242,11 +256,11 @@ def own_address(settings: Settings) -> str:
 
 
 def link_address(settings: Settings, token: Secret) -> str:
-    return f"{own_address(settings)}/sign-in/link?{urlencode({'token': token.reveal()})}"
+    return f"{web_address(settings)}/sign-in/link?{urlencode({'token': token.reveal()})}"
 
 
 def build_if_needed(frontend: Frontend, *, force: bool = False) -> bool:
-    """True when it had to be built."""
+    """Build unless the frontend is current. True when it was built."""
     if not force and frontend.is_current():
         return False
     print("Building the frontend (once; the next start takes seconds) …", file=sys.stderr)
@@ -255,13 +269,13 @@ def build_if_needed(frontend: Frontend, *, force: bool = False) -> bool:
 
 
 def serve_and_reload() -> int:
-    """For developers: the server in a process of its own, started again after each change.
+    """For developers: run the server in its own process and start it again after each change.
 
-    A wrong setting waits for its correction.
+    After a wrong setting, wait for the next change.
     """
     command = [sys.executable, "-m", "orderdesk_app.cli", "serve"]
     stopped = threading.Event()
-    # its default would leave the server behind
+    # The default handler would end this process and leave the server running.
     signal.signal(signal.SIGTERM, lambda *_: stopped.set())
     while True:
         server = subprocess.Popen(command, cwd=ROOT)  # noqa: S603  our own command
@@ -301,30 +315,29 @@ def run_stdio(chosen: argparse.Namespace) -> int:
     settings = load_settings(instead=UNUSED_BY_STDIO)
     configure_logging(settings.log_level, sys.stderr)
     upgrade(settings.database_url.get_secret_value())
-    sys.unraisablehook = _complain_unless_hung_up
-    asyncio.run(speak(settings))
+    sys.unraisablehook = _report_unless_broken_pipe
+    asyncio.run(serve_over_stdio(settings))
     return 0
 
 
-def _complain_unless_hung_up(about: "sys.UnraisableHookArgs") -> None:
-    """A client that stopped listening is no fault; from 3.13 on Python complains of what the SDK's
-    writer could not hand over any more.
+def _report_unless_broken_pipe(about: "sys.UnraisableHookArgs") -> None:
+    """A client that closed its pipe is no fault: from Python 3.13 on, the SDK's writer would make
+    Python print an error about it.
     """
     if not isinstance(about.exc_value, BrokenPipeError):
         sys.__unraisablehook__(about)
 
 
-async def speak(settings: Settings) -> None:
-    """Until stdin ends, or a signal does: then what waits is still written down."""
+async def serve_over_stdio(settings: Settings) -> None:
+    """Serve until stdin closes or a signal arrives; audit rows in the queue are then written."""
     stopped = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
-        with contextlib.suppress(
-            NotImplementedError
-        ):  # Windows knows no such handlers; the end of stdin is enough there
+        # Windows has no such handlers; there the end of stdin is enough.
+        with contextlib.suppress(NotImplementedError):
             asyncio.get_running_loop().add_signal_handler(number, stopped.set)
     async with wiring.open_services(settings) as services:
         given = settings.admin_master_key.get_secret_value()
-        # whoever has no key yet is told so by the first call
+        # A client without a key learns so from its first call.
         await services.tenants.ensure_admin(
             master_key=Secret(given) if given else None, has_webui=True
         )
@@ -341,7 +354,7 @@ async def speak(settings: Settings) -> None:
             {serving, asyncio.create_task(stopped.wait())}, return_when=asyncio.FIRST_COMPLETED
         )
     if not serving.done():
-        # a thread stands in a read of stdin, which nothing but its other end could end
+        # A thread still blocks in a read of stdin, and only the client can end that.
         os._exit(FAILED)
     await serving
 
@@ -351,8 +364,8 @@ def run_tools(chosen: argparse.Namespace) -> int:
         print_catalogue(as_json=chosen.json)
         sys.stdout.flush()
     except BrokenPipeError:
-        # The reader has enough (`| head`). What is still in the buffer goes nowhere, or Python
-        # would complain of it at its end.
+        # The reader closed the pipe (`| head`). Discard what is still buffered: flushing it at exit
+        # would make Python print an error.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     return 0
 

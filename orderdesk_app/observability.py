@@ -1,8 +1,8 @@
 """What operators see: one JSON log that can hold no personal data, and the metrics of `/metrics`.
 
 A log line may carry only the fields named in LOG_FIELDS; anything else is dropped before it is
-written, so that a careless call cannot leak. FairQueue of libraries keep their template without its
-arguments, and exceptions keep type and place without their text. Of the web framework's lines only
+written, so that a careless call cannot leak. A library's line keeps its message template without
+the arguments, an exception its type and place without its text. Of the web framework's lines only
 the place stays: it puts what browsers sent into its templates.
 """
 
@@ -43,7 +43,7 @@ def _seconds(name: str, words: str, *labels: str) -> Histogram:
 
 
 def _quick(metric: MetricT) -> MetricT:
-    """Remembers what `labels` found: every request asks for the same few."""
+    """Caches the children that `labels` returns: every request asks for the same few."""
     metric.labels = lru_cache(1_000)(metric.labels)  # type: ignore[method-assign]
     return metric
 
@@ -151,7 +151,7 @@ _DIGITS = re.compile(r"\+?\d[\d ()\-]{6,}\d")
 Event = MutableMapping[str, Any]
 
 
-def place_of(error: BaseException) -> str:
+def raised_at(error: BaseException) -> str:
     """Where an exception arose: the innermost frames as `file:line function`, without its text."""
     frames = traceback.extract_tb(error.__traceback__)[-4:]
     return " < ".join(
@@ -168,12 +168,13 @@ def _is_framework(record: logging.LogRecord) -> bool:
     return record.name.startswith(WEB_FRAMEWORK)
 
 
-class _FewOfTheFramework(logging.Filter):
-    """Lets so many of its lines through in a minute."""
+class _LimitFramework(logging.Filter):
+    """Lets at most _FRAMEWORK_LINES of the web framework's lines through in a minute."""
 
     def __init__(self) -> None:
         super().__init__()
-        self._minute, self._lines = 0, 0
+        self._minute = 0
+        self._lines = 0
 
     def filter(self, record: logging.LogRecord) -> bool:
         if not _is_framework(record):
@@ -196,16 +197,16 @@ def _only_known_fields(_: Any, __: str, event: Event) -> Event:
             f"{record.filename}:{record.lineno} {record.funcName}",
         )
     elif isinstance(record, logging.LogRecord) and event.get("_from_structlog") is False:
-        event["event"] = _blurred(
+        event["event"] = _redact(
             _QUOTED.sub("…", record.msg)
             if isinstance(record.msg, str)
             else type(record.msg).__name__
         )
     else:
-        # ours are constants; should one be put together one day, it leaks nothing
-        event["event"] = _blurred(str(event.get("event", "")))
+        # Our own messages are constants. If one is ever built from values, it leaks nothing.
+        event["event"] = _redact(str(event.get("event", "")))
     if isinstance(event.get("reason"), str):
-        event["reason"] = _blurred(_QUOTED.sub("…", event["reason"]))
+        event["reason"] = _redact(_QUOTED.sub("…", event["reason"]))
     error = event.pop("exc_info", None)
     if error is True:
         error = sys.exc_info()
@@ -213,15 +214,15 @@ def _only_known_fields(_: Any, __: str, event: Event) -> Event:
         error = error[1]
     if isinstance(error, BaseException):
         event["error"] = type(error).__name__
-        event["place"] = place_of(error)
+        event["place"] = raised_at(error)
     event.setdefault("request_id", current_request().request_id)
     for name in [n for n in event if n not in LOG_FIELDS and not n.startswith("_")]:
         del event[name]
     return event
 
 
-def _blurred(text: str) -> str:
-    """Without what looks like a key, an e-mail address, an IP or a phone number."""
+def _redact(text: str) -> str:
+    """The text without anything that looks like a key, an e-mail, an IP or a phone number."""
     for pattern in (_EMAIL, _ADDRESS, _LONG, _DIGITS):
         text = pattern.sub("…", text)
     return text[:200]
@@ -250,7 +251,7 @@ def json_formatter() -> logging.Formatter:
 
 def configure_logging(level: str, stream: TextIO | None = None) -> None:
     """One JSON object a line on stderr, for our own lines and those of libraries (warnings and
-    worse). Once more after libraries have made handlers of their own.
+    worse). Call it again after a library has added handlers of its own.
     """
     structlog.configure(
         processors=[
@@ -264,7 +265,7 @@ def configure_logging(level: str, stream: TextIO | None = None) -> None:
     )
     handler = logging.StreamHandler(stream or sys.stderr)
     handler.setFormatter(json_formatter())
-    handler.addFilter(_FewOfTheFramework())
+    handler.addFilter(_LimitFramework())
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(logging.WARNING)

@@ -13,7 +13,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from orderdesk_app.cli import own_address, parser
+from orderdesk_app.cli import parser, web_address
 from orderdesk_app.config import load_settings
 from orderdesk_app.frontend import ROOT
 from orderdesk_app.serving import server
@@ -200,13 +200,13 @@ def test_the_servers_own_lines_are_json_on_standard_error(tmp_path: Path) -> Non
 
 
 def test_the_printed_address_has_the_port_that_is_served() -> None:
-    assert own_address(load_settings({"PORT": "9123"}, None)) == "http://localhost:9123"
+    assert web_address(load_settings({"PORT": "9123"}, None)) == "http://localhost:9123"
     assert (
-        own_address(load_settings({"PUBLIC_URL": "http://[::1]:8080", "PORT": "9123"}, None))
+        web_address(load_settings({"PUBLIC_URL": "http://[::1]:8080", "PORT": "9123"}, None))
         == "http://[::1]:9123"
     )
     assert (
-        own_address(load_settings({"PUBLIC_URL": "http://localhost:8080"}, None))
+        web_address(load_settings({"PUBLIC_URL": "http://localhost:8080"}, None))
         == "http://localhost:8080"
     )
 
@@ -257,9 +257,9 @@ def test_what_is_said_waits_until_the_server_answers(tmp_path: Path) -> None:
     port = free_port()
     code = (
         "import sys\n"
-        "from orderdesk_app.cli import say_once_it_answers\n"
+        "from orderdesk_app.cli import print_when_live\n"
         "from orderdesk_app.config import load_settings\n"
-        f"say_once_it_answers(load_settings({{'PORT': '{port}'}}, None), 'It answers.')\n"
+        f"print_when_live(load_settings({{'PORT': '{port}'}}, None), 'It answers.')\n"
         "exec(sys.argv[1])\n"
     )
     slow = (
@@ -295,9 +295,9 @@ def test_what_is_said_waits_until_the_server_answers(tmp_path: Path) -> None:
 def test_nothing_is_said_when_the_server_ends_before_it_answers() -> None:
     code = (
         "import sys\n"
-        "from orderdesk_app.cli import say_once_it_answers\n"
+        "from orderdesk_app.cli import print_when_live\n"
         "from orderdesk_app.config import load_settings\n"
-        f"say_once_it_answers(load_settings({{'PORT': '{free_port()}'}}, None), 'It answers.')\n"
+        f"print_when_live(load_settings({{'PORT': '{free_port()}'}}, None), 'It answers.')\n"
         "raise SystemExit(3)\n"
     )
 
