@@ -102,6 +102,13 @@ def wrong_sections(text: str) -> Iterator[str]:
                 yield f"{page.relative_to(ROOT)} has no section {number}"
 
 
+def wrong_code_paths(text: str) -> Iterator[str]:
+    """A path is from the top or from orderdesk_app/; a name without a folder is not looked for."""
+    for name in re.findall(r"`((?:[a-z_]+/)+[a-z_0-9]+\.(?:py|js|css))`", text):
+        if not (ROOT / name).is_file() and not (ROOT / "orderdesk_app" / name).is_file():
+            yield f"{name} does not exist"
+
+
 def wrong_links(path: Path) -> Iterator[str]:
     for target in _LINK.findall(_FENCE.sub("", path.read_text(encoding="utf-8"))):
         if re.match(r"[a-z][a-z+.-]*:", target):
@@ -131,6 +138,16 @@ def test_every_reference_to_a_document_leads_to_its_heading() -> None:
                 f"{names(path)}: say 'section' in {found[0]!r}"
                 for found in _BARE_NUMBER.finditer(text)
             ]
+
+    assert wrong == []
+
+
+def test_every_file_that_a_document_names_is_there() -> None:
+    wrong = [
+        f"{names(path)}: {what}"
+        for path in texts(".md")
+        for what in wrong_code_paths(path.read_text(encoding="utf-8"))
+    ]
 
     assert wrong == []
 
