@@ -275,6 +275,7 @@ def _fault_response(fault: Fault, started: float, headers: dict[str, str]) -> Re
         "server_error": (500, "Internal Server Error"),
         "unavailable": (503, "Service Unavailable"),
         "error_in_200": (200, "Something Went Wrong"),
+        "status": (fault.status, "Something Went Wrong"),
     }[fault.kind]
     return _envelope(
         {"status": "error", "message": fault.message or words}, status, started, headers

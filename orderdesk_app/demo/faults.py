@@ -18,6 +18,7 @@ Kind = Literal[
     "dropped",
     "broken_json",
     "error_in_200",
+    "status",
     "slow",
     "edit",
 ]
@@ -31,6 +32,7 @@ KINDS: dict[str, Effect] = {  # each with the effect that it has unless told oth
     "dropped": "not_done",  # the connection closes without an answer
     "broken_json": "done",  # half of the answer's body
     "error_in_200": "not_done",  # status: error in a 200
+    "status": "not_done",  # an error with the HTTP `status` of the fault, such as 409
     "slow": "done",  # the answer takes `seconds`
     "edit": "done",  # answered as usual; then somebody else changes the order
 }
@@ -59,6 +61,7 @@ class Fault:
     skip: int = 0
     effect: Effect | None = None
     seconds: float = 1.0
+    status: int = 409  # of the kind "status"
     message: str = ""
     order_id: str = ""
     patch: dict[str, Any] = field(default_factory=dict)

@@ -33,6 +33,7 @@ _NO_SUCH = re.compile(
     r"|^\W*not found\W*$",
     re.IGNORECASE,
 )
+_IN_CONFLICT = (409, 412, 423)  # Conflict, Precondition Failed, Locked
 _DIGITS = re.compile(r"\d{1,18}", re.ASCII)
 
 
@@ -87,6 +88,8 @@ def fault(
         return Fault.NOT_FOUND
     if 300 <= status < 400:
         return Fault.REDIRECTED
+    if status in _IN_CONFLICT and not is_read:
+        return Fault.CONFLICT
     if status in (408, 425) or status >= 500:
         return Fault.SERVER_ERROR
     if answer is None:

@@ -7,6 +7,7 @@ from typing import TypedDict
 
 from orderdesk_app.context import Secret
 from orderdesk_app.errors import (
+    Conflict,
     Fault,
     NotFound,
     OrderDeskAgentsError,
@@ -83,6 +84,9 @@ def refusal(
             "store's API address.",
             **facts,
         )
+    if fault is Fault.CONFLICT:
+        words = f"Order Desk refused: “{said}”" if said else f"Order Desk refused (HTTP {status})"
+        return Conflict(f"{words}. Read it again before you change it.", **facts)
     if fault is Fault.SAID_NO:
         words = (
             f"Order Desk refused: “{said}”"

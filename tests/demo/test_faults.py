@@ -80,6 +80,7 @@ async def test_a_fault_shows_and_its_effect_is_as_told(fault_switch, kind, effec
         "dropped": None,
         "broken_json": 200,
         "error_in_200": 200,
+        "status": 409,
     }
     assert seen == expected.get(kind, 200 if effect == "done" else 504)
     assert (served.fault, served.took_effect, served.status) == (kind, effect == "done", seen)

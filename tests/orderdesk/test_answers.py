@@ -78,6 +78,12 @@ def test_what_went_wrong_is_told_apart(
     assert fault(status, answer, names_a_thing=names_a_thing) == expected
 
 
+@pytest.mark.parametrize("status", [409, 412, 423])
+def test_a_write_may_meet_a_conflict_and_a_read_may_not(status: int) -> None:
+    assert fault(status, None, names_a_thing=True, is_read=False) is Fault.CONFLICT
+    assert fault(status, None, names_a_thing=True, is_read=True) is Fault.SAID_NO
+
+
 @pytest.mark.parametrize(
     "body",
     [

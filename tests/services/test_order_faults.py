@@ -108,6 +108,8 @@ FAULTS = {
     "broken JSON after the effect": ("broken_json", "done", "done"),
     "error in a 200 before the effect": ("error_in_200", "not_done", "not_done"),
     "error in a 200 after the effect": ("error_in_200", "done", "done"),
+    "conflict before the effect": ("status", "not_done", "done"),
+    "conflict after the effect": ("status", "done", "done"),
     "slow after the effect": ("slow", "done", "done"),
     "slow before the effect": ("slow", "late", "unknown"),
 }

@@ -18,8 +18,10 @@ from orderdesk_app.db.signals import Signals
 from orderdesk_app.demo.rows import Change as Removal
 from orderdesk_app.errors import (
     Conflict,
+    Fault,
     NotFound,
     OrderDeskAgentsError,
+    OrderMovedOn,
     OutcomeUnknown,
     PermissionDenied,
     RateLimited,
@@ -592,6 +594,122 @@ async def test_what_others_change_meanwhile_is_kept_by_the_next_attempt(world: O
     assert (order["email"], order["shipping"]["city"]) == ("new@example.com", "Salem")
     [row] = await world.rows()
     assert row.state == "done"
+
+
+@pytest.mark.parametrize("status", [409, 412, 423])
+async def test_a_conflict_is_read_merged_and_written_again(world: OrderWorld, status: int) -> None:
+    world.fault("status", method="PUT", path="/orders/*", status=status)
+    world.fault(  # what the conflict is about: somebody adds a note while we write
+        "edit",
+        method="GET",
+        path="/orders/*",
+        order_id=ONE,
+        patch={"order_notes": [{"username": "Bo", "content": "By somebody else"}]},
+    )
+
+    written = await world.update({"shipping": {"city": "Salem"}, "order_notes": ["By us"]})
+
+    order = await world.upstream()
+    assert order["shipping"]["city"] == "Salem"
+    assert {"By somebody else", "By us"} <= {note["content"] for note in order["order_notes"]}
+    assert set(written.changed) == {"shipping.city", "order_notes"}
+    assert written.differing == ()
+    assert len(world.requests("PUT")) == 2
+    assert [row.state for row in await world.rows()] == ["done"]
+
+
+CONFLICTS = {
+    "update": ("PUT", "/orders/*", lambda world: world.update({"email": "new@example.com"})),
+    "create": ("POST", "/orders", lambda world: world.create(A_NEW_ORDER)),
+    "delete": ("DELETE", "/orders/*", lambda world: world.delete()),
+    "move": ("POST", "/move-orders", lambda world: world.update({"folder_name": "Canceled"})),
+}
+
+
+@pytest.mark.parametrize("name", CONFLICTS)
+async def test_a_conflict_that_lasts_is_a_conflict_error_that_wrote_nothing(
+    world: OrderWorld, name: str
+) -> None:
+    method, path, write = CONFLICTS[name]
+    before, began = await world.upstream(), world.time.seconds
+    world.fault("status", method=method, path=path, times=99, message="Locked by Bo")
+
+    with pytest.raises(Conflict) as error:
+        await write(world)
+
+    assert (error.value.code, error.value.outcome) == ("CONFLICT_ERROR", "not_done")
+    assert "Locked by Bo" in error.value.message
+    assert (error.value.fault, error.value.status) == (Fault.CONFLICT, 409)
+    assert len(world.requests(method, path)) == 6  # MUTATION_MAX_RETRIES is 5
+    assert world.time.seconds - began == pytest.approx(0.5 + 1 + 2 + 4 + 8)
+    assert await world.upstream() == before
+    assert [row.state for row in await world.rows()] == ["not_done"]
+
+
+async def test_a_conflict_is_waited_for_no_longer_than_the_call_may_wait(
+    world: OrderWorld,
+) -> None:
+    world.fault("status", method="PUT", path="/orders/*", times=99)
+
+    with pytest.raises(Conflict) as error:
+        await world.orders.update(
+            world.actor, world.store, OrderId(ONE), {"email": "x"}, world.budget(3)
+        )
+
+    assert error.value.outcome == "not_done"
+    assert len(world.requests("PUT")) == 3  # after 0.5 and 1 s; 2 s more would be over
+
+
+async def test_a_conflict_on_a_field_that_somebody_else_changed_is_written_over_when_it_passes(
+    world: OrderWorld,
+) -> None:
+    world.fault("status", method="PUT", path="/orders/*")
+    world.fault(
+        "edit", method="GET", path="/orders/*", order_id=ONE, patch={"email": "bo@example.com"}
+    )
+
+    await world.update({"email": "new@example.com"})
+
+    assert (await world.upstream())["email"] == "new@example.com"
+    assert [row.state for row in await world.rows()] == ["done"]
+
+
+async def test_a_conflict_minds_the_version_that_was_expected(world: OrderWorld) -> None:
+    seen = (await world.upstream())["date_updated"]
+    world.fault("status", method="PUT", path="/orders/*")
+    world.fault(
+        "edit", method="GET", path="/orders/*", order_id=ONE, patch={"email": "bo@example.com"}
+    )
+
+    with pytest.raises(OrderMovedOn) as error:
+        await world.update({"shipping": {"city": "Salem"}}, expected_date_updated=seen)
+
+    assert error.value.outcome == "not_done"
+    assert (await world.upstream())["email"] == "bo@example.com"
+    assert len(world.requests("PUT")) == 1
+
+
+async def test_a_conflict_after_fields_came_through_says_which_half(world: OrderWorld) -> None:
+    world.fault("status", method="POST", path="/move-orders", times=99, message="Locked")
+
+    with pytest.raises(Conflict) as error:
+        await world.update({"email": "new@example.com", "folder_name": "Canceled"})
+
+    assert error.value.outcome == "partly_done"
+    assert error.value.details["changed"] == ["email"]
+    assert (await world.upstream())["email"] == "new@example.com"
+
+
+async def test_a_conflict_that_is_a_duplicate_names_the_order_that_exists(
+    world: OrderWorld,
+) -> None:
+    world.fault("status", method="POST", path="/orders", message=f"Order {ONE} already exists")
+
+    with pytest.raises(Conflict) as error:
+        await world.create(A_NEW_ORDER)
+
+    assert error.value.details["order_id"] == ONE
+    assert len(world.requests("POST")) == 1
 
 
 async def test_an_order_that_is_deleted_under_a_write_is_told(
