@@ -56,12 +56,10 @@ class StandaloneSandbox:
         control: bool = False,
         switches: Switches | None = None,
     ) -> None:
-        self.stores, self.control, self.clock, self.rows = (
-            stores,
-            control,
-            MovableClock(),
-            MemoryRows(),
-        )
+        self.stores = stores
+        self.control = control
+        self.clock = MovableClock()
+        self.rows = MemoryRows()
         self.first_switches = switches or Switches()
         self.faults = Faults()
         self.seed = Seed(orders, inventory)

@@ -12,8 +12,9 @@ import unicodedata
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
-from typing import Any, Literal
+from typing import Literal
 
+from orderdesk_app.context import Json, JsonObject
 from orderdesk_app.errors import (
     Fault,
     OrderDeskAgentsError,
@@ -59,8 +60,8 @@ class Difference:
 
     path: str
     steps: tuple[str, ...]
-    before: Any
-    meant: Any
+    before: Json
+    meant: Json
     kind: Literal["value", "new_item", "notes"] = "value"
 
 
@@ -140,7 +141,7 @@ def differences(before: Order, meant: Order) -> list[Difference]:
     return found
 
 
-def as_map(value: Any) -> dict[str, Any]:
+def as_map(value: object) -> JsonObject:
     """A map as a map: Order Desk writes an empty one as `[]`, or `""`, and one whose keys are 0, 1,
     2 … as a list.
     """
@@ -149,7 +150,7 @@ def as_map(value: Any) -> dict[str, Any]:
     return dict(value) if isinstance(value, Mapping) else {}
 
 
-def as_list(value: Any) -> list[Any]:
+def as_list(value: object) -> list[Json]:
     """A list as a list; an empty one may be written as `""` or left out, and PHP writes one with
     gaps as a map of its places.
     """
@@ -158,17 +159,17 @@ def as_list(value: Any) -> list[Any]:
     return list(value) if isinstance(value, Sequence) and not isinstance(value, str | bytes) else []
 
 
-def note_key(note: Any) -> str:
+def note_key(note: object) -> str:
     """What makes two notes the same: their content after trimming and case folding."""
     content = note.get("content") if isinstance(note, Mapping) else note
     return content.strip().casefold() if isinstance(content, str) else ""
 
 
-def note_keys(notes: Any) -> set[str]:
+def note_keys(notes: object) -> set[str]:
     return {note_key(note) for note in as_list(notes)}
 
 
-def decimal_of(value: Any) -> Decimal | None:
+def decimal_of(value: object) -> Decimal | None:
     """The finite number that a JSON number or a plain numeric text stands for, else None.
 
     A leading zero makes a text a name (postal code 02134).
@@ -190,11 +191,11 @@ def decimal_of(value: Any) -> Decimal | None:
     return number if number is not None and number.is_finite() else None
 
 
-def is_blank(value: Any) -> bool:
+def is_blank(value: object) -> bool:
     return value is None or (isinstance(value, str | list | tuple | dict) and len(value) == 0)
 
 
-def is_same(one: Any, other: Any) -> bool:
+def is_same(one: object, other: object) -> bool:
     """True for the same value in another JSON form: 5 and "5.0", [] and {}, null and "".
 
     Two texts must be equal to the letter.
@@ -215,7 +216,7 @@ def is_same(one: Any, other: Any) -> bool:
     return bool(one == other)
 
 
-def is_alike(one: Any, other: Any, name: str = "") -> bool:
+def is_alike(one: object, other: object, name: str = "") -> bool:
     """True if Order Desk may have made one value of the other: trimmed, recapitalised, a phone
     number reformatted, a yes written as 1.
     """
@@ -240,7 +241,7 @@ def is_alike(one: Any, other: Any, name: str = "") -> bool:
     return False
 
 
-def _map_differences(path: str, steps: tuple[str, ...], old: Any, new: Any) -> list[Difference]:
+def _map_differences(path: str, steps: tuple[str, ...], old: Json, new: Json) -> list[Difference]:
     before, meant = as_map(old), as_map(new)
     keys = [*meant, *(key for key in before if key not in meant)]
     return [
@@ -250,16 +251,16 @@ def _map_differences(path: str, steps: tuple[str, ...], old: Any, new: Any) -> l
     ]
 
 
-def _item_differences(before: list[Any], meant: list[Any]) -> list[Difference]:
+def _item_differences(before: list[Json], meant: list[Json]) -> list[Difference]:
     known = {
         str(item["id"]): item
         for item in before
-        if isinstance(item, Mapping) and not is_blank(item.get("id"))
+        if isinstance(item, dict) and not is_blank(item.get("id"))
     }
     found: list[Difference] = []
     added = 0
     for item in meant:
-        if not isinstance(item, Mapping):
+        if not isinstance(item, dict):
             continue
         item_id = str(item.get("id") or "")
         if item_id not in known:
@@ -298,24 +299,23 @@ def _new_items_states(expected: list[Difference], before: Order, found: Order) -
     left, which is `other`. Two equal items need two rows.
     """
     known = {
-        str(item.get("id"))
-        for item in as_list(before.get("order_items"))
-        if isinstance(item, Mapping)
+        str(item.get("id")) for item in as_list(before.get("order_items")) if isinstance(item, dict)
     }
     fresh = [
         item
         for item in as_list(found.get("order_items"))
-        if isinstance(item, Mapping) and str(item.get("id")) not in known
+        if isinstance(item, dict) and str(item.get("id")) not in known
     ]
     states: dict[str, State] = {}
     for difference in expected:
+        meant = as_map(difference.meant)
         like = next(
             (
                 row
                 for row in fresh
                 if all(
                     is_alike(value, row.get(key), key)
-                    for key, value in difference.meant.items()
+                    for key, value in meant.items()
                     if key != "id"
                 )
             ),
@@ -359,15 +359,15 @@ def _notes_state(difference: Difference, found: Order) -> State:
     return "other"
 
 
-def _look_up(order: Order, steps: tuple[str, ...]) -> Any:
-    value: Any = order
+def _look_up(order: Order, steps: tuple[str, ...]) -> Json:
+    value: Json = order
     for position, step in enumerate(steps):
         if position == 1 and steps[0] == "order_items":  # the step is an item's id
             value = next(
                 (
                     item
                     for item in as_list(value)
-                    if isinstance(item, Mapping) and str(item.get("id")) == step
+                    if isinstance(item, dict) and str(item.get("id")) == step
                 ),
                 None,
             )
@@ -376,7 +376,7 @@ def _look_up(order: Order, steps: tuple[str, ...]) -> Any:
     return value
 
 
-def _truth(value: Any) -> bool | None:
+def _truth(value: object) -> bool | None:
     word = str(value).strip().lower() if value is not None else ""
     return {
         "1": True,

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from decimal import Decimal, InvalidOperation
 from json.encoder import encode_basestring_ascii
 from math import isfinite
-from typing import Any
+from typing import Any, NoReturn
 
 
 class WrittenDecimal(Decimal):
@@ -23,7 +23,7 @@ class WrittenDecimal(Decimal):
     def __copy__(self) -> "WrittenDecimal":
         return self
 
-    def __deepcopy__(self, memo: Any, /) -> "WrittenDecimal":
+    def __deepcopy__(self, memo: object, /) -> "WrittenDecimal":
         return self
 
     def __reduce__(self) -> tuple[Any, tuple[str]]:
@@ -41,7 +41,7 @@ def loads(body: bytes | str) -> Any:
         raise ValueError("nested too deeply") from error
 
 
-def dumps(value: Any) -> bytes:
+def dumps(value: object) -> bytes:
     """Compact JSON in ASCII (a lone surrogate survives), numbers with their exact text.
 
     Raises ValueError, TypeError.
@@ -66,7 +66,7 @@ def _number(token: str) -> Decimal:
     return written
 
 
-def _refuse(word: str) -> Any:
+def _refuse(word: str) -> NoReturn:
     raise ValueError(f"{word} is not JSON")
 
 
@@ -97,7 +97,7 @@ def _write(value: Any, write: Callable[[str], None]) -> None:
         write(_rarer(value))
 
 
-def _write_map(value: dict[Any, Any], write: Callable[[str], None]) -> None:
+def _write_map(value: dict[object, object], write: Callable[[str], None]) -> None:
     separator = "{"
     for key, item in value.items():
         if not isinstance(key, str):
@@ -113,7 +113,7 @@ def _write_map(value: dict[Any, Any], write: Callable[[str], None]) -> None:
     write("}" if value else "{}")
 
 
-def _rarer(value: Any) -> str:
+def _rarer(value: object) -> str:
     if isinstance(value, WrittenDecimal):
         return value.text
     if isinstance(value, Decimal):

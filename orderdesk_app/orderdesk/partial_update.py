@@ -3,8 +3,8 @@ another way, what is still to be sent. Pure.
 """
 
 from collections.abc import Iterable, Mapping
-from typing import Any
 
+from orderdesk_app.context import Json
 from orderdesk_app.orderdesk.comparison import Comparison, as_list
 
 _NEW_ITEM = "order_items[+"
@@ -15,7 +15,7 @@ class PartialUpdate:
     is planned anew.
     """
 
-    def __init__(self, changes: Mapping[str, Any], changed: Iterable[str]) -> None:
+    def __init__(self, changes: Mapping[str, Json], changed: Iterable[str]) -> None:
         self.changed = tuple(changed)
         self.changes = dict(changes)  # what is still to be sent
         self._arrived: set[str] = set()
@@ -69,7 +69,7 @@ class PartialUpdate:
         return [numbers.get(path, path) for path in paths]
 
     def _leave_out(self, there: set[str]) -> None:
-        kept: list[Any] = []
+        kept: list[Json] = []
         left: list[str] = []
         number = 0
         for entry in as_list(self.changes.get("order_items")):

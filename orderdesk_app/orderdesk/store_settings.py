@@ -4,9 +4,8 @@
 
 import re
 from decimal import Decimal
-from typing import Any
 
-from orderdesk_app.context import Secret
+from orderdesk_app.context import Json, JsonObject, Secret
 from orderdesk_app.orderdesk.answers import LONG_ENOUGH_TO_SEARCH
 from orderdesk_app.orderdesk.comparison import as_map
 
@@ -52,51 +51,56 @@ _SECRET_WORDS = frozenset({"key", "keys", "pass", "pwd", "auth", "pin", "hash", 
 _SIGNED_IN_ADDRESS = re.compile(r"//[^/@\s]*:[^/@\s]*@")
 
 
-def view(store: dict[str, Any], key: Secret) -> dict[str, Any]:
+def view(store: JsonObject, key: Secret) -> JsonObject:
     """`{"id", "name", "timezone", "locale", "folders": [[id, name], …], "settings"}`: ids as texts,
     folders in Order Desk's order.
     """
     settings = harmless(without_secrets(as_map(store.get("settings")), key))
+    listed: list[Json] = [[folder_id, name] for folder_id, name in folders(store.get("folders"))]
     return {
         "id": str(store.get("id", "")),
         "name": _text(store.get("name")),
         "timezone": _text(settings.get("timezone")),
         "locale": _text(settings.get("locale_code")),
-        "folders": folders(store.get("folders")),
+        "folders": listed,
         "settings": settings,
     }
 
 
-def folders(value: Any) -> list[list[str]]:
+def folders(value: object) -> list[list[str]]:
     """`[[id, name], …]`, the first of them where new orders go."""
     return [[str(folder_id), _text(name)] for folder_id, name in as_map(value).items()]
 
 
-def harmless(settings: dict[str, Any]) -> dict[str, Any]:
+def harmless(settings: JsonObject) -> JsonObject:
     """Settings that say how the store is set up and nothing of whose it is: short plain values of
     names that we know.
     """
     return {name: item for name, item in settings.items() if name in _HARMLESS and _is_short(item)}
 
 
-def _is_short(item: Any) -> bool:
+def _is_short(item: object) -> bool:
     return isinstance(item, int | float | Decimal) or (
         isinstance(item, str) and len(item) <= _LONGEST and "@" not in item
     )
 
 
-def without_secrets(value: Any, key: Secret) -> Any:
+def without_secrets(settings: JsonObject, key: Secret) -> JsonObject:
     """The same settings without secrets: by name, by being the store's key, or as an
     address with a password in it.
     """
+    return {
+        name: _cleaned(item, key)
+        for name, item in settings.items()
+        if not _names_a_secret(name) and not _is_a_secret(item, key)
+    }
+
+
+def _cleaned(value: Json, key: Secret) -> Json:
     if isinstance(value, dict):
-        return {
-            name: without_secrets(item, key)
-            for name, item in value.items()
-            if not _names_a_secret(name) and not _is_a_secret(item, key)
-        }
+        return without_secrets(value, key)
     if isinstance(value, list):
-        return [without_secrets(item, key) for item in value if not _is_a_secret(item, key)]
+        return [_cleaned(item, key) for item in value if not _is_a_secret(item, key)]
     return value
 
 
@@ -106,7 +110,7 @@ def _names_a_secret(name: str) -> bool:
     return any(part in joined for part in _SECRET_PARTS) or not _SECRET_WORDS.isdisjoint(words)
 
 
-def _is_a_secret(item: Any, key: Secret) -> bool:
+def _is_a_secret(item: object, key: Secret) -> bool:
     if not isinstance(item, str) or not item:
         return False
     opens = key.reveal()
@@ -115,5 +119,5 @@ def _is_a_secret(item: Any, key: Secret) -> bool:
     )
 
 
-def _text(value: Any) -> str:
+def _text(value: object) -> str:
     return value if isinstance(value, str) else "" if value is None else str(value)
