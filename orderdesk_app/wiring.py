@@ -7,7 +7,10 @@ Read this after the README. Each property says what a service is made of. Engine
 To add a service, add one property. For tools to use it, name it in `tool_services` too.
 """
 
-from collections.abc import AsyncIterator
+import asyncio
+import random as chance
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from functools import cached_property
 
@@ -62,7 +65,11 @@ SANDBOX_API = SANDBOX_URL + BASE
 
 
 class Services:
-    """Every service. Entry points ask for what they need; nothing below them knows this class."""
+    """Every service. Entry points ask for what they need; nothing below them knows this class.
+
+    Time and chance come from outside, and a service may be replaced by assigning another before one
+    asks for it: so tests build the real services around their fakes.
+    """
 
     def __init__(
         self,
@@ -72,11 +79,17 @@ class Services:
         *,
         http: httpx.AsyncClient | None,
         passwords: Passwords,
+        clock: Callable[[], float] = time.monotonic,
+        sleep: Callable[[float], Awaitable[object]] = asyncio.sleep,
+        random: Callable[[], float] = chance.random,
     ) -> None:
         self.settings = settings
         self.database = database
         self.keyring = keyring
         self.passwords = passwords
+        self.clock = clock
+        self.sleep = sleep
+        self.random = random
         self._given_http = http
 
     def build(self) -> None:
@@ -111,7 +124,7 @@ class Services:
         if self.settings.cache_backend == "sqlite":
             file = self.settings.data_dir / "cache.db"
             return SqliteCache(file, secret=self.keyring.purpose("cache"))
-        return MemoryCache()
+        return MemoryCache(clock=self.clock)
 
     @cached_property
     def reads(self) -> Reads:
@@ -160,6 +173,9 @@ class Services:
                 self.buckets,
                 timeout=self.settings.http_timeout,
                 max_retries=self.settings.http_max_retries,
+                sleep=self.sleep,
+                clock=self.clock,
+                random=self.random,
                 observe=_observe,
             )
         )
@@ -248,14 +264,19 @@ class Services:
         return UnfinishedWork()
 
     @cached_property
+    def locks(self) -> OrderLocks:
+        return OrderLocks(Leases(self.database))
+
+    @cached_property
     def writes(self) -> Writes:
         return Writes(
-            OrderLocks(Leases(self.database)),
+            self.locks,
             self.journal,
             self.reads,
             self.unfinished,
             repeats=self.settings.mutation_max_retries,
             timeout=self.settings.http_timeout,
+            sleep=self.sleep,
         )
 
     @cached_property

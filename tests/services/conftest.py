@@ -9,11 +9,12 @@ from typing import Any
 import httpx
 import pytest
 
+from orderdesk_app import wiring
 from orderdesk_app.cache.store import MemoryCache
+from orderdesk_app.config import load_settings
 from orderdesk_app.context import Actor, OrderId, Sealed, Secret, StoreId, StoreRowId
 from orderdesk_app.db.changes import Change
 from orderdesk_app.db.engine import Database
-from orderdesk_app.db.leases import Leases
 from orderdesk_app.db.owned import owned
 from orderdesk_app.db.signals import Signals
 from orderdesk_app.db.stores import Store
@@ -24,19 +25,16 @@ from orderdesk_app.demo.seed import Seed
 from orderdesk_app.demo.switches import Switches
 from orderdesk_app.orderdesk.access import StoreAccess
 from orderdesk_app.orderdesk.buckets import MemoryBuckets
-from orderdesk_app.orderdesk.client import OrderDeskClient
 from orderdesk_app.orderdesk.locks import OrderLocks
-from orderdesk_app.orderdesk.transport import Transport, open_http
+from orderdesk_app.orderdesk.transport import open_http
 from orderdesk_app.orderdesk.wait_budget import WaitBudget
-from orderdesk_app.security.sealing import Sealer
-from orderdesk_app.services.audit import AuditLog
-from orderdesk_app.services.folders import Folders
+from orderdesk_app.security.keyring import Keyring
+from orderdesk_app.security.passwords import Passwords
 from orderdesk_app.services.journal import Journal
 from orderdesk_app.services.open_store import OpenStore, StoreRecord
 from orderdesk_app.services.orders import Orders
 from orderdesk_app.services.reads import Reads
 from orderdesk_app.services.unfinished import UnfinishedWork
-from orderdesk_app.services.writes import Writes
 
 KEY = "the-key-of-the-store"
 API_URL = f"{SANDBOX_URL}{BASE}"
@@ -173,7 +171,7 @@ def sandbox() -> SandboxApp:
 
 async def a_process(
     database: Database,
-    sealer: Sealer,
+    keyring: Keyring,
     actor: Actor,
     store: OpenStore,
     app: SandboxApp,
@@ -182,39 +180,38 @@ async def a_process(
     signals: Signals | None = None,
     client_timeout: float = TIMEOUT,
 ) -> OrderWorld:
-    """The services of one process over that database and Order Desk."""
+    """The services of one process over that database and Order Desk, as wiring builds them."""
     time = Time()
-    signals = signals or Signals(database)
-    http = open_http(mounts={SANDBOX_URL: httpx.ASGITransport(app)})
-    client = OrderDeskClient(
-        Transport(
-            http,
-            MemoryBuckets(time),
-            timeout=client_timeout,
-            max_retries=3,
-            sleep=time.sleep,
-            clock=time,
-            random=lambda: 1.0,
-        )
+    settings = load_settings({"CACHE_BACKEND": "sqlite"}, None).model_copy(
+        update={"http_timeout": client_timeout, "mutation_max_retries": repeats}
     )
-    reads = Reads(MemoryCache(clock=time), signals, sealer, seal=True)
-    journal = Journal(database, signals, sealer, AuditLog(database, sealer, enabled=True))
-    folders = Folders(client, reads, cache_seconds=300)
-    unfinished = UnfinishedWork()
-    locks = OrderLocks(Leases(database))
-    writes = Writes(
-        locks,
-        journal,
-        reads,
-        unfinished,
-        repeats=repeats,
-        timeout=client_timeout,
+    services = wiring.Services(
+        settings,
+        database,
+        keyring,
+        http=open_http(mounts={SANDBOX_URL: httpx.ASGITransport(app)}),
+        passwords=Passwords(rounds=4),
+        clock=time,
         sleep=time.sleep,
+        random=lambda: 1.0,
     )
+    services.buckets = MemoryBuckets(time)
+    services.cache = MemoryCache(clock=time)  # sealed, as what a file keeps is
+    if signals is not None:
+        services.signals = signals
     assert app.faults is not None
-    orders = Orders(client, reads, journal, writes, folders, cache_seconds=15)
     return OrderWorld(
-        orders, locks, unfinished, reads, journal, database, app, app.faults, time, actor, store
+        services.orders,
+        services.locks,
+        services.unfinished,
+        services.reads,
+        services.journal,
+        database,
+        app,
+        app.faults,
+        time,
+        actor,
+        store,
     )
 
 
@@ -230,11 +227,11 @@ def client_timeout() -> float:
 
 @pytest.fixture
 async def world(
-    database: Database, sealer: Sealer, tenant: Any, client_timeout: float
+    database: Database, keyring: Keyring, tenant: Any, client_timeout: float
 ) -> OrderWorld:
     return await a_process(
         database,
-        sealer,
+        keyring,
         tenant.actor,
         await connect(database, tenant.actor),
         sandbox(),

@@ -130,26 +130,32 @@ async def world(
     sqlite_url: str,
     data_dir: Any,
     database: Database,
-    sealer: Any,
+    keyring: Any,
     tenant: Any,
     client_timeout: float,
 ) -> OrderWorld:
     store = await connect(database, tenant.actor)
     return await a_process(
-        database, sealer, tenant.actor, store, sandbox(), repeats=2, client_timeout=client_timeout
+        database, keyring, tenant.actor, store, sandbox(), repeats=2, client_timeout=client_timeout
     )
 
 
 @pytest.fixture
 async def served_world(
-    database: Database, sealer: Any, tenant: Any, client_timeout: float
+    database: Database, keyring: Any, tenant: Any, client_timeout: float
 ) -> AsyncIterator[OrderWorld]:
     """Order Desk behind a real socket: there an effect can come after the client has left."""
     app = StandaloneSandbox({"4711": KEY}, control=True, switches=Switches(rate_limited=False))
     async with serving(app) as api_url:
         store = await connect(database, tenant.actor, api_url)
         yield await a_process(
-            database, sealer, tenant.actor, store, app.app, repeats=2, client_timeout=client_timeout
+            database,
+            keyring,
+            tenant.actor,
+            store,
+            app.app,
+            repeats=2,
+            client_timeout=client_timeout,
         )
 
 

@@ -190,9 +190,9 @@ async def test_the_version_seen_may_be_iso(world: OrderWorld) -> None:
 
 
 async def test_thirty_two_agents_in_two_processes_add_their_notes_and_lose_none(
-    world: OrderWorld, sealer: Any
+    world: OrderWorld, keyring: Any
 ) -> None:
-    other = await a_process(world.database, sealer, world.actor, world.store, world.app)
+    other = await a_process(world.database, keyring, world.actor, world.store, world.app)
     made = await world.create(A_NEW_ORDER)
     order_id = made.order["id"]
     before = await world.upstream(order_id)
@@ -217,10 +217,12 @@ async def test_thirty_two_agents_in_two_processes_add_their_notes_and_lose_none(
     assert len(world.requests()) == 64
 
 
-async def test_another_process_hears_of_a_write_and_forgets(world: OrderWorld, sealer: Any) -> None:
+async def test_another_process_hears_of_a_write_and_forgets(
+    world: OrderWorld, keyring: Any
+) -> None:
     signals = Signals(world.database)
     other = await a_process(
-        world.database, sealer, world.actor, world.store, world.app, signals=signals
+        world.database, keyring, world.actor, world.store, world.app, signals=signals
     )
     await signals.start()
     await other.get()
@@ -774,11 +776,11 @@ async def test_without_a_journal_nothing_is_written(
 
 
 async def test_a_neighbour_with_the_same_store_has_a_journal_and_a_cache_of_their_own(
-    world: OrderWorld, sealer: Any, neighbour: Any
+    world: OrderWorld, keyring: Any, neighbour: Any
 ) -> None:
     theirs = await a_process(
         world.database,
-        sealer,
+        keyring,
         neighbour.actor,
         await connect(world.database, neighbour.actor),
         world.app,

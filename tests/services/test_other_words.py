@@ -104,11 +104,11 @@ async def world(
     sqlite_url: str,
     data_dir: Any,
     database: Database,
-    sealer: Any,
+    keyring: Any,
     tenant: Any,
 ) -> OrderWorld:
     return await a_process(
-        database, sealer, tenant.actor, await connect(database, tenant.actor), bent, repeats=5
+        database, keyring, tenant.actor, await connect(database, tenant.actor), bent, repeats=5
     )  # type: ignore[arg-type]  # stands in for it
 
 
