@@ -10,6 +10,7 @@ from orderdesk_app import wiring
 from orderdesk_app.db.audit import AuditEntry
 from orderdesk_app.mcp.body import ClientDisconnected
 from orderdesk_app.mcp.disconnect import cancel_on_disconnect
+from orderdesk_app.services.order_update import OrderUpdate
 from orderdesk_app.services.orders import Orders
 from tests.mcp_server import MODERN, InProcessApp, call, modern
 from tests.worlds import FIRST_ORDER, MASTER_KEY, eventually, on_sqlite
@@ -162,12 +163,12 @@ async def test_a_write_whose_caller_went_goes_on_to_its_end(
     inside: InProcessApp, monkeypatch: pytest.MonkeyPatch, kind: str
 ) -> None:
     begun, go_on = asyncio.Event(), asyncio.Event()
-    update = Orders.update
+    carry_out = OrderUpdate.carry_out
 
-    async def slow(self: Orders, *arguments: Any, **options: Any) -> Any:
+    async def slow(self: OrderUpdate, *arguments: Any) -> Any:  # its journal row is there
         begun.set()
         await go_on.wait()
-        return await update(self, *arguments, **options)
+        return await carry_out(self, *arguments)
 
     arguments = {"order_id": FIRST_ORDER, "changes": {"email": "new@example.com"}}
     headers, body = modern("tools/call", {"name": "orders_update", "arguments": arguments})
@@ -178,7 +179,7 @@ async def test_a_write_whose_caller_went_goes_on_to_its_end(
         headers, sent = {}, [sent, call("orders_delete", {"order_id": FIRST_ORDER}, message_id=2)]
     async with inside() as http:
         await _add_store()
-        monkeypatch.setattr(Orders, "update", slow)
+        monkeypatch.setattr(OrderUpdate, "carry_out", slow)
         line = Line(http.build_request("POST", "/mcp", json=sent).content)
         serving = asyncio.create_task(http._transport.app(_scope(headers), line.receive, line.send))  # type: ignore[attr-defined]
         await asyncio.wait_for(begun.wait(), 10)
