@@ -14,15 +14,8 @@ from orderdesk_app.orderdesk.merge import Plan
 from orderdesk_app.orderdesk.order import Order
 from orderdesk_app.orderdesk.wait_budget import WaitBudget
 from orderdesk_app.services.order_kind import Written, is_that_order, is_whole
-from orderdesk_app.services.writes import (
-    Intent,
-    Write,
-    Writes,
-    as_not_done,
-    in_conflict,
-    is_conflict,
-    key_refused,
-)
+from orderdesk_app.services.write_failures import as_not_done, in_conflict, is_conflict, key_refused
+from orderdesk_app.services.writes import Intent, Write, Writes
 
 _DUPLICATE = re.compile(r"duplicate|already (?:exist|been|import|added|there)", re.IGNORECASE)
 _EXISTS = re.compile(r"(?<!not )(?<!n't )\bexists?\b|already", re.IGNORECASE)

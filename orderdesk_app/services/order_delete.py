@@ -9,14 +9,8 @@ from orderdesk_app.orderdesk.client import OrderDeskClient
 from orderdesk_app.orderdesk.comparison import is_refusal, may_still_happen
 from orderdesk_app.orderdesk.locks import Lock
 from orderdesk_app.services.order_kind import Deleted
-from orderdesk_app.services.writes import (
-    Intent,
-    Write,
-    Writes,
-    as_not_done,
-    in_conflict,
-    is_conflict,
-)
+from orderdesk_app.services.write_failures import as_not_done, in_conflict, is_conflict
+from orderdesk_app.services.writes import Intent, Write, Writes
 
 
 class OrderDelete:

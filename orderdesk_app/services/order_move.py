@@ -9,15 +9,14 @@ from orderdesk_app.orderdesk.client import OrderDeskClient
 from orderdesk_app.orderdesk.comparison import is_refusal, is_same, may_still_happen
 from orderdesk_app.orderdesk.merge import FolderMove, Plan
 from orderdesk_app.orderdesk.order import Order
-from orderdesk_app.services.writes import (
-    Write,
-    Writes,
+from orderdesk_app.services.write_failures import (
     as_not_done,
     in_conflict,
     is_conflict,
     reason,
     unknown_because,
 )
+from orderdesk_app.services.writes import Write, Writes
 
 
 class OrderMove:

@@ -30,15 +30,8 @@ from orderdesk_app.orderdesk.order import Order
 from orderdesk_app.orderdesk.partial_update import PartialUpdate
 from orderdesk_app.services.order_kind import Written, deleted_meanwhile, is_whole
 from orderdesk_app.services.order_move import OrderMove
-from orderdesk_app.services.writes import (
-    Intent,
-    Write,
-    Writes,
-    as_not_done,
-    in_conflict,
-    is_conflict,
-    reason,
-)
+from orderdesk_app.services.write_failures import as_not_done, in_conflict, is_conflict, reason
+from orderdesk_app.services.writes import Intent, Write, Writes
 
 _MOST_NAMED = 20  # paths in a message; the details have them all
 _Put = tuple[Order, tuple[str, ...]]  # the order after it, and where something else stands

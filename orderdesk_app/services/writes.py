@@ -21,19 +21,15 @@ from typing import Protocol, TypeVar
 
 from orderdesk_app.context import Actor, JsonObject, current_request
 from orderdesk_app.errors import (
-    Conflict,
-    Fault,
-    LockLost,
     NotFound,
     OrderDeskAgentsError,
     OutcomeUnknown,
     RateLimited,
-    StoreKeyRefused,
     Unexpected,
     ValidationFailed,
 )
 from orderdesk_app.observability import WRITES, log
-from orderdesk_app.orderdesk.comparison import is_refusal, may_still_happen
+from orderdesk_app.orderdesk.comparison import may_still_happen
 from orderdesk_app.orderdesk.locks import Lock, OrderLocks
 from orderdesk_app.orderdesk.wait_budget import WaitBudget
 from orderdesk_app.services.journal import NOT_YET, Action, Journal, State
@@ -41,6 +37,13 @@ from orderdesk_app.services.journal import Kind as JournalKind
 from orderdesk_app.services.open_store import OpenStore
 from orderdesk_app.services.reads import Reads
 from orderdesk_app.services.unfinished import UnfinishedWork, has_begun
+from orderdesk_app.services.write_failures import (
+    is_conflict,
+    key_refused,
+    lock_lost,
+    reason,
+    unknown_because,
+)
 
 _LOG = log(__name__)
 _PAUSES = (0.3, 1.0, 3.0)  # seconds before reading again while Order Desk may still be at work
@@ -195,7 +198,7 @@ class Writes:
         attempt = 0
         while True:
             if lock is not None and not lock.still_held():
-                raise sending.not_sent(_lock_lost())
+                raise sending.not_sent(lock_lost())
             answer: Answer | None = None
             lost: OrderDeskAgentsError | None = None
             try:
@@ -382,7 +385,7 @@ class Writes:
         has_begun()
         if lock is not None and not lock.still_held():
             await self._end(write, "not_done")
-            raise _lock_lost()
+            raise lock_lost()
 
     async def _end(
         self,
@@ -437,70 +440,3 @@ class Writes:
         with write.budget.waiting():
             await self._sleep(seconds)
         return True
-
-
-def is_conflict(lost: OrderDeskAgentsError | None) -> bool:
-    """True if Order Desk did not take a write because somebody else is changing the object."""
-    return lost is not None and lost.fault is Fault.CONFLICT
-
-
-def in_conflict(lost: OrderDeskAgentsError, name: str) -> OrderDeskAgentsError:
-    """The error for a write that met a conflict to the end, once reading has proven that nothing
-    was done. `name` is what the caller calls the object.
-    """
-    return Conflict(
-        f"{reason(lost)} Somebody else is changing {name} at Order Desk, or it is locked there. "
-        "Nothing was changed. Read it again, and try again in a minute.",
-        outcome="not_done",
-        fault=lost.fault,
-        status=lost.status,
-        said=lost.said,
-        details=lost.details,
-    )
-
-
-def key_refused(error: OrderDeskAgentsError, lost: OrderDeskAgentsError) -> StoreKeyRefused | None:
-    """Order Desk said no to the write, and no to the key when asked about it: then the key was why,
-    and nothing was done.
-    """
-    if isinstance(error, StoreKeyRefused) and is_refusal(lost):
-        return error.reworded(error.message, outcome="not_done")
-    return None
-
-
-def as_not_done(error: OrderDeskAgentsError) -> OrderDeskAgentsError:
-    """The same error, now that reading has proven that nothing was done."""
-    return error.reworded(
-        f"{reason(error)} Reading proved that nothing was changed.", outcome="not_done"
-    )
-
-
-def unknown_because(
-    lost: OrderDeskAgentsError, message: str, details: dict[str, object]
-) -> OutcomeUnknown:
-    """OutcomeUnknown with what is known of the request that was lost."""
-    return OutcomeUnknown(
-        message,
-        outcome="unknown",
-        retry_after=lost.retry_after,
-        fault=lost.fault,
-        status=lost.status,
-        said=lost.said,
-        details=details,
-    )
-
-
-def reason(error: OrderDeskAgentsError) -> str:
-    """What happened, without the advice that followed it: the advice is ours now."""
-    if error.said and (is_refusal(error) or is_conflict(error)):
-        return f"Order Desk refused: “{error.said}”."
-    return error.message.split(". ", 1)[0].rstrip(".") + "."
-
-
-def _lock_lost() -> LockLost:
-    return LockLost(
-        "We stood still for so long that another process may be writing the order. Nothing was "
-        "written. Try again.",
-        retry_after=1,
-        outcome="not_done",
-    )
