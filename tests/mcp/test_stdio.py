@@ -321,7 +321,7 @@ def test_signing_in_by_the_environment_is_written_down(mcp_server: McpServer) ->
     assert (bad.via, bad.outcome, bad.tenant_id, bad.credential_id) == (
         "stdio",
         "AUTH_ERROR",
-        "",
+        None,
         None,
     )
 
