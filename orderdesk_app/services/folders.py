@@ -3,10 +3,11 @@ when that is not enough.
 """
 
 from collections.abc import Iterable, Mapping
-from typing import Any
 
+from orderdesk_app.context import Json
 from orderdesk_app.errors import OrderDeskAgentsError
 from orderdesk_app.orderdesk.client import OrderDeskClient
+from orderdesk_app.orderdesk.comparison import as_list
 from orderdesk_app.orderdesk.wait_budget import WaitBudget
 from orderdesk_app.services.open_store import OpenStore
 from orderdesk_app.services.reads import Reads
@@ -28,7 +29,7 @@ class Folders:
         Raises what the client raises.
         """
 
-        async def fetch() -> Any:
+        async def fetch() -> list[list[str]]:
             told = await self._client.store.get_store(store.access, budget)
             return [list(pair) for pair in folders_of(told)]
 
@@ -37,7 +38,7 @@ class Folders:
         )
         return tuple((str(id_), str(name)) for id_, name in kept)
 
-    async def naming(self, store: OpenStore, ids: Iterable[Any], budget: WaitBudget) -> FolderList:
+    async def naming(self, store: OpenStore, ids: Iterable[Json], budget: WaitBudget) -> FolderList:
         """Folders that name these ids as far as Order Desk tells; a list of orders does not fail
         for want of a name.
         """
@@ -50,10 +51,15 @@ class Folders:
             return known
 
 
-def folders_of(told: Mapping[str, Any]) -> FolderList:
+def folders_of(told: Mapping[str, Json]) -> FolderList:
     """The folders of a store as Order Desk tells them: a map of id and name, or our own list of
     pairs.
     """
-    folders = told.get("folders") or {}
-    pairs = folders.items() if isinstance(folders, Mapping) else folders
-    return tuple((str(id_), str(name)) for id_, name in pairs)
+    folders = told.get("folders")
+    if isinstance(folders, Mapping):
+        return tuple((str(id_), str(name)) for id_, name in folders.items())
+    return tuple(
+        (str(pair[0]), str(pair[1]))
+        for pair in as_list(folders)
+        if isinstance(pair, list | tuple) and len(pair) == 2
+    )

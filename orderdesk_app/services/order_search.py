@@ -14,6 +14,8 @@ from orderdesk_app.errors import NotFound, ValidationFailed
 from orderdesk_app.orderdesk.answers import Page
 from orderdesk_app.orderdesk.comparison import as_map, decimal_of
 from orderdesk_app.orderdesk.dates import to_upstream
+from orderdesk_app.orderdesk.merge import Folders, find_folder
+from orderdesk_app.orderdesk.order import Order
 from orderdesk_app.orderdesk.order_fields import ADDRESS_FIELDS, SUMS, TEXTS
 
 MOST_ROWS = 500  # of one page of Order Desk's
@@ -46,9 +48,6 @@ _DATES = {
     "modified_start_date": ("date_updated", False),
     "modified_end_date": ("date_updated", True),
 }
-
-Folders = Sequence[tuple[str, str]]
-Row = Mapping[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +88,7 @@ class Rows:
     by.
     """
 
-    orders: list[dict[str, Any]]
+    orders: list[Order]
     total: int | None
     has_more: bool
     matched_by: dict[str, tuple[str, ...]]
@@ -144,7 +143,7 @@ async def search_orders(
     *,
     limit: int,
     offset: int,
-    get: Callable[[OrderId], Awaitable[dict[str, Any]]],
+    get: Callable[[OrderId], Awaitable[Order]],
     listing: Callable[[Mapping[str, str]], Awaitable[Page]],
 ) -> Rows:
     """Orders that the text finds by any of its fields, united, under all other filters.
@@ -186,15 +185,13 @@ async def search_orders(
     )
 
 
-def united(
-    lists: Sequence[Sequence[dict[str, Any]]], order_by: str, *, is_rising: bool
-) -> list[dict[str, Any]]:
+def united(lists: Sequence[Sequence[Order]], order_by: str, *, is_rising: bool) -> list[Order]:
     """Every order of the lists once.
 
     Within each list Order Desk's own order stays: it alone knows how it sorts words, and orders of
     one second, and the pages of a search fit together only where the longer lists of a later page
     begin as the shorter ones did."""
-    found: dict[str, dict[str, Any]] = {}
+    found: dict[str, Order] = {}
     for order in heapq.merge(
         *lists, key=lambda order: _sort_key(order, order_by), reverse=not is_rising
     ):
@@ -213,7 +210,7 @@ async def together(questions: Sequence[Awaitable[Any]]) -> list[Any]:
         await asyncio.gather(*tasks, return_exceptions=True)
 
 
-def fits(order: Row, parameters: Mapping[str, str]) -> bool:
+def fits(order: Order, parameters: Mapping[str, str]) -> bool:
     """Whether an order that was found another way passes the filters too."""
     for name in _EQUAL:
         if (
@@ -247,9 +244,9 @@ async def _one_field(
     search: str,
     parameters: Mapping[str, str],
     wanted: int,
-    get: Callable[[OrderId], Awaitable[dict[str, Any]]],
+    get: Callable[[OrderId], Awaitable[Order]],
     listing: Callable[[Mapping[str, str]], Awaitable[Page]],
-) -> tuple[list[dict[str, Any]], bool]:
+) -> tuple[list[Order], bool]:
     """The orders that one field finds, and whether these are all of them."""
     if field == "id":
         try:
@@ -308,17 +305,16 @@ def _folder(query: OrderQuery, folders: Folders) -> str | None:
 
 
 def _find(name: str, folders: Folders) -> str | None:
-    exact = next((id_ for id_, known in folders if known == name), None)
-    return exact or next(
-        (id_ for id_, known in folders if known.strip().casefold() == name.casefold()), None
-    )
+    """The id of the folder of that name."""
+    folder = find_folder(("folder_name", name), folders)
+    return folder.folder_id if folder is not None else None
 
 
 def _text(value: str | None) -> str:
     return value.strip() if value else ""
 
 
-def _sort_key(order: Row, name: str) -> tuple[int, Decimal, str]:
+def _sort_key(order: Order, name: str) -> tuple[int, Decimal, str]:
     part, _, field = name.partition("_")
     value = order.get(
         name, as_map(order.get(part)).get(field) if part in ("shipping", "customer") else None

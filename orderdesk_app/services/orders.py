@@ -2,9 +2,9 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TypedDict
 
-from orderdesk_app.context import Actor, OrderId, Scope, now
+from orderdesk_app.context import Actor, Json, OrderId, Scope, now
 from orderdesk_app.errors import NotFound, PermissionDenied
 from orderdesk_app.orderdesk import json_text
 from orderdesk_app.orderdesk.answers import Page
@@ -12,6 +12,7 @@ from orderdesk_app.orderdesk.client import OrderDeskClient
 from orderdesk_app.orderdesk.comparison import as_map
 from orderdesk_app.orderdesk.dates import to_upstream
 from orderdesk_app.orderdesk.merge import check_update, find_folder, plan_create, wanted_folder
+from orderdesk_app.orderdesk.order import Order
 from orderdesk_app.orderdesk.wait_budget import WaitBudget
 from orderdesk_app.services.folders import FolderList, Folders
 from orderdesk_app.services.journal import NOT_YET, Journal
@@ -39,7 +40,7 @@ class Fetched:
     The order is shared: nobody changes it.
     """
 
-    order: dict[str, Any]
+    order: Order
     cached: bool
 
 
@@ -51,7 +52,7 @@ class OrderRows:
     found it by.
     """
 
-    orders: list[dict[str, Any]]
+    orders: list[Order]
     total: int | None
     limit: int
     offset: int
@@ -59,6 +60,15 @@ class OrderRows:
     cached: bool
     matched_by: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     folders: FolderList = ()
+
+
+class _Rows(TypedDict):
+    """A page as the cache keeps it."""
+
+    orders: list[Order]
+    total: int | None
+    has_more: bool
+    matched_by: dict[str, tuple[str, ...]]
 
 
 class Orders:
@@ -94,7 +104,7 @@ class Orders:
         """
         _need(actor, Scope.ORDERS_READ)
 
-        async def fetch() -> Any:
+        async def fetch() -> Order:
             order, left = await together(
                 [
                     self._client.orders.get_order(store.access, order_id, budget),
@@ -124,7 +134,7 @@ class Orders:
         return Fetched(order, cached)
 
     async def folders(
-        self, store: OpenStore, order: Mapping[str, Any], budget: WaitBudget
+        self, store: OpenStore, order: Mapping[str, Json], budget: WaitBudget
     ) -> FolderList:
         """Folders that name the one in which this order is, as far as Order Desk tells."""
         return await self._folders.naming(store, (order.get("folder_id"),), budget)
@@ -147,7 +157,7 @@ class Orders:
             {**parameters, "limit": query.limit, "offset": query.offset, "?": search}
         ).decode()
 
-        async def fetch() -> Any:
+        async def fetch() -> _Rows:
             rows = await (
                 self._search(store, search, parameters, query, budget)
                 if search
@@ -177,7 +187,7 @@ class Orders:
         )
 
     async def create(
-        self, actor: Actor, store: OpenStore, order_data: Any, budget: WaitBudget
+        self, actor: Actor, store: OpenStore, order_data: Json, budget: WaitBudget
     ) -> Written:
         """A new order.
 
@@ -199,7 +209,7 @@ class Orders:
         actor: Actor,
         store: OpenStore,
         order_id: OrderId,
-        changes: Any,
+        changes: Json,
         budget: WaitBudget,
         *,
         expected_date_updated: str | None = None,
@@ -236,7 +246,7 @@ class Orders:
         write = Write(actor, store, self._kind, order_id, "delete", budget)
         return await self._writes.run(write, OrderDelete(self._writes, self._client, write))
 
-    async def _folders_for(self, store: OpenStore, changes: Any, budget: WaitBudget) -> FolderList:
+    async def _folders_for(self, store: OpenStore, changes: Json, budget: WaitBudget) -> FolderList:
         """The store's folders; asked for again when the changes name one that we do not know."""
         wanted = wanted_folder(changes)
         if wanted is None or find_folder(wanted, store.record.folders) is not None:
@@ -267,7 +277,7 @@ class Orders:
         query: OrderQuery,
         budget: WaitBudget,
     ) -> Rows:
-        async def get(order_id: OrderId) -> dict[str, Any]:
+        async def get(order_id: OrderId) -> Order:
             return await self._client.orders.get_order(store.access, order_id, budget)
 
         async def listing(asked: Mapping[str, str]) -> Page:

@@ -1,10 +1,9 @@
 """The inventory of a store, read through the cache."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import TypedDict
 
-from orderdesk_app.context import Actor, Scope
+from orderdesk_app.context import Actor, JsonObject, Scope
 from orderdesk_app.errors import NotFound, PermissionDenied
 from orderdesk_app.orderdesk.client import OrderDeskClient
 from orderdesk_app.orderdesk.wait_budget import WaitBudget
@@ -26,12 +25,19 @@ class ProductPage:
     without one.
     """
 
-    products: list[dict[str, Any]]
+    products: list[JsonObject]
     total: int | None
     has_more: bool
     cached: bool
     covered: int | None = None
     is_complete: bool = True
+
+
+class _Rows(TypedDict):
+    """A page as the cache keeps it."""
+
+    items: list[JsonObject]
+    total: int | None
 
 
 class Products:
@@ -42,11 +48,11 @@ class Products:
 
     async def get(
         self, actor: Actor, store: OpenStore, product_id: str, budget: WaitBudget
-    ) -> tuple[dict[str, Any], bool]:
+    ) -> tuple[JsonObject, bool]:
         """One inventory item, and whether the cache told it. Raises NotFound."""
         _may_read(actor)
 
-        async def fetch() -> Any:
+        async def fetch() -> JsonObject:
             return await self._client.inventory.get_inventory_item(store.access, product_id, budget)
 
         try:
@@ -80,7 +86,7 @@ class Products:
         if search:
             return await self._search(store, search, code, limit, offset, budget)
         page, cached = await self._page(store, code, limit, offset, budget)
-        rows: list[dict[str, Any]] = page["items"]
+        rows = page["items"]
         ignored_paging = (
             offset > 0
             and bool(rows)
@@ -111,7 +117,7 @@ class Products:
         store: OpenStore,
         code: str | None,
         limit: int,
-        rows: list[dict[str, Any]],
+        rows: list[JsonObject],
         budget: WaitBudget,
     ) -> bool:
         """Whether Order Desk ignored `offset`: then a later page shows the first one's ids.
@@ -132,7 +138,7 @@ class Products:
         offset: int,
         budget: WaitBudget,
     ) -> ProductPage:
-        seen: dict[str, dict[str, Any]] = {}
+        seen: dict[str, JsonObject] = {}
         cached, complete = True, False
         while len(seen) < MOST_SEARCHED:
             page, from_cache = await self._page(store, code, _PAGE, len(seen), budget)
@@ -178,14 +184,14 @@ class Products:
 
     async def _page(
         self, store: OpenStore, code: str | None, limit: int, offset: int, budget: WaitBudget
-    ) -> tuple[Mapping[str, Any], bool]:
+    ) -> tuple[_Rows, bool]:
         parameters = {
             "limit": str(limit),
             "offset": str(offset),
             **({"code": code} if code else {}),
         }
 
-        async def fetch() -> Any:
+        async def fetch() -> _Rows:
             answer = await self._client.inventory.list_inventory(store.access, parameters, budget)
             return {"items": answer.rows, "total": answer.total}
 

@@ -3,7 +3,7 @@ write may have changed.
 """
 
 from collections.abc import Awaitable, Callable
-from typing import Any
+from typing import TypeVar, cast
 
 from cachetools import LRUCache
 
@@ -16,6 +16,7 @@ from orderdesk_app.orderdesk import json_text
 from orderdesk_app.services.open_store import StoreRecord
 from orderdesk_app.services.sealed import Seals
 
+T = TypeVar("T")  # what a read tells: JSON, as the cache keeps nothing else
 _MOST_PARSED_BYTES = 16 * 1024 * 1024  # of text; what it says takes a few times as much
 
 
@@ -29,7 +30,7 @@ class Reads:
         self._cache, self._sealer, self._seal = cache, sealer, seal
         self._flight = SingleFlight()
         # what a cached text says, so that it is read once
-        self._parsed: LRUCache[str, tuple[bytes, Any]] = LRUCache(
+        self._parsed: LRUCache[str, tuple[bytes, object]] = LRUCache(
             _MOST_PARSED_BYTES, getsizeof=lambda parsed: len(parsed[0])
         )
         self._writes: dict[str, int] = {}  # how often each store was written, as this process heard
@@ -48,8 +49,8 @@ class Reads:
         kind: str,
         parameters: str,
         seconds: float,
-        fetch: Callable[[], Awaitable[Any]],
-    ) -> tuple[Any, bool]:
+        fetch: Callable[[], Awaitable[T]],
+    ) -> tuple[T, bool]:
         """What `fetch` tells, and whether the cache told it.
 
         `parameters` names every parameter of the read; 0 seconds reads afresh (and still shares).
@@ -60,11 +61,11 @@ class Reads:
             kept = await self._kept(store, key)
             if kept is not None:
                 CACHE_READS.labels(kind, "hit").inc()
-                return kept[0], True
+                return cast(T, kept[0]), True
         CACHE_READS.labels(kind, "miss").inc()
         seen = self._state(store.upstream_id)
 
-        async def read_and_keep() -> Any:
+        async def read_and_keep() -> T:
             value = await fetch()
             if seconds > 0 and seen == self._state(store.upstream_id):
                 await self._keep(store, key, value, seconds)
@@ -102,7 +103,7 @@ class Reads:
     def _state(self, store_key: str) -> tuple[int, int]:
         return self._writes.get(store_key, 0), self._heard_all
 
-    async def _kept(self, store: StoreRecord, key: str) -> tuple[Any] | None:
+    async def _kept(self, store: StoreRecord, key: str) -> tuple[object] | None:
         raw = await self._cache.get(key)
         if raw is None:
             return None
@@ -118,7 +119,7 @@ class Reads:
         self._remember(key, raw, value)
         return (value,)
 
-    async def _keep(self, store: StoreRecord, key: str, value: Any, seconds: float) -> None:
+    async def _keep(self, store: StoreRecord, key: str, value: object, seconds: float) -> None:
         text = json_text.dumps(value)
         raw: bytes = (
             await self._sealer.seal_for(store.tenant_id, "cache", "value", key, text)
@@ -129,6 +130,6 @@ class Reads:
         await self._cache.put(key, raw, seconds, (store.upstream_id,))
         self._remember(key, raw, value)
 
-    def _remember(self, key: str, raw: bytes, value: Any) -> None:
+    def _remember(self, key: str, raw: bytes, value: object) -> None:
         if len(raw) <= _MOST_PARSED_BYTES:  # LRUCache raises ValueError for a larger one
             self._parsed[key] = (raw, value)

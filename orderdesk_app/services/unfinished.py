@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Coroutine
 from contextvars import ContextVar
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import TypeVar
 
 T = TypeVar("T")
 
@@ -30,9 +30,9 @@ class UnfinishedWork:
     """What runs in this process and must not be cut off."""
 
     def __init__(self) -> None:
-        self._tasks: set[asyncio.Task[Any]] = set()
+        self._tasks: set[asyncio.Task[object]] = set()
 
-    async def run(self, work: Coroutine[Any, Any, T]) -> T:
+    async def run(self, work: Coroutine[object, None, T]) -> T:
         """Run a call that may write. A caller who leaves stops it before it `has_begun`, and not
         any more after. Inside another such call it is a part of that one.
         """
@@ -51,7 +51,7 @@ class UnfinishedWork:
                 task.cancel()
             raise
 
-    def keep(self, work: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
+    def keep(self, work: Coroutine[object, None, T]) -> asyncio.Task[T]:
         """Start work that nobody may stop."""
         task = asyncio.create_task(work)
         self._tasks.add(task)
@@ -63,7 +63,7 @@ class UnfinishedWork:
         while self._tasks:
             await asyncio.wait(self._tasks)
 
-    def _finished(self, task: asyncio.Task[Any]) -> None:
+    def _finished(self, task: asyncio.Task[object]) -> None:
         self._tasks.discard(task)
         if not task.cancelled():
             task.exception()  # it may have no caller any more to hear it; the journal has it
