@@ -125,9 +125,12 @@ async def test_the_median_is_that_of_the_calls(site: Site, ada: Account, page: P
     shown = await figure(page, "Median duration").inner_text()
     took = [
         await line.locator(".took").inner_text()
-        for line in await region(page, "Latest").get_by_role("listitem").all()
+        for line in await region(page, "Latest")
+        .get_by_role("listitem")
+        .filter(has_text="listed orders")
+        .all()
     ]
-    durations = [words for words in took if words]  # a key that was made took none
+    durations = [words for words in took if words]
     assert len(durations) == 3
     assert shown == sorted(durations, key=_milliseconds)[1], (
         f"{shown} is not the middle of {durations}"
