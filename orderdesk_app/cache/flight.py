@@ -36,7 +36,7 @@ class SingleFlight:
         try:
             return await make()
         finally:
-            self._forget(key, flight)  # at once: who comes now asks anew
+            self._forget(key, flight)  # at once: the next caller asks again
 
     def _forget(self, key: str, flight: "_Flight") -> None:
         if self._flights.get(key) is flight:

@@ -46,7 +46,10 @@ class SqliteCache:
         limit: int = SQLITE_BYTES,
         clock: Callable[[], float] = time.time,
     ) -> None:
-        self._path, self._secret, self._limit, self._clock = path, secret[:64], limit, clock
+        self._path = path
+        self._secret = secret[:64]
+        self._limit = limit
+        self._clock = clock
         self._connection: aiosqlite.Connection | None = None
         self._line = asyncio.Lock()  # one statement or transaction of this connection at a time
         self._puts = 0

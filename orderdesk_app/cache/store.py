@@ -46,7 +46,8 @@ class MemoryCache:
     def __init__(
         self, limit: int = MEMORY_BYTES, clock: Callable[[], float] = time.monotonic
     ) -> None:
-        self._limit, self._clock = limit, clock
+        self._limit = limit
+        self._clock = clock
         self._entries: OrderedDict[str, _Entry] = OrderedDict()
         self._by_tag: dict[str, set[str]] = {}
         self._bytes = 0

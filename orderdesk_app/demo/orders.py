@@ -154,7 +154,7 @@ def new_document(
 def replace(
     document: Body, body: Body, folders: dict[str, str], now: str, switches: Switches
 ) -> None:
-    """Write the whole order anew from `body` (section 7.2): what is left out becomes blank.
+    """Write the whole order again from `body` (section 7.2): what is left out becomes blank.
 
     Changes `document`; raises Refusal.
     """

@@ -12,7 +12,7 @@ _NEW_ITEM = "order_items[+"
 
 class PartialUpdate:
     """Paths are those of the first plan; a new item keeps its number there, however often the rest
-    is planned anew.
+    is planned again.
     """
 
     def __init__(self, changes: Mapping[str, Json], changed: Iterable[str]) -> None:

@@ -1,4 +1,4 @@
-"""A store's folders: as they stood when it was connected, and asked for anew, through the cache,
+"""A store's folders: as they stood when it was connected, and asked for again, through the cache,
 when that is not enough.
 """
 
@@ -21,9 +21,11 @@ class Folders:
     """
 
     def __init__(self, client: OrderDeskClient, reads: Reads, *, cache_seconds: float) -> None:
-        self._client, self._reads, self._seconds = client, reads, cache_seconds
+        self._client = client
+        self._reads = reads
+        self._seconds = cache_seconds
 
-    async def anew(self, store: OpenStore, budget: WaitBudget) -> FolderList:
+    async def refresh(self, store: OpenStore, budget: WaitBudget) -> FolderList:
         """The folders as Order Desk has them now, or had them within the cache's time.
 
         Raises what the client raises.
@@ -46,7 +48,7 @@ class Folders:
         if {str(id_) for id_ in ids if id_ is not None} <= {id_ for id_, _ in known}:
             return known
         try:
-            return await self.anew(store, budget)
+            return await self.refresh(store, budget)
         except OrderDeskAgentsError:
             return known
 

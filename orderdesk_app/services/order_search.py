@@ -123,7 +123,7 @@ def upstream_parameters(query: OrderQuery, folders: Folders) -> dict[str, str]:
 
 
 def names_unknown_folder(query: OrderQuery, folders: Folders) -> bool:
-    """True if the store's folders should be asked for anew before the query is refused."""
+    """True if the store's folders should be asked for again before the query is refused."""
     name = _text(query.status) or _text(query.folder_name)
     return bool(name) and _find(name, folders) is None
 

@@ -295,7 +295,7 @@ def must_be_version(order: Mapping[str, Json], expected: str | None) -> None:
         raise OrderMovedOn(
             "The order has changed since you read it: its date_updated is "
             f"{dates.to_iso(there)}, not {dates.to_iso(expected)}. Nothing was written. "
-            "Read it again and decide anew.",
+            "Read it again and decide again.",
             order=order,
             found=dates.to_iso(there),
             expected=dates.to_iso(expected),

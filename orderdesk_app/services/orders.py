@@ -150,7 +150,7 @@ class Orders:
         _need(actor, Scope.ORDERS_READ)
         folders = store.record.folders
         if names_unknown_folder(query, folders):
-            folders = await self._folders.anew(store, budget)
+            folders = await self._folders.refresh(store, budget)
         parameters = upstream_parameters(query, folders)
         search = (query.search or "").strip()
         name = json_text.dumps(
@@ -251,7 +251,7 @@ class Orders:
         wanted = wanted_folder(changes)
         if wanted is None or find_folder(wanted, store.record.folders) is not None:
             return store.record.folders
-        return await self._folders.anew(store, budget)
+        return await self._folders.refresh(store, budget)
 
     async def _page(
         self, store: OpenStore, parameters: Mapping[str, str], query: OrderQuery, budget: WaitBudget

@@ -44,7 +44,9 @@ class Products:
     """What a store sells."""
 
     def __init__(self, client: OrderDeskClient, reads: Reads, *, cache_seconds: float) -> None:
-        self._client, self._reads, self._seconds = client, reads, cache_seconds
+        self._client = client
+        self._reads = reads
+        self._seconds = cache_seconds
 
     async def get(
         self, actor: Actor, store: OpenStore, product_id: str, budget: WaitBudget

@@ -27,7 +27,9 @@ class Reads:
     """
 
     def __init__(self, cache: Cache, signals: Signals, sealer: Seals, *, seal: bool) -> None:
-        self._cache, self._sealer, self._seal = cache, sealer, seal
+        self._cache = cache
+        self._sealer = sealer
+        self._seal = seal
         self._flight = SingleFlight()
         # what a cached text says, so that it is read once
         self._parsed: LRUCache[str, tuple[bytes, object]] = LRUCache(

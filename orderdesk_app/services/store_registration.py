@@ -282,7 +282,7 @@ def checked_name(name: str) -> str:
         raise ValidationFailed(
             (
                 f"A store's name has 1 to {_LONGEST_NAME} characters, each of which can be "
-                "seen. Type it anew, as pasted text may hold others."
+                "seen. Type it by hand, as pasted text may hold others."
             ),
             field="store_name",
         )
@@ -296,7 +296,7 @@ def checked_label(label: str | None) -> str:
         raise ValidationFailed(
             (
                 f"A label has at most {_LONGEST_LABEL} characters, each of which can be seen. "
-                "Type it anew, as pasted text may hold others."
+                "Type it by hand, as pasted text may hold others."
             ),
             field="label",
         )

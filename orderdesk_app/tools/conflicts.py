@@ -47,7 +47,7 @@ def with_both_versions(
         )
     words.append(
         f"If your changes still hold, repeat them with expected_date_updated {there}; "
-        "else read the order again and decide anew."
+        "else read the order again and decide again."
     )
     if any(is_others for _, _, is_others in places[:_MAX_PLACES]):
         words.append(

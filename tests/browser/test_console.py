@@ -504,7 +504,7 @@ async def test_a_page_that_is_loaded_after_the_server_started_again_says_that_it
     serving: Serving, opens: Opens, ada: Account
 ) -> None:
     page = await (await opens(ada)).new_page()
-    filled_anew = form_of(page).get_by_text("This form was filled anew")
+    filled_anew = form_of(page).get_by_text("This form was filled again")
     await open_console(page, "orders_update")
     await page.reload()
     await settled(page)

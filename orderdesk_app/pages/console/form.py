@@ -42,7 +42,7 @@ def tool_form() -> rx.Component:
         _restore_note(
             "lost",
             (
-                "The server has forgotten this page meanwhile. This form was filled anew, "
+                "The server has forgotten this page meanwhile. This form was filled again, "
                 "and what you had typed is gone."
             ),
         ),
