@@ -114,7 +114,7 @@ def is_refusal(error: OrderDeskAgentsError) -> bool:
 
 
 def may_still_happen(error: OrderDeskAgentsError) -> bool:
-    """True if Order Desk may still be at work on the request: nobody has heard its end, so that
+    """True if Order Desk may still be at work on the request: its end is not known, so that
     reading proves no failure yet.
     """
     return error.fault is Fault.TIMED_OUT or error.status in (408, 504)
@@ -347,7 +347,7 @@ def _notes_state(difference: Difference, found: Order) -> State:
     added, removed = meant - before, before - meant
     if all(stands(key) for key in added) and not any(stands(key) for key in removed):
         return "arrived"
-    # A note that nobody knows may be ours in Order Desk's own words (signs replaced, cut short): it
+    # An unknown note may be ours in Order Desk's own words (signs replaced, cut short): it
     # is not to be added again unasked.
     strange = bool(added) and bool(loose_there - loose_before - {_squash(key) for key in meant})
     if (

@@ -16,7 +16,7 @@ FolderList = tuple[tuple[str, str], ...]  # (id, name) in Order Desk's order
 
 
 class Folders:
-    """`cache_seconds` is CACHE_TTL_STORE_SETTINGS: a folder that nobody knows costs one request in
+    """`cache_seconds` is CACHE_TTL_STORE_SETTINGS: an unknown folder costs one request in
     that time.
     """
 
@@ -32,8 +32,8 @@ class Folders:
         """
 
         async def fetch() -> list[list[str]]:
-            told = await self._client.store.get_store(store.access, budget)
-            return [list(pair) for pair in folders_of(told)]
+            answer = await self._client.store.get_store(store.access, budget)
+            return [list(pair) for pair in folders_of(answer)]
 
         kept, _ = await self._reads.get(
             store.record, "store_settings", "folders", self._seconds, fetch
@@ -53,11 +53,11 @@ class Folders:
             return known
 
 
-def folders_of(told: Mapping[str, Json]) -> FolderList:
+def folders_of(answer: Mapping[str, Json]) -> FolderList:
     """The folders of a store as Order Desk tells them: a map of id and name, or our own list of
     pairs.
     """
-    folders = told.get("folders")
+    folders = answer.get("folders")
     if isinstance(folders, Mapping):
         return tuple((str(id_), str(name)) for id_, name in folders.items())
     return tuple(

@@ -84,7 +84,7 @@ class OrderQuery:
 class Rows:
     """A page of whole orders.
 
-    `total` is None when nobody knows it; `matched_by` says for each order id what a search found it
+    `total` is None when it is not known; `matched_by` says for each order id what a search found it
     by.
     """
 

@@ -35,7 +35,7 @@ from orderdesk_app.services.writes import Write, Writes
 
 @dataclass(frozen=True, slots=True)
 class Fetched:
-    """An order as Order Desk has it, and whether the cache told it.
+    """An order as Order Desk has it, and whether it is from the cache.
 
     The order is shared: nobody changes it.
     """
@@ -48,7 +48,7 @@ class Fetched:
 class OrderRows:
     """A page of whole orders, shared as well.
 
-    `total` is None when nobody knows it; `matched_by` names for each order id the fields a search
+    `total` is None when it is not known; `matched_by` names for each order id the fields a search
     found it by.
     """
 
@@ -144,7 +144,7 @@ class Orders:
     ) -> OrderRows:
         """A page of orders.
 
-        Raises ValidationFailed for a folder that the store does not have, a date that is none, an
+        Raises ValidationFailed for a folder that the store does not have, what is no date, an
         unknown sort field.
         """
         _need(actor, Scope.ORDERS_READ)
@@ -170,17 +170,17 @@ class Orders:
                 "matched_by": rows.matched_by,
             }
 
-        told, cached = await self._reads.get(store.record, "orders", name, self._seconds, fetch)
-        matched = {order_id: tuple(fields) for order_id, fields in told["matched_by"].items()}
+        page, cached = await self._reads.get(store.record, "orders", name, self._seconds, fetch)
+        matched = {order_id: tuple(fields) for order_id, fields in page["matched_by"].items()}
         named = await self._folders.naming(
-            store, (row.get("folder_id") for row in told["orders"]), budget
+            store, (row.get("folder_id") for row in page["orders"]), budget
         )
         return OrderRows(
-            told["orders"],
-            told["total"],
+            page["orders"],
+            page["total"],
             query.limit,
             query.offset,
-            told["has_more"],
+            page["has_more"],
             cached,
             matched,
             named,

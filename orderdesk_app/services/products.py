@@ -51,7 +51,7 @@ class Products:
     async def get(
         self, actor: Actor, store: OpenStore, product_id: str, budget: WaitBudget
     ) -> tuple[JsonObject, bool]:
-        """One inventory item, and whether the cache told it. Raises NotFound."""
+        """One inventory item, and whether it is from the cache. Raises NotFound."""
         _may_read(actor)
 
         async def fetch() -> JsonObject:

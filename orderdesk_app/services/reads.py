@@ -40,7 +40,7 @@ class Reads:
         self._news = 0
         self._pending: dict[
             str, int
-            # stores whose entries must go before anything is told, and with which news that was
+            # stores whose entries must go before anything is read, and with which news that was
             # heard last
         ] = {}
         signals.subscribe(self._hear)
@@ -53,7 +53,7 @@ class Reads:
         seconds: float,
         fetch: Callable[[], Awaitable[T]],
     ) -> tuple[T, bool]:
-        """What `fetch` tells, and whether the cache told it.
+        """What `fetch` returns, and whether it is from the cache.
 
         `parameters` names every parameter of the read; 0 seconds reads afresh (and still shares).
         """
