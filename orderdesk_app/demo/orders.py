@@ -218,7 +218,7 @@ def remove_item(document: Body, item_id: str, now: str, switches: Switches) -> N
 
 
 def position(rows: list[Body], row_id: str, noun: str, switches: Switches) -> int:
-    """Where the row of that id stands. Raises Refusal."""
+    """The index of the row with that id. Raises Refusal."""
     for index, row in enumerate(rows):
         if row["id"] == row_id:
             return index

@@ -13,7 +13,7 @@ COUNTER = "counter"  # object ids "order" and "inventory": the last number given
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """What stands over the seeded object of that id; a body of None says that it was deleted."""
+    """What replaces the seeded object of that id; a body of None says that it was deleted."""
 
     body: bytes | None  # JSON
     version: int  # 1 when first written, one more with every write

@@ -44,7 +44,7 @@ _GUESSES = Switches(over_limit="off")
 class Seed:
     """The shared, read-only set of documents: an order with its history, or an inventory item.
 
-    Nobody may change what it gives.
+    Callers must not change the documents.
     """
 
     def __init__(

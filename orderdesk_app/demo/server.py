@@ -33,7 +33,7 @@ CONTROL = "/_control/"
 
 
 class MovableClock:
-    """The wall's time, moved forward by whoever tests."""
+    """The time of the system, which a test may move forward."""
 
     def __init__(self) -> None:
         self.ahead = 0.0
@@ -143,7 +143,7 @@ class StandaloneSandbox:
         raise LookupError(f"no such control: {method} {'/'.join(parts)}")
 
     def _reset(self) -> None:
-        """As just started, stores and log aside from nothing."""
+        """Back to the state after the start; added stores stay."""
         self.rows.clear()
         self.faults.clear()
         self.faults.forget()
@@ -212,7 +212,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 async def serving(app: StandaloneSandbox) -> AsyncIterator[str]:
     """Serve over a real socket in this event loop; gives the api_url.
 
-    The test holds `app.faults`, `app.app.switches` and `app.clock` in its hand.
+    The test sets `app.faults`, `app.app.switches` and `app.clock`.
     """
     config, listener = _listening(app, "127.0.0.1", 0)
     server = _Guest(config)

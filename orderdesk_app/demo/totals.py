@@ -24,7 +24,7 @@ def amount(value: Any) -> Decimal:
 
 
 def number(value: Decimal) -> int | float:
-    """As it stands in JSON: 10 and 21.17, never 10.0; eight places are kept."""
+    """The number as JSON writes it: 10 and 21.17, never 10.0; eight places are kept."""
     kept = value.quantize(_FINEST, rounding=ROUND_HALF_UP)
     return int(kept) if kept == kept.to_integral_value() else float(kept)
 

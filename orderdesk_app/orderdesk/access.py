@@ -12,11 +12,9 @@ class StoreAccess:
     api_url: str
     store_id: StoreId
     api_key: Secret
-    on_trial_by: TenantId | None = (
-        # who tries a key that Order Desk has not accepted yet: whoever guesses must not use up the
-        # store's own bucket
-        None
-    )
+    # The tenant that tries a key which Order Desk has not accepted yet. Such a try has a bucket of
+    # its own: guessing a key must not use up the bucket of the store.
+    on_trial_by: TenantId | None = None
 
     @property
     def upstream_id(self) -> str:

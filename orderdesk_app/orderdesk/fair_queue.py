@@ -45,9 +45,9 @@ class FairQueue:
             if turn.done() and not turn.cancelled():  # the turn came in the very same moment
                 if isinstance(end, TimeoutError):
                     return True
-                self.leave(name)  # hand it on, or the line stands still for ever
+                self.leave(name)  # pass the turn on, or the queue stops for ever
                 raise
-            with suppress(ValueError):  # whoever left may have passed over us already
+            with suppress(ValueError):  # the caller before may have removed our ticket already
                 line.remove(place)
             if isinstance(end, TimeoutError):
                 return False

@@ -31,9 +31,9 @@ class Leases(Protocol):
         """True: the name was free, over, or this holder's already, and is the holder's now."""
 
     async def renew(self, name: str, holder: str, seconds: float) -> bool:
-        """True: still the holder's (nobody took it in between), for so many seconds from now.
+        """True: the lease is still the holder's, and stays so for that many seconds from now.
 
-        False: it is another's, or nobody's.
+        False: another holder has it, or it is free.
         """
 
     async def release(self, name: str, holder: str) -> None:
@@ -58,11 +58,8 @@ class MemoryLeases:
         owner, _ = self._held.get(name, ("", 0.0))
         if owner != holder:
             return False
-        # over, but nobody took it in between: it goes on
-        self._held[name] = (
-            holder,
-            self._clock() + seconds,
-        )
+        # it may be over, but no other holder took it: it is extended
+        self._held[name] = (holder, self._clock() + seconds)
         return True
 
     async def release(self, name: str, holder: str) -> None:
