@@ -234,7 +234,7 @@ class Settings(BaseSettings):
         5,
         (
             "How often fetch, merge, write is repeated when the answer differs from what was "
-            "meant or a write was provably not done."
+            "meant, a write was provably not done, or Order Desk reports a conflict."
         ),
         example="5",
         ge=0,

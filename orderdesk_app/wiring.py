@@ -29,7 +29,7 @@ from orderdesk_app.demo.app import BASE, SANDBOX_URL, sandbox_app
 from orderdesk_app.errors import AuthFailed
 from orderdesk_app.observability import UPSTREAM_REQUESTS, UPSTREAM_SECONDS
 from orderdesk_app.orderdesk.client import OrderDeskClient
-from orderdesk_app.orderdesk.locks import OrderLocks
+from orderdesk_app.orderdesk.locks import WriteLocks
 from orderdesk_app.orderdesk.transport import Transport, open_http
 from orderdesk_app.security.keyring import Keyring
 from orderdesk_app.security.passwords import Passwords
@@ -264,8 +264,8 @@ class Services:
         return UnfinishedWork()
 
     @cached_property
-    def locks(self) -> OrderLocks:
-        return OrderLocks(Leases(self.database))
+    def locks(self) -> WriteLocks:
+        return WriteLocks(Leases(self.database))
 
     @cached_property
     def writes(self) -> Writes:

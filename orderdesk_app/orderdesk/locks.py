@@ -1,4 +1,4 @@
-"""One writer per order at a time, in this process and in all that share the leases."""
+"""One writer per object at a time, in this process and in all that share the leases."""
 
 import asyncio
 import time
@@ -87,9 +87,9 @@ class Lock:
         self._until = float("-inf")
 
 
-class OrderLocks:
-    """Locks by store and order: in order of arrival within the process, and one lease between
-    processes.
+class WriteLocks:
+    """Locks by store, kind and object: in order of arrival within the process, and one lease
+    between processes.
     """
 
     def __init__(
@@ -122,22 +122,22 @@ class OrderLocks:
         holder = new_id()
         with budget.waiting():
             if not await self._queue.enter(name, budget.remaining(), self._queue.ticket()):
-                raise _busy()
+                raise _busy(kind)
         heartbeat: asyncio.Task[None] | None = None
         try:
             with budget.waiting():
-                lock = await self._leased(name, holder, budget)
+                lock = await self._leased(name, holder, budget, kind)
             heartbeat = asyncio.create_task(self._renew(name, holder, lock))
             yield lock
         finally:
-            # In a task of its own: a second cancellation must not leave the order locked until the
+            # In a task of its own: a second cancellation must not leave the object locked until the
             # lease is over.
             release = asyncio.create_task(self._give_back(name, holder, heartbeat))
             self._releases.add(release)
             release.add_done_callback(self._releases.discard)
             await asyncio.shield(release)
 
-    async def _leased(self, name: str, holder: str, budget: WaitBudget) -> Lock:
+    async def _leased(self, name: str, holder: str, budget: WaitBudget, kind: str) -> Lock:
         if self._in_a_row.get(name, 0) >= IN_A_ROW:
             self._in_a_row[name] = 0
             # longer than the others' poll: else a busy process would starve them
@@ -149,7 +149,7 @@ class OrderLocks:
                 return Lock(asked_at + self._seconds, self._clock)
             left = budget.remaining()
             if left <= 0:
-                raise _busy()
+                raise _busy(kind)
             await self._sleep(min(self._poll, left))
 
     async def _renew(self, name: str, holder: str, lock: Lock) -> None:
@@ -187,10 +187,10 @@ class OrderLocks:
             self._queue.leave(name)
 
 
-def _busy() -> RateLimited:
+def _busy(kind: str) -> RateLimited:
     return RateLimited(
         (
-            "Other changes to this order are still under way. Nothing was written. Try again "
+            f"Other changes to this {kind} are still under way. Nothing was written. Try again "
             "in a few seconds."
         ),
         retry_after=2,

@@ -68,6 +68,13 @@ class OrderKind:
         """The advice to read it first."""
         return f"read order {object_id} with orders_get"
 
+    def how_to_find(self, source_id: str) -> str:
+        """The advice to look for an order that has no id yet."""
+        return (
+            f"look for it with orders_list and source_id {source_id}; if it is not there, "
+            f"create it with that same source_id {source_id}"
+        )
+
     def settlement(self, row: LeftOpen, found: Order | None, *, is_late: bool) -> State | None:
         """What the order as found says about a write that was left open."""
         return settlement(row, found, is_late=is_late)

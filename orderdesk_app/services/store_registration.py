@@ -36,6 +36,7 @@ from orderdesk_app.orderdesk.access import StoreAccess
 from orderdesk_app.orderdesk.client import OrderDeskClient
 from orderdesk_app.orderdesk.wait_budget import WaitBudget
 from orderdesk_app.services.access import Access, store_record
+from orderdesk_app.services.folders import folders_of
 from orderdesk_app.services.names import is_seen, only_seen
 from orderdesk_app.services.open_store import StoreRecord
 from orderdesk_app.services.sandbox import SandboxKeys
@@ -319,14 +320,9 @@ def _possible_names(upstream_name: str, store_id: str) -> list[str]:
 def _facts(answer: Mapping[str, Json]) -> StoreFacts:
     settings = answer.get("settings")
     settings = settings if isinstance(settings, dict) else {}
-    folders = answer.get("folders")
-    if isinstance(folders, list):
-        pairs = [(pair[0], pair[1]) for pair in folders if isinstance(pair, list)]
-    else:
-        pairs = list(folders.items()) if isinstance(folders, dict) else []
     return StoreFacts(
         name=str(answer.get("name") or ""),
-        folders=[[str(id_), str(name)] for id_, name in pairs],
+        folders=[list(pair) for pair in folders_of(answer)],
         timezone=str(settings.get("timezone") or "UTC"),
         settings=settings,
     )

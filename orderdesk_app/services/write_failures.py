@@ -69,10 +69,10 @@ def reason(error: OrderDeskAgentsError) -> str:
     return error.message.split(". ", 1)[0].rstrip(".") + "."
 
 
-def lock_lost() -> LockLost:
-    """The error for a process that stood still until its lock was over."""
+def lock_lost(noun: str) -> LockLost:
+    """The error for a process that stood still until its lock on this kind of object was over."""
     return LockLost(
-        "We stood still for so long that another process may be writing the order. Nothing was "
+        f"We stood still for so long that another process may be writing the {noun}. Nothing was "
         "written. Try again.",
         retry_after=1,
         outcome="not_done",

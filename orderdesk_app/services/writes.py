@@ -30,7 +30,7 @@ from orderdesk_app.errors import (
 )
 from orderdesk_app.observability import WRITES, log
 from orderdesk_app.orderdesk.comparison import may_still_happen
-from orderdesk_app.orderdesk.locks import Lock, OrderLocks
+from orderdesk_app.orderdesk.locks import Lock, WriteLocks
 from orderdesk_app.orderdesk.wait_budget import WaitBudget
 from orderdesk_app.services.journal import NOT_YET, Action, Journal, State
 from orderdesk_app.services.journal import Kind as JournalKind
@@ -66,6 +66,11 @@ class Kind(JournalKind, Protocol):
 
     def how_to_read(self, object_id: str) -> str:
         """The advice to read it first, such as "read order 5 with orders_get"."""
+
+    def how_to_find(self, source_id: str) -> str:
+        """The advice for an object that has no id yet: how to look for it before it is created
+        again.
+        """
 
 
 @dataclass(slots=True)
@@ -136,7 +141,7 @@ class Writes:
 
     def __init__(
         self,
-        locks: OrderLocks,
+        locks: WriteLocks,
         journal: Journal,
         reads: Reads,
         unfinished: UnfinishedWork,
@@ -198,7 +203,7 @@ class Writes:
         attempt = 0
         while True:
             if lock is not None and not lock.still_held():
-                raise sending.not_sent(lock_lost())
+                raise sending.not_sent(lock_lost(write.kind.name))
             answer: Answer | None = None
             lost: OrderDeskAgentsError | None = None
             try:
@@ -308,10 +313,7 @@ class Writes:
         advice = f"{write.kind.how_to_read(write.object_id)} and repeat only what is missing"
         if source_id:
             details = {"change_id": write.change_id, "source_id": source_id}
-            advice = (
-                f"look for it with orders_list and source_id {source_id}; if it is not there, "
-                f"create it with that same source_id {source_id}"
-            )
+            advice = write.kind.how_to_find(source_id)
         return unknown_because(
             lost,
             f"{reason(lost)} It is not known whether the change was made. Do not repeat it yet: "
@@ -385,7 +387,7 @@ class Writes:
         has_begun()
         if lock is not None and not lock.still_held():
             await self._end(write, "not_done")
-            raise lock_lost()
+            raise lock_lost(write.kind.name)
 
     async def _end(
         self,

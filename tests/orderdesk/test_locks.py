@@ -8,7 +8,7 @@ import pytest
 from orderdesk_app.context import OrderId
 from orderdesk_app.errors import RateLimited
 from orderdesk_app.orderdesk.access import StoreAccess
-from orderdesk_app.orderdesk.locks import Lock, MemoryLeases, OrderLocks
+from orderdesk_app.orderdesk.locks import Lock, MemoryLeases, WriteLocks
 from tests.orderdesk.conftest import budget, clock
 
 ORDER = OrderId("100000001")
@@ -38,9 +38,9 @@ class Broken(MemoryLeases):
         raise ConnectionError("gone")
 
 
-def process(leases: MemoryLeases, **changes: Any) -> OrderLocks:
+def process(leases: MemoryLeases, **changes: Any) -> WriteLocks:
     """The locks of one process; several share the leases."""
-    return OrderLocks(leases, clock=clock, **changes)
+    return WriteLocks(leases, clock=clock, **changes)
 
 
 async def test_a_hundred_writers_come_one_by_one_in_order_of_arrival(store: StoreAccess) -> None:
@@ -63,7 +63,7 @@ async def test_a_hundred_writers_come_one_by_one_in_order_of_arrival(store: Stor
 async def test_writers_of_several_processes_never_meet_and_none_starves(store: StoreAccess) -> None:
     leases, inside, served = Slow(clock), 0, list[int]()
 
-    async def write(number: int, locks: OrderLocks) -> None:
+    async def write(number: int, locks: WriteLocks) -> None:
         nonlocal inside
         async with locks.holding(store, ORDER, budget(60)) as lock:
             inside += 1

@@ -25,7 +25,7 @@ from orderdesk_app.demo.seed import Seed
 from orderdesk_app.demo.switches import Switches
 from orderdesk_app.orderdesk.access import StoreAccess
 from orderdesk_app.orderdesk.buckets import MemoryBuckets
-from orderdesk_app.orderdesk.locks import OrderLocks
+from orderdesk_app.orderdesk.locks import WriteLocks
 from orderdesk_app.orderdesk.transport import open_http
 from orderdesk_app.orderdesk.wait_budget import WaitBudget
 from orderdesk_app.security.keyring import Keyring
@@ -77,7 +77,7 @@ class OrderWorld:
     """
 
     orders: Orders
-    locks: OrderLocks
+    locks: WriteLocks
     unfinished: UnfinishedWork
     reads: Reads
     journal: Journal
