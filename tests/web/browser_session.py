@@ -69,7 +69,7 @@ class BrowserSession:
         return self.web.services.form_tokens.issue(user.session_id) if user else ""
 
     def get(self, path: str) -> Any:
-        return self._send("GET", path)
+        return self.request("GET", path)
 
     def post(
         self, path: str, *, token: bool = True, origin: str | None = ORIGIN, **fields: str
@@ -80,9 +80,9 @@ class BrowserSession:
 
     def send(self, path: str, fields: dict[str, str], *, origin: str | None = ORIGIN) -> Any:
         """Sends exactly these fields."""
-        return self._send("POST", path, data=fields, headers={"origin": origin} if origin else {})
+        return self.request("POST", path, data=fields, headers={"origin": origin} if origin else {})
 
-    def _send(self, method: str, path: str, **given: Any) -> Any:
+    def request(self, method: str, path: str, **given: Any) -> Any:
         client = self.web.client
         client.cookies.clear()
         headers = {

@@ -22,7 +22,7 @@ PAGES = {
 
 @pytest.mark.parametrize("path", FORMS)
 def test_the_address_of_a_form_leads_to_its_page(ada: BrowserSession, path: str) -> None:
-    answer = ada._send("GET", path, headers=BROWSER)
+    answer = ada.request("GET", path, headers=BROWSER)
 
     assert (answer.status_code, answer.headers["location"]) == (303, PAGES[path.split("/")[1]])
 
@@ -32,7 +32,7 @@ def test_the_address_of_a_form_leads_to_its_page(ada: BrowserSession, path: str)
 def test_a_program_is_told_that_the_address_takes_forms(
     ada: BrowserSession, method: str, path: str
 ) -> None:
-    answer = ada._send(method, path, headers={"accept": "*/*"})
+    answer = ada.request(method, path, headers={"accept": "*/*"})
 
     assert (answer.status_code, answer.headers["allow"]) == (405, "POST")
     assert answer.json() == {
@@ -42,14 +42,16 @@ def test_a_program_is_told_that_the_address_takes_forms(
 
 
 def test_an_address_of_two_routes_takes_the_methods_of_both(ada: BrowserSession) -> None:
-    assert ada._send("PUT", "/sign-in/link", headers=BROWSER).headers["allow"] == "GET, HEAD, POST"
+    answer = ada.request("PUT", "/sign-in/link", headers=BROWSER)
+
+    assert answer.headers["allow"] == "GET, HEAD, POST"
 
 
 @pytest.mark.parametrize("method", ["GET", "POST"])
 def test_the_agents_address_with_a_slash_is_told_to_go_without(
     ada: BrowserSession, method: str
 ) -> None:
-    answer = ada._send(method, "/mcp/")
+    answer = ada.request(method, "/mcp/")
 
     assert answer.status_code == 404
     assert answer.json() == {
@@ -59,8 +61,8 @@ def test_the_agents_address_with_a_slash_is_told_to_go_without(
 
 
 def test_an_address_that_is_nobodys_is_told_with_a_reference(ada: BrowserSession) -> None:
-    person = ada._send("GET", "/no/such/page", headers=BROWSER)
-    program = ada._send("GET", "/no/such/page", headers={"accept": "*/*"})
+    person = ada.request("GET", "/no/such/page", headers=BROWSER)
+    program = ada.request("GET", "/no/such/page", headers={"accept": "*/*"})
 
     assert person.status_code == 404
     assert "There is no such page" in person.text

@@ -286,7 +286,7 @@ def test_a_first_master_key_replaces_nothing_and_needs_no_word(web: Web) -> None
 
 def test_a_form_that_is_too_large_or_of_another_kind_is_refused(ada: BrowserSession) -> None:
     large = ada.post("/settings/keys/create", name="x" * 300_000, scopes="orders:read")
-    other = ada._send(
+    other = ada.request(
         "POST",
         "/settings/keys/create",
         json={"name": "x"},
