@@ -366,6 +366,9 @@ class Writes:
     async def _begin(
         self, write: Write, lock: Lock | None, before: JsonObject | None, intent: Intent
     ) -> None:
+        # Before the row and not after it: a caller who leaves while the database commits would
+        # leave a row behind that stays open, for a write that was never sent.
+        has_begun()
         try:
             write.change_id = await self._journal.open(
                 write.actor,
@@ -384,7 +387,6 @@ class Writes:
                 outcome="not_done",
             ) from error
         write.has_begun = True
-        has_begun()
         if lock is not None and not lock.still_held():
             await self._end(write, "not_done")
             raise lock_lost(write.kind.name)

@@ -435,6 +435,32 @@ async def test_a_caller_who_leaves_before_the_write_stops_it(
     assert await world.rows() == []
 
 
+@pytest.mark.parametrize("action", ["create", "update"])
+async def test_a_caller_who_leaves_while_the_journal_is_written_leaves_no_open_row(
+    world: OrderWorld, let_go: asyncio.Event, monkeypatch: pytest.MonkeyPatch, action: str
+) -> None:
+    is_there, really_open = asyncio.Event(), world.journal.open
+
+    async def slow_open(*args: Any, **values: Any) -> str:
+        change_id = await really_open(*args, **values)
+        is_there.set()  # committed, and the answer of the database is still on its way
+        await let_go.wait()
+        return change_id
+
+    monkeypatch.setattr(world.journal, "open", slow_open)
+    write = world.create(A_NEW_ORDER) if action == "create" else world.update({"email": "x@y.com"})
+    writing = asyncio.create_task(write)
+    await is_there.wait()
+
+    writing.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await writing
+    let_go.set()
+    await world.unfinished.drain()
+
+    assert [row.state for row in await world.rows()] == ["done"]
+
+
 async def test_an_unknown_outcome_is_settled_by_the_next_read(world: OrderWorld) -> None:
     world.fault("dropped", method="PUT", effect="done")
     world.fault("server_error", method="GET", path="/orders/100000001", skip=1, times=20)
