@@ -3,8 +3,9 @@ proven not done is repeated.
 """
 
 from orderdesk_app.context import JsonObject, OrderId
-from orderdesk_app.errors import OrderDeskAgentsError, UpstreamFailed
+from orderdesk_app.errors import OrderDeskAgentsError, OrderMovedOn, UpstreamFailed
 from orderdesk_app.observability import RECONCILED
+from orderdesk_app.orderdesk import dates
 from orderdesk_app.orderdesk.client import OrderDeskClient
 from orderdesk_app.orderdesk.comparison import is_refusal, is_same, may_still_happen
 from orderdesk_app.orderdesk.merge import FolderMove, Plan
@@ -20,7 +21,10 @@ from orderdesk_app.services.writes import Write, Writes
 
 
 class OrderMove:
-    """The request that moves it; `order` is the order as it is before that."""
+    """The request that moves it; `order` is the order as it is before that.
+
+    `is_pinned`: the caller wants no other version of the order moved than the one that was seen.
+    """
 
     def __init__(
         self,
@@ -30,6 +34,8 @@ class OrderMove:
         plan: Plan,
         move: FolderMove,
         order: Order,
+        *,
+        is_pinned: bool,
     ) -> None:
         self._writes = writes
         self._client = client
@@ -37,6 +43,7 @@ class OrderMove:
         self._plan = plan
         self._move = move
         self._order = order
+        self._is_pinned = is_pinned
 
     async def send(self) -> list[JsonObject]:
         return await self._client.orders.move_orders(
@@ -76,9 +83,27 @@ class OrderMove:
             return {**self._order, "folder_id": self._plan.meant["folder_id"]}
         if found is None or (lost is not None and may_still_happen(lost)):
             raise self._not_known(lost or _answered_without_moving()) from lost
+        if self._is_pinned and is_conflict(lost):
+            self._must_not_have_moved_on(found)
         if is_last or (lost is not None and is_refusal(lost)):
             raise self._not_moved(lost or _answered_without_moving()) from lost
         return None
+
+    def _must_not_have_moved_on(self, found: Order) -> None:
+        """Raises OrderMovedOn if somebody else has changed or moved the order since it was seen."""
+        seen, there = (str(order.get("date_updated") or "") for order in (self._order, found))
+        if dates.is_same_moment(seen, there) and is_same(
+            found.get("folder_id"), self._order.get("folder_id")
+        ):
+            return
+        error = OrderMovedOn(
+            "The order has changed since you read it. It was not moved. Read it again and decide "
+            "again.",
+            order=found,
+            found=dates.to_iso(there),
+            expected=dates.to_iso(seen),
+        )
+        raise self._not_moved(error) if self._fields else error
 
     async def _found(self, lost: OrderDeskAgentsError | None) -> Order | None:
         """The order after a move, None when it cannot be read."""

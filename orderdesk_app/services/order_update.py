@@ -93,7 +93,15 @@ class OrderUpdate:
             )
             order, differing = await self._writes.send(self._write, lock, put)
         if plan.folder is not None:
-            move = OrderMove(self._writes, self._client, self._write, plan, plan.folder, order)
+            move = OrderMove(
+                self._writes,
+                self._client,
+                self._write,
+                plan,
+                plan.folder,
+                order,
+                is_pinned=self._expected is not None,
+            )
             order = await self._writes.send(self._write, lock, move)
         self._write.found = order
         return Written(
@@ -159,7 +167,9 @@ class OrderPut:
         self._write.found = found
         if is_conflict(lost) and not is_last:
             # Order Desk did not take it, so what is new there is somebody else's: ours is still
-            # to be sent.
+            # to be sent, unless the caller wants no version but the one that was seen.
+            if comparison.status != "done":
+                self._must_not_have_moved_on(found)
             comparison = replace(comparison, other=())
         self._progress.note(comparison)
         if lost is not None:
@@ -176,6 +186,17 @@ class OrderPut:
             raise self._after_part(self._differs(lost)) from lost
         await self._plan_again(found, lost, comparison)
         return None
+
+    def _must_not_have_moved_on(self, found: Order) -> None:
+        """Raises OrderMovedOn if the caller pinned a version, and it is not the one that was read
+        for this try any more.
+        """
+        if self._expected is None:
+            return
+        try:
+            must_be_version(found, str(self._before.get("date_updated") or ""))
+        except OrderMovedOn as error:
+            raise self._after_part(error) from error
 
     def _compare(self, found: Order) -> Comparison:
         return compare(self._before, self._plan.body, found)

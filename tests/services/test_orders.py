@@ -717,6 +717,49 @@ async def test_a_conflict_minds_the_version_that_was_expected(world: OrderWorld)
     assert len(world.requests("PUT")) == 1
 
 
+async def test_a_conflict_minds_the_version_even_where_somebody_else_wrote_the_same(
+    world: OrderWorld,
+) -> None:
+    seen = (await world.upstream())["date_updated"]
+    theirs = {"email": "new@example.com", "customer_id": "77"}
+    world.fault("status", method="PUT", path="/orders/*")
+    world.fault("edit", method="GET", path="/orders/*", order_id=ONE, patch=theirs)
+
+    with pytest.raises(OrderMovedOn) as error:
+        await world.update(
+            {"email": "new@example.com", "customer_id": "5"}, expected_date_updated=seen
+        )
+
+    assert error.value.outcome == "not_done"
+    assert (await world.upstream())["customer_id"] == "77"
+    assert len(world.requests("PUT")) == 1
+    assert [row.state for row in await world.rows()] == ["not_done"]
+
+
+@pytest.mark.parametrize("fields", [{}, {"email": "new@example.com"}])
+async def test_a_move_in_conflict_minds_the_version_that_was_expected(
+    world: OrderWorld, fields: dict[str, str]
+) -> None:
+    seen = (await world.upstream())["date_updated"]
+    world.fault("status", method="POST", path="/move-orders")
+    world.fault(  # somebody else moves it while we do
+        "edit",
+        method="PUT" if fields else "GET",
+        path="/orders/*",
+        order_id=ONE,
+        patch={"folder_id": 21658},
+    )
+
+    with pytest.raises(OrderMovedOn) as error:
+        await world.update({**fields, "folder_name": "Canceled"}, expected_date_updated=seen)
+
+    assert (await world.upstream())["folder_id"] == 21658
+    assert len(world.requests("POST", "/move-orders")) == 1
+    assert error.value.outcome == ("partly_done" if fields else "not_done")
+    assert error.value.details.get("changed", []) == [*fields]
+    assert [row.state for row in await world.rows()] == ["done" if fields else "not_done"]
+
+
 async def test_a_conflict_after_fields_came_through_says_which_half(world: OrderWorld) -> None:
     world.fault("status", method="POST", path="/move-orders", times=99, message="Locked")
 
