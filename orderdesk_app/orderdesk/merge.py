@@ -46,7 +46,7 @@ from orderdesk_app.orderdesk.order_fields import (
 AUTHOR = "agent"  # of a note that names none; short, as it counts towards the limit of all notes
 SOURCE_ID_PREFIX = "agent-"
 
-Folders = Sequence[tuple[str, str]]  # id and name of each folder of the store
+FolderNames = Sequence[tuple[str, str]]  # id and name of each folder of the store
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +78,7 @@ def plan_update(
     changes: object,
     *,
     at: datetime,
-    folders: Folders = (),
+    folders: FolderNames = (),
     author: str = AUTHOR,
 ) -> Plan:
     """Merge `changes` into the order as read.
@@ -104,7 +104,7 @@ def plan_update(
     return Plan(body, meant, changed, folder)
 
 
-def check_update(changes: object, *, at: datetime, folders: Folders = ()) -> None:
+def check_update(changes: object, *, at: datetime, folders: FolderNames = ()) -> None:
     """All of plan_update that can be judged before the order is read. Raises ValidationFailed."""
     entries = changes.get("order_items") if isinstance(changes, Mapping) else None
     listed = entries if isinstance(entries, list | tuple) else ()
@@ -121,7 +121,7 @@ def plan_create(
     order_data: object,
     *,
     at: datetime,
-    folders: Folders = (),
+    folders: FolderNames = (),
     author: str = AUTHOR,
     source_id: str | None = None,
 ) -> Plan:
@@ -191,7 +191,7 @@ def wanted_folder(changes: object) -> tuple[str, str] | None:
     return name, str(int(number))
 
 
-def find_folder(wanted: tuple[str, str], folders: Folders) -> FolderMove | None:
+def find_folder(wanted: tuple[str, str], folders: FolderNames) -> FolderMove | None:
     """The folder of the store with that id or name, None where there is none. Names are compared
     after trimming and case folding; an exact name wins.
     """
@@ -265,7 +265,9 @@ def _check_complete(body: JsonObject) -> None:
         )
 
 
-def _folder_move(order: Order, given: Mapping[str, object], folders: Folders) -> FolderMove | None:
+def _folder_move(
+    order: Order, given: Mapping[str, object], folders: FolderNames
+) -> FolderMove | None:
     named = wanted_folder(given)
     if named is None:
         return None

@@ -14,7 +14,7 @@ from orderdesk_app.errors import NotFound, ValidationFailed
 from orderdesk_app.orderdesk.answers import Page
 from orderdesk_app.orderdesk.comparison import as_map, decimal_of
 from orderdesk_app.orderdesk.dates import to_upstream
-from orderdesk_app.orderdesk.merge import Folders, find_folder
+from orderdesk_app.orderdesk.merge import FolderNames, find_folder
 from orderdesk_app.orderdesk.order import Order
 from orderdesk_app.orderdesk.order_fields import ADDRESS_FIELDS, SUMS, TEXTS
 
@@ -81,7 +81,7 @@ class OrderQuery:
 
 
 @dataclass(frozen=True, slots=True)
-class Rows:
+class FoundOrders:
     """A page of whole orders.
 
     `total` is None when it is not known; `matched_by` says for each order id what a search found it
@@ -94,7 +94,7 @@ class Rows:
     matched_by: dict[str, tuple[str, ...]]
 
 
-def upstream_parameters(query: OrderQuery, folders: Folders) -> dict[str, str]:
+def upstream_parameters(query: OrderQuery, folders: FolderNames) -> dict[str, str]:
     """The filters and the sorting as Order Desk's own parameters, without the page.
 
     Raises ValidationFailed.
@@ -122,7 +122,7 @@ def upstream_parameters(query: OrderQuery, folders: Folders) -> dict[str, str]:
     return parameters
 
 
-def names_unknown_folder(query: OrderQuery, folders: Folders) -> bool:
+def names_unknown_folder(query: OrderQuery, folders: FolderNames) -> bool:
     """True if the store's folders should be asked for again before the query is refused."""
     name = _text(query.status) or _text(query.folder_name)
     return bool(name) and _find(name, folders) is None
@@ -145,7 +145,7 @@ async def search_orders(
     offset: int,
     get: Callable[[OrderId], Awaitable[Order]],
     listing: Callable[[Mapping[str, str]], Awaitable[Page]],
-) -> Rows:
+) -> FoundOrders:
     """Orders that the text finds by any of its fields, united, under all other filters.
 
     Raises ValidationFailed beyond the 500th row.
@@ -177,7 +177,7 @@ async def search_orders(
     # Beyond the 500th row as well: who asks for those is told to narrow the search, and nobody
     # takes 500 for all there are.
     has_more = len(ordered) > wanted or (not is_complete and len(shown) == limit)
-    return Rows(
+    return FoundOrders(
         shown,
         len(ordered) if is_complete else None,
         has_more,
@@ -265,7 +265,7 @@ async def _one_field(
     ], is_whole
 
 
-def _folder(query: OrderQuery, folders: Folders) -> str | None:
+def _folder(query: OrderQuery, folders: FolderNames) -> str | None:
     """The folder ids that the three ways of naming a folder agree on.
 
     `status` is the folder of that name: Order Desk has no other.
@@ -304,7 +304,7 @@ def _folder(query: OrderQuery, folders: Folders) -> str | None:
     return ",".join(sorted(wanted)) if wanted else None
 
 
-def _find(name: str, folders: Folders) -> str | None:
+def _find(name: str, folders: FolderNames) -> str | None:
     """The id of the folder of that name."""
     folder = find_folder(("folder_name", name), folders)
     return folder.folder_id if folder is not None else None

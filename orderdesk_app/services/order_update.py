@@ -25,7 +25,7 @@ from orderdesk_app.orderdesk.comparison import (
     may_still_happen,
 )
 from orderdesk_app.orderdesk.locks import Lock
-from orderdesk_app.orderdesk.merge import Folders, Plan, plan_update
+from orderdesk_app.orderdesk.merge import FolderNames, Plan, plan_update
 from orderdesk_app.orderdesk.order import Order
 from orderdesk_app.orderdesk.partial_update import PartialUpdate
 from orderdesk_app.services.order_kind import Written, deleted_meanwhile, is_whole
@@ -51,7 +51,7 @@ class OrderUpdate:
         changes: Mapping[str, Json],
         *,
         expected: str | None,
-        folders: Folders,
+        folders: FolderNames,
     ) -> None:
         self._writes = writes
         self._client = client
@@ -125,7 +125,7 @@ class OrderPut:
         plan: Plan,
         changes: Mapping[str, Json],
         expected: str | None,
-        folders: Folders,
+        folders: FolderNames,
     ) -> None:
         self._writes = writes
         self._client = client

@@ -21,8 +21,8 @@ from orderdesk_app.services.order_create import OrderCreate
 from orderdesk_app.services.order_delete import OrderDelete
 from orderdesk_app.services.order_kind import Deleted, OrderKind, Written, may_settle
 from orderdesk_app.services.order_search import (
+    FoundOrders,
     OrderQuery,
-    Rows,
     names_unknown_folder,
     search_orders,
     together,
@@ -45,7 +45,7 @@ class Fetched:
 
 
 @dataclass(frozen=True, slots=True)
-class OrderRows:
+class OrderPage:
     """A page of whole orders, shared as well.
 
     `total` is None when it is not known; `matched_by` names for each order id the fields a search
@@ -141,7 +141,7 @@ class Orders:
 
     async def list(
         self, actor: Actor, store: OpenStore, query: OrderQuery, budget: WaitBudget
-    ) -> OrderRows:
+    ) -> OrderPage:
         """A page of orders.
 
         Raises ValidationFailed for a folder that the store does not have, what is no date, an
@@ -154,7 +154,7 @@ class Orders:
         parameters = upstream_parameters(query, folders)
         search = (query.search or "").strip()
         name = json_text.dumps(
-            {**parameters, "limit": query.limit, "offset": query.offset, "?": search}
+            {**parameters, "limit": query.limit, "offset": query.offset, "search": search}
         ).decode()
 
         async def fetch() -> _Rows:
@@ -175,7 +175,7 @@ class Orders:
         named = await self._folders.naming(
             store, (row.get("folder_id") for row in page["orders"]), budget
         )
-        return OrderRows(
+        return OrderPage(
             page["orders"],
             page["total"],
             query.limit,
@@ -255,7 +255,7 @@ class Orders:
 
     async def _page(
         self, store: OpenStore, parameters: Mapping[str, str], query: OrderQuery, budget: WaitBudget
-    ) -> Rows:
+    ) -> FoundOrders:
         page = await self._client.orders.list_orders(
             store.access,
             {**parameters, "limit": str(query.limit), "offset": str(query.offset)},
@@ -267,7 +267,7 @@ class Orders:
             if page.total is not None
             else len(page.rows) >= query.limit
         )
-        return Rows(shown, page.total, bool(shown) and has_more, {})
+        return FoundOrders(shown, page.total, bool(shown) and has_more, {})
 
     async def _search(
         self,
@@ -276,7 +276,7 @@ class Orders:
         parameters: Mapping[str, str],
         query: OrderQuery,
         budget: WaitBudget,
-    ) -> Rows:
+    ) -> FoundOrders:
         async def get(order_id: OrderId) -> Order:
             return await self._client.orders.get_order(store.access, order_id, budget)
 

@@ -1,4 +1,7 @@
-"""The services that tools use, found by their class: a new one is one argument in wiring.py."""
+"""The services that tools use, found by their class.
+
+A new one is a property in wiring.py, named in its `tool_services`.
+"""
 
 from typing import TypeVar
 
