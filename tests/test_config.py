@@ -143,7 +143,7 @@ def test_no_environment_at_all_gives_the_embedded_default() -> None:
 
     assert {
         name.upper(): plain(getattr(settings, name)) for name in Settings.model_fields
-    } == DECLARED
+    } == DECLARED, "a new setting and its default belong into DECLARED in tests/test_config.py"
 
 
 @pytest.mark.parametrize(
@@ -176,7 +176,9 @@ def test_the_example_of_an_error_works_where_it_is_told(variable: str) -> None:
 
 
 def test_every_setting_is_tried_with_a_wrong_value_unless_any_text_will_do() -> None:
-    assert {name.upper() for name in Settings.model_fields} == {*WRONG, *ANY_TEXT}
+    assert {name.upper() for name in Settings.model_fields} == {*WRONG, *ANY_TEXT}, (
+        "a new setting belongs into WRONG, or into ANY_TEXT, in tests/test_config.py"
+    )
 
 
 @pytest.mark.parametrize("name", Settings.model_fields)

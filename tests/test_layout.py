@@ -6,6 +6,7 @@ import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
+from orderdesk_app.db.rows import Row
 from orderdesk_app.db.schema import METADATA
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -112,20 +113,20 @@ def test_the_list_of_questions_without_an_actor_holds_no_old_ones() -> None:
 
 
 def test_every_table_of_a_tenant_is_looked_for() -> None:
-    """A new table with a tenant's rows has to be named above."""
-    tables = {name for name, table in METADATA.tables.items() if "tenant_id" in table.c}
+    models = [
+        model
+        for model in Row.__subclasses__()
+        if "tenant_id" in METADATA.tables[tablename(model)].c
+    ]
 
-    assert tables == {
-        "credentials",
-        "stores",
-        "sessions",
-        "magic_links",
-        "audit_log",
-        "changes",
-        "console_calls",
-        "memberships",
-        "master_key_metadata",
-    }
+    # The data keys of tenants are read by the keyring alone, before anybody is signed in.
+    forgotten = {model.__name__ for model in models} - {"MasterKeyMetadata"} - TABLES
+    assert len(models) > 5
+    assert not forgotten, f"name {sorted(forgotten)} in TABLES in tests/test_layout.py"
+
+
+def tablename(model: type[Row]) -> str:
+    return str(model.__tablename__)
 
 
 def committed() -> list[Path]:

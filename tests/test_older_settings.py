@@ -86,7 +86,8 @@ OLDER = {
     "AUDIT_LOG_RETENTION_DAYS": "90",
     "JOURNAL_RETENTION_DAYS": "90",
 }
-ABSENT = ("absent", "to come")  # how the third column of a setting begins that is not there
+# The column "here" of a setting that this version lacks begins with one of these.
+ABSENT = ("absent", "to come")
 
 
 def defaults() -> dict[str, str]:

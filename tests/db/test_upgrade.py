@@ -252,7 +252,7 @@ def test_every_row_is_brought_along(old_url: str) -> None:
         before = {table: rows(connection, table) for table in tables(connection)}
     assert all(before.values()), "each table of the old release has rows"
 
-    upgrade(old_url)
+    upgrade(old_url, to="0002")
 
     with exclusive(old_url) as connection:
         after = {table: rows(connection, table) for table in tables(connection)}
@@ -262,7 +262,7 @@ def test_every_row_is_brought_along(old_url: str) -> None:
             else []
         )
     assert violations == []
-    assert set(after) == set(METADATA.tables)
+    assert set(after) <= set(METADATA.tables)  # later migrations add tables
     for table in set(after) - {"users", "memberships"}:
         old_rows = before[FORMER.get(table, table)]
         assert after[table].keys() == old_rows.keys(), table
@@ -352,6 +352,9 @@ async def test_what_belongs_to_a_row_goes_with_it(old_url: str, table: str, gone
         "SELECT user_id FROM memberships WHERE tenant_id = :tenant", {"tenant": ADA}
     )
     before = await counts(database)
+    owned_by_a_tenant = gone - {"tenants", "buckets", "leases", "signals"}
+    empty = sorted(name for name in owned_by_a_tenant if not before[name])
+    assert not empty, f"seed a row of {empty} here, after the upgrade: nothing proves that it goes"
 
     await database.execute(
         f"DELETE FROM {table} WHERE id = :id", {"id": ADA if table == "tenants" else user_id}
@@ -361,7 +364,6 @@ async def test_what_belongs_to_a_row_goes_with_it(old_url: str, table: str, gone
     strays = await database.execute("SELECT id FROM audit_log WHERE user_id = :id", {"id": user_id})
     await database.close()
     assert strays == []
-    owned_by_a_tenant = gone - {"tenants", "buckets", "leases", "signals"}
     for name, number in before.items():
         if name == table or name in owned_by_a_tenant:
             assert after[name] < number, name

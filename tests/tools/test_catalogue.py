@@ -111,11 +111,12 @@ def test_a_tool_is_the_one_of_its_snapshot(tool: Tool) -> None:
         kept.write_text(now, encoding="utf-8")
 
     assert kept.exists(), (
-        f"write it down with: SNAPSHOTS=write python -m pytest {Path(__file__).name}"
+        f"{tool.name} has no snapshot yet: SNAPSHOTS=write python -m pytest "
+        "tests/tools/test_catalogue.py"
     )
     assert kept.read_text(encoding="utf-8") == now, (
-        "the contract changed; if on purpose, write it down: SNAPSHOTS=write python -m "
-        "pytest tests/tools/test_catalogue.py"
+        f"the schema of {tool.name} changed; if on purpose: SNAPSHOTS=write python -m pytest "
+        "tests/tools/test_catalogue.py"
     )
 
 
