@@ -6,46 +6,8 @@ import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
-from orderdesk_app.db.rows import Row
-from orderdesk_app.db.schema import METADATA
-
 ROOT = Path(__file__).resolve().parent.parent
 PACKAGE = ROOT / "orderdesk_app"
-TABLES = {
-    "Tenant",
-    "User",
-    "Membership",
-    "Credential",
-    "Store",
-    "Session",
-    "MagicLink",
-    "AuditEntry",
-    "Change",
-    "ConsoleCall",
-    "SandboxRow",
-}
-# Questions that nobody is signed in for yet, or whose row was made by ourselves; each with the
-# reason why it needs no actor.
-WITHOUT_ACTOR = {
-    "access.py:_read_account": (
-        "reads the account of the key that was found, its stores through owned()"
-    ),
-    "keys.py:find": "finds whose key it is, by its digest",
-    "keys.py:_note_use": "writes down that this very key was used",
-    "sandbox.py:_owner": (
-        "the sandbox Order Desk asks whose store it is, as Order Desk knows no tenants"
-    ),
-    "sandbox.py:get": "rows of the store that the sandbox was asked for with its key",
-    "sandbox.py:all": "rows of the store that the sandbox was asked for with its key",
-    "sandbox.py:write": "rows of the store that the sandbox was asked for with its key",
-    "sessions.py:resume": "finds who it is, by a signed cookie",
-    "sessions.py:end": "ends the session of a signed cookie",
-    "members.py:_members": "finds who may act for the account, before there is an actor",
-    "sign_in.py:_good_link": "finds whose link it is, by its digest",
-    "sign_in.py:_use_up": "finds whose link it is, by its digest",
-    "tenants.py:_admin": "the first start asks whether there is an admin",
-    "tenants.py:get": "the actor's own account, by its id",
-}
 
 
 def tree_of(path: Path) -> ast.Module:
@@ -71,62 +33,6 @@ def test_no_state_holds_a_secret_or_a_row() -> None:
                     not re.search(r"(api_key|master_key|password|secret)$", name)
                     or annotation == "bool"
                 ), f"{relative(path)}: {name}"
-
-
-def questions(path: Path) -> Iterator[tuple[str, str]]:
-    """Functions that touch a tenant's table, with their source."""
-    for function in ast.walk(tree_of(path)):
-        if isinstance(function, ast.AsyncFunctionDef | ast.FunctionDef):
-            for node in ast.walk(function):
-                if not isinstance(node, ast.Call) or not node.args:
-                    continue
-                called = ast.unparse(node.func).rsplit(".", 1)[-1]
-                touched = {
-                    name.id
-                    for argument in node.args
-                    for name in ast.walk(argument)
-                    if isinstance(name, ast.Name)
-                } & TABLES
-                if called in ("select", "update", "delete", "get", "insert") and touched:
-                    yield function.name, ast.unparse(function)
-
-
-def test_there_is_no_second_way_to_a_tenants_rows() -> None:
-    ways_around = []
-    for path in PACKAGE.rglob("*.py"):
-        if path.parent.name == "db":
-            continue
-        for name, source in questions(path):
-            asks_the_actor = "owned(actor" in source or re.search(
-                r"tenant_id\)? == (actor|write\.actor|tenant)", source
-            )
-            if not asks_the_actor and f"{path.name}:{name}" not in WITHOUT_ACTOR:
-                ways_around.append(f"{relative(path)} {name}")
-
-    assert ways_around == []
-
-
-def test_the_list_of_questions_without_an_actor_holds_no_old_ones() -> None:
-    there = {f"{path.name}:{name}" for path in PACKAGE.rglob("*.py") for name, _ in questions(path)}
-
-    assert set(WITHOUT_ACTOR) <= there
-
-
-def test_every_table_of_a_tenant_is_looked_for() -> None:
-    models = [
-        model
-        for model in Row.__subclasses__()
-        if "tenant_id" in METADATA.tables[tablename(model)].c
-    ]
-
-    # The data keys of tenants are read by the keyring alone, before anybody is signed in.
-    forgotten = {model.__name__ for model in models} - {"MasterKeyMetadata"} - TABLES
-    assert len(models) > 5
-    assert not forgotten, f"name {sorted(forgotten)} in TABLES in tests/test_layout.py"
-
-
-def tablename(model: type[Row]) -> str:
-    return str(model.__tablename__)
 
 
 def committed() -> list[Path]:

@@ -1,6 +1,7 @@
 """One way to a tenant's rows, and a look for a second one."""
 
 import ast
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -8,131 +9,214 @@ import pytest
 
 import orderdesk_app
 from orderdesk_app.context import Sealed, StoreId
-from orderdesk_app.db import schema
 from orderdesk_app.db.keys import Credential
 from orderdesk_app.db.owned import owned
 from orderdesk_app.db.rows import Row
+from orderdesk_app.db.schema import METADATA
 from orderdesk_app.db.stores import Store
 from orderdesk_app.db.users import User
 from orderdesk_app.services.members import users_of
+from tests.db.ownership import belonging_to
 
+PACKAGE = Path(orderdesk_app.__file__).parent
 # Who may ask about a tenant's rows without an actor, and why.
 WITHOUT_AN_ACTOR = {
-    "services/keys.py:find": "a key is how an actor begins",
+    "services/access.py:_read_account": (
+        "reads the account of the key that was found, its stores through owned()"
+    ),
+    "services/keys.py:find": "a key is how an actor begins; it is found by its digest",
     "services/keys.py:_note_use": "the row was just found by its key",
-    "services/sessions.py:resume": "a cookie is how an actor begins",
-    "services/sessions.py:end": "the cookie names the row",
+    "services/sessions.py:resume": "a signed cookie is how an actor begins",
+    "services/sessions.py:end": "the signed cookie names the row",
     "services/members.py:users_of": "the one way to the people of an account",
     "services/members.py:_members": "who may act for an account is how an actor begins",
     "services/tenants.py:_admin": "the first start asks whether an operator owns an account",
-    "services/sign_in.py:_use_up": "a link is how an actor begins",
-    "services/sign_in.py:_good_link": "a link is how an actor begins",
+    "services/tenants.py:get": "the actor's own account, by its id",
+    "services/sign_in.py:_use_up": "a link is how an actor begins; it is found by its digest",
+    "services/sign_in.py:_good_link": "a link is how an actor begins; it is found by its digest",
+    "services/store_registration.py:locked_stores": "locks the actor's own account, by its id",
     "services/sandbox.py:_owner": (
         "the sandbox is an Order Desk of its own and knows stores by its own keys"
     ),
+    "services/sandbox.py:get": "rows of the store that the sandbox was asked for with its key",
+    "services/sandbox.py:all": "rows of the store that the sandbox was asked for with its key",
+    "services/sandbox.py:write": "rows of the store that the sandbox was asked for with its key",
 }
-TABLES = {mapper.class_.__name__: mapper.class_ for mapper in Row._sa_registry.mappers}
+QUESTIONS = ("select", "select_from", "get")
+WRITES = ("insert", "update", "delete")
 # Users have no tenant of their own: they are reached through its memberships.
-TENANT_TABLES = {
-    name for name, table in TABLES.items() if "tenant_id" in table.__table__.columns
-} | {"User"}
+GUARDED_TABLES = {"tenants", "users"} | belonging_to("tenants") | belonging_to("users")
+MODELS = {model.__name__: str(model.__tablename__) for model in Row.__subclasses__()}
+GUARDED = {name for name, table in MODELS.items() if table in GUARDED_TABLES}
+NAMES_THE_TENANT = re.compile(r"\btenant_id(\)? == |=)(actor\.|write\.actor\.)?tenant_id\b")
 
 
-def questions(tree: ast.Module) -> Iterator[tuple[str, ast.Call, ast.stmt]]:
-    """Each call, with the innermost function and the innermost statement around it."""
+def second_ways(source: str, file: str) -> Iterator[tuple[str, str]]:
+    """Where a tenant's rows are touched past owned(), with the words for it.
+
+    That is each question that names their table, and each write that names no tenant.
+    """
+    tree = ast.parse(source)
     around = {child: node for node in ast.walk(tree) for child in ast.iter_child_nodes(node)}
+    renamed = {
+        alias.asname: alias.name
+        for node in ast.walk(tree)
+        if isinstance(node, ast.ImportFrom)
+        for alias in node.names
+        if alias.asname
+    }
     for call in ast.walk(tree):
         if not isinstance(call, ast.Call):
             continue
-        function, statement, node = "", None, around[call]
-        while node is not tree:
-            if statement is None and isinstance(node, ast.stmt):
-                statement = node
-            if not function and isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
-                function = node.name
-            node = around[node]
-        if statement is not None:
-            yield function, call, statement
-
-
-def second_ways(source: str, name: str) -> list[str]:
-    """Questions about a tenant's rows that do not go through owned(): selects at all, writes that
-    do not name the tenant.
-    """
-    found = []
-    for function, call, statement in questions(ast.parse(source)):
-        verb = (
-            call.func.attr if isinstance(call.func, ast.Attribute) else getattr(call.func, "id", "")
-        )
-        if (
-            verb not in ("select", "select_from", "get", "update", "delete")
-            or f"{name}:{function}" in WITHOUT_AN_ACTOR
-        ):
+        verb = ast.unparse(call.func).rsplit(".", 1)[-1]
+        given = (node for part in (*call.args, *call.keywords) for node in ast.walk(part))
+        names = {
+            node.id if isinstance(node, ast.Name) else node.attr
+            for node in given
+            if isinstance(node, ast.Name | ast.Attribute)
+        }
+        touched = {renamed.get(name, name) for name in names} & GUARDED
+        if not touched or verb not in QUESTIONS + WRITES:
             continue
-        asked = {
-            node.id
-            for argument in call.args
-            for node in ast.walk(argument)
-            if isinstance(node, ast.Name)
-        } & TENANT_TABLES
-        names_tenant = verb in ("update", "delete") and "tenant_id ==" in ast.unparse(
-            statement
-        ).replace(") ==", " ==")
-        if asked and not names_tenant:
-            found.append(f"{name}:{call.lineno} {function}: {verb}({', '.join(sorted(asked))})")
-    return found
+        function, expression = surroundings(call, around)
+        if verb in WRITES and NAMES_THE_TENANT.search(ast.unparse(expression)):
+            continue
+        place = f"{file}:{function}"
+        yield place, f"{place} line {call.lineno}: {verb}({', '.join(sorted(touched))})"
 
 
-def test_nobody_knows_a_second_way_to_a_tenants_rows():
-    root = Path(orderdesk_app.__file__).parent
-    sources = [
-        path
-        for path in sorted(root.rglob("*.py"))
-        if path.relative_to(root).parts[0] not in ("db", "demo", "orderdesk", "security", "cache")
-    ]
+def surroundings(call: ast.Call, around: dict[ast.AST, ast.AST]) -> tuple[str, ast.AST]:
+    """The name of the innermost function around a call, and the whole expression it is part of."""
+    expression: ast.AST = call
+    while not isinstance(around[expression], ast.stmt):
+        expression = around[expression]
+    node = expression
+    while node in around and not isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+        node = around[node]
+    return getattr(node, "name", ""), expression
 
-    found = [
+
+def guarded_files() -> list[Path]:
+    """All of the app but its tables: db/ is what owned() is made of."""
+    files = sorted(PACKAGE.rglob("*.py"))
+    return [path for path in files if path.relative_to(PACKAGE).parts[0] != "db"]
+
+
+@pytest.fixture(scope="module")
+def found() -> list[tuple[str, str]]:
+    return [
         way
-        for path in sources
-        for way in second_ways(path.read_text(), str(path.relative_to(root)))
+        for path in guarded_files()
+        for way in second_ways(path.read_text(encoding="utf-8"), str(path.relative_to(PACKAGE)))
     ]
 
-    assert found == []
+
+def test_there_is_no_second_way_to_a_tenants_rows(found):
+    ways = [words for place, words in found if place not in WITHOUT_AN_ACTOR]
+
+    assert not ways, (
+        "Read these rows with owned(actor, Table), and name tenant_id == actor.tenant_id in each "
+        f"write: {ways}"
+    )
+
+
+def test_an_exception_that_is_no_longer_needed_goes(found):
+    stale = sorted(set(WITHOUT_AN_ACTOR) - {place for place, _ in found})
+
+    assert not stale, f"Take these out of WITHOUT_AN_ACTOR, as nothing needs them now: {stale}"
 
 
 @pytest.mark.parametrize(
     "line",
     [
         "rows = await session.exec(select(Store).where(Store.id == given))",
+        "rows = await session.exec(select(Store).where(col(Store.tenant_id) == actor.tenant_id))",
         "row = await session.get(Store, given)",
+        "row = await session.get(entity=Store, ident=given)",
+        "row = await session.get(stores.Store, given)",
+        "from orderdesk_app.db.stores import Store as S\nrow = await session.get(S, given)",
+        "n = await session.exec(select(func.count()).select_from(Store))",
         "await session.exec(update(Store).where(col(Store.id) == given).values(name='x'))",
         "await session.exec(delete(Change).where(col(Change.id) == given))",
+        "await session.exec(delete(Change).where(col(Change.tenant_id) == given))",
+        "await session.exec(delete(Change).where(col(Change.tenant_id) != actor.tenant_id))",
+        "await session.exec(insert(Store).values(tenant_id=given))",
+        "await session.exec(insert(SandboxRow).values(values))",
         "return [row for row in await session.exec(select(AuditEntry))]",
         "async with a as b:\n    return await b.get(Credential, given)",
         "if await session.get(Store, given):\n    pass",
+        "if await b.exec(delete(Change)):\n    return [r.tenant_id == actor.tenant_id for r in c]",
+        "owned(actor, Store)\nawait session.exec(update(Change).values(state='open'))",
         "user = await session.get(User, given)",
         "users = await session.exec(select(User).where(User.email == given))",
+        "account = await session.get(Tenant, given)",
+        "key = await session.get(MasterKeyMetadata, given)",
     ],
 )
 def test_a_second_way_would_be_seen(line):
     body = "\n".join(f"    {part}" for part in line.split("\n"))
 
-    assert second_ways(f"async def f(session, given):\n{body}\n", "services/new.py")
+    ways = list(second_ways(f"async def f(session, actor, given):\n{body}\n", "services/new.py"))
+
+    assert [place for place, _ in ways] == ["services/new.py:f"]
 
 
-def test_every_table_is_looked_at():
+def test_a_second_way_outside_of_functions_would_be_seen():
+    assert [*second_ways("ALL = select(Store)\n", "pages/a.py")] == [
+        ("pages/a.py:", "pages/a.py: line 1: select(Store)")
+    ]
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "rows = await session.exec(owned(actor, Store).where(col(Store.id) == given))",
+        "await session.exec(delete(Change).where(col(Change.tenant_id) == actor.tenant_id))",
+        "await session.exec(delete(Change).where(col(Change.tenant_id) == write.actor.tenant_id))",
+        "await session.exec(delete(Session).where(col(Session.tenant_id) == tenant_id))",
+        "await session.exec(insert(Store).values(tenant_id=actor.tenant_id, name='x'))",
+        "row = await session.get(Signal, given)",
+        "kept = self._kept.get(store.id)",
+    ],
+)
+def test_the_one_way_is_free(line):
+    assert not [*second_ways(f"async def f(session, actor):\n    {line}\n", "services/new.py")]
+
+
+def test_every_folder_but_the_tables_own_is_looked_at():
+    folders = {path.relative_to(PACKAGE).parts[0] for path in guarded_files()}
+
+    assert folders >= {path.parent.name for path in PACKAGE.glob("*/__init__.py")} - {"db"}
+    assert folders >= {"demo", "orderdesk", "security", "cache", "services", "wiring.py"}
+
+
+def test_every_table_that_names_a_tenant_is_guarded():
+    naming = {
+        name
+        for name, table in METADATA.tables.items()
+        if {"tenant_id", "user_id", "store_row_id"} & set(table.c.keys())
+    }
+
+    unguarded = sorted(naming - GUARDED_TABLES)
+    assert not unguarded, (
+        "Give these tables a foreign key with ondelete='CASCADE' to the tenant, user or store that "
+        f"they name, as in db/sessions.py: {unguarded}"
+    )
+    assert set(MODELS.values()) == set(METADATA.tables)
     assert {
-        "Store",
+        "Tenant",
+        "User",
+        "Membership",
         "Credential",
+        "Store",
         "Session",
         "MagicLink",
         "AuditEntry",
         "Change",
         "ConsoleCall",
-        "Membership",
-        "User",
-    } <= TENANT_TABLES
-    assert len(TABLES) == len(schema.METADATA.tables)
+        "SandboxRow",
+        "MasterKeyMetadata",
+    } <= GUARDED
 
 
 async def test_a_neighbours_rows_are_not_there(database, two_tenants):
