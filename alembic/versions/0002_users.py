@@ -4,6 +4,7 @@ The journal names any kind of object. What belongs to a tenant goes with it.
 """
 
 import sqlalchemy as sa
+from alembic.operations import BatchOperations
 
 from alembic import op
 from orderdesk_app.context import new_id
@@ -18,13 +19,12 @@ def upgrade() -> None:
     _make_users()
     _rename_audit_entries()
     _rename_signin_links()
-    _name_user("sessions", ondelete="CASCADE")
-    _name_user("credentials", ondelete="SET NULL")
-    _name_user("changes", ondelete="SET NULL")
-    _name_objects_in_changes()
-    for table in ("stores", "console_calls", "sessions", "credentials", "changes"):
-        _cascade(table, "tenant_id", "tenants")
-    _cascade("sessions", "credential_id", "credentials")
+    _change_sessions()
+    _change_credentials()
+    _change_changes()
+    for table_name in ("stores", "console_calls"):
+        with op.batch_alter_table(table_name) as table:
+            _replace_foreign_key(table, table_name, "tenant_id", "tenants")
     with op.batch_alter_table("tenants") as table:
         table.drop_constraint("uq_tenants_email", type_="unique")
         table.drop_column("email")
@@ -156,30 +156,39 @@ def _rename_signin_links() -> None:
     op.create_index(op.f("ix_magic_links_user_id"), "magic_links", ["user_id"])
 
 
-def _name_user(table_name: str, *, ondelete: str) -> None:
-    """A column user_id: in rows that exist, the owner of their tenant."""
-    op.add_column(table_name, sa.Column("user_id", sa.String(), nullable=True))
-    rows = sa.table(table_name, sa.column("tenant_id"), sa.column("user_id"))
-    owners = sa.table("memberships", sa.column("tenant_id"), sa.column("user_id"))
-    owner = sa.select(owners.c.user_id).where(owners.c.tenant_id == rows.c.tenant_id)
-    op.execute(rows.update().values(user_id=owner.scalar_subquery()))
-    with op.batch_alter_table(table_name) as table:
-        # A session is always somebody's; the other rows outlive their user.
-        table.alter_column("user_id", existing_type=sa.String(), nullable=ondelete == "SET NULL")
-        table.create_foreign_key(
-            op.f(f"fk_{table_name}_user_id"), "users", ["user_id"], ["id"], ondelete=ondelete
-        )
-    op.create_index(op.f(f"ix_{table_name}_user_id"), table_name, ["user_id"])
+# SQLite copies the whole table for each batch: one batch a table, as the journal may be large.
 
 
-def _name_objects_in_changes() -> None:
+def _change_sessions() -> None:
+    _add_owner("sessions")
+    with op.batch_alter_table("sessions") as table:
+        # a session is always somebody's
+        table.alter_column("user_id", existing_type=sa.String(), nullable=False)
+        _add_foreign_key(table, "sessions", "user_id", "users", "CASCADE")
+        _replace_foreign_key(table, "sessions", "tenant_id", "tenants")
+        _replace_foreign_key(table, "sessions", "credential_id", "credentials")
+    op.create_index(op.f("ix_sessions_user_id"), "sessions", ["user_id"])
+
+
+def _change_credentials() -> None:
+    _add_owner("credentials")
+    with op.batch_alter_table("credentials") as table:
+        _add_foreign_key(table, "credentials", "user_id", "users", "SET NULL")
+        _replace_foreign_key(table, "credentials", "tenant_id", "tenants")
+    op.create_index(op.f("ix_credentials_user_id"), "credentials", ["user_id"])
+
+
+def _change_changes() -> None:
     """Every write so far was one to an order."""
     op.add_column("changes", sa.Column("kind", sa.String(), nullable=True))
-    op.execute("UPDATE changes SET kind = 'order'")
+    _add_owner("changes", kind="order")
     op.drop_index("ix_changes_store_row_id_order_id_state", "changes")
     with op.batch_alter_table("changes") as table:
         table.alter_column("kind", existing_type=sa.String(), nullable=False)
         table.alter_column("order_id", new_column_name="object_id")
+        _add_foreign_key(table, "changes", "user_id", "users", "SET NULL")
+        _replace_foreign_key(table, "changes", "tenant_id", "tenants")
+    op.create_index(op.f("ix_changes_user_id"), "changes", ["user_id"])
     op.create_index(
         op.f("ix_changes_store_row_id_kind_object_id_state"),
         "changes",
@@ -187,11 +196,27 @@ def _name_objects_in_changes() -> None:
     )
 
 
-def _cascade(table_name: str, column: str, parent: str) -> None:
-    name = f"fk_{table_name}_{column}"
-    with op.batch_alter_table(table_name) as table:
-        table.drop_constraint(name, type_="foreignkey")
-        table.create_foreign_key(op.f(name), parent, [column], ["id"], ondelete="CASCADE")
+def _add_owner(table_name: str, **others: str) -> None:
+    """A column user_id: in rows that exist, the owner of their tenant. `others` are filled too."""
+    op.add_column(table_name, sa.Column("user_id", sa.String(), nullable=True))
+    names = ("tenant_id", "user_id", *others)
+    rows = sa.table(table_name, *(sa.column(name) for name in names))
+    owners = sa.table("memberships", sa.column("tenant_id"), sa.column("user_id"))
+    owner = sa.select(owners.c.user_id).where(owners.c.tenant_id == rows.c.tenant_id)
+    op.execute(rows.update().values(user_id=owner.scalar_subquery(), **others))
+
+
+def _add_foreign_key(
+    table: BatchOperations, table_name: str, column: str, parent: str, ondelete: str
+) -> None:
+    name = op.f(f"fk_{table_name}_{column}")
+    table.create_foreign_key(name, parent, [column], ["id"], ondelete=ondelete)
+
+
+def _replace_foreign_key(table: BatchOperations, table_name: str, column: str, parent: str) -> None:
+    """By one that cascades."""
+    table.drop_constraint(f"fk_{table_name}_{column}", type_="foreignkey")
+    _add_foreign_key(table, table_name, column, parent, "CASCADE")
 
 
 def _foreign_key(table_name: str, column: str, parent: str, ondelete: str) -> sa.Constraint:

@@ -1,12 +1,13 @@
 """A database of the release before this one is brought along whole, with what was done in it."""
 
+import re
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import Connection, inspect, text
+from sqlalchemy import Connection, Engine, event, inspect, text
 
 from orderdesk_app.context import Actor, Role, Secret, TenantId
 from orderdesk_app.db.engine import Database
@@ -480,3 +481,23 @@ async def test_what_people_hold_still_opens_the_account(past: Past) -> None:
         (user.name, user.actor.user_id, user.actor.role) for user in (resumed, by_link) if user
     ] == [("Ada's Teas", owner, Role.OWNER)] * 2
     assert [happening.arguments for happening in latest] == [{"order_id": "7"}]
+
+
+def test_sqlite_copies_each_table_once_at_most(data_dir: Path) -> None:
+    """The database is locked meanwhile, and the journal may be gigabytes."""
+    url = f"sqlite:///{data_dir / 'old.db'}"
+    upgrade(url, to="0001")
+    copied: list[str] = []
+
+    def note(_connection: object, _cursor: object, statement: str, *_: object) -> None:
+        if found := re.match(r"INSERT INTO _alembic_tmp_(\w+)", statement):
+            copied.append(found[1])
+
+    event.listen(Engine, "before_cursor_execute", note)
+    try:
+        upgrade(url, to="0002")
+    finally:
+        event.remove(Engine, "before_cursor_execute", note)
+
+    assert "changes" in copied
+    assert len(copied) == len(set(copied))
