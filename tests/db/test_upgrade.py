@@ -28,6 +28,7 @@ from orderdesk_app.services.limits import Limits
 from orderdesk_app.services.members import Member
 from orderdesk_app.services.sessions import Sessions
 from orderdesk_app.services.sign_in import SignIn
+from tests.db.ownership import add_missing_rows, belonging_to
 
 LATELY = datetime.now(UTC) - timedelta(minutes=5)
 NEXT_HOUR = datetime.now(UTC) + timedelta(hours=1)
@@ -338,38 +339,52 @@ def test_a_migration_that_fails_leaves_the_old_database(old_url: str) -> None:
     upgrade(old_url)
 
 
-@pytest.mark.parametrize(
-    ("table", "gone"),
-    [
-        ("tenants", {table.name for table in METADATA.tables.values()} - {"users"}),
-        ("users", {"memberships", "sessions", "magic_links"}),
-    ],
-)
-async def test_what_belongs_to_a_row_goes_with_it(old_url: str, table: str, gone: set[str]) -> None:
+@pytest.mark.parametrize("owner", ["tenants", "users"])
+async def test_what_belongs_to_a_row_goes_with_it(old_url: str, owner: str) -> None:
     """Foreign keys are in force here, as they are for the program itself."""
     upgrade(old_url)
+    with exclusive(old_url) as connection:
+        user_id = connection.execute(
+            text("SELECT user_id FROM memberships WHERE tenant_id = :tenant"), {"tenant": ADA}
+        ).scalar_one()
+        ids = {"tenants": ADA, "users": str(user_id)}
+        add_missing_rows(connection, ids)
     database = Database(old_url)
-    [(user_id,)] = await database.execute(
-        "SELECT user_id FROM memberships WHERE tenant_id = :tenant", {"tenant": ADA}
-    )
     before = await counts(database)
-    owned_by_a_tenant = gone - {"tenants", "buckets", "leases", "signals"}
-    empty = sorted(name for name in owned_by_a_tenant if not before[name])
-    assert not empty, f"seed a row of {empty} here, after the upgrade: nothing proves that it goes"
 
-    await database.execute(
-        f"DELETE FROM {table} WHERE id = :id", {"id": ADA if table == "tenants" else user_id}
-    )
+    await database.execute(f"DELETE FROM {owner} WHERE id = :id", {"id": ids[owner]})
 
     after = await counts(database)
-    strays = await database.execute("SELECT id FROM audit_log WHERE user_id = :id", {"id": user_id})
+    strays = {
+        str(key.parent): await database.execute(
+            f"SELECT count(*) FROM {key.parent.table.name} WHERE {key.parent.name} = :id",
+            {"id": ids[owner]},
+        )
+        for table in METADATA.tables.values()
+        for key in table.foreign_keys
+        if key.column.table.name == owner
+    }
     await database.close()
-    assert strays == []
-    for name, number in before.items():
-        if name == table or name in owned_by_a_tenant:
-            assert after[name] < number, name
-        else:
-            assert after[name] == number, name
+    assert {name for name in before if after[name] < before[name]} == {owner, *belonging_to(owner)}
+    assert {name for name in before if after[name] > before[name]} == set()
+    assert set(strays) >= {f"{name}.{owner[:-1]}_id" for name in ("audit_log", "sessions")}
+    assert {name: number for name, [(number,)] in strays.items() if number} == {}
+
+
+def test_a_user_leaves_behind_what_was_done() -> None:
+    assert not belonging_to("users") & {"tenants", "stores", "changes", "audit_log", "credentials"}
+    assert "users" not in belonging_to("tenants")
+
+
+def test_a_row_of_each_table_can_be_made_up(empty_url: str) -> None:
+    """A new table of tenants or users needs no rows by hand in these tests."""
+    upgrade(empty_url)
+
+    with exclusive(empty_url) as connection:
+        add_missing_rows(connection, {})
+        made = {table: len(rows(connection, table)) for table in tables(connection)}
+
+    assert made == dict.fromkeys(METADATA.tables, 1)
 
 
 async def counts(database: Database) -> dict[str, int]:
