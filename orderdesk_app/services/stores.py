@@ -98,7 +98,7 @@ class Stores:
 
     async def free_requests(self, record: StoreRecord) -> int:
         """How many requests Order Desk would take from us at once, of 20 (docs/orderdesk-api.md
-        section 7).
+        section 10).
         """
         return int(await self._levels.level(record.upstream_id))
 
