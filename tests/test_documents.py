@@ -1,10 +1,15 @@
-"""The README and .env.example say what the code says."""
+"""The README, .env.example and docs/http.md say what the code says."""
+
+import importlib
+import pkgutil
+import re
 
 import pytest
 
-from orderdesk_app import wiring
+from orderdesk_app import pages, wiring
 from orderdesk_app.config import Settings, load_settings
 from orderdesk_app.documents import ROOT, env_example, outdated, settings_table
+from orderdesk_app.routes import all_routes, health, metrics
 
 
 def test_the_tables_are_those_of_the_code() -> None:
@@ -33,6 +38,21 @@ def test_what_stands_in_env_example_is_the_default(name: str) -> None:
     assert getattr(load_settings({name.upper(): line.partition("=")[2]}, None), name) == getattr(
         load_settings({}, None), name
     )
+
+
+def test_every_address_stands_in_the_table_of_addresses() -> None:
+    drawn = [
+        importlib.import_module(f"{pages.__name__}.{module.name}").PAGE.route
+        for module in pkgutil.iter_modules(pages.__path__)
+    ]
+    routes = [route.path for route in (*health.ROUTES, *metrics.ROUTES, *all_routes())]
+    served = {re.sub(r"\{\w+:path\}", "…", path) for path in [*drawn, *routes] if path[0] == "/"}
+
+    table = (ROOT / "docs" / "http.md").read_text(encoding="utf-8").partition("| --- |")[2]
+    named = set(re.findall(r"`(/[^`]*)`", table.partition("\n\n")[0]))
+
+    # these two are no routes: server.py answers the one, the web framework the other
+    assert named - {"/mcp", "/_event"} == served, "name it in the table of docs/http.md"
 
 
 def test_the_readme_says_what_several_workers_do_to_limits() -> None:
