@@ -166,7 +166,7 @@ MET: list[tuple[type[OrderDeskAgentsError], Meeting]] = [
     (errors.DatabaseBusy, with_a_database_that_another_program_holds),
     (errors.Unexpected, with_a_fault_of_ours),
 ]
-AT_OTHER_DOORS = {
+AT_OTHER_ENTRY_POINTS = {
     OrderDeskAgentsError: "the root, never raised itself",
     errors.InternalError: "what they have in common, never raised itself",
     errors.BodyTooLarge: "test_a_body_that_is_too_large_is_refused",
@@ -208,9 +208,21 @@ async def test_an_error_is_met_as_a_result_that_says_what_to_do(
 
 
 def test_every_class_is_met() -> None:
-    assert {kind.__name__ for kind in every_class()} == {
-        kind.__name__ for kind in [*(kind for kind, _ in MET), *AT_OTHER_DOORS]
-    }
+    met = {kind.__name__ for kind in [*(kind for kind, _ in MET), *AT_OTHER_ENTRY_POINTS]}
+
+    assert {kind.__name__ for kind in every_class()} == met, (
+        "say in MET how a user meets it, or name its test in AT_OTHER_ENTRY_POINTS"
+    )
+
+
+def test_every_code_has_words_for_people_and_stands_in_the_readme() -> None:
+    page = (Path(errors.__file__).parents[1] / "README.md").read_text(encoding="utf-8")
+
+    assert {kind.code for kind in every_class()} == CODES, "name it in CODES"
+    assert [code for code in CODES if outcome_label(code) == code] == [], (
+        "name it in _OUTCOMES in states/activity_text.py"
+    )
+    assert [code for code in CODES if f"`{code}`" not in page] == []
 
 
 @pytest.mark.parametrize(
@@ -223,13 +235,14 @@ def test_every_class_has_a_public_code_a_status_and_its_line_in_the_tree(
 ) -> None:
     assert kind.code in CODES
     assert 400 <= kind.http_status < 600
-    [line] = [
+    lines = [
         line
         for line in (errors.__doc__ or "").splitlines()
         if re.search(rf"\b{kind.__name__}\b", line)
     ]
-    assert kind.code in line
-    assert str(kind.http_status) in line
+    assert len(lines) == 1, f"draw {kind.__name__} in the tree at the head of errors.py"
+    assert kind.code in lines[0]
+    assert str(kind.http_status) in lines[0]
 
 
 def test_no_error_is_raised_that_the_tree_does_not_know() -> None:
