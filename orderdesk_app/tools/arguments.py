@@ -13,6 +13,7 @@ from pydantic_core import CoreSchema, core_schema
 
 from orderdesk_app.context import Secret
 from orderdesk_app.errors import ValidationFailed
+from orderdesk_app.tools.schema import schema_of
 
 # Characters of a name that a message quotes and that is compared with ours: comparing takes long.
 _MAX_NAME = 80
@@ -32,10 +33,17 @@ class Arguments(BaseModel):
 
     @classmethod
     def secret_names(cls) -> frozenset[str]:
-        """The arguments of type SecretText: never logged, never kept, posted by plain forms."""
-        return frozenset(
-            name for name, field in cls.model_fields.items() if field.annotation is Secret
-        )
+        """The arguments with a SecretText in their type, however deep: never logged, never kept,
+        posted by plain forms.
+        """
+        properties = schema_of(cls).get("properties", {})
+        return frozenset(name for name, schema in properties.items() if _has_secret(schema))
+
+
+def _has_secret(schema: object) -> bool:
+    if isinstance(schema, dict):
+        return schema.get("x-secret") is True or any(map(_has_secret, schema.values()))
+    return isinstance(schema, list) and any(map(_has_secret, schema))
 
 
 def _whole(value: object) -> object:

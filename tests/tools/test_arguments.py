@@ -7,7 +7,7 @@ import pytest
 
 from orderdesk_app.context import Secret
 from orderdesk_app.errors import ValidationFailed
-from orderdesk_app.tools.arguments import parse
+from orderdesk_app.tools.arguments import Arguments, SecretText, parse
 from orderdesk_app.tools.toolsets.orders import GetOrder, ListOrders
 from orderdesk_app.tools.toolsets.tenants import UseMasterKey
 
@@ -82,6 +82,20 @@ def test_a_secret_is_read_from_text_and_prints_as_stars() -> None:
     assert arguments == UseMasterKey(master_key=Secret("opens-everything"))
     assert "opens-everything" not in f"{arguments!r} {arguments} {arguments.model_dump()}"
     assert arguments.model_dump(mode="json") == {"master_key": "***"}
+
+
+class WithSecrets(Arguments):
+    plain: str = ""
+    required: SecretText
+    optional: SecretText | None = None
+    many: list[SecretText]
+    named: dict[str, SecretText]
+    within: UseMasterKey | None = None
+
+
+def test_an_argument_with_a_secret_anywhere_in_it_is_secret() -> None:
+    """Its value is then neither kept nor put into the web's state."""
+    assert WithSecrets.secret_names() == {"required", "optional", "many", "named", "within"}
 
 
 @pytest.mark.parametrize(
