@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Protocol
 
+from sqlalchemy.exc import IntegrityError
+
 from orderdesk_app.context import Actor, Sealed, TenantId, current_request, new_id, now
 from orderdesk_app.db.audit import SEALED_AS, AuditEntry
 from orderdesk_app.db.engine import Database
@@ -206,7 +208,11 @@ class AuditLog:
         try:
             return self._sealer.seal(*place, text)
         except LookupError:  # so many accounts are active that this one's key was evicted
+            pass
+        try:
             return await self._sealer.seal_for(*place, text)
+        except IntegrityError:  # the tenant was deleted, and its key with it
+            return None
 
     def _row(self, entry: Entry, sealed: Sealed | None) -> tuple[Any, ...]:
         actor = entry.actor

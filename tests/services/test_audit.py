@@ -112,19 +112,24 @@ async def test_a_row_says_who_did_what_through_what(
     ) == {"order_id": "5"}
 
 
+@pytest.mark.parametrize("is_key_held", [True, False])
 @pytest.mark.parametrize("gone", ["tenants", "users"])
 async def test_rows_of_who_was_deleted_hold_no_others_up(
     audit: AuditLog,
     database: Database,
+    keyring: Keyring,
     actor: Actor,
     entry: MakeEntry,
     neighbour: Any,
     gone: str,
+    is_key_held: bool,
 ) -> None:
-    await audit.queue(entry())
+    await audit.queue(entry(arguments={"limit": 1}))
     await audit.queue(entry(actor=neighbour.actor))
     own_id = actor.tenant_id if gone == "tenants" else actor.user_id
     await database.execute(f"DELETE FROM {gone} WHERE id = :id", {"id": own_id})
+    if not is_key_held:
+        keyring._tenants.clear()
 
     await audit.flush()
 
