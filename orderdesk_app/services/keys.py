@@ -192,6 +192,10 @@ class Keys:
         end, unused sign-in links too.
         """
         _only_people(actor)
+        if actor.role in (Role.MEMBER, Role.VIEWER):  # it acts as the owner, for who has it
+            raise PermissionDenied(
+                "Only an owner of the account can make or replace its master key. Ask an owner."
+            )
         key = new_master_key()
         hashed = await self.hash_key(key)
         moment = now()

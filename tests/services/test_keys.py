@@ -245,14 +245,26 @@ async def test_an_access_key_acts_as_who_made_it_and_a_master_key_as_the_first_o
     keys, database, tenant
 ):
     colleague = await make_colleague(database, tenant, Role.MEMBER)
+    other_owner = await make_colleague(database, tenant, Role.OWNER)
     _, key = await keys.create(colleague, "laptop")
-    rotated = await keys.rotate_master(colleague)
+    rotated = await keys.rotate_master(other_owner)
 
     by_key = await keys.find(key.reveal())
     by_master = await keys.find(rotated.reveal())
 
     assert by_key.member == Member(colleague.user_id, Role.MEMBER, is_operator=False)
     assert by_master.member == Member(tenant.view.owner_id, Role.OWNER, is_operator=False)
+
+
+@pytest.mark.parametrize("role", [Role.MEMBER, Role.VIEWER])
+async def test_only_an_owner_replaces_the_master_key(keys, database, tenant, role):
+    """It acts as the owner, who may be an operator."""
+    colleague = await make_colleague(database, tenant, role)
+
+    with pytest.raises(PermissionDenied, match="owner"):
+        await keys.rotate_master(colleague)
+
+    assert await keys.find(tenant.master_key.reveal()) is not None
 
 
 @pytest.mark.parametrize("table", ["memberships", "users"])
