@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from hashlib import sha256
 from typing import Generic, Protocol, TypeVar
 
-from cachetools import LRUCache
+from cachetools import Cache, LRUCache
 
 from orderdesk_app.cache.flight import SingleFlight
 from orderdesk_app.context import (
@@ -133,8 +133,11 @@ class LoadingCache(Generic[T]):
 
     def evict(self, doomed: Callable[[str, T], bool]) -> None:
         self._generation += 1
-        for key in [key for key, (_, value) in self._values.items() if doomed(key, value)]:
-            del self._values[key]
+        for key in list(self._values):
+            # past LRUCache's own reading, which counts as a use
+            _, value = Cache.__getitem__(self._values, key)
+            if doomed(key, value):
+                del self._values[key]
 
 
 class FindsKeys(Protocol):

@@ -9,7 +9,7 @@ from collections.abc import Awaitable
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar
 
-from cachetools import LRUCache
+from cachetools import Cache, LRUCache
 from sqlalchemy import delete, update
 from sqlmodel import col
 
@@ -19,7 +19,7 @@ from orderdesk_app.db.engine import Database
 from orderdesk_app.db.keys import Credential
 from orderdesk_app.db.owned import owned
 from orderdesk_app.db.sessions import Session
-from orderdesk_app.db.signals import Signals
+from orderdesk_app.db.signals import EVERYTHING, Signals
 from orderdesk_app.db.stores import Store
 from orderdesk_app.errors import NotFound, OrderDeskAgentsError, Unexpected, ValidationFailed
 from orderdesk_app.observability import STORE_CHANGES
@@ -191,12 +191,13 @@ class Stores:
 
     def _forget_opened(self, topic: str) -> None:
         """A tenant whose stores changed, or are gone, has none of their keys kept open."""
-        for row_id in [
-            row_id
-            for row_id, opened in self._opened.items()
-            if topic in ("*", f"tenant:{opened.record.tenant_id}")
-        ]:
-            del self._opened[row_id]
+        if topic != EVERYTHING and not topic.startswith("tenant:"):
+            return
+        for row_id in list(self._opened):
+            # past LRUCache's own reading, which counts as a use
+            opened = Cache.__getitem__(self._opened, row_id)
+            if topic in (EVERYTHING, f"tenant:{opened.record.tenant_id}"):
+                del self._opened[row_id]
 
     # ------------------------------------------------------------------ what agents do
 

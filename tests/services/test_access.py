@@ -240,6 +240,24 @@ async def test_what_is_remembered_is_forgotten_after_its_time_and_never_grows_wi
     assert len(remembered._values) == 10
 
 
+async def test_a_change_of_others_puts_nobody_first_in_line_to_be_forgotten(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("orderdesk_app.services.access._MOST", 10)
+    remembered: LoadingCache[str] = LoadingCache(seconds=300)
+
+    async def read() -> str:
+        return "value"
+
+    for number in range(10):
+        await remembered.load(f"key {number}", read)
+    assert remembered.get("key 0") == "value"  # used last
+    remembered.evict(lambda key, value: False)
+    await remembered.load("key 10", read)
+
+    assert (remembered.get("key 0"), remembered.get("key 1")) == ("value", None)
+
+
 async def test_many_who_come_at_once_share_one_question(
     access: Access, asked: CountingDatabase, signals: Signals, tenant: Any
 ) -> None:
