@@ -442,7 +442,7 @@ async def test_rows_that_wait_are_counted(world: World, monkeypatch: pytest.Monk
 
     await audit.stop()
     # both calls come before the flush, however slow the machine is
-    monkeypatch.setattr(audit_service, "_FLUSH_SECONDS", 3600)
+    monkeypatch.setattr(audit_service, "FLUSH_SECONDS", 3600)
     await audit.start()
     monkeypatch.setattr(audit, "_commit", look)
     await call(world)

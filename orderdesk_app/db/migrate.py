@@ -22,7 +22,7 @@ from orderdesk_app.errors import ConfigurationError
 
 SCRIPTS = Path(orderdesk_app.__file__).resolve().parent.parent / "alembic"
 _LOCK = 6_021_947  # any number, the same for all of ours
-_WAIT_SECONDS = 60.0
+WAIT_SECONDS = 60.0
 _REFUSALS = {  # by SQLSTATE: how the server is set up, not a fault of a migration
     "42501": (
         "its user may not make tables there. Let the database's owner run: GRANT CREATE ON "
@@ -128,7 +128,7 @@ def exclusive(url: str) -> Iterator[Connection]:
 def _sqlite(path: Path) -> Any:
     engine = create_engine(
         URL.create("sqlite", database=str(path)),
-        connect_args={"timeout": _WAIT_SECONDS, "isolation_level": None},
+        connect_args={"timeout": WAIT_SECONDS, "isolation_level": None},
         poolclass=NullPool,
     )
 
@@ -136,7 +136,7 @@ def _sqlite(path: Path) -> Any:
     def prepare(connection: Any, _record: Any) -> None:
         # Foreign keys stay off here: a changed table is copied and the old one dropped, which must
         # not take its children along.
-        deadline = time.monotonic() + _WAIT_SECONDS
+        deadline = time.monotonic() + WAIT_SECONDS
         while True:
             try:
                 connection.execute("PRAGMA journal_mode=WAL")

@@ -25,7 +25,7 @@ CHANNEL = "orderdesk_signals"
 POLL_SECONDS = 0.15
 KEPT_SECONDS = 60.0
 # after one failure, two, and more: signals come again within about two seconds of the database
-_RECONNECT_SECONDS = (
+RECONNECT_SECONDS = (
     0.5,
     1.0,
     2.0,
@@ -126,7 +126,7 @@ class Signals:
                     self._failures += 1
                     self.deliver(EVERYTHING)
                 await asyncio.sleep(
-                    _RECONNECT_SECONDS[min(self._failures, len(_RECONNECT_SECONDS)) - 1]
+                    RECONNECT_SECONDS[min(self._failures, len(RECONNECT_SECONDS)) - 1]
                 )
 
     async def _watch_sqlite(self) -> None:

@@ -10,7 +10,7 @@ from starlette.types import Receive
 from orderdesk_app.mcp.body import ClientDisconnected
 
 # Most answers are sent by then: watching their callers would cost more than it could save.
-_QUICK_SECONDS = 0.1
+QUICK_SECONDS = 0.1
 
 
 async def cancel_on_disconnect(receive: Receive, work: Awaitable[None]) -> None:
@@ -35,7 +35,7 @@ async def cancel_on_disconnect(receive: Receive, work: Awaitable[None]) -> None:
         nonlocal watcher
         watcher = asyncio.create_task(watch())
 
-    timer = loop.call_later(_QUICK_SECONDS, start_watching)
+    timer = loop.call_later(QUICK_SECONDS, start_watching)
     try:
         await work
     except asyncio.CancelledError:

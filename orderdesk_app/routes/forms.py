@@ -27,7 +27,7 @@ from orderdesk_app.services.sessions import COOKIE, WebUser
 _LOG = log(__name__)
 _MAX_BYTES = 256 * 1024
 _MAX_FIELDS = 200
-_SECONDS = 30.0  # a slow form holds a connection, and nobody has signed in yet
+FORM_SECONDS = 30.0  # a slow form holds a connection, and nobody has signed in yet
 Form = Mapping[str, str]
 Endpoint = Callable[[Request], Awaitable[Response]]
 SignedInEndpoint = Callable[[Request, WebUser, Form], Awaitable[Response]]
@@ -180,12 +180,12 @@ async def _read_form(request: Request) -> Form:
             "This address takes forms alone. Use the page that the form stands on."
         )
     try:
-        async with asyncio.timeout(_SECONDS):
+        async with asyncio.timeout(FORM_SECONDS):
             body = await _body(request)
         pairs = parse_qsl(body.decode(), keep_blank_values=True, max_num_fields=_MAX_FIELDS)
     except TimeoutError:
         raise BodyTooLarge(
-            f"This form did not arrive within {_SECONDS:.0f} seconds. Send it again."
+            f"This form did not arrive within {FORM_SECONDS:.0f} seconds. Send it again."
         ) from None
     except ValueError as error:
         raise BodyTooLarge("This form could not be read.") from error

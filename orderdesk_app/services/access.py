@@ -31,7 +31,7 @@ from orderdesk_app.observability import SIGNALS
 from orderdesk_app.services.members import Member, find_member
 from orderdesk_app.services.open_store import StoreRecord
 
-_MOST = 20_000
+MOST_KEPT = 20_000
 _MOST_CLIENTS = 50  # of one key
 _KEY_SECONDS = 300  # then a master key is verified again
 _ACCOUNT_SECONDS = 300
@@ -108,7 +108,7 @@ class LoadingCache(Generic[T]):
     def __init__(self, *, seconds: float, clock: Callable[[], float] = time.monotonic) -> None:
         # LRUCache with a time of our own: TTLCache takes six times as long for what is there, and
         # every cached read asks twice.
-        self._values: LRUCache[str, tuple[float, T]] = LRUCache(_MOST)
+        self._values: LRUCache[str, tuple[float, T]] = LRUCache(MOST_KEPT)
         self._generation = 0
         self._flight = SingleFlight()
         self._seconds = seconds
@@ -158,7 +158,9 @@ class Access:
         self._accounts: LoadingCache[Account] = LoadingCache(seconds=_ACCOUNT_SECONDS)
         self._members: LoadingCache[Member] = LoadingCache(seconds=_MEMBER_SECONDS)
         # made of a found key and an account, and valid as long as both are
-        self._principals: LRUCache[tuple[str, Via], tuple[FoundKey, Principal]] = LRUCache(_MOST)
+        self._principals: LRUCache[tuple[str, Via], tuple[FoundKey, Principal]] = LRUCache(
+            MOST_KEPT
+        )
         signals.subscribe(self._on_signal)
 
     async def by_token(

@@ -28,7 +28,7 @@ from orderdesk_app.services.sealed import Seals
 _LOG = log(__name__)
 HOURS = 24
 # durations that are read for the medians; counts are the database's and always whole
-_MOST_ROWS = 20_000
+MOST_ROWS = 20_000
 _FRESH_SECONDS = 2.0
 _MOST_DAYS = 1_000
 _Last = dict[str, tuple[datetime, str]]  # when each store was asked last, and how that ended
@@ -282,7 +282,7 @@ async def _counted(session: AsyncSession, calls: Subquery) -> Sequence[Any]:
 
 async def _durations(session: AsyncSession, calls: Subquery, total: int) -> Sequence[Any]:
     """(hour, duration) of every call; in a very busy account, of the newest ones of each hour."""
-    most = _MOST_ROWS if total <= _MOST_ROWS else max(1, _MOST_ROWS // HOURS)
+    most = MOST_ROWS if total <= MOST_ROWS else max(1, MOST_ROWS // HOURS)
     place = (
         func.row_number().over(partition_by=calls.c.hour, order_by=calls.c.at.desc()).label("place")
     )

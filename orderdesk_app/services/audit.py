@@ -17,8 +17,8 @@ from orderdesk_app.observability import AUDIT_ROWS, AUDIT_WAITING, log
 from orderdesk_app.services.sealed import Seals
 
 _LOG = log(__name__)
-_QUEUE = 2_000
-_FLUSH_SECONDS = 0.4
+MOST_QUEUED = 2_000
+FLUSH_SECONDS = 0.4
 _MOST_ARGUMENT_BYTES = 16_384
 _MOST_MARKS = 10_000
 
@@ -65,7 +65,7 @@ class AuditLog:
         self._sealer = sealer
         self._enabled = enabled
         self._insert = _insert("?" if database.is_sqlite else "%s")
-        self._queue: asyncio.Queue[_Pending] = asyncio.Queue(_QUEUE)
+        self._queue: asyncio.Queue[_Pending] = asyncio.Queue(MOST_QUEUED)
         # out of the queue and not committed yet: kept when a commit fails
         self._in_flight: list[_Pending] = []
         self._committing = asyncio.Lock()
@@ -140,7 +140,7 @@ class AuditLog:
         if self._enabled:
             await self._queue.put((entry, _arguments(entry)))
             self._has_rows.set()
-            if self._queue.qsize() > _QUEUE // 2:
+            if self._queue.qsize() > MOST_QUEUED // 2:
                 self._flush_now.set()
 
     async def flush(self) -> None:
@@ -167,7 +167,7 @@ class AuditLog:
             self._has_rows.clear()
             # The first row waits longest: at most this time, plus the commit.
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._flush_now.wait(), _FLUSH_SECONDS)
+                await asyncio.wait_for(self._flush_now.wait(), FLUSH_SECONDS)
             # before the commit: the queue may fill up again meanwhile
             self._flush_now.clear()
             AUDIT_WAITING.set(self._queue.qsize())
@@ -178,7 +178,7 @@ class AuditLog:
                     "audit rows wait for the database", exc_info=error, count=len(self._in_flight)
                 )
                 self._has_rows.set()
-                await asyncio.sleep(_FLUSH_SECONDS)
+                await asyncio.sleep(FLUSH_SECONDS)
 
     async def _commit(self, lines: list[_Pending], kind: str) -> None:
         rows = [self._row(entry, await self._sealed(entry, text)) for entry, text in lines]

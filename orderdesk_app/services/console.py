@@ -19,7 +19,7 @@ from orderdesk_app.errors import NotFound
 from orderdesk_app.services.sealed import Seals
 
 KEPT = 10
-_MOST_RESULT_BYTES = 256 * 1024
+MOST_RESULT_BYTES = 256 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +69,7 @@ class ConsoleHistory:
         row_id = new_id()
         # half a surrogate pair has no bytes; JSON knows this escape
         text = json.dumps(result, ensure_ascii=False, default=str).encode(errors="backslashreplace")
-        is_cut = len(text) > _MOST_RESULT_BYTES
+        is_cut = len(text) > MOST_RESULT_BYTES
         if is_cut:
             text = json.dumps(
                 {

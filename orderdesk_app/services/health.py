@@ -11,7 +11,7 @@ from orderdesk_app.db.engine import Database
 from orderdesk_app.observability import log
 
 _LOG = log(__name__)
-_SECONDS = 3.0  # a part that takes longer does not answer
+CHECK_SECONDS = 3.0  # a part that takes longer does not answer
 _FRESH_SECONDS = 1.0
 
 
@@ -63,7 +63,7 @@ async def _use(cache: Cache) -> None:
 
 async def _try(part: Awaitable[None]) -> str:
     try:
-        async with asyncio.timeout(_SECONDS):
+        async with asyncio.timeout(CHECK_SECONDS):
             await part
     except Exception as error:
         _LOG.error("a part does not answer", exc_info=error)

@@ -11,7 +11,7 @@ from orderdesk_app.errors import RateLimited
 from orderdesk_app.observability import RATE_LIMITED
 from orderdesk_app.token_bucket import Level, TokenBucket
 
-_MOST_KEYS = 100_000
+MOST_KEYS = 100_000
 
 
 def network_of(address: str) -> str:
@@ -50,7 +50,7 @@ class Limit:
         self._words = words
         self._clock = clock
         self._shared_by = shared_by
-        self._buckets: LRUCache[str, Level] = LRUCache(_MOST_KEYS)
+        self._buckets: LRUCache[str, Level] = LRUCache(MOST_KEYS)
 
     def spend(self, key: str, cost: float = 1) -> None:
         """Take `cost` tokens.

@@ -17,7 +17,7 @@ from orderdesk_app.services.open_store import StoreRecord
 from orderdesk_app.services.sealed import Seals
 
 T = TypeVar("T")  # what a read tells: JSON, as the cache keeps nothing else
-_MOST_PARSED_BYTES = 16 * 1024 * 1024  # of text; what it says takes a few times as much
+MOST_PARSED_BYTES = 16 * 1024 * 1024  # of text; what it says takes a few times as much
 
 
 class Reads:
@@ -33,7 +33,7 @@ class Reads:
         self._flight = SingleFlight()
         # what a cached text says, so that it is read once
         self._parsed: LRUCache[str, tuple[bytes, object]] = LRUCache(
-            _MOST_PARSED_BYTES, getsizeof=lambda parsed: len(parsed[0])
+            MOST_PARSED_BYTES, getsizeof=lambda parsed: len(parsed[0])
         )
         self._writes: dict[str, int] = {}  # how often each store was written, as this process heard
         self._heard_all = 0
@@ -133,5 +133,5 @@ class Reads:
         self._remember(key, raw, value)
 
     def _remember(self, key: str, raw: bytes, value: object) -> None:
-        if len(raw) <= _MOST_PARSED_BYTES:  # LRUCache raises ValueError for a larger one
+        if len(raw) <= MOST_PARSED_BYTES:  # LRUCache raises ValueError for a larger one
             self._parsed[key] = (raw, value)

@@ -42,7 +42,7 @@ from orderdesk_app.services.open_store import StoreRecord
 from orderdesk_app.services.sandbox import SandboxKeys
 from orderdesk_app.services.sealed import Seals
 
-_MOST_STORES = 200
+MOST_STORES = 200
 _LONGEST_NAME = 120
 _LONGEST_LABEL = 60
 
@@ -119,7 +119,7 @@ class StoreRegistration:
             store_id=store_id,
             api_key=self._sandbox_keys.key_of(store_id),
         )
-        names = ["Sandbox store", *(f"Sandbox store {i}" for i in range(2, _MOST_STORES + 2))]
+        names = ["Sandbox store", *(f"Sandbox store {i}" for i in range(2, MOST_STORES + 2))]
         facts = await self.try_key(access, budget)
         return await self._insert(actor, access, facts, names=names, label=None, is_sandbox=True)
 
@@ -149,9 +149,9 @@ class StoreRegistration:
         self, actor: Actor, access: StoreAccess, name: str | None, label: str | None
     ) -> None:
         stores = (await self._access.account(actor.tenant_id)).stores
-        if len(stores) >= _MOST_STORES:
+        if len(stores) >= MOST_STORES:
             raise ValidationFailed(
-                f"An account holds at most {_MOST_STORES} stores. Disconnect one first."
+                f"An account holds at most {MOST_STORES} stores. Disconnect one first."
             )
         if any(s.store_id == access.store_id and s.api_url == access.api_url for s in stores):
             raise _already_connected(access)
@@ -312,7 +312,7 @@ def _possible_names(upstream_name: str, store_id: str) -> list[str]:
     endings = [
         "",
         f" ({store_id})",
-        *(f" ({store_id}) {number}" for number in range(2, _MOST_STORES + 2)),
+        *(f" ({store_id}) {number}" for number in range(2, MOST_STORES + 2)),
     ]
     return [plain[: _LONGEST_NAME - len(ending)].rstrip() + ending for ending in endings]
 

@@ -12,7 +12,7 @@ from orderdesk_app.states.signed_in import SignedInState, handler
 from orderdesk_app.states.times import duration
 from orderdesk_app.tools.catalogue import every_tool
 
-_MOST_SHOWN = 200_000  # characters of a result that the screen gets; the download has all
+MOST_SHOWN = 200_000  # characters of a result that the screen gets; the download has all
 _LONGEST_CELL = 80
 
 
@@ -98,13 +98,13 @@ class ConsoleResult(SignedInState, mixin=True):
         self.took = duration(call.duration_ms)
         self.size = _size(len(text.encode()))
         self.is_cut = call.is_cut and list(call.result) == ["cut"]
-        self.is_whole = len(text) <= _MOST_SHOWN
+        self.is_whole = len(text) <= MOST_SHOWN
         self._unkept = text if call.is_cut and not self.is_cut else ""
         unkept = "; it is too large to stay in the history, so take it now" if self._unkept else ""
         self.rest = (
             "" if self.is_whole else f"This is the first part. The download has all of it{unkept}."
         )
-        self.result = text[:_MOST_SHOWN]
+        self.result = text[:MOST_SHOWN]
         self.request = as_json(
             {
                 "jsonrpc": "2.0",

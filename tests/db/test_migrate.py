@@ -121,7 +121,7 @@ def test_a_file_that_will_not_do_is_told_as_a_file(tmp_path, make, said):
 
 
 def test_a_file_that_another_program_holds_is_told(tmp_path, monkeypatch):
-    monkeypatch.setattr("orderdesk_app.db.migrate._WAIT_SECONDS", 0.1)
+    monkeypatch.setattr("orderdesk_app.db.migrate.WAIT_SECONDS", 0.1)
     path = tmp_path / "app.db"
     upgrade(f"sqlite:///{path}")
     with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as other:

@@ -152,7 +152,7 @@ async def test_after_a_lost_connection_everything_may_have_changed(postgres_url)
 
 
 async def test_an_outage_is_told_once_and_so_is_its_end(database, signals, here, monkeypatch):
-    monkeypatch.setattr("orderdesk_app.db.signals._RECONNECT_SECONDS", (0.01,))
+    monkeypatch.setattr("orderdesk_app.db.signals.RECONNECT_SECONDS", (0.01,))
     name = "_watch_sqlite" if database.is_sqlite else "_watch_postgres"
     watch, failures = getattr(signals, name), iter(range(5))
 

@@ -20,7 +20,7 @@ pytestmark = pytest.mark.usefixtures("at_once")
 
 @pytest.fixture
 def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("orderdesk_app.mcp.disconnect._QUICK_SECONDS", 0.001)
+    monkeypatch.setattr("orderdesk_app.mcp.disconnect.QUICK_SECONDS", 0.001)
 
 
 async def stays() -> Any:

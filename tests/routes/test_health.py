@@ -139,7 +139,7 @@ async def test_a_part_that_hangs_is_not_waited_for(
         await asyncio.sleep(60)
 
     async with inside() as http:
-        monkeypatch.setattr(health, "_SECONDS", 0.05)
+        monkeypatch.setattr(health, "CHECK_SECONDS", 0.05)
         monkeypatch.setattr(type(wiring.current().database), "ping", hangs)
         started = time.monotonic()
         answer = await http.get("/health/ready")

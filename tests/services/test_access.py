@@ -225,7 +225,7 @@ async def test_what_is_remembered_is_forgotten_after_its_time_and_never_grows_wi
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     clock = Clock()
-    monkeypatch.setattr("orderdesk_app.services.access._MOST", 10)
+    monkeypatch.setattr("orderdesk_app.services.access.MOST_KEPT", 10)
     remembered: LoadingCache[str] = LoadingCache(seconds=300, clock=clock)
 
     async def read() -> str:

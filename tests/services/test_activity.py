@@ -198,7 +198,7 @@ async def test_all_figures_of_a_busy_account_are_of_the_same_calls(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """More calls than durations are read: the newest are not taken for all."""
-    monkeypatch.setattr(activity_service, "_MOST_ROWS", 24)
+    monkeypatch.setattr(activity_service, "MOST_ROWS", 24)
     hours_ago = [5] * 30 + [0] * 10
     for number, hours in enumerate(hours_ago):
         facts = (

@@ -191,7 +191,7 @@ async def test_a_full_queue_makes_the_call_wait(
 
     monkeypatch.setattr(audit, "_commit", slow)
     audit._queue = asyncio.Queue(3)
-    monkeypatch.setattr(audit_service, "_QUEUE", 3)
+    monkeypatch.setattr(audit_service, "MOST_QUEUED", 3)
     for _ in range(3):
         await audit.queue(entry())
     flushing = asyncio.create_task(audit.flush())
@@ -212,7 +212,7 @@ async def test_a_full_queue_makes_the_call_wait(
 async def test_stopping_flushes_what_waits_at_once(
     database: Database, sealer: Sealer, monkeypatch: pytest.MonkeyPatch, entry: MakeEntry
 ) -> None:
-    monkeypatch.setattr(audit_service, "_FLUSH_SECONDS", 3600)
+    monkeypatch.setattr(audit_service, "FLUSH_SECONDS", 3600)
     audit = AuditLog(database, sealer, enabled=True)
     await audit.start()
     for _ in range(10):
@@ -226,21 +226,21 @@ async def test_stopping_flushes_what_waits_at_once(
 async def test_a_busy_minute_is_not_waited_out(
     database: Database, sealer: Sealer, monkeypatch: pytest.MonkeyPatch, entry: MakeEntry
 ) -> None:
-    monkeypatch.setattr(audit_service, "_FLUSH_SECONDS", 3600)
+    monkeypatch.setattr(audit_service, "FLUSH_SECONDS", 3600)
     audit = AuditLog(database, sealer, enabled=True)
     await audit.start()
 
-    for _ in range(audit_service._QUEUE * 2):
+    for _ in range(audit_service.MOST_QUEUED * 2):
         await asyncio.wait_for(audit.queue(entry()), 20)
     await audit.stop()
 
-    assert len(await rows(database)) == audit_service._QUEUE * 2
+    assert len(await rows(database)) == audit_service.MOST_QUEUED * 2
 
 
 async def test_rows_outlive_a_database_that_is_away_for_a_while(
     audit: AuditLog, database: Database, monkeypatch: pytest.MonkeyPatch, entry: MakeEntry
 ) -> None:
-    monkeypatch.setattr(audit_service, "_FLUSH_SECONDS", 0.01)
+    monkeypatch.setattr(audit_service, "FLUSH_SECONDS", 0.01)
     commit, failures = audit._commit, iter(range(3))
 
     async def away(entries: list[Entry], kind: str) -> None:

@@ -9,7 +9,7 @@ import pytest
 
 from orderdesk_app.context import Actor, Via
 from orderdesk_app.errors import NotFound, RateLimited
-from orderdesk_app.services.console import _MOST_RESULT_BYTES, KEPT
+from orderdesk_app.services.console import KEPT, MOST_RESULT_BYTES
 from orderdesk_app.token_bucket import TokenBucket
 from tests.worlds import FIRST_ORDER, World, open_world, settings_for
 
@@ -105,7 +105,7 @@ async def test_a_result_too_large_to_keep_is_shown_and_said_to_be_cut_later(worl
     assert len(call.result["orders"]) == 100
     if call.is_cut:
         assert "Run the call again" in kept.result["cut"]
-    assert _MOST_RESULT_BYTES <= 256 * 1024
+    assert MOST_RESULT_BYTES <= 256 * 1024
 
 
 @pytest.mark.parametrize("nasty", ["half a pair \ud800", "a zero \x00 inside", "x" * 10_000])

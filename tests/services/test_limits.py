@@ -130,7 +130,7 @@ def test_a_try_that_should_not_have_counted_is_given_back(limits: Limits) -> Non
 def test_memory_is_bounded_and_busy_keys_are_not_forgotten(
     clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(limits_service, "_MOST_KEYS", 100)
+    monkeypatch.setattr(limits_service, "MOST_KEYS", 100)
     limit = Limit("sign_in", per_minute=20, burst=20, words="Too many.", clock=clock)
     assert spent(limit, "quiet") == 20
     for number in range(1000):

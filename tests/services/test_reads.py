@@ -68,7 +68,7 @@ async def test_news_heard_while_entries_go_is_not_forgotten(world: OrderWorld) -
 async def test_what_was_read_takes_bounded_memory(
     world: OrderWorld, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(reads_service, "_MOST_PARSED_BYTES", 100_000)
+    monkeypatch.setattr(reads_service, "MOST_PARSED_BYTES", 100_000)
     reads = reads_service.Reads(
         MemoryCache(), Signals(world.database), world.reads._sealer, seal=True
     )

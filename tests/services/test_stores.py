@@ -197,7 +197,7 @@ async def test_a_key_that_can_be_none_is_refused_before_it_is_sent(world: World,
 async def test_an_account_has_a_most_of_stores(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(store_registration, "_MOST_STORES", 1)
+    monkeypatch.setattr(store_registration, "MOST_STORES", 1)
 
     error = await world.owner.refused("stores_register", store_id="10005", api_key=API_KEY)
 

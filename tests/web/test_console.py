@@ -700,11 +700,11 @@ def test_only_a_read_is_told_to_come_from_the_cache_or_not(tab: Tab) -> None:
 def test_a_result_that_is_too_large_for_the_screen_is_downloaded_and_says_whether_it_is_kept(
     tab: Tab, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(console_result, "_MOST_SHOWN", 500)
+    monkeypatch.setattr(console_result, "MOST_SHOWN", 500)
     tab.act("console_state.choose", name="orders_list")
     tab.act("console_state.run", form=form_of(tab))
     kept = tab.vars["console_state.rest"]
-    monkeypatch.setattr(console_service, "_MOST_RESULT_BYTES", 1000)
+    monkeypatch.setattr(console_service, "MOST_RESULT_BYTES", 1000)
     tab.act("console_state.run", form=form_of(tab))
     cut, is_whole = tab.vars["console_state.rest"], tab.vars["console_state.is_whole"]
     downloaded = b64decode(

@@ -239,7 +239,7 @@ def test_a_wrong_key_is_never_written_back(ada: BrowserSession) -> None:
 def test_a_form_that_comes_in_drops_is_not_waited_for(
     web: Web, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(forms, "_SECONDS", 0.05)
+    monkeypatch.setattr(forms, "FORM_SECONDS", 0.05)
 
     async def never() -> Message:
         await asyncio.Event().wait()
