@@ -336,13 +336,16 @@ def _sqlite_engine(path: Path, *, reads_only: bool) -> AsyncEngine:
         engine = create_async_engine(
             url,
             connect_args=by_hand,
+            hide_parameters=True,
             isolation_level="AUTOCOMMIT",
             skip_autocommit_rollback=True,
             pool_size=8,
             max_overflow=8,
         )
     else:
-        engine = create_async_engine(url, connect_args=by_hand, pool_size=1, max_overflow=0)
+        engine = create_async_engine(
+            url, connect_args=by_hand, hide_parameters=True, pool_size=1, max_overflow=0
+        )
 
     @event.listens_for(engine.sync_engine, "connect")
     def prepare(connection: Any, _record: Any) -> None:
@@ -367,6 +370,7 @@ def _postgres_engine(conninfo: str) -> AsyncEngine:
     return create_async_engine(
         "postgresql+psycopg://",
         async_creator=connect,
+        hide_parameters=True,
         pool_size=10,
         max_overflow=10,
         pool_pre_ping=True,

@@ -113,7 +113,10 @@ def exclusive(url: str) -> Iterator[Connection]:
     else:
         conninfo = postgres_conninfo(url)
         engine = create_engine(
-            "postgresql+psycopg://", creator=lambda: psycopg.connect(conninfo), poolclass=NullPool
+            "postgresql+psycopg://",
+            creator=lambda: psycopg.connect(conninfo),
+            hide_parameters=True,
+            poolclass=NullPool,
         )
         lock = text(f"SELECT pg_advisory_xact_lock({_LOCK})")
     try:
@@ -129,6 +132,7 @@ def _sqlite(path: Path) -> Any:
     engine = create_engine(
         URL.create("sqlite", database=str(path)),
         connect_args={"timeout": WAIT_SECONDS, "isolation_level": None},
+        hide_parameters=True,
         poolclass=NullPool,
     )
 

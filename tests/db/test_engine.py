@@ -12,7 +12,8 @@ import time
 from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
-from sqlalchemy.exc import IntegrityError, OperationalError, StatementError
+from sqlalchemy import text
+from sqlalchemy.exc import DBAPIError, IntegrityError, OperationalError, StatementError
 from sqlmodel import col, func, select
 
 from orderdesk_app.context import TenantId
@@ -428,3 +429,20 @@ async def test_a_short_question_sees_what_is_committed_and_waits_for_no_write(da
 
     assert told == [("Ada",)]
     assert await database.query("SELECT count(*) FROM tenants", {}) == [(2,)]
+
+
+async def test_an_error_of_the_database_does_not_quote_what_was_written(
+    database: Database,
+) -> None:
+    """Its text ends in a traceback on standard error where a command fails."""
+
+    async def write() -> None:
+        async with database.write() as session:
+            connection = await session.connection()
+            await connection.execute(text("INSERT INTO nothing VALUES (:it)"), {"it": "marker"})
+
+    with pytest.raises(DBAPIError) as caught:
+        await write()
+
+    assert "nothing" in str(caught.value)
+    assert "marker" not in str(caught.value)
