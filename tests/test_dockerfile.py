@@ -1,4 +1,4 @@
-"""What the image asks of itself."""
+"""What the image is made of, and what it asks of itself."""
 
 import json
 import os
@@ -6,14 +6,51 @@ import re
 import subprocess
 import sys
 import threading
+import tomllib
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
 
 import pytest
 
-from orderdesk_app.frontend import ROOT
+from orderdesk_app.frontend import LOCKS, ROOT, SOURCES
 
-pytestmark = pytest.mark.slow
+DOCKERFILE = (ROOT / "Dockerfile").read_text(encoding="utf-8")
+
+
+def sent_to_the_build() -> set[str]:
+    """What .dockerignore lets through: it refuses everything and names the exceptions."""
+    first, *others = (ROOT / ".dockerignore").read_text(encoding="utf-8").splitlines()
+    assert first == "*"
+    return {line[1:] for line in others if line.startswith("!")}
+
+
+def test_what_the_build_gets_is_there() -> None:
+    assert [name for name in sent_to_the_build() if not (ROOT / name).exists()] == []
+
+
+def test_the_build_gets_all_that_it_needs() -> None:
+    """The package with what its metadata names, the frontend's sources, the migrations, and each
+    file that the Dockerfile copies by name.
+    """
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    package = {"pyproject.toml", project["readme"], "LICENSE", "orderdesk_app"}
+    frontend = {name.split("/")[0] for name in (*SOURCES, *LOCKS)}
+    copied = set(re.findall(r"^COPY (\w[\w.-]+) ", DOCKERFILE, re.MULTILINE))
+
+    assert copied == {"requirements.lock"}
+    assert package | frontend | copied | {"alembic", "alembic.ini"} <= sent_to_the_build()
+
+
+def test_the_image_installs_what_the_lock_names_and_nothing_else() -> None:
+    installs = re.findall(r"pip install ([^&\n]*)", DOCKERFILE)
+
+    assert [line.strip() for line in installs] == [
+        "--no-deps --require-hashes -r requirements.lock",
+        "--no-deps --no-build-isolation -e .",
+    ]
+    taken_out = re.findall(r"pip uninstall --yes ([\w -]+)", DOCKERFILE)[0].split()
+    lock = (ROOT / "requirements.lock").read_text(encoding="utf-8")
+    assert [name for name in taken_out if f"\n{name}==" not in lock] == []
 
 
 @pytest.fixture
@@ -36,11 +73,10 @@ def server(request: pytest.FixtureRequest) -> Iterator[int]:
         thread.join()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("server", "is_healthy"), [(200, True), (503, False)], indirect=["server"])
 def test_the_health_check_asks_the_server_and_no_proxy(server: int, is_healthy: bool) -> None:
-    check = re.search(
-        r"HEALTHCHECK.*?CMD (\[.*?\])\n", (ROOT / "Dockerfile").read_text(), re.DOTALL
-    )
+    check = re.search(r"HEALTHCHECK.*?CMD (\[.*?\])\n", DOCKERFILE, re.DOTALL)
     assert check is not None
     proxies = {
         "http_proxy": "http://127.0.0.1:9",
