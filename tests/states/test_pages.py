@@ -5,6 +5,7 @@ field of the list's rows.
 
 import ast
 import importlib
+import pkgutil
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -150,6 +151,18 @@ def test_every_field_that_a_page_names_is_its_rows(path: Path) -> None:
 
 def test_every_field_that_the_frame_names_is_its_rows() -> None:
     assert frame().wrong_fields() == []
+
+
+@pytest.mark.parametrize("name", ["route", "order", "key"])
+def test_no_two_pages_share_an_address_a_place_or_a_shortcut(name: str) -> None:
+    pages = [
+        importlib.import_module(f"orderdesk_app.pages.{module.name}").PAGE
+        for module in pkgutil.iter_modules([str(PACKAGE / "pages")])
+    ]
+    given = [value for page in pages if page.section != "none" and (value := getattr(page, name))]
+
+    assert len(given) > 1
+    assert len(set(given)) == len(given)
 
 
 def test_a_mistyped_name_is_found(tmp_path: Path) -> None:
