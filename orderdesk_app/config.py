@@ -248,7 +248,7 @@ class Settings(BaseSettings):
         example="<output of: openssl rand -hex 32>",
     )
     enable_detailed_health: bool = Setting(
-        True, "`false` hides `/health/detailed` from admins too.", example="true"
+        True, "`false` hides `/health/detailed` from operators too.", example="true"
     )
     enable_audit_log: bool = Setting(
         True, "`false` keeps no record of calls. The journal of writes stays.", example="true"

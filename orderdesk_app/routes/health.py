@@ -1,4 +1,4 @@
-"""Health checks: is it alive, can it serve, and (for admins) the state of each part."""
+"""Health checks: is it alive, can it serve, and (for operators) the state of each part."""
 
 import time
 
@@ -38,7 +38,7 @@ async def summary(request: Request) -> Response:
 
 
 async def detailed(request: Request) -> Response:
-    """For admins, by session cookie or bearer key: each part with its time."""
+    """For operators, by session cookie or bearer key: each part with its time."""
     services = wiring.current()
     if not services.settings.enable_detailed_health:
         return JSONResponse({"error": "not_found"}, 404)
