@@ -16,6 +16,9 @@ depends_on = None
 
 
 def upgrade() -> None:
+    if op.get_bind().dialect.name == "postgresql":
+        # What a server of the old release writes while they are copied would be lost.
+        op.execute("LOCK TABLE audit_entries, signin_links, tenants")
     _make_users()
     _rename_audit_entries()
     _rename_signin_links()

@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import psycopg
 import pytest
 from sqlalchemy import Connection, Engine, event, inspect, text
 
@@ -516,3 +517,25 @@ def test_sqlite_copies_each_table_once_at_most(data_dir: Path) -> None:
 
     assert "changes" in copied
     assert len(copied) == len(set(copied))
+
+
+def test_no_row_is_written_to_a_table_that_was_copied_already(empty_postgres_url: str) -> None:
+    """By a server of the old release that still runs. SQLite has one writer at a time anyway."""
+    upgrade(empty_postgres_url, to="0001")
+    refused: list[str] = []
+
+    def write(_connection: object, _cursor: object, statement: str, *_: object) -> None:
+        if found := re.match(r"\s*DROP TABLE (\w+)", statement):
+            with psycopg.connect(empty_postgres_url, options="-clock_timeout=100") as other:
+                try:
+                    other.execute(f"DELETE FROM {found[1]}".encode())
+                except psycopg.errors.LockNotAvailable:
+                    refused.append(found[1])
+
+    event.listen(Engine, "before_cursor_execute", write)
+    try:
+        upgrade(empty_postgres_url, to="0002")
+    finally:
+        event.remove(Engine, "before_cursor_execute", write)
+
+    assert refused == ["audit_entries", "signin_links"]
