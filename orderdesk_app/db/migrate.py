@@ -23,7 +23,7 @@ from orderdesk_app.errors import ConfigurationError
 SCRIPTS = Path(orderdesk_app.__file__).resolve().parent.parent / "alembic"
 _LOCK = 6_021_947  # any number, the same for all of ours
 WAIT_SECONDS = 60.0
-_REFUSALS = {  # by SQLSTATE: how the server is set up, not a fault of a migration
+_REFUSALS = {  # by SQLSTATE: how the server is set up or used, no fault of a migration
     "42501": (
         "its user may not make tables there. Let the database's owner run: GRANT CREATE ON "
         "SCHEMA public TO the user of DATABASE_URL"
@@ -31,6 +31,9 @@ _REFUSALS = {  # by SQLSTATE: how the server is set up, not a fault of a migrati
     "25006": (
         "this server takes no changes (a standby, or default_transaction_read_only). Use the "
         "address of the server that does"
+    ),
+    "55P03": (
+        "its tables are held by another program. Stop that program, or wait for it, and start again"
     ),
     "3F000": (
         "no schema to make tables in: the search_path of its user or of the address names "
@@ -123,6 +126,9 @@ def exclusive(url: str) -> Iterator[Connection]:
         with engine.begin() as connection:
             if lock is not None:
                 connection.execute(lock)
+                # another migration may take its time, another program's lock may not
+                milliseconds = round(WAIT_SECONDS * 1000)
+                connection.execute(text(f"SET LOCAL lock_timeout = {milliseconds}"))
             yield connection
     finally:
         engine.dispose()

@@ -131,6 +131,20 @@ def test_a_file_that_another_program_holds_is_told(tmp_path, monkeypatch):
             upgrade(f"sqlite:///{path}")
 
 
+def test_a_postgres_table_that_another_program_holds_is_told(
+    empty_postgres_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("orderdesk_app.db.migrate.WAIT_SECONDS", 0.1)
+    upgrade(empty_postgres_url, to="0001")
+    with psycopg.connect(empty_postgres_url) as other:
+        other.execute("SELECT count(*) FROM tenants")
+
+        with pytest.raises(ConfigurationError, match="held by another program"):
+            upgrade(empty_postgres_url)
+
+    upgrade(empty_postgres_url)
+
+
 def test_the_servers_own_words_are_not_shown(postgres):
     with pytest.raises(ConfigurationError) as caught:
         upgrade(postgres.url("there_is_no_such_database"))
