@@ -60,7 +60,9 @@ def sandbox_app(
 
 
 class SandboxApp:
-    """`switches` may be exchanged while it runs; `faults` is None outside tests."""
+    """`switches` may be exchanged while it runs; `faults` is None outside tests. `late` holds the
+    answers whose effect is still to come.
+    """
 
     def __init__(
         self,
@@ -78,7 +80,7 @@ class SandboxApp:
         self.clock = clock
         self.seed = seed
         self.buckets: dict[str, Bucket] = {}
-        self._late: set[asyncio.Task[Response]] = set()
+        self.late: set[asyncio.Task[Response]] = set()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
@@ -217,8 +219,8 @@ class SandboxApp:
         response = await self._answer(call, started, headers) if fault.effect == "done" else None
         if fault.kind == "slow":
             if fault.effect == "late":
-                return await self._answer_late(call, fault.seconds, started, headers)
-            await asyncio.sleep(fault.seconds)
+                return await self._answer_late(call, fault, started, headers)
+            await fault.wait()
             return response or Response(
                 "<html><body><h1>504 Gateway Time-out</h1></body></html>",
                 504,
@@ -232,17 +234,17 @@ class SandboxApp:
         return _fault_response(fault, started, headers)
 
     async def _answer_late(
-        self, call: Call, seconds: float, started: float, headers: dict[str, str]
+        self, call: Call, fault: Fault, started: float, headers: dict[str, str]
     ) -> Response:
         """The effect comes after the wait, even when the caller is gone by then."""
 
         async def late() -> Response:
-            await asyncio.sleep(seconds)
+            await fault.wait()
             return await self._answer(call, started, headers)
 
         task = asyncio.create_task(late())
-        self._late.add(task)
-        task.add_done_callback(self._late.discard)
+        self.late.add(task)
+        task.add_done_callback(self.late.discard)
         return await asyncio.shield(task)
 
 

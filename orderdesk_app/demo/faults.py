@@ -2,6 +2,7 @@
 happened; and the log of every request.
 """
 
+import asyncio
 import re
 from collections import deque
 from dataclasses import dataclass, field
@@ -49,8 +50,9 @@ class Fault:
 
     `path` is beneath /api/v2; `*` in it stands for one part, alone for any path. `effect`:
     `not_done` (never happens), `done` (happened before the fault showed), `late` (only `slow`:
-    happens after the wait). `order_id` and `patch` belong to `edit`: keys merged into that order by
-    somebody else as soon as the matched request has been served.
+    happens after the wait). A slow answer waits for `until`, where it is given, instead of
+    `seconds`. `order_id` and `patch` belong to `edit`: keys merged into that order by somebody else
+    as soon as the matched request has been served.
     """
 
     kind: Kind
@@ -61,6 +63,7 @@ class Fault:
     skip: int = 0
     effect: Effect | None = None
     seconds: float = 1.0
+    until: asyncio.Event | None = None
     status: int = 409  # of the kind "status"
     message: str = ""
     order_id: str = ""
@@ -71,6 +74,9 @@ class Fault:
             raise ValueError(f"no such fault: {self.kind}; there are {', '.join(KINDS)}")
         if self.effect is None:
             self.effect = KINDS[self.kind]
+
+    async def wait(self) -> None:
+        await (asyncio.sleep(self.seconds) if self.until is None else self.until.wait())
 
     def means(self, method: str, path: str, store_id: str) -> bool:
         pattern = "/".join(

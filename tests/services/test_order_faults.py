@@ -279,7 +279,7 @@ async def test_the_truth_is_told_over_a_real_socket_too(
     outcome, _ = await outcome_of(write, world)
 
     async def is_over() -> bool:  # the effect comes long after we stopped waiting for the answer
-        return not world.app._late
+        return not world.app.late
 
     await eventually(is_over, 20)
     effects = await write.count(world)

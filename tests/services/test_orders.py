@@ -48,19 +48,11 @@ async def until(has_come: Callable[[], bool]) -> None:
 
 
 @pytest.fixture
-def let_go(world: OrderWorld, monkeypatch: pytest.MonkeyPatch) -> asyncio.Event:
+def let_go() -> asyncio.Event:
     """A slow answer comes when a test lets it: so many seconds would be too few on a busy
     machine.
     """
-    faulty, let_go = world.app._faulty, asyncio.Event()
-
-    async def held(*given: Any) -> Any:
-        answer = await faulty(*given)
-        await let_go.wait()
-        return answer
-
-    monkeypatch.setattr(world.app, "_faulty", held)
-    return let_go
+    return asyncio.Event()
 
 
 async def test_an_order_is_read_once_and_then_told_from_the_cache(world: OrderWorld) -> None:
@@ -239,7 +231,7 @@ async def test_another_process_hears_of_a_write_and_forgets(
 async def test_a_read_that_began_before_a_write_is_not_kept_after_it(
     world: OrderWorld, let_go: asyncio.Event
 ) -> None:
-    world.fault("slow", method="GET", path="/orders/100000001", seconds=0)
+    world.fault("slow", method="GET", path="/orders/100000001", until=let_go)
     reading = asyncio.create_task(world.get())
     await until(lambda: bool(world.requests("GET")))
 
@@ -404,7 +396,7 @@ async def test_a_write_waits_no_longer_than_its_wait_budget(world: OrderWorld) -
 async def test_a_caller_who_leaves_does_not_leave_a_write_half_recorded(
     world: OrderWorld, let_go: asyncio.Event
 ) -> None:
-    world.fault("slow", method="PUT", seconds=0)
+    world.fault("slow", method="PUT", until=let_go)
     writing = asyncio.create_task(world.update({"email": "new@example.com"}))
     await until(lambda: bool(world.requests("PUT")))
 
@@ -421,7 +413,7 @@ async def test_a_caller_who_leaves_does_not_leave_a_write_half_recorded(
 async def test_a_caller_who_leaves_before_the_write_stops_it(
     world: OrderWorld, let_go: asyncio.Event
 ) -> None:
-    world.fault("slow", method="GET", seconds=0)
+    world.fault("slow", method="GET", until=let_go)
     writing = asyncio.create_task(world.update({"email": "new@example.com"}))
     await until(lambda: bool(world.requests()))
 
@@ -520,22 +512,15 @@ async def test_a_write_that_may_still_arrive_stays_open_until_it_is_late(
 
 
 async def test_a_read_does_not_settle_what_is_being_written_just_now(
-    world: OrderWorld, monkeypatch: pytest.MonkeyPatch
+    world: OrderWorld, let_go: asyncio.Event
 ) -> None:
-    answer, may_answer = world.app._answer, asyncio.Event()
-
-    async def held(call: Any, *others: Any) -> Any:
-        if call.method == "PUT":
-            await may_answer.wait()
-        return await answer(call, *others)
-
-    monkeypatch.setattr(world.app, "_answer", held)
+    world.fault("slow", method="PUT", until=let_go, effect="late")
     writing = asyncio.create_task(world.update({"email": "new@example.com"}))
     await until(lambda: bool(world.requests("PUT")))
 
     await world.get()
     during = [row.state for row in await world.rows()]
-    may_answer.set()
+    let_go.set()
     await writing
 
     assert during == ["open"]
@@ -786,7 +771,7 @@ async def test_a_conflict_that_is_a_duplicate_names_the_order_that_exists(
 async def test_an_order_that_is_deleted_under_a_write_is_told(
     world: OrderWorld, let_go: asyncio.Event
 ) -> None:
-    world.fault("slow", method="PUT", seconds=0, effect="not_done")
+    world.fault("slow", method="PUT", until=let_go, effect="not_done")
     writing = asyncio.create_task(world.update({"email": "new@example.com"}))
     await until(lambda: bool(world.requests("PUT")))
     await world.app.rows.write("4711", [Removal("order", ONE, None, 0)])
