@@ -92,7 +92,11 @@ class Signals:
             self._ready.clear()
             self._listener = asyncio.create_task(self._listen(), name="signals")
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._ready.wait(), timeout=1)
+                await asyncio.wait_for(self.wait_until_listening(), timeout=1)
+
+    async def wait_until_listening(self) -> None:
+        """Returns once the listener has reached the database; what is published then is heard."""
+        await self._ready.wait()
 
     async def stop(self) -> None:
         if self._listener is not None:

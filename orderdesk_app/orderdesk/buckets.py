@@ -54,6 +54,10 @@ class MemoryBuckets:
         self._rules = TokenBucket(CAPACITY, PER_SECOND)
         self._levels: dict[str, Level] = {}
 
+    def __len__(self) -> int:
+        """How many buckets are remembered."""
+        return len(self._levels)
+
     async def take(self, key: str) -> float:
         level = self._levels.get(key)
         now = self._clock()

@@ -4,11 +4,13 @@ have been missed.
 
 import asyncio
 from collections.abc import AsyncIterator
+from typing import Any
 
 import psycopg
 import pytest
 import structlog
 
+from orderdesk_app.db import signals as signals_module
 from orderdesk_app.db.engine import Database
 from orderdesk_app.db.signals import EVERYTHING, Signals
 from orderdesk_app.db.tenants import Tenant
@@ -63,7 +65,7 @@ async def listening(signals: Signals) -> None:
     """`start` itself waits for a second only."""
     await signals.start()
     async with asyncio.timeout(30):
-        await signals._ready.wait()
+        await signals.wait_until_listening()
 
 
 async def test_ones_own_process_hears_before_the_write_ends(database, signals, here):
@@ -152,21 +154,25 @@ async def test_after_a_lost_connection_everything_may_have_changed(postgres_url)
 
 
 async def test_an_outage_is_told_once_and_so_is_its_end(database, signals, here, monkeypatch):
-    monkeypatch.setattr("orderdesk_app.db.signals.RECONNECT_SECONDS", (0.01,))
-    name = "_watch_sqlite" if database.is_sqlite else "_watch_postgres"
-    watch, failures = getattr(signals, name), iter(range(5))
+    monkeypatch.setattr(signals_module, "RECONNECT_SECONDS", (0.01,))
+    place, name = (
+        (signals_module, "open_sqlite")
+        if database.is_sqlite
+        else (psycopg.AsyncConnection, "connect")
+    )
+    connect, failures = getattr(place, name), iter(range(5))
 
-    async def fail_five_times() -> None:
+    async def fail_five_times(*address: Any, **options: Any) -> Any:
         if next(failures, None) is not None:
             raise ConnectionError
-        await watch()
+        return await connect(*address, **options)
 
-    monkeypatch.setattr(signals, name, fail_five_times)
+    monkeypatch.setattr(place, name, fail_five_times)
     signals.subscribe(here)
     with structlog.testing.capture_logs() as lines:
         await signals.start()
         async with asyncio.timeout(30):
-            await signals._ready.wait()
+            await signals.wait_until_listening()
         await signals.stop()
 
     assert [(line["log_level"], line["event"]) for line in lines] == [

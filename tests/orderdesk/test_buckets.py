@@ -134,7 +134,7 @@ async def test_full_buckets_are_forgotten_when_there_are_very_many() -> None:
 
     await buckets.take("one more")
 
-    assert len(buckets._levels) == 1
+    assert len(buckets) == 1
 
 
 async def test_a_bucket_that_cannot_be_asked_sends_nothing_and_says_so() -> None:

@@ -28,6 +28,16 @@ class Slow(MemoryLeases):
         await super().release(name, holder)
 
 
+class Recorded(MemoryLeases):
+    """Knows who holds a lease."""
+
+    holder = ""
+
+    async def acquire(self, name: str, holder: str, seconds: float) -> bool:
+        self.holder = holder
+        return await super().acquire(name, holder, seconds)
+
+
 class Broken(MemoryLeases):
     """A database that went away after the lock was taken."""
 
@@ -36,6 +46,11 @@ class Broken(MemoryLeases):
 
     async def release(self, name: str, holder: str) -> None:
         raise ConnectionError("gone")
+
+
+def name_of(store: StoreAccess) -> str:
+    """How the lease of the order is called."""
+    return f"order|{store.upstream_id}|{ORDER}"
 
 
 def process(leases: MemoryLeases, **changes: Any) -> WriteLocks:
@@ -157,17 +172,18 @@ async def test_a_process_that_died_is_waited_for_until_its_lease_is_over(
     store: StoreAccess,
 ) -> None:
     leases, began = MemoryLeases(clock), clock()
-    await leases.acquire(f"order|{store.upstream_id}|{ORDER}", "who died", 15)
+    await leases.acquire(name_of(store), "who died", 15)
 
     async with process(leases).holding(store, ORDER, budget()):
         assert clock() - began == pytest.approx(15, abs=0.1)
 
 
 async def test_a_lease_lost_to_another_is_noticed(store: StoreAccess) -> None:
-    leases = MemoryLeases(clock)
+    leases = Recorded(clock)
 
     async with process(leases).holding(store, ORDER, budget()) as lock:
-        leases._held = {name: ("another", clock() + 100) for name in leases._held}
+        await leases.release(name_of(store), leases.holder)
+        assert await leases.acquire(name_of(store), "another", 100)
         await asyncio.sleep(6)
         assert not lock.still_held()
 
@@ -227,7 +243,7 @@ async def test_a_cancellation_during_the_release_does_not_stop_it(store: StoreAc
     await asyncio.wait([writer])
     await asyncio.sleep(0.1)
 
-    assert leases._held == {}
+    assert await leases.acquire(name_of(store), "the next", 1), "it is free at once"
 
 
 async def test_an_error_inside_gives_the_lock_back_and_rises(store: StoreAccess) -> None:
@@ -237,7 +253,7 @@ async def test_an_error_inside_gives_the_lock_back_and_rises(store: StoreAccess)
         async with process(leases).holding(store, ORDER, budget()):
             raise KeyError
 
-    assert leases._held == {}
+    assert await leases.acquire(name_of(store), "the next", 1), "it is free at once"
 
 
 async def test_a_lock_is_held_until_its_second() -> None:

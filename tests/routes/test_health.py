@@ -12,6 +12,7 @@ import pytest
 from orderdesk_app import wiring
 from orderdesk_app.context import Actor, Scope, Via
 from orderdesk_app.services import health
+from orderdesk_app.services.health import Health
 from orderdesk_app.services.sessions import COOKIE
 from tests.mcp_server import InProcessApp
 from tests.worlds import MASTER_KEY, on_sqlite
@@ -19,11 +20,21 @@ from tests.worlds import MASTER_KEY, on_sqlite
 CHECKED = ("/health/ready", "/health")
 
 
-def a_second_passes() -> None:
-    """What was found out less than a second ago may be told again; this second is over."""
-    services = wiring.current()
-    before = services.health._clock
-    services.health._clock = lambda: before() + 1.0
+class Clock:
+    """Stands still until a test lets a second pass: what was found out less than a second ago may
+    be told again.
+    """
+
+    def __init__(self) -> None:
+        self.seconds = 1000.0
+        services = wiring.current()
+        services.health = Health(services.database, services.cache, clock=self)
+
+    def __call__(self) -> float:
+        return self.seconds
+
+    def a_second_passes(self) -> None:
+        self.seconds += 1.0
 
 
 async def test_ready_says_which_parts_answer(inside: InProcessApp) -> None:
@@ -40,13 +51,14 @@ async def test_a_database_that_lost_its_tables_is_not_ready(
     inside: InProcessApp, path: str
 ) -> None:
     async with inside() as http:
+        clock = Clock()
         assert (await http.get(path)).status_code == 200
         await _sql("ALTER TABLE tenants RENAME TO elsewhere")
-        a_second_passes()
+        clock.a_second_passes()
         broken = await http.get(path)
         alive = await http.get("/health/live")
         await _sql("ALTER TABLE elsewhere RENAME TO tenants")
-        a_second_passes()
+        clock.a_second_passes()
         mended = await http.get(path)
 
     assert broken.status_code == 503
@@ -60,13 +72,14 @@ async def test_a_database_that_lost_its_tables_is_not_ready(
 @on_sqlite
 async def test_a_database_that_takes_no_writes_is_not_ready(inside: InProcessApp) -> None:
     async with inside() as http:
+        clock = Clock()
         with contextlib.closing(
             sqlite3.connect(wiring.current().database.path, isolation_level=None)
         ) as other:
             other.execute("BEGIN EXCLUSIVE")
             locked = await http.get("/health/ready")
             other.execute("ROLLBACK")
-        a_second_passes()
+        clock.a_second_passes()
         free = await http.get("/health/ready")
 
     assert (locked.status_code, locked.json()["checks"]["database"]) == (503, "unavailable")
@@ -76,15 +89,16 @@ async def test_a_database_that_takes_no_writes_is_not_ready(inside: InProcessApp
 @on_sqlite
 async def test_a_database_whose_file_was_moved_away_is_not_ready(inside: InProcessApp) -> None:
     async with inside() as http:
+        clock = Clock()
         path = wiring.current().database.path
         moved = path.rename(path.with_name("elsewhere.db"))
         away = await http.get("/health/ready")
         made_anew = path.exists()
         path.write_bytes(moved.read_bytes())
-        a_second_passes()
+        clock.a_second_passes()
         another = await http.get("/health/ready")
         moved.rename(path)
-        a_second_passes()
+        clock.a_second_passes()
         back = await http.get("/health/ready")
 
     assert [answer.status_code for answer in (away, another, back)] == [503, 503, 200]
@@ -108,10 +122,11 @@ async def test_a_postgres_that_only_reads_is_not_ready(
 @pytest.mark.parametrize("path", CHECKED)
 async def test_a_cache_that_lost_its_file_is_not_ready(inside: InProcessApp, path: str) -> None:
     async with inside(CACHE_BACKEND="sqlite") as http:
+        clock = Clock()
         before = await http.get(path)
         with sqlite3.connect(wiring.current().settings.data_dir / "cache.db") as cache:
             cache.execute("DROP TABLE entries")
-        a_second_passes()
+        clock.a_second_passes()
         broken = await http.get(path)
 
     assert before.status_code == 200
@@ -162,12 +177,11 @@ async def test_whoever_asks_often_shares_one_check_a_second(
             await ping()
 
         monkeypatch.setattr(database, "ping", counted)
-        frozen = time.monotonic()
-        wiring.current().health._clock = lambda: frozen
+        clock = Clock()
         together = await asyncio.gather(*(http.get(CHECKED[number % 2]) for number in range(40)))
         later = await http.get("/health/ready")
         in_the_first_second = pings
-        a_second_passes()
+        clock.a_second_passes()
         await http.get("/health/ready")
 
     assert {answer.status_code for answer in (*together, later)} == {200}

@@ -11,7 +11,7 @@ import pytest
 
 from orderdesk_app.db.keyring import KeyRows
 from orderdesk_app.errors import ConfigurationError
-from orderdesk_app.security.keyring import Keyring
+from orderdesk_app.security.keyring import ROOT, Keyring
 from orderdesk_app.security.kms import KEY_FILE, load_kms_key
 
 
@@ -136,9 +136,14 @@ async def test_no_key_shows_when_printed(keyring, data_dir):
     assert "AESGCM" not in repr(load_kms_key(new_key(), data_dir, may_make=False))
 
 
-async def test_the_database_holds_no_key_unwrapped(keyring, database, tenant, everything_in):
+async def test_the_database_holds_no_key_unwrapped(
+    keyring, rows, data_dir, database, tenant, everything_in
+):
+    row = await rows.find(ROOT)
+    root = load_kms_key("", data_dir, may_make=False).unwrap(row.wrapped, row_id=row.id)
+
     kept = await everything_in(database)
 
     assert b"tenant:" in kept
-    assert keyring._root not in kept
+    assert root not in kept
     assert keyring.digest_key not in kept

@@ -8,7 +8,9 @@ from orderdesk_app.context import Sealed
 from orderdesk_app.db.keyring import KeyRows
 from orderdesk_app.errors import Unexpected
 from orderdesk_app.security.keyring import Keyring
+from orderdesk_app.security.passwords import Passwords
 from orderdesk_app.security.sealing import Sealer
+from orderdesk_app.services.keys import Keys
 from tests.worlds import on_sqlite
 
 PLACE = ("stores", "api_key", "01ROW")
@@ -107,11 +109,10 @@ async def test_sealing_without_waiting_needs_a_tenant_that_was_met(database, dat
         stranger.seal(tenant.view.id, *PLACE, b"secret")
 
 
-async def test_who_was_found_by_key_may_seal_without_waiting(
-    database, data_dir, keys, keyring, sealer, tenant
-):
-    keyring._tenants.clear()
+async def test_who_was_found_by_key_may_seal_without_waiting(database, data_dir, signals, tenant):
+    keyring = await Keyring.open(KeyRows(database), kms_key="", data_dir=data_dir)
+    keys = Keys(database, keyring, signals, Passwords(rounds=4))
 
     await keys.find(tenant.master_key.reveal())
 
-    assert sealer.seal(tenant.view.id, *PLACE, b"secret")
+    assert Sealer(keyring).seal(tenant.view.id, *PLACE, b"secret")

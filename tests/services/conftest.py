@@ -3,6 +3,7 @@ store, and time that passes only when asked.
 """
 
 import json
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -69,6 +70,18 @@ class Time:
         self.seconds += seconds
 
 
+class RecordingCache(MemoryCache):
+    """Remembers all that it ever held."""
+
+    def __init__(self, clock: Callable[[], float]) -> None:
+        super().__init__(clock=clock)
+        self.held: list[bytes] = []
+
+    async def put(self, key: str, value: bytes, seconds: float, tags: tuple[str, ...]) -> None:
+        self.held.append(value)
+        await super().put(key, value, seconds, tags)
+
+
 @dataclass
 class OrderWorld:
     """One process with its services.
@@ -80,6 +93,7 @@ class OrderWorld:
     locks: WriteLocks
     unfinished: UnfinishedWork
     reads: Reads
+    cache: RecordingCache
     journal: Journal
     database: Database
     app: SandboxApp
@@ -196,7 +210,7 @@ async def a_process(
         random=lambda: 1.0,
     )
     services.buckets = MemoryBuckets(time)
-    services.cache = MemoryCache(clock=time)  # sealed, as what a file keeps is
+    services.cache = cache = RecordingCache(time)  # sealed, as what a file keeps is
     if signals is not None:
         services.signals = signals
     assert app.faults is not None
@@ -205,6 +219,7 @@ async def a_process(
         services.locks,
         services.unfinished,
         services.reads,
+        cache,
         services.journal,
         database,
         app,

@@ -1,9 +1,10 @@
 """Keys: shown once, found by digest, revoked at once, and never a neighbour's."""
 
 import asyncio
+from typing import Any
 
 import pytest
-from sqlalchemy import event
+from sqlalchemy import Engine, event
 
 from orderdesk_app.context import ALL_SCOPES, Actor, Role, Scope, Secret, Via, now
 from orderdesk_app.db.keys import Credential
@@ -98,21 +99,21 @@ async def test_a_digest_alone_does_not_make_a_master_key(counted, database, tena
     assert await counted.find(tenant.master_key.reveal()) is None
 
 
-async def test_finding_a_key_reads_one_row_however_many_tenants_there_are(
-    keys, database, tenants, tenant
-):
+async def test_finding_a_key_reads_one_row_however_many_tenants_there_are(keys, tenants, tenant):
     _, key = await keys.create(tenant.actor, "laptop")
     await keys.find(key.reveal())  # its use is written down, and not again for a minute
     for number in range(30):
         await tenants.make_tenant(f"Tenant {number}")
     statements: list[str] = []
-    event.listen(
-        database._reading.sync_engine,
-        "before_cursor_execute",
-        lambda *call: statements.append(call[2]),
-    )
 
-    await keys.find(key.reveal())
+    def note(*call: Any) -> None:
+        statements.append(call[2])
+
+    event.listen(Engine, "before_cursor_execute", note)
+    try:
+        await keys.find(key.reveal())
+    finally:
+        event.remove(Engine, "before_cursor_execute", note)
 
     assert len(statements) == 1
     assert "credentials.digest" in statements[0]

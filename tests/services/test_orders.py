@@ -279,9 +279,8 @@ async def test_images_are_sealed_and_the_cache_too(world: OrderWorld, everything
     await world.get()
 
     assert b"very-secret@example.com" not in await everything_in(world.database)
-    cache: Any = world.reads._cache
-    assert cache._entries
-    assert all(b"very-secret@example.com" not in entry.value for entry in cache._entries.values())
+    assert world.cache.held
+    assert all(b"very-secret@example.com" not in value for value in world.cache.held)
 
 
 async def test_a_folder_is_moved_after_the_put(world: OrderWorld) -> None:

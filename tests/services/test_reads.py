@@ -9,7 +9,9 @@ import pytest
 
 from orderdesk_app.cache.store import MemoryCache
 from orderdesk_app.db.signals import EVERYTHING, Signals
+from orderdesk_app.security.sealing import Sealer
 from orderdesk_app.services import reads as reads_service
+from orderdesk_app.services.reads import Reads
 from tests.services.conftest import OrderWorld
 
 
@@ -29,55 +31,66 @@ class FailingCache(MemoryCache):
 @pytest.mark.parametrize("error", [OSError("disk full"), asyncio.CancelledError()])
 @pytest.mark.parametrize("topic", ["store", EVERYTHING])
 async def test_a_drop_that_came_to_nothing_is_tried_again_before_anything_is_told(
-    world: OrderWorld, error: BaseException, topic: str
+    world: OrderWorld, signals: Signals, sealer: Sealer, error: BaseException, topic: str
 ) -> None:
-    reads, record, told = world.reads, world.store.record, iter("ab")
-    reads._cache = FailingCache(error)
+    record, told = world.store.record, iter("ab")
+    reads = Reads(FailingCache(error), signals, sealer, seal=True)
 
     async def fetch() -> Any:
         return next(told)
 
     await reads.get(record, "order", "1", 60, fetch)
-    reads._hear(f"store:{record.upstream_id}" if topic == "store" else topic)
+    signals.deliver(f"store:{record.upstream_id}" if topic == "store" else topic)
     with pytest.raises(type(error)):
         await reads.get(record, "order", "1", 60, fetch)
 
     assert await reads.get(record, "order", "1", 60, fetch) == ("b", False)
 
 
-async def test_news_heard_while_entries_go_is_not_forgotten(world: OrderWorld) -> None:
-    reads, record, told = world.reads, world.store.record, iter("abc")
-    drop = reads._cache.drop
+async def test_news_heard_while_entries_go_is_not_forgotten(
+    world: OrderWorld, signals: Signals, sealer: Sealer
+) -> None:
+    record, told, drops = world.store.record, iter("abc"), 0
+
+    class HearingCache(MemoryCache):
+        """Hears of another change while it drops for the first time."""
+
+        async def drop(self, tag: str) -> None:
+            nonlocal drops
+            drops += 1
+            await super().drop(tag)
+            if drops == 1:
+                signals.deliver(f"store:{record.upstream_id}")
+
+    reads = Reads(HearingCache(), signals, sealer, seal=True)
 
     async def fetch() -> Any:
         return next(told)
 
-    async def drop_and_hear(tag: str) -> None:
-        await drop(tag)
-        reads._cache.drop = drop  # type: ignore[method-assign]
-        reads._hear(f"store:{record.upstream_id}")
-
     await reads.get(record, "order", "1", 60, fetch)
-    reads._cache.drop = drop_and_hear  # type: ignore[method-assign]
     await reads.drop(record.upstream_id)
 
-    assert not reads._pending
+    assert drops == 2
     assert await reads.get(record, "order", "1", 60, fetch) == ("b", False)
+    assert drops == 2, "nothing was left to drop"
 
 
 async def test_what_was_read_takes_bounded_memory(
-    world: OrderWorld, monkeypatch: pytest.MonkeyPatch
+    world: OrderWorld, signals: Signals, sealer: Sealer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """What is held is told again as the same object; the rest is read from the cache's text."""
     monkeypatch.setattr(reads_service, "MOST_PARSED_BYTES", 100_000)
-    reads = reads_service.Reads(
-        MemoryCache(), Signals(world.database), world.reads._sealer, seal=True
-    )
+    reads = Reads(MemoryCache(), signals, sealer, seal=True)
 
     async def fetch() -> Any:
-        return "x" * 10_000
+        return ["x" * 10_000]
 
-    for number in range(50):
-        await reads.get(world.store.record, "order", str(number % 30), 60, fetch)
+    async def read(number: int) -> Any:
+        value, _ = await reads.get(world.store.record, "order", str(number), 60, fetch)
+        return value
 
-    held = [len(raw) for raw, _ in reads._parsed.values()]
-    assert 50_000 < sum(held) <= 100_000
+    told = [await read(number % 30) for number in range(60)][-30:]
+    held = [number for number in reversed(range(30)) if await read(number) is told[number]]
+
+    assert 5 < len(held) < 10, "a text is some 10,000 bytes"
+    assert held == list(reversed(range(30)))[: len(held)], "the newest"
