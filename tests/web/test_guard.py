@@ -78,6 +78,73 @@ def test_every_handler_is_refused_after_sign_out_on_the_same_socket(ada: Browser
         assert tab.redirects == ["/sign-in?error=ended"]
 
 
+@pytest.mark.parametrize("table", ["memberships", "users", "tenants"])
+def test_every_handler_is_refused_once_the_user_or_the_account_is_gone(
+    web: Web, ada: BrowserSession, table: str
+) -> None:
+    column = {"memberships": "user_id", "users": "id", "tenants": "id"}[table]
+    gone = ada.view.id if table == "tenants" else ada.view.owner_id
+    form_token = ada.form_token()
+    with ada.tab() as tab:
+        tab.act("home_state.load")
+        web.do(
+            web.services.database.execute,
+            f"DELETE FROM {table} WHERE {column} = :id",
+            {"id": gone},
+        )
+
+        for name in our_handlers():
+            tab.redirects.clear()
+            answer = tab.send(name, {})
+
+            assert "Ada" not in answer, name
+            assert tab.vars["home_state.metrics"] == [], name
+    form = {"form_token": form_token, "name": "Claude", "scopes": "orders:read"}
+    assert ada.send("/settings/keys/create", form).headers["location"] == "/sign-in?error=ended"
+    assert ada.get("/health/detailed").status_code == 401
+
+
+def test_who_stops_being_an_operator_stops_at_the_next_event(
+    web: Web, admin: BrowserSession
+) -> None:
+    with admin.tab() as tab:
+        tab.act("probe_state.for_admins")
+        tab.act("settings_state.load")
+        assert tab.vars["settings_state.facts"]
+        web.do(
+            web.services.database.execute,
+            "UPDATE users SET is_operator = false WHERE id = :id",
+            {"id": admin.view.owner_id},
+        )
+        tab.act("probe_state.for_admins")
+        tab.act("settings_state.load")
+
+        assert tab.vars["probe_state.ran"] == 1
+        assert tab.vars["settings_state.facts"] == []
+        assert tab.vars["signed_in_state.is_operator"] is False
+    assert admin.get("/health/detailed").status_code == 403
+
+
+def test_a_person_in_two_accounts_sees_the_one_that_they_signed_in_to(
+    web: Web, ada: BrowserSession, bert: BrowserSession
+) -> None:
+    web.do(
+        web.services.database.execute,
+        "INSERT INTO memberships (tenant_id, user_id, role, created_at) "
+        "SELECT :tenant, user_id, 'viewer', created_at FROM memberships WHERE user_id = :user",
+        {"tenant": bert.view.id, "user": ada.view.owner_id},
+    )
+    web.do(web.services.stores.add_sandbox, bert.actor)
+
+    with ada.tab() as tab:
+        tab.act("stores_state.load")
+
+        assert tab.vars["signed_in_state.name"] == "Ada's Teas"
+        assert tab.vars["stores_state.stores"] == []
+    key = web.do(web.services.access.by_token, ada.key.reveal())
+    assert (key.actor.tenant_id, key.actor.role) == (ada.view.id, "owner")
+
+
 def test_a_session_that_ended_elsewhere_says_so_and_leads_back_afterwards(
     ada: BrowserSession,
 ) -> None:
