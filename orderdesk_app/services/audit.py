@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import json
 from collections.abc import Mapping, Set
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any, Protocol
 
@@ -51,7 +51,7 @@ class AuditTrail(Protocol):
 
 
 _COLUMNS = tuple(AuditEntry.__table__.columns.keys())  # type: ignore[attr-defined]
-# Queued rows hold their arguments as they are stored: a queue of whole requests would be gigabytes.
+# A row that waits, with its arguments as they are stored.
 _Pending = tuple[Entry, bytes | None]
 
 
@@ -102,7 +102,7 @@ class AuditLog:
         """
         if not self._enabled:
             return
-        line: _Pending = (entry, _arguments(entry))
+        line = _pending(entry)
         self._waiting_writes[entry.id] = line
         try:
             async with self._writing:
@@ -138,7 +138,7 @@ class AuditLog:
     async def queue(self, entry: Entry) -> None:
         """Queue the row; waits while the queue is full."""
         if self._enabled:
-            await self._queue.put((entry, _arguments(entry)))
+            await self._queue.put(_pending(entry))
             self._has_rows.set()
             if self._queue.qsize() > MOST_QUEUED // 2:
                 self._flush_now.set()
@@ -268,16 +268,16 @@ def _insert(place: str) -> str:
     )
 
 
-def _arguments(entry: Entry) -> bytes | None:
+def _pending(entry: Entry) -> _Pending:
     if not entry.arguments:
-        return None
+        return entry, None
     # half a surrogate pair has no bytes
     text = json.dumps(entry.arguments, default=str, ensure_ascii=False).encode(errors="replace")
-    if len(text) > _MOST_ARGUMENT_BYTES:
-        text = json.dumps(
-            {"cut": True, "bytes": len(text), "names": sorted(entry.arguments)[:100]}
-        ).encode()
-    return text
+    if len(text) <= _MOST_ARGUMENT_BYTES:
+        return entry, text
+    cut = {"cut": True, "bytes": len(text), "names": sorted(entry.arguments)[:100]}
+    # The row that waits lets go of them: a queue of whole requests would be gigabytes.
+    return replace(entry, arguments=None), json.dumps(cut).encode()
 
 
 def _storable(text: str) -> str:

@@ -3,17 +3,23 @@ lost on the way.
 """
 
 import asyncio
+import contextlib
+import gc
 import json
+import weakref
 from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
+from sqlalchemy.exc import IntegrityError
 from sqlmodel import col, select
 
 from orderdesk_app.context import Actor, RequestContext, Via, serving
 from orderdesk_app.db.audit import AuditEntry
 from orderdesk_app.db.engine import Database
+from orderdesk_app.db.keyring import KeyRows
 from orderdesk_app.security.keyring import Keyring
 from orderdesk_app.security.sealing import Sealer
 from orderdesk_app.services import audit as audit_service
@@ -42,9 +48,45 @@ def entry(actor: Actor) -> MakeEntry:
     )
 
 
+class WatchedDatabase:
+    """The database, its writes counted, and with what a test wants to happen around each."""
+
+    def __init__(self, database: Database) -> None:
+        self.database = database
+        self.writes = 0
+        self.before = nothing_happens
+        self.after = nothing_happens
+
+    @contextlib.asynccontextmanager
+    async def write(self) -> AsyncIterator[Any]:
+        self.writes += 1
+        await self.before()
+        async with self.database.write() as session:
+            yield session
+        await self.after()
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.database, name)
+
+
+async def nothing_happens() -> Any:
+    pass
+
+
 @pytest.fixture
-async def audit(database: Database, sealer: Sealer) -> AsyncIterator[AuditLog]:
-    audit = AuditLog(database, sealer, enabled=True)
+def watched(database: Database) -> Any:
+    return WatchedDatabase(database)
+
+
+@pytest.fixture
+async def stranger(database: Database, data_dir: Path) -> Sealer:
+    """A sealer that holds no tenant's key yet."""
+    return Sealer(await Keyring.open(KeyRows(database), kms_key="", data_dir=data_dir))
+
+
+@pytest.fixture
+async def audit(watched: Any, sealer: Sealer) -> AsyncIterator[AuditLog]:
+    audit = AuditLog(watched, sealer, enabled=True)
     await audit.start()
     yield audit
     await audit.stop()
@@ -115,21 +157,20 @@ async def test_a_row_says_who_did_what_through_what(
 @pytest.mark.parametrize("is_key_held", [True, False])
 @pytest.mark.parametrize("gone", ["tenants", "users"])
 async def test_rows_of_who_was_deleted_hold_no_others_up(
-    audit: AuditLog,
     database: Database,
-    keyring: Keyring,
+    sealer: Sealer,
+    stranger: Sealer,
     actor: Actor,
     entry: MakeEntry,
     neighbour: Any,
     gone: str,
     is_key_held: bool,
 ) -> None:
+    audit = AuditLog(database, sealer if is_key_held else stranger, enabled=True)
     await audit.queue(entry(arguments={"limit": 1}))
     await audit.queue(entry(actor=neighbour.actor))
     own_id = actor.tenant_id if gone == "tenants" else actor.user_id
     await database.execute(f"DELETE FROM {gone} WHERE id = :id", {"id": own_id})
-    if not is_key_held:
-        keyring._tenants.clear()
 
     await audit.flush()
 
@@ -180,18 +221,13 @@ async def test_who_flushes_sees_what_was_noted_just_now(
 
 
 async def test_a_full_queue_makes_the_call_wait(
-    audit: AuditLog, database: Database, monkeypatch: pytest.MonkeyPatch, entry: MakeEntry
+    watched: Any, sealer: Sealer, monkeypatch: pytest.MonkeyPatch, entry: MakeEntry
 ) -> None:
     let_go = asyncio.Event()
-    commit = audit._commit
-
-    async def slow(entries: list[Entry], kind: str) -> None:
-        await let_go.wait()
-        await commit(entries, kind)
-
-    monkeypatch.setattr(audit, "_commit", slow)
-    audit._queue = asyncio.Queue(3)
+    watched.before = let_go.wait
     monkeypatch.setattr(audit_service, "MOST_QUEUED", 3)
+    audit = AuditLog(watched, sealer, enabled=True)
+    await audit.start()
     for _ in range(3):
         await audit.queue(entry())
     flushing = asyncio.create_task(audit.flush())
@@ -203,10 +239,10 @@ async def test_a_full_queue_makes_the_call_wait(
     _, waiting = await asyncio.wait([one_more], timeout=0.1)
     let_go.set()
     await asyncio.gather(one_more, flushing)
-    await audit.flush()
+    await audit.stop()
 
     assert waiting, "the call went on though its row had no place"
-    assert len(await rows(database)) == 7
+    assert len(await rows(watched)) == 7
 
 
 async def test_stopping_flushes_what_waits_at_once(
@@ -238,65 +274,73 @@ async def test_a_busy_minute_is_not_waited_out(
 
 
 async def test_rows_outlive_a_database_that_is_away_for_a_while(
-    audit: AuditLog, database: Database, monkeypatch: pytest.MonkeyPatch, entry: MakeEntry
+    audit: AuditLog, watched: Any, monkeypatch: pytest.MonkeyPatch, entry: MakeEntry
 ) -> None:
     monkeypatch.setattr(audit_service, "FLUSH_SECONDS", 0.01)
-    commit, failures = audit._commit, iter(range(3))
+    failures = iter(range(3))
 
-    async def away(entries: list[Entry], kind: str) -> None:
+    async def away() -> None:
         if next(failures, None) is not None:
             raise OSError("connection refused")
-        await commit(entries, kind)
 
-    monkeypatch.setattr(audit, "_commit", away)
+    watched.before = away
     await audit.queue(entry(tool="first"))
     await asyncio.sleep(0.02)
     await audit.queue(entry(tool="second"))
 
     async def committed() -> bool:
-        return [row.tool for row in await rows(database)] == ["first", "second"]
+        return [row.tool for row in await rows(watched)] == ["first", "second"]
 
     await eventually(committed, 3)
 
 
 async def test_rows_whose_commit_was_cut_off_but_happened_stop_nobody(
-    audit: AuditLog, database: Database, entry: MakeEntry, monkeypatch: pytest.MonkeyPatch
+    audit: AuditLog, watched: Any, entry: MakeEntry
 ) -> None:
-    commit = audit._commit
-
-    async def commits_and_hears_nothing(*lines: Any) -> None:
-        await commit(*lines)
+    async def hears_nothing() -> None:
         raise OSError("the connection was lost")
 
-    with monkeypatch.context() as cut:
-        cut.setattr(audit, "_commit", commits_and_hears_nothing)
-        await audit.queue(entry(tool="first"))
-        with pytest.raises(OSError, match="lost"):
-            await audit.flush()
+    watched.after = hears_nothing
+    await audit.queue(entry(tool="first"))
+    with pytest.raises(OSError, match="lost"):
+        await audit.flush()
+    watched.after = nothing_happens
     await audit.queue(entry(tool="second"))
     await audit.flush()
 
-    assert [row.tool for row in await rows(database)] == ["first", "second"]
+    assert [row.tool for row in await rows(watched)] == ["first", "second"]
 
 
-async def test_what_waits_holds_no_large_arguments(audit: AuditLog, entry: MakeEntry) -> None:
-    await audit.queue(entry(arguments={"search": "x" * 1_000_000}))
+@pytest.mark.parametrize("does_wait", [True, False])
+async def test_what_waits_holds_no_large_arguments(
+    database: Database, sealer: Sealer, entry: MakeEntry, does_wait: bool
+) -> None:
+    class Text(str):
+        """One that can be seen to go."""
 
-    _, text = audit._queue._queue[0]  # type: ignore[attr-defined]
-    assert len(text) < 20_000
+    audit = AuditLog(database, sealer, enabled=True)  # not started: the row waits for `flush`
+    text = Text("x" * (1_000_000 if does_wait else 1))
+    seen = weakref.ref(text)
+
+    await audit.queue(entry(arguments={"search": text}))
+    del text
+    gc.collect()
+
+    assert (seen() is None) == does_wait
+    await audit.flush()
+    assert len(await rows(database)) == 1
 
 
 async def test_a_write_whose_row_cannot_be_committed_is_told(
-    audit: AuditLog, monkeypatch: pytest.MonkeyPatch, entry: MakeEntry
+    audit: AuditLog, watched: Any, entry: MakeEntry
 ) -> None:
-    async def away(*_: Any) -> None:
+    async def away() -> None:
         raise OSError("connection refused")
 
-    monkeypatch.setattr(audit, "_commit", away)
+    watched.before = away
 
     with pytest.raises(OSError, match="refused"):
         await audit.write(entry())
-    monkeypatch.undo()
 
 
 @pytest.mark.parametrize("nasty", ["a\x00b", "half a pair \ud800", "🦊" * 100, "x" * 5000])
@@ -331,11 +375,11 @@ async def test_arguments_too_large_to_keep_are_named_only(
 
 
 async def test_a_tenant_whose_key_was_put_away_is_written_down_too(
-    audit: AuditLog, database: Database, keyring: Keyring, entry: MakeEntry
+    database: Database, stranger: Sealer, entry: MakeEntry
 ) -> None:
-    await audit.queue(entry(arguments={"limit": 1}))
-    keyring._tenants.clear()
+    audit = AuditLog(database, stranger, enabled=True)
 
+    await audit.queue(entry(arguments={"limit": 1}))
     await audit.flush()
 
     assert len(await rows(database)) == 1
@@ -368,37 +412,28 @@ async def test_rows_committed_are_counted_by_kind(audit: AuditLog, entry: MakeEn
 
 
 async def test_rows_recorded_at_the_same_time_are_committed_together(
-    audit: AuditLog, database: Database, monkeypatch: pytest.MonkeyPatch, entry: MakeEntry
+    audit: AuditLog, watched: Any, entry: MakeEntry
 ) -> None:
-    commit, sizes = audit._commit, []
-
-    async def counted(lines: Any, kind: str) -> None:
-        sizes.append(len(lines))
-        await commit(lines, kind)
-
-    monkeypatch.setattr(audit, "_commit", counted)
+    before = counted("audit_rows", kind="write")
 
     await asyncio.gather(*(audit.write(entry()) for _ in range(64)))
+    together = watched.writes
+    await audit.write(entry())
 
-    assert sum(sizes) == 64
-    assert len(sizes) < 4
-    assert audit._waiting_writes == {}
+    assert together < 4
+    assert len(await rows(watched)) == 65
+    assert counted("audit_rows", kind="write") - before == 65, "none is committed a second time"
 
 
+@pytest.mark.parametrize("place", [0, 1, 5])
 async def test_a_row_that_cannot_be_committed_fails_alone(
-    audit: AuditLog, monkeypatch: pytest.MonkeyPatch, entry: MakeEntry
+    audit: AuditLog, entry: MakeEntry, place: int
 ) -> None:
-    commit, bad = audit._commit, entry()
+    entries = [entry() for _ in range(6)]
+    entries[place] = entry(outcome=None)  # the column takes none
 
-    async def strict(lines: Any, kind: str) -> None:
-        if any(line[0].id == bad.id for line in lines):
-            raise OSError("not this one")
-        await commit(lines, kind)
+    told = await asyncio.gather(*(audit.write(each) for each in entries), return_exceptions=True)
 
-    monkeypatch.setattr(audit, "_commit", strict)
-
-    told = await asyncio.gather(
-        audit.write(bad), *(audit.write(entry()) for _ in range(5)), return_exceptions=True
-    )
-
-    assert [type(answer) for answer in told] == [OSError, *[type(None)] * 5]
+    failed = [number for number, answer in enumerate(told) if answer is not None]
+    assert failed == [place]
+    assert isinstance(told[place], IntegrityError)
