@@ -4,6 +4,7 @@ through an entry point.
 
 import ast
 import re
+import sqlite3
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import replace
 from datetime import timedelta
@@ -18,6 +19,7 @@ from orderdesk_app.context import now
 from orderdesk_app.errors import OrderDeskAgentsError
 from orderdesk_app.mcp.server import call_tool_result
 from orderdesk_app.server import create_app
+from orderdesk_app.services.sign_in import SignIn
 from orderdesk_app.states.activity_text import is_store_at_fault, outcome_label
 from orderdesk_app.token_bucket import TokenBucket
 from orderdesk_app.tools.runner import Outcome
@@ -92,18 +94,20 @@ async def with_few_scopes(world: World) -> Outcome:
 
 async def too_often(world: World) -> Outcome:
     world.services.limits.tools.rules = TokenBucket(1, 1 / 10)
-    world.services.limits.tools._buckets.clear()
     await world.owner.call("stores_list")
     return await world.owner.call("stores_list")
 
 
 async def with_a_database_that_another_program_holds(world: World) -> Outcome:
-    # whoever comes now came before that was found out
-    world.services.database._locked_at = float("inf")
-    try:
+    locked = sqlite3.OperationalError("database is locked")
+    locked.sqlite_errorcode = sqlite3.SQLITE_BUSY
+
+    async def refuse(*_: Any) -> None:
+        raise locked
+
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(world.services.signals, "publish", refuse)  # inside of the write
         return await world.owner.call("stores_use_store", {"identifier": world.store_id})
-    finally:
-        world.services.database._locked_at = float("-inf")
 
 
 async def with_a_fault_of_ours(world: World) -> Outcome:
@@ -445,9 +449,16 @@ async def test_a_used_link_says_so(world: World) -> None:
 
 
 async def test_an_expired_link_says_so(world: World) -> None:
-    sign_in = world.services.sign_in
-    link = await sign_in.make_link((await world.owner.principal()).actor.tenant_id)
-    sign_in._clock = lambda: now() + timedelta(minutes=15)
+    services = world.services
+    link = await services.sign_in.make_link((await world.owner.principal()).actor.tenant_id)
+    later = SignIn(
+        services.database,
+        services.keyring,
+        services.keys,
+        services.sessions,
+        limit=services.limits.sign_in,
+        clock=lambda: now() + timedelta(minutes=15),
+    )
 
     with pytest.raises(errors.LinkExpired, match="15 minutes"):
-        await sign_in.use_link(link.reveal(), address="203.0.113.1", user_agent="tests")
+        await later.use_link(link.reveal(), address="203.0.113.1", user_agent="tests")

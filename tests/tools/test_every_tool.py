@@ -12,6 +12,7 @@ from sqlmodel import select
 from orderdesk_app import wiring
 from orderdesk_app.db.audit import AuditEntry
 from orderdesk_app.db.changes import Change
+from orderdesk_app.errors import RateLimited
 from orderdesk_app.mcp.server import call_tool_result
 from orderdesk_app.tools.catalogue import Tool
 from tests.worlds import FIRST_ORDER, World, counted, eventually
@@ -177,7 +178,8 @@ async def test_calls_count_against_the_limit_by_their_weight(small: World, tool:
     if second.error is not None and second.error.code == "RATE_LIMIT_EXCEEDED":
         assert second.error.retry_after is not None
         assert second.error.outcome == "not_done"
-    assert limit._buckets[tenant_id][0] < 200_000 - tool.weight
+    with pytest.raises(RateLimited):
+        limit.spend(tenant_id, 200_000 - tool.weight)
 
 
 async def test_a_write_goes_on_to_its_end_when_the_caller_hangs_up(world: World) -> None:

@@ -642,7 +642,6 @@ def test_the_console_has_a_limit_of_its_own(
 ) -> None:
     limit = ada.web.services.limits.console
     monkeypatch.setattr(limit, "rules", TokenBucket(1, 0.01))
-    limit._buckets.clear()
 
     run(tab, "orders_list")
     run(tab, "orders_list")

@@ -263,7 +263,7 @@ def test_yesterday_is_not_counted(ada: BrowserSession, tab: Tab) -> None:
 def test_requests_that_were_made_lower_what_is_ready(ada: BrowserSession, tab: Tab) -> None:
     tab.act("stores_state.add_sandbox")
     (record,) = ada.web.do(ada.web.services.stores.list, ada.actor)
-    ada.web.do(ada.web.services.stores._levels.drain, record.upstream_id, 60)
+    ada.web.do(ada.web.services.buckets.drain, record.upstream_id, 60)
     tab.act("home_state.load")
     tab.act("stores_state.load")
 

@@ -5,6 +5,8 @@ from collections.abc import Iterator
 import httpx
 import pytest
 
+from orderdesk_app.orderdesk.wait_budget import WaitBudget
+from orderdesk_app.services import stores as stores_service
 from orderdesk_app.services.open_store import StoreRecord
 from tests.web.browser_session import BrowserSession, Tab
 from tests.web.test_console import form_of
@@ -77,7 +79,7 @@ def test_a_store_that_does_not_answer_says_so_on_its_card(
 
     monkeypatch.setattr(httpx.AsyncClient, "send", refuse)
     monkeypatch.setattr(httpx.AsyncClient, "request", refuse)
-    monkeypatch.setattr(ada.web.services.stores, "_wait_seconds", 0.2)
+    monkeypatch.setattr(stores_service, "WaitBudget", lambda _: WaitBudget(0.2))
 
     tab.act("stores_state.test", row_id=store.id)
 
