@@ -21,6 +21,8 @@ from tests.web.test_keys import block
 TYPED_KEY = "typed-api-key-of-a-store-0123456789-abcdef"
 UNKNOWN_KEY = "an-unknown-master-key-that-somebody-tries-0123456789abcdefghijkl"
 
+KEY_AS_METHOD = UNKNOWN_KEY.upper()
+
 
 @pytest.fixture
 def log() -> Iterator[io.StringIO]:
@@ -132,6 +134,7 @@ def test_no_secret_stands_anywhere_but_where_a_new_key_is_shown(
         f"/?token={UNKNOWN_KEY}",
     ):
         ada.get(path)
+    ada.request(KEY_AS_METHOD, "/stores")
     rotated = block(ada.post("/settings/keys/rotate-master", confirm="replace").text, "new-key")
     cookies = {ada.cookie, bert.cookie}
     states = saved_states()
@@ -156,6 +159,7 @@ def test_no_secret_stands_anywhere_but_where_a_new_key_is_shown(
         "the store's key": store_key,
         "a key that was typed": TYPED_KEY,
         "an unknown key": UNKNOWN_KEY,
+        "an unknown key as a method": KEY_AS_METHOD,
         "the link's token": link,
         "the KMS key": kms_key,
         **{f"cookie {number}": cookie for number, cookie in enumerate(cookies)},
