@@ -204,7 +204,16 @@ def modern(
 
 # ------------------------------------------------------------------ the app in this process, where
 
-InProcessApp = Callable[..., AbstractAsyncContextManager[httpx.AsyncClient]]
+
+class InProcessClient(httpx.AsyncClient):
+    """A client of an app in this process."""
+
+    def __init__(self, app: ASGIApp, url: str) -> None:
+        super().__init__(transport=httpx.ASGITransport(app), base_url=url)
+        self.app = app
+
+
+InProcessApp = Callable[..., AbstractAsyncContextManager[InProcessClient]]
 
 
 @contextlib.asynccontextmanager
@@ -232,16 +241,14 @@ def inside(database_url: str) -> InProcessApp:
     """
 
     @contextlib.asynccontextmanager
-    async def open_app(**values: str) -> AsyncIterator[httpx.AsyncClient]:
+    async def open_app(**values: str) -> AsyncIterator[InProcessClient]:
         settings = settings_for(
             database_url, **{"ENABLE_WEBUI": "false", "ADMIN_MASTER_KEY": MASTER_KEY, **values}
         )
         app = create_app(settings, open_services=open_services)
         async with (
             living(app),
-            httpx.AsyncClient(
-                transport=httpx.ASGITransport(app), base_url=settings.public_url
-            ) as http,
+            InProcessClient(app, settings.public_url) as http,
         ):
             await wiring.current().tenants.ensure_admin(
                 master_key=Secret(MASTER_KEY), has_webui=False

@@ -147,7 +147,7 @@ async def test_a_read_whose_caller_went_stops_and_leaves_its_row(
         await _add_store()
         monkeypatch.setattr(Orders, "get", slow)
         line = Line(http.build_request("POST", "/mcp", json=sent).content)
-        serving = asyncio.create_task(http._transport.app(_scope(headers), line.receive, line.send))  # type: ignore[attr-defined]
+        serving = asyncio.create_task(http.app(_scope(headers), line.receive, line.send))
         await asyncio.wait_for(begun.wait(), 10)
         line.gone.set()
         await asyncio.wait_for(ended.wait(), 10)
@@ -181,7 +181,7 @@ async def test_a_write_whose_caller_went_goes_on_to_its_end(
         await _add_store()
         monkeypatch.setattr(OrderUpdate, "carry_out", slow)
         line = Line(http.build_request("POST", "/mcp", json=sent).content)
-        serving = asyncio.create_task(http._transport.app(_scope(headers), line.receive, line.send))  # type: ignore[attr-defined]
+        serving = asyncio.create_task(http.app(_scope(headers), line.receive, line.send))
         await asyncio.wait_for(begun.wait(), 10)
         line.gone.set()
         await asyncio.wait_for(serving, 10)

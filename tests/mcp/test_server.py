@@ -6,6 +6,8 @@ import jsonschema
 import pytest
 from mcp.client import Client
 from mcp.shared.exceptions import MCPError
+from mcp.types import Request
+from pydantic import TypeAdapter
 
 from orderdesk_app.tools.catalogue import every_tool
 from tests.mcp_server import LEGACY, MODERN, REVISIONS, McpServer, call, modern
@@ -260,7 +262,8 @@ async def test_a_tool_call_without_its_name_is_a_protocol_error(
 
 
 async def _raw_call(client: Client, params: dict[str, Any]) -> Any:
-    return await client.session._dispatcher.send_raw_request("tools/call", params)  # type: ignore[attr-defined]
+    request = Request[dict[str, Any], str](method="tools/call", params=params)
+    return await client.session.send_request(request, TypeAdapter(dict[str, Any]))
 
 
 def _text(result: Any) -> str:

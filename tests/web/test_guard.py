@@ -251,10 +251,14 @@ def test_a_strangers_tab_is_forgotten_when_it_closes_and_a_persons_is_kept(
     with ada.tab("a-persons-tab") as tab, Tab(web, "", "a-strangers-tab") as strangers:
         for each in (tab, strangers):
             each.send(f"{STATE}.hydrate")
-    for token, sid in list(
-        app.event_namespace.token_to_sid.items()
-    ):  # a test's client does not wait until Reflex has taken its leave
-        web.do(app.event_namespace._token_manager.disconnect_token, token, sid)
+
+    async def take_leave(sid: str) -> None:
+        if leaving := app.event_namespace.on_disconnect(sid):
+            await leaving
+
+    # a test's client does not wait until Reflex has taken its leave
+    for sid in list(app.event_namespace.token_to_sid.values()):
+        web.do(take_leave, sid)
 
     with Tab(web, "", "an-open-tab") as other:
         other.send(f"{STATE}.hydrate")
