@@ -117,3 +117,90 @@ def test_functions_and_files_stay_short() -> None:
     found = [name for path in sorted(PACKAGE.rglob("*.py")) for name in too_long(path)]
 
     assert found == []
+
+
+# Private names that tests use, each with the reason why there is no public way.
+PRIVATE_NAMES = {
+    "tests/browser/conftest.py: playwright._impl": "the type of a cookie, which has no public name",
+    "tests/conftest.py: httpx._transports": "httpx makes a new SSL context for each client",
+    "tests/proofs/test_neighbours.py: _mapping": "public in SQLAlchemy, in spite of its name",
+    "tests/states/test_pages.py: _var_type": "Reflex has no public name for a variable's type",
+}
+
+
+def private_names(tree: ast.Module) -> Iterator[tuple[str, int]]:
+    """Names with a leading underscore that belong to somebody else, with their lines: attributes
+    of anything but self, cls and super(), imported names, and names that are patched by their text.
+    """
+    for node in ast.walk(tree):
+        match node:
+            case ast.Attribute(
+                value=ast.Name(id="self" | "cls") | ast.Call(func=ast.Name(id="super"))
+            ):
+                continue
+            case ast.Attribute(attr=name):
+                names = [name]
+            case ast.Import(names=aliases):
+                names = [alias.name for alias in aliases]
+            case ast.ImportFrom(module=module, names=aliases):
+                names = [f"{module or ''}.{alias.name}" for alias in aliases]
+            case ast.Call(func=ast.Name(id=called) | ast.Attribute(attr=called)) if called in (
+                "setattr",
+                "getattr",
+                "hasattr",
+                "delattr",
+            ):
+                names = [
+                    given.value
+                    for given in node.args
+                    if isinstance(given, ast.Constant) and isinstance(given.value, str)
+                ]
+            case _:
+                continue
+        for name in names:
+            if re.search(r"(^|\.)_(?!_)", name):
+                yield re.sub(r"(\._\w+).*", r"\1", name), node.lineno
+
+
+def private_names_of_tests() -> list[tuple[str, int]]:
+    return [
+        (f"{relative(path)}: {name}", line)
+        for path in sorted((ROOT / "tests").rglob("*.py"))
+        for name, line in private_names(tree_of(path))
+    ]
+
+
+def test_tests_use_no_private_names() -> None:
+    found = [
+        f"{place} (line {line})"
+        for place, line in private_names_of_tests()
+        if place not in PRIVATE_NAMES
+    ]
+
+    assert not found, (
+        "Use a public way instead: hand the fake in where the object is made, or ask for what a "
+        f"reader of the app would ask for too: {found}"
+    )
+
+
+def test_an_exception_for_a_private_name_that_is_gone_goes_too() -> None:
+    stale = sorted(set(PRIVATE_NAMES) - {place for place, _ in private_names_of_tests()})
+
+    assert not stale, f"Take these out of PRIVATE_NAMES, as nothing needs them now: {stale}"
+
+
+def test_a_private_name_is_seen_in_each_of_its_forms() -> None:
+    for line, seen in {
+        "cache._entries.clear()": "_entries",
+        "self.cache._entries": "_entries",
+        "f()._late = 1": "_late",
+        "from orderdesk_app.services.console import _MOST": "orderdesk_app.services.console._MOST",
+        "from a import b, _c as d": "a._c",
+        "import httpx._transports.default as t": "httpx._transports",
+        "monkeypatch.setattr(audit, '_commit', f)": "_commit",
+        "monkeypatch.setattr('app.db.migrate._WAIT', 1)": "app.db.migrate._WAIT",
+        "getattr(database, '_reading')": "_reading",
+    }.items():
+        assert [name for name, _ in private_names(ast.parse(line))] == [seen]
+    for line in ("self._kept = cls._kept", "x.__dict__", "_own()", "super()._own()"):
+        assert [*private_names(ast.parse(line))] == []
