@@ -32,6 +32,7 @@ from orderdesk_app.mcp.stdio import serve_stdio
 from orderdesk_app.observability import configure_logging
 from orderdesk_app.serving import server
 from orderdesk_app.setting_rules import url_host
+from orderdesk_app.tools.catalogue import every_tool
 
 FAILED, WRONG_SETTING, INTERRUPTED = 1, 2, 130
 WATCHED = ("orderdesk_app", "assets", "alembic", "rxconfig.py", ".env")
@@ -371,7 +372,7 @@ def run_tools(chosen: argparse.Namespace) -> int:
 
 
 def print_catalogue(*, as_json: bool) -> None:
-    tools = wiring.tools()
+    tools = every_tool()
     if as_json:
         print(
             json.dumps(

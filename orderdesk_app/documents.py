@@ -9,9 +9,9 @@ from pathlib import Path
 from pydantic import SecretStr
 from pydantic.fields import FieldInfo
 
-from orderdesk_app import wiring
 from orderdesk_app.config import Settings
 from orderdesk_app.observability import metric_families
+from orderdesk_app.tools.catalogue import every_tool
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -28,7 +28,7 @@ def settings_table() -> str:
 def tools_table() -> str:
     """Every tool: name, what it does, what it takes (required ones in bold)."""
     rows = []
-    for tool in wiring.tools():
+    for tool in every_tool():
         required = set(tool.input_schema.get("required", ()))
         takes = (
             ", ".join(

@@ -7,13 +7,14 @@ from typing import Any
 import reflex as rx
 from reflex_components_core.base.error_boundary import ErrorBoundary
 
-from orderdesk_app import pages, wiring
+from orderdesk_app import pages
 from orderdesk_app.components.frame import Viewer, frame
 from orderdesk_app.components.page import Page
 from orderdesk_app.frontend import ROOT
 from orderdesk_app.observability import ERRORS, log
 from orderdesk_app.states.guard import Guard
 from orderdesk_app.states.signed_in import Notices, PageLoad, SignedInState, Switcher
+from orderdesk_app.tools.catalogue import every_tool
 
 # any browser can make these lines, so there are few in a minute (observability.py)
 _LOG = log("reflex.event")
@@ -69,7 +70,7 @@ app.add_middleware(Guard(), index=0)
 
 _PAGES = every_page()
 _MENU = [page for page in _PAGES if page.section != "none"]
-_TOOLS = [(tool.name, tool.title) for tool in wiring.tools()]
+_TOOLS = [(tool.name, tool.title) for tool in every_tool()]
 _SIGNED_IN_STATE: Any = (
     SignedInState  # on its class, a state's attributes are variables of the browser
 )

@@ -56,7 +56,6 @@ from orderdesk_app.services.stores import Stores
 from orderdesk_app.services.tenants import Tenants
 from orderdesk_app.services.unfinished import UnfinishedWork
 from orderdesk_app.services.writes import Writes
-from orderdesk_app.tools import catalogue
 from orderdesk_app.tools.console import Console
 from orderdesk_app.tools.runner import Runner
 from orderdesk_app.tools.tool_services import ToolServices
@@ -381,8 +380,3 @@ async def _start(
 def _observe(method: str, outcome: str, seconds: float) -> None:
     UPSTREAM_REQUESTS.labels(method, outcome).inc()
     UPSTREAM_SECONDS.labels(method).observe(seconds)
-
-
-def tools() -> list[catalogue.Tool]:
-    """The whole catalogue, for the command line and the documents."""
-    return catalogue.every_tool()

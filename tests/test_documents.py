@@ -6,10 +6,11 @@ import re
 
 import pytest
 
-from orderdesk_app import pages, wiring
+from orderdesk_app import pages
 from orderdesk_app.config import Settings, load_settings
 from orderdesk_app.documents import ROOT, env_example, outdated, settings_table
 from orderdesk_app.routes import all_routes, health, metrics
+from orderdesk_app.tools.catalogue import every_tool
 
 
 def test_the_tables_are_those_of_the_code() -> None:
@@ -21,7 +22,7 @@ def test_every_setting_and_every_tool_stands_in_the_readme() -> None:
 
     missing = [
         name.upper() for name in Settings.model_fields if f"`{name.upper()}`" not in page
-    ] + [tool.name for tool in wiring.tools() if f"`{tool.name}`" not in page]
+    ] + [tool.name for tool in every_tool() if f"`{tool.name}`" not in page]
 
     assert missing == []
 

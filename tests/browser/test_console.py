@@ -8,7 +8,7 @@ from typing import Any
 
 from playwright.async_api import Page, expect
 
-from orderdesk_app import wiring
+from orderdesk_app.tools.catalogue import every_tool
 from tests.browser.conftest import Account, Opens, Serving, Site
 from tests.browser.steps import (
     choose_tool,
@@ -31,7 +31,7 @@ async def open_console(page: Page, tool: str = "") -> None:
 async def test_every_tool_has_a_form_with_its_example_in_it(page: Page) -> None:
     await open_console(page)
 
-    for tool in wiring.tools():
+    for tool in every_tool():
         await choose_tool(page, tool.name)
         await expect(form_of(page).get_by_role("heading")).to_have_text(tool.title)
         example: dict[str, Any] = tool.example.model_dump(mode="json", exclude_unset=True)

@@ -10,15 +10,14 @@ from typing import Any
 import pytest
 from sqlalchemy import text
 
-from orderdesk_app import wiring
 from orderdesk_app.context import Actor, Via
 from orderdesk_app.db.schema import METADATA
 from orderdesk_app.errors import NotFound
 from orderdesk_app.mcp.server import call_tool_result
-from orderdesk_app.tools.catalogue import Tool
+from orderdesk_app.tools.catalogue import Tool, every_tool
 from tests.worlds import MINIMAL_ORDER, World, open_world, settings_for
 
-TOOLS = wiring.tools()
+TOOLS = every_tool()
 each_tool = pytest.mark.parametrize("tool", TOOLS, ids=lambda tool: tool.name)
 NAMES_A_STORE = [
     (tool, name)

@@ -14,7 +14,6 @@ from typing import Any
 import jsonschema
 import pytest
 
-from orderdesk_app import wiring
 from orderdesk_app.context import ALL_SCOPES, Scope, Secret
 from orderdesk_app.errors import UnknownTool
 from orderdesk_app.mcp.server import listing
@@ -22,7 +21,7 @@ from orderdesk_app.tools import toolsets
 from orderdesk_app.tools.catalogue import Tool, every_tool, find_tool, tools_for
 from tests.worlds import pretty
 
-TOOLS = wiring.tools()
+TOOLS = every_tool()
 SNAPSHOTS = Path(__file__).parent / "snapshots"
 each_tool = pytest.mark.parametrize("tool", TOOLS, ids=lambda tool: tool.name)
 

@@ -9,15 +9,14 @@ import jsonschema
 import pytest
 from sqlmodel import select
 
-from orderdesk_app import wiring
 from orderdesk_app.db.audit import AuditEntry
 from orderdesk_app.db.changes import Change
 from orderdesk_app.errors import RateLimited
 from orderdesk_app.mcp.server import call_tool_result
-from orderdesk_app.tools.catalogue import Tool
+from orderdesk_app.tools.catalogue import Tool, every_tool
 from tests.worlds import FIRST_ORDER, World, counted, eventually
 
-TOOLS = wiring.tools()
+TOOLS = every_tool()
 each_tool = pytest.mark.parametrize("tool", TOOLS, ids=lambda tool: tool.name)
 DIGITS = [
     (tool, name)

@@ -6,14 +6,13 @@ from typing import Any
 
 import pytest
 
-from orderdesk_app import wiring
 from orderdesk_app.context import Scope
-from orderdesk_app.tools.catalogue import Tool
+from orderdesk_app.tools.catalogue import Tool, every_tool
 from tests.worlds import World, counted
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
-TOOLS = wiring.tools()
+TOOLS = every_tool()
 each_tool = pytest.mark.parametrize("tool", TOOLS, ids=lambda tool: tool.name)
 DIGITS = [
     (tool, name)

@@ -9,11 +9,11 @@ from typing import Any
 
 import pytest
 
-from orderdesk_app import wiring
 from orderdesk_app.context import now
 from orderdesk_app.services import console as console_service
 from orderdesk_app.states import console_history, console_result
 from orderdesk_app.token_bucket import TokenBucket
+from orderdesk_app.tools.catalogue import every_tool
 from tests.web.browser_session import BrowserSession, Tab, Web, handler_named
 
 
@@ -85,8 +85,8 @@ def run(tab: Tab, tool: str, *, confirm: str = "", **changed: Any) -> dict[str, 
 def test_every_tool_is_on_the_list_and_has_a_form(tab: Tab) -> None:
     tools = {row["name"] for row in tab.vars["console_state.tools"]}
 
-    assert tools == {tool.name for tool in wiring.tools()}
-    for tool in wiring.tools():
+    assert tools == {tool.name for tool in every_tool()}
+    for tool in every_tool():
         tab.act("console_state.choose", name=tool.name)
         named = [field["name"] for field in tab.vars.get("console_state.fields", [])] + [
             field["name"] for field in tab.vars.get("console_state.more", [])

@@ -4,14 +4,14 @@ from typing import Any
 
 import reflex as rx
 
-from orderdesk_app import wiring
 from orderdesk_app.components.widgets import badge, skeleton
 from orderdesk_app.states.console import ConsoleState
+from orderdesk_app.tools.catalogue import every_tool
 
 S: Any = ConsoleState  # on its class, a state's attributes are variables of the browser
 
 
-TOOLSETS = tuple(dict.fromkeys(tool.toolset.capitalize() for tool in wiring.tools()))
+TOOLSETS = tuple(dict.fromkeys(tool.toolset.capitalize() for tool in every_tool()))
 
 
 def tool_list() -> rx.Component:
