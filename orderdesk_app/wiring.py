@@ -227,8 +227,8 @@ class Services:
     # ------------------------------------------------------------------ stores, orders, products
 
     @cached_property
-    def stores(self) -> Stores:
-        registration = StoreRegistration(
+    def registration(self) -> StoreRegistration:
+        return StoreRegistration(
             self.database,
             self.signals,
             self.access,
@@ -238,12 +238,15 @@ class Services:
             api_url=self.settings.orderdesk_api_url,
             sandbox_url=SANDBOX_API,
         )
+
+    @cached_property
+    def stores(self) -> Stores:
         return Stores(
             self.database,
             self.signals,
             self.access,
             self.sealer,
-            registration,
+            self.registration,
             self.audit,
             self.buckets,
             wait_seconds=self.settings.http_timeout,
@@ -298,7 +301,14 @@ class Services:
 
     @cached_property
     def tool_services(self) -> ToolServices:
-        return ToolServices(self.access, self.sign_in, self.stores, self.orders, self.products)
+        return ToolServices(
+            self.access,
+            self.sign_in,
+            self.registration,
+            self.stores,
+            self.orders,
+            self.products,
+        )
 
     @cached_property
     def runner(self) -> Runner:

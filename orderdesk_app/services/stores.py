@@ -201,24 +201,6 @@ class Stores:
 
     # ------------------------------------------------------------------ what agents do
 
-    async def register(
-        self,
-        actor: Actor,
-        store_id: str,
-        api_key: Secret,
-        *,
-        name: str | None,
-        label: str | None,
-        budget: WaitBudget,
-    ) -> StoreRecord:
-        """Tries the key at Order Desk, then keeps it.
-
-        Raises StoreKeyRefused, Conflict (already connected), ValidationFailed, UpstreamFailed.
-        """
-        return await self._registration.add_store(
-            actor, store_id, api_key, name=name, label=label, budget=budget
-        )
-
     async def use(self, principal: Principal, identifier: str) -> StoreRecord:
         """Makes a store the active one of this key or session; it stays so until another is
         chosen.
@@ -257,7 +239,7 @@ class Stores:
     async def connect(
         self, actor: Actor, store_id: str, api_key: Secret, *, name: str, label: str
     ) -> StoreRecord:
-        """Tries the key at Order Desk and keeps it. Raises what `register` raises."""
+        """Tries the key at Order Desk and keeps it. Raises what add_store raises."""
         budget = WaitBudget(self._wait_seconds)
         adding = self._registration.add_store(
             actor, store_id, api_key, name=name or None, label=label or None, budget=budget

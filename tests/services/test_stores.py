@@ -186,7 +186,7 @@ async def test_a_key_that_can_be_none_is_refused_before_it_is_sent(world: World,
     world.extra["sandbox"].forget()
 
     with pytest.raises(ValidationFailed) as error:
-        await world.services.stores.register(
+        await world.services.registration.add_store(
             actor, "10005", Secret(key), name=None, label=None, budget=WaitBudget(30)
         )
 
@@ -373,7 +373,7 @@ async def test_of_two_stores_that_are_renamed_alike_at_once_one_keeps_its_name(
 ) -> None:
     actor = await actor_of(world)
     records = [
-        await world.services.stores.register(
+        await world.services.registration.add_store(
             actor, i, Secret(API_KEY), name=f"S {i}", label=None, budget=WaitBudget(30)
         )
         for i in ("10005", "10006")

@@ -8,6 +8,7 @@ from typing_extensions import TypedDict
 from orderdesk_app.context import Scope, Secret
 from orderdesk_app.services.access import Principal
 from orderdesk_app.services.open_store import StoreRecord
+from orderdesk_app.services.store_registration import StoreRegistration
 from orderdesk_app.services.stores import Stores
 from orderdesk_app.tools.arguments import Arguments, DigitsId, SecretText, TextId
 from orderdesk_app.tools.catalogue import ToolCall, tool
@@ -103,7 +104,7 @@ async def stores_register(call: ToolCall, arguments: RegisterStore) -> OneStore:
 
     The key is tried at Order Desk before anything is stored; a refused one changes nothing.
     """
-    record = await call.services[Stores].register(
+    record = await call.services[StoreRegistration].add_store(
         call.actor,
         arguments.store_id,
         arguments.api_key,
