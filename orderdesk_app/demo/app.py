@@ -7,20 +7,19 @@ import hmac
 import json
 import time
 from collections.abc import Awaitable, Callable
-from typing import Any
 
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from orderdesk_app.demo import orders
+from orderdesk_app.demo.body import Body
 from orderdesk_app.demo.buckets import Bucket
 from orderdesk_app.demo.dates import stamp
 from orderdesk_app.demo.endpoints import Call, Endpoints, Reply
 from orderdesk_app.demo.faults import Dropped, Fault, Faults, Served
 from orderdesk_app.demo.inventory_endpoints import InventoryEndpoints
 from orderdesk_app.demo.order_endpoints import OrderEndpoints
-from orderdesk_app.demo.orders import Body
 from orderdesk_app.demo.refusal import Refusal
 from orderdesk_app.demo.rows import ORDER, SandboxRows
 from orderdesk_app.demo.seed import Seed
@@ -248,7 +247,7 @@ class SandboxApp:
         return await asyncio.shield(task)
 
 
-def edit(document: Body, patch: dict[str, Any], now: str) -> None:
+def edit(document: Body, patch: Body, now: str) -> None:
     """Somebody else changes an order: keys of `patch` merged into it, lists and scalars replaced,
     totals and date_updated as after any write.
     """

@@ -3,11 +3,10 @@
 import json
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
 
 from starlette.datastructures import QueryParams
 
-from orderdesk_app.demo.orders import Body
+from orderdesk_app.demo.body import Body
 from orderdesk_app.demo.refusal import Refusal
 from orderdesk_app.demo.rows import ORDER
 from orderdesk_app.demo.shelf import Shelf
@@ -61,7 +60,7 @@ class Endpoints:
             raise self.not_found("Order")
         return changed[1]
 
-    def json_body(self) -> Any:
+    def json_body(self) -> object:
         try:
             return json.loads(self.call.body, parse_constant=_no_number)
         except (ValueError, RecursionError) as error:

@@ -6,9 +6,11 @@ import asyncio
 import re
 from collections import deque
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Literal
 
 import httpx
+
+from orderdesk_app.demo.body import Body
 
 Kind = Literal[
     "rate_limited",
@@ -67,7 +69,7 @@ class Fault:
     status: int = 409  # of the kind "status"
     message: str = ""
     order_id: str = ""
-    patch: dict[str, Any] = field(default_factory=dict)
+    patch: Body = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if self.kind not in KINDS:

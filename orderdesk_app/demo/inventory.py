@@ -2,7 +2,8 @@
 
 from collections.abc import Iterable
 
-from orderdesk_app.demo.orders import Body, key_values, text
+from orderdesk_app.demo.body import Body
+from orderdesk_app.demo.orders import key_values, text
 from orderdesk_app.demo.refusal import Refusal
 from orderdesk_app.demo.switches import Switches
 from orderdesk_app.demo.totals import amount, number

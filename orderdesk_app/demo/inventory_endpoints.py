@@ -1,8 +1,9 @@
 """The sandbox's endpoints for the inventory (docs/orderdesk-api.md section 9)."""
 
 from orderdesk_app.demo import inventory
+from orderdesk_app.demo.body import Body
 from orderdesk_app.demo.endpoints import Endpoints, Reply
-from orderdesk_app.demo.orders import Body, text
+from orderdesk_app.demo.orders import text
 from orderdesk_app.demo.rows import INVENTORY
 from orderdesk_app.demo.search import page_of
 

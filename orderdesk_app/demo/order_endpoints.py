@@ -3,8 +3,9 @@
 """
 
 from orderdesk_app.demo import orders
+from orderdesk_app.demo.body import Body
 from orderdesk_app.demo.endpoints import Endpoints, Reply
-from orderdesk_app.demo.orders import FOLDERS, Body, text
+from orderdesk_app.demo.orders import FOLDERS, text
 from orderdesk_app.demo.refusal import Refusal
 from orderdesk_app.demo.rows import ORDER
 from orderdesk_app.demo.search import search

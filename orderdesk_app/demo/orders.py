@@ -4,14 +4,12 @@
 
 import json
 from collections.abc import Iterator
-from typing import Any
 
 from orderdesk_app.demo import dates
+from orderdesk_app.demo.body import Body
 from orderdesk_app.demo.refusal import Refusal
 from orderdesk_app.demo.switches import Switches
 from orderdesk_app.demo.totals import amount, money, number, recompute
-
-Body = dict[str, Any]
 
 # in display order, as theirs, not by number
 FOLDERS = {
@@ -83,7 +81,7 @@ NOTES_LIMIT = 2000
 HISTORY_LIMIT = 1800
 
 
-def text(value: Any) -> str:
+def text(value: object) -> str:
     """A scalar as Order Desk's text column keeps it; anything else is blank."""
     if isinstance(value, bool):
         return "1" if value else ""
@@ -94,7 +92,7 @@ def text(value: Any) -> str:
     return str(value) if isinstance(value, (int, float)) else ""
 
 
-def key_values(value: Any) -> Any:
+def key_values(value: object) -> object:
     """A map, or `[]` when it is empty: PHP knows no empty object."""
     return value if isinstance(value, (dict, list)) and value else []
 
@@ -238,7 +236,7 @@ def move(document: Body, folder_id: int, name: str, now: str) -> int:
     return before
 
 
-def address(sent: Any, keys: tuple[str, ...]) -> dict[str, str]:
+def address(sent: object, keys: tuple[str, ...]) -> dict[str, str]:
     found = sent if isinstance(sent, dict) else {}
     return {key: text(found.get(key)) for key in keys}
 
@@ -299,11 +297,11 @@ def _both_addresses(body: Body, switches: Switches) -> tuple[Body, Body]:
     return address(shipping or customer, SHIPPING_ADDRESS), address(customer or shipping, ADDRESS)
 
 
-def _map(value: Any) -> Body:
+def _map(value: object) -> Body:
     return value if isinstance(value, dict) else {}
 
 
-def _objects(rows: list[Any], name: str, switches: Switches) -> Iterator[Body]:
+def _objects(rows: list[object], name: str, switches: Switches) -> Iterator[Body]:
     for row in rows:
         if not isinstance(row, dict):
             raise Refusal(switches.validation_status, f"{name} must be a list of objects")
@@ -329,7 +327,7 @@ def _set_maps(order: Body, body: Body, switches: Switches) -> None:
     ]
 
 
-def _notes(sent: Any, now: str, switches: Switches) -> list[Body]:
+def _notes(sent: object, now: str, switches: Switches) -> list[Body]:
     notes: list[Body] = []
     used = 0
     for note in _objects(sent if isinstance(sent, list) else [], "order_notes", switches):
@@ -350,7 +348,7 @@ def _notes(sent: Any, now: str, switches: Switches) -> list[Body]:
     return notes
 
 
-def _masked(sent: Any) -> str:
+def _masked(sent: object) -> str:
     digits = text(sent)[-4:]
     return f"xxxxxxxxxxxx{digits}" if digits else ""
 
@@ -398,7 +396,7 @@ def _with_defaults(body: Body, item_id: str, switches: Switches) -> Body:
     return item
 
 
-def _replaced_items(document: Body, sent: Any, switches: Switches) -> list[Body]:
+def _replaced_items(document: Body, sent: object, switches: Switches) -> list[Body]:
     known = {item["id"] for item in document["order"]["order_items"]}
     items: list[Body] = []
     for line in _objects(sent if isinstance(sent, list) else [], "order_items", switches):

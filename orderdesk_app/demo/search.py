@@ -6,10 +6,10 @@ Pure.
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC
-from typing import Any
 
 from orderdesk_app.demo import dates
-from orderdesk_app.demo.orders import ADDRESS, SHIPPING_ADDRESS, Body
+from orderdesk_app.demo.body import Body
+from orderdesk_app.demo.orders import ADDRESS, SHIPPING_ADDRESS
 from orderdesk_app.demo.refusal import Refusal
 from orderdesk_app.demo.switches import Switches
 
@@ -121,7 +121,7 @@ def _matches(value: str, wanted: str, switches: Switches) -> bool:
     return value.startswith(wanted) if switches.text_match == "prefix" else wanted in value
 
 
-def _sort_key(order: Body, name: str) -> tuple[int, Any]:
+def _sort_key(order: Body, name: str) -> tuple[int, float | str]:
     part, _, field = name.partition("_")
     value = order.get(name)
     if name == "id":

@@ -9,12 +9,12 @@ import json
 from collections import Counter
 from functools import cached_property
 from random import Random
-from typing import Any
 
 from orderdesk_app.demo import orders, shipments
+from orderdesk_app.demo.body import Body
 from orderdesk_app.demo.dates import stamp
 from orderdesk_app.demo.inventory import new_item
-from orderdesk_app.demo.orders import FOLDERS, Body
+from orderdesk_app.demo.orders import FOLDERS
 from orderdesk_app.demo.rows import INVENTORY, ORDER
 from orderdesk_app.demo.shop import (
     CARRIERS,
@@ -259,7 +259,7 @@ class Seed:
         colour = COLOURS[(number - 1) // len(GOODS) % len(COLOURS)]
         turn, place = divmod((number - 1) // (len(GOODS) * len(COLOURS)), len(SIZES))
         size = SIZES[place]
-        body: dict[str, Any] = {
+        body: Body = {
             "name": f"{good.name}, {colour}" + (f", {size}" if good.has_sizes else ""),
             "code": f"{good.stem}-{colour[:3].upper()}-{size}" + (f"-{turn}" if turn else ""),
             "price": good.price,

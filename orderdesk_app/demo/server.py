@@ -96,7 +96,7 @@ class StandaloneSandbox:
         except (ValueError, TypeError, LookupError) as error:
             return JSONResponse({"error": str(error)}, 400)
 
-    async def _control(self, method: str, parts: list[str], body: Any, request: Request) -> Any:
+    async def _control(self, method: str, parts: list[str], body: Any, request: Request) -> object:
         match method, parts:
             case "GET", ["ready"]:
                 return {"ready": True}

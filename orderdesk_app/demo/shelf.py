@@ -7,9 +7,9 @@ import json
 import random
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import TypeVar
 
-from orderdesk_app.demo.orders import Body
+from orderdesk_app.demo.body import Body
 from orderdesk_app.demo.rows import COUNTER, INVENTORY, ORDER, Change, Row, SandboxRows
 from orderdesk_app.demo.seed import CREATED_INVENTORY, CREATED_ORDERS, Seed
 
@@ -130,7 +130,7 @@ class Shelf:
         return found | {"order": found["order"] | {"order_shipments": sent}}
 
 
-def _body(value: Any) -> bytes:
+def _body(value: object) -> bytes:
     return json.dumps(value).encode()
 
 

@@ -1,8 +1,9 @@
 """The sandbox's endpoints for shipments, one and many (docs/orderdesk-api.md section 8)."""
 
 from orderdesk_app.demo import orders, shipments
+from orderdesk_app.demo.body import Body
 from orderdesk_app.demo.endpoints import Endpoints, Reply
-from orderdesk_app.demo.orders import Body, text
+from orderdesk_app.demo.orders import text
 from orderdesk_app.demo.refusal import Refusal
 from orderdesk_app.demo.rows import ORDER
 

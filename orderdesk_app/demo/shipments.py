@@ -3,11 +3,11 @@
 """
 
 import re
-from typing import Any
 from urllib.parse import quote
 
 from orderdesk_app.demo import dates
-from orderdesk_app.demo.orders import Body, add_history, position, text
+from orderdesk_app.demo.body import Body
+from orderdesk_app.demo.orders import add_history, position, text
 from orderdesk_app.demo.refusal import Refusal
 from orderdesk_app.demo.switches import Switches
 from orderdesk_app.demo.totals import amount, number
@@ -121,7 +121,7 @@ def _tracking_url(tracking: str, carrier: str) -> str:
     )
 
 
-def _contents(sent: Any) -> Any:
+def _contents(sent: object) -> list[Body] | str:
     """What a partial shipment holds; an empty text when it is the whole order."""
     lines = [line for line in sent if isinstance(line, dict)] if isinstance(sent, list) else []
     contents = [

@@ -1,6 +1,7 @@
 """GET /store: folders and settings, secrets in clear among them, as theirs has (section 6.9)."""
 
-from orderdesk_app.demo.orders import FOLDERS, Body
+from orderdesk_app.demo.body import Body
+from orderdesk_app.demo.orders import FOLDERS
 
 # it opens nothing; tests look for it where it must never stand
 SMTP_PASSWORD = "sandbox-smtp-password-5f2c"  # noqa: S105

@@ -3,7 +3,9 @@ and the guess is its default.
 """
 
 from dataclasses import dataclass, fields, replace
-from typing import Any, Literal, Self
+from typing import Literal, Self
+
+from orderdesk_app.demo.body import Body
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,8 +73,8 @@ class Switches:
     # benchmarks: every answer takes so long
     delay: float = 0.0
 
-    def changed(self, values: dict[str, Any]) -> Self:
-        """These switches with some set by name. Raises ValueError for a name that is none."""
+    def changed(self, values: Body) -> Self:
+        """These switches with some set by name. Raises ValueError for an unknown name."""
         unknown = set(values) - {field.name for field in fields(self)}
         if unknown:
             raise ValueError(f"no such switch: {', '.join(sorted(unknown))}")

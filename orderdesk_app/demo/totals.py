@@ -3,14 +3,15 @@ number.
 """
 
 from decimal import ROUND_HALF_UP, Decimal, InvalidOperation
-from typing import Any
+
+from orderdesk_app.demo.body import Body
 
 CENT = Decimal("0.01")
 _FINEST = Decimal("0.00000001")
 _MOST = Decimal(10) ** 12  # beyond any column of theirs
 
 
-def amount(value: Any) -> Decimal:
+def amount(value: object) -> Decimal:
     """The number that was meant; what is none counts as 0, as in PHP."""
     if isinstance(value, bool) or value is None:
         return Decimal(int(bool(value)))
@@ -33,7 +34,7 @@ def money(value: Decimal) -> int | float:
     return number(value.quantize(CENT, rounding=ROUND_HALF_UP))
 
 
-def recompute(order: dict[str, Any]) -> None:
+def recompute(order: Body) -> None:
     """Set the read-only totals of an order from its items, discounts and the three totals that are
     its own (section 6.1).
     """

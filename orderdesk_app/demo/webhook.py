@@ -13,7 +13,7 @@ from urllib.parse import unquote
 
 import httpx
 
-from orderdesk_app.demo.orders import Body
+from orderdesk_app.demo.body import Body
 
 # five within two hours; how they are spread is a guess
 RETRIES_AFTER = (
