@@ -1,4 +1,4 @@
-"""Reads Order Desk's answers: the envelope, what went wrong, its own sentence, its counts and maps.
+"""Reads Order Desk's answers: the envelope, what went wrong, its message, its counts and lists.
 
 Pure.
 """
@@ -39,9 +39,12 @@ _DIGITS = re.compile(r"\d{1,18}", re.ASCII)
 
 @dataclass(frozen=True, slots=True)
 class TestAnswer:
-    """What Order Desk said to `GET /test`; the time is in its own form, UTC."""
+    """What Order Desk answered to `GET /test` (docs/orderdesk-api.md section 1).
 
-    __test__ = False  # no test, whatever pytest thinks of the name
+    The time is in Order Desk's form, UTC; both texts are empty where the answer lacks them.
+    """
+
+    __test__ = False  # pytest would collect it by its name
 
     message: str
     current_date_time: str
@@ -50,8 +53,10 @@ class TestAnswer:
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """One page of a list, in the order asked for; `total` is the count over all pages. A count is
-    None where Order Desk does not say it: it may have sent everything.
+    """One page of a list, in the order asked for; `total` is the count over all pages.
+
+    A count is None where the envelope lacks it (docs/orderdesk-api.md section 5): the page may then
+    be the whole list.
     """
 
     rows: list[JsonObject]
@@ -61,7 +66,10 @@ class Page:
 
 
 def envelope(body: bytes) -> JsonObject | None:
-    """The answer's JSON object; None for HTML, broken JSON, and everything else that is none."""
+    """The JSON object that every answer is (docs/orderdesk-api.md section 5).
+
+    None for HTML, broken JSON and any other JSON value.
+    """
     try:
         value = json_text.loads(body)
     except ValueError:
@@ -72,13 +80,13 @@ def envelope(body: bytes) -> JsonObject | None:
 def fault(
     status: int, answer: JsonObject | None, *, names_a_thing: bool, is_read: bool = True
 ) -> Fault | None:
-    """What went wrong, None for a success.
+    """What went wrong, None for a success (docs/orderdesk-api.md sections 1 and 5).
 
-    An error in a 200 is an error; so is a page of HTML that calls itself a success.
+    A 200 whose envelope says `"status": "error"` is an error; so is a 200 that is HTML.
 
     `names_a_thing`: the path ends in the id of one order or item, so that "not found" means that
-    one. Not `is_read`: the words of a refusal may be about anything in the body, so they say
-    nothing about the store's key.
+    one. Without `is_read`, the words of a refusal may be about any field of the body, so they are
+    not searched for a refused key.
     """
     if status == 429:
         return Fault.RATE_LIMITED
@@ -104,8 +112,8 @@ def fault(
 
 
 def sentence(answer: JsonObject | None, key: Secret) -> str:
-    """Order Desk's own words, fit to be quoted: one line without markup, unseen characters or the
-    key, at most 200 characters.
+    """Order Desk's own message, safe to quote: one line without markup, invisible characters or
+    the key, at most 200 characters; empty where there is none.
     """
     words = _words(answer)
     if len(key.reveal()) >= LONG_ENOUGH_TO_SEARCH:
@@ -115,14 +123,16 @@ def sentence(answer: JsonObject | None, key: Secret) -> str:
 
 
 def count(value: object) -> int | None:
-    """A count that may come as a number or as a text (`"5"`); None for anything else."""
+    """A whole number from 0, which may be written as a text (`"5"`; docs/orderdesk-api.md section
+    5); None for anything else.
+    """
     if isinstance(value, str) and _DIGITS.fullmatch(value):
         return int(value)
     return value if type(value) is int and value >= 0 else None
 
 
 def rows(value: object) -> list[JsonObject] | None:
-    """A list of objects; None where it is none."""
+    """The value if it is a list of objects, else None."""
     if isinstance(value, list) and all(isinstance(row, dict) for row in value):
         return value
     return None

@@ -1,5 +1,5 @@
-"""Order Desk's request bucket, mirrored: 20 tokens for each store and 3 more a second, and the line
-in front of it.
+"""Our own count of Order Desk's token bucket (20 tokens for each store, 3 more a second), and the
+queue of requests that wait for a token.
 """
 
 import asyncio
@@ -25,29 +25,27 @@ _MANY = 10_000
 
 
 class TokenBuckets(Protocol):
-    """One bucket for each StoreAccess.upstream_id, shared by all who talk to that store.
-
-    None of these waits.
+    """One bucket for each StoreAccess.upstream_id, shared by all requests to that store
+    (docs/orderdesk-api.md section 10). No method waits.
     """
 
     async def take(self, key: str) -> float:
-        """0.0: one token is taken.
-
-        Else the seconds until one may be there, and nothing is taken.
+        """Takes one token and returns 0.0; without a token returns the seconds until there may be
+        one.
         """
 
     async def correct(self, key: str, remaining: int) -> None:
-        """Order Desk said (X-Tokens-Remaining) that so many are left.
+        """Lowers our count to `remaining`, which Order Desk sent as X-Tokens-Remaining.
 
-        It may lower our count and never raises it: requests are under way.
+        It never raises our count: other requests are under way.
         """
 
     async def drain(self, key: str, seconds: float) -> None:
-        """Order Desk refused a request: no token for so many seconds."""
+        """Empties the bucket for `seconds`, as Order Desk refused a request with 429."""
 
 
 class MemoryBuckets:
-    """Buckets of this process alone."""
+    """TokenBuckets in the memory of one process."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
@@ -71,7 +69,7 @@ class MemoryBuckets:
         self._lower(key, float(max(0, remaining)))
 
     async def drain(self, key: str, seconds: float) -> None:
-        # below zero: a debt that time pays
+        # below zero, so that the first token is there after `seconds`
         self._lower(key, 1 - PER_SECOND * seconds)
 
     def _lower(self, key: str, tokens: float) -> None:
@@ -80,7 +78,7 @@ class MemoryBuckets:
     def _put(self, key: str, level: Level) -> None:
         if len(self._levels) >= _MANY and key not in self._levels:
             now = self._clock()
-            # a full one is as good as none
+            # a full bucket needs no entry: a missing one counts as full
             self._levels = {
                 name: kept
                 for name, kept in self._levels.items()
@@ -89,9 +87,9 @@ class MemoryBuckets:
         self._levels[key] = level
 
 
-class BucketLine:
-    """The line in front of the buckets: for each store in order of arrival, holding nothing while
-    it waits.
+class BucketQueue:
+    """The queue for tokens: first come, first served for each store. A waiting request holds
+    neither a connection nor a token.
     """
 
     def __init__(
@@ -102,11 +100,15 @@ class BucketLine:
         self._queue = FairQueue()
 
     def ticket(self) -> int:
-        """A place in the order of arrival, for the whole of a request with its repeats."""
+        """A place in the order of arrival, kept by a request through all its retries."""
         return self._queue.ticket()
 
     async def token(self, key: str, budget: WaitBudget, ticket: int) -> None:
-        """One token, or RateLimited with `retry_after` once the budget cannot last."""
+        """Waits for one token and takes it.
+
+        Raises RateLimited with `retry_after` when the wait would exceed the budget, Unexpected when
+        the bucket cannot be read; nothing was sent in either case.
+        """
         with budget.waiting():
             ahead = self._queue.behind(key) + 1
             if not await self._queue.enter(key, budget.remaining(), ticket):

@@ -7,8 +7,10 @@ from orderdesk_app.orderdesk.transport import Transport
 
 
 class OrderDeskClient:
-    """`client.orders.get_order(...)`: a new endpoint is a method in its noun's file, a new noun is
-    a file there and a line here.
+    """The endpoints of docs/orderdesk-api.md section 2, as in `client.orders.get_order(...)`.
+
+    A new endpoint is a method in its noun's file; a new noun is a file in endpoints/ and a line
+    here.
     """
 
     def __init__(self, transport: Transport) -> None:

@@ -1,9 +1,9 @@
-"""What became of a write: the order before, the order as meant and the order found tell whether it
-was done.
+"""Whether a write was done: compares the order before it, the order that it meant to make, and the
+order found afterwards.
 
 Order Desk rewrites what it is given (numbers as text, `[]` for `{}`, trimmed and recapitalised
 words, recomputed totals; docs/orderdesk-api.md sections 5 to 7), so what is found is compared with
-a tolerance; but where the tolerance cannot tell the old value from the new one, the exact value
+a tolerance. Where the old and the new value are equal within the tolerance, the exact value
 decides.
 """
 
@@ -29,7 +29,7 @@ State = Literal["arrived", "absent", "other"]
 ADDRESSES = ("shipping", "customer", "return_address")
 FREE_MAPS = ("checkout_data", "order_metadata")
 ITEM_MAPS = ("variation_list", "metadata")
-# Order Desk computes these itself, or takes them by another road: they say nothing about whether a
+# Order Desk computes these itself, or takes them at other endpoints: they do not show whether a
 # write was done.
 COMPUTED = frozenset(
     {
@@ -67,26 +67,29 @@ class Difference:
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """`done`: all is as meant.
+    """What became of a write. `status` is one of
 
-    `not_done`: all is as before. `partly`: some is as meant. `changed_by_other`: neither the old
-    nor the new stands there.
+    `done`: every path has the value meant; `not_done`: every path has its value from before;
+    `partly`: some paths have the value meant; `changed_by_other`: no path has the value meant, and
+    some have a third value.
     """
 
     status: Status
-    arrived: tuple[str, ...]  # paths that are as meant
-    absent: tuple[str, ...]  # paths that are as before
-    other: tuple[str, ...]  # paths that are neither
+    arrived: tuple[str, ...]  # paths with the value meant
+    absent: tuple[str, ...]  # paths with the value from before
+    other: tuple[str, ...]  # paths with a third value
 
     @property
     def differing(self) -> tuple[str, ...]:
+        """The paths without the value meant."""
         return self.absent + self.other
 
 
 def compare(before: Order, meant: Order, found: Order) -> Comparison:
-    """Compare what was found with what was before and what was meant.
+    """Compares the order found with the order before the write and the order meant.
 
-    A write that meant to change nothing is done.
+    Of the order meant only what differs from the order before counts; a write without such a
+    difference is done.
     """
     states: dict[State, list[str]] = {"arrived": [], "absent": [], "other": []}
     expected = differences(before, meant)
@@ -107,15 +110,15 @@ def compare(before: Order, meant: Order, found: Order) -> Comparison:
 
 
 def is_refusal(error: OrderDeskAgentsError) -> bool:
-    """True if Order Desk answered, readably, that it will not: repeating the same request is of no
-    use.
+    """True if Order Desk answered readably that it refuses: repeating the same request cannot
+    succeed.
     """
     return isinstance(error, UpstreamFailed) and not isinstance(error, UpstreamUnreachable)
 
 
 def may_still_happen(error: OrderDeskAgentsError) -> bool:
-    """True if Order Desk may still be at work on the request: its end is not known, so that
-    reading proves no failure yet.
+    """True if Order Desk may still be at work on the request: an order that reads as before does
+    not prove yet that the write failed.
     """
     return error.fault is Fault.TIMED_OUT or error.status in (408, 504)
 
@@ -142,8 +145,8 @@ def differences(before: Order, meant: Order) -> list[Difference]:
 
 
 def as_map(value: object) -> JsonObject:
-    """A map as a map: Order Desk writes an empty one as `[]`, or `""`, and one whose keys are 0, 1,
-    2 … as a list.
+    """A new dict of the map's entries: Order Desk writes an empty map as `[]` or `""`, and a map
+    with the keys 0, 1, 2 … as a list (docs/orderdesk-api.md section 5).
     """
     if isinstance(value, list | tuple):
         return {str(position): entry for position, entry in enumerate(value)}
@@ -151,8 +154,8 @@ def as_map(value: object) -> JsonObject:
 
 
 def as_list(value: object) -> list[Json]:
-    """A list as a list; an empty one may be written as `""` or left out, and PHP writes one with
-    gaps as a map of its places.
+    """A new list of the entries: an empty list may be written as `""` or left out, and PHP writes a
+    list with gaps as a map of its indexes (docs/orderdesk-api.md section 5).
     """
     if isinstance(value, Mapping) and value and all(str(key).isdigit() for key in value):
         return list(value.values())
@@ -160,19 +163,20 @@ def as_list(value: object) -> list[Json]:
 
 
 def note_key(note: object) -> str:
-    """What makes two notes the same: their content after trimming and case folding."""
+    """The content after trimming and case folding: two notes with the same key are the same."""
     content = note.get("content") if isinstance(note, Mapping) else note
     return content.strip().casefold() if isinstance(content, str) else ""
 
 
 def note_keys(notes: object) -> set[str]:
+    """The note_key of every note of an order."""
     return {note_key(note) for note in as_list(notes)}
 
 
 def decimal_of(value: object) -> Decimal | None:
-    """The finite number that a JSON number or a plain numeric text stands for, else None.
+    """The finite number that a JSON number or a plain numeric text means, else None.
 
-    A leading zero makes a text a name (postal code 02134).
+    A text with a leading zero is no number (postal code 02134).
     """
     if isinstance(value, bool):
         return None
@@ -192,6 +196,7 @@ def decimal_of(value: object) -> Decimal | None:
 
 
 def is_blank(value: object) -> bool:
+    """True for null and for an empty text, list or map."""
     return value is None or (isinstance(value, str | list | tuple | dict) and len(value) == 0)
 
 
@@ -217,8 +222,8 @@ def is_same(one: object, other: object) -> bool:
 
 
 def is_alike(one: object, other: object, name: str = "") -> bool:
-    """True if Order Desk may have made one value of the other: trimmed, recapitalised, a phone
-    number reformatted, a yes written as 1.
+    """True if one value may be the other after Order Desk rewrote it: trimmed, recapitalised, a
+    phone number reformatted, a yes written as 1. `name` is the field that holds it.
     """
     if is_same(one, other):
         return True
@@ -295,8 +300,8 @@ def _state(difference: Difference, found: Order) -> State:
 
 
 def _new_items_states(expected: list[Difference], before: Order, found: Order) -> dict[str, State]:
-    """Each new item takes a row that was not there before: one that is like it, else any that is
-    left, which is `other`. Two equal items need two rows.
+    """Matches each new item with a row that was not there before: with one that is alike
+    (`arrived`), else with any row that is left (`other`). Two equal items need two rows.
     """
     known = {
         str(item.get("id")) for item in as_list(before.get("order_items")) if isinstance(item, dict)
@@ -326,8 +331,8 @@ def _new_items_states(expected: list[Difference], before: Order, found: Order) -
             states[difference.path] = "arrived"
     for difference in expected:
         if difference.path not in states:
-            # Perhaps this item in Order Desk's own words, perhaps somebody else's: either way it is
-            # not to be added again unasked.
+            # Either this item as Order Desk rewrote it, or another caller's: in both cases it must
+            # not be added again without being asked for.
             states[difference.path] = "other" if fresh else "absent"
             fresh = fresh[1:]
     return states
@@ -341,18 +346,18 @@ def _notes_state(difference: Difference, found: Order) -> State:
     )
     loose_before, loose_there = {_squash(key) for key in before}, {_squash(key) for key in there}
 
-    def stands(key: str) -> bool:
+    def is_there(key: str) -> bool:
         return key in there or (_squash(key) in loose_there and _squash(key) not in loose_before)
 
     added, removed = meant - before, before - meant
-    if all(stands(key) for key in added) and not any(stands(key) for key in removed):
+    if all(is_there(key) for key in added) and not any(is_there(key) for key in removed):
         return "arrived"
-    # An unknown note may be ours in Order Desk's own words (signs replaced, cut short): it
-    # is not to be added again unasked.
+    # An unknown note may be ours as Order Desk rewrote it (signs replaced, cut short): it must not
+    # be added again without being asked for.
     strange = bool(added) and bool(loose_there - loose_before - {_squash(key) for key in meant})
     if (
-        not any(stands(key) for key in added)
-        and all(stands(key) for key in removed)
+        not any(is_there(key) for key in added)
+        and all(is_there(key) for key in removed)
         and not strange
     ):
         return "absent"

@@ -1,5 +1,5 @@
-"""Order Desk's dates and ours: `2026-11-22 14:05:00` (UTC, no zone) there, `2026-11-22T14:05:00Z`
-at our edges.
+"""Converts dates: Order Desk writes `2026-11-22 14:05:00` (UTC, no zone; docs/orderdesk-api.md
+section 4), we write `2026-11-22T14:05:00Z`.
 """
 
 import re
@@ -15,11 +15,11 @@ _FRACTION = re.compile(r"[.,]\d+")
 
 
 def to_upstream(text: str, field: str, *, end_of_day: bool = False) -> str:
-    """ISO 8601 or Order Desk's own form in, `YYYY-MM-DD HH:MM:SS` in UTC out; without a zone it is
-    UTC already.
+    """`YYYY-MM-DD HH:MM:SS` in UTC, from ISO 8601 or Order Desk's own form; a text without a zone
+    counts as UTC.
 
-    A bare date is its first second, or with `end_of_day` its last. Raises ValidationFailed naming
-    `field`.
+    A bare date means its first second, or with `end_of_day` its last. Raises ValidationFailed that
+    names `field`.
     """
     moment = _read(text)
     if moment is None:
@@ -32,9 +32,9 @@ def to_upstream(text: str, field: str, *, end_of_day: bool = False) -> str:
 
 
 def to_iso(text: str) -> str:
-    """Order Desk's form in, `…T…Z` out.
+    """`YYYY-MM-DDTHH:MM:SSZ`, from Order Desk's form.
 
-    A bare date stays a date, and what is no date stays as it is: nothing is lost.
+    A bare date, and a text that is no date, are returned unchanged.
     """
     moment = _read(text)
     if moment is None or len(text.strip()) == 10:
@@ -43,7 +43,7 @@ def to_iso(text: str) -> str:
 
 
 def is_same_moment(one: str, other: str) -> bool:
-    """Whether two texts, in either form, mean the same second."""
+    """Whether two dates, each in either form, mean the same second; False where one is no date."""
     first, second = _read(one), _read(other)
     return first is not None and first == second
 

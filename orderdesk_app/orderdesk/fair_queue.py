@@ -1,4 +1,4 @@
-"""Waiting lines within this process: one turn per name at a time, first come, first served."""
+"""Queues within this process: one turn per name at a time, first come, first served."""
 
 import asyncio
 import itertools
@@ -7,9 +7,8 @@ from contextlib import suppress
 
 
 class FairQueue:
-    """A name in the table has somebody at its head; the deque holds those behind, by ticket.
-
-    A line without people takes no memory.
+    """A queue for each name. A name in the table has a holder of the turn; its deque holds the
+    waiters behind the holder, by ticket. An empty queue takes no memory.
     """
 
     def __init__(self) -> None:
@@ -19,13 +18,14 @@ class FairQueue:
     def ticket(self) -> int:
         """A place in the order of arrival.
 
-        Who was sent back keeps his ticket, and with it his place ahead of those who came later.
+        A caller that enters a second time with its ticket goes ahead of all who came later.
         """
         return next(self._tickets)
 
     async def enter(self, name: str, seconds: float, ticket: int) -> bool:
-        """Wait for the turn; True once it has come (then `leave` must follow), False when `seconds`
-        ran out.
+        """Waits for the turn.
+
+        True once it has come (then `leave` must follow), False when `seconds` ran out.
         """
         line = self._lines.get(name)
         if line is None:
@@ -55,7 +55,7 @@ class FairQueue:
         return True
 
     def leave(self, name: str) -> None:
-        """The turn is over; the next in line has it."""
+        """Ends the turn and gives it to the next waiter."""
         line = self._lines[name]
         while line:
             _, turn = line.popleft()
@@ -65,5 +65,5 @@ class FairQueue:
         del self._lines[name]
 
     def behind(self, name: str) -> int:
-        """How many wait behind the head of that line."""
+        """How many wait behind the holder of the turn."""
         return len(self._lines.get(name, ()))

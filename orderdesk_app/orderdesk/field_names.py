@@ -1,4 +1,4 @@
-"""Whether a field of that name may be written, and which one was probably meant if not."""
+"""Whether a field may be written, by its name; if not, which field was probably meant."""
 
 import re
 from collections.abc import Collection, Mapping
@@ -83,8 +83,10 @@ def check_name(
     read_only: Mapping[str, str],
     hints: Mapping[str, str],
 ) -> None:
-    """Raises ValidationFailed unless `name` is one of the `allowed`: with the reason where it may
-    not be set, else with the field that was probably meant.
+    """Raises ValidationFailed unless `name` is one of the `allowed`.
+
+    The message gives the reason for a field of `read_only` (name to reason), else the field that
+    was probably meant (`hints`: wrong name to right name). `path` is the dotted path for errors.
     """
     if name in allowed:
         return

@@ -1,7 +1,7 @@
-"""Whether a given value may be written into a field, and in which form it goes to Order Desk.
+"""Whether a value may be written into a field, and in which form it goes to Order Desk.
 
-Every function takes what a caller gave and the dotted path that an error names, and raises
-ValidationFailed for what does not fit.
+The functions with a `path`, the dotted path that an error names, raise ValidationFailed for a value
+that does not fit.
 """
 
 from collections.abc import Mapping
@@ -15,7 +15,7 @@ from orderdesk_app.orderdesk.order_fields import NUMERIC_TEXTS, SUM_LIMIT
 
 
 def object_of(value: object, path: str) -> Mapping[str, object]:
-    """An object; Order Desk's own empty map, `[]`, is one."""
+    """The value as a map; `[]` is an empty one, as Order Desk writes it."""
     if isinstance(value, Mapping):
         return value
     if isinstance(value, list | tuple) and not value:
@@ -24,14 +24,14 @@ def object_of(value: object, path: str) -> Mapping[str, object]:
 
 
 def list_of(value: object, path: str) -> list[object]:
-    """A list."""
+    """The value as a new list."""
     if isinstance(value, list | tuple):
         return list(value)
     raise ValidationFailed(f"{path}: must be a list.", field=path)
 
 
 def text_of(value: object, path: str) -> str:
-    """A text; a whole number is one too where the field is known to look like a number."""
+    """The value as text; a whole number is taken for the fields of NUMERIC_TEXTS."""
     value = whole_number(value)
     is_whole = isinstance(value, int) and not isinstance(value, bool)
     if is_whole and path.rpartition(".")[2] in NUMERIC_TEXTS:
@@ -43,14 +43,14 @@ def text_of(value: object, path: str) -> str:
 
 
 def whole_number(value: object) -> object:
-    """5.0 as 5, as some clients know no whole numbers; anything else as it is."""
+    """5 for 5.0, as some clients have floats alone; any other value unchanged."""
     if isinstance(value, float) and value.is_integer() and abs(value) <= 2**53:
         return int(value)
     return value
 
 
 def check_text(text: object, path: str) -> None:
-    """Refuse what cannot be sent as UTF-8 text, or cannot be stored."""
+    """Raises ValidationFailed for text that UTF-8 cannot carry or a database cannot store."""
     try:
         if not isinstance(text, str) or "\x00" in text:
             clean = path.replace("\x00", "�")
@@ -67,10 +67,10 @@ def check_text(text: object, path: str) -> None:
 
 
 def number_of(value: object) -> Decimal | None:
-    """A number that a person would write: below a million millions, at most eight decimals; None
-    for anything else.
+    """The number, below a million millions and with at most eight decimals; None for anything
+    else.
 
-    Exponents beyond that would cost us megabytes.
+    A number with a large exponent would be megabytes of digits.
     """
     number = decimal_of(value)
     if number is None or abs(number) >= SUM_LIMIT or int(number.as_tuple().exponent) < -8:
@@ -79,12 +79,12 @@ def number_of(value: object) -> Decimal | None:
 
 
 def json_number(number: Decimal) -> int | Decimal:
-    """The number as JSON writes it, with its own digits; whole ones without a point."""
+    """The number as it goes into JSON: a whole one as int, any other with its own digits."""
     return int(number) if number == number.to_integral_value() else number
 
 
 def scalar_of(value: object, path: str) -> Json:
-    """A text, a truth value or a number, for the maps whose keys are the merchant's own."""
+    """A text, a boolean or a number, for the maps whose keys the merchant chooses."""
     if isinstance(value, bool):
         return value
     if isinstance(value, str):
@@ -100,7 +100,7 @@ def scalar_of(value: object, path: str) -> Json:
 
 
 def date_of(value: object, path: str) -> str:
-    """A date in Order Desk's form."""
+    """The date in Order Desk's form, UTC (dates.to_upstream)."""
     if not isinstance(value, str):
         raise ValidationFailed(
             f"{path} must be a date such as 2026-11-22 or 2026-11-22T14:05:00Z.", field=path

@@ -1,5 +1,4 @@
-"""JSON as Order Desk and we write it: what was read is written again with the same digits, so 21.10
-never becomes 21.1.
+"""Reads and writes JSON so that a number keeps its digits: 21.10 never becomes 21.1.
 
 Money never passes through binary floating point: a number with a point or an exponent is read as
 Decimal. simplejson writes 1e2 as 1E+2 and 0.0000001 as 1E-7, and took 1.3 times as long to read an
@@ -15,7 +14,7 @@ from typing import Any, NoReturn
 
 
 class WrittenDecimal(Decimal):
-    """A number whose own text Decimal would not give back (1e2, 0.0000001)."""
+    """A number that Decimal would write with another text (1e2, 0.0000001); `text` is its own."""
 
     __slots__ = ("text",)
     text: str
@@ -31,9 +30,9 @@ class WrittenDecimal(Decimal):
 
 
 def loads(body: bytes | str) -> Any:
-    """The value of a JSON text.
+    """The value of a JSON text; numbers are int or Decimal.
 
-    Raises ValueError for anything that is not strictly JSON, NaN and endless nesting included.
+    Raises ValueError for anything that is not strict JSON, NaN and nesting without end included.
     """
     try:
         return json.loads(body, parse_float=_number, parse_constant=_refuse)
@@ -42,9 +41,10 @@ def loads(body: bytes | str) -> Any:
 
 
 def dumps(value: object) -> bytes:
-    """Compact JSON in ASCII (a lone surrogate survives), numbers with their exact text.
+    """Compact JSON in ASCII (a lone surrogate is escaped), numbers with their exact text.
 
-    Raises ValueError, TypeError.
+    Raises ValueError for NaN, infinity and nesting without end, TypeError for a type that JSON does
+    not have.
     """
     pieces: list[str] = []
     try:

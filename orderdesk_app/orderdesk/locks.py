@@ -1,4 +1,4 @@
-"""One writer per object at a time, in this process and in all that share the leases."""
+"""One writer per object at a time, in this process and in all processes that share the leases."""
 
 import asyncio
 import time
@@ -15,33 +15,34 @@ from orderdesk_app.orderdesk.wait_budget import WaitBudget
 
 _LOG = log(__name__)
 
-LEASE_SECONDS = 15.0  # how long others wait for a process that died with a lock in its hand
-POLL_SECONDS = 0.03  # how late a lock is noticed that another process gave back
-# so many turns one process takes while its own line lasts, before it lets others have a try
+LEASE_SECONDS = 15.0  # how long others wait for the lock of a process that died
+POLL_SECONDS = 0.03  # between two looks at a lock that another process holds
+# turns that one process takes in a row while its own queue lasts, before others may try
 IN_A_ROW = 4
 
 
 class Leases(Protocol):
-    """A name is held by one holder until it is released or its seconds are over.
-
-    None of these waits.
+    """A name is held by one holder until it is released or its seconds are over. No method
+    waits.
     """
 
     async def acquire(self, name: str, holder: str, seconds: float) -> bool:
-        """True: the name was free, over, or this holder's already, and is the holder's now."""
+        """Takes the lease for `seconds`; False if another holder has it.
+
+        A lease that is over, or this holder's already, can be taken.
+        """
 
     async def renew(self, name: str, holder: str, seconds: float) -> bool:
-        """True: the lease is still the holder's, and stays so for that many seconds from now.
-
-        False: another holder has it, or it is free.
+        """Extends the holder's lease to `seconds` from now; False if the holder no longer has
+        it.
         """
 
     async def release(self, name: str, holder: str) -> None:
-        """Free, if it was the holder's."""
+        """Frees the name, if this holder has it."""
 
 
 class MemoryLeases:
-    """Leases of this process alone."""
+    """Leases in the memory of one process."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
@@ -68,9 +69,9 @@ class MemoryLeases:
 
 
 class Lock:
-    """What the holder holds.
+    """A lock while it is held.
 
-    Ask `still_held` right before writing: a process that stood still may have lost it.
+    Ask `still_held` right before writing: a process that was suspended may have lost it.
     """
 
     def __init__(self, until: float, clock: Callable[[], float]) -> None:
@@ -78,18 +79,21 @@ class Lock:
         self._clock = clock
 
     def still_held(self) -> bool:
+        """Whether the lease has not run out, by our own clock."""
         return self._clock() < self._until
 
     def renew(self, until: float) -> None:
+        """The lease now lasts until this time of the clock, in seconds."""
         self._until = until
 
     def lose(self) -> None:
+        """Another process has the lease."""
         self._until = float("-inf")
 
 
 class WriteLocks:
-    """Locks by store, kind and object: in order of arrival within the process, and one lease
-    between processes.
+    """Locks by store, kind and object: a fair queue within the process, and a lease between
+    processes.
     """
 
     def __init__(
@@ -107,16 +111,17 @@ class WriteLocks:
         self._seconds = lease_seconds
         self._poll = poll_seconds
         self._queue = FairQueue()
-        self._in_a_row: dict[str, int] = {}  # turns that went from hand to hand within this process
+        self._in_a_row: dict[str, int] = {}  # turns in a row within this process
         self._releases: set[asyncio.Task[None]] = set()
 
     @asynccontextmanager
     async def holding(
         self, store: StoreAccess, object_id: str, budget: WaitBudget, *, kind: str = "order"
     ) -> AsyncIterator[Lock]:
-        """The object of that kind is ours inside.
+        """Holds the lock on one object of that kind inside the `async with`.
 
-        Raises RateLimited with outcome "not_done" once the budget is spent.
+        Raises RateLimited with outcome "not_done" once the budget is spent. Order Desk has no lock
+        or version of its own (docs/orderdesk-api.md section 13).
         """
         name = f"{kind}|{store.upstream_id}|{object_id.lstrip('0')}"  # 0123 is 123
         holder = new_id()
@@ -140,10 +145,10 @@ class WriteLocks:
     async def _leased(self, name: str, holder: str, budget: WaitBudget, kind: str) -> Lock:
         if self._in_a_row.get(name, 0) >= IN_A_ROW:
             self._in_a_row[name] = 0
-            # longer than the others' poll: else a busy process would starve them
+            # longer than the poll of other processes: else a busy process would starve them
             await self._sleep(self._poll * 1.5)
         while True:
-            # before the question: the lease cannot be over sooner than we think
+            # read before we ask: the lease then ends no sooner than we think
             asked_at = self._clock()
             if await self._leases.acquire(name, holder, self._seconds):
                 return Lock(asked_at + self._seconds, self._clock)
@@ -159,8 +164,8 @@ class WriteLocks:
             try:
                 is_ours = await self._leases.renew(name, holder, self._seconds)
             except Exception as error:
-                # a database that hiccups: the lock is ours until its seconds are over, and the next
-                # beat may work
+                # the database failed once: the lock is ours until its seconds are over, and
+                # the next renewal may work
                 _LOG.warning("a lock could not be renewed", exc_info=error)
                 continue
             if not is_ours:
@@ -177,7 +182,7 @@ class WriteLocks:
                 await asyncio.wait([heartbeat])
             await self._leases.release(name, holder)
         except Exception as error:
-            # the write is done, and the lease ends by itself: no reason to call it a failure
+            # the write is done, and the lease ends by itself: this is not a failure of the write
             _LOG.warning("a lock could not be given back", exc_info=error)
         finally:
             if self._queue.behind(name):

@@ -1,8 +1,8 @@
-"""What an agent wants changed, checked and merged into the whole order that Order Desk's PUT
-replaces (docs/decisions/0009-updates-merge-and-verify.md).
+"""Checks an agent's changes and merges them into the whole order, which Order Desk's PUT replaces
+(docs/orderdesk-api.md section 7.2, docs/decisions/0009-updates-merge-and-verify.md).
 
 Pure: no clock, no socket. Every refusal is a ValidationFailed whose `field` is the dotted path of
-what is wrong.
+the value that is wrong.
 """
 
 import copy
@@ -51,7 +51,7 @@ FolderNames = Sequence[tuple[str, str]]  # id and name of each folder of the sto
 
 @dataclass(frozen=True, slots=True)
 class FolderMove:
-    """Where the order goes after the PUT. The id is known; the name is for words."""
+    """The folder that the order moves to after the PUT. The name is for messages."""
 
     folder_id: str
     folder_name: str
@@ -59,8 +59,8 @@ class FolderMove:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """`body` is what is PUT or POSTed, `meant` the order as it shall be at the end (folder
-    included), `changed` what differs from the order read.
+    """A checked write. `body` is sent with PUT or POST, `meant` is the order as it shall be at the
+    end (folder included), `changed` are the dotted paths that differ from the order read.
     """
 
     body: Order
@@ -70,6 +70,7 @@ class Plan:
 
     @property
     def needs_put(self) -> bool:
+        """Whether anything but the folder changes; move-orders moves the folder."""
         return any(path != "folder_id" for path in self.changed)
 
 
@@ -81,9 +82,9 @@ def plan_update(
     folders: FolderNames = (),
     author: str = AUTHOR,
 ) -> Plan:
-    """Merge `changes` into the order as read.
+    """Merges `changes` into the order as read, which is not changed itself.
 
-    `at` dates new notes; `folders` are the store's, id and name. Raises ValidationFailed.
+    `at` dates new notes; `folders` are the store's. Raises ValidationFailed.
     """
     given = _given(changes, "changes")
     for name in given:
@@ -105,7 +106,7 @@ def plan_update(
 
 
 def check_update(changes: object, *, at: datetime, folders: FolderNames = ()) -> None:
-    """All of plan_update that can be judged before the order is read. Raises ValidationFailed."""
+    """Checks what plan_update can check before the order is read. Raises ValidationFailed."""
     entries = changes.get("order_items") if isinstance(changes, Mapping) else None
     listed = entries if isinstance(entries, list | tuple) else ()
     ids = [
@@ -125,10 +126,10 @@ def plan_create(
     author: str = AUTHOR,
     source_id: str | None = None,
 ) -> Plan:
-    """Check a new order.
+    """Checks a new order (docs/orderdesk-api.md section 7.1).
 
-    It gets a `source_id` (`agent-<ulid>`) if it names none, so that a lost answer can be found.
-    Raises ValidationFailed.
+    An order without a `source_id` gets one (`source_id`, else `agent-<ulid>`): by it the order is
+    found when the answer was lost. Raises ValidationFailed.
     """
     given = {
         name: value for name, value in _given(order_data, "order_data").items() if value is not None
@@ -156,7 +157,7 @@ def plan_create(
 
 
 def wanted_folder(changes: object) -> tuple[str, str] | None:
-    """The folder that `changes` ask for, as (`folder_id` or `folder_name`, value), or None.
+    """The folder that `changes` ask for: (`folder_id` or `folder_name`, value), or None.
 
     Raises ValidationFailed for both at once or a wrong type.
     """
@@ -192,8 +193,8 @@ def wanted_folder(changes: object) -> tuple[str, str] | None:
 
 
 def find_folder(wanted: tuple[str, str], folders: FolderNames) -> FolderMove | None:
-    """The folder of the store with that id or name, None where there is none. Names are compared
-    after trimming and case folding; an exact name wins.
+    """The folder of the store with that id or name (as from wanted_folder), else None. Names are
+    compared after trimming and case folding; an exact name wins.
     """
     kind, value = wanted
     if kind == "folder_id":
@@ -210,7 +211,7 @@ def find_folder(wanted: tuple[str, str], folders: FolderNames) -> FolderMove | N
 
 
 def _leave_folder(_target: MergeTarget, _value: object) -> None:
-    """The folder is moved by move-orders after the PUT; in the body it stays as read."""
+    """move-orders moves the order after the PUT; in the body the folder stays as read."""
 
 
 def _merge_date_added(target: MergeTarget, value: object) -> None:
@@ -245,7 +246,7 @@ def _merge(body: JsonObject, given: Mapping[str, object], at: datetime, author: 
 
 
 def _check_complete(body: JsonObject) -> None:
-    """Refuse an order that Order Desk would not take (docs/orderdesk-api.md section 7.1)."""
+    """Refuses an order that Order Desk would not take (docs/orderdesk-api.md section 7.1)."""
     if not as_list(body.get("order_items")):
         raise ValidationFailed(
             'order_items: an order needs at least one item, such as {"name": "Mug", '

@@ -32,7 +32,7 @@ Merge = Callable[[MergeTarget, object], None]
 
 
 def merge_text(target: MergeTarget, value: object) -> None:
-    """A text, or one of the field's choices in any case; null clears it."""
+    """Writes a text, or one of the field's choices (given in any case); null clears the field."""
     new = "" if value is None else text_of(value, target.path)
     choices = CHOICES.get(target.key)
     if choices and new and new != target.current and new not in choices:
@@ -47,7 +47,7 @@ def merge_text(target: MergeTarget, value: object) -> None:
 
 
 def merge_number(target: MergeTarget, value: object) -> None:
-    """A sum, a weight or a quantity; null makes it 0."""
+    """Writes a sum, a weight or a quantity as int or Decimal; null writes 0."""
     if value is None:
         target.put(0)
         return
@@ -66,7 +66,9 @@ def merge_number(target: MergeTarget, value: object) -> None:
 
 
 def merge_address(target: MergeTarget, value: object) -> None:
-    """The named parts of an address; null clears all of them."""
+    """Writes the given parts of an address; null clears all of them (docs/orderdesk-api.md sections
+    6.3 and 6.4).
+    """
     address: JsonObject = as_map(target.current)
     allowed = ADDRESS_FIELDS[target.key]
     if value is None:
@@ -80,7 +82,9 @@ def merge_address(target: MergeTarget, value: object) -> None:
 
 
 def merge_free_map(target: MergeTarget, value: object) -> None:
-    """Keys of the merchant's own: any name, a plain value each; null removes a key."""
+    """Writes entries of a map whose keys the merchant chooses: any name, a plain value each; null
+    removes an entry (limits: docs/orderdesk-api.md section 6.1).
+    """
     after: JsonObject = as_map(target.current)
     before = dict(after)
     if value is None:
@@ -89,10 +93,10 @@ def merge_free_map(target: MergeTarget, value: object) -> None:
         for name, part in object_of(value, target.path).items():
             _merge_entry(after, name, part, f"{target.path}.{name}")
     if is_same(before, after):
-        return  # an empty map read as [] goes back as []
+        return  # an empty map that was read as [] is sent as [] again
     limit = MAP_LIMITS.get(target.key)
     length = _json_length(after)
-    # what is too long already may be made shorter bit by bit
+    # a map that is too long already may be shortened step by step
     if limit and length > limit and length > _json_length(before):
         words = (
             f"Order Desk keeps about {limit:,} characters there (as JSON), and this makes "
@@ -109,14 +113,14 @@ def _merge_entry(entries: JsonObject, name: str, part: object, path: str) -> Non
     elif isinstance(part, str | bool | int | float | Decimal):
         entries[name] = scalar_of(part, path)
     elif not is_same(entries.get(name), part):
-        # what is there already may come back in any form
+        # a value that is there already may be given again in any form
         raise ValidationFailed(
             f"{path}: must be text, a number, true, false or null (which removes it).", field=path
         )
 
 
 def merge_discounts(target: MergeTarget, value: object) -> None:
-    """The whole list of discounts; null removes all."""
+    """Writes the whole list of discounts; null removes all (docs/orderdesk-api.md section 6.5)."""
     entries = [] if value is None else list_of(value, target.path)
     target.put(
         [_discount(target, entry, f"{target.path}[{index}]") for index, entry in enumerate(entries)]

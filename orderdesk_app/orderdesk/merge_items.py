@@ -1,6 +1,6 @@
-"""Merges given order items: those with an id into that item, those without as new ones.
+"""Merges order items: an entry with an id changes that item, an entry without one adds an item.
 
-None is removed by leaving it out.
+An item that is left out stays.
 """
 
 from collections.abc import Mapping
@@ -22,7 +22,7 @@ _MERGES: dict[str, Merge] = {
 
 
 def merge_items(target: MergeTarget, value: object) -> None:
-    """The items of an order. Raises ValidationFailed."""
+    """Writes the items of an order (docs/orderdesk-api.md section 6.2). Raises ValidationFailed."""
     entries = _entries(target, value)
     items: list[Json] = as_list(target.current)
     positions = {
@@ -46,7 +46,7 @@ def merge_items(target: MergeTarget, value: object) -> None:
 
 
 def given_item_id(given: Mapping[str, object], path: str) -> str | None:
-    """The id in an entry, None for a new item. Raises ValidationFailed where it is no id."""
+    """The id in an entry, None for a new item. Raises ValidationFailed unless it is digits."""
     value = given.get("id")
     if value is None:
         return None

@@ -1,4 +1,4 @@
-"""Merges given notes: appended, unless a note of the same content is there already
+"""Merges notes: a note is appended, unless one with the same content is there already
 (docs/orderdesk-api.md section 6.6).
 """
 
@@ -15,7 +15,7 @@ from orderdesk_app.orderdesk.order_fields import NOTE_FIELDS, NOTES_LIMIT
 
 
 def merge_notes(target: MergeTarget, value: object) -> None:
-    """The notes of an order; null removes all. Raises ValidationFailed."""
+    """Writes the notes of an order; null removes all. Raises ValidationFailed."""
     if value is None:
         target.put([])
         return
@@ -44,7 +44,7 @@ def merge_notes(target: MergeTarget, value: object) -> None:
 
 
 def notes_length(notes: Iterable[object]) -> int:
-    """Characters that Order Desk counts: content, author and date of every note."""
+    """The characters that count against NOTES_LIMIT: content, author and date of every note."""
     return sum(
         len(str(note.get(key) or ""))
         for note in notes

@@ -1,4 +1,4 @@
-"""Where one given value is merged in."""
+"""The place in an order where one value is merged in."""
 
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -9,7 +9,9 @@ from orderdesk_app.orderdesk.comparison import is_same
 
 @dataclass(frozen=True, slots=True)
 class MergeTarget:
-    """The container and the key in it, the dotted path for errors, and what new notes need."""
+    """The container, the key in it, the dotted path for errors; and the time and author of new
+    notes.
+    """
 
     container: JsonObject
     key: str
@@ -18,17 +20,17 @@ class MergeTarget:
     author: str
 
     def nested(self, container: JsonObject, key: str, path: str) -> "MergeTarget":
-        """The same merge, one container further in."""
+        """The target for `key` of a container inside this one."""
         return replace(self, container=container, key=key, path=f"{path}.{key}")
 
     @property
     def current(self) -> Json:
-        """What is there before the merge, None where nothing is."""
+        """The value before the merge, None if there is none."""
         return self.container.get(self.key)
 
     def put(self, new: Json) -> None:
-        """Write a value; what is there already in another form of the same value stays, so that it
-        goes back byte for byte.
+        """Writes a value, unless the same value is there already in another JSON form: that is sent
+        again byte for byte.
         """
         if self.key not in self.container or not _is_unchanged(self.container[self.key], new):
             self.container[self.key] = new

@@ -1,5 +1,5 @@
-"""How far an update has come over its attempts: what stands as meant, what Order Desk wrote in
-another way, what is still to be sent. Pure.
+"""How far an update has come over its attempts: what arrived, what Order Desk rewrote, and what is
+still to be sent. Pure.
 """
 
 from collections.abc import Iterable, Mapping
@@ -11,8 +11,8 @@ _NEW_ITEM = "order_items[+"
 
 
 class PartialUpdate:
-    """Paths are those of the first plan; a new item keeps its number there, however often the rest
-    is planned again.
+    """The progress of one update. Paths are those of the first plan: a new item keeps its number
+    when the rest is planned again.
     """
 
     def __init__(self, changes: Mapping[str, Json], changed: Iterable[str]) -> None:
@@ -24,19 +24,19 @@ class PartialUpdate:
 
     @property
     def arrived(self) -> tuple[str, ...]:
-        """What stands, or once stood, as meant."""
+        """The paths that had the value meant after any attempt."""
         return tuple(path for path in self.changed if path in self._arrived)
 
     @property
     def rewritten(self) -> tuple[str, ...]:
-        """Where neither the old nor the meant value stands: Order Desk wrote it in another way, or
-        somebody else did.
+        """The paths with a third value: Order Desk rewrote the value meant, or another caller
+        changed it.
         """
         return tuple(path for path in self.changed if path in self._rewritten)
 
     @property
     def missing(self) -> tuple[str, ...]:
-        """What nothing has been seen of."""
+        """The paths that still had their old value after every attempt."""
         return tuple(
             path
             for path in self.changed
@@ -45,18 +45,19 @@ class PartialUpdate:
 
     @property
     def is_done(self) -> bool:
+        """Whether every path has arrived."""
         return self._arrived.issuperset(self.changed)
 
     @property
     def has_left_marks(self) -> bool:
-        """Whether anything of this update stands in the order, in whatever form."""
+        """Whether any part of this update is in the order, in any form."""
         return bool(self._arrived or self._rewritten)
 
     def note(self, comparison: Comparison) -> None:
-        """Take in what was found after one more attempt.
+        """Records what was found after one more attempt.
 
-        What was added and stands there in whatever form is never sent again: merging it again would
-        add it twice. All else merges twice harmlessly.
+        An added item or note that is there in any form is not sent again: merging it again would
+        add it twice. Every other change can be merged twice without harm.
         """
         self._arrived.update(self._first(comparison.arrived))
         self._rewritten.update(self._first(comparison.other))

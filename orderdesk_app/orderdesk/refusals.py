@@ -1,4 +1,4 @@
-"""Which error each fault becomes, in words: what happened, what Order Desk said, and the next
+"""The error for each fault, with its message: what happened, what Order Desk said, and the next
 step.
 """
 
@@ -50,11 +50,11 @@ def refusal(
     thing: str | None,
     wait: float | None,
 ) -> OrderDeskAgentsError:
-    """The error for a request that is not repeated (any more), with its `fault`, `status` and what
-    Order Desk `said`. `thing` names what was asked for, `wait` is in seconds.
+    """The error for a request that is not retried (again), with its `fault`, `status` and what
+    Order Desk `said`. `thing` names what was asked for; `wait` is in seconds, for `retry_after`.
 
-    `outcome` is "not_done" only where Order Desk cannot have acted; a write is "unknown" otherwise,
-    and a read has none. Clients get `upstream_status` and `upstream_message` in `details`.
+    `outcome` is "not_done" only if Order Desk cannot have acted, else "unknown" for a write and
+    None for a read. Clients get `upstream_status` and `upstream_message` in `details`.
     """
     outcome: Outcome | None = (
         "not_done" if fault.proves_nothing_done or status in (401, 403) else "unknown"
@@ -100,7 +100,7 @@ def refusal(
 
 
 def unreadable(method: str) -> UpstreamUnreachable:
-    """The error for a success that lacks what it must contain."""
+    """The error for a successful answer that lacks what it must contain."""
     outcome: Outcome | None = None if method == "GET" else "unknown"
     return UpstreamUnreachable(
         f"{_trouble(Fault.UNREADABLE, None)} {_next_step(method, outcome)}",
@@ -110,8 +110,8 @@ def unreadable(method: str) -> UpstreamUnreachable:
 
 
 def key_refused_by_test(error: UpstreamFailed) -> StoreKeyRefused:
-    """`GET /test` says no in whatever form: the credentials are bad (docs/orderdesk-api.md section
-    1). Clients get what Order Desk said, and no status: it was a success.
+    """The error for an error envelope with status 200 of `GET /test`: it means bad credentials,
+    whatever its message (docs/orderdesk-api.md section 1). Clients get the message and no status.
     """
     return StoreKeyRefused(
         _KEY,
@@ -123,7 +123,7 @@ def key_refused_by_test(error: UpstreamFailed) -> StoreKeyRefused:
 
 
 def bad_key(api_key: Secret) -> StoreKeyRefused | None:
-    """A key that cannot stand in a header is refused here: no request may carry it."""
+    """The error for a key that no HTTP header can carry, None for a usable key."""
     text = api_key.reveal()
     if text and text.isascii() and text.isprintable() and text == text.strip():
         return None

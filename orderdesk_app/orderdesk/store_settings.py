@@ -1,4 +1,4 @@
-"""What we keep of `GET /store`: never a secret, and Order Desk's settings hold several
+"""What we keep of `GET /store`: never a secret, though Order Desk's settings hold several
 (docs/orderdesk-api.md section 6.9).
 """
 
@@ -53,7 +53,7 @@ _SIGNED_IN_ADDRESS = re.compile(r"//[^/@\s]*:[^/@\s]*@")
 
 def view(store: JsonObject, key: Secret) -> JsonObject:
     """`{"id", "name", "timezone", "locale", "folders": [[id, name], …], "settings"}`: ids as texts,
-    folders in Order Desk's order.
+    folders in Order Desk's order, a missing name or time zone as "".
     """
     settings = harmless(without_secrets(as_map(store.get("settings")), key))
     listed: list[Json] = [[folder_id, name] for folder_id, name in folders(store.get("folders"))]
@@ -68,13 +68,13 @@ def view(store: JsonObject, key: Secret) -> JsonObject:
 
 
 def folders(value: object) -> list[list[str]]:
-    """`[[id, name], …]`, the first of them where new orders go."""
+    """`[[id, name], …]` of the map id to name; new orders go into the first folder."""
     return [[str(folder_id), _text(name)] for folder_id, name in as_map(value).items()]
 
 
 def harmless(settings: JsonObject) -> JsonObject:
-    """Settings that say how the store is set up and nothing of whose it is: short plain values of
-    names that we know.
+    """The settings that say how the store is set up, and nothing about its owner: short plain
+    values under names of our list.
     """
     return {name: item for name, item in settings.items() if name in _HARMLESS and _is_short(item)}
 
@@ -86,8 +86,8 @@ def _is_short(item: object) -> bool:
 
 
 def without_secrets(settings: JsonObject, key: Secret) -> JsonObject:
-    """The same settings without secrets: by name, by being the store's key, or as an
-    address with a password in it.
+    """The settings without the values that have a secret's name, contain the store's key, or are a
+    URL with a password.
     """
     return {
         name: _cleaned(item, key)

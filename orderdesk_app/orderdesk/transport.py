@@ -1,5 +1,5 @@
-"""How a request reaches Order Desk: in line for the store's bucket, within its time limits,
-repeated only where that is harmless, and counted.
+"""Sends requests to Order Desk: waits for a token of the store's bucket, keeps time limits, retries
+where that does no harm, and counts every request.
 """
 
 import asyncio
@@ -21,7 +21,7 @@ from orderdesk_app.errors import Fault, OrderDeskAgentsError, ValidationFailed
 from orderdesk_app.observability import log
 from orderdesk_app.orderdesk import answers, json_text, refusals
 from orderdesk_app.orderdesk.access import StoreAccess
-from orderdesk_app.orderdesk.buckets import BucketLine, TokenBuckets
+from orderdesk_app.orderdesk.buckets import BucketQueue, TokenBuckets
 from orderdesk_app.orderdesk.retry import asked_wait, delay, is_harmless
 from orderdesk_app.orderdesk.user_agent import USER_AGENT
 from orderdesk_app.orderdesk.wait_budget import WaitBudget
@@ -29,7 +29,7 @@ from orderdesk_app.orderdesk.wait_budget import WaitBudget
 _LOG = log(__name__)
 
 LARGEST_ANSWER = 32 * 1024 * 1024  # 500 complete orders are about 2 MB
-# from here on it is read in a thread, as the others' calls would feel it
+# a larger answer is parsed in a thread, so that other calls are not held up
 LARGE_ANSWER = 1024 * 1024
 LONGEST_CONNECT = 10.0
 LONGEST_PARAMETER = 1000
@@ -40,15 +40,15 @@ Observe = Callable[[str, str, float], None]  # method, outcome ("ok" or a Fault)
 
 
 def open_http(*, mounts: Mapping[str, httpx.AsyncBaseTransport] | None = None) -> httpx.AsyncClient:
-    """The one pool of connections of this process.
+    """The process's pool of connections. The caller closes it.
 
-    No redirects, no cookies: what one store is given, the next must not send.
+    No redirects and no cookies: a cookie set for one store must not be sent for the next.
     """
     for name in ("httpx", "httpcore"):
         # they log addresses with customers' names, and headers with keys
         logging.getLogger(name).setLevel(logging.WARNING)
     if find_spec("sniffio") is None:
-        # httpcore looks for it on the disk four times a request; so it knows at once
+        # httpcore searches the disk for it four times a request; this entry answers at once
         sys.modules["sniffio"] = None  # type: ignore[assignment]
     return httpx.AsyncClient(
         follow_redirects=False,
@@ -61,7 +61,7 @@ def open_http(*, mounts: Mapping[str, httpx.AsyncBaseTransport] | None = None) -
 
 
 class _NoCookies(CookieJar):
-    """Takes none and sends none, without reading a header."""
+    """Keeps no cookie and sends none, without parsing a header."""
 
     def extract_cookies(self, response: object, request: object) -> None: ...
 
@@ -70,7 +70,7 @@ class _NoCookies(CookieJar):
 
 @dataclass(frozen=True, slots=True)
 class _Sent:
-    """One request, the same at every try."""
+    """One request, the same at every attempt."""
 
     method: str
     store: StoreAccess
@@ -92,8 +92,8 @@ class _Reply:
 
 
 class Transport:
-    """Sends requests to Order Desk. `timeout` is in seconds for each answer; what a call may wait
-    in line is its WaitBudget's.
+    """Sends requests to Order Desk. `timeout` is in seconds for each answer; the WaitBudget of a
+    call limits its waits before and between them.
     """
 
     def __init__(
@@ -110,15 +110,15 @@ class Transport:
     ) -> None:
         self._http = http
         self._buckets = buckets
-        self._line = BucketLine(buckets, sleep)
+        self._queue = BucketQueue(buckets, sleep)
         self._timeout = timeout
         self._max_retries = max_retries
         self._sleep = sleep
         self._clock = clock
         self._random = random
         self._observe = observe
-        # Connecting ends well before the whole request does, so that "never sent" is told from "no
-        # answer".
+        # The time to connect is much shorter than the time for the whole request, so that "never
+        # sent" can be distinguished from "no answer".
         connect = min(LONGEST_CONNECT, timeout * 0.3)
         self._extensions = {
             "timeout": {"connect": connect, "pool": connect, "read": timeout, "write": timeout}
@@ -135,11 +135,11 @@ class Transport:
         body: JsonObject | None = None,
         thing: str | None = None,
     ) -> JsonObject:
-        """The envelope of a success.
+        """The envelope of a success (docs/orderdesk-api.md section 5).
 
         `path` is beneath the store's api_url. `thing` names the one object that the path leads to,
-        so that "not found" means that one. Raises StoreKeyRefused, NotFound, RateLimited,
-        UpstreamFailed or UpstreamUnreachable, as the last try ended; ValidationFailed for what
+        so that "not found" means that one. Raises StoreKeyRefused, NotFound, Conflict, RateLimited,
+        UpstreamFailed or UpstreamUnreachable, as the last attempt ended; ValidationFailed for what
         cannot be sent.
         """
         sent = _Sent(
@@ -150,12 +150,12 @@ class Transport:
             None if body is None else _body(body),
             thing,
         )
-        ticket = self._line.ticket()
+        ticket = self._queue.ticket()
         attempt = 0
         first_sent_at: float | None = None
         while True:
             attempt += 1
-            await self._line.token(store.upstream_id, budget, ticket)
+            await self._queue.token(store.upstream_id, budget, ticket)
             if first_sent_at is None:
                 first_sent_at = self._clock()
             reply = await self._try(sent, budget)
@@ -163,7 +163,7 @@ class Transport:
                 return reply.answer or {}
             wait = delay(attempt, reply.fault, reply.asked, self._random())
             if reply.fault is Fault.RATE_LIMITED:
-                # the wait is in the line, where all others of this store wait too
+                # the wait happens in the queue, with all other requests to this store
                 await self._update_bucket(self._buckets.drain(store.upstream_id, wait))
             if (
                 attempt > self._max_retries
@@ -178,8 +178,8 @@ class Transport:
     def _is_too_late(
         self, fault: Fault, first_sent_at: float, wait: float, budget: WaitBudget
     ) -> bool:
-        """Repeats end with the budget; after anything but a 429 also once one whole timeout has
-        passed since the first try.
+        """Retries end with the budget; after any fault but a 429 also once a whole timeout has
+        passed since the first attempt.
         """
         if wait > budget.remaining():
             return True
@@ -209,7 +209,7 @@ class Transport:
         try:
             await update
         except Exception as error:
-            # the answer is there, of a write perhaps: trouble of the bucket must not hide it
+            # the answer, perhaps of a write, is there: a failure of the bucket must not hide it
             _LOG.warning("a store's bucket could not be updated", exc_info=error)
 
     async def _exchange(self, sent: _Sent) -> tuple[_Reply, int | None]:
@@ -222,7 +222,7 @@ class Transport:
             extensions=self._extensions,
         )
         try:
-            # over all: httpx's own timeouts start again with each piece that arrives
+            # for the whole answer: httpx's own timeouts start again with each piece that arrives
             async with asyncio.timeout(self._timeout):
                 response = await self._http.send(
                     request, stream=True, follow_redirects=False, auth=None
@@ -267,7 +267,7 @@ def _refusal(sent: _Sent, reply: _Reply, fault: Fault, wait: float) -> OrderDesk
 
 
 def _headers(store: StoreAccess, *, has_body: bool) -> dict[str, str]:
-    """All that is sent; no Content-Type without a body, Order Desk calls it invalid
+    """All headers of a request; no Content-Type without a body, which Order Desk calls invalid
     (docs/orderdesk-api.md section 11).
     """
     if not _STORE_ID.fullmatch(store.store_id):
@@ -315,7 +315,7 @@ def _body(body: JsonObject) -> bytes:
 
 
 async def _read(response: httpx.Response) -> bytes | None:
-    """The whole body; None when it is larger than anything that Order Desk has to say."""
+    """The whole body; None when it is larger than LARGEST_ANSWER."""
     if (answers.count(response.headers.get("Content-Length", "")) or 0) > LARGEST_ANSWER:
         return None
     pieces: list[bytes] = []

@@ -1,4 +1,4 @@
-"""How we introduce ourselves: Order Desk asks every client for a name of its own
+"""Our User-Agent header: Order Desk asks every client for a name of its own
 (docs/orderdesk-api.md section 1).
 """
 

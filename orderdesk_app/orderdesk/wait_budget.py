@@ -1,5 +1,5 @@
-"""How long one call may stand in line: for the store's bucket, the order's lock and between
-repeats, together.
+"""How long one call may wait in all: for the store's bucket, for the order's lock and between
+retries.
 """
 
 import time
@@ -8,8 +8,8 @@ from contextlib import contextmanager
 
 
 class WaitBudget:
-    """Seconds of waiting, spent only while the call waits: a slow answer of Order Desk does not
-    shorten them.
+    """Seconds that a call may wait. Only waiting uses them up: a slow answer of Order Desk does
+    not.
 
     One call has one WaitBudget, also where it makes several requests. `requests` counts those that
     were sent.
@@ -32,7 +32,7 @@ class WaitBudget:
 
     @contextmanager
     def waiting(self) -> Iterator[None]:
-        """The time inside counts; parallel waits of one call count once."""
+        """The time inside the `with` uses up the budget; parallel waits of one call count once."""
         if not self._waiting:
             self._since = self._clock()
         self._waiting += 1

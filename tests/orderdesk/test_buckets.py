@@ -7,13 +7,13 @@ import asyncio
 import pytest
 
 from orderdesk_app.errors import RateLimited, Unexpected
-from orderdesk_app.orderdesk.buckets import BucketLine, MemoryBuckets
+from orderdesk_app.orderdesk.buckets import BucketQueue, MemoryBuckets
 from orderdesk_app.orderdesk.wait_budget import WaitBudget
 from tests.orderdesk.conftest import budget, clock
 
 
 async def test_twenty_tokens_are_there_at_once_and_then_three_a_second() -> None:
-    line, began, at = BucketLine(MemoryBuckets(clock)), clock(), list[float]()
+    line, began, at = BucketQueue(MemoryBuckets(clock)), clock(), list[float]()
 
     for _ in range(26):
         await line.token("store", budget(), line.ticket())
@@ -25,7 +25,7 @@ async def test_twenty_tokens_are_there_at_once_and_then_three_a_second() -> None
 
 
 async def test_a_hundred_waiters_are_served_in_order_of_arrival() -> None:
-    line, began, served = BucketLine(MemoryBuckets(clock)), clock(), list[int]()
+    line, began, served = BucketQueue(MemoryBuckets(clock)), clock(), list[int]()
 
     async def call(who: int) -> None:
         await line.token("store", budget(60), line.ticket())
@@ -38,7 +38,7 @@ async def test_a_hundred_waiters_are_served_in_order_of_arrival() -> None:
 
 
 async def test_wait_budget_ends_the_wait_with_a_time_to_come_back_and_nothing_done() -> None:
-    line, began = BucketLine(MemoryBuckets(clock)), clock()
+    line, began = BucketQueue(MemoryBuckets(clock)), clock()
 
     results = await asyncio.gather(
         *(line.token("store", budget(2), line.ticket()) for _ in range(100)),
@@ -56,7 +56,7 @@ async def test_wait_budget_ends_the_wait_with_a_time_to_come_back_and_nothing_do
 
 async def test_a_wait_that_is_known_to_be_too_long_is_refused_at_once() -> None:
     buckets = MemoryBuckets(clock)
-    line, began = BucketLine(buckets), clock()
+    line, began = BucketQueue(buckets), clock()
     await buckets.drain("store", 60)
 
     with pytest.raises(RateLimited) as refused:
@@ -90,7 +90,7 @@ async def test_a_drained_bucket_gives_one_token_when_the_time_is_over() -> None:
 
 async def test_one_store_does_not_wait_for_another() -> None:
     buckets = MemoryBuckets(clock)
-    line, began = BucketLine(buckets), clock()
+    line, began = BucketQueue(buckets), clock()
     await buckets.drain("busy", 20)
 
     waiting = asyncio.create_task(line.token("busy", budget(), line.ticket()))
@@ -102,7 +102,7 @@ async def test_one_store_does_not_wait_for_another() -> None:
 
 async def test_somebody_cancelled_at_the_head_lets_the_next_one_in() -> None:
     buckets = MemoryBuckets(clock)
-    line, began = BucketLine(buckets), clock()
+    line, began = BucketQueue(buckets), clock()
     await buckets.drain("store", 3)
 
     head = asyncio.create_task(line.token("store", budget(), line.ticket()))
@@ -116,7 +116,7 @@ async def test_somebody_cancelled_at_the_head_lets_the_next_one_in() -> None:
 
 async def test_two_waits_of_one_call_share_its_wait_budget() -> None:
     buckets = MemoryBuckets(clock)
-    line, shared = BucketLine(buckets), budget(5)
+    line, shared = BucketQueue(buckets), budget(5)
 
     await buckets.drain("store", 3)
     await line.token("store", shared, line.ticket())
@@ -142,7 +142,7 @@ async def test_a_bucket_that_cannot_be_asked_sends_nothing_and_says_so() -> None
         async def take(self, key: str) -> float:
             raise ConnectionError("password=hunter2")
 
-    line = BucketLine(Away(clock))
+    line = BucketQueue(Away(clock))
 
     for _ in range(2):  # the line moves on
         with pytest.raises(Unexpected, match="nothing was sent") as met:

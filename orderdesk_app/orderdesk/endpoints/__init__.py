@@ -1,3 +1,3 @@
-"""Order Desk's endpoints as methods, one file a noun, one request a method; how a request travels
-is transport.py's business.
+"""Order Desk's endpoints as methods: one file a noun, one request a method. transport.py sends the
+requests.
 """

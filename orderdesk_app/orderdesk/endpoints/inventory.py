@@ -12,7 +12,11 @@ from orderdesk_app.orderdesk.wait_budget import WaitBudget
 
 
 class InventoryEndpoints:
-    """Each method raises what Transport.request raises."""
+    """The endpoints of /inventory-items that only read.
+
+    Each method raises what Transport.request raises, and UpstreamUnreachable for an answer without
+    what was asked for.
+    """
 
     def __init__(self, transport: Transport) -> None:
         self._transport = transport
@@ -35,7 +39,10 @@ class InventoryEndpoints:
     async def get_inventory_item(
         self, store: StoreAccess, item_id: str, budget: WaitBudget
     ) -> JsonObject:
-        """The inventory item; its id is a number (docs/orderdesk-api.md section 6.8)."""
+        """The inventory item; its id is a number there (docs/orderdesk-api.md section 6.8).
+
+        Raises ValidationFailed for an id that is not digits.
+        """
         answer = await self._transport.request(
             "GET",
             store,

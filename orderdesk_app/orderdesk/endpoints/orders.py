@@ -17,7 +17,11 @@ _DEFAULT_LIMIT = 50  # docs/orderdesk-api.md section 3
 
 
 class OrderEndpoints:
-    """Each method raises what Transport.request raises."""
+    """The endpoints of /orders, and /move-orders.
+
+    Each method raises what Transport.request raises, UpstreamUnreachable for an answer without what
+    was asked for, and ValidationFailed for an order id that is not digits.
+    """
 
     def __init__(self, transport: Transport) -> None:
         self._transport = transport
@@ -45,16 +49,19 @@ class OrderEndpoints:
         )
 
     async def get_order(self, store: StoreAccess, order_id: OrderId, budget: WaitBudget) -> Order:
-        """The order as it came: empty maps may be [] and numbers are int or Decimal."""
+        """The order as Order Desk wrote it: an empty map may be [], and numbers are int or Decimal
+        (docs/orderdesk-api.md section 6.1).
+        """
         answer = await self._transport.request(
             "GET", store, _path(order_id), budget, thing=_words(order_id)
         )
         return payload.inner_with_id(answer, "order", "GET", order_id)
 
     async def create_order(self, store: StoreAccess, order: Order, budget: WaitBudget) -> Order:
-        """The new order with its id.
+        """The new order with its id (docs/orderdesk-api.md section 7.1).
 
-        Never repeated when its answer was lost: the caller looks for its source_id.
+        The request is never repeated when its answer was lost: the caller searches for the
+        source_id.
         """
         answer = await self._transport.request("POST", store, "/orders", budget, body=order)
         created = payload.inner(answer, "order", "POST")
@@ -74,7 +81,7 @@ class OrderEndpoints:
         return payload.inner_with_id(answer, "order", "PUT", order_id)
 
     async def delete_order(self, store: StoreAccess, order_id: OrderId, budget: WaitBudget) -> None:
-        """Delete the order for good (docs/orderdesk-api.md section 7.3)."""
+        """Deletes the order for good (docs/orderdesk-api.md section 7.3). Raises NotFound."""
         await self._transport.request(
             "DELETE", store, _path(order_id), budget, thing=_words(order_id)
         )

@@ -14,12 +14,12 @@ _ID = re.compile(r"[0-9]{1,20}")
 
 
 def is_id(value: object) -> bool:
-    """Whether it is an id of Order Desk's own: digits only."""
+    """Whether the value is a text that can be an id of Order Desk's: 1 to 20 digits."""
     return isinstance(value, str) and _ID.fullmatch(value) is not None
 
 
 def path_id(value: str, field: str) -> str:
-    """The id as a part of a path. Raises ValidationFailed that names `field`."""
+    """The id as a part of a path. Raises ValidationFailed that names `field` if it is no id."""
     if not is_id(value):
         raise ValidationFailed(
             f"{field} is Order Desk's own number, digits only, such as 100000001.",
@@ -30,7 +30,9 @@ def path_id(value: str, field: str) -> str:
 
 
 def inner(answer: JsonObject, key: str, method: str) -> JsonObject:
-    """The object under `key`. Raises UpstreamUnreachable where there is none or an empty one."""
+    """The object under `key` of an envelope. Raises UpstreamUnreachable when it is missing or
+    empty.
+    """
     found = answer.get(key)
     if not isinstance(found, dict) or not found:
         raise refusals.unreadable(method)
@@ -50,7 +52,9 @@ def inner_with_id(answer: JsonObject, key: str, method: str, wanted: str) -> Jso
 
 
 def rows(answer: JsonObject, key: str, method: str) -> list[JsonObject]:
-    """The list of objects under `key`. Raises UpstreamUnreachable where it is no such list."""
+    """The list of objects under `key` of an envelope. Raises UpstreamUnreachable when there is no
+    such list.
+    """
     found = answers.rows(answer.get(key))
     if found is None:
         raise refusals.unreadable(method)

@@ -11,7 +11,7 @@ from orderdesk_app.orderdesk.wait_budget import WaitBudget
 
 
 class StoreEndpoints:
-    """Each method raises what Transport.request raises."""
+    """GET /test and GET /store. Each method raises what Transport.request raises."""
 
     def __init__(self, transport: Transport) -> None:
         self._transport = transport
@@ -19,7 +19,8 @@ class StoreEndpoints:
     async def test_connection(self, store: StoreAccess, budget: WaitBudget) -> TestAnswer:
         """What Order Desk answers when it accepts the store's credentials.
 
-        Raises StoreKeyRefused when it does not (docs/orderdesk-api.md section 1).
+        Raises StoreKeyRefused when it refuses them (docs/orderdesk-api.md section 1),
+        UpstreamUnreachable for the JSON of another service.
         """
         try:
             answer = await self._transport.request("GET", store, "/test", budget)
@@ -36,6 +37,9 @@ class StoreEndpoints:
         return TestAnswer(answers.sentence(answer, store.api_key), **words)
 
     async def get_store(self, store: StoreAccess, budget: WaitBudget) -> JsonObject:
-        """The store's view without secrets, in the shape of store_settings.view."""
+        """The store without secrets, in the shape of store_settings.view.
+
+        Raises UpstreamUnreachable when the answer has no store (docs/orderdesk-api.md section 6.9).
+        """
         answer = await self._transport.request("GET", store, "/store", budget)
         return store_settings.view(payload.inner(answer, "store", "GET"), store.api_key)
