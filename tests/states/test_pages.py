@@ -6,12 +6,21 @@ field of the list's rows.
 import ast
 import importlib
 import pkgutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, get_args, is_typeddict
 
 import pytest
+import reflex as rx
+from reflex_base.components.component import Component
+from reflex_base.utils.exceptions import VarAttributeError
+
+from orderdesk_app import pages
+from orderdesk_app.components.frame import Viewer
+from orderdesk_app.components.frame import frame as frame_of
+from orderdesk_app.states.console import ConsoleState
+from orderdesk_app.states.signed_in import Notices, SignedInState, Switcher
 
 ROOT = Path(__file__).resolve().parents[2]
 PACKAGE = ROOT / "orderdesk_app"
@@ -155,11 +164,11 @@ def test_every_field_that_the_frame_names_is_its_rows() -> None:
 
 @pytest.mark.parametrize("name", ["route", "order", "key"])
 def test_no_two_pages_share_an_address_a_place_or_a_shortcut(name: str) -> None:
-    pages = [
+    found = [
         importlib.import_module(f"orderdesk_app.pages.{module.name}").PAGE
         for module in pkgutil.iter_modules([str(PACKAGE / "pages")])
     ]
-    given = [value for page in pages if page.section != "none" and (value := getattr(page, name))]
+    given = [value for page in found if page.section != "none" and (value := getattr(page, name))]
 
     assert len(given) > 1
     assert len(set(given)) == len(given)
@@ -183,3 +192,80 @@ def test_a_mistyped_name_is_found(tmp_path: Path) -> None:
 
     assert variables == ["latesst"]
     assert sorted(fields) == ["outcom", "titel"]
+
+
+# ------------------------------------------------------------------ what drawing shows
+
+# What pages give as styles beside their classes. Reflex takes any argument that a component does
+# not know for a style, so a mistyped property (`aria_lable`) is lost without a word.
+STYLES = {
+    "border",
+    "fill",
+    "flexWrap",
+    "fontVariantNumeric",
+    "gap",
+    "height",
+    "justifyContent",
+    "margin",
+    "marginTop",
+    "padding",
+    "stroke",
+    "width",
+}
+
+
+def unknown_properties(draw: Callable[[], Any]) -> list[str]:
+    """The properties in what `draw` draws that their component does not have. Reflex itself raises
+    for a variable or a field that is not there, however it is reached.
+    """
+    found: list[str] = []
+    create: Any = Component.create.__func__
+
+    def watched(component: Any, *children: Any, **named: Any) -> Any:
+        made = create(component, *children, **named)
+        found.extend(f"{component.__name__}.{name}" for name in made.style if name not in STYLES)
+        return made
+
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(Component, "create", classmethod(watched))
+        draw()
+    return sorted(set(found))
+
+
+@pytest.mark.parametrize("name", [module.name for module in pkgutil.iter_modules(pages.__path__)])
+def test_a_page_is_drawn_with_properties_that_its_components_have(name: str) -> None:
+    page = importlib.import_module(f"{pages.__name__}.{name}").PAGE
+    state: Any = SignedInState
+    viewer = Viewer(
+        name=state.name,
+        is_operator=state.is_operator,
+        form_token=state.form_token,
+        notices=state.notices,
+        dismiss=Notices.dismiss,
+        stores=state.store_choices,
+        active_store=state.active_store,
+        choose_store=Switcher.choose_store,
+    )
+
+    wrong = unknown_properties(lambda: frame_of(page, [page], [("a", "A")], viewer, page.draw()))
+
+    assert wrong == []
+
+
+def test_a_mistyped_property_is_found_by_drawing() -> None:
+    assert unknown_properties(lambda: rx.el.input(auto_complet="off")) == ["Input.autoComplet"]
+
+
+@pytest.mark.parametrize(
+    "read",
+    [
+        lambda state: rx.foreach(state.fields, lambda row: rx.el.b(row["hnt"])),
+        lambda state: rx.foreach(state.fields, lambda row: rx.foreach(row["optins"], rx.el.b)),
+        lambda state: rx.foreach(state.rows, lambda _, at: rx.el.b(state.columns[at]["nam"])),
+        lambda state: rx.foreach(state.more, lambda row: rx.el.b(*[row[at] for at in ("wrds",)])),
+    ],
+    ids=["row", "nested list", "list by place", "name in a loop"],
+)
+def test_a_mistyped_field_is_found_by_drawing(read: Callable[[Any], Any]) -> None:
+    with pytest.raises(VarAttributeError):
+        read(ConsoleState)
