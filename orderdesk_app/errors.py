@@ -11,16 +11,16 @@ OrderDeskAgentsError
 │   ├── LinkExpired         AUTH_ERROR             410
 │   └── LinkUsed            AUTH_ERROR             410
 ├── PermissionDenied        PERMISSION_DENIED      403   known, but not allowed
-├── NotFound                NOT_FOUND              404   also for what belongs to a neighbour
-├── Conflict                CONFLICT_ERROR         409   the world moved on; nothing was written
-│   └── OrderMovedOn        CONFLICT_ERROR         409   it is not the version that the caller saw
+├── NotFound                NOT_FOUND              404   also for another tenant's rows
+├── Conflict                CONFLICT_ERROR         409   the object has changed; nothing was written
+│   └── VersionConflict     CONFLICT_ERROR         409   it is not the version that the caller saw
 ├── RateLimited             RATE_LIMIT_EXCEEDED    429   ours or Order Desk's bucket is empty
 ├── UpstreamFailed          ORDERDESK_API_ERROR    502   Order Desk said no
 │   ├── UpstreamUnreachable ORDERDESK_API_ERROR    503   no answer, or an unreadable one
 │   └── OutcomeUnknown      ORDERDESK_API_ERROR    502   a write may or may not have happened
 └── InternalError           INTERNAL_ERROR         500   a fault of ours, whatever Order Desk does
     ├── DatabaseBusy        INTERNAL_ERROR         503   our database is locked; nothing was done
-    ├── LockLost            INTERNAL_ERROR         503   we stood still for too long to write safely
+    ├── LockLost            INTERNAL_ERROR         503   we were suspended until the lock ran out
     └── Unexpected          INTERNAL_ERROR         500   a bug; the log has the reference
 ConfigurationError                                       a setting stops the start
 """
@@ -165,7 +165,7 @@ class Conflict(OrderDeskAgentsError):
     http_status = 409
 
 
-class OrderMovedOn(Conflict):
+class VersionConflict(Conflict):
     """`order` is the order as it is now, `found` and `expected` are its date_updated and the one
     that the caller saw, in ISO 8601.
     """

@@ -165,7 +165,7 @@ MET: list[tuple[type[OrderDeskAgentsError], Meeting]] = [
             times=99,
         )(world),
     ),
-    (errors.OrderMovedOn, after_somebody_else),
+    (errors.VersionConflict, after_somebody_else),
     (errors.LockLost, with_a_lock_that_was_lost),
     (errors.DatabaseBusy, with_a_database_that_another_program_holds),
     (errors.Unexpected, with_a_fault_of_ours),
@@ -329,13 +329,13 @@ def test_an_error_is_reworded_without_losing_what_is_known() -> None:
 
 
 def test_a_reworded_error_of_every_class_keeps_its_class() -> None:
-    moved = errors.OrderMovedOn("Moved.", order={"id": "1"}, found="b", expected="a")
+    moved = errors.VersionConflict("Moved.", order={"id": "1"}, found="b", expected="a")
 
     said = moved.reworded("Moved on.", details={"order": {}})
 
-    assert type(said) is errors.OrderMovedOn
+    assert type(said) is errors.VersionConflict
     assert (said.order, said.found, said.expected) == ({"id": "1"}, "b", "a")
-    for kind in set(every_class()) - {errors.OrderMovedOn}:
+    for kind in set(every_class()) - {errors.VersionConflict}:
         assert type(kind("Once.").reworded("Again.")) is kind
 
 

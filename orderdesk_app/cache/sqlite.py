@@ -51,7 +51,7 @@ class SqliteCache:
         self._limit = limit
         self._clock = clock
         self._connection: aiosqlite.Connection | None = None
-        self._line = asyncio.Lock()  # one statement or transaction of this connection at a time
+        self._lock = asyncio.Lock()  # one statement or transaction of this connection at a time
         self._puts = 0
 
     async def get(self, key: str) -> bytes | None:
@@ -59,7 +59,7 @@ class SqliteCache:
         anew.
         """
         try:
-            async with self._line:
+            async with self._lock:
                 rows = await (await self._open()).execute_fetchall(
                     "SELECT value FROM entries WHERE key = ? AND until > ?",
                     (self._digest(key), self._clock()),
@@ -75,7 +75,7 @@ class SqliteCache:
             return
         name, until = self._digest(key), self._clock() + seconds
         try:
-            async with self._line:
+            async with self._lock:
                 connection = await self._open()
                 work = partial(
                     self._write,
@@ -93,20 +93,20 @@ class SqliteCache:
 
     async def drop(self, tag: str) -> None:
         """Raises when it fails: what should be gone would still be told."""
-        async with self._line:
+        async with self._lock:
             await (await self._open()).execute_fetchall(
                 "DELETE FROM entries WHERE key IN (SELECT key FROM tags WHERE tag = ?)",
                 (self._digest(tag),),
             )
 
     async def ping(self) -> None:
-        async with self._line:
+        async with self._lock:
             await (await self._open()).execute_fetchall(
                 "DELETE FROM entries WHERE until <= ?", (self._clock(),)
             )
 
     async def close(self) -> None:
-        async with self._line:
+        async with self._lock:
             if self._connection is not None:
                 await self._connection.close()
                 self._connection = None

@@ -73,7 +73,7 @@ def upgrade(url: str, *, to: str = "head") -> None:
         if type(error) not in (OperationalError, DatabaseError):
             raise  # a fault of a migration, not of the address
         if isinstance(error.orig, sqlite3.Error):
-            said = _said_of_the_file(error.orig)
+            said = _file_error_text(error.orig)
             if said is None:
                 raise
             raise ConfigurationError(f"DATABASE_URL: the file {sqlite_path(url)} {said}") from error
@@ -86,7 +86,7 @@ def upgrade(url: str, *, to: str = "head") -> None:
         ) from None
 
 
-def _said_of_the_file(error: sqlite3.Error) -> str | None:
+def _file_error_text(error: sqlite3.Error) -> str | None:
     """What is wrong with an SQLite file and what to do; None for a fault of a migration."""
     # the primary code, without the bits that SQLite adds for details
     code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR) & 0xFF

@@ -23,7 +23,7 @@ from orderdesk_app.demo.order_endpoints import OrderEndpoints
 from orderdesk_app.demo.refusal import Refusal
 from orderdesk_app.demo.rows import ORDER, SandboxRows
 from orderdesk_app.demo.seed import Seed
-from orderdesk_app.demo.shelf import Crowded, Shelf
+from orderdesk_app.demo.shelf import Shelf, WriteContention
 from orderdesk_app.demo.shipment_endpoints import ShipmentEndpoints
 from orderdesk_app.demo.store_endpoints import StoreEndpoints
 from orderdesk_app.demo.switches import Switches
@@ -192,7 +192,7 @@ class SandboxApp:
             return _envelope(
                 {"status": "error", "message": refusal.message}, refusal.status, started, headers
             )
-        except Crowded:
+        except WriteContention:
             return _envelope(
                 {"status": "error", "message": "The order is busy, try again"},
                 503,

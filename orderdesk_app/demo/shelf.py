@@ -18,7 +18,7 @@ TRIES = 60  # some two seconds
 _FIRST_CREATED = {ORDER: CREATED_ORDERS, INVENTORY: CREATED_INVENTORY}
 
 
-class Crowded(Exception):
+class WriteContention(Exception):
     """Others wrote the same row at every try."""
 
 
@@ -85,7 +85,7 @@ class Shelf:
             ):
                 return result, document
             await _step_aside(turn)
-        raise Crowded
+        raise WriteContention
 
     async def delete(self, kind: str, object_id: str) -> bool:
         """True when it was there."""
@@ -100,7 +100,7 @@ class Shelf:
             ):
                 return True
             await _step_aside(turn)
-        raise Crowded
+        raise WriteContention
 
     async def create(self, kind: str, make: Callable[[str, list[Body]], Body]) -> Body:
         """Make an object from its new id and all that there are.
@@ -118,7 +118,7 @@ class Shelf:
             if await self.rows.write(self.store_id, changes):
                 return document
             await _step_aside(turn)
-        raise Crowded
+        raise WriteContention
 
     def _seeded(self, kind: str, object_id: str) -> Body | None:
         found = self.seed.view(kind, object_id)

@@ -1,5 +1,5 @@
-"""Who a key belongs to and which stores they have, kept in the process so that a cached read makes
-no database query.
+"""The account, user and stores of a key, cached in the process so that a cached read makes no
+database query.
 """
 
 import time
@@ -78,7 +78,7 @@ class Principal:
     def with_client(self, client_name: str, client_version: str, address: str) -> "Principal":
         """The same principal with this client and this address.
 
-        The same few clients call again and again, so they are kept.
+        The same few clients call again and again, so the result is cached.
         """
         known = self._with_clients.get((client_name, client_version, address))
         if known is None:
@@ -100,14 +100,14 @@ T = TypeVar("T")
 
 
 class LoadingCache(Generic[T]):
-    """A bounded map that never keeps what was read before a change was signalled.
+    """A bounded cache that never keeps a value that was read before a change was signalled.
 
     Callers that miss the same key at the same time share one reading.
     """
 
     def __init__(self, *, seconds: float, clock: Callable[[], float] = time.monotonic) -> None:
-        # LRUCache with a time of our own: TTLCache takes six times as long for what is there, and
-        # every cached read asks twice.
+        # LRUCache with our own expiry: a hit in TTLCache takes six times as long, and every cached
+        # read makes two lookups.
         self._values: LRUCache[str, tuple[float, T]] = LRUCache(MOST_KEPT)
         self._generation = 0
         self._flight = SingleFlight()
@@ -134,14 +134,14 @@ class LoadingCache(Generic[T]):
     def evict(self, doomed: Callable[[str, T], bool]) -> None:
         self._generation += 1
         for key in list(self._values):
-            # past LRUCache's own reading, which counts as a use
+            # not LRUCache's own lookup, which would count as a use
             _, value = Cache.__getitem__(self._values, key)
             if doomed(key, value):
                 del self._values[key]
 
 
 class FindsKeys(Protocol):
-    """What access needs of services/keys.py."""
+    """The part of services/keys.py that Access uses."""
 
     async def find(self, token: str) -> FoundKey | None: ...
 
@@ -210,7 +210,7 @@ class Access:
         self, actor: Actor, *, active_store_id: StoreRowId | None = None
     ) -> Principal:
         """The principal of a person who is signed in to the web app, with the rights that they have
-        now. Raises AuthFailed when the account is gone or disabled, or they are no member of it.
+        now. Raises AuthFailed when the account is gone or disabled, or the user is no member.
         """
         account = await self.account(actor.tenant_id)
         member = await self._member(actor.tenant_id, actor.user_id) if actor.user_id else None
@@ -277,7 +277,7 @@ class Access:
 
 
 def store_record(row: Store) -> StoreRecord:
-    """A row of `stores` as services hand it on."""
+    """A row of `stores` as services pass it on."""
     return StoreRecord(
         id=StoreRowId(row.id),
         tenant_id=TenantId(row.tenant_id),

@@ -27,7 +27,7 @@ from orderdesk_app.services.sealed import Seals
 
 _LOG = log(__name__)
 HOURS = 24
-# durations that are read for the medians; counts are the database's and always whole
+# durations that are read for the medians; counts come from the database and are complete
 MOST_ROWS = 20_000
 _FRESH_SECONDS = 2.0
 _MOST_DAYS = 1_000
@@ -36,7 +36,7 @@ _AGENTS = (str(Via.MCP), str(Via.STDIO))
 
 
 @dataclass(frozen=True, slots=True)
-class Happening:
+class ActivityEntry:
     """One audit row for the screen; `arguments` are without secrets."""
 
     id: str
@@ -108,8 +108,8 @@ class Activity:
         self._flight = SingleFlight()
 
     async def day(self, actor: Actor) -> Day:
-        """The numbers of the last 24 hours, those of this second included; what other processes did
-        may be two seconds late.
+        """The numbers of the last 24 hours. Calls of this process are in them at once, those of
+        other processes after two seconds at most.
         """
         await self._audit.flush()
         mark = self._audit.mark(actor.tenant_id)
@@ -128,12 +128,12 @@ class Activity:
             counts = await _counted(session, calls)
             durations = await _durations(session, calls, sum(row.calls for row in counts))
             last = await _last_of_stores(session, calls)
-            tried = await _last_of_stores(session, _tries(actor, start))
+            tried = await _last_of_stores(session, _connection_tests(actor, start))
         day = _summed(start, counts, durations, last, tried)
         self._days[actor.tenant_id] = (mark, started, day)
         return day
 
-    async def latest(self, actor: Actor, *, count: int = 20) -> list[Happening]:
+    async def latest(self, actor: Actor, *, count: int = 20) -> list[ActivityEntry]:
         """The newest rows first."""
         await self._audit.flush()
         async with self._database.read() as session:
@@ -152,7 +152,7 @@ class Activity:
                     )
                 )
             ).all()
-        names = {key.id: key.name for key in keys}  # revoked ones too: their work stays
+        names = {key.id: key.name for key in keys}  # revoked ones too: their calls are listed
         return [
             await self._happening(
                 actor, row, names.get(row.credential_id or "", "") if row.via in _AGENTS else ""
@@ -161,7 +161,7 @@ class Activity:
         ]
 
     async def first_steps(self, actor: Actor) -> FirstSteps:
-        """For the checklist on Home."""
+        """What the account has done already, for the checklist on Home."""
         await self._audit.flush()
         async with self._database.read() as session:
             key = (
@@ -187,7 +187,7 @@ class Activity:
             ).first()
         return FirstSteps(key is not None, by_agent is not None, by_hand is not None)
 
-    async def _happening(self, actor: Actor, row: AuditEntry, key: str) -> Happening:
+    async def _happening(self, actor: Actor, row: AuditEntry, key: str) -> ActivityEntry:
         arguments: JsonObject = {}
         if row.arguments is not None:
             try:
@@ -203,7 +203,7 @@ class Activity:
                 _LOG.error(
                     "the arguments of an audit row cannot be opened", exc_info=error, row=row.id
                 )
-        return Happening(
+        return ActivityEntry(
             id=row.id,
             at=row.at,
             action=row.action,
@@ -247,14 +247,14 @@ def _calls(actor: Actor, start: datetime) -> Subquery:
     return found
 
 
-def _tries(actor: Actor, start: datetime) -> Subquery:
-    """What people did since `start` to learn whether a store answers: these are no calls, and yet
-    the newest word about it.
+def _connection_tests(actor: Actor, start: datetime) -> Subquery:
+    """The connection tests that people made since `start`: they are no calls, but they may be the
+    newest sign of whether a store answers.
     """
     columns = (AuditEntry.id, AuditEntry.at, AuditEntry.store_row_id, AuditEntry.outcome)
     rows: Any = owned(actor, AuditEntry).with_only_columns(*columns)  # type: ignore[call-overload]
-    # A new key that was refused is not kept, and says nothing of the one that is; a new name alone
-    # asks Order Desk nothing.
+    # A new key that was refused is not kept, so it says nothing about the key in use. An edit of
+    # the name alone sends no request to Order Desk.
     new_key = and_(
         col(AuditEntry.action) == "store.edit",
         col(AuditEntry.outcome) == "ok",
@@ -267,7 +267,7 @@ def _tries(actor: Actor, start: datetime) -> Subquery:
 
 
 async def _counted(session: AsyncSession, calls: Subquery) -> Sequence[Any]:
-    """Whole counts for each hour and store, however many rows there are."""
+    """Complete counts for each hour and store, for any number of rows."""
     c = calls.c
     question = select(
         c.hour,
@@ -328,7 +328,7 @@ def _summed(
     times: list[list[float]] = [[] for _ in range(HOURS)]
     for hour, duration in durations:
         times[hour].append(duration)
-    # Each duration counts for as many calls as its hour had for each one that was read.
+    # A duration has the weight of its hour's calls divided by the durations read for that hour.
     weighed = [
         (duration, calls[hour] / len(times[hour]))
         for hour in range(HOURS)

@@ -77,7 +77,7 @@ class AuditLog:
         self._flusher: asyncio.Task[None] | None = None
         self._commits = 0
         self._marks_from = 0
-        # No LRUCache: when it is full, every account's number must move, not one be forgotten.
+        # No LRUCache: when it is full, every account's number must change, and none may be dropped.
         self._marks: dict[TenantId, int] = {}
 
     async def start(self) -> None:
@@ -122,8 +122,8 @@ class AuditLog:
             self._waiting_writes.pop(entry.id, None)
 
     async def write_or_queue(self, entry: Entry) -> None:
-        """`write` for what has happened already: a row that cannot be committed waits, as saying
-        now that it did not happen would be false.
+        """`write` for an action that is done already: a row that cannot be committed is queued, as
+        an error would wrongly say that the action failed.
         """
         try:
             await self.write(entry)
@@ -153,7 +153,7 @@ class AuditLog:
             await self._commit_in_flight()
 
     def mark(self, tenant_id: TenantId) -> int:
-        """A number that moves whenever this process commits rows of that account."""
+        """A number that changes whenever this process commits rows of that account."""
         return self._marks.get(tenant_id, self._marks_from)
 
     async def _commit_in_flight(self) -> None:
@@ -196,7 +196,7 @@ class AuditLog:
         self._commits += 1
         if len(self._marks) > _MOST_MARKS:
             self._marks.clear()
-            # every account's number moves: one query too many does no harm
+            # every account's number changes: one query too many does no harm
             self._marks_from = self._commits
         for tenant_id in tenants:
             self._marks[tenant_id] = self._commits
@@ -207,7 +207,7 @@ class AuditLog:
         place = (entry.actor.tenant_id, SEALED_AS, "arguments", entry.id)
         try:
             return self._sealer.seal(*place, text)
-        except LookupError:  # so many accounts are active that this one's key was evicted
+        except LookupError:  # this account's key was evicted, as very many are active
             pass
         try:
             return await self._sealer.seal_for(*place, text)
@@ -271,17 +271,17 @@ def _insert(place: str) -> str:
 def _pending(entry: Entry) -> _Pending:
     if not entry.arguments:
         return entry, None
-    # half a surrogate pair has no bytes
+    # UTF-8 cannot encode half a surrogate pair
     text = json.dumps(entry.arguments, default=str, ensure_ascii=False).encode(errors="replace")
     if len(text) <= _MOST_ARGUMENT_BYTES:
         return entry, text
     cut = {"cut": True, "bytes": len(text), "names": sorted(entry.arguments)[:100]}
-    # The row that waits lets go of them: a queue of whole requests would be gigabytes.
+    # The queued row does not keep them: a queue of whole requests would be gigabytes.
     return replace(entry, arguments=None), json.dumps(cut).encode()
 
 
 def _storable(text: str) -> str:
-    """A caller's name for itself or a tool, as every database takes it: Postgres refuses zeros, and
-    half a surrogate pair has no bytes.
+    """A name that a caller sent, in a form that every database takes: Postgres refuses U+0000, and
+    UTF-8 cannot encode half a surrogate pair.
     """
     return text.replace("\x00", "").encode(errors="replace").decode()

@@ -1,5 +1,5 @@
-"""The console's memory: the last ten calls of each person, sealed, secrets removed, to look at and
-to run again.
+"""The console's history: the last ten calls of each person, sealed and without secrets, to look at
+and to run again.
 """
 
 import json
@@ -42,7 +42,7 @@ class PastCall:
 
     @property
     def error(self) -> Mapping[str, object]:
-        """What failed, as `code`, `message` and perhaps `field`; empty for a call that did not."""
+        """The error as `code`, `message` and perhaps `field`; empty for a call that succeeded."""
         error = self.result.get("error") if self.outcome != "ok" else None
         return error if isinstance(error, dict) else {}
 
@@ -65,7 +65,7 @@ class ConsoleHistory:
         duration_ms: float,
         cached: bool,
     ) -> PastCall:
-        """Remember a call, and forget all but the last ten."""
+        """Keeps a call, and deletes all but the last ten."""
         row_id = new_id()
         # half a surrogate pair has no bytes; JSON knows this escape
         text = json.dumps(result, ensure_ascii=False, default=str).encode(errors="backslashreplace")
@@ -119,7 +119,7 @@ class ConsoleHistory:
         return [await self._opened(row) for row in rows]
 
     async def get(self, actor: Actor, call_id: str) -> PastCall:
-        """One of them. Raises NotFound."""
+        """One of the last ten calls. Raises NotFound."""
         async with self._database.read() as session:
             row = (
                 await session.exec(owned(actor, ConsoleCall).where(col(ConsoleCall.id) == call_id))

@@ -1,5 +1,5 @@
-"""What a form that was refused says on the page it goes back to, kept for that session for a
-minute: never in the address, where anybody could write it.
+"""The message that the page shows after a refused form. It is kept for that session for a minute,
+never in the URL, where anyone could write one.
 """
 
 import time
@@ -30,9 +30,9 @@ class FlashMessage:
 
 
 def message_of(error: OrderDeskAgentsError) -> str:
-    """What a page says of it.
+    """The text of a page for this error.
 
-    What nobody at the page can mend has the reference of its rows in the audit.
+    An error that the user cannot correct comes with the reference of its audit rows.
     """
     reference = current_request().request_id
     return (
@@ -43,7 +43,7 @@ def message_of(error: OrderDeskAgentsError) -> str:
 
 
 class FlashMessages:
-    """One message a session; the newest wins, and it is taken once."""
+    """At most one message for each session, the newest; reading it removes it."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._kept: TTLCache[str, FlashMessage] = TTLCache(_MOST, ttl=_SECONDS, timer=clock)

@@ -1,5 +1,5 @@
-"""A store's folders: as they stood when it was connected, and asked for again, through the cache,
-when that is not enough.
+"""A store's folders: those read when it was connected, and, when these do not suffice, those that
+Order Desk has now, through the cache.
 """
 
 from collections.abc import Iterable, Mapping
@@ -41,8 +41,8 @@ class Folders:
         return tuple((str(id_), str(name)) for id_, name in kept)
 
     async def naming(self, store: OpenStore, ids: Iterable[Json], budget: WaitBudget) -> FolderList:
-        """Folders that name these ids as far as Order Desk tells; a list of orders does not fail
-        for want of a name.
+        """The folders, read again when one of these ids has no name. Without an answer the known
+        folders are returned: a list of orders does not fail because a name is missing.
         """
         known = store.record.folders
         if {str(id_) for id_ in ids if id_ is not None} <= {id_ for id_, _ in known}:
@@ -54,9 +54,7 @@ class Folders:
 
 
 def folders_of(answer: Mapping[str, Json]) -> FolderList:
-    """The folders of a store as Order Desk tells them: a map of id and name, or our own list of
-    pairs.
-    """
+    """The folders of a store, from Order Desk's map of id to name or from our own list of pairs."""
     folders = answer.get("folders")
     if isinstance(folders, Mapping):
         return tuple((str(id_), str(name)) for id_, name in folders.items())

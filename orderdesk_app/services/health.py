@@ -1,4 +1,4 @@
-"""Whether database and cache answer: tried at most once a second, however many callers ask."""
+"""Whether database and cache answer: checked at most once a second, for any number of callers."""
 
 import asyncio
 import time
@@ -28,7 +28,7 @@ class Checked:
 
 
 class Health:
-    """Anybody may ask without a key, so many requests share one check."""
+    """The health check needs no key, so many requests share one check."""
 
     def __init__(
         self, database: Database, cache: Cache, *, clock: Callable[[], float] = time.monotonic
@@ -40,7 +40,7 @@ class Health:
         self._last: tuple[float, Checked] | None = None
 
     async def check(self) -> Checked:
-        """As it is now, or was less than a second ago."""
+        """The state now, or less than a second ago."""
         if self._last is not None and self._clock() - self._last[0] < _FRESH_SECONDS:
             return self._last[1]
         return await self._flight.do("check", self._check)

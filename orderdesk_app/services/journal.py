@@ -1,9 +1,9 @@
-"""Every write at Order Desk, by kind of object and its id: opened before Order Desk hears of it,
-closed when its outcome is known, settled by the next read when it was not.
+"""The journal of every write at Order Desk, by kind of object and its id. A row is opened before
+the request is sent and closed when the outcome is known; otherwise the next read settles it.
 
 The images of the object before, as meant and after are sealed. A row is left open while `closed_at`
 is empty: "open" means under way or cut off by a crash, "unknown" that Order Desk may still be at
-work on it. The audit says what became of such a write too, in its maker's name.
+work on it. The audit gets a row with its outcome too, in the name of the actor who began it.
 """
 
 from collections.abc import Sequence
@@ -32,7 +32,7 @@ Action = Literal["create", "update", "delete"]
 State = Literal["done", "not_done", "unknown", "open"]
 Image = JsonObject
 
-NOT_YET = ""  # a create has no object id until Order Desk gives one
+NO_ID_YET = ""  # a create has no object id until Order Desk gives one
 _MOST_LEFT_OPEN = 20
 _CREATES_LOOKED_FOR = timedelta(days=1)  # any object read may be the one that such a create made
 
@@ -44,7 +44,7 @@ class LeftOpen:
     id: str
     at: datetime
     action: str
-    # Order Desk may still be at work on it: that nothing is seen of it proves nothing
+    # Order Desk may still be at work on it: an object that reads as before proves nothing
     is_under_way: bool
     before: Image | None
     meant: Image | None
@@ -57,16 +57,17 @@ class Kind(Protocol):
 
     @property
     def name(self) -> str:
-        """Its name in the rows, such as "order"."""
+        """The name of the kind in the rows, such as "order"."""
 
     def settlement(self, row: LeftOpen, found: Image | None, *, is_late: bool) -> State | None:
-        """What the object as found (None: it is gone) says about a write that was left open; None
-        if it says nothing yet. `is_late`: Order Desk cannot be at work on it any more.
+        """The state of a write that was left open, judged by the object as found (None: it is
+        gone); None if it cannot be decided yet. `is_late`: Order Desk cannot be at work on it any
+        more.
         """
 
 
 class Journal:
-    """The rows of one tenant at a time; all of them are gone with their store."""
+    """Opens, closes and settles the rows of one tenant. A deleted store takes its rows along."""
 
     def __init__(
         self, database: Database, signals: Signals, sealer: Seals, audit: AuditTrail
@@ -112,7 +113,7 @@ class Journal:
         return row_id
 
     async def renew(self, actor: Actor, change_id: str, *, before: Image, meant: Image) -> None:
-        """The object was read again, and the write is tried again from there."""
+        """Updates the images of a write that is planned again over a newer read of the object."""
         values = {
             "before": await self._seal(actor, change_id, "before", before),
             "meant": await self._seal(actor, change_id, "meant", meant),
@@ -141,9 +142,9 @@ class Journal:
         paths: Sequence[str] | None = None,
         final: bool = True,
     ) -> None:
-        """Write down what became of it, and tell every process that this store was written.
+        """Records the outcome, and signals to every process that this store was written.
 
-        Not `final`: the next read shall settle it. `object_id` is that of a new object.
+        Without `final` the next read shall settle it. `object_id` is that of a new object.
         """
         values: dict[str, object] = {"state": state, "closed_at": now() if final else None}
         if paths is not None:
@@ -174,7 +175,7 @@ class Journal:
             or_(
                 col(Change.object_id) == object_id,
                 and_(
-                    col(Change.object_id) == NOT_YET, col(Change.at) > now() - _CREATES_LOOKED_FOR
+                    col(Change.object_id) == NO_ID_YET, col(Change.at) > now() - _CREATES_LOOKED_FOR
                 ),
             ),
             col(Change.state).in_(("open", "unknown")),
@@ -199,9 +200,9 @@ class Journal:
         *,
         budget: float,
     ) -> None:
-        """Close what the object as found (None: it is gone) decides.
+        """Closes the rows that the object as found (None: it is gone) decides.
 
-        Ask only while the object's lock is held: nobody is writing then.
+        Call it only while the object's lock is held, so that no other caller is writing it.
 
         `budget` is how long, in seconds, Order Desk may be at work on a request whose end was lost.
         """
@@ -272,7 +273,7 @@ class Journal:
         except (
             OrderDeskAgentsError,
             ValueError,
-        ) as error:  # a broken row must not keep people from their orders
+        ) as error:  # a broken row must not make the order unreadable
             _LOG.error("a journal image could not be opened", exc_info=error)
             return None
         return image if isinstance(image, dict) else None

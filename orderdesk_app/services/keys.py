@@ -43,7 +43,7 @@ from orderdesk_app.security.tokens import could_be_key, hint, new_access_key, ne
 from orderdesk_app.services.access import FoundKey
 from orderdesk_app.services.audit import AuditTrail, Entry
 from orderdesk_app.services.members import find_first_owner, member_of
-from orderdesk_app.services.names import is_seen
+from orderdesk_app.services.names import is_visible
 
 MASTER, ACCESS = "master", "access"
 MASTER_NAME = "Master key"
@@ -95,7 +95,7 @@ class Keys:
         self._signals = signals
         self._passwords = passwords
         self._audit = audit
-        # by digest: the hash that a key was found to fit
+        # by digest: the hash that a key was verified against
         self._verified: TTLCache[bytes, bytes] = TTLCache(
             _MOST_VERIFIED, ttl=VERIFIED_SECONDS, timer=clock
         )
@@ -117,7 +117,7 @@ class Keys:
         """A new access key, shown once and never again."""
         _only_people(actor)
         name = name.strip()
-        if not 1 <= len(name) <= _LONGEST_NAME or not is_seen(name):
+        if not 1 <= len(name) <= _LONGEST_NAME or not is_visible(name):
             raise ValidationFailed(
                 (
                     f"A key's name has 1 to {_LONGEST_NAME} characters on one line, each of "
@@ -192,7 +192,7 @@ class Keys:
         end, unused sign-in links too.
         """
         _only_people(actor)
-        if actor.role in (Role.MEMBER, Role.VIEWER):  # it acts as the owner, for who has it
+        if actor.role in (Role.MEMBER, Role.VIEWER):  # the key acts as the owner
             raise PermissionDenied(
                 "Only an owner of the account can make or replace its master key. Ask an owner."
             )
@@ -230,8 +230,8 @@ class Keys:
         return key
 
     async def find(self, token: str) -> FoundKey | None:
-        """Whose key this is, by one row read; None for an unknown, revoked or malformed one, and
-        for a disabled account or user.
+        """The account and user of a key, by reading one row; None for an unknown, revoked or
+        malformed key, and for a disabled account or user.
 
         A master key acts as the account's first owner, an access key as the user who made it, as
         long as they are a member.
@@ -281,8 +281,8 @@ class Keys:
         )
 
     async def lock(self, session: AsyncSession, tenant_id: TenantId) -> None:
-        """Inside a write: no key of the account is made or rotated, and nobody signs in to it,
-        until it ends.
+        """Locks the account's keys until the write ends: no other write makes or rotates one, and
+        no other sign-in begins.
         """
         await self._database.advisory_lock(session, f"keys:{tenant_id}")
 
@@ -307,8 +307,8 @@ class Keys:
         user_id: UserId | None,
         active_store_id: StoreRowId | None = None,
     ) -> None:
-        """Inside a write; `user_id` is who makes it. Raises Conflict when another account has this
-        very key.
+        """Adds a master key inside a write; `user_id` is its maker. Raises Conflict when another
+        account has the same key.
         """
         row = Credential(
             id=new_id(),
@@ -331,7 +331,7 @@ class Keys:
             ) from None
 
     async def _owner(self, session: AsyncSession, tenant_id: TenantId) -> UserId:
-        """In whose name the system makes an access key."""
+        """The user in whose name the system makes an access key."""
         owner = await find_first_owner(session, tenant_id)
         if owner is None:
             raise PermissionDenied("This account has no owner who could use a key.")
@@ -348,8 +348,8 @@ class Keys:
         return digest(self._keyring.digest_key, token)
 
     async def _is_verified(self, row: Credential, key: Secret) -> bool:
-        # The row has just been read: a revoked key has none, and another hash is verified again. So
-        # no signal has to evict this.
+        # The row has just been read: a revoked key has no row, and a changed hash is verified
+        # again. So no signal has to evict an entry here.
         if row.bcrypt is not None and self._verified.get(row.digest) == row.bcrypt:
             return True
         # Many first calls at once with one key share one check.
@@ -373,7 +373,7 @@ class Keys:
 
 
 def _only_people(actor: Actor) -> None:
-    """A key that leaked must not be able to make itself new ones."""
+    """Refuses agents: a key that leaked must not be able to make new keys."""
     if actor.via not in (Via.WEB, Via.SYSTEM):
         raise PermissionDenied(
             "Keys are made, rotated and revoked by a person in the web app. Open Settings there."

@@ -15,8 +15,8 @@ MOST_KEYS = 100_000
 
 
 def network_of(address: str) -> str:
-    """Who is behind an address: of an IPv6 one its first half, as every line is given a whole /64
-    (RFC 6177).
+    """The network of an address: the first half of an IPv6 address, as each site gets a /64 or more
+    (RFC 6177), else the address itself.
     """
     try:
         found = ip_address(address)
@@ -71,11 +71,11 @@ class Limit:
         self._buckets[key] = taken
 
     def check(self, key: str) -> None:
-        """One token, for callers that count attempts."""
+        """Takes one token, for callers that count attempts. Raises RateLimited."""
         self.spend(key)
 
     def give_back(self, key: str, cost: float = 1) -> None:
-        """An attempt that should not have counted."""
+        """Puts `cost` tokens back, for an attempt that should not count."""
         key = self._shared_by(key)
         if key in self._buckets:
             tokens, then = self._buckets[key]

@@ -27,7 +27,7 @@ async def find_member(session: AsyncSession, tenant_id: TenantId, user_id: UserI
 
 
 async def find_first_owner(session: AsyncSession, tenant_id: TenantId) -> Member | None:
-    """The owner who has been one for longest; None where there is none, or that one is disabled."""
+    """The member who has been an owner for longest; None without an owner, or if disabled."""
     owners = _members(tenant_id).where(col(Membership.role) == Role.OWNER.value)
     question = owners.order_by(col(Membership.created_at), col(Membership.user_id)).limit(1)
     return _enabled((await session.exec(question)).one_or_none())
@@ -36,7 +36,7 @@ async def find_first_owner(session: AsyncSession, tenant_id: TenantId) -> Member
 def users_of(actor: Actor) -> SelectOfScalar[User]:
     """A select of the users who are members of the actor's account; narrow it with `.where(…)`.
 
-    It is the one way to people, as owned() is to other rows: a neighbour's user is not there.
+    It is the only way to users, as owned() is to other rows: users of other tenants are not in it.
     """
     return (
         select(User)

@@ -1,6 +1,4 @@
-"""A connected store as services hand it on: its row without secrets, and, opened, what a request to
-it needs.
-"""
+"""A connected store as services pass it on: its row with the key sealed, and opened for a call."""
 
 from dataclasses import dataclass
 
@@ -28,8 +26,8 @@ class StoreRecord:
 
     @property
     def upstream_id(self) -> str:
-        """Names the bucket, the locks and the cache tag of this Order Desk store, whichever tenant
-        has it.
+        """The name of the bucket, the locks and the cache tag of this Order Desk store, the same
+        for every tenant that has it.
         """
         return f"{self.api_url}|{self.store_id}"
 

@@ -33,7 +33,7 @@ _MOST_NAMED = 3  # numbers of a refusal that are looked up
 class OrderCreate:
     """The operation, and its one request.
 
-    `is_ours`: the source id was made here, and nobody else can have it.
+    `is_ours`: the source id was made here, so that no other order can have it.
     """
 
     def __init__(
@@ -50,8 +50,8 @@ class OrderCreate:
 
     @property
     def lock_id(self) -> str | None:
-        """Creates with one source id one after the other: else each would take what another made
-        for its own.
+        """Creates with the same source id run one after the other: otherwise each could take the
+        other's order for its own.
         """
         return None if self._is_ours else f"with source_id {self._source_id}"
 
@@ -62,7 +62,7 @@ class OrderCreate:
         return Intent(self._plan.meant, self._plan.changed)
 
     def unchanged(self, before: JsonObject | None) -> Written:
-        """There is always something to create: `plan` says so."""
+        """Never called: `plan` always returns an Intent."""
         return Written({}, (), None)
 
     async def carry_out(self, lock: Lock | None) -> Written:
@@ -90,7 +90,7 @@ class OrderCreate:
     ) -> Order | None:
         """The new order."""
         if lost is None:
-            return await self._as_it_stands(answer or {})
+            return await self._whole_order(answer or {})
         found = await self._found(lost)
         RECONCILED.labels("done" if found is not None else "not_done").inc()
         if found is not None:
@@ -113,14 +113,14 @@ class OrderCreate:
         self._was_repeated = True
         return None
 
-    # ------------------------------------------------------------------ finding it
+    # ------------------------------------------------------------------ find the order
 
     async def _known_before(self) -> frozenset[str]:
         """Ids of orders that have the caller's source id (from other shops) already.
 
         Raises Conflict if this order is one of them.
 
-        Asked before: after a lost answer an old order could not be told from the new one.
+        It is read before the POST: after a lost answer an old order looks like the new one.
         """
         orders = await self._by_source(self._write.budget)
         for found in orders:
@@ -130,8 +130,8 @@ class OrderCreate:
                 raise self._exists(order_id)
         return frozenset(str(found.get("id")) for found in orders)
 
-    async def _as_it_stands(self, answered: Order) -> Order:
-        """The new order whole: an answer may tell less than there is."""
+    async def _whole_order(self, answered: Order) -> Order:
+        """The whole new order, read again if the answer has only parts of it."""
         if compare({}, self._plan.body, answered).status == "done" and is_whole(answered):
             return answered
         try:
@@ -178,9 +178,9 @@ class OrderCreate:
                 if await self._writes.read(self._write, order_id) is not None:
                     return self._exists(order_id)
         except OrderDeskAgentsError:
-            pass  # then its own words must do
+            pass  # then only its message is left
         if not _DUPLICATE.search(lost.said):
-            return None  # something else may exist, or not
+            return None  # the message may be about another object
         return Conflict(
             f"Order Desk refused it as a duplicate: “{lost.said}”. Nothing was created. Find the "
             "order with orders_list, and change it with orders_update.",
@@ -189,14 +189,14 @@ class OrderCreate:
         )
 
     async def _by_source(self, budget: WaitBudget) -> list[Order]:
-        """Orders with that source id, in whatever form Order Desk keeps it."""
+        """Orders with that source id, in any form in which Order Desk may keep it."""
         page = await self._client.orders.list_orders(
             self._write.store.access, {"source_id": self._source_id, "limit": "50"}, budget
         )
         wanted = self._plan.body["source_id"]
         return [order for order in page.rows if is_alike(order.get("source_id"), wanted)]
 
-    # ------------------------------------------------------------------ saying it
+    # ------------------------------------------------------------------ the errors
 
     def _unknown(self, lost: OrderDeskAgentsError) -> OrderDeskAgentsError:
         return self._writes.unknown(self._write, lost, source_id=self._source_id)
@@ -212,15 +212,15 @@ class OrderCreate:
 
 
 def says_duplicate(lost: OrderDeskAgentsError) -> bool:
-    """Whether Order Desk may have refused an order because there is one like it."""
+    """Whether Order Desk may have refused an order as a duplicate."""
     return (is_refusal(lost) or is_conflict(lost)) and bool(
         _DUPLICATE.search(lost.said) or _EXISTS.search(lost.said)
     )
 
 
 def numbers_in(said: str) -> list[str]:
-    """Numbers that may be an order's id, those that stand beside its name first; dates and times
-    are none.
+    """The numbers in a message that may be an order's id, those beside the word order first; dates
+    and times are left out.
     """
     said = _MOMENT.sub(" ", said)
     return list(dict.fromkeys([*_NAMED_ID.findall(said), *_ORDER_ID.findall(said)]))

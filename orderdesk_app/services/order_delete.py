@@ -1,5 +1,5 @@
-"""Deletes an order: what is gone is not deleted twice, so even a request that may still be at work
-is repeated.
+"""Deletes an order. A second delete does no harm, so even a request that Order Desk may still be at
+work on is repeated.
 """
 
 from orderdesk_app.context import JsonObject, OrderId
@@ -20,7 +20,7 @@ class OrderDelete:
         self._writes = writes
         self._client = client
         self._write = write
-        self._lost: OrderDeskAgentsError | None = None  # of the try before
+        self._lost: OrderDeskAgentsError | None = None  # of the last attempt
         self._was_repeated = False
 
     @property
@@ -28,11 +28,11 @@ class OrderDelete:
         return self._write.object_id
 
     async def plan(self, before: JsonObject | None) -> Intent:
-        """Nothing is left of it."""
+        """The order as meant is none."""
         return Intent(None, ())
 
     def unchanged(self, before: JsonObject | None) -> Deleted:
-        """There is always something to delete: `plan` says so."""
+        """Never called: `plan` always returns an Intent."""
         return self._deleted()
 
     async def carry_out(self, lock: Lock | None) -> Deleted:
@@ -45,7 +45,7 @@ class OrderDelete:
         return True
 
     def not_sent(self, error: OrderDeskAgentsError) -> OrderDeskAgentsError:
-        """An earlier try may still come through."""
+        """An earlier attempt may still succeed at Order Desk."""
         if self._lost is not None and may_still_happen(self._lost):
             return self._writes.unknown(self._write, self._lost)
         return error
@@ -65,7 +65,7 @@ class OrderDelete:
                     outcome="not_done",
                 ) from lost
             return self._deleted()
-        # "not found" of an order that is there is about something else
+        # the order is there, so "not found" means something else
         if is_refusal(lost) or isinstance(lost, NotFound):
             raise as_not_done(lost) from lost
         if is_last:

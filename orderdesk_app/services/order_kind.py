@@ -1,4 +1,4 @@
-"""An order as the write protocol needs it: how it is read, settled and named."""
+"""Orders as a Kind of the write protocol: how an order is read, settled and named."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -14,9 +14,9 @@ from orderdesk_app.services.journal import LeftOpen, State
 from orderdesk_app.services.open_store import OpenStore
 from orderdesk_app.services.writes import Write
 
-# Parts of every whole order: an answer without them tells less than there is.
+# Parts of every whole order: an answer without them holds only a part of the order.
 _PARTS = ("shipping", "customer", "order_items", "order_notes")
-# of an order whose maker gave no source name (docs/orderdesk-api.md section 6.1)
+# of an order that was created without a source name (docs/orderdesk-api.md section 6.1)
 _DEFAULT_NAME = "Order Desk"
 
 
@@ -25,8 +25,8 @@ class Written:
     """An order after its change: what is changed, as dotted paths, and the journal's id of it (None
     when nothing had to be written).
 
-    `differing` are paths where something else stands than was meant: Order Desk wrote it in another
-    way, or somebody changed it since.
+    `differing` are paths with another value than was meant: Order Desk rewrote it, or another
+    caller changed it since.
     """
 
     order: Order
@@ -95,10 +95,10 @@ def settlement(row: LeftOpen, found: Order | None, *, is_late: bool) -> State | 
     if row.action == "delete":
         return "done" if found is None else not_done
     if found is None or row.before is None or row.meant is None:
-        return "unknown"  # gone since: nothing will ever tell
+        return "unknown"  # gone since: it can never be decided
     comparison = compare(row.before, row.meant, found)
     if comparison.arrived and not comparison.absent:
-        return "done"  # what is neither old nor new was changed again since
+        return "done"  # a third value: it was changed again since
     if comparison.status == "not_done":
         return not_done
     return "done" if comparison.status == "done" else "unknown"
@@ -107,7 +107,7 @@ def settlement(row: LeftOpen, found: Order | None, *, is_late: bool) -> State | 
 def is_that_order(meant: Mapping[str, Json], found: Mapping[str, Json]) -> bool:
     """True if an order found is the one that a create meant: same source id and source name.
 
-    An id of ours needs no name.
+    A source id that we made suffices without a name.
     """
     source_id = meant.get("source_id")
     if not source_id or not is_same(source_id, found.get("source_id")):
@@ -131,7 +131,7 @@ def is_whole(found: Order, like: Order | None = None) -> bool:
 
 
 def deleted_meanwhile(write: Write) -> NotFound:
-    """The error for an order that somebody else deleted under a write."""
+    """The error for an order that another caller deleted during a write."""
     return NotFound(
         f"Order {write.object_id} was deleted by somebody else while it was being changed. "
         "Nothing is left to change.",

@@ -1,9 +1,9 @@
-"""Moves an order into another folder. Moving twice is as good as once, so a lost answer that is
-proven not done is repeated.
+"""Moves an order into another folder. A second move does no harm, so a move whose answer was lost
+is repeated when reading proves that it was not done.
 """
 
 from orderdesk_app.context import JsonObject, OrderId
-from orderdesk_app.errors import OrderDeskAgentsError, OrderMovedOn, UpstreamFailed
+from orderdesk_app.errors import OrderDeskAgentsError, UpstreamFailed, VersionConflict
 from orderdesk_app.observability import RECONCILED
 from orderdesk_app.orderdesk import dates
 from orderdesk_app.orderdesk.client import OrderDeskClient
@@ -23,7 +23,7 @@ from orderdesk_app.services.writes import Write, Writes
 class OrderMove:
     """The request that moves it; `order` is the order as it is before that.
 
-    `is_pinned`: the caller wants no other version of the order moved than the one that was seen.
+    `is_pinned`: the caller wants only the version that it saw to be moved.
     """
 
     def __init__(
@@ -76,27 +76,29 @@ class OrderMove:
             found.get("folder_id"), self._order.get("folder_id")
         )
         if found is not None and (is_there or (said_moved and is_elsewhere)):
-            # there, or moved on by a rule of the store; where it still lies where it lay, the
-            # answer was wrong
+            # in the new folder, or moved on by a rule of the store; if it is still in its old
+            # folder, the answer was wrong
             return found
         if found is None and said_moved:
             return {**self._order, "folder_id": self._plan.meant["folder_id"]}
         if found is None or (lost is not None and may_still_happen(lost)):
             raise self._not_known(lost or _answered_without_moving()) from lost
         if self._is_pinned and is_conflict(lost):
-            self._must_not_have_moved_on(found)
+            self._check_version(found)
         if is_last or (lost is not None and is_refusal(lost)):
             raise self._not_moved(lost or _answered_without_moving()) from lost
         return None
 
-    def _must_not_have_moved_on(self, found: Order) -> None:
-        """Raises OrderMovedOn if somebody else has changed or moved the order since it was seen."""
+    def _check_version(self, found: Order) -> None:
+        """Raises VersionConflict if another caller has changed or moved the order since it was
+        seen.
+        """
         seen, there = (str(order.get("date_updated") or "") for order in (self._order, found))
         if dates.is_same_moment(seen, there) and is_same(
             found.get("folder_id"), self._order.get("folder_id")
         ):
             return
-        error = OrderMovedOn(
+        error = VersionConflict(
             "The order has changed since you read it. It was not moved. Read it again and decide "
             "again.",
             order=found,
@@ -120,11 +122,11 @@ class OrderMove:
 
     @property
     def _fields(self) -> list[str]:
-        """What else this update has changed already."""
+        """The paths that this update has changed already."""
         return [path for path in self._plan.changed if path != "folder_id"]
 
     def _not_known(self, lost: OrderDeskAgentsError) -> OrderDeskAgentsError:
-        """The fields stand, and it is not known whether the folder does."""
+        """The fields are written; it is not known whether the order was moved."""
         if not self._fields:
             return self._writes.unknown(self._write, lost)
         self._write.may_still_happen = may_still_happen(lost)
@@ -137,14 +139,14 @@ class OrderMove:
         )
 
     def _not_moved(self, error: OrderDeskAgentsError) -> OrderDeskAgentsError:
-        """The fields stand, the folder does not; without fields nothing was done."""
+        """The fields are written, the order was not moved; without fields nothing was done."""
         if is_conflict(error):
             error = in_conflict(error, f"order {self._write.object_id}")
             if not self._fields:
                 return error
         if not self._fields:
             return as_not_done(error)
-        self._write.stands = tuple(self._fields)
+        self._write.written_paths = tuple(self._fields)
         return error.reworded(
             f"{reason(error)} Half done: {', '.join(self._fields)} changed; the order was not "
             f"moved to folder {self._move.folder_name}. Repeat the move alone: changes with only "

@@ -52,7 +52,7 @@ _DATES = {
 
 @dataclass(frozen=True, slots=True)
 class OrderQuery:
-    """What orders_list asks for; None is not asked. Dates are ISO or Order Desk's form."""
+    """The filters of orders_list; None is no filter. Dates are ISO 8601 or in Order Desk's form."""
 
     limit: int = 50
     offset: int = 0
@@ -123,13 +123,13 @@ def upstream_parameters(query: OrderQuery, folders: FolderNames) -> dict[str, st
 
 
 def names_unknown_folder(query: OrderQuery, folders: FolderNames) -> bool:
-    """True if the store's folders should be asked for again before the query is refused."""
+    """True if the store's folders should be read again before the query is refused."""
     name = _text(query.status) or _text(query.folder_name)
     return bool(name) and _find(name, folders) is None
 
 
 def searched_fields(search: str) -> tuple[str, ...]:
-    """What a search text can be: at most four questions to Order Desk."""
+    """The fields that a search text may be in: at most four, each one request to Order Desk."""
     if search.isascii() and search.isdigit():
         return ("id", "source_id") if len(search) <= LONGEST_ID else ("source_id",)
     if "@" in search:
@@ -146,7 +146,7 @@ async def search_orders(
     get: Callable[[OrderId], Awaitable[Order]],
     listing: Callable[[Mapping[str, str]], Awaitable[Page]],
 ) -> FoundOrders:
-    """Orders that the text finds by any of its fields, united, under all other filters.
+    """The orders with the text in any of the searched fields that pass all other filters.
 
     Raises ValidationFailed beyond the 500th row.
     """
@@ -174,8 +174,8 @@ async def search_orders(
         is_rising=parameters.get("order") == "ASC",
     )
     shown = ordered[offset:wanted]
-    # Beyond the 500th row as well: who asks for those is told to narrow the search, and nobody
-    # takes 500 for all there are.
+    # Also at the 500th row: a caller who asks for more gets an error that asks for a narrower
+    # search, and does not take 500 rows for all there are.
     has_more = len(ordered) > wanted or (not is_complete and len(shown) == limit)
     return FoundOrders(
         shown,
@@ -188,9 +188,9 @@ async def search_orders(
 def united(lists: Sequence[Sequence[Order]], order_by: str, *, is_rising: bool) -> list[Order]:
     """Every order of the lists once.
 
-    Within each list Order Desk's own order stays: it alone knows how it sorts words, and orders of
-    one second, and the pages of a search fit together only where the longer lists of a later page
-    begin as the shorter ones did."""
+    Each list keeps Order Desk's own order: how it sorts words, and orders of one second, is not
+    known. The pages of a search fit together only if the longer lists of a later page begin like
+    the shorter ones."""
     found: dict[str, Order] = {}
     for order in heapq.merge(
         *lists, key=lambda order: _sort_key(order, order_by), reverse=not is_rising
@@ -200,7 +200,7 @@ def united(lists: Sequence[Sequence[Order]], order_by: str, *, is_rising: bool) 
 
 
 async def together(questions: Sequence[Awaitable[Any]]) -> list[Any]:
-    """All answers, or the first error once the other questions have been given up."""
+    """All results. On the first error the other calls are cancelled, and the error is raised."""
     tasks = [asyncio.ensure_future(question) for question in questions]
     try:
         return list(await asyncio.gather(*tasks))
@@ -211,7 +211,7 @@ async def together(questions: Sequence[Awaitable[Any]]) -> list[Any]:
 
 
 def fits(order: Order, parameters: Mapping[str, str]) -> bool:
-    """Whether an order that was found another way passes the filters too."""
+    """Whether an order passes the filters that Order Desk was not asked to apply."""
     for name in _EQUAL:
         if (
             name in parameters
@@ -247,7 +247,7 @@ async def _one_field(
     get: Callable[[OrderId], Awaitable[Order]],
     listing: Callable[[Mapping[str, str]], Awaitable[Page]],
 ) -> tuple[list[Order], bool]:
-    """The orders that one field finds, and whether these are all of them."""
+    """The orders with the text in one field, and whether these are all of them."""
     if field == "id":
         try:
             order = await get(OrderId(search))
@@ -256,8 +256,7 @@ async def _one_field(
         return ([order] if fits(order, parameters) else []), True
     page = await listing({**parameters, field: search, "limit": str(wanted), "offset": "0"})
     is_whole = len(page.rows) >= page.total if page.total is not None else len(page.rows) < wanted
-    # A filter on the very field that is searched gave way to the search text above; it still
-    # applies.
+    # The search text above replaced a filter on the searched field; that filter still applies.
     return [
         order
         for order in page.rows
@@ -268,7 +267,7 @@ async def _one_field(
 def _folder(query: OrderQuery, folders: FolderNames) -> str | None:
     """The folder ids that the three ways of naming a folder agree on.
 
-    `status` is the folder of that name: Order Desk has no other.
+    `status` is a folder name: Order Desk has no other status.
     """
     ids = _text(query.folder_id)
     if ids and not all(

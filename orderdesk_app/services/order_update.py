@@ -9,10 +9,10 @@ from dataclasses import replace
 from orderdesk_app.context import Json, JsonObject, OrderId, now
 from orderdesk_app.errors import (
     OrderDeskAgentsError,
-    OrderMovedOn,
     UpstreamFailed,
     UpstreamUnreachable,
     ValidationFailed,
+    VersionConflict,
 )
 from orderdesk_app.observability import RECONCILED
 from orderdesk_app.orderdesk import dates
@@ -34,7 +34,7 @@ from orderdesk_app.services.write_failures import as_not_done, in_conflict, is_c
 from orderdesk_app.services.writes import Intent, Write, Writes
 
 _MOST_NAMED = 20  # paths in a message; the details have them all
-_Put = tuple[Order, tuple[str, ...]]  # the order after it, and where something else stands
+_Put = tuple[Order, tuple[str, ...]]  # the order after it, and the paths with another value
 
 
 class OrderUpdate:
@@ -67,9 +67,9 @@ class OrderUpdate:
         return self._write.object_id
 
     async def plan(self, before: JsonObject | None) -> Intent | None:
-        """Raises OrderMovedOn and ValidationFailed."""
+        """Raises VersionConflict and ValidationFailed."""
         self._before = before or {}
-        must_be_version(self._before, self._expected)
+        check_version(self._before, self._expected)
         self._plan = plan_update(self._before, self._changes, at=now(), folders=self._folders)
         return Intent(self._plan.meant, self._plan.changed) if self._plan.changed else None
 
@@ -113,7 +113,7 @@ class OrderUpdate:
 
 
 class OrderPut:
-    """The request that replaces the whole order, until it is as meant."""
+    """The request that replaces the whole order, repeated until the order is as meant."""
 
     def __init__(
         self,
@@ -159,17 +159,17 @@ class OrderPut:
         if lost is None and not (
             comparison.status == "done" and is_whole(found or {}, self._before)
         ):
-            # An answer may tell less than there is (no more than its id is attested): what counts
-            # is what stands there now.
+            # The answer may hold only a part of the order (no more than its id is documented), so
+            # the order is read again.
             found = await self._found_instead()
             comparison = self._compare(found)
         found = found or {}
         self._write.found = found
         if is_conflict(lost) and not is_last:
-            # Order Desk did not take it, so what is new there is somebody else's: ours is still
-            # to be sent, unless the caller wants no version but the one that was seen.
+            # Order Desk refused the write, so another caller made the new values: ours must still
+            # be sent, unless the caller pinned the version that it saw.
             if comparison.status != "done":
-                self._must_not_have_moved_on(found)
+                self._check_version(found)
             comparison = replace(comparison, other=())
         self._progress.note(comparison)
         if lost is not None:
@@ -182,28 +182,28 @@ class OrderPut:
             self._tries > 1 and not self._progress.missing and not is_conflict(lost)
         )
         if is_over:
-            # What was written in another way once is sent once more, and not for ever.
+            # A value that Order Desk rewrote is sent once more, but not again after that.
             raise self._after_part(self._differs(lost)) from lost
         await self._plan_again(found, lost, comparison)
         return None
 
-    def _must_not_have_moved_on(self, found: Order) -> None:
-        """Raises OrderMovedOn if the caller pinned a version, and it is not the one that was read
-        for this try any more.
+    def _check_version(self, found: Order) -> None:
+        """Raises VersionConflict if the caller pinned a version, and the order found is no longer
+        the one that was read for this attempt.
         """
         if self._expected is None:
             return
         try:
-            must_be_version(found, str(self._before.get("date_updated") or ""))
-        except OrderMovedOn as error:
+            check_version(found, str(self._before.get("date_updated") or ""))
+        except VersionConflict as error:
             raise self._after_part(error) from error
 
     def _compare(self, found: Order) -> Comparison:
         return compare(self._before, self._plan.body, found)
 
     def _is_settled(self, lost: OrderDeskAgentsError, comparison: Comparison) -> bool:
-        """True if reading proves that the lost write was done. Raises where it proves a refusal, or
-        proves nothing.
+        """True if reading proves that the lost write was done. Raises if it proves a refusal, or if
+        it proves nothing.
         """
         if is_conflict(lost):
             if comparison.status == "changed_by_other" and comparison.other:
@@ -212,7 +212,7 @@ class OrderPut:
         if comparison.status == "changed_by_other":
             raise self._writes.unknown(self._write, lost) from lost
         if comparison.arrived and not comparison.absent:
-            # it was written, and what differs Order Desk or somebody else changed since
+            # it was written; Order Desk or another caller changed the values that differ
             return True
         if comparison.status == "not_done" and is_refusal(lost):
             raise self._after_part(as_not_done(lost)) from lost
@@ -223,14 +223,12 @@ class OrderPut:
     async def _plan_again(
         self, found: Order, lost: OrderDeskAgentsError | None, comparison: Comparison
     ) -> None:
-        """Fetch, merge, write again: what was read to compare the last try is as fresh as can
-        be.
-        """
+        """Merges the remaining changes into the order that was read after the last attempt."""
         if lost is not None and not self._progress.has_left_marks:
-            must_be_version(found, self._expected)
+            check_version(found, self._expected)
         try:
             plan = plan_update(found, self._progress.changes, at=now(), folders=self._folders)
-        except ValidationFailed as error:  # somebody took the item away, or filled the notes
+        except ValidationFailed as error:  # another caller removed the item, or filled the notes
             raise self._after_part(error) from error
         if not plan.needs_put:
             raise self._after_part(self._differs(lost)) from lost
@@ -247,7 +245,7 @@ class OrderPut:
 
         Raises OutcomeUnknown when it cannot be read.
         """
-        # no refusal, whatever the read says
+        # the PUT was not refused, so the error of the read must not say so
         answered = UpstreamUnreachable(
             "Order Desk took the change, and its answer does not show it."
         )
@@ -271,7 +269,7 @@ class OrderPut:
         return found or {}
 
     def _differs(self, lost: OrderDeskAgentsError | None) -> OrderDeskAgentsError:
-        """What to say when Order Desk does not write what it is given, however often."""
+        """The error when Order Desk keeps another value than it is given at every attempt."""
         if lost is not None and is_conflict(lost):
             return in_conflict(lost, f"order {self._write.object_id}")
         why = f"{reason(lost)} " if lost is not None else ""
@@ -283,8 +281,8 @@ class OrderPut:
         return lost.reworded(words) if lost is not None else UpstreamFailed(words)
 
     def _after_part(self, error: OrderDeskAgentsError) -> OrderDeskAgentsError:
-        """The error with the truth about the whole update: some of it may stand in the order, as it
-        was meant or in another way.
+        """The error for the whole update, of which a part may be in the order, as meant or
+        rewritten.
         """
         progress = self._progress
         details: dict[str, object] = {"change_id": self._write.change_id}
@@ -299,7 +297,7 @@ class OrderPut:
                 "Something else than was asked for stands at "
                 f"{', '.join(rewritten[:_MOST_NAMED])}. "
             )
-        self._write.stands = (*done, *rewritten)
+        self._write.written_paths = (*done, *rewritten)
         return error.reworded(
             f"{words}{reason(error)} Read the order, then send only what is still wrong.",
             outcome="partly_done",
@@ -307,13 +305,13 @@ class OrderPut:
         )
 
 
-def must_be_version(order: Mapping[str, Json], expected: str | None) -> None:
-    """Raises OrderMovedOn unless the order's date_updated is the one that the caller saw."""
+def check_version(order: Mapping[str, Json], expected: str | None) -> None:
+    """Raises VersionConflict unless the order's date_updated is the one that the caller saw."""
     if expected is None:
         return
     there = str(order.get("date_updated") or "")
     if not dates.is_same_moment(there, expected):
-        raise OrderMovedOn(
+        raise VersionConflict(
             "The order has changed since you read it: its date_updated is "
             f"{dates.to_iso(there)}, not {dates.to_iso(expected)}. Nothing was written. "
             "Read it again and decide again.",

@@ -15,7 +15,7 @@ from orderdesk_app.orderdesk.merge import check_update, find_folder, plan_create
 from orderdesk_app.orderdesk.order import Order
 from orderdesk_app.orderdesk.wait_budget import WaitBudget
 from orderdesk_app.services.folders import FolderList, Folders
-from orderdesk_app.services.journal import NOT_YET, Journal
+from orderdesk_app.services.journal import NO_ID_YET, Journal
 from orderdesk_app.services.open_store import OpenStore
 from orderdesk_app.services.order_create import OrderCreate
 from orderdesk_app.services.order_delete import OrderDelete
@@ -37,7 +37,7 @@ from orderdesk_app.services.writes import Write, Writes
 class Fetched:
     """An order as Order Desk has it, and whether it is from the cache.
 
-    The order is shared: nobody changes it.
+    The order is shared with other calls: do not change it.
     """
 
     order: Order
@@ -46,7 +46,7 @@ class Fetched:
 
 @dataclass(frozen=True, slots=True)
 class OrderPage:
-    """A page of whole orders, shared as well.
+    """A page of whole orders, shared with other calls.
 
     `total` is None when it is not known; `matched_by` names for each order id the fields a search
     found it by.
@@ -72,9 +72,9 @@ class _Rows(TypedDict):
 
 
 class Orders:
-    """What a person or an agent may ask about orders.
+    """What a person or an agent may do with orders.
 
-    Raises the errors of `errors.py`; a failed write says through `outcome` what became of it.
+    Raises the errors of `errors.py`; the `outcome` of an error says what became of a write.
     """
 
     def __init__(
@@ -136,7 +136,7 @@ class Orders:
     async def folders(
         self, store: OpenStore, order: Mapping[str, Json], budget: WaitBudget
     ) -> FolderList:
-        """Folders that name the one in which this order is, as far as Order Desk tells."""
+        """The store's folders, with the one of this order if Order Desk names it."""
         return await self._folders.naming(store, (order.get("folder_id"),), budget)
 
     async def list(
@@ -144,8 +144,8 @@ class Orders:
     ) -> OrderPage:
         """A page of orders.
 
-        Raises ValidationFailed for a folder that the store does not have, what is no date, an
-        unknown sort field.
+        Raises ValidationFailed for a folder that the store does not have, a text that is no date,
+        and an unknown sort field.
         """
         _need(actor, Scope.ORDERS_READ)
         folders = store.record.folders
@@ -197,7 +197,7 @@ class Orders:
         _need(actor, Scope.ORDERS_WRITE)
         folders = await self._folders_for(store, order_data, budget)
         plan = plan_create(order_data, at=now(), folders=folders)
-        write = Write(actor, store, self._kind, NOT_YET, "create", budget)
+        write = Write(actor, store, self._kind, NO_ID_YET, "create", budget)
         given = as_map(order_data).get("source_id")
         create = OrderCreate(
             self._writes, self._client, write, plan, is_ours=not str(given or "").strip()
@@ -220,7 +220,7 @@ class Orders:
         """
         _need(actor, Scope.ORDERS_WRITE)
         if expected_date_updated is not None:
-            # refuses what is no date, before anything is asked
+            # refuses a text that is no date before a request is sent
             to_upstream(expected_date_updated, "expected_date_updated")
         folders = await self._folders_for(store, changes, budget)
         check_update(changes, at=now(), folders=folders)
@@ -238,7 +238,7 @@ class Orders:
     async def delete(
         self, actor: Actor, store: OpenStore, order_id: OrderId, budget: WaitBudget
     ) -> Deleted:
-        """The order is gone for good; the journal keeps its last image.
+        """Deletes the order for good; the journal keeps its last image.
 
         Raises NotFound, OutcomeUnknown.
         """
@@ -247,7 +247,7 @@ class Orders:
         return await self._writes.run(write, OrderDelete(self._writes, self._client, write))
 
     async def _folders_for(self, store: OpenStore, changes: Json, budget: WaitBudget) -> FolderList:
-        """The store's folders; asked for again when the changes name one that we do not know."""
+        """The store's folders; read again when the changes name one that we do not know."""
         wanted = wanted_folder(changes)
         if wanted is None or find_folder(wanted, store.record.folders) is not None:
             return store.record.folders

@@ -12,8 +12,8 @@ from orderdesk_app.services.reads import Reads
 
 MOST_SEARCHED = 2_000
 _PAGE = 500
-# a page with fewer rows, and fewer than were asked for, is the last: no smaller maximum is known of
-# Order Desk
+# a page with fewer rows than this, and fewer than were asked for, is the last: Order Desk has no
+# smaller maximum that we know of
 _SMALLEST_PAGE = 50
 
 
@@ -41,7 +41,7 @@ class _Rows(TypedDict):
 
 
 class Products:
-    """What a store sells."""
+    """The inventory items of a store."""
 
     def __init__(self, client: OrderDeskClient, reads: Reads, *, cache_seconds: float) -> None:
         self._client = client
@@ -99,14 +99,15 @@ class Products:
         total = page["total"]
         if (
             len(rows) > limit
-            # limit and offset are a guess of ours about this endpoint: where they are ignored we
-            # cut ourselves
+            # that this endpoint takes limit and offset is our guess: if it ignores them, the page
+            # is cut here
         ):
             total, rows = max(total or 0, len(rows)), rows[offset : offset + limit]
         if total == 0 and offset:
-            # a captured reply says "0" beside rows: beyond the last row it says nothing
+            # a captured answer has "0" beside rows, so a 0 without rows is not trusted either
             total = None
-        # Without a total a short page may be Order Desk's own largest one; the page after it tells.
+        # Without a total a short page may be the largest that Order Desk sends: the next page
+        # shows.
         has_more = (
             offset + len(rows) < total
             if total is not None and total >= offset + len(rows)
@@ -124,7 +125,7 @@ class Products:
     ) -> bool:
         """Whether Order Desk ignored `offset`: then a later page shows the first one's ids.
 
-        Costs nothing where that page is cached.
+        It sends no request if that page is cached.
         """
         if len(rows) > limit:
             return False
@@ -151,8 +152,8 @@ class Products:
             seen.update(fresh)
             total = page["total"]
             # Without a total: a page longer than was asked for is everything, an empty one comes
-            # after the last, and one that tells nothing new proves nothing, unless it is too short
-            # for any maximum.
+            # after the last, and one without new ids proves nothing, unless it is shorter than any
+            # maximum.
             rows = len(page["items"])
             complete = (
                 len(seen) >= total if total is not None else rows > _PAGE or rows < _SMALLEST_PAGE

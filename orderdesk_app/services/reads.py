@@ -1,5 +1,5 @@
-"""Reads of Order Desk through the cache: identical ones share a request, and nothing is kept that a
-write may have changed.
+"""Reads of Order Desk through the cache: identical ones share a request, and a value that a write
+may have changed is not kept.
 """
 
 from collections.abc import Awaitable, Callable
@@ -16,8 +16,8 @@ from orderdesk_app.orderdesk import json_text
 from orderdesk_app.services.open_store import StoreRecord
 from orderdesk_app.services.sealed import Seals
 
-T = TypeVar("T")  # what a read tells: JSON, as the cache keeps nothing else
-MOST_PARSED_BYTES = 16 * 1024 * 1024  # of text; what it says takes a few times as much
+T = TypeVar("T")  # the result of a read: JSON, as the cache keeps nothing else
+MOST_PARSED_BYTES = 16 * 1024 * 1024  # of text; its parsed value takes a few times as much
 
 
 class Reads:
@@ -31,17 +31,19 @@ class Reads:
         self._sealer = sealer
         self._seal = seal
         self._flight = SingleFlight()
-        # what a cached text says, so that it is read once
+        # the parsed value of a cached text, so that it is parsed once
         self._parsed: LRUCache[str, tuple[bytes, object]] = LRUCache(
             MOST_PARSED_BYTES, getsizeof=lambda parsed: len(parsed[0])
         )
-        self._writes: dict[str, int] = {}  # how often each store was written, as this process heard
+        self._writes: dict[
+            str, int
+        ] = {}  # how often each store was written, by the signals received
         self._heard_all = 0
         self._news = 0
         self._pending: dict[
             str, int
-            # stores whose entries must go before anything is read, and with which news that was
-            # heard last
+            # stores whose entries must be dropped before the next read, each with the number of the
+            # signal that said so
         ] = {}
         signals.subscribe(self._hear)
 
@@ -55,7 +57,8 @@ class Reads:
     ) -> tuple[T, bool]:
         """What `fetch` returns, and whether it is from the cache.
 
-        `parameters` names every parameter of the read; 0 seconds reads afresh (and still shares).
+        `parameters` names every parameter of the read; with 0 seconds Order Desk is asked
+        (identical reads still share).
         """
         key = f"{store.tenant_id}|{store.id}|{store.upstream_id}|{kind}|{parameters}"
         if seconds > 0:
@@ -71,7 +74,7 @@ class Reads:
             value = await fetch()
             if seconds > 0 and seen == self._state(store.upstream_id):
                 await self._keep(store, key, value, seconds)
-                if seen != self._state(store.upstream_id):  # a write ended while we kept it
+                if seen != self._state(store.upstream_id):  # a write ended while it was put there
                     await self._cache.drop(store.upstream_id)
             return value
 
@@ -87,7 +90,7 @@ class Reads:
     async def _drop_pending(self) -> None:
         while self._pending:
             store_key, news = next(iter(self._pending.items()))
-            # if this fails or is given up, the next read tries again before it tells anything
+            # if this fails or is cancelled, the next read tries again before it returns anything
             await self._cache.drop(store_key)
             if self._pending.get(store_key) == news:
                 del self._pending[store_key]

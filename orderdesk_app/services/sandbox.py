@@ -1,5 +1,5 @@
-"""The sandbox stores of this server: their keys are derived, their changes are sealed rows under
-the store that has them.
+"""The sandbox stores of this server: a key is derived from the store id, a change is a sealed row
+that belongs to the store.
 """
 
 import hashlib
@@ -23,8 +23,8 @@ _MOST_KNOWN = 10_000
 
 
 class SandboxKeys:
-    """Keys of sandbox stores: nothing is stored, as each follows from the store id and a secret of
-    this server.
+    """The keys of sandbox stores. No key is stored: each is derived from the store id and a secret
+    of this server.
     """
 
     def __init__(self, secret: bytes) -> None:
@@ -36,14 +36,14 @@ class SandboxKeys:
         )
 
     async def account(self, store_id: str) -> str | None:
-        """What the sandbox Order Desk asks: the key of a store id."""
+        """The key of a store id, for the sandbox to compare with."""
         return self.key_of(store_id).reveal()
 
 
 class DatabaseRows:
     """demo.rows.SandboxRows over our database.
 
-    A store that was never connected, or is gone, shows the seeded set and keeps nothing.
+    A store that was never connected, or is deleted, shows the seeded set and keeps no changes.
     """
 
     def __init__(self, database: Database, sealer: Seals, *, sandbox_url: str) -> None:

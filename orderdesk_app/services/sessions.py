@@ -1,4 +1,4 @@
-"""Signed-in people: a cookie names a row, and the row decides, at every single event."""
+"""Sessions of signed-in people: a cookie names a row, and every event reads that row."""
 
 import hmac
 from collections.abc import Callable
@@ -29,7 +29,7 @@ _SEEN_SHARE = 20  # how often, within the idle time, seen_at is written
 
 @dataclass(frozen=True, slots=True)
 class WebUser:
-    """Somebody who is signed in."""
+    """A user who is signed in to the web app."""
 
     actor: Actor
     name: str
@@ -86,7 +86,7 @@ class Sessions:
         address: str,
         user_agent: str,
     ) -> str:
-        """The same inside a write."""
+        """`start` inside a write that the caller has opened."""
         moment = self._clock()
         row = Session(
             id=new_id(),
@@ -109,8 +109,10 @@ class Sessions:
         return self._cookies.sign(row.id, expires_at=row.expires_at.timestamp())
 
     async def resume(self, cookie: str | None) -> WebUser | None:
-        """Who it is, or None: unknown cookie, ended, too old, idle for too long, an account or a
-        user that is gone or disabled, or no member of the account. Asks the row every time.
+        """The user of the cookie's session. Reads the row every time.
+
+        None for an unknown cookie, a session that has ended or was idle for too long, an account or
+        user that is gone or disabled, and a user who is no member of the account.
         """
         session_id = self._cookies.read(cookie)
         if session_id is None:
@@ -167,7 +169,7 @@ class Sessions:
         )
 
     async def end(self, cookie: str | None) -> None:
-        """Sign-out: the row ends, and with it every tab and copy of the cookie."""
+        """Ends the session of the cookie, in every tab and for every copy of the cookie."""
         session_id = self._cookies.read(cookie)
         if session_id is not None:
             async with self._database.write() as session:
@@ -179,8 +181,8 @@ class Sessions:
 
 
 class FormTokens:
-    """A value in every form that changes something; it serves the session it was made for and no
-    other.
+    """A token in every form that changes something (against CSRF), valid only for the session that
+    it was made for.
     """
 
     def __init__(self, key: bytes) -> None:
@@ -197,8 +199,8 @@ class FormTokens:
             raise PermissionDenied("This form is out of date. Reload the page and send it again.")
 
     def spend(self, token: str) -> None:
-        """For forms that must not do their work twice when the browser sends them twice (F5 on the
-        answer). Raises Conflict the second time.
+        """Uses the token up, for forms that must not run twice when the browser sends them twice
+        (F5 on the answer). Raises Conflict the second time.
         """
         if token in self._spent:
             raise Conflict(

@@ -27,17 +27,17 @@ from orderdesk_app.services.members import Member, find_first_owner, member_of
 from orderdesk_app.services.sessions import Sessions, WebUser
 
 LINK_MINUTES = 15
-NOBODY = TenantId("")  # the tenant of somebody who failed to sign in
+NO_TENANT = TenantId("")  # of an actor who has not signed in
 
 
 class SignInLimit(Protocol):
-    """How many attempts an address has (services/limits.py)."""
+    """Limits the attempts of an address (services/limits.py)."""
 
     def check(self, key: str) -> None:
         """Raises RateLimited."""
 
     def give_back(self, key: str) -> None:
-        """An attempt that succeeded does not count."""
+        """Gives an attempt back that succeeded."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,12 +77,12 @@ class SignIn:
 
         Raises SignInFailed, or RateLimited for the address.
         """
-        stranger = Actor(NOBODY, via=Via.WEB, address=address)
+        stranger = Actor(NO_TENANT, via=Via.WEB, address=address)
         found = await self.check_key(key, by=stranger)
         actor = _known(stranger, found.tenant_id, found.member)
         async with self._database.write() as session:
-            # bcrypt takes long: a key that was rotated meanwhile must not open a session that the
-            # rotation has not ended.
+            # bcrypt takes long: if the key was rotated meanwhile, the rotation has not ended the
+            # session that would begin here.
             await self._keys.lock(session, found.tenant_id)
             still_works = await self._keys.is_working(session, actor, found.credential_id)
             if still_works:
@@ -101,17 +101,18 @@ class SignIn:
         return cookie
 
     async def check_key(self, key: Secret, *, by: Actor) -> FoundKey:
-        """Whose master key this is; `by` is who shows it, as far as that is known.
+        """The account and owner of this master key; `by` is who presents it, as far as that is
+        known.
 
         Only a wrong one counts as an attempt, against the address and in the audit log. Raises
         SignInFailed or RateLimited.
         """
-        self._limit.check(by.address)  # first, so that many guesses at once are all counted
+        self._limit.check(by.address)  # before bcrypt, so that parallel guesses all count
         found = await self._keys.find(key.reveal().strip())
         if found is not None and found.kind == MASTER:
             self._limit.give_back(by.address)
             return found
-        if found is not None and by.tenant_id == NOBODY:
+        if found is not None and by.tenant_id == NO_TENANT:
             by = replace(by, tenant_id=found.tenant_id)
         await self._record(by, "sign_in.key", SignInFailed.code)
         if found is not None:
@@ -125,14 +126,14 @@ class SignIn:
         raise SignInFailed(_UNKNOWN_KEY, field="master_key")
 
     async def record_sign_in(self, actor: Actor) -> None:
-        """Commits the row of an agent's sign-in: `actor` showed a good key just now (over HTTP or
+        """Commits the audit row of an agent's sign-in: `actor` presented a good key (over HTTP or
         stdio).
         """
         await self._record(actor, "sign_in.key")
 
     async def record_failed_sign_in(self, *, via: Via, address: str = "") -> None:
-        """Commits the row of a sign-in with a key that nobody has."""
-        stranger = Actor(NOBODY, via=via, address=address)
+        """Commits the audit row of a sign-in with a key that does not exist."""
+        stranger = Actor(NO_TENANT, via=via, address=address)
         await self._record(stranger, "sign_in.key", SignInFailed.code)
 
     async def make_link(self, tenant_id: TenantId) -> Secret:
@@ -163,7 +164,7 @@ class SignIn:
         return Secret(self._links.sign(secret))
 
     async def look_at_link(self, token: str) -> str:
-        """The name of the account that the link signs in to; uses nothing up.
+        """The name of the account that the link signs in to; the link stays unused.
 
         Raises NotFound, LinkUsed or LinkExpired.
         """
@@ -174,10 +175,10 @@ class SignIn:
     async def use_link(self, token: str, *, address: str, user_agent: str) -> str:
         """Uses the link up and signs in; returns the cookie's value.
 
-        Of many at once one wins. Raises NotFound, LinkUsed, LinkExpired or RateLimited.
+        Of many uses at once one succeeds. Raises NotFound, LinkUsed, LinkExpired or RateLimited.
         """
         self._limit.check(address)
-        stranger = Actor(NOBODY, via=Via.WEB, address=address)
+        stranger = Actor(NO_TENANT, via=Via.WEB, address=address)
         try:
             secret = self._secret(token)
             async with self._database.read() as session:
@@ -202,7 +203,7 @@ class SignIn:
         return cookie
 
     async def sign_out(self, user: WebUser, cookie: str | None) -> None:
-        """The session ends, and with it every tab and copy of the cookie."""
+        """Ends the session, in every tab and for every copy of the cookie."""
         await self._sessions.end(cookie)
         if self._audit is not None:
             await self._audit.write_or_queue(Entry(actor=user.actor, action="sign_out"))
@@ -267,7 +268,7 @@ class SignIn:
 
 
 def _known(stranger: Actor, tenant_id: TenantId, member: Member) -> Actor:
-    """The same, now that they have shown who they are."""
+    """The stranger as an actor of the account, after a successful sign-in."""
     return replace(
         stranger,
         tenant_id=tenant_id,

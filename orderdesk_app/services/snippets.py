@@ -1,5 +1,5 @@
-"""What to paste into an assistant's program so that it reaches us: the same words in Settings and
-beside a new key.
+"""The configuration to paste into an AI client so that it connects to us; Settings shows it, and
+the page of a new key.
 """
 
 import json

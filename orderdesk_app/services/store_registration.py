@@ -37,7 +37,7 @@ from orderdesk_app.orderdesk.client import OrderDeskClient
 from orderdesk_app.orderdesk.wait_budget import WaitBudget
 from orderdesk_app.services.access import Access, store_record
 from orderdesk_app.services.folders import folders_of
-from orderdesk_app.services.names import is_seen, only_seen
+from orderdesk_app.services.names import is_visible, visible_only
 from orderdesk_app.services.open_store import StoreRecord
 from orderdesk_app.services.sandbox import SandboxKeys
 from orderdesk_app.services.sealed import Seals
@@ -112,7 +112,7 @@ class StoreRegistration:
     async def add_sandbox_store(self, actor: Actor, budget: WaitBudget) -> StoreRecord:
         """A store at the sandbox Order Desk, with a store id that no other account has."""
         require_store_writes(actor)
-        # What a sandbox keeps is found by its store id alone, so the id is random and long.
+        # A sandbox store's changes are found by its store id alone, so the id is random and long.
         store_id = StoreId(f"9{randbelow(10**14):014}")
         access = StoreAccess(
             api_url=self._sandbox_url,
@@ -279,7 +279,7 @@ def checked_key(api_key: Secret) -> Secret:
 def checked_name(name: str) -> str:
     """The name with single spaces. Raises ValidationFailed."""
     text = " ".join(name.split())
-    if not text or len(text) > _LONGEST_NAME or not is_seen(text):
+    if not text or len(text) > _LONGEST_NAME or not is_visible(text):
         raise ValidationFailed(
             (
                 f"A store's name has 1 to {_LONGEST_NAME} characters, each of which can be "
@@ -293,7 +293,7 @@ def checked_name(name: str) -> str:
 def checked_label(label: str | None) -> str:
     """The label with single spaces, empty for none. Raises ValidationFailed."""
     text = " ".join((label or "").split())
-    if len(text) > _LONGEST_LABEL or not is_seen(text):
+    if len(text) > _LONGEST_LABEL or not is_visible(text):
         raise ValidationFailed(
             (
                 f"A label has at most {_LONGEST_LABEL} characters, each of which can be seen. "
@@ -305,10 +305,10 @@ def checked_label(label: str | None) -> str:
 
 
 def _possible_names(upstream_name: str, store_id: str) -> list[str]:
-    """What a store may be called when nobody named it: Order Desk's name for it, else that name
-    with its id, else with a number; each short enough and visible.
+    """The names to try for a store that got none: Order Desk's name for it, else that name with its
+    id, else with a number; each short enough and visible.
     """
-    plain = only_seen(upstream_name) or f"Store {store_id}"
+    plain = visible_only(upstream_name) or f"Store {store_id}"
     endings = [
         "",
         f" ({store_id})",

@@ -52,7 +52,7 @@ class ConnectionTest:
 
 
 class BucketLevels(Protocol):
-    """db.buckets, as far as people look at it."""
+    """The part of db.buckets that Stores uses."""
 
     async def level(self, key: str) -> float: ...
 
@@ -194,7 +194,7 @@ class Stores:
         if topic != EVERYTHING and not topic.startswith("tenant:"):
             return
         for row_id in list(self._opened):
-            # past LRUCache's own reading, which counts as a use
+            # not LRUCache's own lookup, which would count as a use
             opened = Cache.__getitem__(self._opened, row_id)
             if topic in (EVERYTHING, f"tenant:{opened.record.tenant_id}"):
                 del self._opened[row_id]
@@ -207,7 +207,7 @@ class Stores:
         """
         record, _ = self.resolve(principal, identifier)
         actor = principal.actor
-        # a session has a choice of its own, whatever key it was signed in with
+        # a session has its own active store, independent of the key that signed it in
         table: Any = Session if actor.session_id else Credential
         row_id = actor.session_id or actor.credential_id
         async with self._database.write() as session:
@@ -318,7 +318,7 @@ class Stores:
             outcome = error.code if isinstance(error, OrderDeskAgentsError) else Unexpected.code
             raise
         finally:
-            # The store's name is written too: nobody can look it up once the store is gone.
+            # The store's name is written too: it cannot be looked up once the store is deleted.
             named = {"store": store.name} if store else {}
             entry = Entry(
                 actor=actor,

@@ -1,4 +1,6 @@
-"""Accounts and their owners: the first start makes the admin's, and everybody sees their own."""
+"""Accounts and their owners: makes the admin account at the first start, and reads an actor's
+account.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -67,8 +69,8 @@ class Tenants:
         The first start makes it; an admin who has never had a master key gets `master_key`
         (ADMIN_MASTER_KEY). A key that was made once is never changed here.
 
-        Raises ConfigurationError when nobody could sign in: no web UI to make a key in, none given,
-        and none that works.
+        Raises ConfigurationError when no sign-in would be possible: no web UI to make a key in, no
+        key given, and no key that works.
         """
         async with self._database.read() as session:
             admin = await self._admin(session)
@@ -104,7 +106,7 @@ class Tenants:
             return admin
 
     async def _keys_of(self, session: AsyncSession, tenant_id: TenantId) -> Sequence[Credential]:
-        """All that the account has ever had."""
+        """All keys that the account has ever had."""
         return (await session.exec(owned(Actor(tenant_id), Credential))).all()
 
     async def get(self, actor: Actor) -> TenantView:

@@ -1,5 +1,5 @@
-"""Work that goes on although its caller has gone: one shield for a call that writes, one set of
-what is unfinished, one wait for it at shutdown.
+"""Work that continues after its caller has disconnected: shields calls that write, and waits for
+them at shutdown.
 """
 
 import asyncio
@@ -20,21 +20,21 @@ _current: ContextVar[_Shielded | None] = ContextVar("orderdesk_shielded", defaul
 
 
 def has_begun() -> None:
-    """From here on this call goes on to its end, whether or not its caller waits for it."""
+    """From here on this call runs to its end, even if its caller disconnects."""
     shielded = _current.get()
     if shielded is not None:
         shielded.has_begun = True
 
 
 class UnfinishedWork:
-    """What runs in this process and must not be cut off."""
+    """The tasks of this process that must not be cancelled."""
 
     def __init__(self) -> None:
         self._tasks: set[asyncio.Task[object]] = set()
 
     async def run(self, work: Coroutine[object, None, T]) -> T:
-        """Run a call that may write. A caller who leaves stops it before it `has_begun`, and not
-        any more after. Inside another such call it is a part of that one.
+        """Runs a call that may write. A caller who disconnects cancels it only before `has_begun`.
+        Inside another such call it is a part of that one.
         """
         if _current.get() is not None:
             return await work
@@ -52,18 +52,18 @@ class UnfinishedWork:
             raise
 
     def keep(self, work: Coroutine[object, None, T]) -> asyncio.Task[T]:
-        """Start work that nobody may stop."""
+        """Starts a task that no caller can cancel."""
         task = asyncio.create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._finished)
         return task
 
     async def drain(self) -> None:
-        """Wait for all of it, as long as a write may take: each ends by its own time limits."""
+        """Waits for all tasks; each ends by its own time limits."""
         while self._tasks:
             await asyncio.wait(self._tasks)
 
     def _finished(self, task: asyncio.Task[object]) -> None:
         self._tasks.discard(task)
         if not task.cancelled():
-            task.exception()  # it may have no caller any more to hear it; the journal has it
+            task.exception()  # its caller may have disconnected; the journal has the outcome

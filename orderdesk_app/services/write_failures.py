@@ -1,4 +1,4 @@
-"""What a caller is told of a write that failed: what is known of its end, and the next step."""
+"""The errors for a write that failed: what is known of its outcome, and the next step."""
 
 from orderdesk_app.errors import (
     Conflict,
@@ -12,7 +12,7 @@ from orderdesk_app.orderdesk.comparison import is_refusal
 
 
 def is_conflict(lost: OrderDeskAgentsError | None) -> bool:
-    """True if Order Desk did not take a write because somebody else is changing the object."""
+    """True if Order Desk refused a write because another caller is changing the object."""
     return lost is not None and lost.fault is Fault.CONFLICT
 
 
@@ -32,8 +32,10 @@ def in_conflict(lost: OrderDeskAgentsError, name: str) -> OrderDeskAgentsError:
 
 
 def key_refused(error: OrderDeskAgentsError, lost: OrderDeskAgentsError) -> StoreKeyRefused | None:
-    """Order Desk said no to the write, and no to the key when asked about it: then the key was why,
-    and nothing was done.
+    """The error for a write that was refused because of the key, with outcome "not_done".
+
+    `lost` is the refusal of the write, `error` that of a read with the same key; None if the key
+    was not the reason.
     """
     if isinstance(error, StoreKeyRefused) and is_refusal(lost):
         return error.reworded(error.message, outcome="not_done")
@@ -63,14 +65,14 @@ def unknown_because(
 
 
 def reason(error: OrderDeskAgentsError) -> str:
-    """What happened, without the advice that followed it: the advice is ours now."""
+    """What happened, without the next step, which the caller of this function adds."""
     if error.said and (is_refusal(error) or is_conflict(error)):
         return f"Order Desk refused: “{error.said}”."
     return error.message.split(". ", 1)[0].rstrip(".") + "."
 
 
 def lock_lost(noun: str) -> LockLost:
-    """The error for a process that stood still until its lock on this kind of object was over."""
+    """The error for a process that was suspended until its lock on the object had run out."""
     return LockLost(
         f"We stood still for so long that another process may be writing the {noun}. Nothing was "
         "written. Try again.",

@@ -32,7 +32,7 @@ from orderdesk_app.observability import WRITES, log
 from orderdesk_app.orderdesk.comparison import may_still_happen
 from orderdesk_app.orderdesk.locks import Lock, WriteLocks
 from orderdesk_app.orderdesk.wait_budget import WaitBudget
-from orderdesk_app.services.journal import NOT_YET, Action, Journal, State
+from orderdesk_app.services.journal import NO_ID_YET, Action, Journal, State
 from orderdesk_app.services.journal import Kind as JournalKind
 from orderdesk_app.services.open_store import OpenStore
 from orderdesk_app.services.reads import Reads
@@ -59,10 +59,10 @@ class Kind(JournalKind, Protocol):
     """A kind of object at Order Desk, as the protocol needs it."""
 
     async def read(self, store: OpenStore, object_id: str, budget: WaitBudget) -> JsonObject:
-        """The object as it is now. Raises NotFound when there is none (any more)."""
+        """The object as it is now. Raises NotFound when it does not exist."""
 
     def no_such(self, store: OpenStore, object_id: str) -> NotFound:
-        """What the caller is told of an id that the store does not have."""
+        """The error for an id that the store does not have."""
 
     def how_to_read(self, object_id: str) -> str:
         """The advice to read it first, such as "read order 5 with orders_get"."""
@@ -87,7 +87,7 @@ class Write:
     has_begun: bool = False  # its journal row is there
     may_still_happen: bool = False  # Order Desk may be at work on it although we stopped waiting
     found: JsonObject | None = None  # the object as it was seen last; the journal keeps it
-    stands: tuple[str, ...] = ()  # paths of a write that is partly done where something new stands
+    written_paths: tuple[str, ...] = ()  # of a write that is partly done
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,22 +103,22 @@ class Operation(Protocol[ResultOf]):
 
     @property
     def lock_id(self) -> str | None:
-        """What only one writer at a time may hold; None where nobody else can write it."""
+        """The id to lock; None if no other caller can write the object."""
 
     async def plan(self, before: JsonObject | None) -> Intent | None:
-        """What to write over the object as read just now (None for a create); None for nothing."""
+        """What to write over the object as read (None for a create); None if nothing changes."""
 
     def unchanged(self, before: JsonObject | None) -> ResultOf:
         """The result when there is nothing to write."""
 
     async def carry_out(self, lock: Lock | None) -> ResultOf:
-        """Send what was planned. Leaves the object as it is then in `Write.found`, and the id of a
-        new one in `Write.object_id`. Raises what is known otherwise, with its `outcome`.
+        """Sends what was planned. Sets `Write.found` to the object afterwards, and
+        `Write.object_id` for a new one. Raises an error with its `outcome` if the write failed.
         """
 
 
 class Sending(Protocol[Answer, ResultOf]):
-    """One request that changes something, and how its end is learnt."""
+    """One request that changes something, and how its outcome is found out."""
 
     async def send(self) -> Answer:
         """Make the request once."""
@@ -128,8 +128,8 @@ class Sending(Protocol[Answer, ResultOf]):
     ) -> ResultOf | None:
         """The result once it is proven; None when it is proven that it must be sent again.
 
-        `lost` is why there is no `answer`. Raises what is known otherwise, and always raises
-        rather than ask for another try when this was the last.
+        `lost` is why there is no `answer`. Raises if the write failed or its outcome is unknown;
+        after the last attempt it never returns None.
         """
 
     def not_sent(self, error: OrderDeskAgentsError) -> OrderDeskAgentsError:
@@ -226,8 +226,8 @@ class Writes:
     async def settle(
         self, actor: Actor, store: OpenStore, kind: Kind, object_id: str
     ) -> JsonObject | None:
-        """Settle what earlier writes of this object left open, unless somebody is writing it just
-        now: then they will. The object as read for that; None if it was not read, or is gone.
+        """Settles what earlier writes of this object left open, unless another call is writing it
+        now: that call will. Returns the object as read for that; None if not read, or gone.
         """
         try:
             async with self._locks.holding(store.access, object_id, WaitBudget(0), kind=kind.name):
@@ -241,7 +241,7 @@ class Writes:
             return None
 
     async def settle_found(self, write: Write, object_id: str, found: JsonObject) -> None:
-        """Settle what earlier writes left open of an object that was found on the way."""
+        """Settles what earlier writes left open of an object that this write has read."""
         left = await self._journal.left_open(write.actor, write.store.record, write.kind, object_id)
         await self._journal.settle(
             write.actor,
@@ -253,10 +253,10 @@ class Writes:
             budget=self._timeout,
         )
 
-    # ------------------------------------------------------------------ learning what became of it
+    # ------------------------------------------------------------------ find out the outcome
 
     async def read(self, write: Write, object_id: str | None = None) -> JsonObject | None:
-        """The object of this write, or another of its kind; None when there is none (any more)."""
+        """The object of this write, or another of its kind; None when it does not exist."""
         return await self._read(
             write.kind, write.store, object_id or write.object_id, self.time_to_read(write)
         )
@@ -272,8 +272,8 @@ class Writes:
             raise key_refused(error, lost) or self.unknown(write, lost) from error
 
     def pauses(self, lost: OrderDeskAgentsError | None) -> Iterator[float]:
-        """Seconds to wait before each look at what became of a write: one look at once, and more
-        where Order Desk may still be at work.
+        """Seconds to wait before each read that checks a write: one read at once, and more if Order
+        Desk may still be at work.
         """
         yield 0.0
         if lost is not None and may_still_happen(lost):
@@ -281,20 +281,20 @@ class Writes:
                 yield min(pause, self._timeout)
 
     async def pause(self, seconds: float) -> None:
-        """Wait before the next look."""
+        """Waits before the next read."""
         if seconds:
             await self._sleep(seconds)
 
     def time_to_read(self, write: Write) -> WaitBudget:
-        """WaitBudget of its own: a write that waited long must still be able to learn its
+        """A WaitBudget for reads alone: a write that waited long must still be able to find out its
         outcome.
         """
         write.budget.requests += 1
         return WaitBudget(max(self._timeout, write.budget.remaining()))
 
     async def plan_again(self, write: Write, *, before: JsonObject, meant: JsonObject) -> None:
-        """The object was read again, and the write is tried again from there: the journal says so
-        before anything is sent.
+        """Records in the journal, before the next request, that the write is planned again over a
+        newer read of the object.
         """
         await self._journal.renew(write.actor, write.change_id, before=before, meant=meant)
 
@@ -366,15 +366,15 @@ class Writes:
     async def _begin(
         self, write: Write, lock: Lock | None, before: JsonObject | None, intent: Intent
     ) -> None:
-        # Before the row and not after it: a caller who leaves while the database commits would
-        # leave a row behind that stays open, for a write that was never sent.
+        # Called before the row is committed: if the caller disconnected during the commit, a row
+        # would stay open for a write that was never sent.
         has_begun()
         try:
             write.change_id = await self._journal.open(
                 write.actor,
                 write.store.record,
                 write.kind.name,
-                write.object_id or NOT_YET,
+                write.object_id or NO_ID_YET,
                 write.action,
                 before=before,
                 meant=intent.meant,
@@ -399,9 +399,9 @@ class Writes:
         paths: Sequence[str] | None = None,
         is_final: bool = True,
     ) -> None:
-        """Close the journal row and forget what was cached.
+        """Closes the journal row and drops the store's cache.
 
-        What happened has happened: a database that fails here makes no failure of it.
+        A database that fails here does not turn a write that was done into a failure.
         """
         WRITES.labels(write.action, state).inc()
         try:
@@ -430,14 +430,12 @@ class Writes:
         if outcome == "not_done":
             await self._end(write, "not_done")
         elif outcome == "partly_done":
-            await self._end(write, "done", paths=write.stands)
+            await self._end(write, "done", paths=write.written_paths)
         else:
             await self._end(write, "unknown" if write.may_still_happen else "open", is_final=False)
 
     async def _wait_after_conflict(self, write: Write, attempt: int) -> bool:
-        """Wait before the object is read and written again; False where the call has no time left
-        for it.
-        """
+        """Waits before the object is read and written again; False if the call has no time left."""
         seconds = min(LONGEST_CONFLICT_WAIT, FIRST_CONFLICT_WAIT * 2.0**attempt)
         if seconds > write.budget.remaining():
             return False

@@ -5,7 +5,7 @@ A tool without a phrase of its own is named by its title.
 
 from collections.abc import Mapping
 
-from orderdesk_app.services.activity import Happening
+from orderdesk_app.services.activity import ActivityEntry
 from orderdesk_app.tools.catalogue import every_tool
 
 # What was done, and what was tried when it failed.
@@ -52,7 +52,7 @@ _OUTCOMES = {
     "UNKNOWN": "Outcome unknown",
 }
 _STORE_IS_AT_FAULT = frozenset({"AUTH_ERROR", "ORDERDESK_API_ERROR"})
-_DOORS = {
+_ENTRY_POINTS = {
     "console": "You, in the console",
     "web": "You",
     "mcp": "An assistant",
@@ -61,29 +61,29 @@ _DOORS = {
 }
 
 
-def actor_label(happening: Happening) -> str:
+def actor_label(entry: ActivityEntry) -> str:
     """The name that a person gave to the key; without one, the assistant's own name where it sent
     one.
     """
-    if happening.via in ("mcp", "stdio"):
-        return happening.key or happening.client or _DOORS[happening.via]
-    return _DOORS.get(happening.via, "Somebody")
+    if entry.via in ("mcp", "stdio"):
+        return entry.key or entry.client or _ENTRY_POINTS[entry.via]
+    return _ENTRY_POINTS.get(entry.via, "Somebody")
 
 
-def program_label(happening: Happening) -> str:
+def program_label(entry: ActivityEntry) -> str:
     """The program that used the key, as it calls itself; empty where `actor_label` says it."""
-    return happening.client if happening.key else ""
+    return entry.client if entry.key else ""
 
 
-def summary_of(happening: Happening) -> str:
+def summary_of(entry: ActivityEntry) -> str:
     """Never empty; starts with a verb."""
-    is_ok = happening.outcome == "ok"
+    is_ok = entry.outcome == "ok"
     given = {
         name: str(value)[:40]
-        for name, value in happening.arguments.items()
+        for name, value in entry.arguments.items()
         if isinstance(value, str | int)
     }
-    if happening.action == "order.settle":
+    if entry.action == "order.settle":
         done, tried = _PHRASES.get(
             f"orders_{given.get('change')}", ("changed an order", "to change an order")
         )
@@ -92,13 +92,13 @@ def summary_of(happening: Happening) -> str:
             .format_map(_Left(given))
             .rstrip()
         )
-    if happening.tool is None:
-        done, tried = _ACTIONS.get(happening.action, (happening.action, happening.action))
+    if entry.tool is None:
+        done, tried = _ACTIONS.get(entry.action, (entry.action, entry.action))
         given["store"] = f"“{given['store']}”" if "store" in given else "a store"
         return (done if is_ok else f"tried {tried}").format_map(_Left(given)).rstrip()
-    title = _titles().get(happening.tool, happening.tool)
-    done, tried = _PHRASES.get(happening.tool, (f"ran “{title}”", f"“{title}”"))
-    changes = happening.arguments.get("changes") if happening.tool == "orders_update" else None
+    title = _titles().get(entry.tool, entry.tool)
+    done, tried = _PHRASES.get(entry.tool, (f"ran “{title}”", f"“{title}”"))
+    changes = entry.arguments.get("changes") if entry.tool == "orders_update" else None
     folder = (
         changes.get("folder_name") if isinstance(changes, Mapping) and len(changes) == 1 else None
     )

@@ -10,7 +10,7 @@ import reflex as rx
 
 from orderdesk_app import wiring
 from orderdesk_app.context import now
-from orderdesk_app.services.activity import Day, FirstSteps, Happening
+from orderdesk_app.services.activity import ActivityEntry, Day, FirstSteps
 from orderdesk_app.services.open_store import StoreRecord
 from orderdesk_app.states.activity_text import (
     actor_label,
@@ -104,8 +104,8 @@ class HomeState(SignedInState):
         self.metrics = _metrics(day)
         self.hours = _hours(day)
         self.latest = [
-            _activity_row(happening, of_stores.get(happening.store_row_id or ""))
-            for happening in await services.activity.latest(actor, count=15)
+            _activity_row(entry, of_stores.get(entry.store_row_id or ""))
+            for entry in await services.activity.latest(actor, count=15)
         ]
         self.stores = [
             _health(record, day, await services.stores.free_requests(record)) for record in records
@@ -207,22 +207,22 @@ def _since(day: Day, hour: int) -> str:
     return f"{day.since + timedelta(hours=hour):%H:%M}"
 
 
-def _activity_row(happening: Happening, store: StoreRecord | None) -> ActivityRow:
-    is_ok = happening.outcome == "ok"
+def _activity_row(entry: ActivityEntry, store: StoreRecord | None) -> ActivityRow:
+    is_ok = entry.outcome == "ok"
     zone = store.timezone if store else ""
     # what the sentence says is not said twice
-    place = store.name if store and store.name != happening.arguments.get("store") else ""
+    place = store.name if store and store.name != entry.arguments.get("store") else ""
     return ActivityRow(
-        id=happening.id,
-        who=actor_label(happening),
-        what=summary_of(happening),
-        where=" · ".join(part for part in (place, program_label(happening)) if part),
-        outcome="From cache" if happening.cached else outcome_label(happening.outcome),
+        id=entry.id,
+        who=actor_label(entry),
+        what=summary_of(entry),
+        where=" · ".join(part for part in (place, program_label(entry)) if part),
+        outcome="From cache" if entry.cached else outcome_label(entry.outcome),
         tone="green" if is_ok else "red",
-        by_agent=happening.via in ("mcp", "stdio"),
-        duration=duration(happening.duration_ms) if happening.duration_ms else "",
-        ago=ago(happening.at, now(), zone),
-        exact=exact(happening.at, zone),
+        by_agent=entry.via in ("mcp", "stdio"),
+        duration=duration(entry.duration_ms) if entry.duration_ms else "",
+        ago=ago(entry.at, now(), zone),
+        exact=exact(entry.at, zone),
     )
 
 

@@ -8,7 +8,7 @@ from secrets import token_hex
 from typing import cast
 
 from orderdesk_app.context import Json, JsonObject
-from orderdesk_app.errors import OrderMovedOn
+from orderdesk_app.errors import VersionConflict
 from orderdesk_app.orderdesk.comparison import FREE_MAPS, ITEM_MAPS
 from orderdesk_app.orderdesk.order_fields import FOLDER, WRITABLE
 from orderdesk_app.services.folders import FolderList
@@ -21,8 +21,8 @@ _Place = tuple[str, Json, bool]
 
 
 def with_both_versions(
-    error: OrderMovedOn, changes: Mapping[str, Json], folders: FolderList
-) -> OrderMovedOn:
+    error: VersionConflict, changes: Mapping[str, Json], folders: FolderList
+) -> VersionConflict:
     """The conflict with words for the caller who asked for `changes`, and the order as tools show
     it.
     """

@@ -2,15 +2,15 @@
 
 import pytest
 
-from orderdesk_app.services.names import is_seen, only_seen
+from orderdesk_app.services.names import is_visible, visible_only
 
 
 @pytest.mark.parametrize(
     "name", ["Ada's Teas", "Göteborg & Söner", "茶の店", "Tea ☕️", "متجر الشاي"]
 )
 def test_what_people_write_is_seen(name: str) -> None:
-    assert is_seen(name)
-    assert only_seen(name) == name
+    assert is_visible(name)
+    assert visible_only(name) == name
 
 
 @pytest.mark.parametrize(
@@ -30,5 +30,5 @@ def test_what_people_write_is_seen(name: str) -> None:
     ],
 )
 def test_what_nobody_sees_is_no_part_of_a_name(sign: str) -> None:
-    assert not is_seen(f"Te{sign}as")
-    assert only_seen(f"Te{sign}as\n and  more{sign} ") == "Teas and more"
+    assert not is_visible(f"Te{sign}as")
+    assert visible_only(f"Te{sign}as\n and  more{sign} ") == "Teas and more"

@@ -21,12 +21,12 @@ from orderdesk_app.errors import (
     Fault,
     NotFound,
     OrderDeskAgentsError,
-    OrderMovedOn,
     OutcomeUnknown,
     PermissionDenied,
     RateLimited,
     UpstreamFailed,
     ValidationFailed,
+    VersionConflict,
 )
 from orderdesk_app.orderdesk import json_text
 from orderdesk_app.orderdesk.wait_budget import WaitBudget
@@ -693,7 +693,7 @@ async def test_a_conflict_minds_the_version_that_was_expected(world: OrderWorld)
         "edit", method="GET", path="/orders/*", order_id=ONE, patch={"email": "bo@example.com"}
     )
 
-    with pytest.raises(OrderMovedOn) as error:
+    with pytest.raises(VersionConflict) as error:
         await world.update({"shipping": {"city": "Salem"}}, expected_date_updated=seen)
 
     assert error.value.outcome == "not_done"
@@ -709,7 +709,7 @@ async def test_a_conflict_minds_the_version_even_where_somebody_else_wrote_the_s
     world.fault("status", method="PUT", path="/orders/*")
     world.fault("edit", method="GET", path="/orders/*", order_id=ONE, patch=theirs)
 
-    with pytest.raises(OrderMovedOn) as error:
+    with pytest.raises(VersionConflict) as error:
         await world.update(
             {"email": "new@example.com", "customer_id": "5"}, expected_date_updated=seen
         )
@@ -734,7 +734,7 @@ async def test_a_move_in_conflict_minds_the_version_that_was_expected(
         patch={"folder_id": 21658},
     )
 
-    with pytest.raises(OrderMovedOn) as error:
+    with pytest.raises(VersionConflict) as error:
         await world.update({**fields, "folder_name": "Canceled"}, expected_date_updated=seen)
 
     assert (await world.upstream())["folder_id"] == 21658

@@ -16,10 +16,10 @@ from orderdesk_app.errors import (
     Conflict,
     NotFound,
     OrderDeskAgentsError,
-    OrderMovedOn,
     StoreKeyRefused,
     UpstreamFailed,
     ValidationFailed,
+    VersionConflict,
 )
 from orderdesk_app.orderdesk import json_text
 from tests.services.conftest import A_NEW_ORDER, OrderWorld, a_process, connect, sandbox
@@ -488,7 +488,7 @@ async def test_a_repeat_minds_the_version_that_was_expected(world: OrderWorld) -
     error = await refused(world.update({"email": "new@example.com"}, expected_date_updated=seen))
 
     order = await world.upstream()
-    assert type(error) is OrderMovedOn
+    assert type(error) is VersionConflict
     assert (order["shipping"]["city"], order["email"] == "new@example.com") == ("Salem", False)
 
 

@@ -3,14 +3,14 @@
 import pytest
 
 from orderdesk_app.context import now
-from orderdesk_app.services.activity import Happening
+from orderdesk_app.services.activity import ActivityEntry
 from orderdesk_app.states.activity_text import is_store_at_fault, outcome_label, summary_of
 
 
 def happening(
     action: str, outcome: str = "ok", *, tool: str | None = None, **arguments: object
-) -> Happening:
-    return Happening(
+) -> ActivityEntry:
+    return ActivityEntry(
         id="01H",
         at=now(),
         action=action,
@@ -91,7 +91,7 @@ def happening(
         (happening("some.thing"), "some.thing"),
     ],
 )
-def test_each_thing_has_its_sentence(happened: Happening, words: str) -> None:
+def test_each_thing_has_its_sentence(happened: ActivityEntry, words: str) -> None:
     assert summary_of(happened) == words
 
 

@@ -6,7 +6,7 @@ from pydantic import BeforeValidator, Field, WithJsonSchema
 from typing_extensions import TypedDict
 
 from orderdesk_app.context import JsonObject, OrderId, Scope
-from orderdesk_app.errors import OrderMovedOn
+from orderdesk_app.errors import VersionConflict
 from orderdesk_app.services.order_kind import Written
 from orderdesk_app.services.order_search import OrderQuery
 from orderdesk_app.services.orders import Orders
@@ -411,7 +411,7 @@ async def orders_update(call: ToolCall, arguments: UpdateOrder) -> WrittenOrder:
             expected_date_updated=expected,
             budget=call.budget,
         )
-    except OrderMovedOn as error:
+    except VersionConflict as error:
         raise with_both_versions(error, asked, call.store.record.folders) from error
     return _written(written)
 

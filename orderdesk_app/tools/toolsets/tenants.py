@@ -5,7 +5,7 @@ from typing_extensions import TypedDict
 
 from orderdesk_app.context import Actor, Scope, Secret, Via
 from orderdesk_app.services.access import Access
-from orderdesk_app.services.sign_in import NOBODY, SignIn
+from orderdesk_app.services.sign_in import NO_TENANT, SignIn
 from orderdesk_app.tools.arguments import Arguments, SecretText
 from orderdesk_app.tools.catalogue import ToolCall, tool
 
@@ -41,7 +41,7 @@ async def tenant_use_master_key(call: ToolCall, arguments: UseMasterKey) -> Tena
     Over stdio this signs the session in; over HTTP the request's own key stays in force.
     """
     actor = call.signed_in.actor if call.signed_in else None
-    by = actor or Actor(NOBODY, via=Via.STDIO)
+    by = actor or Actor(NO_TENANT, via=Via.STDIO)
     key = arguments.master_key
     await call.services[SignIn].check_key(key, by=by)
     principal = await call.services[Access].by_token(key.reveal(), via=by.via)
