@@ -183,7 +183,7 @@ def _latest() -> rx.Component:
     nothing = empty(
         "activity",
         "No calls yet",
-        "What assistants and people do with your stores stands here as it happens.",
+        "What assistants and people do with your stores appears here as it happens.",
         go("Open the console", to="/console", class_name="button"),
     )
     filled = rx.el.ol(rx.foreach(S.latest, line), class_name="lines")

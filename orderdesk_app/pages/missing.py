@@ -15,7 +15,7 @@ def missing() -> rx.Component:
             padding="0",
         ),
         rx.el.h1("There is no such page"),
-        rx.el.p("The address may be mistyped, or what stood here is gone.", class_name="dim"),
+        rx.el.p("The address may be mistyped, or the page was removed.", class_name="dim"),
         rx.el.div(rx.el.a("Home", href="/", class_name="button primary"), class_name="row"),
         class_name="panel stack",
     )

@@ -97,7 +97,7 @@ def _keys() -> rx.Component:
         rx.el.p(
             rx.cond(
                 S.keys.length() == 0,
-                f"None of the {S.total} keys has “{S.search}” in its name or its end.",
+                f"None of the {S.total} keys has “{S.search}” in its name or its last characters.",
                 rx.cond(S.keys.length() < S.total, f"{S.keys.length()} of {S.total} keys", ""),
             ),
             class_name="dim small found",
@@ -164,7 +164,9 @@ def _revoke_dialog(key: Any) -> rx.Component:
         post_form(
             rx.el.input(type="hidden", name="key_id", value=key["id"], read_only=True),
             field(
-                rx.fragment("Type ", rx.el.span(key["name"], class_name="mono asis"), " to go on"),
+                rx.fragment(
+                    "Type ", rx.el.span(key["name"], class_name="mono asis"), " to confirm"
+                ),
                 "confirm-" + key["id"],
                 text_input(
                     "confirm",
@@ -228,7 +230,7 @@ def _make_dialog() -> rx.Component:
                     default_value=rx.cond(is_back, S.typed["name"], ""),
                 ),
                 help_text=(
-                    "Who will use it. It stands beside everything that is done with this key."
+                    "Who will use it. Everything that is done with this key shows this name."
                 ),
                 error=wrong,
                 required=True,
@@ -269,9 +271,9 @@ def _connect() -> rx.Component:
     return panel(
         rx.el.div(
             rx.el.p(
-                "Make a key for it and put the key where ",
+                "Make a key for the assistant and put it in place of ",
                 rx.el.code(PLACEHOLDER),
-                " stands; beside a new key it stands there already.",
+                ". The page of a new key has it filled in.",
                 class_name="dim",
             ),
             snippet(
@@ -354,7 +356,7 @@ def _master() -> rx.Component:
             ),
             post_form(
                 field(
-                    "Type “replace” to go on",
+                    "Type “replace” to confirm",
                     "confirm-rotate",
                     text_input(
                         "confirm",

@@ -213,7 +213,7 @@ def _connect_dialog() -> rx.Component:
                     auto_complete="off",
                     default_value=_typed("connect", "label"),
                 ),
-                help_text="A short word that assistants find it by.",
+                help_text="A short word by which assistants find the store.",
                 error=_wrong("connect", "label"),
             ),
             rx.el.div(
@@ -317,7 +317,7 @@ def _disconnect_dialog(store: Any) -> rx.Component:
             store["is_sandbox"],
             rx.el.p(
                 "Its orders go with it, and the record of what was changed in them, for "
-                "good. Another sandbox store starts afresh."
+                "good. A new sandbox store starts with its original orders."
             ),
             rx.el.p(
                 "Its key and the record of what was changed in it are deleted here, for "
@@ -328,7 +328,7 @@ def _disconnect_dialog(store: Any) -> rx.Component:
             rx.cond((S.problem_form == form) & (S.problem_field != "confirm"), callout(S.problem)),
             rx.el.input(type="hidden", name="row_id", value=store["id"], read_only=True),
             field(
-                rx.fragment("Type ", rx.el.span(store["name"], class_name="mono"), " to go on"),
+                rx.fragment("Type ", rx.el.span(store["name"], class_name="mono"), " to confirm"),
                 "confirm-" + store["id"],
                 text_input(
                     "confirm",

@@ -176,9 +176,7 @@ async def _read_form(request: Request) -> Form:
         request.headers.get("content-type", "").split(";")[0].strip()
         != "application/x-www-form-urlencoded"
     ):
-        raise PermissionDenied(
-            "This address takes forms alone. Use the page that the form stands on."
-        )
+        raise PermissionDenied("This address accepts forms only. Send the form from its own page.")
     try:
         async with asyncio.timeout(FORM_SECONDS):
             body = await _body(request)

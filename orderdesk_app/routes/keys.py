@@ -40,7 +40,7 @@ _NOT_FOR_ASSISTANTS = Markup(
 _STEPS = Markup(
     '<ol class="stack tight dim"><li>1. In Claude Desktop open Settings, Developer, Edit '
     "Config.</li><li>2. Merge this into claude_desktop_config.json.</li>"
-    "<li>3. Restart Claude Desktop. The first call then stands on Home.</li></ol>"
+    "<li>3. Restart Claude Desktop. The first call then appears on Home.</li></ol>"
 )
 
 

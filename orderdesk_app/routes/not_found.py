@@ -54,7 +54,7 @@ def not_found(scope: Scope) -> Response:
         return JSONResponse(
             {"error": "not_found", "message": "Nothing is served at this address."}, 404
         )
-    words = "The address may be mistyped, or what stood here is gone."
+    words = "The address may be mistyped, or the page was removed."
     return error_page(404, "There is no such page", words, reference=current_request().request_id)
 
 

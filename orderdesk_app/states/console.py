@@ -84,7 +84,7 @@ class ConsoleState(ToolForm, ConsoleResult, ConsoleHistory, SignedInState):
             if not self.loaded:
                 await self._load_page()
                 raise Conflict(
-                    "Nothing was run: the server has forgotten this page, as it started "
+                    "Nothing was run: the server lost the state of this page, as it started "
                     "again or the page stood idle. Look at the form and run it again."
                 )
             tool = find_tool(self.tool)

@@ -313,7 +313,7 @@ async def test_an_order_is_deleted_after_its_id_was_typed(page: Page) -> None:
     dialog = page.get_by_role("dialog", name="Delete an order")
 
     await run(page)
-    await expect(dialog).to_contain_text("Type 100000007 to go on")
+    await expect(dialog).to_contain_text("Type 100000007 to confirm")
     await expect(dialog).to_contain_text("Sandbox store (a sandbox: nothing in it is real)")
     await expect(dialog.get_by_role("button", name="Delete an order")).to_be_disabled()
     await page.keyboard.press("Enter")
@@ -321,7 +321,7 @@ async def test_an_order_is_deleted_after_its_id_was_typed(page: Page) -> None:
     await expect(dialog).to_be_hidden()
     await expect(form_of(page).get_by_role("button", name="Run")).to_be_focused()
     await run(page)
-    await expect(dialog.get_by_label("Type 100000007 to go on")).to_be_focused()
+    await expect(dialog.get_by_label("Type 100000007 to confirm")).to_be_focused()
     await page.keyboard.type("100000007")
     await dialog.get_by_role("button", name="Delete an order").click()
 
@@ -487,9 +487,9 @@ async def test_what_was_typed_outlives_the_server(
     await run(page)
     serving.start()
 
-    await expect(
-        form_of(page).get_by_text("What you typed stands here as before.")
-    ).to_be_in_viewport(timeout=60_000)
+    await expect(form_of(page).get_by_text("What you typed is still here.")).to_be_in_viewport(
+        timeout=60_000
+    )
     await expect(notice(page, "Nothing was run")).to_be_visible()
     await expect(changes).to_have_value('{"shipping": {"city": "Quito"}}')
     await expect(store).to_be_visible()
@@ -497,7 +497,7 @@ async def test_what_was_typed_outlives_the_server(
     await expect(page.get_by_role("heading", name="Last calls")).to_have_count(0)
     await run(page)
     assert (await result_of(page))["order"]["shipping"]["city"] == "Quito"
-    await expect(form_of(page).get_by_text("What you typed stands here as before.")).to_be_hidden()
+    await expect(form_of(page).get_by_text("What you typed is still here.")).to_be_hidden()
 
 
 async def test_a_page_that_is_loaded_after_the_server_started_again_says_that_its_form_is_new(

@@ -186,7 +186,7 @@ def test_a_page_that_the_server_has_forgotten_runs_nothing_and_says_so(
         )
 
     assert forgotten.vars["signed_in_state.notices"][-1]["text"].startswith(
-        "Nothing was run: the server has forgotten this page"
+        "Nothing was run: the server lost the state of this page"
     )
     assert forgotten.vars["console_state.tool"] == "orders_create"
     assert forgotten.vars["console_state.page_id"] != memory

@@ -37,12 +37,12 @@ def tool_form() -> rx.Component:
         # Shown by assets/ui/restore.js when the server had forgotten the form.
         _restore_note(
             "kept",
-            "The server has forgotten this page meanwhile. What you typed stands here as before.",
+            "The server restarted or the page was idle for long. What you typed is still here.",
         ),
         _restore_note(
             "lost",
             (
-                "The server has forgotten this page meanwhile. This form was filled again, "
+                "The server restarted or the page was idle for long. This form was filled again, "
                 "and what you had typed is gone."
             ),
         ),
@@ -111,7 +111,7 @@ def _confirmation() -> rx.Component:
         rx.cond(S.confirm_store != "", rx.el.p("Store: ", rx.el.strong(S.confirm_store))),
         _hidden("confirm_store_id", S.confirm_store_id),
         field(
-            rx.fragment("Type ", rx.el.span(S.confirm_text, class_name="mono"), " to go on"),
+            rx.fragment("Type ", rx.el.span(S.confirm_text, class_name="mono"), " to confirm"),
             "confirm",
             text_input(
                 "confirm", auto_complete="off", custom_attrs={"data-confirm": S.confirm_text}
@@ -127,7 +127,7 @@ def _confirmation() -> rx.Component:
 
 def _restore_note(name: str, words: str) -> rx.Component:
     rest = (
-        " If a run was under way, look under “Last calls” and at what it was to change "
+        " If a run was under way, check “Last calls” and what the run was to change "
         "before you run it again."
     )
     return rx.el.div(
