@@ -420,7 +420,7 @@ def load_settings(
         ) from None
 
 
-_RULES = {  # in our words; the library's speak to programmers
+_RULES = {  # our messages for operators; the library's are for programmers
     "int_parsing": "must be a whole number",
     "int_from_float": "must be a whole number",
     "float_parsing": "must be a number",

@@ -19,12 +19,12 @@ UserId = NewType("UserId", str)
 StoreRowId = NewType("StoreRowId", str)  # our own id of a connected store
 StoreId = NewType("StoreId", str)  # Order Desk's id of a store, digits
 OrderId = NewType("OrderId", str)  # Order Desk's internal order id, digits
-# what security.sealing made; a database column holds nothing else of a secret
+# encrypted by security.sealing; a database column holds a secret in no other form
 Sealed = NewType("Sealed", bytes)
 
 
 class Secret:
-    """A key or a token. It prints as ***; `reveal()` is the one way to its text."""
+    """A key or a token. It prints as ***; only `reveal()` returns its text."""
 
     __slots__ = ("_text",)
 
@@ -104,7 +104,7 @@ class Actor:
     """
 
     tenant_id: TenantId
-    user_id: UserId | None = None  # None: nobody has signed in yet, or the system acts
+    user_id: UserId | None = None  # None before sign-in, and for the system
     role: Role | None = None  # of the user in this tenant
     is_operator: bool = False  # operators run this installation
     scopes: frozenset[Scope] = ALL_SCOPES

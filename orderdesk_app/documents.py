@@ -1,4 +1,4 @@
-"""The tables of the README and `.env.example`, written from the code so that they tell the truth:
+"""The tables of the README and `.env.example`, generated from the code:
 `python -m orderdesk_app.documents` rewrites them.
 """
 
@@ -81,8 +81,8 @@ BLOCKS = {"settings": settings_table, "tools": tools_table, "metrics": metrics_t
 
 
 def readme(text: str) -> str:
-    """The README with its generated blocks anew; each stands between `<!-- name -->` and `<!--
-    /name -->`.
+    """The README with its generated blocks replaced; each is between `<!-- name -->` and
+    `<!-- /name -->`.
     """
     for name, make in BLOCKS.items():
         pattern = re.compile(rf"(<!-- {name} -->\n).*?(<!-- /{name} -->)", re.S)
@@ -91,7 +91,7 @@ def readme(text: str) -> str:
 
 
 def outdated(root: Path = ROOT) -> list[str]:
-    """The files that say something else than the code."""
+    """The files that differ from what the code generates."""
     page, example = root / "README.md", root / ".env.example"
     old = [(page, readme(page.read_text(encoding="utf-8"))), (example, env_example())]
     return [

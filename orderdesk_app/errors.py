@@ -5,7 +5,7 @@ OrderDeskAgentsError
 ├── ValidationFailed        VALIDATION_ERROR       400   the caller can mend it
 │   ├── UnknownTool         VALIDATION_ERROR       404
 │   └── BodyTooLarge        VALIDATION_ERROR       413
-├── AuthFailed              AUTH_ERROR             401   who are you?
+├── AuthFailed              AUTH_ERROR             401   the caller is not known
 │   ├── SignInFailed        AUTH_ERROR             401
 │   ├── StoreKeyRefused     AUTH_ERROR             401   Order Desk refused the store's key
 │   ├── LinkExpired         AUTH_ERROR             410

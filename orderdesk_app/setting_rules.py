@@ -1,5 +1,5 @@
-"""What the value of a setting must look like: hosts, addresses, keys, and secrets that somebody
-published. Pure functions; each raises ValueError with the rule as its words.
+"""The rules for values of settings: hosts, addresses, keys, and secrets that were published
+somewhere. Pure functions; each raises ValueError with the rule as its message.
 """
 
 import base64

@@ -5,13 +5,13 @@ storage are the caller's.
 from dataclasses import dataclass
 from typing import NamedTuple
 
-# what sums of floats may lack of a whole token; without it a wait could shrink for ever
+# the rounding error of float sums; without it a wait could shrink for ever
 _TOLERANCE = 1e-6
 
 
 class Level(NamedTuple):
-    """The tokens in a bucket at a moment, in seconds of the caller's clock. Below 0 is a debt that
-    time pays.
+    """The tokens in a bucket at a moment, in seconds of the caller's clock. Below 0 the bucket
+    first has to grow to 0.
     """
 
     tokens: float

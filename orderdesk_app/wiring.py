@@ -1,5 +1,4 @@
-"""Names everything there is: reads the settings once, builds every service, and hands them to the
-entry points.
+"""Builds every service from the settings, once, and gives them to the entry points.
 
 Read this after the README. Each property says what a service is made of. Engines with two forms
 (memory or sqlite, sandbox or Order Desk) are chosen here alone.
@@ -66,8 +65,8 @@ SANDBOX_API = SANDBOX_URL + BASE
 class Services:
     """Every service. Entry points ask for what they need; nothing below them knows this class.
 
-    Time and chance come from outside, and a service may be replaced by assigning another before one
-    asks for it: so tests build the real services around their fakes.
+    Clock and random numbers are arguments, and a service can be replaced by assigning another
+    before its first use: so tests build the real services around their fakes.
     """
 
     def __init__(

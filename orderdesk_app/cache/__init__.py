@@ -1,4 +1,4 @@
-"""Answers kept for a while: in memory or in a SQLite file of its own.
+"""The cache: in memory or in a SQLite file of its own.
 
-What is kept, for how long and when it is dropped, services decide.
+Services decide what is kept, for how long, and when it is dropped.
 """

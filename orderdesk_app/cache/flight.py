@@ -1,4 +1,4 @@
-"""Identical questions asked at the same time share one answer."""
+"""Identical calls at the same time share one result."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -8,23 +8,23 @@ T = TypeVar("T")
 
 
 class SingleFlight:
-    """Whoever asks while an answer is under way waits for that one.
+    """A caller that asks for a key while a call for it runs waits for that call.
 
-    It is given up only when nobody waits any more.
+    The call is cancelled only when its last waiter is cancelled.
     """
 
     def __init__(self) -> None:
         self._flights: dict[str, _Flight] = {}
 
     async def do(self, key: str, make: Callable[[], Awaitable[T]]) -> T:
-        """What `make` returns or raises; `make` runs once for all who ask for `key` meanwhile."""
+        """What `make` returns or raises; `make` runs once for all callers of `key` at that time."""
         flight = self._flights.get(key)
         if flight is None:
             flight = self._flights[key] = _Flight()
             flight.task = asyncio.create_task(self._run(key, flight, make), name="flight")
         flight.waiting += 1
         try:
-            # Shielded: a caller who leaves does not take the answer away from the others.
+            # Shielded: a caller that is cancelled does not cancel the call for the others.
             return cast(T, await asyncio.shield(flight.task))
         finally:
             flight.waiting -= 1

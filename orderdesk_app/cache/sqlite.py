@@ -1,6 +1,6 @@
-"""Answers that outlive a restart, in a SQLite file of their own.
+"""A cache that survives a restart, in a SQLite file of its own.
 
-Values come sealed; keys and tags stand as digests.
+Values come sealed; keys and tags are stored as digests.
 """
 
 import asyncio
@@ -34,8 +34,8 @@ _SCHEMA = (
 class SqliteCache:
     """Bounded in bytes, the oldest entries go first. Several processes may share the file.
 
-    Keys name what was searched for, e-mail addresses among it: with `secret` their digests tell
-    nothing to who only has the file.
+    Keys contain search texts, e-mail addresses among them: without `secret`, the digests in the
+    file reveal nothing.
     """
 
     def __init__(
@@ -55,8 +55,8 @@ class SqliteCache:
         self._puts = 0
 
     async def get(self, key: str) -> bytes | None:
-        """The value, or None; also None when the file cannot be read: the answer is then fetched
-        anew.
+        """The value, or None; also None when the file cannot be read: the caller then fetches the
+        value again.
         """
         try:
             async with self._lock:
@@ -69,7 +69,7 @@ class SqliteCache:
         return next((bytes(value) for (value,) in rows), None)
 
     async def put(self, key: str, value: bytes, seconds: float, tags: tuple[str, ...]) -> None:
-        """Keeps the value, if it can: a full disk costs speed and no answer."""
+        """Keeps the value, if it can: a full disk makes reads slower, but no call fails."""
         size = len(value) + _ENTRY_BYTES
         if seconds <= 0 or size > self._limit // 8:
             return
@@ -92,7 +92,7 @@ class SqliteCache:
             return
 
     async def drop(self, tag: str) -> None:
-        """Raises when it fails: what should be gone would still be told."""
+        """Drops the entries of a tag. Raises when it fails: stale values would be served."""
         async with self._lock:
             await (await self._open()).execute_fetchall(
                 "DELETE FROM entries WHERE key IN (SELECT key FROM tags WHERE tag = ?)",
@@ -186,7 +186,7 @@ class SqliteCache:
         os.close(os.open(self._path, os.O_CREAT | os.O_RDWR, 0o600))
 
     def _begin_again(self) -> None:
-        """A file that is no database (any more) was only a cache."""
+        """Deletes a file that is no database; its content was only a cache."""
         for suffix in ("", "-wal", "-shm"):
             Path(f"{self._path}{suffix}").unlink(missing_ok=True)
 

@@ -1,5 +1,5 @@
-"""Rows: one file for each noun, the engine that reaches them, and the one way to a tenant's own
-(owned.py). No use-case lives here.
+"""Tables: one file for each noun, the engine that reaches them, and the only way to a tenant's own
+rows (owned.py). No use case lives here.
 """
 
 # Foreign keys name tables by text, so every table has to be imported with the first one.

@@ -13,8 +13,8 @@ SEALED_AS = "audit_entries"
 
 
 class AuditEntry(Row, table=True):
-    """It goes with its tenant, and outlives everything else that it names: users, stores, keys,
-    sessions. A failed sign-in has no tenant.
+    """A row is deleted with its tenant, and outlives everything else that it names: users, stores,
+    keys, sessions. A failed sign-in has no tenant.
     """
 
     __tablename__ = "audit_log"

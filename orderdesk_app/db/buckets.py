@@ -17,7 +17,7 @@ from orderdesk_app.db.rows import Row
 CAPACITY, PER_SECOND = 20.0, 3.0  # docs/orderdesk-api.md section 10
 _REMEMBERED = 4096
 _SOON = 0.01
-# seconds since 1970 as floats are good to a millionth; what is taken early is missing later
+# seconds since 1970 as floats are exact to a microsecond; a token taken early is missing later
 _ALMOST_ONE = 0.999
 
 
@@ -47,7 +47,7 @@ class Buckets:
         self._capacity = float(capacity)
         self._per_second = float(per_second)
         self._clock = clock or time.time
-        # what our last take left, and when by our clock
+        # the level after our last take, and its time by our clock
         self._left: LRUCache[str, tuple[float, float]] = LRUCache(_REMEMBERED)
         least, greatest = ("min", "max") if database.is_sqlite else ("least", "greatest")
         now = clock_sql(database, injected=clock is not None)
@@ -67,7 +67,7 @@ class Buckets:
         )
 
     async def take(self, key: str) -> float:
-        """0.0: one token is taken. Else the seconds until one may be there; nothing is taken."""
+        """Takes one token and returns 0.0; without one, the seconds until there may be one."""
         rows = await self._database.execute(self._take, self._with(key, self._capacity - 1.0))
         if rows:
             self._remember(key, float(rows[0][0]))
@@ -82,22 +82,21 @@ class Buckets:
         return max(_SOON, (1.0 - float(level)) / self._per_second)
 
     async def correct(self, key: str, remaining: int) -> None:
-        """X-Tokens-Remaining said so.
+        """Lowers the level to `remaining` (X-Tokens-Remaining).
 
-        It only ever lowers: what others of us took, and is still on its way, upstream has not
-        counted yet.
+        It never raises the level: Order Desk has not counted the requests that are under way.
         """
         if math.floor(self._expected(key)) > remaining:
             await self._database.execute(self._lower, self._with(key, float(remaining)))
             self._left.pop(key, None)
 
     async def drain(self, key: str, seconds: float) -> None:
-        """A 429: no token for so many seconds."""
+        """Empties the bucket for `seconds`, after a 429."""
         await self._database.execute(self._lower, self._with(key, 1.0 - seconds * self._per_second))
         self._left.pop(key, None)
 
     async def level(self, key: str) -> float:
-        """How many tokens there are now, for people to see; nothing is taken. Never below 0."""
+        """The tokens there now, never below 0; takes none."""
         look = await self._database.execute(self._look, self._with(key, 0.0))
         return max(0.0, min(self._capacity, float(look[0][0]))) if look else self._capacity
 

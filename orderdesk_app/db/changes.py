@@ -54,8 +54,8 @@ _LEFT_OPEN = """
 async def may_be_left_open(
     database: Database, actor: Actor, store_row_id: StoreRowId, kind: str, object_id: str
 ) -> bool:
-    """False where no write of this object, and no create of its kind, waits for its outcome; asked
-    by every uncached read, so in the shortest way.
+    """False if no write of this object, and no create of its kind, is open. Every uncached read
+    asks this, so it is one short query.
     """
     return bool(
         await database.query(

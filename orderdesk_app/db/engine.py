@@ -98,8 +98,8 @@ def postgres_conninfo(url: str) -> str:
             url, **{name: value for name, value in defaults.items() if name not in known}
         )
     except (psycopg.Error, UnicodeError):
-        # The driver's words may quote the address, password and all: neither they nor their cause
-        # are shown.
+        # The driver's message may quote the address with its password, so neither the message nor
+        # its cause is shown.
         raise ConfigurationError(
             f"DATABASE_URL: this is no address that Postgres' libpq understands. {_EXAMPLES}"
         ) from None
@@ -194,7 +194,7 @@ class Database:
                 self._writer = None
 
     async def advisory_lock(self, session: AsyncSession, name: str) -> None:
-        """Inside a write: no other write that asks for this name goes on until ours has ended.
+        """Inside a write: every other write that asks for this name waits until ours has ended.
 
         (On SQLite no other write goes on anyway.)
         """
@@ -246,8 +246,8 @@ class Database:
         ]
 
     async def ping(self) -> None:
-        """Reads a table and makes sure that a write would be taken; raises whatever that fails
-        with, after 5 seconds at the latest.
+        """Reads a table and checks that a write is possible; raises the error of either, after 5
+        seconds at the latest.
         """
         async with asyncio.timeout(5):
             async with self._reading.connect() as connection:
@@ -298,7 +298,7 @@ def _identity(path: Path) -> tuple[int, int]:
 def _is_locked(error: Exception) -> bool:
     """True when SQLite waited its time for another process's write.
 
-    That is met before anything is written: BEGIN IMMEDIATE asks for the lock.
+    It happens before anything is written: BEGIN IMMEDIATE takes the lock.
     """
     cause = error.orig if isinstance(error, DBAPIError) else error
     return (
@@ -329,8 +329,8 @@ _PRAGMAS = ("PRAGMA journal_mode=WAL", "PRAGMA synchronous=NORMAL", "PRAGMA fore
 
 def _sqlite_engine(path: Path, *, reads_only: bool) -> AsyncEngine:
     url = URL.create("sqlite+aiosqlite", database=str(path))
-    # The driver begins no transaction by itself: a read needs no BEGIN and no ROLLBACK (two trips
-    # to the thread less), a write says BEGIN IMMEDIATE.
+    # The driver begins no transaction by itself: a read needs no BEGIN and no ROLLBACK (which saves
+    # two trips to the thread), a write says BEGIN IMMEDIATE.
     by_hand = {"timeout": BUSY_SECONDS, "isolation_level": None}
     if reads_only:
         engine = create_async_engine(

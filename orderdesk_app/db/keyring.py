@@ -51,7 +51,7 @@ class KeyRows:
         wrapped: bytes,
         key_id: str,
     ) -> MasterKeyMetadata:
-        """The row that is stored: ours, or the one that another process made first."""
+        """Stores the row, unless another process stored one first; returns the stored row."""
         insert = sqlite.insert if self._database.is_sqlite else postgresql.insert
         values = {
             "id": row_id,

@@ -16,8 +16,8 @@ class Credential(Row, table=True):
     tenant_id: TenantId = Field(
         sa_type=String, foreign_key="tenants.id", ondelete="CASCADE", index=True
     )
-    # Who made it. The account's keys outlive a user: the master key is everybody's, and an access
-    # key without its user opens nothing.
+    # The user who made the key. Keys outlive a user: the master key belongs to the account, and an
+    # access key without its user opens nothing.
     user_id: UserId | None = Field(
         default=None, sa_type=String, foreign_key="users.id", ondelete="SET NULL", index=True
     )
@@ -25,7 +25,7 @@ class Credential(Row, table=True):
     name: str
     digest: bytes = Field(sa_type=LargeBinary, unique=True)
     bcrypt: bytes | None = Field(default=None, sa_type=LargeBinary)
-    hint: str  # the last four characters, for people to tell keys apart
+    hint: str  # the last four characters, by which people recognise a key
     scopes: list[str] = Field(default_factory=list, sa_type=JSON)
     active_store_id: str | None = Field(default=None, foreign_key="stores.id", ondelete="SET NULL")
     created_at: datetime = Field(default_factory=now)

@@ -42,7 +42,7 @@ class Leases:
     async def acquire(self, name: str, holder: str, seconds: float) -> bool:
         """True: `holder` has it for `seconds` (also when it had it before).
 
-        False: somebody else has it.
+        False: another holder has it.
         """
         # now and then, so that leases of processes that died do not pile up
         if random.random() < 0.01:  # noqa: S311
@@ -50,7 +50,7 @@ class Leases:
         return await self._ask(self._acquire, name=name, holder=holder, seconds=seconds)
 
     async def renew(self, name: str, holder: str, seconds: float) -> bool:
-        """True: still held, for `seconds` more. False: it ran out, or somebody else has it."""
+        """True: still held, for `seconds` more. False: it ran out, or another holder has it."""
         return await self._ask(self._renew, name=name, holder=holder, seconds=seconds)
 
     async def release(self, name: str, holder: str) -> None:

@@ -1,4 +1,4 @@
-"""Links that prove who a person is: each works once, for who opens it first, in its time."""
+"""Sign-in links: each works once, until it expires."""
 
 from datetime import datetime
 

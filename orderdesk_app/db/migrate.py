@@ -21,7 +21,7 @@ from orderdesk_app.db.engine import is_sqlite_url, postgres_conninfo, sqlite_pat
 from orderdesk_app.errors import ConfigurationError
 
 SCRIPTS = Path(orderdesk_app.__file__).resolve().parent.parent / "alembic"
-_LOCK = 6_021_947  # any number, the same for all of ours
+_LOCK = 6_021_947  # any number, the same in every process of ours
 WAIT_SECONDS = 60.0
 _REFUSALS = {  # by SQLSTATE: how the server is set up or used, no fault of a migration
     "42501": (
@@ -87,7 +87,7 @@ def upgrade(url: str, *, to: str = "head") -> None:
 
 
 def _file_error_text(error: sqlite3.Error) -> str | None:
-    """What is wrong with an SQLite file and what to do; None for a fault of a migration."""
+    """What is wrong with an SQLite file and the next step; None for a fault of a migration."""
     # the primary code, without the bits that SQLite adds for details
     code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR) & 0xFF
     if code in (sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT):
@@ -126,7 +126,7 @@ def exclusive(url: str) -> Iterator[Connection]:
         with engine.begin() as connection:
             if lock is not None:
                 connection.execute(lock)
-                # another migration may take its time, another program's lock may not
+                # wait long for another migration, but not for another program's lock
                 milliseconds = round(WAIT_SECONDS * 1000)
                 connection.execute(text(f"SET LOCAL lock_timeout = {milliseconds}"))
             yield connection
@@ -145,7 +145,7 @@ def _sqlite(path: Path) -> Any:
     @event.listens_for(engine, "connect")
     def prepare(connection: Any, _record: Any) -> None:
         # Foreign keys stay off here: a changed table is copied and the old one dropped, which must
-        # not take its children along.
+        # not delete its child rows.
         deadline = time.monotonic() + WAIT_SECONDS
         while True:
             try:

@@ -1,4 +1,4 @@
-"""The one way to a tenant's rows: every question about them begins with `owned(actor, Table)`."""
+"""The only way to a tenant's rows: every query for them begins with `owned(actor, Table)`."""
 
 from typing import Any, Protocol, TypeVar, cast
 
@@ -21,6 +21,6 @@ T = TypeVar("T", bound=Owned)
 def owned(actor: Actor, table: type[T]) -> SelectOfScalar[T]:
     """A select of the actor's own rows; narrow it with `.where(…)`.
 
-    A neighbour's row is simply not there.
+    Rows of other tenants are not in it.
     """
     return select(table).where(col(cast(Any, table).tenant_id) == actor.tenant_id)

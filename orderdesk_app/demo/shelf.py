@@ -1,5 +1,5 @@
-"""One sandbox store's objects: the seeded set with its own rows laid over it, and writes that never
-lose a neighbouring write.
+"""One sandbox store's objects: the seeded set with the store's own rows laid over it. A write never
+loses a concurrent write.
 """
 
 import asyncio
@@ -19,12 +19,12 @@ _FIRST_CREATED = {ORDER: CREATED_ORDERS, INVENTORY: CREATED_INVENTORY}
 
 
 class WriteContention(Exception):
-    """Others wrote the same row at every try."""
+    """Another writer changed the same row before every attempt."""
 
 
 @dataclass(frozen=True, slots=True)
 class Shelf:
-    """What `rows` and the seed say together about one store."""
+    """The objects of one store: the seed, with `rows` in place of what was changed."""
 
     rows: SandboxRows
     seed: Seed

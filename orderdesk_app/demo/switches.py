@@ -1,5 +1,5 @@
-"""What Order Desk's documents leave open: every guess of docs/orderdesk-api.md is a switch,
-and the guess is its default.
+"""Behaviour that Order Desk's documents do not define: every guess of docs/orderdesk-api.md is a
+switch, with the guess as its default.
 """
 
 from dataclasses import dataclass, fields, replace

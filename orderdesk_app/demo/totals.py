@@ -12,7 +12,7 @@ _MOST = Decimal(10) ** 12  # beyond any column of theirs
 
 
 def amount(value: object) -> Decimal:
-    """The number that was meant; what is none counts as 0, as in PHP."""
+    """The number that a value means; a value that is no number counts as 0, as in PHP."""
     if isinstance(value, bool) or value is None:
         return Decimal(int(bool(value)))
     if not isinstance(value, (int, float, str, Decimal)):

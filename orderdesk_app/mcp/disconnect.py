@@ -9,7 +9,7 @@ from starlette.types import Receive
 
 from orderdesk_app.mcp.body import ClientDisconnected
 
-# Most answers are sent by then: watching their callers would cost more than it could save.
+# Most answers are sent by then: to watch their callers would cost more than it saves.
 QUICK_SECONDS = 0.1
 
 

@@ -117,12 +117,12 @@ class McpHandlers:
             on_list_resource_templates=self._list_templates,
             on_read_resource=self._read_resource,
         )
-        # in place of the SDK's tracing, which has no collector here
+        # in place of the SDK's tracing middleware, for which there is no collector here
         server.middleware[:] = [self._middleware]
         return server
 
     async def _middleware(self, ctx: ServerRequestContext, call_next: CallNext) -> HandlerResult:
-        """Counts the message, gives it a request context, and shortens the way of tools/call."""
+        """Counts the message, gives it a request context, and handles most tools/call itself."""
         method = ctx.method if ctx.method in _METHODS else "other"
         MCP_REQUESTS.labels(
             method, ctx.protocol_version if ctx.protocol_version in _REVISIONS else "other"

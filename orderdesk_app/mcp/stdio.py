@@ -99,7 +99,7 @@ async def serve_stdio(
 
 
 class _Bridge:
-    """Stands between stdin and the SDK, which drops lines that it cannot read and gives up open
+    """Reads stdin in place of the SDK, which drops lines that it cannot read and cancels open
     requests as soon as stdin ends.
     """
 

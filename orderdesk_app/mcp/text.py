@@ -48,7 +48,7 @@ def program_name(given: object, most: int) -> str:
 def render_text(result: Mapping[str, object]) -> str:
     """A result as compact lines: `name: value`, and one line for each row of a list.
 
-    Empty values are left out. Customers' text stands between markers that are random per result.
+    Empty values are left out. Customers' text is put between markers that are random per result.
     """
     return _insert_marker("\n".join([lines for lines, _ in _sections(result)]) or "done")
 
@@ -138,8 +138,8 @@ def _pair(key: str, entry: object, path: str, untrusted: frozenset[str]) -> str:
 
 
 def _name(name: str) -> str:
-    """Our own names are plain words. Any other name was written by somebody else, and is text as
-    much as a value is.
+    """Our own names are plain words. Any other name comes from a customer or shop system, and is
+    treated like a value.
     """
     return name if _PLAIN_NAME(name) else _fence(clean(name))
 

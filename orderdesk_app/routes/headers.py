@@ -29,8 +29,8 @@ def content_policy(script_hashes: Sequence[str]) -> str:
 
 
 class SecurityHeaders:
-    """The outermost ASGI app: refusals, static files, errors and the framework's answers pass it
-    too.
+    """The outermost ASGI app: it adds the headers to refusals, static files, errors and the
+    framework's answers too.
     """
 
     def __init__(

@@ -28,7 +28,7 @@ async def metrics(request: Request) -> Response:
             or not compare_digest(given.strip().encode(), token.encode())
         ):
             return JSONResponse({"error": "not_found"}, 404)
-    if request.method not in _READ:  # checked last: a stranger does not learn even this much
+    if request.method not in _READ:  # checked last: without the token the answer is always 404
         return JSONResponse(
             {"error": "method_not_allowed", "message": "Metrics are read with GET."},
             405,

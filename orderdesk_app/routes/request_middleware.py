@@ -22,7 +22,7 @@ from orderdesk_app.routes.html_pages import error_page, is_for_a_person
 from orderdesk_app.setting_rules import is_loopback
 
 _LOG = log(__name__)
-_LEVEL = logging.getLogger(__name__)  # asked first: making a line costs more than the question
+_LEVEL = logging.getLogger(__name__)  # its level is asked first: to make a log line costs more
 _ID = re.compile(r"[A-Za-z0-9_.\-]{8,64}")
 _RETRY_SECONDS = 10
 # called by machines that do not know PUBLIC_URL's host

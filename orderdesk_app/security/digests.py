@@ -1,10 +1,10 @@
-"""How a secret is found by its value without being kept: a keyed digest."""
+"""A keyed digest: a secret is looked up by it, and not stored itself."""
 
 import hmac
 
 
 def digest(key: bytes, token: str) -> bytes:
-    """32 bytes (HMAC-SHA256), the same for the same token; without the key they say nothing about
-    it.
+    """32 bytes (HMAC-SHA256), the same for the same token; without the key the digest reveals
+    nothing.
     """
     return hmac.digest(key, token.encode("utf-8", "surrogatepass"), "sha256")

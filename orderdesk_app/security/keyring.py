@@ -18,7 +18,7 @@ _MOST_TENANTS = 50_000
 
 
 class WrappedKey(Protocol):
-    """A row of `master_key_metadata`, as far as the keyring reads it."""
+    """The columns of `master_key_metadata` that the keyring reads."""
 
     id: str
     salt: bytes
@@ -40,7 +40,7 @@ class WrappedKeys(Protocol):
         wrapped: bytes,
         key_id: str,
     ) -> WrappedKey:
-        """The row that is stored: this one, or the one that another process added first."""
+        """Stores the row, unless another process stored one first; returns the stored row."""
 
 
 class Keyring:
@@ -89,7 +89,7 @@ class Keyring:
         return cipher
 
     def held(self, tenant_id: TenantId | str) -> AESGCM | None:
-        """The same without waiting; None where this process has not loaded it yet."""
+        """The tenant's cipher if this process has loaded it, else None; does not wait."""
         return self._tenants.get(tenant_id)
 
 

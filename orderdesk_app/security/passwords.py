@@ -22,7 +22,7 @@ class Passwords:
         self._threads = ThreadPoolExecutor(2, thread_name_prefix="bcrypt")
 
     def close(self) -> None:
-        """End the threads: a process that has any should not be forked."""
+        """Ends the threads: a process with threads should not be forked."""
         self._threads.shutdown(wait=False)
 
     async def hash(self, key: Secret) -> bytes:

@@ -41,8 +41,8 @@ class Sealer:
     def seal(
         self, tenant_id: TenantId | str, table: str, column: str, row_id: str, value: str | bytes
     ) -> Sealed:
-        """The same for tenants whose key is loaded (each sign-in and each found key loads it);
-        LookupError for others.
+        """`seal_for` for tenants whose key is loaded (each sign-in and each found key loads it).
+        Raises LookupError for others.
         """
         nonce = secrets.token_bytes(_NONCE_BYTES)
         plain = value.encode() if isinstance(value, str) else value

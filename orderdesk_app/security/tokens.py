@@ -35,5 +35,5 @@ def could_be_key(text: str) -> bool:
 
 
 def hint(key: Secret) -> str:
-    """The last four characters, by which people tell keys apart."""
+    """The last four characters, by which people recognise a key."""
     return key.reveal()[-4:]

@@ -1,4 +1,4 @@
-"""What a browser is given and gives back, signed: session cookies, sign-in links and form
+"""Signed values that a browser gets and sends back: session cookies, sign-in links and form
 values.
 """
 
@@ -33,8 +33,8 @@ def cookie_in(header: str, name: str) -> str | None:
 
 
 def own_page(wanted: str) -> str:
-    """The address when it can be one of our own pages, else Home's: it comes from outside, and
-    signing in must not lead to another site.
+    """The address if it can be one of our own pages, else Home's: the address comes from outside,
+    and a sign-in must not redirect to another site.
     """
     return wanted if _PAGE.fullmatch(wanted) else "/"
 

@@ -36,7 +36,7 @@ class ConsoleState(ToolForm, ConsoleResult, ConsoleHistory, SignedInState):
         query = self.router.url.query_parameters
         try:
             await self._follow_address(str(query.get("call") or ""), str(query.get("tool") or ""))
-        except OrderDeskAgentsError as error:  # a link to what is no longer there
+        except OrderDeskAgentsError as error:  # a link to a deleted call or tool
             self._notify(error.message, "red")
         if not self.tool:
             self._fill_form(find_tool("orders_list"))
@@ -77,8 +77,8 @@ class ConsoleState(ToolForm, ConsoleResult, ConsoleHistory, SignedInState):
     @rx.event(background=True)
     @handler
     async def run(self, form: dict[str, Any]) -> None:
-        """Asks Order Desk without the state's lock, as that may take its time: the tab goes on
-        living.
+        """Runs the tool without the state's lock, so that the tab stays responsive while Order Desk
+        takes its time.
         """
         async with self:
             if not self.loaded:
@@ -118,7 +118,7 @@ class ConsoleState(ToolForm, ConsoleResult, ConsoleHistory, SignedInState):
                 self._show_result(call)
                 self._set_errors(errors_of(tool, call))
             if not tool.reads:
-                # the active store may be another one now, and a store more or less be connected
+                # the active store may have changed, and stores may have been added or removed
                 await self._load_stores()
             await self._load_history()
 

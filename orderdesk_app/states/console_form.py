@@ -1,11 +1,11 @@
 """The console's form: the tool that is chosen, its arguments as fields, what is wrong with them,
 and whether a form that arrives may run.
 
-Two tokens stand in every form. `form_id` names the form as it is drawn: it is another one whenever
-the fields are filled from the server. `run_token` serves one run: a form that arrives with an older
-one is out of date, the same one twice is a double click, and an answer that comes when its token is
-no longer the last one that was spent is late. What was typed is the browser's alone; `page_id`
-tells it that the server has forgotten the page (assets/ui/restore.js).
+Every form has two tokens. `form_id` changes whenever the server fills the fields. `run_token` is
+valid for one run: a form with an older token is out of date, one with the same token again is a
+double click, and a result whose token is not the last one used comes too late. Typed text is kept
+by the browser alone; a new `page_id` means that the server has lost the page
+(assets/ui/restore.js).
 """
 
 from collections.abc import Mapping
@@ -108,7 +108,7 @@ class ToolForm(SignedInState, mixin=True):
         return True
 
     def _keep_typed(self, form: Mapping[str, Any]) -> None:
-        """For when the page is loaded again."""
+        """Keeps what was typed, for a page that is loaded again."""
         self.fields = _as_typed(self.fields, form)
         self.more = _as_typed(self.more, form)
 

@@ -96,7 +96,7 @@ class HomeState(SignedInState):
     @rx.event
     @handler
     async def load(self) -> None:
-        """Also asked every five seconds while somebody looks."""
+        """Also runs every five seconds while the page is visible."""
         services, actor = wiring.current(), self._require_actor()
         records = await services.stores.list(actor)
         day = await services.activity.day(actor)

@@ -109,7 +109,7 @@ class SettingsState(SignedInState):
     @rx.event
     @handler
     async def refresh(self) -> None:
-        """Asked every five seconds while somebody looks."""
+        """Runs every five seconds while the page is visible."""
         await self._read_keys()
 
     async def _read_keys(self) -> None:

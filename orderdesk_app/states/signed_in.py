@@ -68,7 +68,7 @@ class SignedInState(rx.State):
     _active_store: StoreRowId | None = None
 
     def _require_actor(self) -> Actor:
-        """The actor of this event. Raises AuthFailed when nobody is signed in."""
+        """The actor of this event. Raises AuthFailed without a signed-in user."""
         if self._actor is None:
             raise AuthFailed("Your session has ended. Sign in again.")
         return self._actor

@@ -57,7 +57,7 @@ class StoresState(SignedInState):
     @rx.event
     @handler
     async def refresh(self) -> None:
-        """Asked every five seconds while somebody looks; what Order Desk said to a try stays."""
+        """Runs every five seconds while the page is visible; results of connection tests stay."""
         await self._read()
 
     async def _read(self) -> None:

@@ -33,7 +33,7 @@ def exact(then: datetime | None, zone: str = "") -> str:
 
 @lru_cache(1024)  # a zone is a file: it is read once in a process, not at every event
 def _zone(name: str) -> tuple[tzinfo, str]:
-    """The zone and how it is called. What Order Desk tells of a store may be anything."""
+    """The zone and how it is called. Order Desk's value may be any text."""
     try:
         return (ZoneInfo(name), name) if name and name.isascii() else (UTC, "UTC")
     except (LookupError, ValueError, OSError):

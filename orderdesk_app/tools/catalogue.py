@@ -119,7 +119,7 @@ def tool(
     Callable[[ToolCall, ArgumentsT], Awaitable[ResultT]],
 ]:
     """Make a function a tool: its name is the tool's name, its docstring the description, its
-    annotations the schemas. It must stand in a module of toolsets/.
+    annotations the schemas. It must be in a module of toolsets/.
     """
 
     def decorate(
@@ -171,7 +171,7 @@ def tools_for(scopes: frozenset[Scope]) -> list[Tool]:
 
 
 def find_tool(name: str) -> Tool:
-    """Raises UnknownTool, which lists the names there are."""
+    """The tool of that name. Raises UnknownTool, which lists the names of all tools."""
     found = _catalogue().get(name)
     if found is None:
         raise UnknownTool(

@@ -1,5 +1,5 @@
-"""The answer to a write that expected an older version of the order: the order as it is now, and in
-words its present values at the places that the caller wanted to change.
+"""The error for a write that expected an older version of the order: the order as it is now, and a
+message with its present values at the paths that the caller wanted to change.
 """
 
 import json

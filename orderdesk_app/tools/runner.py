@@ -21,7 +21,7 @@ from orderdesk_app.tools.catalogue import Tool, ToolCall, find_tool
 from orderdesk_app.tools.tool_services import ToolServices
 
 _LOG = log(__name__)
-# the outcome of a call whose caller left before its end, a write before it had begun
+# the outcome of a call whose caller disconnected before its end, or before a write had begun
 GIVEN_UP = "CANCELLED"
 SIGN_IN_FIRST = (
     "Not signed in. Call tenant_use_master_key with your master key first, or start with "
@@ -117,7 +117,7 @@ class Runner:
         call: ToolCall | None = None
         TOOLS_RUNNING.inc()
         if not tool.reads and not tool.takes_store:
-            has_begun()  # what changes our own records is short: it is never cut in two
+            has_begun()  # a change of our own records is short: it is never interrupted
         try:
             call = self._prepare(principal, tool, budget, sign_in)
             arguments = parse(tool.arguments, given)
@@ -136,8 +136,8 @@ class Runner:
         except Exception as error:
             outcome.error = _fault_of_ours(error, tool)
         except asyncio.CancelledError:
-            # The caller has left before anything was written. This task may not wait for anything,
-            # so that another one writes the audit row.
+            # The caller has disconnected before anything was written. This task is cancelled and
+            # may not wait, so another one writes the audit row.
             row = self._entry(principal, call, outcome, GIVEN_UP, budget, started)
             if row is not None:
                 self._unfinished.keep(self._audit.queue(row))
@@ -152,7 +152,7 @@ class Runner:
             budget,
             started,
         )
-        has_begun()  # what is done is written down, whether or not the caller still waits
+        has_begun()  # the audit row is written even if the caller has disconnected
         if row is not None:
             # a change itself is in the journal
             await (self._audit.queue(row) if tool.reads else self._audit.write_or_queue(row))
@@ -214,7 +214,7 @@ class Runner:
 
 
 def _fault_of_ours(error: Exception, tool: Tool) -> Unexpected:
-    """What the caller learns of an exception that no one expected; the log has the exception."""
+    """The error for an unexpected exception, which the log has."""
     reference = current_request().request_id
     _LOG.error("a tool failed", exc_info=error, tool=tool.name)
     ERRORS.labels("tool").inc()
