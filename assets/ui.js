@@ -36,6 +36,7 @@
 import * as address from "./ui/address.js";
 import * as copy from "./ui/copy.js";
 import * as dialogs from "./ui/dialogs.js";
+import { runAll } from "./ui/dom.js";
 import * as filter from "./ui/filter.js";
 import * as focus from "./ui/focus.js";
 import * as forms from "./ui/forms.js";
@@ -47,24 +48,24 @@ import * as runs from "./ui/runs.js";
 import * as theme from "./ui/theme.js";
 import * as view from "./ui/view.js";
 
-theme.start();
-[runs, dialogs, copy, forms, filter, keyboard, focus, refresh].forEach((part) => part.start());
+const PARTS = [theme, runs, dialogs, copy, forms, filter, keyboard, focus, refresh];
+runAll(PARTS.map((part) => part.start));
 
 // Once for each frame in which the page has changed. Focus comes first and errors last: an error's
 // field keeps the focus that it is given.
-const settle = () => {
-  focus.keep();
-  dialogs.reopen();
-  json.highlight();
-  json.growTrees();
-  runs.markBusy();
-  runs.askToConfirm();
-  restore.restore();
-  address.update();
-  view.showChosenTool();
-  view.showResult();
-  focus.showError();
-};
+const settle = () => runAll([
+  focus.keep,
+  dialogs.reopen,
+  json.highlight,
+  json.growTrees,
+  runs.markBusy,
+  runs.askToConfirm,
+  restore.restore,
+  address.update,
+  view.showChosenTool,
+  view.showResult,
+  focus.showError,
+]);
 let isPlanned = false;
 const plan = () => {
   if (isPlanned) return;

@@ -374,3 +374,28 @@ test("what is no JSON is no tree", () => {
 
   assert.equal(place.textContent, "This result is no tree. Look at it as Raw.");
 });
+
+// The last test: it starts every module again.
+test("a module that fails is reported and does not stop the others", async () => {
+  const frames = [];
+  const reported = [];
+  Object.assign(globalThis, {
+    MutationObserver: class {
+      observe() {}
+    },
+    requestAnimationFrame: (draw) => frames.push(draw),
+    reportError: (error) => reported.push(error),
+    setInterval: () => 0,
+  });
+  const broken = el("form", { "data-confirm-run": "t9" }, el("dialog")); // nothing to confirm with
+  const place = el("div", { "data-query": "?tool=orders_get" });
+  page(broken, place);
+  address.update();
+  place.dataset.query = "?tool=orders_list";
+
+  await import(new URL("../../../assets/ui.js", import.meta.url));
+  frames.forEach((draw) => draw());
+
+  assert.equal(reported.length, 1);
+  assert.equal(history.shown, "/console?tool=orders_list");
+});
