@@ -138,11 +138,11 @@ async def test_full_buckets_are_forgotten_when_there_are_very_many() -> None:
 
 
 async def test_a_bucket_that_cannot_be_asked_sends_nothing_and_says_so() -> None:
-    class Away(MemoryBuckets):
+    class FailingBuckets(MemoryBuckets):
         async def take(self, key: str) -> float:
             raise ConnectionError("password=hunter2")
 
-    line = BucketQueue(Away(clock))
+    line = BucketQueue(FailingBuckets(clock))
 
     for _ in range(2):  # the line moves on
         with pytest.raises(Unexpected, match="nothing was sent") as met:

@@ -14,7 +14,7 @@ from tests.orderdesk.conftest import budget, clock
 ORDER = OrderId("100000001")
 
 
-class Slow(MemoryLeases):
+class SlowLeases(MemoryLeases):
     """Leases behind a database: every question takes its time."""
 
     async def acquire(self, name: str, holder: str, seconds: float) -> bool:
@@ -28,7 +28,7 @@ class Slow(MemoryLeases):
         await super().release(name, holder)
 
 
-class Recorded(MemoryLeases):
+class RecordingLeases(MemoryLeases):
     """Knows who holds a lease."""
 
     holder = ""
@@ -38,7 +38,7 @@ class Recorded(MemoryLeases):
         return await super().acquire(name, holder, seconds)
 
 
-class Broken(MemoryLeases):
+class FailingLeases(MemoryLeases):
     """A database that went away after the lock was taken."""
 
     async def renew(self, name: str, holder: str, seconds: float) -> bool:
@@ -76,7 +76,7 @@ async def test_a_hundred_writers_come_one_by_one_in_order_of_arrival(store: Stor
 
 
 async def test_writers_of_several_processes_never_meet_and_none_starves(store: StoreAccess) -> None:
-    leases, inside, served = Slow(clock), 0, list[int]()
+    leases, inside, served = SlowLeases(clock), 0, list[int]()
 
     async def write(number: int, locks: WriteLocks) -> None:
         nonlocal inside
@@ -100,7 +100,7 @@ async def test_writers_of_several_processes_never_meet_and_none_starves(store: S
 async def test_a_lock_given_back_is_taken_by_another_process_within_a_tenth_of_a_second(
     store: StoreAccess,
 ) -> None:
-    leases, given_back = Slow(clock), 0.0
+    leases, given_back = SlowLeases(clock), 0.0
     one, other = process(leases), process(leases)
 
     async def first() -> None:
@@ -179,7 +179,7 @@ async def test_a_process_that_died_is_waited_for_until_its_lease_is_over(
 
 
 async def test_a_lease_lost_to_another_is_noticed(store: StoreAccess) -> None:
-    leases = Recorded(clock)
+    leases = RecordingLeases(clock)
 
     async with process(leases).holding(store, ORDER, budget()) as lock:
         await leases.release(name_of(store), leases.holder)
@@ -191,7 +191,7 @@ async def test_a_lease_lost_to_another_is_noticed(store: StoreAccess) -> None:
 async def test_without_a_heartbeat_the_lock_is_held_no_longer_than_its_lease(
     store: StoreAccess,
 ) -> None:
-    async with process(Broken(clock)).holding(store, ORDER, budget()) as lock:
+    async with process(FailingLeases(clock)).holding(store, ORDER, budget()) as lock:
         await asyncio.sleep(14)
         before = lock.still_held()
         await asyncio.sleep(2)
@@ -199,7 +199,7 @@ async def test_without_a_heartbeat_the_lock_is_held_no_longer_than_its_lease(
 
 
 async def test_a_broken_release_does_not_spoil_a_write_that_is_done(store: StoreAccess) -> None:
-    locks = process(Broken(clock))
+    locks = process(FailingLeases(clock))
 
     async with locks.holding(store, ORDER, budget()):
         pass
@@ -210,7 +210,7 @@ async def test_a_broken_release_does_not_spoil_a_write_that_is_done(store: Store
 
 @pytest.mark.parametrize("after", [0.0, 0.001, 0.003, 0.005, 0.5, 1.003])
 async def test_a_cancelled_writer_leaves_the_order_free(store: StoreAccess, after: float) -> None:
-    leases = Slow(clock)
+    leases = SlowLeases(clock)
     one, other = process(leases), process(leases)
 
     async def write() -> None:
@@ -230,7 +230,7 @@ async def test_a_cancelled_writer_leaves_the_order_free(store: StoreAccess, afte
 
 
 async def test_a_cancellation_during_the_release_does_not_stop_it(store: StoreAccess) -> None:
-    leases = Slow(clock)
+    leases = SlowLeases(clock)
     locks = process(leases)
 
     async def write() -> None:

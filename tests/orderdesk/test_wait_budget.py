@@ -3,7 +3,7 @@
 from orderdesk_app.orderdesk.wait_budget import WaitBudget
 
 
-class Watch:
+class Clock:
     now = 100.0
 
     def __call__(self) -> float:
@@ -11,37 +11,37 @@ class Watch:
 
 
 def test_only_the_time_in_line_counts() -> None:
-    watch = Watch()
-    budget = WaitBudget(30, watch)
+    clock = Clock()
+    budget = WaitBudget(30, clock)
 
-    watch.now += 20  # a slow answer
+    clock.now += 20  # a slow answer
     with budget.waiting():
-        watch.now += 4
+        clock.now += 4
 
     assert budget.remaining() == 26
 
 
 def test_it_shrinks_while_one_waits_and_ends_at_zero() -> None:
-    watch = Watch()
-    budget = WaitBudget(30, watch)
+    clock = Clock()
+    budget = WaitBudget(30, clock)
 
     with budget.waiting():
-        watch.now += 10
+        clock.now += 10
         middle = budget.remaining()
-        watch.now += 50
+        clock.now += 50
         end = budget.remaining()
 
     assert (middle, end) == (20, 0)
 
 
 def test_waits_side_by_side_count_once() -> None:
-    watch = Watch()
-    budget = WaitBudget(30, watch)
+    clock = Clock()
+    budget = WaitBudget(30, clock)
 
     with budget.waiting():
-        watch.now += 3
+        clock.now += 3
         with budget.waiting():
-            watch.now += 3
-        watch.now += 3
+            clock.now += 3
+        clock.now += 3
 
     assert budget.remaining() == 21

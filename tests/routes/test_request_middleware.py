@@ -19,8 +19,8 @@ from tests.worlds import counted
 OPEN = ("/health/live", "/health/ready")
 
 
-class Told:
-    """An app that tells what it was given."""
+class EchoApp:
+    """An app that answers with what the middleware gave it."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         body = json.dumps(
@@ -45,7 +45,7 @@ def front(
     proxies: int = 0,
 ) -> RequestMiddleware:
     return RequestMiddleware(
-        app or Told(),
+        app or EchoApp(),
         public_url=public_url,
         port=port,
         is_production=is_production,

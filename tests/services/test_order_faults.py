@@ -38,7 +38,7 @@ SLOW = SHORT_TIMEOUT + 0.2  # beyond the client's timeout
 
 @dataclass(frozen=True)
 class Write:
-    """A write and how often its effect stands in Order Desk."""
+    """A write, and how often its effect is found in Order Desk."""
 
     method: str
     path: str

@@ -30,16 +30,18 @@ Rule = Callable[[str, str, Body], Body | None]
 
 
 class RewritingProxy:
-    """The sandbox behind somebody who rewrites what it hears and what it says; a rule that returns
-    None leaves it as it is.
+    """A proxy in front of the sandbox that rewrites requests and answers. A rule that returns None
+    changes nothing.
     """
 
     def __init__(self, app: SandboxApp) -> None:
         self.app = app
-        self.hears: Rule = lambda method, path, body: None
-        self.says: Rule = lambda method, path, body: None
-        # nothing reaches the sandbox
-        self.says_instead: Callable[[str, str], tuple[int, Body] | None] = lambda method, path: None
+        self.rewrite_request: Rule = lambda method, path, body: None
+        self.rewrite_answer: Rule = lambda method, path, body: None
+        # answers a request that then does not reach the sandbox
+        self.answer_instead: Callable[[str, str], tuple[int, Body] | None] = lambda method, path: (
+            None
+        )
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self.app, name)
@@ -52,7 +54,7 @@ class RewritingProxy:
             heard += message.get("body", b"")
             if not message.get("more_body"):
                 break
-        instead = self.says_instead(method, path)
+        instead = self.answer_instead(method, path)
         if instead is not None:
             status, said = instead
             await send(
@@ -63,8 +65,8 @@ class RewritingProxy:
                 }
             )
             return await send({"type": "http.response.body", "body": json.dumps(said).encode()})
-        bent = self.hears(method, path, json.loads(heard)) if heard else None
-        body = heard if bent is None else json.dumps(bent).encode()
+        rewritten = self.rewrite_request(method, path, json.loads(heard)) if heard else None
+        body = heard if rewritten is None else json.dumps(rewritten).encode()
         parts: list[Message] = []
 
         async def again() -> Message:
@@ -79,7 +81,7 @@ class RewritingProxy:
         ]
         await self.app({**scope, "headers": headers}, again, keep)
         said_bytes = b"".join(part.get("body", b"") for part in parts)
-        other = self.says(method, path, json.loads(said_bytes))
+        other = self.rewrite_answer(method, path, json.loads(said_bytes))
         if other is not None:
             said_bytes = json.dumps(other).encode()
         kept = [(name, value) for name, value in parts[0]["headers"] if name != b"content-length"]
@@ -89,18 +91,18 @@ class RewritingProxy:
 
 @pytest.fixture
 def database_url(sqlite_url: str) -> str:
-    """One engine is enough here: the words are Order Desk's."""
+    """One engine is enough: the tests are about Order Desk's answers."""
     return sqlite_url
 
 
 @pytest.fixture
-def bent() -> RewritingProxy:
+def proxy() -> RewritingProxy:
     return RewritingProxy(sandbox())
 
 
 @pytest.fixture
 async def world(
-    bent: RewritingProxy,
+    proxy: RewritingProxy,
     sqlite_url: str,
     data_dir: Any,
     database: Database,
@@ -108,7 +110,7 @@ async def world(
     tenant: Any,
 ) -> OrderWorld:
     return await a_process(
-        database, keyring, tenant.actor, await connect(database, tenant.actor), bent, repeats=5
+        database, keyring, tenant.actor, await connect(database, tenant.actor), proxy, repeats=5
     )  # type: ignore[arg-type]  # stands in for it
 
 
@@ -139,10 +141,12 @@ SHORT_ANSWERS: dict[str, Callable[[Body], Body]] = {
 
 @pytest.mark.parametrize("answer", [*SHORT_ANSWERS, "the order as it was"])
 async def test_an_update_whose_answer_tells_less_is_done_once(
-    world: OrderWorld, bent: RewritingProxy, answer: str
+    world: OrderWorld, proxy: RewritingProxy, answer: str
 ) -> None:
     before = await world.upstream()
-    bent.says = on("PUT", SHORT_ANSWERS.get(answer, lambda said: {**said, "order": before}))
+    proxy.rewrite_answer = on(
+        "PUT", SHORT_ANSWERS.get(answer, lambda said: {**said, "order": before})
+    )
 
     written = await world.update(
         {
@@ -162,9 +166,9 @@ async def test_an_update_whose_answer_tells_less_is_done_once(
 
 
 async def test_a_create_whose_answer_is_an_id_shows_the_order_as_it_stands(
-    world: OrderWorld, bent: RewritingProxy
+    world: OrderWorld, proxy: RewritingProxy
 ) -> None:
-    bent.says = on(
+    proxy.rewrite_answer = on(
         "POST", lambda said: {"status": "success", "order": {"id": int(said["order"]["id"])}}
     )
 
@@ -188,9 +192,11 @@ def rewritten_note(body: Body) -> Body:
     }
 
 
-async def test_a_note_in_other_signs_is_added_once(world: OrderWorld, bent: RewritingProxy) -> None:
+async def test_a_note_in_other_signs_is_added_once(
+    world: OrderWorld, proxy: RewritingProxy
+) -> None:
     count = len((await world.upstream())["order_notes"])
-    bent.hears = on("PUT", rewritten_note)
+    proxy.rewrite_request = on("PUT", rewritten_note)
 
     error = await refused(
         world.update({"order_notes": ["Cups & mugs"], "email": "new@example.com"})
@@ -205,9 +211,9 @@ async def test_a_note_in_other_signs_is_added_once(world: OrderWorld, bent: Rewr
 
 
 async def test_a_field_in_other_words_is_sent_twice_at_most_and_is_no_undone_change(
-    world: OrderWorld, bent: RewritingProxy
+    world: OrderWorld, proxy: RewritingProxy
 ) -> None:
-    bent.hears = on(
+    proxy.rewrite_request = on(
         "PUT",
         lambda body: {
             **body,
@@ -233,7 +239,7 @@ async def test_a_field_in_other_words_is_sent_twice_at_most_and_is_no_undone_cha
 
 @pytest.mark.parametrize("other", [{"quantity": 1}, {"price": 3.33}, {"name": "", "code": ""}])
 async def test_a_new_item_that_is_written_otherwise_is_no_success_and_stands_once(
-    world: OrderWorld, bent: RewritingProxy, other: Body
+    world: OrderWorld, proxy: RewritingProxy, other: Body
 ) -> None:
     count = len((await world.upstream())["order_items"])
 
@@ -245,7 +251,7 @@ async def test_a_new_item_that_is_written_otherwise_is_no_success_and_stands_onc
             ],
         }
 
-    bent.hears = on("PUT", twist)
+    proxy.rewrite_request = on("PUT", twist)
 
     error = await refused(
         world.update(
@@ -258,7 +264,7 @@ async def test_a_new_item_that_is_written_otherwise_is_no_success_and_stands_onc
 
 
 async def test_a_second_new_item_keeps_its_name_when_the_first_came_through(
-    world: OrderWorld, bent: RewritingProxy
+    world: OrderWorld, proxy: RewritingProxy
 ) -> None:
     def forget_the_second(body: Body) -> Body:
         fresh = [item for item in body["order_items"] if not item.get("id")]
@@ -271,7 +277,7 @@ async def test_a_second_new_item_keeps_its_name_when_the_first_came_through(
             ],
         }
 
-    bent.hears = on("PUT", forget_the_second)
+    proxy.rewrite_request = on("PUT", forget_the_second)
 
     written = await world.update(
         {"order_items": [{"name": "A", "code": "A-1"}, {"name": "B", "code": "B-1"}]}
@@ -283,7 +289,7 @@ async def test_a_second_new_item_keeps_its_name_when_the_first_came_through(
 
 
 async def test_lists_that_php_wrote_as_maps_lose_nothing(
-    world: OrderWorld, bent: RewritingProxy
+    world: OrderWorld, proxy: RewritingProxy
 ) -> None:
     before = await world.upstream()
 
@@ -300,7 +306,7 @@ async def test_lists_that_php_wrote_as_maps_lose_nothing(
             },
         }
 
-    bent.says = lambda method, path, said: (
+    proxy.rewrite_answer = lambda method, path, said: (
         as_maps(said) if path == f"/orders/{ONE}" and said.get("order") else None
     )
 
@@ -351,9 +357,9 @@ def refusing(
 )
 @pytest.mark.parametrize("method", ["PUT", "DELETE"])
 async def test_a_refused_write_is_asked_once_and_told_in_order_desks_words(
-    world: OrderWorld, bent: RewritingProxy, method: str, words: str, status: int
+    world: OrderWorld, proxy: RewritingProxy, method: str, words: str, status: int
 ) -> None:
-    bent.says_instead = refusing(method, words, status)
+    proxy.answer_instead = refusing(method, words, status)
 
     error = await refused(
         world.update({"email": "new@example.com"}) if method == "PUT" else world.delete()
@@ -369,9 +375,9 @@ async def test_a_refused_write_is_asked_once_and_told_in_order_desks_words(
 
 
 async def test_a_key_that_is_refused_in_a_200_is_a_refused_key_for_writes_too(
-    world: OrderWorld, bent: RewritingProxy
+    world: OrderWorld, proxy: RewritingProxy
 ) -> None:
-    bent.says_instead = lambda method, path: (
+    proxy.answer_instead = lambda method, path: (
         200,
         {"status": "error", "message": "Invalid Store ID or API Key"},
     )
@@ -388,11 +394,11 @@ async def test_a_key_that_is_refused_in_a_200_is_a_refused_key_for_writes_too(
 
 
 async def test_a_change_that_was_taken_is_not_called_undone_when_the_key_is_refused_right_after(
-    world: OrderWorld, bent: RewritingProxy
+    world: OrderWorld, proxy: RewritingProxy
 ) -> None:
-    bent.says = on("PUT", SHORT_ANSWERS["its id alone"])
+    proxy.rewrite_answer = on("PUT", SHORT_ANSWERS["its id alone"])
     reads = iter([None])  # the read before the write
-    bent.says_instead = lambda method, path: (
+    proxy.answer_instead = lambda method, path: (
         next(reads, (401, {"status": "error", "message": "Invalid API Key"}))
         if method == "GET"
         else None
@@ -414,9 +420,9 @@ async def test_a_change_that_was_taken_is_not_called_undone_when_the_key_is_refu
     ],
 )
 async def test_a_duplicate_is_a_conflict_that_names_the_order_that_exists(
-    world: OrderWorld, bent: RewritingProxy, words: str
+    world: OrderWorld, proxy: RewritingProxy, words: str
 ) -> None:
-    bent.says_instead = refusing("POST", words, 400)
+    proxy.answer_instead = refusing("POST", words, 400)
 
     error = await refused(world.create({**A_NEW_ORDER, "source_id": "98765432"}))
 
@@ -430,9 +436,9 @@ async def test_a_duplicate_is_a_conflict_that_names_the_order_that_exists(
     ["Shipping method does not exist", "The customer doesn't exist", "Item 12 is not allowed"],
 )
 async def test_another_refusal_of_a_create_is_no_duplicate(
-    world: OrderWorld, bent: RewritingProxy, words: str
+    world: OrderWorld, proxy: RewritingProxy, words: str
 ) -> None:
-    bent.says_instead = refusing("POST", words, 400)
+    proxy.answer_instead = refusing("POST", words, 400)
 
     error = await refused(world.create({**A_NEW_ORDER, "source_id": "98765432"}))
 
@@ -453,10 +459,10 @@ async def test_of_creates_with_one_source_id_at_once_one_is_done(world: OrderWor
 
 
 async def test_a_move_that_did_not_happen_is_no_success(
-    world: OrderWorld, bent: RewritingProxy
+    world: OrderWorld, proxy: RewritingProxy
 ) -> None:
     folder = (await world.upstream())["folder_id"]
-    bent.says_instead = lambda method, path: (
+    proxy.answer_instead = lambda method, path: (
         (
             200,
             {

@@ -24,8 +24,8 @@ class Clock:
         return self.time
 
 
-class Tries:
-    """So many for each address, and no more."""
+class AttemptLimit:
+    """A limit of `left` attempts in all."""
 
     def __init__(self, left: int = 1000) -> None:
         self.left = left
@@ -53,8 +53,8 @@ def clock():
 
 
 @pytest.fixture
-def tries():
-    return Tries()
+def attempts():
+    return AttemptLimit()
 
 
 @pytest.fixture
@@ -74,8 +74,8 @@ def sessions(database, keyring, clock):
 
 
 @pytest.fixture
-def sign_in(database, keyring, keys, sessions, tries, trail, clock):
-    return SignIn(database, keyring, keys, sessions, limit=tries, audit=trail, clock=clock)
+def sign_in(database, keyring, keys, sessions, attempts, trail, clock):
+    return SignIn(database, keyring, keys, sessions, limit=attempts, audit=trail, clock=clock)
 
 
 async def test_the_master_key_signs_in(sign_in, sessions, two_tenants, trail):
@@ -122,9 +122,9 @@ async def test_an_access_key_does_not_sign_in_to_the_web_app(sign_in, keys, tena
 
 
 async def test_an_address_that_tries_too_often_is_refused_even_with_the_right_key(
-    sign_in, tries, tenant
+    sign_in, attempts, tenant
 ):
-    tries.left = 1
+    attempts.left = 1
     with pytest.raises(SignInFailed):
         await sign_in.with_key(new_master_key(), **BROWSER)
 
@@ -132,20 +132,20 @@ async def test_an_address_that_tries_too_often_is_refused_even_with_the_right_ke
         await sign_in.with_key(tenant.master_key, **BROWSER)
 
 
-async def test_the_right_key_and_a_good_link_use_no_tries_up(sign_in, tries, tenant):
-    tries.left = 1
+async def test_the_right_key_and_a_good_link_use_no_tries_up(sign_in, attempts, tenant):
+    attempts.left = 1
 
     for _ in range(6):
         await sign_in.with_key(tenant.master_key, **BROWSER)
         await sign_in.use_link((await sign_in.make_link(tenant.view.id)).reveal(), **BROWSER)
 
-    assert tries.left == 1
+    assert attempts.left == 1
 
 
 async def test_of_many_guesses_at_once_no_more_are_looked_at_than_there_are_tries(
-    sign_in, tries, tenant
+    sign_in, attempts, tenant
 ):
-    tries.left = 3
+    attempts.left = 3
 
     guesses = [sign_in.with_key(new_master_key(), **BROWSER) for _ in range(20)]
     results = await asyncio.gather(
