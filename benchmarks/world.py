@@ -54,7 +54,7 @@ async def build(given: Mapping[str, str], *, stores: int) -> World:
         actor = (await services.access.by_token(key.reveal(), via=Via.SYSTEM)).actor
         store_ids = tuple(str(FIRST_STORE + number) for number in range(stores))
         for store_id in store_ids:
-            await services.stores.register(
+            await services.registration.add_store(
                 actor,
                 store_id,
                 Secret("the-key-of-a-store"),
