@@ -11,6 +11,7 @@ from orderdesk_app.context import Json
 from orderdesk_app.errors import ValidationFailed
 from orderdesk_app.orderdesk.comparison import decimal_of
 from orderdesk_app.orderdesk.dates import to_upstream
+from orderdesk_app.orderdesk.json_numbers import ROUNDED, is_rounded
 from orderdesk_app.orderdesk.order_fields import NUMERIC_TEXTS, SUM_LIMIT
 
 
@@ -66,6 +67,12 @@ def check_text(text: object, path: str) -> None:
         ) from error
 
 
+def check_digits(value: object, path: str) -> None:
+    """Refuse a whole number that a program may have rounded before it came here."""
+    if isinstance(value, int) and is_rounded(value):
+        raise ValidationFailed(f"{path}: {str(value)[:40]} {ROUNDED}.", field=path)
+
+
 def number_of(value: object) -> Decimal | None:
     """The number, below a million millions and with at most eight decimals; None for anything
     else.
@@ -89,8 +96,8 @@ def scalar_of(value: object, path: str) -> Json:
         return value
     if isinstance(value, str):
         return text_of(value, path)
-    if isinstance(value, int) and abs(value) < 10**18:
-        return value  # the shop's own ids are long
+    if isinstance(value, int):
+        return value
     number = number_of(value)
     if number is None:
         raise ValidationFailed(

@@ -81,10 +81,12 @@ def plan_update(
     at: datetime,
     folders: FolderNames = (),
     author: str = AUTHOR,
+    is_read: bool = True,
 ) -> Plan:
     """Merges `changes` into the order as read, which is not changed itself.
 
-    `at` dates new notes; `folders` are the store's. Raises ValidationFailed.
+    `at` dates new notes; `folders` are the store's. `is_read` is False where the order is not known
+    yet: then what may be there already is not refused. Raises ValidationFailed.
     """
     given = _given(changes, "changes")
     for name in given:
@@ -94,7 +96,7 @@ def plan_update(
         for key, value in order.items()
         if key not in ("cc_number_masked", "order_history")
     }
-    _merge(body, given, at, author)
+    _merge(body, given, at, author, is_read=is_read)
     card = _last_four(order.get("cc_number_masked"))
     if card and not body.get("cc_number"):
         # it is read masked and written by this name; leaving it out would blank it
@@ -115,7 +117,7 @@ def check_update(changes: object, *, at: datetime, folders: FolderNames = ()) ->
         if isinstance(entry, Mapping)
     ]
     order: Order = {"order_items": [{"id": item_id} for item_id in ids if item_id]}
-    plan_update(order, changes, at=at, folders=folders)
+    plan_update(order, changes, at=at, folders=folders, is_read=False)
 
 
 def plan_create(
@@ -240,9 +242,16 @@ def _given(value: object, name: str) -> dict[str, object]:
     return dict(value)
 
 
-def _merge(body: JsonObject, given: Mapping[str, object], at: datetime, author: str) -> None:
+def _merge(
+    body: JsonObject,
+    given: Mapping[str, object],
+    at: datetime,
+    author: str,
+    *,
+    is_read: bool = True,
+) -> None:
     for name, value in given.items():
-        _MERGES[name](MergeTarget(body, name, name, at, author), value)
+        _MERGES[name](MergeTarget(body, name, name, at, author, is_read), value)
 
 
 def _check_complete(body: JsonObject) -> None:

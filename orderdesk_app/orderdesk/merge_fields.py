@@ -9,7 +9,7 @@ from decimal import Decimal
 
 from orderdesk_app.context import JsonObject
 from orderdesk_app.errors import ValidationFailed
-from orderdesk_app.orderdesk.comparison import as_map, is_same
+from orderdesk_app.orderdesk.comparison import as_list, as_map, decimal_of, is_same
 from orderdesk_app.orderdesk.field_names import NESTED_HINTS, check_name
 from orderdesk_app.orderdesk.field_values import (
     check_text,
@@ -33,11 +33,15 @@ Merge = Callable[[MergeTarget, object], None]
 
 def merge_text(target: MergeTarget, value: object) -> None:
     """Writes a text, or one of the field's choices (given in any case); null clears the field."""
+    if target.is_already(value):
+        return
     new = "" if value is None else text_of(value, target.path)
     choices = CHOICES.get(target.key)
     if choices and new and new != target.current and new not in choices:
         folded = new.strip().casefold()
         choice = next((choice for choice in choices if choice.casefold() == folded), None)
+        if choice is None and not target.is_read:
+            return
         if choice is None:
             raise ValidationFailed(
                 f"{target.path}: must be one of {', '.join(choices)}.", field=target.path
@@ -48,10 +52,14 @@ def merge_text(target: MergeTarget, value: object) -> None:
 
 def merge_number(target: MergeTarget, value: object) -> None:
     """Writes a sum, a weight or a quantity as int or Decimal; null writes 0."""
+    if target.is_already(value):
+        return
     if value is None:
         target.put(0)
         return
     number = number_of(value)
+    if number is None and decimal_of(value) is not None and not target.is_read:
+        return
     if number is None:
         rule = (
             "must be a number such as 12.50, below a million millions, with at most eight "
@@ -91,7 +99,8 @@ def merge_free_map(target: MergeTarget, value: object) -> None:
         after = {}
     else:
         for name, part in object_of(value, target.path).items():
-            _merge_entry(after, name, part, f"{target.path}.{name}")
+            check_text(name, f"{target.path}.{name}")
+            _merge_entry(target.nested(after, name, target.path), part)
     if is_same(before, after):
         return  # an empty map that was read as [] is sent as [] again
     limit = MAP_LIMITS.get(target.key)
@@ -106,16 +115,18 @@ def merge_free_map(target: MergeTarget, value: object) -> None:
     target.container[target.key] = after
 
 
-def _merge_entry(entries: JsonObject, name: str, part: object, path: str) -> None:
-    check_text(name, path)
+def _merge_entry(target: MergeTarget, part: object) -> None:
     if part is None:
-        entries.pop(name, None)
+        target.container.pop(target.key, None)
     elif isinstance(part, str | bool | int | float | Decimal):
-        entries[name] = scalar_of(part, path)
-    elif not is_same(entries.get(name), part):
+        is_number = not isinstance(part, str | bool)
+        if not target.is_already(part) and (target.is_read or not is_number):
+            target.container[target.key] = scalar_of(part, target.path)
+    elif not is_same(target.current, part):
         # a value that is there already may be given again in any form
         raise ValidationFailed(
-            f"{path}: must be text, a number, true, false or null (which removes it).", field=path
+            f"{target.path}: must be text, a number, true, false or null (which removes it).",
+            field=target.path,
         )
 
 
@@ -129,6 +140,9 @@ def merge_discounts(target: MergeTarget, value: object) -> None:
 
 def _discount(target: MergeTarget, entry: object, path: str) -> JsonObject:
     given = object_of(entry, path)
+    there = next((one for one in as_list(target.current) if given and is_same(one, given)), None)
+    if isinstance(there, dict):
+        return there  # also one that we would not write, such as a negative amount
     discount: JsonObject = {}
     for name, part in given.items():
         nested = target.nested(discount, name, path)
@@ -136,7 +150,7 @@ def _discount(target: MergeTarget, entry: object, path: str) -> JsonObject:
         if name != "amount":
             merge_text(nested, part)
     amount = number_of(given.get("amount"))
-    if amount is None or amount < 0:
+    if (amount is None or amount < 0) and (target.is_read or amount is None):
         raise ValidationFailed(
             f"{path}.amount: must be a positive number such as 1.70.", field=f"{path}.amount"
         )

@@ -9,7 +9,12 @@ from orderdesk_app.context import Json, JsonObject
 from orderdesk_app.errors import ValidationFailed
 from orderdesk_app.orderdesk.comparison import ITEM_MAPS, as_list
 from orderdesk_app.orderdesk.field_names import NESTED_HINTS, check_name
-from orderdesk_app.orderdesk.field_values import list_of, object_of, whole_number
+from orderdesk_app.orderdesk.field_values import (
+    check_digits,
+    list_of,
+    object_of,
+    whole_number,
+)
 from orderdesk_app.orderdesk.merge_fields import Merge, merge_free_map, merge_number, merge_text
 from orderdesk_app.orderdesk.merge_target import MergeTarget
 from orderdesk_app.orderdesk.order_fields import ITEM_SUMS, ITEM_TEXTS, MOST_ITEMS
@@ -51,6 +56,7 @@ def given_item_id(given: Mapping[str, object], path: str) -> str | None:
     if value is None:
         return None
     value = whole_number(value)
+    check_digits(value, f"{path}.id")
     is_text_or_number = isinstance(value, str | int) and not isinstance(value, bool)
     text = str(value).strip() if is_text_or_number else ""
     if not (text.isascii() and text.isdigit()):

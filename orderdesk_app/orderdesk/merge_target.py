@@ -2,9 +2,13 @@
 
 from dataclasses import dataclass, replace
 from datetime import datetime
+from decimal import Decimal
 
 from orderdesk_app.context import Json, JsonObject
-from orderdesk_app.orderdesk.comparison import is_same
+from orderdesk_app.errors import ValidationFailed
+from orderdesk_app.orderdesk.comparison import decimal_of, is_blank, is_same
+from orderdesk_app.orderdesk.field_values import check_digits
+from orderdesk_app.orderdesk.json_numbers import exact_text, is_rounded, share_a_double
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,6 +22,7 @@ class MergeTarget:
     path: str
     at: datetime
     author: str
+    is_read: bool  # False before the order is read: what may be there already is not judged yet
 
     def nested(self, container: JsonObject, key: str, path: str) -> "MergeTarget":
         """The target for `key` of a container inside this one."""
@@ -28,6 +33,24 @@ class MergeTarget:
         """The value before the merge, None if there is none."""
         return self.container.get(self.key)
 
+    def is_already(self, given: object) -> bool:
+        """True if this text or number is there already, in whichever form: there is nothing to
+        merge, and what is there goes back byte for byte.
+
+        Raises ValidationFailed for the number that is there after a program has rounded it, and
+        for any other whole number that may have been.
+        """
+        if isinstance(given, bool) or not isinstance(given, str | int | float | Decimal):
+            return False
+        there = self.container.get(self.key)
+        if not is_blank(there) and not is_blank(given):
+            if is_same(there, given) or _is_shown_as(there, given):
+                return True
+            self._refuse_rounded(there, given)
+        if self.is_read:
+            check_digits(given, self.path)
+        return False
+
     def put(self, new: Json) -> None:
         """Writes a value, unless the same value is there already in another JSON form: that is sent
         again byte for byte.
@@ -35,6 +58,29 @@ class MergeTarget:
         if self.key not in self.container or not _is_unchanged(self.container[self.key], new):
             self.container[self.key] = new
 
+    def _refuse_rounded(self, there: Json, given: object) -> None:
+        if isinstance(there, str) and isinstance(given, str):
+            return  # text is never rounded
+        number, other = decimal_of(there), decimal_of(given)
+        if number is None or other is None or not share_a_double(number, other):
+            return
+        raise ValidationFailed(
+            f"{self.path}: the order has {exact_text(number)} there, and {exact_text(other)} is "
+            "what a program makes of it that rounds long numbers. Leave it out to keep it; to "
+            "write another number, clear it with null first and then send it as text.",
+            field=self.path,
+        )
+
 
 def _is_unchanged(old: Json, new: Json) -> bool:
     return old is new or (not isinstance(new, list | dict) and is_same(old, new))
+
+
+def _is_shown_as(there: Json, given: object) -> bool:
+    """True for the text that stands for this number in our results."""
+    return (
+        isinstance(there, int | Decimal)
+        and isinstance(given, str)
+        and is_rounded(there)
+        and given.strip() == exact_text(there)
+    )

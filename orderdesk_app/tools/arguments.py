@@ -13,6 +13,7 @@ from pydantic_core import CoreSchema, core_schema
 
 from orderdesk_app.context import Secret
 from orderdesk_app.errors import ValidationFailed
+from orderdesk_app.orderdesk.json_numbers import ROUNDED, is_rounded
 from orderdesk_app.tools.schema import schema_of
 
 # Characters of a name that a message quotes and that is compared with ours: comparing takes long.
@@ -62,11 +63,8 @@ def _digits(value: object) -> str:
     if isinstance(value, bool) or value is None:
         raise ValueError("must be an id of digits")
     value = _whole(value)
-    text = (
-        str(value).strip()
-        if isinstance(value, str) or (isinstance(value, int) and abs(value) < 10**20)
-        else ""
-    )
+    _check_digits(value)
+    text = str(value).strip() if isinstance(value, str | int) else ""
     if not text.isascii() or not text.isdigit() or len(text) > 20:
         raise ValueError("must be an id of digits")
     return text
@@ -75,7 +73,13 @@ def _digits(value: object) -> str:
 def _text(value: object) -> object:
     """Ids of other systems are text; models often send them as numbers."""
     value = _whole(value)
+    _check_digits(value)
     return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
+
+
+def _check_digits(value: object) -> None:
+    if isinstance(value, int | float) and is_rounded(value):
+        raise ValueError(ROUNDED)
 
 
 ArgumentsT = TypeVar("ArgumentsT", bound=Arguments)

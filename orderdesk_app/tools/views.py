@@ -14,6 +14,7 @@ from orderdesk_app.context import Json, JsonObject
 from orderdesk_app.errors import ValidationFailed
 from orderdesk_app.orderdesk.comparison import FREE_MAPS, ITEM_MAPS
 from orderdesk_app.orderdesk.dates import to_iso
+from orderdesk_app.orderdesk.json_numbers import exact_text, is_rounded
 from orderdesk_app.orderdesk.order_fields import (
     ADDRESS_FIELDS,
     DISCOUNT_FIELDS,
@@ -64,8 +65,6 @@ _ENTRY_FIELDS: dict[str, frozenset[str]] = {
     ),
 }
 _MAX_VIEWS = 1_000
-# A larger power of ten may be a million digits when written out, and few JSON readers take it.
-_MAX_POWER = 300
 
 
 _Tree: TypeAlias = "dict[str, _Tree]"  # parts of dotted paths; empty where a path ends
@@ -112,18 +111,19 @@ def plain_object(values: Mapping[str, Json], *, is_free: bool = False) -> JsonOb
 
 
 def plain(value: Json, *, key: str = "", is_free: bool = False) -> Json:
-    """A value as our results have it: Decimals as numbers with the same digits, dates in ISO 8601,
-    ids as text, no nulls, {} for an empty map that Order Desk writes as [].
+    """A value as our results have it: numbers with the same digits, as text where a JSON reader
+    would round them, dates in ISO 8601, ids as text, no nulls, {} for an empty map that Order Desk
+    writes as [].
     """
     kind = type(value)
-    if (kind is str and key not in _DATES) or (kind is int and key != "id"):
+    if kind is str and key not in _DATES:
         return value  # most values of an order, so they come first
-    if kind is int:
-        return value if is_free else str(value)
+    if isinstance(value, bool):
+        return value
+    if isinstance(value, int):
+        return str(value) if is_rounded(value) or (key == "id" and not is_free) else value
     if isinstance(value, Decimal):
-        if value.adjusted() > _MAX_POWER:
-            return str(value)
-        return int(value) if value == value.to_integral_value() else float(value)
+        return _plain_decimal(value)
     if isinstance(value, dict):
         return plain_object(value, is_free=is_free)
     if isinstance(value, list):
@@ -133,6 +133,12 @@ def plain(value: Json, *, key: str = "", is_free: bool = False) -> Json:
     if key in _DATES and not is_free and isinstance(value, str):
         return to_iso(value)
     return value
+
+
+def _plain_decimal(value: Decimal) -> Json:
+    if is_rounded(value):
+        return exact_text(value)
+    return int(value) if value == value.to_integral_value() else float(value)
 
 
 def summary(order: JsonObject, folders: FolderList) -> JsonObject:
