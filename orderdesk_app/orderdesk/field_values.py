@@ -13,10 +13,12 @@ from orderdesk_app.orderdesk.comparison import decimal_of
 from orderdesk_app.orderdesk.dates import to_upstream
 from orderdesk_app.orderdesk.json_numbers import ROUNDED, is_rounded
 from orderdesk_app.orderdesk.order_fields import NUMERIC_TEXTS, SUM_LIMIT
+from orderdesk_app.orderdesk.quoted_json import unquoted
 
 
 def object_of(value: object, path: str) -> Mapping[str, object]:
-    """The value as a map; `[]` is an empty one, as Order Desk writes it."""
+    """An object, also one in quotes; Order Desk's own empty map, `[]`, is one."""
+    value = unquoted(value, path)
     if isinstance(value, Mapping):
         return value
     if isinstance(value, list | tuple) and not value:
@@ -25,7 +27,8 @@ def object_of(value: object, path: str) -> Mapping[str, object]:
 
 
 def list_of(value: object, path: str) -> list[object]:
-    """The value as a new list."""
+    """A list, also one in quotes."""
+    value = unquoted(value, path)
     if isinstance(value, list | tuple):
         return list(value)
     raise ValidationFailed(f"{path}: must be a list.", field=path)

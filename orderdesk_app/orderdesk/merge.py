@@ -42,6 +42,7 @@ from orderdesk_app.orderdesk.order_fields import (
     TEXTS,
     WRITABLE,
 )
+from orderdesk_app.orderdesk.quoted_json import unquoted
 
 AUTHOR = "agent"  # of a note that names none; short, as it counts towards the limit of all notes
 SOURCE_ID_PREFIX = "agent-"
@@ -234,6 +235,7 @@ _MERGES: dict[str, Merge] = {
 
 
 def _given(value: object, name: str) -> dict[str, object]:
+    value = unquoted(value, name)
     if not isinstance(value, Mapping):
         raise ValidationFailed(
             f'{name}: must be an object, such as {{"shipping": {{"city": "Portland"}}}}.',

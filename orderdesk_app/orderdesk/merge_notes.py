@@ -12,6 +12,7 @@ from orderdesk_app.orderdesk.field_names import NESTED_HINTS, check_name
 from orderdesk_app.orderdesk.field_values import date_of, list_of, text_of
 from orderdesk_app.orderdesk.merge_target import MergeTarget
 from orderdesk_app.orderdesk.order_fields import NOTE_FIELDS, NOTES_LIMIT
+from orderdesk_app.orderdesk.quoted_json import looks_like_json, refuse_json, unquoted
 
 
 def merge_notes(target: MergeTarget, value: object) -> None:
@@ -19,6 +20,8 @@ def merge_notes(target: MergeTarget, value: object) -> None:
     if value is None:
         target.put([])
         return
+    if isinstance(value, str) and looks_like_json(value):
+        value = unquoted(value, target.path)
     notes: list[Json] = as_list(target.current)
     known = {note_key(note) for note in notes}
     entries = [value] if isinstance(value, str | Mapping) else list_of(value, target.path)
@@ -54,6 +57,8 @@ def notes_length(notes: Iterable[object]) -> int:
 
 
 def _note(target: MergeTarget, entry: object, path: str) -> Json:
+    if isinstance(entry, str) and looks_like_json(entry):
+        entry = unquoted(entry, path)
     if isinstance(entry, str):
         entry = {"content": entry}
     if not isinstance(entry, Mapping):
@@ -67,6 +72,7 @@ def _note(target: MergeTarget, entry: object, path: str) -> Json:
     content = text_of(entry.get("content", ""), f"{path}.content")
     if not content.strip():
         raise ValidationFailed(f"{path}.content: a note needs text.", field=f"{path}.content")
+    refuse_json(content, f"{path}.content")
     author = entry.get("username")
     date = entry.get("date_added")
     return {

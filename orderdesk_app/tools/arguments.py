@@ -2,8 +2,10 @@
 for each kind of mistake.
 """
 
+import json
 from collections.abc import Mapping
 from difflib import get_close_matches
+from functools import cache
 from typing import Annotated, Any, TypeAlias, TypeVar
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, WithJsonSchema
@@ -14,6 +16,7 @@ from pydantic_core import CoreSchema, core_schema
 from orderdesk_app.context import Secret
 from orderdesk_app.errors import ValidationFailed
 from orderdesk_app.orderdesk.json_numbers import ROUNDED, is_rounded
+from orderdesk_app.orderdesk.quoted_json import unquoted
 from orderdesk_app.tools.schema import schema_of
 
 # Characters of a name that a message quotes and that is compared with ours: comparing takes long.
@@ -130,9 +133,15 @@ def parse(model: type[ArgumentsT], given: object) -> ArgumentsT:
     """
     if given is None:
         given = {}
+    given = unquoted(given, "arguments")
     if not isinstance(given, Mapping):
         raise ValidationFailed("Arguments must be an object of names and values.")
-    given = {name: value for name, value in given.items() if value is not None}
+    structured = structured_arguments(model)
+    given = {
+        name: unquoted(value, name) if name in structured else value
+        for name, value in given.items()
+        if value is not None
+    }
     unknown = next((name for name in given if name not in model.model_fields), None)
     if unknown is not None:  # refused first: a misspelt name explains a missing one
         raise _unknown_argument(model, str(unknown)[:_MAX_NAME])
@@ -150,6 +159,21 @@ def parse(model: type[ArgumentsT], given: object) -> ArgumentsT:
         return model.model_validate(given)
     except ValidationError as error:
         raise _validation_failed(model, error) from None
+
+
+@cache
+def structured_arguments(model: type[Arguments]) -> frozenset[str]:
+    """The arguments that are an object or a list."""
+    properties = schema_of(model).get("properties", {})
+    return frozenset(
+        name for name, schema in properties.items() if schema.get("type") in ("object", "array")
+    )
+
+
+def _such_as(model: type[Arguments], field: str | None) -> str:
+    """The example of an argument in words, "" where it has none."""
+    examples = model.model_fields[field].examples if field in model.model_fields else None
+    return f", such as {json.dumps(examples[0])}" if examples else ""
 
 
 def _is_no_number(value: object) -> bool:
@@ -191,10 +215,12 @@ def _validation_failed(model: type[Arguments], error: ValidationError) -> Valida
         "int_from_float": "must be a whole number",
         "bool_parsing": "must be true or false",
         "bool_type": "must be true or false",
-        "dict_type": "must be an object",
-        "list_type": "must be a list",
+        "dict_type": "must be an object{such_as}",
+        "list_type": "must be a list{such_as}",
         "value_error": "{error}",
         "string_pattern_mismatch": "has characters that it may not have",
     }
-    rule = rules.get(kind, "has a value of the wrong kind").format_map({**context})
+    rule = rules.get(kind, "has a value of the wrong kind").format_map(
+        {**context, "such_as": _such_as(model, field)}
+    )
     return ValidationFailed(f"{field} {rule}.", field=field)

@@ -5,11 +5,19 @@ call, audit and metrics, error mapping, in this order.
 import asyncio
 import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 from orderdesk_app.context import Secret, current_request
-from orderdesk_app.errors import AuthFailed, OrderDeskAgentsError, PermissionDenied, Unexpected
+from orderdesk_app.errors import (
+    AuthFailed,
+    OrderDeskAgentsError,
+    PermissionDenied,
+    Unexpected,
+    ValidationFailed,
+)
 from orderdesk_app.observability import ERRORS, TOOL_CALLS, TOOL_SECONDS, TOOLS_RUNNING, log
+from orderdesk_app.orderdesk.quoted_json import unquoted
 from orderdesk_app.orderdesk.wait_budget import WaitBudget
 from orderdesk_app.services.access import Principal
 from orderdesk_app.services.audit import AuditLog, Entry
@@ -229,6 +237,8 @@ def _without_secrets(tool: Tool, given: object) -> dict[str, object]:
     """Arguments as they may be kept: a secret as ***, and so is the value of an unknown name."""
     if isinstance(given, Arguments):
         given = given.model_dump(exclude_none=True)
+    with suppress(ValidationFailed):
+        given = unquoted(given, "arguments")
     if not isinstance(given, Mapping):
         return {}
     known = tool.arguments.model_fields

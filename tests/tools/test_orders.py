@@ -379,7 +379,7 @@ def test_a_number_that_nobody_could_read_stays_short() -> None:
         "a": "1E+5000",
         "b": "-1.5E+400",
         "c": 100,
-        "d": 0.0,
+        "d": "1E-400",
     }
 
 
