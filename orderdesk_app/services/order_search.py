@@ -78,6 +78,12 @@ class OrderQuery:
     shipping_phone: str | None = None
     order_by: str | None = None
     order: str | None = None
+    cursor: str | None = None
+
+    @property
+    def is_by_date(self) -> bool:
+        """Sorted by date_added, as Order Desk does when it is not told otherwise."""
+        return self.order_by in (None, "", "date_added")
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,6 +121,12 @@ def upstream_parameters(query: OrderQuery, folders: FolderNames) -> dict[str, st
                 field="order_by",
             )
         parameters["order_by"] = query.order_by
+    if query.cursor and (query.offset or not query.is_by_date):
+        raise ValidationFailed(
+            "cursor: goes with the sorting by date_added, and without offset. Leave out offset and "
+            "order_by.",
+            field="cursor",
+        )
     if query.order:
         if query.order.strip().upper() not in ("ASC", "DESC"):
             raise ValidationFailed("order: must be ASC or DESC.", field="order")

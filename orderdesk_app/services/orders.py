@@ -18,6 +18,7 @@ from orderdesk_app.services.folders import FolderList, Folders
 from orderdesk_app.services.journal import NO_ID_YET, Journal
 from orderdesk_app.services.open_store import OpenStore
 from orderdesk_app.services.order_create import OrderCreate
+from orderdesk_app.services.order_cursor import next_cursor, read_cursor, rows_after
 from orderdesk_app.services.order_delete import OrderDelete
 from orderdesk_app.services.order_kind import Deleted, OrderKind, Written, may_settle
 from orderdesk_app.services.order_search import (
@@ -49,7 +50,8 @@ class OrderPage:
     """A page of whole orders, shared with other calls.
 
     `total` is None when it is not known; `matched_by` names for each order id the fields a search
-    found it by.
+    found it by. `next_cursor` is None on the last page, and where rows are not sorted by
+    date_added.
     """
 
     orders: list[Order]
@@ -60,6 +62,7 @@ class OrderPage:
     cached: bool
     matched_by: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     folders: FolderList = ()
+    next_cursor: str | None = None
 
 
 class _Rows(TypedDict):
@@ -155,13 +158,22 @@ class Orders:
         search = (query.search or "").strip()
         name = json_text.dumps(
             {**parameters, "limit": query.limit, "offset": query.offset, "search": search}
+            | ({"cursor": query.cursor} if query.cursor else {})
         ).decode()
+
+        is_rising = parameters.get("order") == "ASC"
+        cursor = read_cursor(query.cursor, is_rising=is_rising) if query.cursor else None
+
+        async def list_rows(asked: Mapping[str, str], limit: int, offset: int) -> FoundOrders:
+            if search:
+                return await self._search(store, search, asked, limit, offset, budget)
+            return await self._page(store, asked, limit, offset, budget)
 
         async def fetch() -> _Rows:
             rows = await (
-                self._search(store, search, parameters, query, budget)
-                if search
-                else self._page(store, parameters, query, budget)
+                list_rows(parameters, query.limit, query.offset)
+                if cursor is None
+                else rows_after(cursor, parameters, query.limit, list_rows)
             )
             return {
                 "orders": rows.orders,
@@ -184,6 +196,9 @@ class Orders:
             cached,
             matched,
             named,
+            next_cursor(page["orders"], cursor, is_rising=is_rising)
+            if page["has_more"] and query.is_by_date
+            else None,
         )
 
     async def create(
@@ -254,18 +269,21 @@ class Orders:
         return await self._folders.refresh(store, budget)
 
     async def _page(
-        self, store: OpenStore, parameters: Mapping[str, str], query: OrderQuery, budget: WaitBudget
+        self,
+        store: OpenStore,
+        parameters: Mapping[str, str],
+        limit: int,
+        offset: int,
+        budget: WaitBudget,
     ) -> FoundOrders:
         page = await self._client.orders.list_orders(
             store.access,
-            {**parameters, "limit": str(query.limit), "offset": str(query.offset)},
+            {**parameters, "limit": str(limit), "offset": str(offset)},
             budget,
         )
-        shown = page.rows[: query.limit]
+        shown = page.rows[:limit]
         has_more = (
-            query.offset + len(shown) < page.total
-            if page.total is not None
-            else len(page.rows) >= query.limit
+            offset + len(shown) < page.total if page.total is not None else len(page.rows) >= limit
         )
         return FoundOrders(shown, page.total, bool(shown) and has_more, {})
 
@@ -274,7 +292,8 @@ class Orders:
         store: OpenStore,
         search: str,
         parameters: Mapping[str, str],
-        query: OrderQuery,
+        limit: int,
+        offset: int,
         budget: WaitBudget,
     ) -> FoundOrders:
         async def get(order_id: OrderId) -> Order:
@@ -284,7 +303,7 @@ class Orders:
             return await self._client.orders.list_orders(store.access, asked, budget)
 
         return await search_orders(
-            search, parameters, limit=query.limit, offset=query.offset, get=get, listing=listing
+            search, parameters, limit=limit, offset=offset, get=get, listing=listing
         )
 
 

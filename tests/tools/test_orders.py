@@ -54,6 +54,8 @@ async def test_rows_are_short_and_say_what_one_asks_first(world: World) -> None:
     result = await world.owner.get("orders_list", limit=3)
 
     assert [set(row) for row in result["orders"]] == [ONE_ROW] * 3
+    cursor = result["pagination"].pop("next_cursor")
+    assert result["orders"][-1]["id"] in cursor
     assert result["pagination"] == {
         "total": 500,
         "count": 3,

@@ -9,7 +9,7 @@ from orderdesk_app.context import JsonObject, OrderId, Scope
 from orderdesk_app.errors import VersionConflict
 from orderdesk_app.services.order_kind import Written
 from orderdesk_app.services.order_search import OrderQuery
-from orderdesk_app.services.orders import Orders
+from orderdesk_app.services.orders import OrderPage, Orders
 from orderdesk_app.tools.arguments import AnyObject, Arguments, DigitsId, StoreIdentifier, TextId
 from orderdesk_app.tools.catalogue import ToolCall, tool
 from orderdesk_app.tools.conflicts import with_both_versions
@@ -52,9 +52,15 @@ Untrusted = Annotated[
 ]
 
 
+class OrderPagination(Pagination):
+    next_cursor: Annotated[
+        str | None, Field(description="The cursor argument of the next page; null on the last.")
+    ]
+
+
 class OrderRows(TypedDict):
     orders: list[OrderInResult]
-    pagination: Pagination
+    pagination: OrderPagination
     cached: bool
     untrusted: NotRequired[Untrusted]
 
@@ -132,9 +138,21 @@ class ListOrders(Arguments):
     limit: int = Field(default=25, description="How many rows, 1 to 100.", ge=1, le=100)
     offset: int = Field(
         default=0,
-        description="How many rows to skip; use next_offset of the page before.",
+        description=(
+            "How many rows to skip, counted now: after moving, changing or deleting listed orders "
+            "it skips others. Use cursor instead."
+        ),
         ge=0,
         le=10_000_000,
+    )
+    cursor: str | None = Field(
+        default=None,
+        description=(
+            "next_cursor of the page before, with the same filters: the next page, also when what "
+            "was listed has been moved, changed or deleted since."
+        ),
+        max_length=9_000,
+        examples=["20261120100000D.100000123"],
     )
     folder_id: Filter = Field(
         default=None,
@@ -295,7 +313,8 @@ class DeleteOrder(Arguments):
 @tool(title="List orders", scope=Scope.ORDERS_READ, reads=True, example=ListOrders(limit=5))
 async def orders_list(call: ToolCall, arguments: ListOrders) -> OrderRows:
     """Find orders of a store, newest first: by folder, dates, customer, shop number, or with
-    search. Rows are short; ask for fields or view=full for more.
+    search. Rows are short; ask for fields or view=full for more. For the next page give
+    next_cursor as cursor.
     """
     check_fields(arguments.fields)
     asked = arguments.model_dump(exclude={"store_identifier", "fields", "view"})
@@ -317,9 +336,7 @@ async def orders_list(call: ToolCall, arguments: ListOrders) -> OrderRows:
         rows.append({**shown, "matched_by": list(matched)} if matched else shown)
     result: OrderRows = {
         "orders": rows,
-        "pagination": pagination(
-            found.total, len(rows), arguments.limit, arguments.offset, found.has_more
-        ),
+        "pagination": _pagination(found, arguments),
         "cached": found.cached,
     }
     if untrusted:
@@ -432,6 +449,13 @@ async def orders_delete(call: ToolCall, arguments: DeleteOrder) -> DeletedOrder:
         call.actor, call.store, OrderId(arguments.order_id), call.budget
     )
     return {"deleted": True, "order_id": arguments.order_id, "change_id": written.change_id}
+
+
+def _pagination(page: OrderPage, arguments: ListOrders) -> OrderPagination:
+    numbers = pagination(page.total, len(page.orders), page.limit, page.offset, page.has_more)
+    if arguments.cursor:
+        numbers["next_offset"] = None  # it would count from another row
+    return {**numbers, "next_cursor": page.next_cursor}
 
 
 def _written(written: Written) -> WrittenOrder:
