@@ -25,11 +25,16 @@ OrderDeskAgentsError
 ConfigurationError                                       a setting stops the start
 """
 
+import json
+import re
 from collections.abc import Mapping
 from enum import StrEnum
 from typing import ClassVar, Literal, Self
 
 Outcome = Literal["not_done", "done", "partly_done", "unknown"]
+
+
+_PLAIN_WORDS = re.compile(r"[\w.&'+/-]+(?: [\w.&'+/-]+){0,7}").fullmatch
 
 
 class Fault(StrEnum):
@@ -223,3 +228,11 @@ class Unexpected(InternalError):
 
 class ConfigurationError(Exception):
     """A setting stops the start: the message names the variable, the rule and an example."""
+
+
+def in_message(name: str) -> str:
+    """A name that somebody else typed, as a message quotes it: plain words stand bare, anything
+    else in quotes on one line, and never more than 80 characters of it.
+    """
+    name = name if len(name) <= 80 else name[:79] + "…"
+    return name if _PLAIN_WORDS(name) else json.dumps(name, ensure_ascii=False)

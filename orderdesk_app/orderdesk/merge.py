@@ -12,7 +12,7 @@ from datetime import datetime
 from decimal import Decimal
 
 from orderdesk_app.context import JsonObject, new_id
-from orderdesk_app.errors import ValidationFailed
+from orderdesk_app.errors import ValidationFailed, in_message
 from orderdesk_app.orderdesk.comparison import (
     FREE_MAPS,
     as_list,
@@ -285,7 +285,7 @@ def _folder_move(
         return None
     move = find_folder(named, folders)
     if move is None:
-        known = ", ".join(f"{name} ({id_})" for id_, name in folders[:30])
+        known = ", ".join(f"{in_message(name)} ({id_})" for id_, name in folders[:30])
         raise ValidationFailed(
             f"{named[0]}: this store has no such folder. Its folders: {known or 'none known'}.",
             field=named[0],

@@ -10,7 +10,7 @@ from decimal import Decimal
 from typing import Any
 
 from orderdesk_app.context import OrderId
-from orderdesk_app.errors import NotFound, ValidationFailed
+from orderdesk_app.errors import NotFound, ValidationFailed, in_message
 from orderdesk_app.orderdesk.answers import Page
 from orderdesk_app.orderdesk.comparison import as_map, decimal_of
 from orderdesk_app.orderdesk.dates import to_upstream
@@ -296,7 +296,7 @@ def _folder(query: OrderQuery, folders: FolderNames) -> str | None:
             continue
         folder = _find(text, folders)
         if folder is None:
-            known = ", ".join(known for _, known in folders) or "none known"
+            known = ", ".join(in_message(known) for _, known in folders) or "none known"
             words = (
                 "this store has no such folder"
                 if name == "folder_name"

@@ -467,7 +467,7 @@ async def test_a_row_names_program_address_and_request(inside: InProcessApp) -> 
 
 @on_sqlite
 @pytest.mark.parametrize("progress", [False, True])
-@pytest.mark.parametrize("arguments", [[], ["x"], "{}", 5, True])
+@pytest.mark.parametrize("arguments", [[], ["x"], "[]", "text", 5, True])
 @pytest.mark.parametrize("revision", ["2025-03-26", "2025-11-25", MODERN])
 async def test_arguments_that_are_no_object_are_refused_in_words_and_leave_a_row(
     inside: InProcessApp, revision: str, arguments: Any, progress: bool

@@ -15,6 +15,7 @@ from orderdesk_app.tools.catalogue import ToolCall, tool
 from orderdesk_app.tools.conflicts import with_both_versions
 from orderdesk_app.tools.paging import Pagination, pagination
 from orderdesk_app.tools.views import (
+    NOTICE_WORDS,
     ViewCache,
     check_fields,
     folder_name,
@@ -58,7 +59,11 @@ class OrderPagination(Pagination):
     ]
 
 
+Notice = Annotated[str, Field(description="Whose text a result holds.")]
+
+
 class OrderRows(TypedDict):
+    notice: Notice
     orders: list[OrderInResult]
     pagination: OrderPagination
     cached: bool
@@ -66,12 +71,14 @@ class OrderRows(TypedDict):
 
 
 class OneOrder(TypedDict):
+    notice: Notice
     order: OrderInResult
     cached: bool
     untrusted: NotRequired[Untrusted]
 
 
 class WrittenOrder(TypedDict):
+    notice: Notice
     order: OrderInResult
     changed: Annotated[list[str], Field(description="Dotted paths of what is different now.")]
     change_id: Annotated[
@@ -335,6 +342,7 @@ async def orders_list(call: ToolCall, arguments: ListOrders) -> OrderRows:
         matched = found.matched_by.get(str(row.get("id", "")))
         rows.append({**shown, "matched_by": list(matched)} if matched else shown)
     result: OrderRows = {
+        "notice": NOTICE_WORDS,
         "orders": rows,
         "pagination": _pagination(found, arguments),
         "cached": found.cached,
@@ -368,7 +376,7 @@ async def orders_get(call: ToolCall, arguments: GetOrder) -> OneOrder:
             else ()
         )
         shown = selected({**shown, "folder": folder_name(found.order, folders)}, arguments.fields)
-    result: OneOrder = {"order": shown, "cached": found.cached}
+    result: OneOrder = {"notice": NOTICE_WORDS, "order": shown, "cached": found.cached}
     untrusted = untrusted_paths(shown, "order")
     if untrusted:
         result["untrusted"] = untrusted
@@ -461,6 +469,7 @@ def _pagination(page: OrderPage, arguments: ListOrders) -> OrderPagination:
 def _written(written: Written) -> WrittenOrder:
     shown = plain_object(written.order)
     result: WrittenOrder = {
+        "notice": NOTICE_WORDS,
         "order": shown,
         "changed": list(written.changed),
         "change_id": written.change_id,

@@ -10,7 +10,7 @@ from orderdesk_app.services.products import MOST_SEARCHED, Products
 from orderdesk_app.tools.arguments import AnyObject, Arguments, DigitsId, StoreIdentifier, TextId
 from orderdesk_app.tools.catalogue import ToolCall, tool
 from orderdesk_app.tools.paging import Pagination, pagination
-from orderdesk_app.tools.views import plain_object
+from orderdesk_app.tools.views import NOTICE_WORDS, plain_object
 
 Product = Annotated[
     AnyObject,
@@ -28,6 +28,7 @@ Product = Annotated[
 
 
 class ProductRows(TypedDict):
+    notice: str
     products: list[Product]
     pagination: Pagination
     cached: bool
@@ -39,6 +40,7 @@ class ProductRows(TypedDict):
 
 
 class OneProduct(TypedDict):
+    notice: str
     product: Product
     cached: bool
 
@@ -87,6 +89,7 @@ async def products_list(call: ToolCall, arguments: ListProducts) -> ProductRows:
         budget=call.budget,
     )
     result: ProductRows = {
+        "notice": NOTICE_WORDS,
         "products": [_view_of(row) for row in page.products],
         "pagination": pagination(
             page.total, len(page.products), arguments.limit, arguments.offset, page.has_more
@@ -110,7 +113,7 @@ async def products_get(call: ToolCall, arguments: GetProduct) -> OneProduct:
     product, cached = await call.services[Products].get(
         call.actor, call.store, arguments.product_id, call.budget
     )
-    return {"product": _view_of(product), "cached": cached}
+    return {"notice": NOTICE_WORDS, "product": _view_of(product), "cached": cached}
 
 
 def _view_of(row: JsonObject) -> JsonObject:
