@@ -34,7 +34,8 @@ from typing import ClassVar, Literal, Self
 Outcome = Literal["not_done", "done", "partly_done", "unknown"]
 
 
-_PLAIN_WORDS = re.compile(r"[\w.&'+/-]+(?: [\w.&'+/-]+){0,7}").fullmatch
+_PLAIN_WORD = r"[\w&'+/-]+(?:\.[\w&'+/-]+)*"  # a point ends no sentence in it
+_PLAIN_WORDS = re.compile(rf"{_PLAIN_WORD}(?: {_PLAIN_WORD}){{0,7}}").fullmatch
 
 
 class Fault(StrEnum):
