@@ -15,6 +15,7 @@ from starlette.datastructures import Headers
 from starlette.types import Message, Receive
 
 from orderdesk_app.context import Json, JsonObject
+from orderdesk_app.orderdesk.json_text import MAX_VALUES, has_too_many_values
 
 MAX_BODY_BYTES = 4 * 1024 * 1024
 # of a refused request, read after its answer was sent
@@ -42,7 +43,7 @@ class InvalidRequest(Exception):
     @property
     def has_unread_body(self) -> bool:
         """True where the request was refused before all of its body had arrived."""
-        return self.status in (406, 413, 415)
+        return self.reason in ("media", "too_large")
 
 
 class ClientDisconnected(Exception):
@@ -144,8 +145,18 @@ def parse(body: bytes) -> Json:
     """The JSON of a body.
 
     Raises InvalidRequest for what is no JSON, and for NaN, Infinity, 1e400, half surrogate pairs,
-    bad UTF-8 and more than 200 levels.
+    bad UTF-8, more than 200 levels and more than 20,000 values.
     """
+    if has_too_many_values(body):
+        raise InvalidRequest(
+            400,
+            PARSE_ERROR,
+            (
+                f"The request is not read, as it holds more than {MAX_VALUES:,} values. Send less "
+                "at a time."
+            ),
+            "too_many_values",
+        )
     try:
         value: Json = from_json(body, allow_inf_nan=False)
         if _MAY_OVERFLOW.search(body):  # 1e400 was read as infinity in spite of the flag

@@ -178,7 +178,11 @@ class _Bridge:
         self._answered.set()
 
     async def _refuse(self, error: InvalidRequest, message_id: str | int | None) -> None:
-        words = "The line is not a JSON-RPC 2.0 message in UTF-8. Send one message a line."
+        words = (
+            error.message
+            if error.reason == "too_many_values"
+            else "The line is not a JSON-RPC 2.0 message in UTF-8. Send one message a line."
+        )
         await self._send(
             SessionMessage(
                 JSONRPCError(

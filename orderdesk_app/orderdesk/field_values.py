@@ -4,7 +4,7 @@ The functions with a `path`, the dotted path that an error names, raise Validati
 that does not fit.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sized
 from decimal import Decimal
 
 from orderdesk_app.context import Json
@@ -12,7 +12,7 @@ from orderdesk_app.errors import ValidationFailed
 from orderdesk_app.orderdesk.comparison import decimal_of
 from orderdesk_app.orderdesk.dates import to_upstream
 from orderdesk_app.orderdesk.json_numbers import ROUNDED, is_rounded
-from orderdesk_app.orderdesk.order_fields import NUMERIC_TEXTS, SUM_LIMIT
+from orderdesk_app.orderdesk.order_fields import MOST_ENTRIES, NUMERIC_TEXTS, SUM_LIMIT
 from orderdesk_app.orderdesk.quoted_json import unquoted
 
 
@@ -20,6 +20,7 @@ def object_of(value: object, path: str) -> Mapping[str, object]:
     """An object, also one in quotes; Order Desk's own empty map, `[]`, is one."""
     value = unquoted(value, path)
     if isinstance(value, Mapping):
+        _check_length(value, path)
         return value
     if isinstance(value, list | tuple) and not value:
         return {}
@@ -30,8 +31,18 @@ def list_of(value: object, path: str) -> list[object]:
     """A list, also one in quotes."""
     value = unquoted(value, path)
     if isinstance(value, list | tuple):
+        _check_length(value, path)
         return list(value)
     raise ValidationFailed(f"{path}: must be a list.", field=path)
+
+
+def _check_length(value: Sized, path: str) -> None:
+    if len(value) > MOST_ENTRIES:
+        raise ValidationFailed(
+            f"{path}: one call takes at most {MOST_ENTRIES} entries. Send the rest with another "
+            "orders_update.",
+            field=path,
+        )
 
 
 def text_of(value: object, path: str) -> str:

@@ -12,6 +12,9 @@ from json.encoder import encode_basestring_ascii
 from math import isfinite
 from typing import Any, NoReturn
 
+# Reading holds the interpreter: 20,000 values take under 10 ms, 4 MiB of `[],` 0.3 s.
+MAX_VALUES = 20_000
+
 
 class WrittenDecimal(Decimal):
     """A number that Decimal would write with another text (1e2, 0.0000001); `text` is its own."""
@@ -27,6 +30,15 @@ class WrittenDecimal(Decimal):
 
     def __reduce__(self) -> tuple[Any, tuple[str]]:
         return (_number, (self.text,))
+
+
+def has_too_many_values(text: bytes | str) -> bool:
+    """True for a JSON text that may hold more than MAX_VALUES values, found without reading it:
+    signs inside texts count too, so it errs on the safe side.
+    """
+    if isinstance(text, str):
+        text = text.encode(errors="replace")
+    return text.count(b"[") + text.count(b"{") + text.count(b",") > MAX_VALUES
 
 
 def loads(body: bytes | str) -> Any:

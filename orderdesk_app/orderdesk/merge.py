@@ -21,7 +21,7 @@ from orderdesk_app.orderdesk.comparison import (
     is_same,
 )
 from orderdesk_app.orderdesk.field_names import HINTS, check_name
-from orderdesk_app.orderdesk.field_values import date_of, json_number, number_of, text_of
+from orderdesk_app.orderdesk.field_values import date_of, json_number, number_of, object_of, text_of
 from orderdesk_app.orderdesk.merge_fields import (
     Merge,
     merge_address,
@@ -241,7 +241,7 @@ def _given(value: object, name: str) -> dict[str, object]:
             f'{name}: must be an object, such as {{"shipping": {{"city": "Portland"}}}}.',
             field=name,
         )
-    return dict(value)
+    return dict(object_of(value, name))
 
 
 def _merge(

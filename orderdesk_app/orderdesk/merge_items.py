@@ -17,7 +17,7 @@ from orderdesk_app.orderdesk.field_values import (
 )
 from orderdesk_app.orderdesk.merge_fields import Merge, merge_free_map, merge_number, merge_text
 from orderdesk_app.orderdesk.merge_target import MergeTarget
-from orderdesk_app.orderdesk.order_fields import ITEM_SUMS, ITEM_TEXTS, MOST_ITEMS
+from orderdesk_app.orderdesk.order_fields import ITEM_SUMS, ITEM_TEXTS
 
 _MERGES: dict[str, Merge] = {
     **dict.fromkeys(ITEM_TEXTS, merge_text),
@@ -75,14 +75,7 @@ def _entries(target: MergeTarget, value: object) -> list[object]:
             "Order Desk.",
             field=target.path,
         )
-    entries = list_of(value, target.path)
-    if len(entries) > MOST_ITEMS:
-        raise ValidationFailed(
-            f"order_items: one call takes at most {MOST_ITEMS} entries. Send the rest with another "
-            "orders_update.",
-            field=target.path,
-        )
-    return entries
+    return list_of(value, target.path)
 
 
 def _check_item_id(item_id: str, positions: Mapping[str, int], seen: set[str], path: str) -> None:

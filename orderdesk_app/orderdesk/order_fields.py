@@ -9,7 +9,8 @@ from orderdesk_app.orderdesk.comparison import FREE_MAPS
 # of all notes of an order, dates and authors included (docs/orderdesk-api.md section 6.6)
 NOTES_LIMIT = 2_000
 MAP_LIMITS = {"checkout_data": 3_500, "order_metadata": 2_000}  # characters as JSON (6.1)
-MOST_ITEMS = 500  # of one call: each new item is compared with each row to see if it arrived
+# of any list or map of one call: each new item is compared with each row to see if it arrived
+MOST_ENTRIES = 500
 SUM_LIMIT = Decimal(10) ** 12
 
 PAYMENT_STATUSES = (

@@ -11,8 +11,6 @@ from orderdesk_app.context import Json
 from orderdesk_app.errors import ValidationFailed
 from orderdesk_app.orderdesk import json_text
 
-MAX_VALUES = 20_000  # of one text: reading takes as long as there are values
-_VALUE_STARTS = re.compile(r"[\[{,]")
 # `{"`, `[{`, `["`, and what Python prints of the same
 _LOOKS_LIKE_JSON = re.compile(r"\s*(\{\s*[\"'}]|\[\s*[\[{\"'\]])")
 
@@ -29,8 +27,11 @@ def unquoted(value: object, path: str) -> object:
     """
     if not isinstance(value, str) or value.lstrip()[:1] not in ("{", "["):
         return value
-    if sum(1 for _ in _VALUE_STARTS.finditer(value)) > MAX_VALUES:
-        raise ValidationFailed(f"{path}: holds more than {MAX_VALUES:,} values.", field=path)
+    if json_text.has_too_many_values(value):
+        raise ValidationFailed(
+            f"{path}: holds more than {json_text.MAX_VALUES:,} values. Send less at a time.",
+            field=path,
+        )
     try:
         read: Json = json_text.loads(value)
     except ValueError as error:

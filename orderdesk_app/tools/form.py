@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Literal, NoReturn
 
 from orderdesk_app.context import Json, JsonObject
+from orderdesk_app.orderdesk.json_text import has_too_many_values
 from orderdesk_app.tools.catalogue import Tool
 from orderdesk_app.tools.schema import Schema
 
@@ -149,6 +150,8 @@ def _value(field: Field, text: str) -> Json:
 
 
 def _json(text: str) -> Json:
+    if has_too_many_values(text):
+        _refuse()
     try:
         value: Json = json.loads(text, parse_constant=lambda _: _refuse())
         return value

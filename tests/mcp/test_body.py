@@ -383,3 +383,49 @@ def _in_our_words(text: str) -> None:
     ):
         assert word not in text, text[:500]
     assert not math.isnan(len(text))
+
+
+@pytest.mark.parametrize("filling", [b"[],", b"{},", b"0,", b'"a":0,'])
+def test_a_body_of_very_many_values_is_refused_before_it_is_read(
+    mcp_server: McpServer, filling: bytes
+) -> None:
+    opening, closing = (b"{", b'"z":0}') if filling.startswith(b'"') else (b"[", b"0]")
+    deep = opening + filling * 30_000 + closing
+    body = b'{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"a":' + deep + b"}}"
+
+    with mcp_server.http() as http:
+        answer = http.post("/mcp", content=body)
+
+    assert answer.status_code == 400
+    assert "20,000 values" in answer.json()["error"]["message"]
+
+
+def test_a_long_text_is_not_many_values(mcp_server: McpServer) -> None:
+    note = {"order_id": "1", "changes": {"order_notes": "word " * 100_000}}
+
+    with mcp_server.http() as http:
+        answer = http.post("/mcp", json=call("orders_update", note))
+
+    assert answer.status_code == 200
+    assert answer.json()["result"]["content"][0]["text"].startswith("VALIDATION_ERROR: order_notes")
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"order_notes": ["note"] * 501},
+        {"discount_list": [{"name": "A", "amount": "1"}] * 501},
+        {"order_items": [{"name": "Mug"}] * 501},
+        {"order_metadata": {str(number): 1 for number in range(501)}},
+        {"shipping": {str(number): "x" for number in range(501)}},
+        {str(number): "x" for number in range(501)},
+    ],
+    ids=lambda changes: next(iter(changes)),
+)
+def test_every_list_and_map_has_an_upper_limit(mcp_server: McpServer, changes: Any) -> None:
+    arguments = {"order_id": FIRST_ORDER, "changes": changes}
+
+    with mcp_server.http() as http:
+        answer = http.post("/mcp", json=call("orders_update", arguments))
+
+    assert "at most 500 entries" in answer.json()["result"]["content"][0]["text"]

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from orderdesk_app.errors import ValidationFailed
 from orderdesk_app.orderdesk.comparison import as_list, note_key
 from orderdesk_app.orderdesk.merge import Plan, plan_create, plan_update
-from orderdesk_app.orderdesk.order_fields import ADDRESS_FIELDS, MOST_ITEMS
+from orderdesk_app.orderdesk.order_fields import ADDRESS_FIELDS, MOST_ENTRIES
 
 NOON = datetime(2026, 11, 22, 12, tzinfo=UTC)
 FOLDERS = (("21654", "New"), ("21655", "Prepared"), ("21656", "Closed"))
@@ -561,12 +561,12 @@ def test_one_call_takes_so_many_items_and_no_more() -> None:
     assert (
         len(
             update(
-                {"order_items": [{"name": f"Mug {number}"} for number in range(MOST_ITEMS)]}
+                {"order_items": [{"name": f"Mug {number}"} for number in range(MOST_ENTRIES)]}
             ).body["order_items"]
         )
-        == MOST_ITEMS + 2
+        == MOST_ENTRIES + 2
     )
 
     with pytest.raises(ValidationFailed, match="at most 500") as caught:
-        update({"order_items": [{"name": "Mug"}] * (MOST_ITEMS + 1)})
+        update({"order_items": [{"name": "Mug"}] * (MOST_ENTRIES + 1)})
     assert caught.value.field == "order_items"
