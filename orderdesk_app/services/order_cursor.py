@@ -125,4 +125,4 @@ async def rows_after(
         offset += len(page.orders)
         has_more = page.has_more
     rows = list(found.values())
-    return FoundOrders(rows[:limit], None, has_more or len(rows) > limit, matched)
+    return FoundOrders(rows[:limit], None, has_more or len(rows) > limit, matched, page.coverage)

@@ -17,9 +17,9 @@ from orderdesk_app.orderdesk.dates import to_upstream
 from orderdesk_app.orderdesk.merge import FolderNames, find_folder
 from orderdesk_app.orderdesk.order import Order
 from orderdesk_app.orderdesk.order_fields import ADDRESS_FIELDS, SUMS, TEXTS
+from orderdesk_app.services.search_terms import Question, questions, shown_by
 
 MOST_ROWS = 500  # of one page of Order Desk's
-LONGEST_ID = 20  # digits
 ORDERED_BY = (
     *TEXTS,
     *SUMS,
@@ -91,13 +91,14 @@ class FoundOrders:
     """A page of whole orders.
 
     `total` is None when it is not known; `matched_by` says for each order id what a search found it
-    by.
+    by, `coverage` what was searched.
     """
 
     orders: list[Order]
     total: int | None
     has_more: bool
     matched_by: dict[str, tuple[str, ...]]
+    coverage: str = ""
 
 
 def upstream_parameters(query: OrderQuery, folders: FolderNames) -> dict[str, str]:
@@ -134,19 +135,18 @@ def upstream_parameters(query: OrderQuery, folders: FolderNames) -> dict[str, st
     return parameters
 
 
+def with_other_number(parameters: Mapping[str, str]) -> dict[str, str] | None:
+    """The parameters with the shop's number without its `#`, or with one; None without a number."""
+    number = parameters.get("source_id")
+    if not number:
+        return None
+    return {**parameters, "source_id": number[1:] if number.startswith("#") else f"#{number}"}
+
+
 def names_unknown_folder(query: OrderQuery, folders: FolderNames) -> bool:
     """True if the store's folders should be read again before the query is refused."""
     name = _text(query.status) or _text(query.folder_name)
     return bool(name) and _find(name, folders) is None
-
-
-def searched_fields(search: str) -> tuple[str, ...]:
-    """The fields that a search text may be in: at most four, each one request to Order Desk."""
-    if search.isascii() and search.isdigit():
-        return ("id", "source_id") if len(search) <= LONGEST_ID else ("source_id",)
-    if "@" in search:
-        return ("email", "source_id")
-    return ("source_id", "email", "customer_last_name", "shipping_last_name")
 
 
 async def search_orders(
@@ -158,9 +158,11 @@ async def search_orders(
     get: Callable[[OrderId], Awaitable[Order]],
     listing: Callable[[Mapping[str, str]], Awaitable[Page]],
 ) -> FoundOrders:
-    """The orders with the text in any of the searched fields that pass all other filters.
+    """Orders that the text finds by any of its meanings, united, under all other filters.
 
-    Raises ValidationFailed beyond the 500th row.
+    The likely meanings are asked first. Where they find none, the newest 500 orders are looked
+    through; where those are not all, the other meanings are asked. Raises ValidationFailed beyond
+    the 500th row.
     """
     wanted = offset + limit
     if wanted > MOST_ROWS:
@@ -168,32 +170,55 @@ async def search_orders(
             f"offset: a search reaches its first {MOST_ROWS} rows; narrow it with another filter.",
             field="offset",
         )
-    pages = await together(
-        [
-            _one_field(field, search, parameters, wanted, get, listing)
-            for field in searched_fields(search)
-        ]
+    likely, others = questions(search)
+    coverage: list[str] = []
+
+    async def ask(stage: Sequence[Question]) -> list[_Answer]:
+        coverage.extend(question.matched_by for question in stage)
+        return await together(
+            [_ask(question, parameters, wanted, get, listing) for question in stage]
+        )
+
+    answers = await ask(likely)
+    if not any(answer.rows for answer in answers):
+        seen = await _look_through(search, parameters, listing)
+        coverage.append(seen.coverage)
+        answers = [seen]
+        if not seen.rows and not seen.is_whole and others:
+            answers = [*await ask(others), seen]
+    return _page_of(
+        answers, parameters, limit, offset, f"Searched {', '.join(dict.fromkeys(coverage))}."
     )
+
+
+def _page_of(
+    answers: Sequence["_Answer"],
+    parameters: Mapping[str, str],
+    limit: int,
+    offset: int,
+    coverage: str,
+) -> FoundOrders:
     matched: dict[str, list[str]] = {}
-    is_complete = True
-    for field, (rows, is_whole) in zip(searched_fields(search), pages, strict=True):
-        is_complete = is_complete and is_whole
-        for order in rows:
-            matched.setdefault(str(order.get("id")), []).append(field)
+    for answer in answers:
+        for order in answer.rows:
+            names = matched.setdefault(str(order.get("id")), [])
+            names += [name for name in answer.matched_by(order) if name not in names]
+    is_complete = all(answer.is_whole for answer in answers)
     ordered = united(
-        [rows for rows, _ in pages],
+        [answer.rows for answer in answers],
         parameters.get("order_by", "date_added"),
         is_rising=parameters.get("order") == "ASC",
     )
-    shown = ordered[offset:wanted]
+    shown = ordered[offset : offset + limit]
     # Also at the 500th row: a caller who asks for more gets an error that asks for a narrower
     # search, and does not take 500 rows for all there are.
-    has_more = len(ordered) > wanted or (not is_complete and len(shown) == limit)
+    has_more = len(ordered) > offset + limit or (not is_complete and len(shown) == limit)
     return FoundOrders(
         shown,
         len(ordered) if is_complete else None,
         has_more,
         {str(order.get("id")): tuple(matched[str(order.get("id"))]) for order in shown},
+        coverage,
     )
 
 
@@ -251,29 +276,61 @@ def fits(order: Order, parameters: Mapping[str, str]) -> bool:
     return True
 
 
-async def _one_field(
-    field: str,
-    search: str,
+@dataclass(frozen=True, slots=True)
+class _Answer:
+    """The orders that one question found, whether these are all of them, what each is matched by,
+    and in words what was looked through.
+    """
+
+    rows: list[Order]
+    is_whole: bool
+    matched_by: Callable[[Order], tuple[str, ...]]
+    coverage: str = ""
+
+
+async def _ask(
+    question: Question,
     parameters: Mapping[str, str],
     wanted: int,
     get: Callable[[OrderId], Awaitable[Order]],
     listing: Callable[[Mapping[str, str]], Awaitable[Page]],
-) -> tuple[list[Order], bool]:
-    """The orders with the text in one field, and whether these are all of them."""
-    if field == "id":
+) -> _Answer:
+    def matched_by(_: Order) -> tuple[str, ...]:
+        return (question.matched_by,)
+
+    if question.matched_by == "id":
         try:
-            order = await get(OrderId(search))
+            order = await get(OrderId(question.filters["id"]))
         except NotFound:
-            return [], True
-        return ([order] if fits(order, parameters) else []), True
-    page = await listing({**parameters, field: search, "limit": str(wanted), "offset": "0"})
+            return _Answer([], True, matched_by)
+        return _Answer([order] if fits(order, parameters) else [], True, matched_by)
+    page = await listing({**parameters, **question.filters, "limit": str(wanted), "offset": "0"})
     is_whole = len(page.rows) >= page.total if page.total is not None else len(page.rows) < wanted
     # The search text above replaced a filter on the searched field; that filter still applies.
-    return [
-        order
-        for order in page.rows
-        if fits(order, {name: value for name, value in parameters.items() if name == field})
-    ], is_whole
+    own = {name: value for name, value in parameters.items() if name in question.filters}
+    return _Answer([order for order in page.rows if fits(order, own)], is_whole, matched_by)
+
+
+async def _look_through(
+    search: str,
+    parameters: Mapping[str, str],
+    listing: Callable[[Mapping[str, str]], Awaitable[Page]],
+) -> _Answer:
+    """The orders among the first 500 that show the text, also where Order Desk has no filter."""
+    page = await listing({**parameters, "limit": str(MOST_ROWS), "offset": "0"})
+
+    def matched_by(order: Order) -> tuple[str, ...]:
+        return shown_by(order, search)
+
+    is_whole = page.total is not None and len(page.rows) >= page.total
+    return _Answer(
+        [order for order in page.rows if matched_by(order)],
+        is_whole,
+        matched_by,
+        f"names, companies, phones, items and tracking numbers of "
+        f"{'all' if is_whole else 'the first'} {len(page.rows)} orders"
+        f"{'' if is_whole else ' (a date or folder filter reaches others)'}",
+    )
 
 
 def _folder(query: OrderQuery, folders: FolderNames) -> str | None:

@@ -18,7 +18,7 @@ from orderdesk_app.services.folders import FolderList, Folders
 from orderdesk_app.services.journal import NO_ID_YET, Journal
 from orderdesk_app.services.open_store import OpenStore
 from orderdesk_app.services.order_create import OrderCreate
-from orderdesk_app.services.order_cursor import next_cursor, read_cursor, rows_after
+from orderdesk_app.services.order_cursor import Cursor, next_cursor, read_cursor, rows_after
 from orderdesk_app.services.order_delete import OrderDelete
 from orderdesk_app.services.order_kind import Deleted, OrderKind, Written, may_settle
 from orderdesk_app.services.order_search import (
@@ -28,6 +28,7 @@ from orderdesk_app.services.order_search import (
     search_orders,
     together,
     upstream_parameters,
+    with_other_number,
 )
 from orderdesk_app.services.order_update import OrderUpdate
 from orderdesk_app.services.reads import Reads
@@ -63,6 +64,7 @@ class OrderPage:
     matched_by: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     folders: FolderList = ()
     next_cursor: str | None = None
+    coverage: str = ""
 
 
 class _Rows(TypedDict):
@@ -72,6 +74,7 @@ class _Rows(TypedDict):
     total: int | None
     has_more: bool
     matched_by: dict[str, tuple[str, ...]]
+    coverage: str
 
 
 class Orders:
@@ -160,27 +163,11 @@ class Orders:
             {**parameters, "limit": query.limit, "offset": query.offset, "search": search}
             | ({"cursor": query.cursor} if query.cursor else {})
         ).decode()
-
         is_rising = parameters.get("order") == "ASC"
         cursor = read_cursor(query.cursor, is_rising=is_rising) if query.cursor else None
 
-        async def list_rows(asked: Mapping[str, str], limit: int, offset: int) -> FoundOrders:
-            if search:
-                return await self._search(store, search, asked, limit, offset, budget)
-            return await self._page(store, asked, limit, offset, budget)
-
         async def fetch() -> _Rows:
-            rows = await (
-                list_rows(parameters, query.limit, query.offset)
-                if cursor is None
-                else rows_after(cursor, parameters, query.limit, list_rows)
-            )
-            return {
-                "orders": rows.orders,
-                "total": rows.total,
-                "has_more": rows.has_more,
-                "matched_by": rows.matched_by,
-            }
+            return await self._rows(store, parameters, cursor, query, budget)
 
         page, cached = await self._reads.get(store.record, "orders", name, self._seconds, fetch)
         matched = {order_id: tuple(fields) for order_id, fields in page["matched_by"].items()}
@@ -199,7 +186,38 @@ class Orders:
             next_cursor(page["orders"], cursor, is_rising=is_rising)
             if page["has_more"] and query.is_by_date
             else None,
+            page["coverage"],
         )
+
+    async def _rows(
+        self,
+        store: OpenStore,
+        parameters: Mapping[str, str],
+        cursor: Cursor | None,
+        query: OrderQuery,
+        budget: WaitBudget,
+    ) -> _Rows:
+        search = (query.search or "").strip()
+
+        async def list_rows(asked: Mapping[str, str], limit: int, offset: int) -> FoundOrders:
+            if search:
+                return await self._search(store, search, asked, limit, offset, budget)
+            rows = await self._page(store, asked, limit, offset, budget)
+            other = None if rows.orders or offset else with_other_number(asked)
+            return await self._page(store, other, limit, offset, budget) if other else rows
+
+        rows = await (
+            list_rows(parameters, query.limit, query.offset)
+            if cursor is None
+            else rows_after(cursor, parameters, query.limit, list_rows)
+        )
+        return {
+            "orders": rows.orders,
+            "total": rows.total,
+            "has_more": rows.has_more,
+            "matched_by": rows.matched_by,
+            "coverage": rows.coverage,
+        }
 
     async def create(
         self, actor: Actor, store: OpenStore, order_data: Json, budget: WaitBudget

@@ -15,10 +15,10 @@ from orderdesk_app.services.order_search import (
     fits,
     names_unknown_folder,
     search_orders,
-    searched_fields,
     united,
     upstream_parameters,
 )
+from orderdesk_app.services.search_terms import questions
 
 FOLDERS = (("1", "New"), ("2", "new"), ("3", "Closed"))
 ORDER = {
@@ -63,9 +63,15 @@ def test_only_a_folder_that_we_do_not_know_is_asked_for() -> None:
     assert not names_unknown_folder(OrderQuery(), FOLDERS)
 
 
-@pytest.mark.parametrize("text", ["100000001", "ada@example.com", "Byron", "W-17", "٣٤"])
-def test_a_search_asks_at_most_four_questions(text: str) -> None:
-    assert 1 <= len(searched_fields(text)) <= 4
+@pytest.mark.parametrize(
+    "text",
+    ["100000001", "ada@example.com", "Byron", "W-17", "٣٤", "Ada Byron", "#1042", "+1 512 555 01"],
+)
+def test_a_search_begins_with_at_most_three_questions_and_has_at_most_four_more(text: str) -> None:
+    likely, others = questions(text)
+
+    assert 1 <= len(likely) <= 3
+    assert len(others) <= 4
 
 
 @pytest.mark.parametrize(
@@ -180,3 +186,27 @@ def test_lists_are_united_by_what_they_are_sorted_by() -> None:
     assert [
         row["id"] for row in united([first[::-1], second[::-1]], "order_total", is_rising=True)
     ] == ["4", "2", "3", "1"]
+
+
+async def test_a_large_store_is_asked_by_every_meaning_and_the_answer_says_what_was_not() -> None:
+    asked: list[str] = []
+
+    async def get(order_id: OrderId) -> dict[str, Any]:
+        raise NotFound("There is none.")
+
+    async def listing(parameters: Mapping[str, str]) -> Page:
+        asked.extend(name for name in parameters if name not in ("limit", "offset"))
+        rows = [{"id": "7"}] if "customer_company" in parameters else []
+        looked_through = [{"id": str(number)} for number in range(500)]
+        has_filter = len(parameters) > 2
+        return Page(
+            rows if has_filter else looked_through, len(rows) if has_filter else 9_000, 1, 0
+        )
+
+    found = await search_orders("Quist", {}, limit=5, offset=0, get=get, listing=listing)
+
+    assert [row["id"] for row in found.orders] == ["7"]
+    assert found.matched_by == {"7": ("customer_company",)}
+    assert {"customer_first_name", "shipping_company"} <= set(asked)
+    assert "the first 500 orders (a date or folder filter reaches others)" in found.coverage
+    assert found.total is None, "older orders were not looked through"

@@ -1001,7 +1001,7 @@ async def test_a_search_that_has_not_seen_everything_knows_no_total(world: Order
     rows = await listed(world, search="a", limit=3)
 
     assert (len(rows.orders), rows.total, rows.has_more) == (3, None, True)
-    assert len(world.requests()) == 4
+    assert len(world.requests()) <= 4
 
 
 async def test_nobody_sees_the_stores_key(world: OrderWorld) -> None:

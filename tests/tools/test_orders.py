@@ -282,11 +282,103 @@ async def test_other_filters_still_apply_to_a_search(world: World) -> None:
     assert nothing["orders"] == []
 
 
-async def test_a_search_that_finds_nothing_says_so(world: World) -> None:
+async def test_a_search_that_finds_nothing_says_what_was_searched(world: World) -> None:
     result = await world.owner.get("orders_list", search="nobody-of-that-name")
 
     assert result["orders"] == []
     assert result["pagination"]["total"] == 0
+    assert result["coverage"] == (
+        "Searched source_id, customer_last_name, shipping_last_name, names, companies, phones, "
+        "items and tracking numbers of all 500 orders."
+    )
+
+
+def as_people_write(order: dict[str, Any]) -> dict[str, str]:
+    """The words by which a merchant asks for this order, by what they are."""
+    customer, item = order["customer"], order["order_items"][0]
+    return {
+        "first name": customer["first_name"],
+        "full name": f"{customer['first_name']} {customer['last_name']}",
+        "full name in another case": f" {customer['first_name']}  {customer['last_name'].upper()} ",
+        "last name first": f"{customer['last_name']} {customer['first_name']}",
+        "company": order["shipping"]["company"],
+        "phone": customer["phone"],
+        "phone in another form": re.sub(r"\D", "", customer["phone"]),
+        "SKU": item["code"].lower(),
+        "item": item["name"],
+        "shop number with #": f"#{order['source_id']}",
+        "shop number": order["source_id"],
+    }
+
+
+PEOPLE_WRITE = [
+    "first name",
+    "full name",
+    "full name in another case",
+    "last name first",
+    "company",
+    "phone",
+    "phone in another form",
+    "SKU",
+    "item",
+    "shop number with #",
+    "shop number",
+]
+
+
+@pytest.mark.parametrize("kind", PEOPLE_WRITE)
+async def test_an_order_is_found_by_what_people_have(world: World, kind: str) -> None:
+    made = await world.owner.get(
+        "orders_create",
+        order_data={
+            "source_id": "W-1042",
+            "customer": {
+                "first_name": "Zuleika",
+                "last_name": "Quist",
+                "phone": "+1 (512) 555-0177",
+            },
+            "shipping": {"first_name": "Zuleika", "last_name": "Quist", "company": "Quist & Sons"},
+            "order_items": [{"name": "Brass astrolabe", "code": "ASTRO-77", "price": 5}],
+        },
+    )
+    before = counted("upstream_requests")
+
+    result = await world.owner.get(
+        "orders_list", search=as_people_write(made["order"])[kind], limit=100
+    )
+
+    assert [row["id"] for row in result["orders"]] == [made["order"]["id"]]
+    assert result["orders"][0]["matched_by"]
+    assert result["coverage"].startswith("Searched ")
+    assert counted("upstream_requests") - before <= 4
+
+
+@pytest.mark.parametrize("stored", ["1042-W", "#1042-W"])
+@pytest.mark.parametrize("asked", ["1042-W", "#1042-W"])
+async def test_the_shops_number_is_found_with_and_without_its_sign(
+    world: World, stored: str, asked: str
+) -> None:
+    order = {**MINIMAL_ORDER, "source_id": stored}
+    made = await world.owner.get("orders_create", order_data=order)
+
+    by_filter = await world.owner.get("orders_list", source_id=asked)
+    by_search = await world.owner.get("orders_list", search=asked)
+
+    for found in (by_filter, by_search):
+        assert [row["id"] for row in found["orders"]] == [made["order"]["id"]]
+
+
+@pytest.mark.parametrize("tool", ["orders_get", "orders_update", "orders_delete"])
+@pytest.mark.parametrize("number", ["#W-1042", "W-1042", "1042A"])
+async def test_a_shops_number_as_order_id_is_shown_the_way(
+    world: World, tool: str, number: str
+) -> None:
+    changes = {"changes": {"email": "a@example.com"}} if tool == "orders_update" else {}
+
+    error = await world.owner.refused(tool, order_id=number, **changes)
+
+    assert error.field == "order_id"
+    assert f'orders_list with source_id "{number}"' in error.message
 
 
 # ------------------------------------------------------------------ one order
