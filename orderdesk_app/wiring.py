@@ -20,7 +20,7 @@ from orderdesk_app.cache.store import Cache, MemoryCache
 from orderdesk_app.config import Settings
 from orderdesk_app.context import Actor
 from orderdesk_app.db.buckets import Buckets
-from orderdesk_app.db.engine import Database
+from orderdesk_app.db.engine import Database, PostgresLimits
 from orderdesk_app.db.keyring import KeyRows
 from orderdesk_app.db.leases import Leases
 from orderdesk_app.db.signals import Signals
@@ -365,7 +365,16 @@ async def _start(
     passwords: Passwords,
 ) -> Services:
     """Build and start everything; `closing` stops it in the reverse order."""
-    database = Database(settings.database_url.get_secret_value())
+    database = Database(
+        settings.database_url.get_secret_value(),
+        PostgresLimits(
+            connections=settings.database_pool_size,
+            more_connections=settings.database_pool_overflow,
+            wait_seconds=settings.database_pool_timeout,
+            statement_seconds=settings.database_statement_timeout,
+            lock_seconds=settings.database_lock_timeout,
+        ),
+    )
     closing.push_async_callback(database.close)
     keyring = await Keyring.open(
         KeyRows(database),

@@ -12,8 +12,9 @@ import os
 import re
 import sqlite3
 import time
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,7 @@ import psycopg
 from psycopg.conninfo import conninfo_to_dict, make_conninfo, timeout_from_conninfo
 from sqlalchemy import URL, event, text
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
+from sqlalchemy.exc import TimeoutError as NoFreeConnection
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from sqlmodel.ext.asyncio.session import AsyncSession
 
@@ -36,6 +38,14 @@ _LOCKED = (
     "Our database is locked by another program, so nothing was done. Try again in "
     f"{BUSY_SECONDS} s; if it stays, tell your administrator."
 )
+_CROWDED = (
+    "Our database has more work than it takes at once, so nothing was done. Try again in "
+    "{seconds} s; if it stays, tell your administrator."
+)
+_CROWDED_SECONDS = 5
+# Postgres: too many connections, no lock in time, no answer in time
+_CROWDED_STATES = frozenset({"53300", "55P03", "57014"})
+_NO_CONNECTION = ("too many clients", "too many connections", "connection slots are reserved")
 _AFTER_COMMIT = "after_commit"
 _EXAMPLES = (
     "Example: DATABASE_URL=sqlite:///data/app.db, or "
@@ -56,10 +66,28 @@ NO_ANSWER = (
 Statement = str  # SQL with :names
 
 
-def sqlite_path(url: str) -> Path:
-    """The file of a `sqlite:///` address, its folder made and the file readable by its owner alone.
+@dataclass(frozen=True, slots=True)
+class PostgresLimits:
+    """Of one process: connections that stay open, more for a moment, and how many seconds a call
+    waits for a connection, a statement runs, and a statement waits for a lock.
+    """
 
-    Raises ConfigurationError.
+    connections: int = 10
+    more_connections: int = 10
+    wait_seconds: float = 10
+    statement_seconds: float = 30
+    lock_seconds: float = 10
+
+
+DATA = Path("data")  # the folder of the default DATABASE_URL
+
+
+def sqlite_path(url: str) -> Path:
+    """The file of a `sqlite:///` address, readable by its owner alone.
+
+    Of folders only the default `data/` is made: any other that is missing is a mistyped path or a
+    volume that was not mounted, and a new database in it would look like lost data. Raises
+    ConfigurationError.
     """
     name = url.removeprefix("sqlite:///")
     if not name or name.startswith((":memory:", "file:")) or "?" in name:
@@ -69,7 +97,13 @@ def sqlite_path(url: str) -> Path:
         )
     path = Path(name)
     try:
-        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        if path.parent == DATA:
+            path.parent.mkdir(exist_ok=True, mode=0o700)
+        elif not path.parent.is_dir():
+            raise ConfigurationError(
+                f"DATABASE_URL: the folder {path.parent.absolute()} does not exist. Make it, or "
+                f"mount it, or write another path. {_EXAMPLES}"
+            )
         os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
     except OSError as error:
         raise ConfigurationError(
@@ -118,7 +152,7 @@ def is_sqlite_url(url: str) -> bool:
 class Database:
     """One per process and address. Nothing connects before the first use; `close()` at the end."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, limits: PostgresLimits = PostgresLimits()) -> None:
         self.is_sqlite = is_sqlite_url(url)
         self._write_lock = asyncio.Lock()
         self._writer: asyncio.Task[Any] | None = None
@@ -133,7 +167,7 @@ class Database:
             self._writing = _sqlite_engine(self.path, reads_only=False)
         else:
             self.conninfo = postgres_conninfo(url)
-            self._writing = _postgres_engine(self.conninfo)
+            self._writing = _postgres_engine(self.conninfo, limits)
             self._reading = self._writing.execution_options(isolation_level="AUTOCOMMIT")
 
     def __repr__(self) -> str:
@@ -144,15 +178,19 @@ class Database:
         """A session for short queries: each statement sees what is committed when it runs; what
         it changes is not kept.
         """
-        async with AsyncSession(self._reading, expire_on_commit=False, autoflush=False) as session:
-            yield session
+        with _crowded_in_words():
+            async with AsyncSession(
+                self._reading, expire_on_commit=False, autoflush=False
+            ) as session:
+                yield session
 
     @asynccontextmanager
     async def write(self) -> AsyncIterator[AsyncSession]:
         """One transaction: committed at the end of the block, rolled back when the block raises."""
         if not self.is_sqlite:
-            async with self._transaction() as session:
-                yield session
+            with _crowded_in_words():
+                async with self._transaction() as session:
+                    yield session
             return
         async with self._write_turn(), self._transaction() as session:
             yield session
@@ -211,11 +249,12 @@ class Database:
         The short way for leases and buckets, a fraction of a session's time.
         """
         if not self.is_sqlite:
-            async with self._reading.connect() as connection:
-                result = await connection.exec_driver_sql(
-                    _percent_names(statement), dict(parameters)
-                )
-                return [tuple(row) for row in result] if result.returns_rows else []
+            with _crowded_in_words():
+                async with self._reading.connect() as connection:
+                    result = await connection.exec_driver_sql(
+                        _percent_names(statement), dict(parameters)
+                    )
+                    return [tuple(row) for row in result] if result.returns_rows else []
         async with self._write_turn():
             if self._execute_connection is None:
                 self._execute_connection = await open_sqlite(self.path)
@@ -287,6 +326,33 @@ class Database:
         if self._reading.sync_engine.pool is not self._writing.sync_engine.pool:
             await self._reading.dispose()
         await self._writing.dispose()
+
+
+@contextlib.contextmanager
+def _crowded_in_words() -> Iterator[None]:
+    """Raises DatabaseBusy where the database, or our pool, has no connection to spare or takes too
+    long: it is no fault of the caller, and passes.
+    """
+    try:
+        yield
+    except (DBAPIError, NoFreeConnection, psycopg.Error) as error:
+        if not _is_crowded(error):
+            raise
+        raise DatabaseBusy(
+            _CROWDED.format(seconds=_CROWDED_SECONDS),
+            retry_after=_CROWDED_SECONDS,
+            outcome="not_done",
+        ) from error
+
+
+def _is_crowded(error: Exception) -> bool:
+    if isinstance(error, NoFreeConnection):
+        return True
+    cause = error.orig if isinstance(error, DBAPIError) else error
+    if not isinstance(cause, psycopg.Error):
+        return False
+    # a refused connection has no state, but the server's words
+    return cause.sqlstate in _CROWDED_STATES or any(words in str(cause) for words in _NO_CONNECTION)
 
 
 def _identity(path: Path) -> tuple[int, int]:
@@ -363,16 +429,29 @@ def _sqlite_engine(path: Path, *, reads_only: bool) -> AsyncEngine:
     return engine
 
 
-def _postgres_engine(conninfo: str) -> AsyncEngine:
+def _postgres_engine(conninfo: str, limits: PostgresLimits) -> AsyncEngine:
+    options = str(conninfo_to_dict(conninfo).get("options") or "")
+    seconds = {
+        "statement_timeout": limits.statement_seconds,
+        "lock_timeout": limits.lock_seconds,
+    }
+    # What DATABASE_URL sets in its options stays.
+    ours = {name: f"{int(value * 1000)}" for name, value in seconds.items() if name not in options}
+
     async def connect() -> psycopg.AsyncConnection[Any]:
-        return await psycopg.AsyncConnection.connect(conninfo)
+        connection = await psycopg.AsyncConnection.connect(conninfo)
+        for name, value in ours.items():
+            await connection.execute("SELECT set_config(%s, %s, false)", (name, value))
+        await connection.commit()
+        return connection
 
     return create_async_engine(
         "postgresql+psycopg://",
         async_creator=connect,
         hide_parameters=True,
-        pool_size=10,
-        max_overflow=10,
+        pool_size=limits.connections,
+        max_overflow=limits.more_connections,
+        pool_timeout=limits.wait_seconds,
         pool_pre_ping=True,
         skip_autocommit_rollback=True,
     )

@@ -9,8 +9,10 @@ import stat
 import subprocess
 import sys
 import time
+from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta, timezone
 
+import psycopg
 import pytest
 from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError, IntegrityError, OperationalError, StatementError
@@ -19,10 +21,11 @@ from sqlmodel import col, func, select
 from orderdesk_app.context import TenantId
 from orderdesk_app.db import engine
 from orderdesk_app.db.console import ConsoleCall
-from orderdesk_app.db.engine import Database, after_commit, postgres_conninfo
+from orderdesk_app.db.engine import Database, PostgresLimits, after_commit, postgres_conninfo
 from orderdesk_app.db.stores import Store
 from orderdesk_app.db.tenants import Tenant
 from orderdesk_app.errors import ConfigurationError, DatabaseBusy
+from tests.conftest import Postgres
 
 
 async def names(database: Database) -> list[str]:
@@ -304,11 +307,25 @@ async def test_another_process_that_writes_is_waited_for(sqlite_url, data_dir):
     await database.close()
 
 
-async def test_the_file_is_its_owners_alone(tmp_path):
-    Database(f"sqlite:///{tmp_path}/new/folder/app.db")
+async def test_the_file_is_its_owners_alone(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
 
-    assert stat.S_IMODE(os.stat(tmp_path / "new" / "folder" / "app.db").st_mode) == 0o600
-    assert stat.S_IMODE(os.stat(tmp_path / "new" / "folder").st_mode) == 0o700
+    Database("sqlite:///data/app.db")
+
+    assert stat.S_IMODE(os.stat(tmp_path / "data" / "app.db").st_mode) == 0o600
+    assert stat.S_IMODE(os.stat(tmp_path / "data").st_mode) == 0o700
+
+
+@pytest.mark.parametrize("folder", ["new", "new/folder", "data/inner"])
+async def test_only_the_default_folder_is_made(tmp_path, monkeypatch, folder):
+    """A mistyped path, or a volume that is not mounted, would begin with an empty database."""
+    monkeypatch.chdir(tmp_path)
+
+    with pytest.raises(ConfigurationError) as refused:
+        Database(f"sqlite:///{folder}/app.db")
+
+    assert f"the folder {tmp_path}/{folder} does not exist" in str(refused.value)
+    assert not (tmp_path / folder).exists()
 
 
 @pytest.mark.parametrize(
@@ -446,3 +463,82 @@ async def test_an_error_of_the_database_does_not_quote_what_was_written(
 
     assert "nothing" in str(caught.value)
     assert "marker" not in str(caught.value)
+
+
+# ------------------------------------------------------------------ a Postgres that is crowded
+
+
+async def busy(database: Database, work: Callable[[], Awaitable[object]]) -> DatabaseBusy:
+    with pytest.raises(DatabaseBusy) as refused:
+        await work()
+    assert "more work than it takes at once" in str(refused.value)
+    assert refused.value.retry_after
+    return refused.value
+
+
+@pytest.mark.parametrize("way", ["read", "write", "execute"])
+async def test_no_free_connection_is_busy(postgres_url: str, way: str) -> None:
+    limits = PostgresLimits(connections=1, more_connections=0, wait_seconds=0.1)
+    database = Database(postgres_url, limits)
+
+    async def again() -> None:
+        if way == "execute":
+            await database.execute("SELECT 1", {})
+            return
+        async with database.read() if way == "read" else database.write() as session:
+            await session.exec(text("SELECT 1"))
+
+    async with database.read() as session:
+        await session.exec(text("SELECT 1"))
+        await busy(database, again)
+    await again()
+    await database.close()
+
+
+@pytest.mark.parametrize(
+    ("statement", "limits"),
+    [
+        ("SELECT pg_sleep(5)", PostgresLimits(statement_seconds=0.1)),
+        ("LOCK TABLE buckets", PostgresLimits(lock_seconds=0.1)),
+    ],
+)
+async def test_what_takes_too_long_is_busy(
+    postgres_url: str, statement: str, limits: PostgresLimits
+) -> None:
+    database, other = Database(postgres_url, limits), Database(postgres_url)
+
+    async def work() -> None:
+        async with database.write() as session:
+            await session.exec(text(statement))
+
+    async with other.write() as session:
+        await session.exec(text("LOCK TABLE buckets"))
+        await busy(database, work)
+    await database.close()
+    await other.close()
+
+
+async def test_more_connections_than_the_server_has_are_busy(
+    postgres: Postgres, postgres_url: str
+) -> None:
+    held = []
+    try:
+        with contextlib.suppress(psycopg.OperationalError):
+            while True:
+                held.append(await psycopg.AsyncConnection.connect(postgres_url))
+        database = Database(postgres_url)
+        await busy(database, lambda: database.execute("SELECT 1", {}))
+        await database.close()
+    finally:
+        for connection in held:
+            await connection.close()
+
+
+async def test_time_limits_of_the_address_stay(postgres_url: str) -> None:
+    database = Database(f"{postgres_url}&options=-cstatement_timeout%3D1234")
+
+    [(statement,)] = await database.execute("SHOW statement_timeout", {})
+    [(lock,)] = await database.execute("SHOW lock_timeout", {})
+
+    assert (statement, lock) == ("1234ms", "10s")
+    await database.close()
