@@ -23,7 +23,7 @@ from urllib.parse import urlencode, urlsplit
 from watchfiles import PythonFilter, watch
 
 from orderdesk_app import __version__, wiring
-from orderdesk_app.config import UNUSED_BY_STDIO, Settings, load_settings
+from orderdesk_app.config import UNUSED_BY_STDIO, Settings, load_settings, unused_settings
 from orderdesk_app.context import Secret
 from orderdesk_app.db.migrate import upgrade
 from orderdesk_app.errors import ConfigurationError, OrderDeskAgentsError
@@ -146,10 +146,17 @@ def _add_link(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -
     link.set_defaults(run=run_sign_in_link)
 
 
+def warn_of_unused_settings() -> None:
+    """Print a sentence for each setting that does nothing, on standard error."""
+    for sentence in unused_settings(os.environ):
+        print(f"orderdesk: {sentence}", file=sys.stderr)
+
+
 def run_serve(chosen: argparse.Namespace) -> int:
     settings = load_settings()
     if chosen.reload:
         return serve_and_reload()
+    warn_of_unused_settings()
     must_be_free(settings.host, settings.port)
     if settings.enable_webui:
         build_if_needed(Frontend())
@@ -307,13 +314,14 @@ def run_build(chosen: argparse.Namespace) -> int:
 
 
 def run_migrate(chosen: argparse.Namespace) -> int:
-    upgrade(load_settings().database_url.get_secret_value())
+    upgrade(load_settings(instead=UNUSED_BY_STDIO).database_url.get_secret_value())
     print("The database has the newest schema.", file=sys.stderr)
     return 0
 
 
 def run_stdio(chosen: argparse.Namespace) -> int:
     settings = load_settings(instead=UNUSED_BY_STDIO)
+    warn_of_unused_settings()
     configure_logging(settings.log_level, sys.stderr)
     upgrade(settings.database_url.get_secret_value())
     sys.unraisablehook = _report_unless_broken_pipe

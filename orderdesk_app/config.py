@@ -1,12 +1,11 @@
 """Every setting, once: its name, default, rule, and the sentence that says when to change it."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from types import MappingProxyType
 from typing import Annotated, Any, Literal, Self
 from urllib.parse import urlsplit
 
-from dotenv import dotenv_values
 from pydantic import (
     AfterValidator,
     BeforeValidator,
@@ -23,6 +22,7 @@ from pydantic_settings import (
 )
 
 from orderdesk_app import setting_rules as rules
+from orderdesk_app.env_file import read_env_file, unused_names
 from orderdesk_app.errors import ConfigurationError
 from orderdesk_app.setting_rules import is_loopback, is_published
 
@@ -43,12 +43,11 @@ def Setting(default: Any, words: str, *, example: str = "", shown: str = "", **l
     )
 
 
-class _LiteralDotEnv(DotEnvSettingsSource):
-    """A `.env` file in which ${…} is not replaced: passwords may contain such signs."""
+class _StrictDotEnv(DotEnvSettingsSource):
+    """A `.env` file that is read by our rules (env_file.py)."""
 
     def _read_env_file(self, file_path: Path) -> Mapping[str, str | None]:
-        read = dotenv_values(file_path, encoding="utf-8-sig", interpolate=False)
-        return {name.lower(): value for name, value in read.items() if value}
+        return {name.lower(): value for name, value in read_env_file(file_path).items()}
 
 
 class Settings(BaseSettings):
@@ -92,6 +91,33 @@ class Settings(BaseSettings):
             "more than one process or host."
         ),
         example="postgresql://user:password@db.example.com/orderdesk?sslmode=require",
+    )
+    database_pool_size: int = Setting(
+        10,
+        (
+            "Connections to Postgres that each worker keeps. All workers of all hosts together, "
+            "with DATABASE_POOL_OVERFLOW and 1 more each, must stay below Postgres' "
+            "max_connections."
+        ),
+        example="10",
+        ge=1,
+        le=200,
+    )
+    database_pool_overflow: int = Setting(
+        10,
+        "Connections that each worker opens beyond that for a moment.",
+        example="10",
+        ge=0,
+        le=200,
+    )
+    database_pool_timeout: float = Setting(
+        10.0, "Seconds that a call waits for a free connection.", example="10", gt=0, le=60
+    )
+    database_statement_timeout: float = Setting(
+        30.0, "Seconds that Postgres works on one statement.", example="30", gt=0, le=600
+    )
+    database_lock_timeout: float = Setting(
+        10.0, "Seconds that a statement waits for another's lock.", example="10", gt=0, le=60
     )
     log_level: Annotated[
         Literal["DEBUG", "INFO", "WARNING", "ERROR"], BeforeValidator(rules.upper_case)
@@ -150,12 +176,12 @@ class Settings(BaseSettings):
     enable_webui: bool = Setting(
         True, "`false` serves only `/mcp`, health and metrics.", example="true"
     )
-    jwt_secret_key: SecretStr = Setting(
+    jwt_secret_key: Annotated[SecretStr, AfterValidator(rules.signing_secret)] = Setting(
         SecretStr(""),
         "Signs session cookies; derived from the keyring when empty.",
         example="<output of: openssl rand -base64 48>",
     )
-    csrf_secret_key: SecretStr = Setting(
+    csrf_secret_key: Annotated[SecretStr, AfterValidator(rules.signing_secret)] = Setting(
         SecretStr(""),
         "Signs form tokens; derived from the keyring when empty.",
         example="<output of: openssl rand -base64 48>",
@@ -270,7 +296,7 @@ class Settings(BaseSettings):
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         assert isinstance(dotenv_settings, DotEnvSettingsSource), "the library's own"
-        return init_settings, env_settings, _LiteralDotEnv(settings_cls, dotenv_settings.env_file)
+        return init_settings, env_settings, _StrictDotEnv(settings_cls, dotenv_settings.env_file)
 
     @model_validator(mode="before")
     @classmethod
@@ -280,28 +306,16 @@ class Settings(BaseSettings):
             and (port := str(given.get("port", "")).strip()).isdecimal()
             and 0 < int(port) < 65536
             and not given.get("public_url")
+            and str(given.get("app_env", "")).strip().lower() != "production"
         ):
             return {**given, "public_url": f"http://localhost:{int(port)}"}
         return given
 
     @model_validator(mode="after")
-    def _check_environment(self) -> Self:
-        if self.is_production:
-            _check_production_secrets(self)
-            _check_production_cookie(self)
-        else:
-            _check_development(self)
-        return self
-
-    @model_validator(mode="after")
-    def _check_workers(self) -> Self:
-        if self.workers > 1 and self.database_url.get_secret_value().startswith("sqlite"):
-            raise ValueError(
-                "WORKERS: more than one needs Postgres. Set DATABASE_URL=postgresql://…, "
-                "or WORKERS=1"
-            )
-        if self.workers > 1 and self.enable_webui:
-            raise ValueError("WORKERS: more than one needs ENABLE_WEBUI=false in this release")
+    def _check_together(self) -> Self:
+        faults = [*_faults_of_environment(self), *_faults_of_workers(self)]
+        if faults:
+            raise ValueError("\n".join(faults))
         return self
 
     @property
@@ -326,49 +340,67 @@ class Settings(BaseSettings):
         return Path("data")
 
 
-def _check_development(settings: Settings) -> None:
+def _faults_of_environment(settings: Settings) -> Iterator[str]:
+    if settings.is_production:
+        yield from _faults_of_production_secrets(settings)
+        yield from _faults_of_production_address(settings)
+        return
     if not is_loopback(settings.host):
-        raise ValueError(
+        yield (
             "HOST: development listens on this machine alone. Set "
             "APP_ENV=production, or HOST=127.0.0.1"
         )
     if not _is_local(settings):
-        raise ValueError(
+        yield (
             "PUBLIC_URL: development is for this machine alone. Set "
             "APP_ENV=production, or PUBLIC_URL=http://localhost:8080"
         )
 
 
-def _check_production_secrets(settings: Settings) -> None:
+def _faults_of_workers(settings: Settings) -> Iterator[str]:
+    if settings.workers > 1 and settings.database_url.get_secret_value().startswith("sqlite"):
+        yield (
+            "WORKERS: more than one needs Postgres. Set DATABASE_URL=postgresql://…, or WORKERS=1"
+        )
+    if settings.workers > 1 and settings.enable_webui:
+        yield "WORKERS: more than one needs ENABLE_WEBUI=false in this release"
+
+
+def _faults_of_production_secrets(settings: Settings) -> Iterator[str]:
     kms_key = settings.mcp_kms_key.get_secret_value()
     if not kms_key:
-        raise ValueError(
+        yield (
             "MCP_KMS_KEY: production needs a key of its own. Example: "
             "MCP_KMS_KEY=$(openssl rand -base64 32)"
         )
-    if is_published(kms_key.strip()):
-        raise ValueError(
+    elif is_published(kms_key.strip()):
+        yield (
             "MCP_KMS_KEY: this is a published or development key. Example: "
             "MCP_KMS_KEY=$(openssl rand -base64 32)"
         )
     master_key = settings.admin_master_key.get_secret_value()
     if master_key and is_published(master_key):
-        raise ValueError(
+        yield (
             "ADMIN_MASTER_KEY: this is a published or development key. Leave it out, "
             "or use 64 random URL-safe characters"
         )
     for name in ("jwt_secret_key", "csrf_secret_key", "metrics_token"):
         secret = getattr(settings, name).get_secret_value()
         if secret and (len(secret) < 32 or is_published(secret)):
-            raise ValueError(
+            yield (
                 f"{name.upper()}: this is a development secret. Leave it empty, or "
                 "use 32 random characters and more"
             )
 
 
-def _check_production_cookie(settings: Settings) -> None:
-    if not settings.cookie_secure and not _is_local(settings):
-        raise ValueError(
+def _faults_of_production_address(settings: Settings) -> Iterator[str]:
+    if "public_url" not in settings.model_fields_set:
+        yield (
+            "PUBLIC_URL: production needs the address that people and clients use. Example: "
+            "PUBLIC_URL=https://orders.example.com"
+        )
+    elif not settings.cookie_secure and not _is_local(settings):
+        yield (
             "SESSION_COOKIE_SECURE: production needs secure cookies. Set PUBLIC_URL "
             "to the https:// address, or SESSION_COOKIE_SECURE=true"
         )
@@ -395,53 +427,53 @@ def load_settings(
 ) -> Settings:
     """Settings from the environment and `.env`; `instead` wins over both.
 
-    Raises ConfigurationError naming variable, rule and example.
+    Raises ConfigurationError with one line for each fault: variable, rule and example.
     """
-    try:
-        if environment is None:
-            return Settings(_env_file=env_file, **instead)
-        return Settings.model_validate(
-            {
-                k.lower(): v
-                for k, v in environment.items()
-                if k.lower() in Settings.model_fields and v != ""
-            }
-            | dict(instead)
-        )
-    except UnicodeDecodeError:
-        raise ConfigurationError(
-            f"The file {env_file} is not UTF-8. Save it again as UTF-8."
-        ) from None
-    except ValidationError as error:
-        raise ConfigurationError(
-            "\n".join(
-                _error_text(line) for line in error.errors(include_url=False, include_input=False)
-            )
-        ) from None
+    faults: list[str] = []
+    wrong: dict[str, Any] = {}
+    for _ in range(2):  # the second time without the wrong values: what else is wrong with it
+        try:
+            settings = _read(environment, env_file, {**instead, **wrong})
+        except ValidationError as error:
+            for line in error.errors(include_url=False):
+                name = str(line["loc"][0]) if line["loc"] else ""
+                faults += [
+                    text
+                    for text in _error_text(line).splitlines()
+                    if not text.startswith(tuple(f"{known.upper()}:" for known in wrong))
+                ]
+                if name:
+                    wrong[name] = Settings.model_fields[name].default
+        else:
+            if not faults:
+                return settings
+            break
+    raise ConfigurationError("\n".join(dict.fromkeys(faults)))
 
 
-_RULES = {  # our messages for operators; the library's are for programmers
-    "int_parsing": "must be a whole number",
-    "int_from_float": "must be a whole number",
-    "float_parsing": "must be a number",
-    "bool_parsing": "must be true or false",
-    "literal_error": "must be {expected}",
-    "greater_than": "must be more than {gt}",
-    "greater_than_equal": "must be {ge} or more",
-    "less_than_equal": "must be {le} or less",
-}
+def _read(
+    environment: Mapping[str, str] | None, env_file: Path | None, instead: Mapping[str, Any]
+) -> Settings:
+    if environment is None:
+        if env_file is not None:
+            read_env_file(env_file)  # first: the library has its own words for a faulty file
+        return Settings(_env_file=env_file, **instead)
+    given = {
+        name.lower(): value
+        for name, value in environment.items()
+        if name.lower() in Settings.model_fields and value != ""
+    }
+    return Settings.model_validate({**given, **instead})
+
+
+def unused_settings(environment: Iterable[str], env_file: Path = Path(".env")) -> list[str]:
+    """One sentence for each name in the environment and in `.env` that does nothing."""
+    return unused_names(environment, read_env_file(env_file), Settings.model_fields)
 
 
 def _error_text(line: Any) -> str:
-    rule = _RULES.get(line["type"])
-    words = (
-        rule.format_map(line.get("ctx", {}))
-        if rule
-        else str(line["msg"]).removeprefix("Value error, ")
-    )
     if not line["loc"]:
-        return words  # a rule over several settings names them itself
+        # rules over several settings name them themselves, one a line
+        return str(line["msg"]).removeprefix("Value error, ")
     name = str(line["loc"][0])
-    extra = Settings.model_fields[name].json_schema_extra
-    example = extra.get("example", "") if isinstance(extra, dict) else ""
-    return f"{name.upper()}: {words}. Example: {name.upper()}={example}"
+    return rules.error_text(name, Settings.model_fields[name], line)

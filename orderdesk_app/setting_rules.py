@@ -5,11 +5,16 @@ somewhere. Pure functions; each raises ValueError with the rule as its message.
 import base64
 import re
 from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from difflib import get_close_matches
 from ipaddress import ip_address
 from itertools import pairwise
+from typing import Any, get_args
 from urllib.parse import urlsplit
 
 from pydantic import SecretStr
+from pydantic.fields import FieldInfo
 
 _FOUR_WORDS = re.compile(r"(?:[a-z]{3,}[-_. ]){3}[a-z]{3,}|(?:[A-Z]{3,}[-_. ]){3}[A-Z]{3,}")
 _LONG_WORDS = (
@@ -158,6 +163,61 @@ def admin_master_key(value: SecretStr) -> SecretStr:
     if len(text) > 256 or not text.isascii() or any(c.isspace() for c in text):
         raise ValueError("must be 32 to 256 characters without spaces")
     return value
+
+
+def signing_secret(value: SecretStr) -> SecretStr:
+    """Empty, or long enough that nobody guesses it and signs for us."""
+    if value.get_secret_value() and len(value.get_secret_value()) < 32:
+        raise ValueError("must be 32 characters or more; leave it out to have one made")
+    return value
+
+
+_RULES = {  # our messages for operators; the library's are for programmers
+    "int_parsing": "must be a whole number",
+    "int_from_float": "must be a whole number",
+    "float_parsing": "must be a number",
+    "bool_parsing": "must be true or false",
+    "literal_error": "must be {expected}",
+    "greater_than": "must be more than {gt}",
+    "greater_than_equal": "must be {ge} or more",
+    "less_than_equal": "must be {le} or less",
+}
+
+
+def error_text(name: str, field: FieldInfo, line: Mapping[str, Any]) -> str:
+    """A fault of one setting: its variable, the rule, and an example. `line` is pydantic's."""
+    rule = _RULES.get(line["type"])
+    words = (
+        rule.format_map(line.get("ctx", {}))
+        if rule
+        else str(line["msg"]).removeprefix("Value error, ")
+    )
+    extra = field.json_schema_extra
+    example = extra.get("example", "") if isinstance(extra, dict) else ""
+    near = example_like(name, str(line.get("input", "")), get_args(field.annotation))
+    return f"{name.upper()}: {words}. Example: {name.upper()}={near or example}"
+
+
+def example_like(name: str, typed: str, choices: Sequence[object]) -> str:
+    """An example near what was typed, which works in its place; "" where none is near.
+
+    Of secrets nothing is repeated.
+    """
+    typed = typed.strip()
+    if name in ("public_url", "orderdesk_api_url"):
+        return _address_like(typed, public_url if name == "public_url" else api_url)
+    texts = {choice.lower(): choice for choice in choices if isinstance(choice, str)}
+    begun = [text for text in texts if typed and text.startswith(typed.lower())]
+    near = begun or get_close_matches(typed.lower(), texts, 1, 0.5)
+    return texts[near[0]] if near else ""
+
+
+def _address_like(typed: str, rule: Callable[[str], str]) -> str:
+    host, _, path = re.sub(r"^\w+://", "", typed).partition("/")
+    for address in (f"https://{host}/{path}".rstrip("/"), f"https://{host}"):
+        with suppress(ValueError):
+            return rule(address)
+    return ""
 
 
 def decode_key(text: str) -> bytes:

@@ -10,7 +10,8 @@ from secrets import token_bytes, token_hex, token_urlsafe
 
 import pytest
 
-from orderdesk_app.config import Settings, load_settings
+from orderdesk_app.config import Settings, load_settings, unused_settings
+from orderdesk_app.env_file import NOT_YET
 from orderdesk_app.errors import ConfigurationError
 from orderdesk_app.setting_rules import decode_key, is_loopback, is_published
 
@@ -53,6 +54,11 @@ WRONG = {
         "http://[fe80::1%eth0]",
     ],
     "DATABASE_URL": ["mysql://x", "app.db"],
+    "DATABASE_POOL_SIZE": ["0", "201"],
+    "DATABASE_POOL_OVERFLOW": ["-1", "201"],
+    "DATABASE_POOL_TIMEOUT": ["0", "61", "long"],
+    "DATABASE_STATEMENT_TIMEOUT": ["0", "601"],
+    "DATABASE_LOCK_TIMEOUT": ["0", "61"],
     "LOG_LEVEL": ["LOUD"],
     "TRUST_PROXY": ["maybe", "-1", "11"],
     "WORKERS": ["0", "many", "65"],
@@ -67,6 +73,8 @@ WRONG = {
     ],
     "ALLOW_QUERY_TOKEN": ["perhaps"],
     "ENABLE_WEBUI": ["perhaps"],
+    "JWT_SECRET_KEY": ["secret", "x" * 31],
+    "CSRF_SECRET_KEY": ["secret", "x" * 31],
     "SESSION_TIMEOUT": ["59", "a day", "31536001"],
     "SESSION_COOKIE_SECURE": ["perhaps"],
     "SESSION_COOKIE_SAMESITE": ["None", "relaxed"],
@@ -88,8 +96,6 @@ WRONG = {
 }
 ANY_TEXT = {
     "ORDERDESK_MCP_KEY",
-    "JWT_SECRET_KEY",
-    "CSRF_SECRET_KEY",
     "METRICS_TOKEN",
     "ORDERDESK_TEST_STORE_ID",
     "ORDERDESK_TEST_API_KEY",
@@ -100,6 +106,11 @@ DECLARED = {
     "PORT": 8080,
     "PUBLIC_URL": "http://localhost:8080",
     "DATABASE_URL": "sqlite:///data/app.db",
+    "DATABASE_POOL_SIZE": 10,
+    "DATABASE_POOL_OVERFLOW": 10,
+    "DATABASE_POOL_TIMEOUT": 10,
+    "DATABASE_STATEMENT_TIMEOUT": 30,
+    "DATABASE_LOCK_TIMEOUT": 10,
     "LOG_LEVEL": "INFO",
     "TRUST_PROXY": 0,
     "WORKERS": 1,
@@ -202,6 +213,111 @@ def test_several_wrong_values_are_told_at_once() -> None:
         load_settings({"PORT": "http", "WORKERS": "many"})
 
     assert [line.split(":")[0] for line in str(error.value).splitlines()] == ["PORT", "WORKERS"]
+
+
+def test_all_faults_are_named_in_one_go() -> None:
+    """Single values, values that do not fit together, and what production asks for."""
+    with pytest.raises(ConfigurationError) as error:
+        load_settings(
+            {
+                "APP_ENV": "production",
+                "PORT": "http",
+                "WORKERS": "2",
+                "JWT_SECRET_KEY": "short",
+                "METRICS_TOKEN": "password",
+                "LOG_LEVEL": "LOUD",
+            }
+        )
+
+    assert [line.split(":")[0] for line in str(error.value).splitlines()] == [
+        "PORT",
+        "LOG_LEVEL",
+        "JWT_SECRET_KEY",
+        "MCP_KMS_KEY",
+        "METRICS_TOKEN",
+        "PUBLIC_URL",
+        "WORKERS",
+        "WORKERS",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("name", "typed", "example"),
+    [
+        ("PUBLIC_URL", "orders.example.com", "https://orders.example.com"),
+        ("PUBLIC_URL", "ftp://orders.example.com/a", "https://orders.example.com"),
+        ("PUBLIC_URL", "http://orders.example.com/?a=1", "https://orders.example.com"),
+        ("ORDERDESK_API_URL", "http://desk.example/api/v2", "https://desk.example/api/v2"),
+        ("APP_ENV", "prod", "production"),
+        ("APP_ENV", "dev", "development"),
+        ("LOG_LEVEL", "warn", "WARNING"),
+        ("CACHE_BACKEND", "sqlite3", "sqlite"),
+        ("SESSION_COOKIE_SAMESITE", "strictly", "Strict"),
+    ],
+)
+def test_the_example_of_an_error_is_near_what_was_typed(
+    name: str, typed: str, example: str
+) -> None:
+    with pytest.raises(ConfigurationError) as error:
+        load_settings({name: typed})
+
+    assert str(error.value).endswith(f"Example: {name}={example}")
+
+
+@pytest.mark.parametrize("port", ["", "9000"])
+def test_production_needs_the_address_that_people_use(port: str) -> None:
+    given = {name: value for name, value in PRODUCTION.items() if name != "PUBLIC_URL"}
+
+    with pytest.raises(ConfigurationError) as error:
+        load_settings({**given, "PORT": port})
+
+    assert str(error.value).startswith("PUBLIC_URL: production needs the address")
+    assert len(str(error.value).splitlines()) == 1
+
+
+# ------------------------------------------------------------------ names that do nothing
+
+
+def test_every_setting_of_the_older_system_that_does_nothing_yet_is_named() -> None:
+    assert NOT_YET.isdisjoint(name.upper() for name in Settings.model_fields), "it works now"
+
+    sentences = unused_settings(NOT_YET | {"PATH", "SMTP_PROT"}, Path("no-such-file"))
+
+    assert sentences == [f"{name} does nothing in this release." for name in sorted(NOT_YET)]
+
+
+def test_unknown_names_in_the_file_are_named_with_the_nearest_known_one(tmp_path: Path) -> None:
+    file = tmp_path / ".env"
+    file.write_text(
+        "PROT=80\nredis_url=redis://x\nSOMETHING_ELSE=1\nexport RATE_LIMIT_RMP=5\nport=90\n"
+    )
+
+    assert unused_settings({"OTHER_PROGRAMS_OWN": "1"}, file) == [
+        "PROT in .env is no setting. Did you mean PORT?",
+        "RATE_LIMIT_RMP in .env is no setting. Did you mean RATE_LIMIT_RPM?",
+        "REDIS_URL does nothing in this release.",
+        "SOMETHING_ELSE in .env is no setting.",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("text", "lines"),
+    [
+        ("PORT=80\nthis is no setting\n", "line 2"),
+        ("PORT\n", "line 1"),
+        ("# remark\n\nPORT: 80\n", "line 3"),
+        ("A=1\nB C=2\nD='open\n", "lines 2, 3"),
+    ],
+)
+def test_lines_that_cannot_be_read_stop_the_start(tmp_path: Path, text: str, lines: str) -> None:
+    file = tmp_path / ".env"
+    file.write_text(text)
+
+    with pytest.raises(ConfigurationError) as error:
+        load_settings(env_file=file)
+
+    assert f"cannot be read at {lines}." in str(error.value)
+    assert "no setting\n" not in str(error.value), "what the line says may be a secret"
 
 
 # ------------------------------------------------------------------ production
