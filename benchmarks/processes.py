@@ -144,4 +144,4 @@ def _wait_until_it_answers(
 
 def orderdesk_serve() -> list[str]:
     """The server as a customer starts it."""
-    return [sys.executable, "-m", "orderdesk_app.cli", "serve"]
+    return [sys.executable, "-m", "orderdesk_app", "serve"]

@@ -281,7 +281,7 @@ def serve_and_reload() -> int:
 
     After a wrong setting, wait for the next change.
     """
-    command = [sys.executable, "-m", "orderdesk_app.cli", "serve"]
+    command = [sys.executable, "-m", "orderdesk_app", "serve"]
     stopped = threading.Event()
     # The default handler would end this process and leave the server running.
     signal.signal(signal.SIGTERM, lambda *_: stopped.set())

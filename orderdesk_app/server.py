@@ -4,8 +4,8 @@
 """
 
 import gc
-from collections.abc import Callable
-from contextlib import AbstractAsyncContextManager, AsyncExitStack
+from collections.abc import Callable, Iterator
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, contextmanager
 
 from starlette.requests import HTTPConnection
 from starlette.routing import Route, Router
@@ -41,8 +41,9 @@ def create_app(
         frontend.make_ready(settings)
         # The web framework is loaded only where it is served; building its app twice in a process
         # fails.
-        from orderdesk_app.orderdesk_app import app as reflex_app
-        from orderdesk_app.states.guard import forget_strangers
+        with _collector_paused():
+            from orderdesk_app.orderdesk_app import app as reflex_app
+            from orderdesk_app.states.guard import forget_strangers
 
         hashes = frontend.script_hashes()
         routes += all_routes()
@@ -66,6 +67,16 @@ def create_app(
 
 async def _is_signed_in(connection: HTTPConnection) -> bool:
     return await wiring.current().sessions.resume(connection.cookies.get(COOKIE)) is not None
+
+
+@contextmanager
+def _collector_paused() -> Iterator[None]:
+    """Imports free nothing: the garbage collector need not walk what they make."""
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.enable()
 
 
 class App:

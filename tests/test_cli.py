@@ -38,7 +38,7 @@ def run(tmp_path: Path) -> Run:
             **settings,
         }
         return subprocess.run(
-            [sys.executable, "-m", "orderdesk_app.cli", *arguments],
+            [sys.executable, "-m", "orderdesk_app", *arguments],
             cwd=tmp_path,
             env=environment,
             capture_output=True,
@@ -95,7 +95,7 @@ def test_whoever_has_read_enough_of_the_catalogue_is_told_no_more(
 ) -> None:
     reading, writing = os.pipe()
     os.close(reading)  # as `head` does
-    command = [sys.executable, "-m", "orderdesk_app.cli", "tools", *options]
+    command = [sys.executable, "-m", "orderdesk_app", "tools", *options]
 
     ended = subprocess.run(
         command,

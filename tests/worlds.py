@@ -384,7 +384,7 @@ def start_server(folder: Path, database_url: str, *options: str, **values: str) 
     }
     with log.open("ab") as out:
         process = subprocess.Popen(
-            [sys.executable, "-m", "orderdesk_app.cli", "serve", *options],
+            [sys.executable, "-m", "orderdesk_app", "serve", *options],
             cwd=ROOT,
             env=environment,
             stdout=out,

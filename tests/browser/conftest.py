@@ -234,7 +234,7 @@ class Serving:
 
     def start(self) -> None:
         surroundings = {**own_environment(), "HOME": str(self.folder)}
-        command = [sys.executable, "-m", "orderdesk_app.cli", "serve"]
+        command = [sys.executable, "-m", "orderdesk_app", "serve"]
         with (self.folder / "stdout").open("ab") as out, (self.folder / "stderr").open("ab") as err:
             self.process = subprocess.Popen(
                 command, cwd=ROOT, env={**surroundings, **self.environment}, stdout=out, stderr=err

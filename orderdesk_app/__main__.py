@@ -1,0 +1,23 @@
+"""The `orderdesk` command, also as `python -m orderdesk_app`."""
+
+import gc
+import sys
+from collections.abc import Callable
+from importlib import import_module
+
+
+def main() -> int:
+    """The exit code of the command.
+
+    Imports make many objects and free none: the garbage collector would walk them again and again,
+    for a quarter of the time of a start.
+    """
+    gc.disable()
+    command: Callable[[], int] = import_module("orderdesk_app.cli").main
+    gc.freeze()
+    gc.enable()
+    return command()
+
+
+if __name__ == "__main__":
+    sys.exit(main())
