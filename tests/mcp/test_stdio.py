@@ -22,7 +22,7 @@ from tests.worlds import KMS_KEY, ROOT, own_environment
 
 pytestmark = pytest.mark.slow
 
-COMMAND = [sys.executable, "-m", "orderdesk_app.cli", "stdio"]
+COMMAND = [sys.executable, "-m", "orderdesk_app", "stdio"]
 HELLO = {
     "jsonrpc": "2.0",
     "id": "hello",
@@ -170,32 +170,31 @@ def test_stdout_holds_nothing_but_messages(mcp_server: McpServer) -> None:
     assert mcp_server.key not in errors
 
 
-@pytest.mark.parametrize(
-    "line",
-    [
+def test_a_line_that_is_no_message_is_refused_and_the_next_one_served(
+    mcp_server: McpServer,
+) -> None:
+    lines = [
         b"hello\n",
         b"{\n",
         b"\xff\xfe\n",
         b"[]\n",
         b'{"id":{},"method":"ping"}\n',
         b'{"id":"\\ud83d","method":"ping"}\n',
-    ],
-)
-def test_a_line_that_is_no_message_is_refused_and_the_next_one_served(
-    mcp_server: McpServer, line: bytes
-) -> None:
-    code, answers, _ = _pipe(
-        _environment(mcp_server, mcp_server.key),
-        HELLO,
-        line,
-        call("stores_list", message_id="after"),
-    )
+    ]
+    asked = [
+        message
+        for number, line in enumerate(lines)
+        for message in (line, call("stores_list", message_id=f"after {number}"))
+    ]
+
+    code, answers, _ = _pipe(_environment(mcp_server, mcp_server.key), HELLO, *asked)
 
     assert code == 0
-    refused = next(answer for answer in answers if "error" in answer)
-    assert refused["id"] is None
-    assert refused["error"]["code"] in (-32700, -32600)
-    assert any(answer["id"] == "after" and "result" in answer for answer in answers)
+    refused = [answer for answer in answers if "error" in answer]
+    assert [answer["id"] for answer in refused] == [None] * len(lines)
+    assert {answer["error"]["code"] for answer in refused} <= {-32700, -32600}
+    served = {answer["id"] for answer in answers if "result" in answer}
+    assert served == {"hello", *(f"after {number}" for number in range(len(lines)))}
 
 
 def test_an_unfit_question_is_refused_by_its_id(mcp_server: McpServer) -> None:
