@@ -37,6 +37,7 @@ from orderdesk_app.security.web import SessionCookies, cookie_in
 from orderdesk_app.services.access import Access
 from orderdesk_app.services.activity import Activity
 from orderdesk_app.services.audit import AuditLog
+from orderdesk_app.services.changes import Changes
 from orderdesk_app.services.console import ConsoleHistory
 from orderdesk_app.services.flash_messages import FlashMessages
 from orderdesk_app.services.folders import Folders
@@ -254,6 +255,10 @@ class Services:
     @cached_property
     def journal(self) -> Journal:
         return Journal(self.database, self.signals, self.sealer, self.audit)
+
+    @cached_property
+    def changes(self) -> Changes:
+        return Changes(self.journal)
 
     @cached_property
     def folders(self) -> Folders:

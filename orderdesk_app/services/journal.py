@@ -52,6 +52,21 @@ class LeftOpen:
     request_id: str
 
 
+@dataclass(frozen=True, slots=True)
+class JournalRow:
+    """One write with its images. `before` is None for a create, `meant` for a deletion; both are
+    None for a row that cannot be opened.
+    """
+
+    action: str
+    object_id: str
+    state: str
+    store_row_id: str
+    paths: tuple[str, ...]
+    before: Image | None
+    meant: Image | None
+
+
 class Kind(Protocol):
     """A kind of object, as the journal needs it."""
 
@@ -231,6 +246,25 @@ class Journal:
                     request_id=row.request_id,
                 )
             )
+
+    async def find(self, actor: Actor, change_id: str) -> JournalRow | None:
+        """One write of this account; None when there is none of that id (any more)."""
+        async with self._database.read() as session:
+            row = (
+                await session.exec(owned(actor, Change).where(col(Change.id) == change_id))
+            ).one_or_none()
+        if row is None:
+            return None
+        before, meant = await self._unseal(row, "before"), await self._unseal(row, "meant")
+        return JournalRow(
+            row.action,
+            row.object_id,
+            row.state,
+            row.store_row_id,
+            tuple(str(path) for path in row.paths),
+            before,
+            meant,
+        )
 
     async def _left_open(self, actor: Actor, row: Change) -> LeftOpen:
         writer = Actor(

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from orderdesk_app.context import Json, OrderId
 from orderdesk_app.errors import NotFound
 from orderdesk_app.orderdesk.client import OrderDeskClient
-from orderdesk_app.orderdesk.comparison import compare, is_same
+from orderdesk_app.orderdesk.comparison import Difference, compare, differences, is_same
 from orderdesk_app.orderdesk.merge import SOURCE_ID_PREFIX
 from orderdesk_app.orderdesk.order import Order
 from orderdesk_app.orderdesk.wait_budget import WaitBudget
@@ -63,6 +63,10 @@ class OrderKind:
             field="order_id",
             outcome="not_done",
         )
+
+    def differences(self, before: Order, meant: Order) -> list[Difference]:
+        """What the step from one image of the order to the other changes."""
+        return differences(before, meant)
 
     def how_to_read(self, object_id: str) -> str:
         """The advice to read it first."""

@@ -32,7 +32,7 @@ from orderdesk_app.services.order_search import (
 )
 from orderdesk_app.services.order_update import OrderUpdate
 from orderdesk_app.services.reads import Reads
-from orderdesk_app.services.writes import Write, Writes
+from orderdesk_app.services.writes import Preview, Write, Writes
 
 
 @dataclass(frozen=True, slots=True)
@@ -227,15 +227,13 @@ class Orders:
         Raises ValidationFailed, Conflict naming the order that exists, OutcomeUnknown naming the
         source id to look for.
         """
-        _need(actor, Scope.ORDERS_WRITE)
-        folders = await self._folders_for(store, order_data, budget)
-        plan = plan_create(order_data, at=now(), folders=folders)
-        write = Write(actor, store, self._kind, NO_ID_YET, "create", budget)
-        given = as_map(order_data).get("source_id")
-        create = OrderCreate(
-            self._writes, self._client, write, plan, is_ours=not str(given or "").strip()
-        )
-        return await self._writes.run(write, create)
+        return await self._writes.run(*await self._creation(actor, store, order_data, budget))
+
+    async def preview_create(
+        self, actor: Actor, store: OpenStore, order_data: Json, budget: WaitBudget
+    ) -> Preview:
+        """What `create` would do now, without doing it. Raises ValidationFailed and Conflict."""
+        return await self._writes.preview(*await self._creation(actor, store, order_data, budget))
 
     async def update(
         self,
@@ -251,6 +249,65 @@ class Orders:
 
         Raises NotFound, ValidationFailed, Conflict with both versions, OutcomeUnknown.
         """
+        return await self._writes.run(
+            *await self._change(actor, store, order_id, changes, budget, expected_date_updated)
+        )
+
+    async def preview_update(
+        self,
+        actor: Actor,
+        store: OpenStore,
+        order_id: OrderId,
+        changes: Json,
+        budget: WaitBudget,
+        *,
+        expected_date_updated: str | None = None,
+    ) -> Preview:
+        """What `update` would do now, without doing it.
+
+        Raises NotFound, ValidationFailed, Conflict with both versions.
+        """
+        return await self._writes.preview(
+            *await self._change(actor, store, order_id, changes, budget, expected_date_updated)
+        )
+
+    async def delete(
+        self, actor: Actor, store: OpenStore, order_id: OrderId, budget: WaitBudget
+    ) -> Deleted:
+        """Deletes the order for good; the journal keeps its last image.
+
+        Raises NotFound, OutcomeUnknown.
+        """
+        return await self._writes.run(*self._deletion(actor, store, order_id, budget))
+
+    async def preview_delete(
+        self, actor: Actor, store: OpenStore, order_id: OrderId, budget: WaitBudget
+    ) -> Preview:
+        """The order that `delete` would delete now. Raises NotFound."""
+        return await self._writes.preview(*self._deletion(actor, store, order_id, budget))
+
+    async def _creation(
+        self, actor: Actor, store: OpenStore, order_data: Json, budget: WaitBudget
+    ) -> tuple[Write, OrderCreate]:
+        _need(actor, Scope.ORDERS_WRITE)
+        folders = await self._folders_for(store, order_data, budget)
+        plan = plan_create(order_data, at=now(), folders=folders)
+        write = Write(actor, store, self._kind, NO_ID_YET, "create", budget)
+        given = as_map(order_data).get("source_id")
+        create = OrderCreate(
+            self._writes, self._client, write, plan, is_ours=not str(given or "").strip()
+        )
+        return write, create
+
+    async def _change(
+        self,
+        actor: Actor,
+        store: OpenStore,
+        order_id: OrderId,
+        changes: Json,
+        budget: WaitBudget,
+        expected_date_updated: str | None,
+    ) -> tuple[Write, OrderUpdate]:
         _need(actor, Scope.ORDERS_WRITE)
         if expected_date_updated is not None:
             # refuses a text that is no date before a request is sent
@@ -266,18 +323,14 @@ class Orders:
             expected=expected_date_updated,
             folders=folders,
         )
-        return await self._writes.run(write, update)
+        return write, update
 
-    async def delete(
+    def _deletion(
         self, actor: Actor, store: OpenStore, order_id: OrderId, budget: WaitBudget
-    ) -> Deleted:
-        """Deletes the order for good; the journal keeps its last image.
-
-        Raises NotFound, OutcomeUnknown.
-        """
+    ) -> tuple[Write, OrderDelete]:
         _need(actor, Scope.ORDERS_WRITE)
         write = Write(actor, store, self._kind, order_id, "delete", budget)
-        return await self._writes.run(write, OrderDelete(self._writes, self._client, write))
+        return write, OrderDelete(self._writes, self._client, write)
 
     async def _folders_for(self, store: OpenStore, changes: Json, budget: WaitBudget) -> FolderList:
         """The store's folders; read again when the changes name one that we do not know."""

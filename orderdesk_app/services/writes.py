@@ -29,7 +29,7 @@ from orderdesk_app.errors import (
     ValidationFailed,
 )
 from orderdesk_app.observability import WRITES, log
-from orderdesk_app.orderdesk.comparison import may_still_happen
+from orderdesk_app.orderdesk.comparison import Difference, may_still_happen
 from orderdesk_app.orderdesk.locks import Lock, WriteLocks
 from orderdesk_app.orderdesk.wait_budget import WaitBudget
 from orderdesk_app.services.journal import NO_ID_YET, Action, Journal, State
@@ -64,6 +64,9 @@ class Kind(JournalKind, Protocol):
     def no_such(self, store: OpenStore, object_id: str) -> NotFound:
         """The error for an id that the store does not have."""
 
+    def differences(self, before: JsonObject, meant: JsonObject) -> list[Difference]:
+        """What the step from one image of the object to the other changes."""
+
     def how_to_read(self, object_id: str) -> str:
         """The advice to read it first, such as "read order 5 with orders_get"."""
 
@@ -88,6 +91,7 @@ class Write:
     may_still_happen: bool = False  # Order Desk may be at work on it although we stopped waiting
     found: JsonObject | None = None  # the object as it was seen last; the journal keeps it
     written_paths: tuple[str, ...] = ()  # of a write that is partly done
+    is_preview: bool = False  # it is planned only, and nothing is written down of it
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +100,17 @@ class Intent:
 
     meant: JsonObject | None
     paths: Sequence[str]
+
+
+@dataclass(frozen=True, slots=True)
+class Preview:
+    """What a write would do now: the object as read (None for a create), as it would be (None: it
+    would be deleted), and each path that would change with its old and new value.
+    """
+
+    before: JsonObject | None
+    meant: JsonObject | None
+    changes: tuple[Difference, ...]
 
 
 class Operation(Protocol[ResultOf]):
@@ -167,6 +182,23 @@ class Writes:
         operation raises; `outcome` says what became of it.
         """
         return await self._unfinished.run(self._run(write, operation))
+
+    async def preview(self, write: Write, operation: Operation[Result]) -> Preview:
+        """Reads the object and plans, without the lock: sends nothing that changes it, and leaves
+        the journal as it is.
+
+        Raises NotFound, and what the operation's plan raises.
+        """
+        write.is_preview = True
+        before: JsonObject | None = None
+        if write.action != "create":
+            before = await self._read(write.kind, write.store, write.object_id, write.budget)
+            if before is None:
+                raise write.kind.no_such(write.store, write.object_id)
+        intent = await operation.plan(before)
+        meant = before if intent is None else intent.meant
+        changes = () if meant is None else write.kind.differences(before or {}, meant)
+        return Preview(before, meant, tuple(changes))
 
     async def _run(self, write: Write, operation: Operation[Result]) -> Result:
         try:
@@ -242,6 +274,8 @@ class Writes:
 
     async def settle_found(self, write: Write, object_id: str, found: JsonObject) -> None:
         """Settles what earlier writes left open of an object that this write has read."""
+        if write.is_preview:
+            return
         left = await self._journal.left_open(write.actor, write.store.record, write.kind, object_id)
         await self._journal.settle(
             write.actor,

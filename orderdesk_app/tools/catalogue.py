@@ -15,6 +15,7 @@ from orderdesk_app.errors import UnknownTool
 from orderdesk_app.orderdesk.wait_budget import WaitBudget
 from orderdesk_app.services.access import Principal
 from orderdesk_app.services.open_store import OpenStore
+from orderdesk_app.services.writes import Preview
 from orderdesk_app.tools import toolsets
 from orderdesk_app.tools.arguments import Arguments, ArgumentsT
 from orderdesk_app.tools.schema import Schema, schema_of
@@ -55,6 +56,7 @@ class ToolCall:
 
 ResultT = TypeVar("ResultT", bound=Mapping[str, object])
 ToolFunction = Callable[[ToolCall, Arguments], Awaitable[Mapping[str, object]]]
+PreviewFunction = Callable[[ToolCall, Arguments], Awaitable[Preview]]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -62,7 +64,8 @@ class Tool:
     """A tool as data.
 
     `weight` is its cost at the rate limit; `takes_store` makes the runner open the store of
-    `store_identifier`; `deletes` is the argument that names what the tool deletes, or empty.
+    `store_identifier`; `deletes` is the argument that names what the tool deletes, or empty;
+    `preview` tells what a call would write, without writing it.
     """
 
     name: str
@@ -83,6 +86,7 @@ class Tool:
     secrets: frozenset[str]
     takes_store: bool
     works_signed_out: bool
+    preview: PreviewFunction | None = None
 
     @property
     def weight(self) -> int:
@@ -114,6 +118,7 @@ def tool(
     idempotent: bool = True,
     open_world: bool = True,
     works_signed_out: bool = False,
+    preview: Callable[[ToolCall, ArgumentsT], Awaitable[Preview]] | None = None,
 ) -> Callable[
     [Callable[[ToolCall, ArgumentsT], Awaitable[ResultT]]],
     Callable[[ToolCall, ArgumentsT], Awaitable[ResultT]],
@@ -147,6 +152,7 @@ def tool(
             secrets=arguments.secret_names(),
             takes_store="store_identifier" in arguments.model_fields,
             works_signed_out=works_signed_out,
+            preview=cast(PreviewFunction | None, preview),
         )
         return function
 

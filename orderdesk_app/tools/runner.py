@@ -24,6 +24,7 @@ from orderdesk_app.services.audit import AuditLog, Entry
 from orderdesk_app.services.limits import Limits
 from orderdesk_app.services.stores import Stores
 from orderdesk_app.services.unfinished import UnfinishedWork, has_begun
+from orderdesk_app.services.writes import Preview
 from orderdesk_app.tools.arguments import Arguments, parse
 from orderdesk_app.tools.catalogue import Tool, ToolCall, find_tool
 from orderdesk_app.tools.tool_services import ToolServices
@@ -94,6 +95,29 @@ class Runner:
             return await self._run(principal, tool, given, sign_in)
         # A write that has begun goes on to its end, audit row included, when the caller hangs up.
         return await self._unfinished.run(self._run(principal, tool, given, sign_in))
+
+    async def preview(self, principal: Principal, name: str, given: object) -> Preview | None:
+        """What this call would write now, without writing it; None for a tool that cannot tell.
+
+        Checks what a run checks, and raises what a run would put into its outcome. It costs as much
+        at the rate limit as a read.
+        """
+        tool = find_tool(name)
+        if tool.preview is None:
+            return None
+        try:
+            call = self._prepare(principal, tool, WaitBudget(self._wait_seconds), None)
+            arguments = parse(tool.arguments, given)
+            self._limits.tools.spend(principal.actor.tenant_id, 1)
+            call.opened = await self._services[Stores].open(
+                principal, getattr(arguments, "store_identifier", None)
+            )
+            return await tool.preview(call, arguments)
+        except OrderDeskAgentsError as error:
+            error.outcome = "not_done"
+            raise
+        except Exception as error:
+            raise _fault_of_ours(error, tool) from error
 
     async def _refuse_unknown(
         self, principal: Principal | None, name: str, error: OrderDeskAgentsError

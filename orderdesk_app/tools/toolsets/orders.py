@@ -10,6 +10,7 @@ from orderdesk_app.errors import VersionConflict
 from orderdesk_app.services.order_kind import Written
 from orderdesk_app.services.order_search import OrderQuery
 from orderdesk_app.services.orders import OrderPage, Orders
+from orderdesk_app.services.writes import Preview
 from orderdesk_app.tools.arguments import AnyObject, Arguments, DigitsId, StoreIdentifier, TextId
 from orderdesk_app.tools.catalogue import ToolCall, tool
 from orderdesk_app.tools.conflicts import with_both_versions
@@ -334,10 +335,17 @@ async def orders_get(call: ToolCall, arguments: GetOrder) -> OneOrder:
     return result
 
 
+async def _preview_create(call: ToolCall, arguments: CreateOrder) -> Preview:
+    return await call.services[Orders].preview_create(
+        call.actor, call.store, arguments.order_data, call.budget
+    )
+
+
 @tool(
     title="Create an order",
     scope=Scope.ORDERS_WRITE,
     reads=False,
+    preview=_preview_create,
     idempotent=False,
     example=CreateOrder(
         order_data={
@@ -365,10 +373,22 @@ async def orders_create(call: ToolCall, arguments: CreateOrder) -> WrittenOrder:
     return _written(written)
 
 
+async def _preview_update(call: ToolCall, arguments: UpdateOrder) -> Preview:
+    return await call.services[Orders].preview_update(
+        call.actor,
+        call.store,
+        OrderId(arguments.order_id),
+        arguments.changes,
+        call.budget,
+        expected_date_updated=arguments.expected_date_updated,
+    )
+
+
 @tool(
     title="Update an order",
     scope=Scope.ORDERS_WRITE,
     reads=False,
+    preview=_preview_update,
     destructive=True,
     idempotent=False,  # items without an id are added again
     example=UpdateOrder(order_id="100000001", changes={"shipping": {"city": "Lagos"}}),
@@ -392,10 +412,17 @@ async def orders_update(call: ToolCall, arguments: UpdateOrder) -> WrittenOrder:
     return _written(written)
 
 
+async def _preview_delete(call: ToolCall, arguments: DeleteOrder) -> Preview:
+    return await call.services[Orders].preview_delete(
+        call.actor, call.store, OrderId(arguments.order_id), call.budget
+    )
+
+
 @tool(
     title="Delete an order",
     scope=Scope.ORDERS_WRITE,
     reads=False,
+    preview=_preview_delete,
     deletes="order_id",
     example=DeleteOrder(order_id="100000002"),
 )
