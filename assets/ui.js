@@ -42,13 +42,14 @@ import * as focus from "./ui/focus.js";
 import * as forms from "./ui/forms.js";
 import * as json from "./ui/json.js";
 import * as keyboard from "./ui/keyboard.js";
+import * as palette from "./ui/palette.js";
 import * as refresh from "./ui/refresh.js";
 import * as restore from "./ui/restore.js";
 import * as runs from "./ui/runs.js";
 import * as theme from "./ui/theme.js";
 import * as view from "./ui/view.js";
 
-const PARTS = [theme, runs, dialogs, copy, forms, filter, keyboard, focus, refresh];
+const PARTS = [theme, runs, dialogs, copy, forms, filter, keyboard, palette, focus, refresh];
 runAll(PARTS.map((part) => part.start));
 
 // Once for each frame in which the page has changed. Focus comes first and errors last: an error's

@@ -13,7 +13,8 @@ from orderdesk_app.components.page import Page
 from orderdesk_app.frontend import ROOT
 from orderdesk_app.observability import ERRORS, log
 from orderdesk_app.states.guard import Guard
-from orderdesk_app.states.signed_in import Notices, PageLoad, SignedInState, Switcher
+from orderdesk_app.states.signed_in import Notices, PageLoad, SignedInState
+from orderdesk_app.states.switcher import Switcher
 from orderdesk_app.tools.catalogue import every_tool
 
 # any browser can make these lines, so there are few in a minute (observability.py)

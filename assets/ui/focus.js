@@ -24,7 +24,9 @@ export const showError = () => {
   if (!field) return;
   const folded = field.closest("details");
   if (folded) folded.open = true;
-  field.focus();
+  field.focus({ preventScroll: true });
+  // its label and the error are seen too, above the bar that stays at the bottom
+  (field.closest(".field") || field).scrollIntoView({ block: "center" });
 };
 
 export const start = () => {

@@ -1,4 +1,4 @@
-// Shortcuts: Ctrl K, g and a letter, ?, /, and the arrows in the palette.
+// Shortcuts: Ctrl K, Ctrl Enter, g and a letter, ?, /, and the arrows in the palette.
 import { one } from "./dom.js";
 import { openDialog } from "./dialogs.js";
 import { chooseNext, goToChosen } from "./palette.js";
@@ -27,6 +27,15 @@ const focusSearch = () => {
   else openDialog("palette");
 };
 
+// Ctrl Enter runs the console's form, wherever the keyboard is in it.
+const runForm = (event) => {
+  const form = event.target.closest?.("form[data-page-id]")
+    || (one("dialog[open]") ? null : one("form[data-page-id]"));
+  if (!form) return;
+  event.preventDefault();
+  if (!event.repeat) form.requestSubmit();
+};
+
 const onKey = (event) => {
   const palette = document.getElementById("palette");
   if ((event.ctrlKey || event.metaKey) && event.key.toLowerCase() === "k" && palette) {
@@ -36,6 +45,10 @@ const onKey = (event) => {
   }
   if (palette?.open) {
     onPaletteKey(event);
+    return;
+  }
+  if ((event.ctrlKey || event.metaKey) && event.key === "Enter") {
+    runForm(event);
     return;
   }
   if (event.ctrlKey || event.metaKey || event.altKey) return;

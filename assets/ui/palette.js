@@ -5,15 +5,33 @@ let chosen = 0;
 
 const entries = () => all("#palette li:not([hidden]) [role=option]");
 
+const mark = (entry) => {
+  all("#palette [role=option]").forEach((other) => {
+    other.classList.toggle("chosen", other === entry);
+    other.setAttribute("aria-selected", String(other === entry));
+  });
+  one("#palette input")?.setAttribute("aria-activedescendant", entry.id);
+};
+
 export const choose = (index) => {
   const found = entries();
   if (!found.length) return;
   chosen = (index + found.length) % found.length;
-  all("#palette [role=option]").forEach((entry) => entry.classList.remove("chosen"));
-  found[chosen].classList.add("chosen");
+  mark(found[chosen]);
   found[chosen].scrollIntoView({ block: "nearest" });
-  one("#palette input")?.setAttribute("aria-activedescendant", found[chosen].id);
 };
+
+// The pointer chooses as the arrows do, so that there is one chosen entry. It must have moved: a
+// list that scrolls under a resting pointer changes nothing.
+const onPointerMove = (event) => {
+  const entry = event.target.closest?.("#palette [role=option]");
+  const place = entry ? entries().indexOf(entry) : -1;
+  if (place < 0 || place === chosen) return;
+  chosen = place;
+  mark(entry);
+};
+
+export const start = () => document.addEventListener("pointermove", onPointerMove);
 
 export const chooseNext = (step) => choose(chosen + step);
 

@@ -9,11 +9,14 @@ let askedFor = "";
 export const isRunning = (form) =>
   Boolean(form.dataset.running) || form.dataset.runToken === sentToken;
 
-// The server names the thing and its store in a dialog, and its id is typed there once more.
+// The server asks in a dialog: it names the store and shows what would change, and the id of what
+// is deleted is typed there once more.
 const isConfirmed = (form) => {
   const dialog = one("dialog", form);
   const input = dialog && one("[data-confirm]", dialog);
-  if (dialog?.open) return input.value.trim() === input.dataset.confirm;
+  const answer = dialog && one("input[name=confirmed]", dialog);
+  if (answer) answer.value = dialog.open ? "1" : "";
+  if (dialog?.open) return !input || input.value.trim() === input.dataset.confirm;
   if (input) input.value = "";
   return true;
 };
@@ -53,7 +56,9 @@ export const askToConfirm = () => all("form[data-confirm-run]").forEach((form) =
     dialog.close();
     return;
   }
-  one("button[type=submit]", dialog).disabled = true;
+  const input = one("[data-confirm]", dialog);
+  const button = one("button[type=submit]", dialog);
+  button.disabled = Boolean(input);
   openDialog(dialog.id);
-  one("[data-confirm]", dialog).focus();
+  (input || button).focus();
 });

@@ -261,6 +261,7 @@ def _palette(
 def _shortcuts(menu: Sequence[Page]) -> rx.Component:
     rows = [
         ("Ctrl K", "Go to anything"),
+        ("Ctrl Enter", "Run, in the console"),
         ("/", "Search on this page"),
         ("?", "This list"),
         ("Esc", "Close the top thing"),

@@ -179,6 +179,40 @@ def skeleton(*widths: str) -> rx.Component:
     )
 
 
+def difference_table(rows: Any, words: str) -> rx.Component:
+    """What a write changes: a row for each path, its old and its new value."""
+
+    def row(entry: Any) -> rx.Component:
+        def cell(label: str, text: Any, **props: Any) -> rx.Component:
+            return rx.el.td(
+                rx.cond(text != "", text, rx.el.span("empty", class_name="dim")),
+                custom_attrs={"data-label": label},
+                **props,
+            )
+
+        return rx.el.tr(
+            rx.el.th(rx.el.code(entry["path"]), scope="row"),
+            cell("Before", entry["old"], class_name="before"),
+            cell("After", entry["new"], class_name="after"),
+            key=entry["path"],
+        )
+
+    return rx.el.div(
+        rx.el.table(
+            rx.el.caption(words, class_name="sr"),
+            rx.el.thead(
+                rx.el.tr(*(rx.el.th(name, scope="col") for name in ("Field", "Before", "After")))
+            ),
+            rx.el.tbody(rx.foreach(rows, row)),
+            class_name="table difference",
+        ),
+        class_name="scroll difference-box",
+        tab_index=0,
+        role="region",
+        aria_label=words,
+    )
+
+
 def sorting_head(
     words: Any, *, is_sorted: Any, is_descending: Any, on_click: Any, **props: Any
 ) -> rx.Component:

@@ -11,11 +11,12 @@ import reflex as rx
 
 from orderdesk_app import wiring
 from orderdesk_app.errors import Conflict, NotFound, OrderDeskAgentsError
-from orderdesk_app.states.console_form import ToolForm, errors_of, shown_store
+from orderdesk_app.states.console_form import ToolForm, errors_of, is_confirmed, shown_store
 from orderdesk_app.states.console_history import ConsoleHistory
 from orderdesk_app.states.console_result import ConsoleResult
 from orderdesk_app.states.signed_in import SignedInState, handler
 from orderdesk_app.tools.catalogue import Tool, find_tool
+from orderdesk_app.tools.console import Question
 from orderdesk_app.tools.form import arguments_from
 
 
@@ -59,9 +60,8 @@ class ConsoleState(ToolForm, ConsoleResult, ConsoleHistory, SignedInState):
     def _show_refused_form(self) -> None:
         values = {name: value for name, value in self.typed.items() if name != "tool"}
         self._fill_form(find_tool(self.typed["tool"]), values)
-        self._clear_result()
         if self.problem_field:
-            self._set_errors({self.problem_field: self.problem})
+            self._refuse({self.problem_field: self.problem})
         else:
             self._notify(self.problem, "red")
 
@@ -71,8 +71,9 @@ class ConsoleState(ToolForm, ConsoleResult, ConsoleHistory, SignedInState):
         self._choose(name)
 
     def _choose(self, name: str) -> None:
+        """The last result stays: what it shows is often what the next tool is asked for."""
         self._fill_form(find_tool(name))
-        self._clear_result()
+        self.running = False
 
     @rx.event(background=True)
     @handler
@@ -87,17 +88,19 @@ class ConsoleState(ToolForm, ConsoleResult, ConsoleHistory, SignedInState):
                     "Nothing was run: the server lost the state of this page, as it started "
                     "again or the page stood idle. Look at the form and run it again."
                 )
-            tool = find_tool(self.tool)
+            tool, asked = find_tool(self.tool), self._asked
             arguments = self._begin(tool, form)
             if arguments is None:
                 return
-            if tool.deletes and not form.get("confirm"):
+            if tool.deletes and tool.preview is None and not is_confirmed(form):
                 await self._open_confirmation(tool, arguments)
                 return
             self.running = True
             token = self._spent_token
             actor, active_store = self._require_actor(), self._active_store
         try:
+            if tool.preview and not await self._is_agreed(tool, arguments, form, asked, token):
+                return
             call = await wiring.current().console.run(
                 actor,
                 tool.name,
@@ -115,12 +118,46 @@ class ConsoleState(ToolForm, ConsoleResult, ConsoleHistory, SignedInState):
             if not await self._is_still_signed_in():
                 return
             if self._end(token):
-                self._show_result(call)
+                await self._show_result(call)
                 self._set_errors(errors_of(tool, call))
             if not tool.reads:
-                # the active store may have changed, and stores may have been added or removed
+                # the active store may be another one now, and a store may be new or gone
                 await self._load_stores()
             await self._load_history()
+
+    async def _is_agreed(
+        self,
+        tool: Tool,
+        arguments: Mapping[str, Any],
+        form: Mapping[str, Any],
+        asked: str,
+        token: str,
+    ) -> bool:
+        """Whether a write may be sent. Where it has to be asked for first, this opens the dialog;
+        where it would be refused, this says so at its field. Raises Conflict like the run itself.
+        """
+        actor, console = self._require_actor(), wiring.current().console
+        active, answers = self._active_store, is_confirmed(form)
+        if answers and (shown := shown_store(tool, arguments, form)) is not None:
+            await console.check_shown_store(
+                actor, tool.name, arguments, shown, active_store_id=active
+            )
+        question: Question | None = None
+        refusal: OrderDeskAgentsError | None = None
+        try:
+            question = await console.question(actor, tool.name, arguments, active_store_id=active)
+        except OrderDeskAgentsError as error:
+            refusal = error
+        if refusal is None and (question is None or (answers and question.id == asked)):
+            return True
+        async with self:
+            if await self._is_still_signed_in() and self._end(token):
+                await self._load_stores()
+                if refusal is not None:
+                    self._refuse_for(tool, refusal)
+                elif question is not None:
+                    self._open_question(tool, arguments, question, is_again=answers)
+        return False
 
     def _begin(self, tool: Tool, form: Mapping[str, Any]) -> dict[str, Any] | None:
         """The arguments that the tool runs with now; None when it does not run.
@@ -135,9 +172,9 @@ class ConsoleState(ToolForm, ConsoleResult, ConsoleHistory, SignedInState):
             return None
         self._close_confirmation()
         arguments, errors = arguments_from(tool, form)
-        self._set_errors(errors)
+        self._set_errors({})
         if errors:
-            self._clear_result()  # it belongs to another form than the one with these errors
+            self._refuse(errors)
             return None
         self._require_confirmed(tool, form, arguments)
         self._keep_typed(form)
@@ -165,5 +202,5 @@ class ConsoleState(ToolForm, ConsoleResult, ConsoleHistory, SignedInState):
             self._fill_form(tool, call.arguments)
             self._set_errors(errors_of(tool, call))
         except OrderDeskAgentsError:
-            self._clear_result()  # a tool of an older release
-        self._show_result(call)
+            pass  # a tool of an older release
+        await self._show_result(call)

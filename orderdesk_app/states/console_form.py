@@ -11,13 +11,18 @@ by the browser alone; a new `page_id` means that the server has lost the page
 from collections.abc import Mapping
 from typing import Any, TypedDict
 
+import reflex as rx
+
 from orderdesk_app import wiring
 from orderdesk_app.context import new_id
 from orderdesk_app.errors import Conflict, OrderDeskAgentsError, ValidationFailed
 from orderdesk_app.services.console import PastCall
-from orderdesk_app.states.signed_in import SignedInState, store_label
-from orderdesk_app.tools.catalogue import Tool, tools_for
-from orderdesk_app.tools.form import Field, argument_at, fields_of
+from orderdesk_app.services.open_store import StoreRecord
+from orderdesk_app.states.difference_text import DifferenceRow, difference_rows, order_label
+from orderdesk_app.states.signed_in import SignedInState, handler, store_label
+from orderdesk_app.tools.catalogue import Tool, find_tool, tools_for
+from orderdesk_app.tools.console import Question
+from orderdesk_app.tools.form import Field, argument_at, example_of, fields_of
 
 
 class ToolRow(TypedDict):
@@ -49,20 +54,30 @@ class ToolForm(SignedInState, mixin=True):
     has_secret: bool = False
     changes_orders: bool = False
     deletes: str = ""  # the argument whose value is typed again before the tool runs
-    # what has to be typed again now, and the store that would be changed, by its name and its id
+    # what is asked before a write: the store that would be changed, by its name and its id; which
+    # order that is and what would change in it; and what has to be typed again
+    asks: bool = False
     confirm_text: str = ""
     confirm_store: str = ""
     confirm_store_id: str = ""
+    confirm_object: str = ""
+    confirm_rows: list[DifferenceRow] = []
+    confirm_note: str = ""
+    is_live: bool = False  # nothing in that store is a trial
+    fills_example: bool = False  # there is an example, and it is not in the form
     fields: list[FieldRow] = []  # required ones, and those that are filled
     more: list[FieldRow] = []
     errors: dict[str, str] = {}  # by argument
     error_focus: str = ""  # changes whenever the focus should go to the first field with an error
+    refusal: str = ""  # why the form was not run, beside its button
 
     page_id: str = ""  # "<account>.<id>"; another one when the server had forgotten the page
     form_id: str = ""
     run_token: str = ""
 
     _spent_token: str = ""  # the run token before
+    _asked: str = ""  # the id of the question that the dialog asks
+    _is_example: bool = False  # the form was filled with the tool's example, by itself
 
     def _start_form(self) -> None:
         """What every load of the page begins with; a form that is filled stays as it is."""
@@ -75,20 +90,41 @@ class ToolForm(SignedInState, mixin=True):
         self._close_confirmation()
 
     def _fill_form(self, tool: Tool, values: Mapping[str, Any] | None = None) -> None:
-        """Fills the form of that tool with `values`, else with the tool's example."""
-        fields = fields_of(tool, values)
+        """Fills the form of that tool with `values`. Without any, its example is filled in only
+        while calls mean a sandbox: a live store is never handed an order that nobody has.
+        """
+        example = example_of(tool)
+        self._is_example = values is None and self.default_is_sandbox and bool(example)
+        self.fills_example = bool(example) and not self._is_example
+        fields = fields_of(tool, example if self._is_example else values)
         self.tool = tool.name
         self.title = tool.title
         self.description = tool.description.replace("`", "")  # models read it as Markdown
         self.has_secret = bool(tool.secrets)
         self.changes_orders = tool.takes_store and not tool.reads
         self.deletes = tool.deletes
-        self.fields = [_field_row(field) for field in fields if field.required or field.value]
-        self.more = [_field_row(field) for field in fields if not (field.required or field.value)]
+        shown = [field for field in fields if field.required or field.value or field.in_example]
+        self.fields = [_field_row(field) for field in shown]
+        self.more = [_field_row(field) for field in fields if field not in shown]
         self.form_id = f"{tool.name}-{new_id()}"
         self.run_token = new_id()
         self._set_errors({})
         self._close_confirmation()
+
+    def _follow_store(self) -> None:
+        """Another store is meant now: an example that stands in the form does not stay there for a
+        live one.
+        """
+        if self._is_example and not self.default_is_sandbox:
+            self._fill_form(find_tool(self.tool))
+
+    @rx.event
+    @handler
+    async def fill_example(self) -> None:
+        """The button that fills in the example."""
+        tool = find_tool(self.tool)
+        self._fill_form(tool, example_of(tool))
+        self.fills_example = False
 
     def _spend_token(self, form: Mapping[str, Any]) -> bool:
         """Uses up the run token that the form was drawn with.
@@ -135,25 +171,70 @@ class ToolForm(SignedInState, mixin=True):
             name = argument_at(tool, error.field or "")
             if not name:
                 raise
-            self._set_errors({name: error.message})
+            self._refuse({name: error.message})
             return
+        self._close_confirmation()
         self.confirm_text = arguments[tool.deletes]
+        self._show_store_asked(store)
+
+    def _open_question(
+        self, tool: Tool, arguments: Mapping[str, Any], question: Question, *, is_again: bool
+    ) -> None:
+        """Opens the dialog that shows what would change in which store. `is_again`: something has
+        changed between the question and its answer.
+        """
+        self._close_confirmation()
+        before = question.preview.before
+        self._asked = question.id
+        self.confirm_text = str(arguments[tool.deletes]) if tool.deletes else ""
+        self.confirm_object = order_label(before) if before else ""
+        self.confirm_rows = difference_rows(question.preview.changes, question.store.folders)
+        self.confirm_note = (
+            "Something has changed since you were asked. This is what would be written now."
+            if is_again
+            else ""
+        )
+        self._show_store_asked(question.store)
+
+    def _show_store_asked(self, store: StoreRecord | None) -> None:
+        self.asks = True
         self.confirm_store = store_label(store)
         self.confirm_store_id = store.id if store else ""
+        self.is_live = store is not None and not store.is_sandbox
 
     def _close_confirmation(self) -> None:
         self.confirm_text = self.confirm_store = self.confirm_store_id = ""
+        self.confirm_object = self.confirm_note = self._asked = ""
+        self.confirm_rows = []
+        self.asks = self.is_live = False
 
     def _set_errors(self, errors: dict[str, str]) -> None:
         self.errors = errors
         self.error_focus = new_id() if errors else ""
+        self.refusal = ""
+
+    def _refuse(self, errors: dict[str, str]) -> None:
+        """Shows why the form was not run: at its fields, and beside the button."""
+        self._set_errors(errors)
+        self.refusal = f"Nothing was run. Look at {', '.join(errors)}."
+
+    def _refuse_for(self, tool: Tool, error: OrderDeskAgentsError) -> None:
+        """The same for an error that may name no field."""
+        name = argument_at(tool, error.field or "")
+        self._set_errors({name: error.message} if name else {})
+        self.refusal = f"Nothing was run. Look at {name}." if name else error.message
+
+
+def is_confirmed(form: Mapping[str, Any]) -> bool:
+    """Whether the form was sent from the dialog that asks first."""
+    return bool(form.get("confirm") or form.get("confirmed"))
 
 
 def shown_store(tool: Tool, arguments: Mapping[str, Any], form: Mapping[str, Any]) -> str | None:
     """The id of the store that the page named for this run, as its form tells; None where the
     person named it, or the tool has none.
     """
-    if tool.deletes:
+    if tool.deletes or is_confirmed(form):
         return str(form.get("confirm_store_id") or "")
     return (
         str(form.get("default_store_id") or "")

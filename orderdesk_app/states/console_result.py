@@ -8,6 +8,7 @@ import reflex as rx
 
 from orderdesk_app import wiring
 from orderdesk_app.services.console import PastCall
+from orderdesk_app.states.difference_text import DifferenceRow, difference_rows, headline
 from orderdesk_app.states.signed_in import SignedInState, handler
 from orderdesk_app.states.times import duration
 from orderdesk_app.tools.catalogue import every_tool
@@ -24,6 +25,11 @@ class Column(TypedDict):
 class ConsoleResult(SignedInState, mixin=True):
     running: bool = False
     call: str = ""  # the id of the call whose result is shown
+    result_tool: str = ""
+    # what a write has changed: in a sentence, and path by path
+    headline: str = ""
+    difference: list[DifferenceRow] = []
+    said: str = ""  # for screen readers: how it ended, in a few words
     ok: bool = True
     code: str = ""
     message: str = ""
@@ -78,18 +84,12 @@ class ConsoleResult(SignedInState, mixin=True):
         call = await wiring.current().console.history.get(self._require_actor(), self.call)
         return rx.download(data=self._unkept or as_json(call.result), filename=f"{call.tool}.json")
 
-    def _clear_result(self) -> None:
-        self.running = False
-        self.call = self.result = self.request = self.code = self.message = ""
-        self.rest = self._unkept = ""
-        self.columns = []
-        self.rows = []
-        self.view = "raw"
-
-    def _show_result(self, call: PastCall) -> None:
+    async def _show_result(self, call: PastCall) -> None:
+        await self._show_difference(call)
         text = as_json(call.result)
         self.running = False
         self.call = call.id
+        self.result_tool = call.tool
         self.ok = call.outcome == "ok"
         self.cached = call.cached
         self.reads = any(tool.name == call.tool and tool.reads for tool in every_tool())
@@ -118,6 +118,42 @@ class ConsoleResult(SignedInState, mixin=True):
         self.is_descending = False
         if (self.view == "table" and not self.rows) or (self.view == "tree" and not self.is_whole):
             self.view = "raw"
+        self.said = ", ".join(part for part in (self.code, self._gist(call), self.took) if part)
+
+    def _gist(self, call: PastCall) -> str:
+        """What the call brought, in a few words."""
+        if self.headline or not self.ok:
+            return self.headline or self.message
+        for name, value in call.result.items():
+            if isinstance(value, list) and name != "untrusted":
+                return f"{len(value)} {name.removesuffix('s') if len(value) == 1 else name}"
+        return next(
+            (
+                f"{name} {value.get('name') or value.get('id') or ''}".strip()
+                for name, value in call.result.items()
+                if isinstance(value, Mapping)
+            ),
+            "",
+        )
+
+    async def _show_difference(self, call: PastCall) -> None:
+        """What this call has changed, as the journal knows it."""
+        self.headline = ""
+        self.difference = []
+        change_id = call.result.get("change_id") or call.error.get("change_id")
+        if not change_id:
+            if call.outcome == "ok" and "change_id" in call.result:
+                self.headline = "Nothing changed: it was so already."
+            return
+        services, actor = wiring.current(), self._require_actor()
+        change = await services.changes.get(actor, str(change_id))
+        if change is None:
+            return
+        stores = await services.stores.list(actor)
+        store = next((store for store in stores if store.id == change.store_row_id), None)
+        if change.state == "done":
+            self.difference = difference_rows(change.changes, store.folders if store else ())
+        self.headline = headline(change, store.name if store else "", self.difference)
 
 
 def _table(result: Mapping[str, Any]) -> tuple[list[Column], list[list[str]]]:

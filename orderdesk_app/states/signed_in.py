@@ -62,6 +62,7 @@ class SignedInState(rx.State):
     # in words, the store of a call that names none; empty where there is no telling
     default_store: str = ""
     default_store_id: str = ""
+    default_is_sandbox: bool = False  # or one of several, all of them sandboxes
 
     _session: str = ""  # the session that this tree of states belongs to
     _actor: Actor | None = None
@@ -113,6 +114,8 @@ class SignedInState(rx.State):
         )
         self.default_store = store_label(default)
         self.default_store_id = default.id if default else ""
+        meant = records if default is None else (default,)
+        self.default_is_sandbox = bool(meant) and all(record.is_sandbox for record in meant)
 
 
 def store_label(record: StoreRecord | None) -> str:
@@ -214,17 +217,3 @@ class Notices(SignedInState):
     @handler
     async def dismiss(self, notice_id: str) -> None:
         self.notices = [notice for notice in self.notices if notice["id"] != notice_id]
-
-
-class Switcher(SignedInState):
-    """Which store is meant where none is named."""
-
-    @rx.event
-    @handler
-    async def choose_store(self, row_id: str) -> None:
-        services, actor = wiring.current(), self._require_actor()
-        record = await services.stores.find(actor, row_id)
-        await services.stores.use(await services.access.of_actor(actor), record.id)
-        self._active_store = record.id
-        await self._load_stores()
-        self._notify(f"Calls that name no store now mean {record.name}.")

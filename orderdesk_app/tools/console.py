@@ -1,17 +1,31 @@
 """A person runs a tool: by the runner that agents use, with a limit and a history of its own."""
 
+import hashlib
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from orderdesk_app.context import Actor, Json, StoreRowId, Via
 from orderdesk_app.errors import Conflict, OrderDeskAgentsError
+from orderdesk_app.orderdesk import json_text
 from orderdesk_app.services.access import Access, Principal
 from orderdesk_app.services.console import ConsoleHistory, PastCall
 from orderdesk_app.services.limits import Limits
 from orderdesk_app.services.open_store import StoreRecord
 from orderdesk_app.services.stores import Stores
+from orderdesk_app.services.writes import Preview
 from orderdesk_app.tools.catalogue import find_tool
 from orderdesk_app.tools.runner import Runner
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """What a person is asked before a write: what it would do now, and in which store. `id` is
+    another one when the arguments, the store or the order as read are others.
+    """
+
+    id: str
+    store: StoreRecord
+    preview: Preview
 
 
 class Console:
@@ -62,6 +76,45 @@ class Console:
             duration_ms=outcome.duration_ms,
             cached=outcome.is_cached,
         )
+
+    async def question(
+        self,
+        actor: Actor,
+        name: str,
+        arguments: Mapping[str, Json],
+        *,
+        active_store_id: StoreRowId | None = None,
+    ) -> Question | None:
+        """What to ask before this call writes; None where nothing needs to be asked: it writes to
+        no store, to a sandbox without deleting anything, or would change nothing.
+
+        Raises what would refuse the call.
+        """
+        tool = find_tool(name)
+        principal = await self._principal(actor, active_store_id)
+        store = self._store_of(principal, name, arguments)
+        if store is None or tool.preview is None or (store.is_sandbox and not tool.deletes):
+            return None
+        self._limits.console.spend(actor.tenant_id)
+        preview = await self._runner.preview(principal, name, dict(arguments))
+        if preview is None or not (preview.changes or preview.meant is None):
+            return None
+        asked = {"tool": name, "arguments": arguments, "store": store.id, "before": preview.before}
+        digest = hashlib.sha256(json_text.dumps(asked)).hexdigest()
+        return Question(digest, store, preview)
+
+    async def check_shown_store(
+        self,
+        actor: Actor,
+        name: str,
+        arguments: Mapping[str, Json],
+        shown_store_id: str,
+        *,
+        active_store_id: StoreRowId | None = None,
+    ) -> None:
+        """Raises Conflict when the call would use another store than the page showed."""
+        principal = await self._principal(actor, active_store_id)
+        self._check_shown_store(shown_store_id, principal, name, arguments)
 
     async def store_of(
         self,

@@ -25,7 +25,9 @@ _KINDS: dict[str, Kind] = {
 
 @dataclass(frozen=True, slots=True)
 class Field:
-    """One argument as a form field. `value` is its first content, `hint` an example."""
+    """One argument as a form field. `value` is its first content, `hint` an example of it;
+    `in_example` when the tool's own example names it.
+    """
 
     name: str
     kind: Kind
@@ -36,26 +38,33 @@ class Field:
     hint: str
     options: tuple[str, ...] = ()
     shape: str = ""  # "an object" or "a list", for json
+    in_example: bool = False
+
+
+def example_of(tool: Tool) -> JsonObject:
+    """The arguments of the tool's example, secrets left out."""
+    example: JsonObject = tool.example.model_dump(mode="json", exclude_unset=True)
+    return {name: value for name, value in example.items() if name not in tool.secrets}
 
 
 def fields_of(tool: Tool, values: Mapping[str, Json] | None = None) -> list[Field]:
-    """The tool's arguments as fields, required ones first; filled with `values`, else with the
-    tool's example. A secret is never filled.
+    """The tool's arguments as fields, required ones first; filled with `values`, if there are any.
+    The tool's example is the hint of each. A secret is never filled.
     """
-    filled = (
-        dict(values)
-        if values is not None
-        else tool.example.model_dump(mode="json", exclude_unset=True)
-    )
+    filled = dict(values or {})
+    example = example_of(tool)
     required = set(tool.input_schema.get("required", []))
     fields = [
-        _field(name, schema, name in required, name in tool.secrets, filled.get(name))
+        _field(name, schema, name in required, tool, filled.get(name), example.get(name))
         for name, schema in tool.input_schema.get("properties", {}).items()
     ]
     return sorted(fields, key=lambda field: not field.required)
 
 
-def _field(name: str, schema: Schema, required: bool, is_secret: bool, value: Json) -> Field:
+def _field(
+    name: str, schema: Schema, required: bool, tool: Tool, value: Json, of_example: Json
+) -> Field:
+    is_secret = name in tool.secrets
     options = tuple(str(option) for option in schema.get("enum", ()))
     kind: Kind = (
         "choice"
@@ -64,7 +73,7 @@ def _field(name: str, schema: Schema, required: bool, is_secret: bool, value: Js
     )
     example = next(iter(schema.get("examples", ())), None)
     default = schema.get("default")
-    hint = example if example is not None else default
+    hint = next((hint for hint in (of_example, example, default) if hint is not None), None)
     shape = {"object": "an object", "array": "a list"}.get(str(schema.get("type", "")), "a value")
     return Field(
         name=name,
@@ -76,6 +85,7 @@ def _field(name: str, schema: Schema, required: bool, is_secret: bool, value: Js
         hint="" if hint is None or is_secret else _text(kind, hint),
         options=options,
         shape=shape,
+        in_example=of_example is not None,
     )
 
 
@@ -107,6 +117,8 @@ def arguments_from(tool: Tool, form: Mapping[str, object]) -> tuple[JsonObject, 
             continue
         try:
             arguments[field.name] = _value(field, text.strip())
+        except json.JSONDecodeError as error:
+            errors[field.name] = f"This must be {field.shape} in JSON. {_place(text, error)}"
         except ValueError:
             rules = {
                 "integer": "a whole number",
@@ -147,6 +159,28 @@ def _value(field: Field, text: str) -> Json:
         fits = {"an object": dict, "a list": list}.get(field.shape, object)
         return value if isinstance(value, fits) else _refuse()
     return text
+
+
+# What Python's reader of JSON says, in words for somebody who types it.
+_JSON_FAULTS = {
+    "Expecting ',' delimiter": "a comma or a closing bracket is missing",
+    "Expecting ':' delimiter": "a colon is missing after the name",
+    "Expecting property name enclosed in double quotes": "a name in double quotes is missing",
+    "Expecting value": "a value is missing",
+    "Extra data": "the JSON has ended, and more follows",
+    "Unterminated string starting at": "this text has no closing quote",
+    "Invalid control character at": "a text must not have a line break or a tab in it; write \\n",
+    "Invalid \\escape": "a backslash stands alone; write it twice",
+}
+
+
+def _place(text: str, error: json.JSONDecodeError) -> str:
+    """Where the JSON is wrong and why, by line and column of the text as typed."""
+    place = error.pos + len(text) - len(text.lstrip())
+    line = text.count("\n", 0, place) + 1
+    column = place - text.rfind("\n", 0, place)
+    why = _JSON_FAULTS.get(error.msg, error.msg[:1].lower() + error.msg[1:])
+    return f"Line {line}, column {column}: {why}."
 
 
 def _json(text: str) -> Json:

@@ -452,7 +452,7 @@ def test_a_page_that_is_loaded_again_keeps_its_form_and_result(tab: Tab) -> None
 
     assert kept == (filled, call, "2")
     assert tab.vars["console_state.tool"] == "orders_get"
-    assert tab.vars["console_state.call"] == ""
+    assert tab.vars["console_state.call"] == call  # the last result stays until the next comes
 
 
 @pytest.mark.parametrize(
@@ -540,14 +540,16 @@ def test_what_the_tool_refuses_is_said_at_the_argument_that_holds_it(
     assert tab.vars["console_state.error_focus"]
 
 
-def test_an_old_result_does_not_stand_beside_a_new_error_of_the_form(tab: Tab) -> None:
+def test_the_last_result_stays_beside_a_new_error_of_the_form(tab: Tab) -> None:
     run(tab, "orders_list")
+    shown = tab.vars["console_state.call"]
 
     tab.act("console_state.run", form={**form_of(tab), "limit": "many"})
 
     assert tab.vars["console_state.errors"]["limit"]
-    assert tab.vars["console_state.call"] == ""
-    assert tab.vars["console_state.result"] == ""
+    assert tab.vars["console_state.refusal"] == "Nothing was run. Look at limit."
+    assert tab.vars["console_state.call"] == shown
+    assert len(json.loads(tab.vars["console_state.result"])["orders"]) == 5
 
 
 def test_a_posted_form_that_order_desk_refuses_is_marked_at_its_field(

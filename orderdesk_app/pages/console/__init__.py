@@ -25,7 +25,9 @@ def console() -> rx.Component:
         class_name="stack",
         custom_attrs={
             "data-query": rx.cond(
-                S.call != "", "?call=" + S.call, rx.cond(S.tool != "", "?tool=" + S.tool, "")
+                (S.call != "") & (S.result_tool == S.tool),
+                "?call=" + S.call,
+                rx.cond(S.tool != "", "?tool=" + S.tool, ""),
             )
         },
     )

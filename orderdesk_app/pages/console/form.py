@@ -1,4 +1,4 @@
-"""The form of the chosen tool, and the dialog that confirms a deletion."""
+"""The form of the chosen tool, and the dialog that asks before something is written."""
 
 from typing import Any
 
@@ -6,9 +6,11 @@ import reflex as rx
 
 from orderdesk_app.components.native import post_form
 from orderdesk_app.components.widgets import (
+    badge,
     callout,
     cancel_button,
     dialog,
+    difference_table,
     field,
     icon,
     secret_input,
@@ -33,7 +35,48 @@ def tool_form() -> rx.Component:
             ),
         ),
     )
-    run = rx.el.div(
+    # assets/ui/runs.js marks the button busy within the click; it stays focusable, so that it keeps
+    # the focus.
+    page = {"data-page-id": S.page_id}
+    runs = {
+        **page,
+        "data-run-token": S.run_token,
+        "data-running": rx.cond(S.running, "1", ""),
+        "data-confirm-run": rx.cond(S.asks, S.run_token, ""),
+    }
+    return rx.el.section(
+        rx.el.div(rx.el.h2(S.title), rx.el.p(S.description, class_name="dim small clamp")),
+        rx.cond(
+            S.has_secret,
+            post_form(
+                rows,
+                _run_bar(),
+                action="/console/run",
+                token=S.form_token,
+                class_name="form",
+                custom_attrs=page,
+                key=S.form_id,
+            ),
+            rx.el.form(
+                rows,
+                _run_bar(),
+                rx.cond((S.deletes != "") | S.changes_orders, _confirmation()),
+                on_submit=S.run,
+                reset_on_submit=False,
+                class_name="form",
+                custom_attrs=runs,
+                key=S.form_id,
+            ),
+        ),
+        class_name="panel stack",
+        aria_label="Arguments",
+        custom_attrs={"data-error-focus": S.error_focus},
+    )
+
+
+def _run_bar() -> rx.Component:
+    """What is said before and after a run, and its button: it stays in sight."""
+    return rx.el.div(
         # Shown by assets/ui/restore.js when the server had forgotten the form.
         _restore_note(
             "kept",
@@ -56,45 +99,35 @@ def tool_form() -> rx.Component:
                 role="note",
             ),
         ),
-        rx.el.button(icon("play"), "Run", type="submit", class_name="button primary"),
-        class_name="run",
-    )
-    # assets/ui/runs.js marks the button busy within the click; it stays focusable, so that it keeps
-    # the focus.
-    page = {"data-page-id": S.page_id}
-    runs = {
-        **page,
-        "data-run-token": S.run_token,
-        "data-running": rx.cond(S.running, "1", ""),
-        "data-confirm-run": rx.cond(S.confirm_text != "", S.run_token, ""),
-    }
-    return rx.el.section(
-        rx.el.div(rx.el.h2(S.title), rx.el.p(S.description, class_name="dim small clamp")),
+        # Beside the button: it is where the eye is after a press.
         rx.cond(
-            S.has_secret,
-            post_form(
-                rows,
-                run,
-                action="/console/run",
-                token=S.form_token,
-                class_name="form",
-                custom_attrs=page,
-                key=S.form_id,
-            ),
-            rx.el.form(
-                rows,
-                run,
-                rx.cond(S.deletes != "", _confirmation()),
-                on_submit=S.run,
-                reset_on_submit=False,
-                class_name="form",
-                custom_attrs=runs,
-                key=S.form_id,
+            S.refusal != "",
+            rx.cond(
+                S.error_focus != "",
+                callout(S.refusal, role="note"),  # the error at its field is read out
+                callout(S.refusal),
             ),
         ),
-        class_name="panel stack",
-        aria_label="Arguments",
-        custom_attrs={"data-error-focus": S.error_focus},
+        rx.el.div(
+            rx.el.button(
+                icon("play"),
+                "Run",
+                type="submit",
+                class_name="button primary grow",
+                title="Ctrl Enter",
+            ),
+            rx.cond(
+                S.fills_example,
+                rx.el.button(
+                    "Fill in the example",
+                    type="button",
+                    class_name="button",
+                    on_click=S.fill_example,
+                ),
+            ),
+            class_name="row",
+        ),
+        class_name="run",
     )
 
 
@@ -103,23 +136,38 @@ def _hidden(name: str, value: Any) -> rx.Component:
 
 
 def _confirmation() -> rx.Component:
-    """The script opens it when the server asks (assets/ui/forms.js)."""
+    """The script opens it when the server asks (assets/ui/runs.js)."""
+    typed = field(
+        rx.fragment("Type ", rx.el.span(S.confirm_text, class_name="mono"), " to confirm"),
+        "confirm",
+        text_input("confirm", auto_complete="off", custom_attrs={"data-confirm": S.confirm_text}),
+    )
     return dialog(
         "confirm-run",
         S.title,
-        rx.el.p(S.description),
-        rx.cond(S.confirm_store != "", rx.el.p("Store: ", rx.el.strong(S.confirm_store))),
-        _hidden("confirm_store_id", S.confirm_store_id),
-        field(
-            rx.fragment("Type ", rx.el.span(S.confirm_text, class_name="mono"), " to confirm"),
-            "confirm",
-            text_input(
-                "confirm", auto_complete="off", custom_attrs={"data-confirm": S.confirm_text}
+        rx.cond(S.deletes != "", rx.el.p(S.description)),
+        rx.cond(S.confirm_note != "", callout(S.confirm_note, tone="amber", role="status")),
+        rx.cond(
+            S.confirm_store != "",
+            rx.el.p(
+                "Store: ",
+                rx.el.strong(S.confirm_store),
+                rx.cond(S.is_live, rx.fragment(" ", badge("Live", "amber"))),
             ),
         ),
+        rx.cond(S.confirm_object != "", rx.el.p("Order: ", rx.el.strong(S.confirm_object))),
+        rx.cond(S.confirm_rows.length() > 0, difference_table(S.confirm_rows, "What would change")),
+        _hidden("confirm_store_id", S.confirm_store_id),
+        # set by the script when the form is sent from this dialog
+        rx.el.input(type="hidden", name="confirmed", default_value=""),
+        rx.cond(S.confirm_text != "", typed),
         rx.el.div(
             cancel_button(),
-            rx.el.button(S.title, type="submit", class_name="button danger primary", disabled=True),
+            rx.cond(
+                S.deletes != "",
+                rx.el.button(S.title, type="submit", class_name="button danger primary"),
+                rx.el.button(S.title, type="submit", class_name="button primary"),
+            ),
             class_name="ends",
         ),
     )
@@ -194,15 +242,15 @@ def _field(field: Any) -> rx.Component:
             rx.cond(field["required"], rx.el.span(" required", class_name="dim small")),
             html_for=identity,
         ),
+        rx.cond(
+            is_wrong, rx.el.span(wrong, class_name="wrong", id=identity + "-wrong", role="alert")
+        ),
         control,
         rx.el.span(
             rx.cond(field["note"] != "", field["note"] + ". ", ""),
             field["words"],
             class_name="help",
             id=identity + "-help",
-        ),
-        rx.cond(
-            is_wrong, rx.el.span(wrong, class_name="wrong", id=identity + "-wrong", role="alert")
         ),
         class_name="field",
         key=S.form_id + name,

@@ -8,6 +8,7 @@ from orderdesk_app.components.widgets import (
     badge,
     callout,
     copy_button,
+    difference_table,
     empty,
     icon,
     skeleton,
@@ -40,6 +41,8 @@ def result_view() -> rx.Component:
     filled = rx.el.div(
         _head(),
         rx.cond(~S.ok, callout(S.message)),
+        rx.cond(S.headline != "", rx.el.p(S.headline, class_name="headline")),
+        rx.cond(S.difference.length() > 0, difference_table(S.difference, "What changed")),
         rx.cond((S.rest != "") & (S.view != "request"), callout(S.rest, tone="blue", role="note")),
         rx.el.div(
             view("raw", "Raw"),
@@ -74,25 +77,21 @@ def result_view() -> rx.Component:
                 aria_label="Result",
             ),
         ),
-        class_name="stack tight",
+        class_name=rx.cond(S.running, "stack tight fading", "stack tight"),
     )
+    nothing = empty("terminal", "Nothing run yet", "Run the tool. The result appears here.")
     return rx.el.section(
         rx.el.h2("Result", class_name="sr"),
+        # What a screen reader says: how it ended, and not the whole result.
+        rx.el.p(rx.cond(S.running, "Running", S.said), class_name="sr", role="status"),
+        # The last result stays until the next one comes.
         rx.cond(
-            S.running,
-            skeleton("40%", "100%", "90%", "60%"),
-            rx.cond(
-                S.call != "",
-                filled,
-                empty(
-                    "terminal",
-                    "Nothing run yet",
-                    "Run the tool. The result appears here.",
-                ),
-            ),
+            S.call != "",
+            filled,
+            rx.cond(S.running, skeleton("40%", "100%", "90%", "60%"), nothing),
         ),
         class_name="panel result",
-        aria_live="polite",
+        aria_busy=rx.cond(S.running, "true", "false"),
         aria_label="Result",
         custom_attrs={"data-result": S.call},
     )
@@ -104,7 +103,10 @@ def _head() -> rx.Component:
         rx.cond(
             S.cached, badge("From cache", "blue"), rx.cond(S.ok & S.reads, badge("Not cached"))
         ),
+        rx.cond(S.running, badge("Running", "blue")),
         rx.el.span(
+            rx.el.code(S.result_tool),
+            " · ",
             S.took,
             " · ",
             S.size,

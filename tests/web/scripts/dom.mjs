@@ -121,6 +121,7 @@ export class Element extends Target {
       contains: (name) => names().includes(name),
       add: (name) => { this.className = [...new Set([...names(), name])].join(" "); },
       remove: (name) => { this.className = names().filter((other) => other !== name).join(" "); },
+      toggle: (name, isThere) => this.classList[isThere ? "add" : "remove"](name),
     };
   }
 
@@ -181,6 +182,7 @@ export class Element extends Target {
     return !event.defaultPrevented;
   }
   click(detail = 1) { return this.dispatchEvent(new Event("click", { detail })); }
+  requestSubmit() { this.submit(); }
   submit(submitter = null) { return this.dispatchEvent(new Event("submit", { submitter })); }
 }
 

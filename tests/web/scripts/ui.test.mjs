@@ -14,10 +14,11 @@ const focus = await ui("focus");
 const forms = await ui("forms");
 const json = await ui("json");
 const keyboard = await ui("keyboard");
+const palette = await ui("palette");
 const restore = await ui("restore");
 const runs = await ui("runs");
 const view = await ui("view");
-[runs, dialogs, copy, forms, filter, keyboard, focus].forEach((part) => part.start());
+[runs, dialogs, copy, forms, filter, keyboard, palette, focus].forEach((part) => part.start());
 
 const press = (key, target = document.body, options = {}) => {
   const event = new Event("keydown", { key, ...options });
@@ -174,6 +175,24 @@ test("a posted form is busy at once and sends what was pasted without spaces", a
   assert.deepEqual([key.value, button.disabled], ["secret", true]);
 });
 
+test("a form that is sent from the dialog that asks says so, and no other does", () => {
+  const answer = el("input", { name: "confirmed" });
+  const button = el("button", { type: "submit" });
+  const dialog = el("dialog", { id: "confirm-run" }, answer, button);
+  const form = consoleForm({ "data-run-token": "q1", "data-confirm-run": "" }, dialog);
+  page(form);
+
+  form.submit();
+  const first = answer.value;
+  Object.assign(form.dataset, { runToken: "q2", confirmRun: "q2" });
+  runs.askToConfirm();
+  const asked = [dialog.open, button.disabled, document.activeElement === button];
+  form.submit();
+
+  assert.deepEqual([first, asked], ["", [true, false, true]]);
+  assert.deepEqual([answer.value, dialog.open], ["1", false]);
+});
+
 test("a password is shown and hidden again", () => {
   const button = el("button", { "data-reveal": "key", "aria-pressed": "false" });
   const input = el("input", { id: "key", type: "password" });
@@ -240,6 +259,50 @@ test("the palette opens by Ctrl K, goes round, and Enter follows the chosen entr
 
   assert.deepEqual(opened, [true, true]);
   assert.deepEqual([chosen, followed], ["stores", ["stores"]]);
+});
+
+test("the pointer and the arrows choose one entry of the palette between them", () => {
+  const options = ["home", "stores", "console"].map((id) => el("a", { id, role: "option" }));
+  const items = options.map((option) => el("li", { "data-filter-text": option.id }, option));
+  const input = el("input", { "data-filter": "palette-list" });
+  page(el("dialog", { id: "palette" }, input, el("ul", { id: "palette-list" }, ...items)));
+  press("k", document.body, { ctrlKey: true });
+  const chosen = () => options.filter((option) => option.classList.contains("chosen"));
+  const selected = () => options.map((option) => option.getAttribute("aria-selected"));
+
+  options[2].dispatchEvent(new Event("pointermove"));
+  const byPointer = [chosen().map((option) => option.id), selected()];
+  press("ArrowUp", input);
+
+  assert.deepEqual(byPointer, [["console"], ["false", "false", "true"]]);
+  assert.deepEqual(chosen().map((option) => option.id), ["stores"]);
+});
+
+test("Ctrl Enter runs the console's form once for each press", () => {
+  const field = el("textarea");
+  const form = el("form", { "data-page-id": "a.b" }, field);
+  page(form, el("button"));
+  let sent = 0;
+  form.addEventListener("submit", () => { sent += 1; });
+
+  const pressed = press("Enter", field, { ctrlKey: true });
+  press("Enter", field, { ctrlKey: true, repeat: true });
+  press("Enter", document.body, { metaKey: true });
+  press("Enter", field);
+
+  assert.equal(sent, 2);
+  assert.equal(pressed.defaultPrevented, true);
+});
+
+test("Ctrl Enter in another dialog runs nothing", () => {
+  const form = el("form", { "data-page-id": "a.b" });
+  page(form, el("dialog", { open: "" }, el("input")));
+  let sent = 0;
+  form.addEventListener("submit", () => { sent += 1; });
+
+  press("Enter", document.querySelector("dialog input"), { ctrlKey: true });
+
+  assert.equal(sent, 0);
 });
 
 test("g and a letter go to a page, but not while somebody types", () => {
