@@ -123,6 +123,8 @@ class _Bridge:
     async def read(self) -> None:
         async with self._to_server:
             async for line in self._lines:
+                if not line.strip():
+                    continue  # clients show every error, and a blank line is no message
                 try:
                     value = parse(line)
                 except InvalidRequest as error:
