@@ -84,6 +84,14 @@ class Settings(BaseSettings):
         ),
         example="http://localhost:8080",
     )
+    allowed_hosts: Annotated[str, AfterValidator(rules.allowed_hosts)] = Setting(
+        "",
+        (
+            "Further names by which programs reach `/mcp`, health and metrics, with commas; a name "
+            "without a port stands for every port. The web app stays at PUBLIC_URL."
+        ),
+        example="host.docker.internal,orders.example.net:8443",
+    )
     database_url: Annotated[SecretStr, AfterValidator(rules.database_url)] = Setting(
         SecretStr("sqlite:///data/app.db"),
         (
@@ -415,6 +423,7 @@ UNUSED_BY_STDIO: Mapping[str, Any] = {
     "host": "127.0.0.1",
     "port": 8080,
     "public_url": "http://localhost:8080",
+    "allowed_hosts": "",
     "workers": 1,
 }
 

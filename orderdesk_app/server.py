@@ -18,11 +18,13 @@ from orderdesk_app.mcp.endpoint import McpEndpoint
 from orderdesk_app.observability import configure_logging
 from orderdesk_app.routes import all_routes, health, metrics
 from orderdesk_app.routes.headers import SecurityHeaders
-from orderdesk_app.routes.not_found import methods_at, no_slash, not_found, wrong_method
+from orderdesk_app.routes.not_found import methods_at, not_found, wrong_method
+from orderdesk_app.routes.oauth import is_oauth, no_oauth
 from orderdesk_app.routes.pages import PageGate
-from orderdesk_app.routes.request_middleware import RequestMiddleware
+from orderdesk_app.routes.request_middleware import MCP_PATHS, RequestMiddleware
 from orderdesk_app.routes.sockets import SocketLimits
 from orderdesk_app.services.sessions import COOKIE
+from orderdesk_app.setting_rules import host_list
 
 OpenServices = Callable[[Settings], AbstractAsyncContextManager[wiring.Services]]
 
@@ -59,6 +61,8 @@ def create_app(
         port=settings.port,
         is_production=settings.is_production,
         trusted_proxies=settings.trust_proxy,
+        allowed_hosts=host_list(settings.allowed_hosts),
+        have_metrics_token=bool(settings.metrics_token.get_secret_value()),
     )
     return SecurityHeaders(
         guarded, script_hashes=hashes, is_https=settings.public_url.startswith("https://")
@@ -101,14 +105,14 @@ class App:
         if scope["type"] == "lifespan":
             return await self._live(scope, receive, send)
         if scope["type"] == "http":
-            if scope["path"] == "/mcp":
+            if scope["path"] in MCP_PATHS:
                 assert self._mcp is not None, "requests come after lifespan.startup"
                 return await self._mcp(scope, receive, send)
-            if scope["path"] == "/mcp/":
-                return await no_slash(f"{self._settings.public_url}/mcp")(scope, receive, send)
             if taken := methods_at(scope, self._routes):
                 answer = self._router if scope["method"] in taken else wrong_method(scope, taken)
                 return await answer(scope, receive, send)
+            if is_oauth(scope["path"]):
+                return await no_oauth(scope)(scope, receive, send)
         if self._web is not None:
             return await self._web(scope, receive, send)
         if scope["type"] == "websocket":

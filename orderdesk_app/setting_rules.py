@@ -8,9 +8,9 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from difflib import get_close_matches
-from ipaddress import ip_address
+from ipaddress import IPv6Address, ip_address
 from itertools import pairwise
-from typing import Any, get_args
+from typing import Any, NamedTuple, get_args
 from urllib.parse import urlsplit
 
 from pydantic import SecretStr
@@ -35,6 +35,58 @@ _SHORT_WORDS = frozenset(
 _HOST_NAME = re.compile(
     r"(?!.*\.[0-9]+$)(?![0-9]+$)(?:[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?\.)*[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?"
 )
+
+_HOST_AND_PORT = re.compile(
+    r"(?P<name>[a-z0-9_.-]+|\[[0-9a-f:.]+\])(?::(?P<port>[1-9][0-9]{0,4}))?",
+    re.ASCII | re.IGNORECASE,
+)
+
+
+class Host(NamedTuple):
+    """A host and its port, as `read_host` found them."""
+
+    name: str  # small letters, no dot at the end; an IP address in its short form, not in brackets
+    port: int | None  # None where the text has no port
+
+
+def read_host(text: str) -> Host:
+    """The host in a Host header, in an Origin or in a setting. Raises ValueError for anything that
+    is not exactly a name or an IP address, with a port or without one.
+
+    A parser of URLs is too kind here: it takes `ours.example#.evil.example` for `ours.example`.
+    """
+    found = _HOST_AND_PORT.fullmatch(text)
+    if found is None:
+        raise ValueError("is not a host")
+    name, port = found["name"].lower(), int(found["port"]) if found["port"] else None
+    if port is not None and port > 65535:
+        raise ValueError("has no such port")
+    if name.startswith("["):
+        return Host(str(IPv6Address(name[1:-1])), port)
+    name = name.removesuffix(".")
+    if not _is_host(name):
+        raise ValueError("is not the name of a host")
+    return Host(name, port)
+
+
+def host_list(value: str) -> tuple[Host, ...]:
+    """The hosts of a list with commas. Raises ValueError, which names the first faulty entry."""
+    hosts: list[Host] = []
+    for entry in value.split(",") if value.strip() else ():
+        try:
+            hosts.append(read_host(entry.strip()))
+        except ValueError:
+            raise ValueError(
+                "must be names of hosts with commas between them, each with its port or without "
+                f"one, and without http://, path or *. Not a host: {entry.strip()[:80]!r}"
+            ) from None
+    return tuple(hosts)
+
+
+def allowed_hosts(value: str) -> str:
+    """The list as it was typed, once every entry of it is known to be a host."""
+    host_list(value)
+    return value.strip()
 
 
 def is_loopback(host: str) -> bool:

@@ -13,7 +13,7 @@ import pytest
 from orderdesk_app.config import Settings, load_settings, unused_settings
 from orderdesk_app.env_file import NOT_YET
 from orderdesk_app.errors import ConfigurationError
-from orderdesk_app.setting_rules import decode_key, is_loopback, is_published
+from orderdesk_app.setting_rules import decode_key, host_list, is_loopback, is_published
 
 ROOT = Path(__file__).resolve().parent.parent
 KMS = b64encode(token_bytes(32)).decode()
@@ -52,6 +52,37 @@ WRONG = {
         "https://:pw@host",
         "http://127.1:8080",
         "http://[fe80::1%eth0]",
+    ],
+    "ALLOWED_HOSTS": [
+        "*",
+        "*.example.net",
+        "https://orders.example.net",
+        "orders.example.net/mcp",
+        "orders.example.net,",
+        ",orders.example.net",
+        "orders.example.net,,mcp",
+        "orders.example.net mcp",
+        "orders.example.net;mcp",
+        "orders.example.net#x",
+        "orders.example.net?x=1",
+        "user@orders.example.net",
+        "orders.example.net:",
+        "orders.example.net:0",
+        "orders.example.net:080",
+        "orders.example.net:65536",
+        "orders.example.net:https",
+        "orders.example.net:*",
+        "orders..example.net",
+        ".example.net",
+        "-a.example.net",
+        "bücher.example",
+        "\u212aelvin.example",
+        "127.1",
+        "999.1.1.1",
+        "::1",
+        "[::1",
+        "[127.0.0.1]",
+        "[fe80::1%eth0]",
     ],
     "DATABASE_URL": ["mysql://x", "app.db"],
     "DATABASE_POOL_SIZE": ["0", "201"],
@@ -105,6 +136,7 @@ DECLARED = {
     "HOST": "127.0.0.1",
     "PORT": 8080,
     "PUBLIC_URL": "http://localhost:8080",
+    "ALLOWED_HOSTS": "",
     "DATABASE_URL": "sqlite:///data/app.db",
     "DATABASE_POOL_SIZE": 10,
     "DATABASE_POOL_OVERFLOW": 10,
@@ -176,7 +208,27 @@ def test_a_wrong_value_is_told_with_variable_rule_and_example(variable: str, val
         assert value not in sentence.replace("sqlite:///", ""), "a secret is not repeated"
 
 
-@pytest.mark.parametrize("variable", ["HOST", "PUBLIC_URL", "PORT"])
+@pytest.mark.parametrize(
+    ("typed", "read"),
+    [
+        ("", ()),
+        (" host.docker.internal ", (("host.docker.internal", None),)),
+        ("Agents_1, orders.example.net.:8443", (("agents_1", None), ("orders.example.net", 8443))),
+        ("10.1.2.3:80,[2001:DB8::0:1]:9000", (("10.1.2.3", 80), ("2001:db8::1", 9000))),
+    ],
+)
+def test_further_hosts_are_names_with_a_port_or_without_one(
+    typed: str, read: tuple[tuple[str, int | None], ...]
+) -> None:
+    assert host_list(load_settings({"ALLOWED_HOSTS": typed}).allowed_hosts) == read
+
+
+def test_the_entry_that_is_no_host_is_named() -> None:
+    with pytest.raises(ConfigurationError, match=r"Not a host: 'https://b\.example'\."):
+        load_settings({"ALLOWED_HOSTS": "a.example, https://b.example"})
+
+
+@pytest.mark.parametrize("variable", ["HOST", "PUBLIC_URL", "PORT", "ALLOWED_HOSTS"])
 def test_the_example_of_an_error_works_where_it_is_told(variable: str) -> None:
     with pytest.raises(ConfigurationError) as error:
         load_settings({variable: "!"})

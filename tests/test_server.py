@@ -53,7 +53,7 @@ pytestmark = pytest.mark.slow
         "/webui",
         "/stores",
         "/sign-in/link?token=x",
-        "/mcp/",
+        "/mcp//",
         "/favicon.ico",
         "/_event",
         "/ping",

@@ -12,7 +12,7 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.responses import JSONResponse, Response
 from starlette.types import Message, Receive, Scope, Send
 
-from orderdesk_app.context import Secret, current_request
+from orderdesk_app.context import JsonObject, Secret, current_request
 from orderdesk_app.db.engine import NO_ANSWER
 from orderdesk_app.errors import AuthFailed, OrderDeskAgentsError
 from orderdesk_app.mcp.batch import answer_batch, takes_batches
@@ -123,7 +123,9 @@ class McpEndpoint:
             principal = await self._access.by_token(token, kind="master" if is_in_query else None)
         except AuthFailed as error:
             CREDENTIALS_REFUSED.labels("mcp").inc()
-            await self._unauthorized(error, had_token=token is not None)(scope, receive, send)
+            is_post = scope["method"] == "POST"
+            refused = self._unauthorized(error, had_token=token is not None, is_post=is_post)
+            await refused(scope, receive, send)
             return await drain_body(receive)
         except NO_ANSWER as error:
             _LOG.error("a key could not be looked up", exc_info=error)
@@ -201,7 +203,9 @@ class McpEndpoint:
                 return in_query, True
         return token, False
 
-    def _unauthorized(self, error: OrderDeskAgentsError, *, had_token: bool) -> Response:
+    def _unauthorized(
+        self, error: OrderDeskAgentsError, *, had_token: bool, is_post: bool
+    ) -> Response:
         parts = ['realm="orderdesk"']
         if had_token:  # RFC 6750 3.1: no error code where no credentials were sent
             parts += [
@@ -210,12 +214,15 @@ class McpEndpoint:
             ]
         if self._resource_metadata:
             parts.append(f'resource_metadata="{self._resource_metadata}"')
+        told: JsonObject = {
+            "error": "invalid_token" if had_token else "unauthorized",
+            "code": error.code,
+            "message": error.message,
+        }
+        if is_post:  # clients of MCP show the message of a JSON-RPC error alone
+            told |= _rpc_body(INVALID_REQUEST, error.message)
         return JSONResponse(
-            {
-                "error": "invalid_token" if had_token else "unauthorized",
-                "code": error.code,
-                "message": error.message,
-            },
+            told,
             401,
             {"WWW-Authenticate": "Bearer " + ", ".join(parts), "Cache-Control": "no-store"},
         )
@@ -277,6 +284,8 @@ def _database_unavailable() -> Response:
 def _rpc_response(
     status: int, code: int, message: str, headers: Mapping[str, str] | None = None
 ) -> Response:
-    return JSONResponse(
-        {"jsonrpc": "2.0", "id": None, "error": {"code": code, "message": message}}, status, headers
-    )
+    return JSONResponse(_rpc_body(code, message), status, headers)
+
+
+def _rpc_body(code: int, message: str) -> JsonObject:
+    return {"jsonrpc": "2.0", "id": None, "error": {"code": code, "message": message}}

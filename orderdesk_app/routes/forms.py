@@ -5,10 +5,10 @@ form token; and the answers, which are redirects.
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from functools import wraps
-from urllib.parse import parse_qsl, urlencode, urlsplit
+from urllib.parse import parse_qsl, urlencode
 
 from starlette.requests import ClientDisconnect, HTTPConnection, Request
-from starlette.responses import RedirectResponse, Response
+from starlette.responses import JSONResponse, RedirectResponse, Response
 
 from orderdesk_app import wiring
 from orderdesk_app.context import current_request
@@ -19,10 +19,11 @@ from orderdesk_app.errors import (
     ValidationFailed,
 )
 from orderdesk_app.observability import ERRORS, log
-from orderdesk_app.routes.html_pages import error_page
+from orderdesk_app.routes.html_pages import error_page, is_for_a_program
 from orderdesk_app.routes.request_middleware import ADDRESS
 from orderdesk_app.services.flash_messages import FlashMessage, message_of
 from orderdesk_app.services.sessions import COOKIE, WebUser
+from orderdesk_app.setting_rules import read_host
 
 _LOG = log(__name__)
 _MAX_BYTES = 256 * 1024
@@ -35,7 +36,7 @@ SignedInEndpoint = Callable[[Request, WebUser, Form], Awaitable[Response]]
 
 def same_origin_form(endpoint: Callable[[Request, Form], Awaitable[Response]]) -> Endpoint:
     """Decorates the endpoint of a form for people who are not signed in: checks origin and size,
-    and answers errors with a page.
+    and answers errors with a page, or with JSON where a program asks for it.
     """
 
     @wraps(endpoint)
@@ -50,27 +51,38 @@ def same_origin_form(endpoint: Callable[[Request, Form], Awaitable[Response]]) -
                 )
             return await endpoint(request, await _read_form(request))
         except OrderDeskAgentsError as error:
-            return error_page(
+            return _problem(
+                request,
                 error.http_status,
+                error.code.lower(),
                 "That was not done",
                 error.message,
-                href="/",
-                label="Home",
-                reference=current_request().request_id,
             )
         except ClientDisconnect:
             return Response(status_code=400)  # never read: the client has disconnected
         except Exception as error:
             ERRORS.labels("web").inc()
             _LOG.error("a form failed", exc_info=error, route=request.url.path)
-            return error_page(
+            return _problem(
+                request,
                 500,
+                "internal",
                 "Something went wrong on our side",
                 "Try again; if it stays, tell your administrator the reference.",
-                reference=current_request().request_id,
             )
 
     return checked
+
+
+def _problem(request: Request, status: int, name: str, title: str, words: str) -> Response:
+    """What went wrong with a form, as a page or as JSON, with the reference of the request."""
+    reference = current_request().request_id
+    answer: Response
+    if is_for_a_program(request.scope):
+        answer = JSONResponse({"error": name, "message": words, "reference": reference}, status)
+    else:
+        answer = error_page(status, title, words, reference=reference)
+    return answer
 
 
 def signed_in_form(endpoint: SignedInEndpoint) -> Endpoint:
@@ -160,15 +172,13 @@ def is_same_origin(origin: str, host: str) -> bool:
     Every browser sends both with a POST; request_middleware.py has already refused other hosts than
     PUBLIC_URL's.
     """
+    scheme, _, authority = origin.partition("://")
     try:
-        page, here = urlsplit(origin), urlsplit(f"//{host}")
-        implied = 443 if page.scheme == "https" else 80
-        return bool(page.hostname) and (page.hostname, page.port or implied) == (
-            here.hostname,
-            here.port or implied,
-        )
+        page, here = read_host(authority), read_host(host)
     except ValueError:
         return False
+    implied = 443 if scheme == "https" else 80
+    return (page.name, page.port or implied) == (here.name, here.port or implied)
 
 
 async def _read_form(request: Request) -> Form:

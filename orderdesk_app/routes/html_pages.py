@@ -26,7 +26,21 @@ _REFERENCE = Markup('<p class="dim small">Reference: <code>{reference}</code></p
 
 def is_for_a_person(scope: Scope) -> bool:
     """Whether a browser asks for something to look at; a program is answered in JSON."""
-    return any(name == b"accept" and b"text/html" in value for name, value in scope["headers"])
+    return "text/html" in _media_types(scope, b"accept") and not is_for_a_program(scope)
+
+
+def is_for_a_program(scope: Scope) -> bool:
+    """Whether the request says that it comes from a program: it accepts JSON or has a JSON body."""
+    named = _media_types(scope, b"accept") | _media_types(scope, b"content-type")
+    return any(kind == "application/json" or kind.endswith("+json") for kind in named)
+
+
+def _media_types(scope: Scope, header: bytes) -> frozenset[str]:
+    """The media types in a header, without their parameters."""
+    given = b",".join(value for name, value in scope["headers"] if name == header)
+    return frozenset(
+        kind.partition(";")[0].strip() for kind in given.decode("latin-1").lower().split(",")
+    )
 
 
 def plain_page(title: str, body: Markup, *, status: int = 200, wide: bool = False) -> HTMLResponse:

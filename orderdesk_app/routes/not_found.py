@@ -23,29 +23,23 @@ def methods_at(scope: Scope, routes: Sequence[Route]) -> frozenset[str]:
 
 
 def wrong_method(scope: Scope, taken: Collection[str]) -> Response:
-    """For a person who opens a form's address: 303 to the page of that form. For a program: 405
-    with the methods that the address takes.
+    """For a person who opens a form's address: 303 to the page of that form. Else 405 with the
+    methods that the address takes, as a page for a person and as JSON for a program.
     """
     request = Request(scope)
-    if request.method in ("GET", "HEAD") and is_for_a_person(scope):
+    is_person = is_for_a_person(scope)
+    if is_person and request.method in ("GET", "HEAD"):
         return redirect_to(_page_of(request.url.path))
     allowed = sorted(taken)
-    return JSONResponse(
-        {
-            "error": "method_not_allowed",
-            "message": f"This address takes {' or '.join(allowed)} alone.",
-        },
-        405,
-        {"Allow": ", ".join(allowed)},
-    )
-
-
-def no_slash(address: str) -> Response:
-    """404 for programs that call an endpoint with a slash at the end of its address."""
-    return JSONResponse(
-        {"error": "not_found", "message": f"The address is {address}, without a slash at its end."},
-        404,
-    )
+    words = f"This address takes {' or '.join(allowed)} alone."
+    answer: Response
+    if is_person:
+        reference = current_request().request_id
+        answer = error_page(405, "That cannot be done here", words, reference=reference)
+    else:
+        answer = JSONResponse({"error": "method_not_allowed", "message": words}, 405)
+    answer.headers["Allow"] = ", ".join(allowed)
+    return answer
 
 
 def not_found(scope: Scope) -> Response:

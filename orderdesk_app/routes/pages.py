@@ -7,13 +7,14 @@ from starlette.requests import HTTPConnection
 from starlette.responses import RedirectResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from orderdesk_app.routes.not_found import not_found
+from orderdesk_app.routes.not_found import not_found, wrong_method
 from orderdesk_app.security.web import own_page, sign_in_address
 from orderdesk_app.services.sessions import COOKIE
 
 # the end of a built page's file name, and of its compressed copies
 _OTHER_NAME = re.compile(r"(?:/index)?\.html(?:\.gz|\.br)?/*$")
 PUBLIC = frozenset({"/sign-in"})
+_READ = ("GET", "HEAD")
 
 
 class PageGate:
@@ -33,16 +34,19 @@ class PageGate:
         self._is_signed_in = is_signed_in
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "http" and scope["method"] in ("GET", "HEAD"):
-            address = "/" + _OTHER_NAME.sub("", scope["path"]).strip("/")
-            built = self._pages.get(address)
-            if built is not None:
+        if scope["type"] != "http":
+            return await self._app(scope, receive, send)
+        address = "/" + _OTHER_NAME.sub("", scope["path"]).strip("/")
+        built = self._pages.get(address)
+        if built is not None:
+            if scope["method"] in _READ:
                 target = await self._redirect_target(HTTPConnection(scope), address)
                 if target:
-                    await RedirectResponse(target, 303)(scope, receive, send)
-                    return
+                    return await RedirectResponse(target, 303)(scope, receive, send)
                 scope = {**scope, "path": built, "raw_path": built.encode()}
-        await self._app(scope, receive, _replacing_404(scope, receive, send))
+            elif scope["method"] != "OPTIONS":
+                return await wrong_method(scope, _READ)(scope, receive, send)
+        await self._app(scope, receive, self._replacing_refusals(scope, receive, send))
 
     async def _redirect_target(self, connection: HTTPConnection, address: str) -> str:
         """The address to go to instead of this page; empty to show it."""
@@ -58,19 +62,39 @@ class PageGate:
             error="ended" if COOKIE in connection.cookies else "",
         )
 
+    def _replacing_refusals(self, scope: Scope, receive: Receive, send: Send) -> Send:
+        """A `send` that answers a 404 or 405 of the framework in our own words: its page is a fixed
+        file that can hold no reference, and its text is no JSON.
+        """
+        is_replaced = False
 
-def _replacing_404(scope: Scope, receive: Receive, send: Send) -> Send:
-    """A `send` that answers a 404 of the framework with our own page: the built one is a fixed file
-    and can hold no reference.
-    """
-    is_missing = False
+        async def send_or_replace(message: Message) -> None:
+            nonlocal is_replaced
+            if is_replaced:
+                return
+            if message["type"] == "http.response.start" and message["status"] in (404, 405):
+                is_replaced = True
+                taken = await self._methods_at(scope) if message["status"] == 405 else ()
+                answer = wrong_method(scope, taken) if taken else not_found(scope)
+                await answer(scope, receive, send)
+            else:
+                await send(message)
 
-    async def send_or_replace(message: Message) -> None:
-        nonlocal is_missing
-        if message["type"] == "http.response.start" and message["status"] == 404:
-            is_missing = True
-            await not_found(scope)(scope, receive, send)
-        elif not is_missing:
-            await send(message)
+        return send_or_replace
 
-    return send_or_replace
+    async def _methods_at(self, scope: Scope) -> tuple[str, ...]:
+        """GET and HEAD where the framework serves this address, else nothing: it refuses a POST to
+        any address alike.
+        """
+        status = 0
+
+        async def no_body() -> Message:
+            return {"type": "http.request", "body": b"", "more_body": False}
+
+        async def note_status(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+
+        await self._app({**scope, "method": "HEAD"}, no_body, note_status)
+        return _READ if 200 <= status < 400 else ()

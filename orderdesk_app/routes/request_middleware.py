@@ -6,9 +6,10 @@ import asyncio
 import logging
 import re
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from functools import lru_cache
 from ipaddress import ip_address
+from typing import Literal
 from urllib.parse import urlsplit
 
 from starlette.requests import ClientDisconnect
@@ -17,9 +18,11 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from orderdesk_app.context import RequestContext, new_id, serving
 from orderdesk_app.db.engine import NO_ANSWER
+from orderdesk_app.errors import in_message
 from orderdesk_app.observability import ERRORS, HTTP_REQUESTS, HTTP_SECONDS, log
 from orderdesk_app.routes.html_pages import error_page, is_for_a_person
-from orderdesk_app.setting_rules import is_loopback
+from orderdesk_app.routes.oauth import is_oauth
+from orderdesk_app.setting_rules import Host, is_loopback, read_host
 
 _LOG = log(__name__)
 _LEVEL = logging.getLogger(__name__)  # its level is asked first: to make a log line costs more
@@ -27,6 +30,12 @@ _ID = re.compile(r"[A-Za-z0-9_.\-]{8,64}")
 _RETRY_SECONDS = 10
 # called by machines that do not know PUBLIC_URL's host
 _ALWAYS_OPEN = frozenset({"/health/live", "/health/ready"})
+_BY_ANY_HOST = frozenset({"/health", "/health/detailed"})
+_METRICS = "/metrics"
+MCP_PATHS = frozenset({"/mcp", "/mcp/"})
+_INVALID_REQUEST = -32600  # of JSON-RPC
+_INTERNAL_ERROR = -32603
+_Reach = Literal["everything", "agents", "nothing"]
 ADDRESS = "orderdesk.address"  # keys of the ASGI scope
 _READ = frozenset({b"host", b"origin", b"x-request-id", b"x-forwarded-for"})
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
@@ -45,21 +54,35 @@ _ROUTES = (
 class RequestMiddleware:
     """The outermost ASGI app: Host and Origin by PUBLIC_URL, X-Request-ID in and out,
     X-Forwarded-For as far as it is trusted.
+
+    By one of the `allowed_hosts` only what agents need is reached; no Origin is added by them.
+    Health is reached by any host, and so are metrics where a token guards them: what discovers pods
+    and containers calls them by their address.
     """
 
     def __init__(
-        self, app: ASGIApp, *, public_url: str, port: int, is_production: bool, trusted_proxies: int
+        self,
+        app: ASGIApp,
+        *,
+        public_url: str,
+        port: int,
+        is_production: bool,
+        trusted_proxies: int,
+        allowed_hosts: Collection[Host] = (),
+        have_metrics_token: bool = False,
     ) -> None:
         self._app = app
         self._proxies = trusted_proxies
         public = urlsplit(public_url)
-        self._host = (public.hostname or "").lower()
+        self._host = read_host(public.netloc).name
         self._scheme = public.scheme
         self._ports = {public.port or (443 if public.scheme == "https" else 80)}
         self._any_loopback = not is_production and is_loopback(self._host)
         if self._any_loopback:
             self._ports.add(port)
-        self._is_ours = lru_cache(256)(self._is_our_host)  # most requests name the same few hosts
+        self._allowed = frozenset(allowed_hosts)
+        self._by_any_host = _BY_ANY_HOST | ({_METRICS} if have_metrics_token else set())
+        self._reach = lru_cache(256)(self._reach_of)  # most requests name the same few hosts
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] not in ("http", "websocket"):
@@ -89,7 +112,7 @@ class RequestMiddleware:
         route = route_of(scope["path"])
         try:
             if refusal is not None:
-                await _refused(*refusal)(scope, receive, exchange.send)
+                await _refused(scope, *refusal)(scope, receive, exchange.send)
             else:
                 await self._app(scope, exchange.receive, exchange.send)
         except asyncio.CancelledError:
@@ -109,34 +132,63 @@ class RequestMiddleware:
     def _refusal(self, path: str, headers: Mapping[bytes, Sequence[str]]) -> tuple[int, str] | None:
         if path in _ALWAYS_OPEN:
             return None
-        hosts, origins = headers.get(b"host", ()), headers.get(b"origin")
-        if len(hosts) != 1 or not self._is_ours(hosts[0]):
-            return 421, "This server does not answer for that host. Use the address in PUBLIC_URL."
-        if origins is not None and not self._is_our_origin(origins[0]):
+        misdirected = self._host_refusal(path, headers.get(b"host", ()))
+        if misdirected:
+            return 421, misdirected
+        if not all(self._is_our_origin(origin) for origin in headers.get(b"origin", ())):
             return 403, "Pages of other sites may not use this server."
         return None
 
-    def _is_our_host(self, host: str) -> bool:
+    def _host_refusal(self, path: str, hosts: Sequence[str]) -> str:
+        """Why this path is not reached by that Host; empty where it is."""
+        if path in self._by_any_host and len(hosts) < 2:
+            return ""
+        if len(hosts) != 1:
+            return f"The request names {len(hosts)} hosts. Send one Host, that of PUBLIC_URL."
+        host = hosts[0].strip(" \t")  # RFC 9110 5.5; the HTTP parser keeps what trails
+        reach = self._reach(host)
+        if reach == "everything" or (reach == "agents" and (path in MCP_PATHS or is_oauth(path))):
+            return ""
+        if reach == "agents":
+            return (
+                f"By the host {in_message(host)} only /mcp, health and metrics are reached. Open "
+                "the web app by the address in PUBLIC_URL."
+            )
+        return (
+            f"This server does not answer for the host {in_message(host)}. Use the address in "
+            "PUBLIC_URL. Programs may call /mcp by another name too, once the server's operator "
+            "has added it to ALLOWED_HOSTS."
+        )
+
+    def _reach_of(self, text: str) -> _Reach:
+        """What is reached by that Host."""
         try:
-            parts = urlsplit(f"//{host}")
-            name, port = (parts.hostname or "").rstrip("."), parts.port
+            host = read_host(text)
         except ValueError:
-            return False
-        if parts.username is not None or parts.path:
-            return False
-        if self._any_loopback:
-            return is_loopback(name)
-        return name == self._host and port in (None, *self._ports)
+            return "nothing"
+        if self._is_our_name(host.name) and (
+            self._any_loopback or host.port in (None, *self._ports)
+        ):
+            return "everything"
+        if host in self._allowed or host._replace(port=None) in self._allowed:
+            return "agents"
+        # Clients leave out the port that their scheme implies.
+        implied = (host._replace(port=80), host._replace(port=443))
+        if host.port is None and not self._allowed.isdisjoint(implied):
+            return "agents"
+        return "nothing"
+
+    def _is_our_name(self, name: str) -> bool:
+        return is_loopback(name) if self._any_loopback else name == self._host
 
     def _is_our_origin(self, origin: str) -> bool:
+        scheme, _, authority = origin.strip(" \t").partition("://")
         try:
-            parts = urlsplit(origin)
-            port = parts.port or (443 if parts.scheme == "https" else 80)
+            host = read_host(authority)
         except ValueError:
             return False
-        name = parts.hostname or ""
-        is_host = is_loopback(name) if self._any_loopback else name == self._host
-        return parts.scheme == self._scheme and is_host and port in self._ports
+        port = host.port or (443 if scheme == "https" else 80)
+        return scheme == self._scheme and self._is_our_name(host.name) and port in self._ports
 
     def _address(self, scope: Scope, forwarded: Sequence[str]) -> str:
         """The caller's address: the connection's, or as many proxies back as are trusted."""
@@ -206,9 +258,21 @@ def _method_of(scope: Scope) -> str:
     return scope["method"] if scope["method"] in _METHODS else "other"
 
 
-def _refused(status: int, words: str) -> Response:
+def _refused(scope: Scope, status: int, words: str) -> Response:
     name = "misdirected_request" if status == 421 else "forbidden_origin"
+    if _is_json_rpc(scope):
+        return _rpc_error(status, _INVALID_REQUEST, words)
     return JSONResponse({"error": name, "message": words}, status)
+
+
+def _is_json_rpc(scope: Scope) -> bool:
+    return scope["path"] in MCP_PATHS and scope["method"] == "POST"
+
+
+def _rpc_error(status: int, code: int, words: str) -> Response:
+    """As the endpoint of `/mcp` refuses: clients of MCP show the message of such an error alone."""
+    error = {"code": code, "message": words}
+    return JSONResponse({"jsonrpc": "2.0", "id": None, "error": error}, status)
 
 
 def _failure(error: Exception, scope: Scope, reference: str) -> Response:
@@ -227,6 +291,8 @@ def _failure(error: Exception, scope: Scope, reference: str) -> Response:
         words = "Something went wrong on our side."
     if is_for_a_person(scope):
         response: Response = error_page(status, title, words, label=label, reference=reference)
+    elif _is_json_rpc(scope):
+        response = _rpc_error(status, _INTERNAL_ERROR, f"{words} Reference: {reference}.")
     else:
         response = JSONResponse({"error": name, "message": words, "reference": reference}, status)
     if status == 503:

@@ -33,6 +33,10 @@ class NodeClients:
             *arguments,
         ]
 
+    def npx(self, *arguments: str) -> list[str]:
+        """`npx …`, which finds the programs of NODE_FOLDER when it runs there."""
+        return [str(Path(sys.executable).parent / "npx"), *arguments]
+
 
 @pytest.fixture(scope="session")
 def node_clients() -> NodeClients:

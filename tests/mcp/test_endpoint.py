@@ -10,6 +10,7 @@ from typing import Any
 
 import httpx
 import pytest
+from mcp.shared.exceptions import MCPError
 from sqlalchemy import text
 from sqlmodel import select
 
@@ -17,7 +18,7 @@ from orderdesk_app import wiring
 from orderdesk_app.context import Actor, Via
 from orderdesk_app.db.audit import AuditEntry
 from tests.conftest import Postgres
-from tests.mcp_server import MODERN, InProcessApp, McpServer, call, modern
+from tests.mcp_server import MODERN, REVISIONS, InProcessApp, McpServer, call, modern
 from tests.worlds import FIRST_ORDER, MASTER_KEY, PROMISED, eventually, on_sqlite, open_services
 
 LIST = {"jsonrpc": "2.0", "id": 1, "method": "tools/list"}
@@ -57,6 +58,21 @@ def test_a_bad_key_is_called_invalid_whatever_the_method(
 
     assert answer.status_code == 401
     assert 'error="invalid_token"' in answer.headers["www-authenticate"]
+
+
+@pytest.mark.parametrize(
+    ("headers", "words"),
+    [({}, "needs a key"), ({"authorization": "Bearer odk_not-a-key"}, "not known here")],
+)
+def test_a_client_of_mcp_reads_the_reason_as_an_error_of_json_rpc(
+    stranger: httpx.Client, headers: dict[str, str], words: str
+) -> None:
+    answer = stranger.post("/mcp", json=LIST, headers=headers)
+
+    assert answer.status_code == 401
+    assert (answer.json()["jsonrpc"], answer.json()["id"]) == ("2.0", None)
+    assert words in answer.json()["error"]["message"]
+    assert answer.json()["message"] == answer.json()["error"]["message"]
 
 
 @pytest.mark.parametrize(
@@ -102,6 +118,24 @@ def test_a_body_is_not_read_for_a_stranger(mcp_server: McpServer) -> None:
     assert answer.startswith(b"HTTP/1.1 401 ")
 
 
+@pytest.mark.parametrize("revision", REVISIONS)
+async def test_the_sdks_client_shows_why_a_key_is_refused(
+    mcp_server: McpServer, revision: str
+) -> None:
+    async def list_tools() -> None:
+        async with mcp_server.client(revision, key="a-key-that-nobody-has") as client:
+            await client.list_tools()
+
+    with pytest.raises((MCPError, ExceptionGroup)) as refused:
+        await list_tools()
+
+    error: BaseException = refused.value
+    while isinstance(error, BaseExceptionGroup):
+        (error,) = error.exceptions
+    assert "This key is not known here" in str(error)
+    assert "as Authorization: Bearer" in str(error)
+
+
 # ------------------------------------------------------------------ methods
 
 
@@ -143,9 +177,26 @@ def test_a_page_of_ours_may_ask_first_and_then_call(
     assert "Origin" in called.headers["vary"]
 
 
-def test_an_address_below_is_not_the_door(agent: httpx.Client) -> None:
-    assert agent.post("/mcp/", json=LIST).status_code == 404
+def test_an_address_below_is_not_the_entry_point(agent: httpx.Client) -> None:
     assert agent.post("/mcp/tools", json=LIST).status_code == 404
+
+
+@pytest.mark.parametrize("revision", [None, "2025-03-26", MODERN])
+def test_a_slash_at_the_end_changes_nothing(
+    agent: httpx.Client, stranger: httpx.Client, mcp_server: McpServer, revision: str | None
+) -> None:
+    headers, body = modern("tools/list") if revision == MODERN else ({}, LIST)
+    if revision and revision != MODERN:
+        headers = {"mcp-protocol-version": revision}
+
+    plain, slashed = [agent.post(path, json=body, headers=headers) for path in ("/mcp", "/mcp/")]
+    in_address = stranger.post("/mcp/", params={"token": mcp_server.key}, json=LIST)
+
+    assert slashed.status_code == in_address.status_code == 200
+    assert slashed.json() == plain.json()
+    assert stranger.post("/mcp/", json=LIST).status_code == 401
+    assert agent.get("/mcp/").status_code == 405
+    assert stranger.options("/mcp/").status_code == 204
 
 
 # ------------------------------------------------------------------ sessions that are none

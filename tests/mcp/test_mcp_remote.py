@@ -1,7 +1,8 @@
 """mcp-remote, through which Claude Desktop reaches us, as the process that it is: the configuration
-that Settings shows works.
+that Settings shows works, so does the command of the older system, and a wrong key is explained.
 """
 
+import asyncio
 from pathlib import Path
 from typing import Any
 
@@ -9,14 +10,25 @@ import pytest
 from mcp.client.stdio import StdioServerParameters, stdio_client
 
 from orderdesk_app.tools.catalogue import every_tool
-from tests.mcp.conftest import NodeClients
+from tests.mcp.conftest import NODE_FOLDER, NodeClients
 from tests.mcp_server import MODERN, McpServer, speaking
 from tests.worlds import FIRST_ORDER
 
 
-def _parameters(
+def _environment(node: NodeClients, folder: Path, **values: str) -> dict[str, str]:
+    return {
+        **node.environment,
+        "HOME": str(folder),
+        "MCP_REMOTE_CONFIG_DIR": str(folder / "mcp-auth"),
+        "BROWSER": "true",  # no test opens a window
+        **values,
+    }
+
+
+def _with_header(
     mcp_server: McpServer, node: NodeClients, folder: Path, key: str
 ) -> StdioServerParameters:
+    """As Settings shows it."""
     command, *arguments = node.command(
         "mcp-remote",
         f"{mcp_server.server.url}/mcp",
@@ -26,18 +38,24 @@ def _parameters(
         "--header",
         "Authorization:${ORDERDESK_AUTHORIZATION}",
     )
-    environment = {
-        **node.environment,
-        "HOME": str(folder),
-        "MCP_REMOTE_CONFIG_DIR": str(folder / "mcp-auth"),
-        "ORDERDESK_AUTHORIZATION": f"Bearer {key}",
-    }
+    environment = _environment(node, folder, ORDERDESK_AUTHORIZATION=f"Bearer {key}")
     return StdioServerParameters(command=command, args=arguments, env=environment)
 
 
+def _with_token(
+    mcp_server: McpServer, node: NodeClients, folder: Path, key: str
+) -> StdioServerParameters:
+    """`npx -y mcp-remote http://…/mcp?token=KEY`, as users of the older system have it."""
+    command, *arguments = node.npx("-y", "mcp-remote", f"{mcp_server.server.url}/mcp?token={key}")
+    return StdioServerParameters(
+        command=command, args=arguments, env=_environment(node, folder), cwd=NODE_FOLDER
+    )
+
+
+@pytest.mark.parametrize("form", [_with_header, _with_token])
 @pytest.mark.parametrize("revision", ["2025-11-25", MODERN])
 async def test_mcp_remote_lists_and_calls_the_tools(
-    mcp_server: McpServer, node_clients: NodeClients, tmp_path: Path, revision: str
+    mcp_server: McpServer, node_clients: NodeClients, tmp_path: Path, revision: str, form: Any
 ) -> None:
     told: list[str | None] = []
 
@@ -46,9 +64,7 @@ async def test_mcp_remote_lists_and_calls_the_tools(
 
     with (tmp_path / "stderr").open("w") as errors:
         async with speaking(
-            stdio_client(
-                _parameters(mcp_server, node_clients, tmp_path, mcp_server.key), errlog=errors
-            ),
+            stdio_client(form(mcp_server, node_clients, tmp_path, mcp_server.key), errlog=errors),
             revision,
             read_timeout_seconds=60,
         ) as client:
@@ -65,9 +81,44 @@ async def test_mcp_remote_lists_and_calls_the_tools(
     assert order.structured_content["order"]["id"] == FIRST_ORDER
     assert _code(refused) == "VALIDATION_ERROR"
     assert "done" in told
-    assert mcp_server.key not in " ".join(
-        _parameters(mcp_server, node_clients, tmp_path, mcp_server.key).args
+
+
+def test_the_key_of_a_header_stands_in_no_list_of_processes(
+    mcp_server: McpServer, node_clients: NodeClients, tmp_path: Path
+) -> None:
+    parameters = _with_header(mcp_server, node_clients, tmp_path, mcp_server.key)
+
+    assert mcp_server.key not in " ".join(parameters.args)
+
+
+@pytest.mark.parametrize("form", [_with_header, _with_token])
+async def test_a_wrong_key_is_explained_to_the_person_who_reads_the_log(
+    mcp_server: McpServer, node_clients: NodeClients, tmp_path: Path, form: Any
+) -> None:
+    """After the 401 mcp-remote looks for OAuth, and shows what it is told there."""
+    parameters = form(mcp_server, node_clients, tmp_path, "a-key-that-nobody-has")
+
+    process = await asyncio.create_subprocess_exec(
+        parameters.command,
+        *parameters.args,
+        env=parameters.env,
+        cwd=parameters.cwd,
+        stdin=asyncio.subprocess.DEVNULL,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.STDOUT,
     )
+    try:
+        async with asyncio.timeout(60):
+            shown = (await process.communicate())[0].decode()
+    finally:
+        if process.returncode is None:
+            process.kill()
+
+    last = shown.rpartition("Fatal error:")[2]
+    assert process.returncode == 1, shown
+    assert "a key from Settings in the web app, as Authorization: Bearer" in last, shown
+    assert "is not valid JSON" not in shown
+    assert "transport fallback" not in shown
 
 
 def _code(result: Any) -> str:

@@ -2,10 +2,12 @@
 that is nobody's says so.
 """
 
+from typing import Any
+
 import pytest
 
 from orderdesk_app.routes import all_routes
-from tests.web.browser_session import BrowserSession
+from tests.web.browser_session import ORIGIN, BrowserSession
 
 BROWSER = {"accept": "text/html,application/xhtml+xml,*/*;q=0.8"}
 FORMS = sorted(
@@ -48,16 +50,126 @@ def test_an_address_of_two_routes_takes_the_methods_of_both(ada: BrowserSession)
 
 
 @pytest.mark.parametrize("method", ["GET", "POST"])
-def test_the_agents_address_with_a_slash_is_told_to_go_without(
+def test_the_agents_address_is_served_with_a_slash_too(ada: BrowserSession, method: str) -> None:
+    headers = {"authorization": f"Bearer {ada.key.reveal()}"}
+    body = {"jsonrpc": "2.0", "id": 1, "method": "tools/list"}
+
+    answers = [
+        ada.request(method, path, headers=headers, **({"json": body} if method == "POST" else {}))
+        for path in ("/mcp", "/mcp/")
+    ]
+
+    assert [answer.status_code for answer in answers] == [200 if method == "POST" else 405] * 2
+    assert answers[0].json() == answers[1].json()
+
+
+METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
+NOWHERE = ("/no/such/page", "/nowhere", "/.env", "/mcp/tools", "/health/", "/assets/x.js", "/a.php")
+PROGRAMS: tuple[dict[str, Any], ...] = (
+    {"headers": {"accept": "application/json"}},
+    {"headers": {"accept": "application/json, text/plain, */*"}},
+    {"headers": {"accept": "text/html;q=0.5, application/problem+json"}},
+    {"headers": {"accept": "*/*"}, "json": {"a": 1}},
+    {"headers": {**BROWSER, "content-type": "Application/JSON; charset=utf-8"}},
+    {"headers": {"accept": "*/*"}},
+    {"headers": {"accept": ""}},
+)
+
+
+@pytest.mark.parametrize("given", PROGRAMS, ids=range(len(PROGRAMS)))
+@pytest.mark.parametrize("method", METHODS)
+def test_a_program_is_answered_in_json_at_every_unknown_address(
+    ada: BrowserSession, method: str, given: dict[str, Any]
+) -> None:
+    for path in NOWHERE:
+        answer = ada.request(method, path, **given)
+
+        assert answer.status_code == 404, path
+        assert answer.headers["content-type"] == "application/json", path
+        if method != "HEAD":
+            assert answer.json()["error"] == "not_found"
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_a_person_is_shown_a_page_at_every_unknown_address(
     ada: BrowserSession, method: str
 ) -> None:
-    answer = ada.request(method, "/mcp/")
+    for path in NOWHERE:
+        answer = ada.request(method, path, headers=BROWSER)
 
-    assert answer.status_code == 404
-    assert answer.json() == {
-        "error": "not_found",
-        "message": "The address is http://localhost:8080/mcp, without a slash at its end.",
-    }
+        assert answer.status_code == 404, path
+        assert answer.headers["content-type"].startswith("text/html"), path
+
+
+@pytest.mark.parametrize("method", ["POST", "PUT", "PATCH", "DELETE"])
+@pytest.mark.parametrize("path", ["/health", "/sign-in/link", "/ping"])  # the last: Reflex's
+def test_the_wrong_method_is_told_in_the_form_that_was_asked_for(
+    ada: BrowserSession, path: str, method: str
+) -> None:
+    if (path, method) == ("/sign-in/link", "POST"):
+        return
+    for given in PROGRAMS:
+        program = ada.request(method, path, **given)
+        assert program.status_code == 405
+        assert program.json()["error"] == "method_not_allowed"
+    person = ada.request(method, path, headers=BROWSER)
+
+    assert person.status_code == 405
+    assert person.headers["content-type"].startswith("text/html")
+    assert "GET" in person.headers["allow"]
+    assert "GET" in program.headers["allow"]
+
+
+@pytest.mark.parametrize("path", FORMS)
+def test_a_form_that_comes_from_a_program_is_refused_in_json(
+    ada: BrowserSession, path: str
+) -> None:
+    answer = ada.request("POST", path, json={"key": "x"}, headers={"origin": ORIGIN, **BROWSER})
+
+    assert answer.status_code == 403
+    assert "takes forms alone" in answer.json()["message"]
+
+
+OAUTH = (
+    ("GET", "/.well-known/oauth-protected-resource", 404),
+    ("GET", "/.well-known/oauth-protected-resource/mcp?token=x", 404),
+    ("GET", "/.well-known/oauth-authorization-server", 404),
+    ("GET", "/.well-known/oauth-authorization-server/mcp", 404),
+    ("GET", "/.well-known/openid-configuration", 404),
+    ("GET", "/mcp/.well-known/openid-configuration", 404),
+    ("GET", "/mcp/.well-known/oauth-protected-resource", 404),
+    ("POST", "/register", 403),
+    ("POST", "/oauth/register", 403),
+    ("POST", "/mcp/register", 403),
+    ("GET", "/authorize?response_type=code", 403),
+    ("GET", "/oauth2/authorize", 403),
+    ("POST", "/token", 403),
+    ("POST", "/oauth/token/", 403),
+    ("POST", "/revoke", 403),
+    ("POST", "/introspect", 403),
+    ("POST", "/device_authorization", 403),
+)
+
+
+@pytest.mark.parametrize(("method", "path", "status"), OAUTH)
+def test_clients_that_look_for_oauth_are_told_what_to_do_instead(
+    ada: BrowserSession, method: str, path: str, status: int
+) -> None:
+    for given in (*PROGRAMS, {"data": {"grant_type": "refresh_token"}}):
+        if method == "GET" and ("json" in given or "data" in given):
+            continue
+        answer = ada.request(method, path, **given)
+
+        assert answer.status_code == status
+        assert "Authorization: Bearer" in answer.json()["error_description"]
+        assert answer.json()["message"] == answer.json()["error_description"]
+        # mcp-remote takes these for the sign of an older transport or of a sign-in to come
+        for word in ("404", "405", "Not Found", "Method Not Allowed", "Unauthorized"):
+            assert word not in answer.text
+    person = ada.request(method, path, headers=BROWSER)
+
+    assert person.status_code == status
+    assert "There is no OAuth here" in person.text
 
 
 def test_an_address_that_is_nobodys_is_told_with_a_reference(ada: BrowserSession) -> None:

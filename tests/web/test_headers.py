@@ -7,8 +7,11 @@ from typing import Any
 
 import httpx
 import pytest
+from starlette.applications import Starlette
 from starlette.requests import HTTPConnection
 from starlette.responses import PlainTextResponse
+from starlette.routing import Mount
+from starlette.staticfiles import StaticFiles
 from starlette.types import Receive, Scope, Send
 
 from orderdesk_app.frontend import Frontend
@@ -200,6 +203,41 @@ async def test_who_is_signed_in_needs_no_sign_in_page(
         answer = await client.get(f"/sign-in{query}")
 
     assert (answer.status_code, answer.headers["location"]) == (303, there)
+
+
+@pytest.mark.parametrize("method", ["POST", "PUT", "PATCH", "DELETE", "OPTIONS"])
+@pytest.mark.parametrize(
+    ("path", "status"),
+    [
+        ("/", 405),
+        ("/stores", 405),
+        ("/stores/", 405),
+        ("/stores/index.html", 405),
+        ("/look.css", 405),
+        ("/nowhere", 404),
+        ("/assets/nothing.js", 404),
+    ],
+)
+async def test_a_built_file_takes_nothing_and_an_unknown_address_is_not_found(
+    built: Frontend, path: str, status: int, method: str
+) -> None:
+    """Starlette refuses both with the same 405 and a bare text."""
+
+    async def nobody(_: HTTPConnection) -> bool:
+        return False
+
+    folder = built.root / ".web" / "build" / "client"
+    (folder / "look.css").write_text("")
+    files = Starlette(routes=[Mount("/", StaticFiles(directory=folder, html=True))])
+    async with browser(PageGate(files, pages=built.pages(), is_signed_in=nobody)) as client:
+        program = await client.request(method, path, json={})
+        person = await client.request(method, path, headers={"accept": "text/html,*/*"})
+
+    assert program.status_code == person.status_code == status
+    assert program.json()["error"] == ("not_found" if status == 404 else "method_not_allowed")
+    assert person.headers["content-type"].startswith("text/html")
+    if status == 405:
+        assert program.headers["allow"] == person.headers["allow"] == "GET, HEAD"
 
 
 def test_a_signed_in_page_is_not_kept_by_the_browser(ada: BrowserSession) -> None:
