@@ -4,7 +4,9 @@ its public words.
 OrderDeskAgentsError
 ├── ValidationFailed        VALIDATION_ERROR       400   the caller can mend it
 │   ├── UnknownTool         VALIDATION_ERROR       404
-│   └── BodyTooLarge        VALIDATION_ERROR       413
+│   ├── BodyTooSlow         VALIDATION_ERROR       408
+│   ├── BodyTooLarge        VALIDATION_ERROR       413
+│   └── BodyEncoded         VALIDATION_ERROR       415   gzip and the like are not unpacked
 ├── AuthFailed              AUTH_ERROR             401   the caller is not known
 │   ├── SignInFailed        AUTH_ERROR             401
 │   ├── StoreKeyRefused     AUTH_ERROR             401   Order Desk refused the store's key
@@ -131,8 +133,16 @@ class UnknownTool(ValidationFailed):
     http_status = 404
 
 
+class BodyTooSlow(ValidationFailed):
+    http_status = 408
+
+
 class BodyTooLarge(ValidationFailed):
     http_status = 413
+
+
+class BodyEncoded(ValidationFailed):
+    http_status = 415
 
 
 class AuthFailed(OrderDeskAgentsError):

@@ -174,6 +174,8 @@ AT_OTHER_ENTRY_POINTS = {
     OrderDeskAgentsError: "the root, never raised itself",
     errors.InternalError: "what they have in common, never raised itself",
     errors.BodyTooLarge: "test_a_body_that_is_too_large_is_refused",
+    errors.BodyTooSlow: "test_a_form_that_comes_in_drops_is_not_waited_for, of tests/web",
+    errors.BodyEncoded: "test_a_packed_form_is_refused_and_not_unpacked, of tests/web",
     errors.LinkExpired: "test_an_expired_link_says_so",
     errors.LinkUsed: "test_a_used_link_says_so",
 }

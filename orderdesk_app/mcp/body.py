@@ -16,6 +16,7 @@ from starlette.types import Message, Receive
 
 from orderdesk_app.context import Json, JsonObject
 from orderdesk_app.orderdesk.json_text import MAX_VALUES, has_too_many_values
+from orderdesk_app.security.web import body_encoding
 
 MAX_BODY_BYTES = 4 * 1024 * 1024
 # of a refused request, read after its answer was sent
@@ -113,9 +114,16 @@ async def drain_body(receive: Receive) -> None:
 def accepts_event_stream(headers: Headers) -> bool:
     """Whether the answer may be an event stream; it may always be JSON.
 
-    Raises InvalidRequest for a body that is not sent as JSON (415), and for a client that does not
-    accept JSON (406).
+    Raises InvalidRequest for a body that is packed or not sent as JSON (415), and for a client that
+    does not accept JSON (406).
     """
+    if body_encoding(headers):
+        raise InvalidRequest(
+            415,
+            INVALID_REQUEST,
+            "The request is packed. Send it plain, without Content-Encoding.",
+            "media",
+        )
     return _check_media(headers.get("content-type", ""), ", ".join(headers.getlist("accept")))
 
 

@@ -265,7 +265,9 @@ def _allowing_origin(origin: str, send: Send) -> Send:
 
 
 def _rpc_error(error: InvalidRequest) -> Response:
-    return _rpc_response(error.status, error.code, error.message)
+    # RFC 9110 12.5.3: a 415 for a packed body names what is taken
+    headers = {"Accept-Encoding": "identity"} if error.status == 415 else None
+    return _rpc_response(error.status, error.code, error.message, headers)
 
 
 def _database_unavailable() -> Response:

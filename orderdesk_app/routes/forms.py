@@ -13,7 +13,9 @@ from starlette.responses import JSONResponse, RedirectResponse, Response
 from orderdesk_app import wiring
 from orderdesk_app.context import current_request
 from orderdesk_app.errors import (
+    BodyEncoded,
     BodyTooLarge,
+    BodyTooSlow,
     OrderDeskAgentsError,
     PermissionDenied,
     ValidationFailed,
@@ -21,6 +23,7 @@ from orderdesk_app.errors import (
 from orderdesk_app.observability import ERRORS, log
 from orderdesk_app.routes.html_pages import error_page, is_for_a_program
 from orderdesk_app.routes.request_middleware import ADDRESS
+from orderdesk_app.security.web import body_encoding
 from orderdesk_app.services.flash_messages import FlashMessage, message_of
 from orderdesk_app.services.sessions import COOKIE, WebUser
 from orderdesk_app.setting_rules import read_host
@@ -82,6 +85,8 @@ def _problem(request: Request, status: int, name: str, title: str, words: str) -
         answer = JSONResponse({"error": name, "message": words, "reference": reference}, status)
     else:
         answer = error_page(status, title, words, reference=reference)
+    if status == BodyEncoded.http_status:
+        answer.headers["Accept-Encoding"] = "identity"  # RFC 9110 12.5.3: what is taken
     return answer
 
 
@@ -187,14 +192,21 @@ async def _read_form(request: Request) -> Form:
         != "application/x-www-form-urlencoded"
     ):
         raise PermissionDenied("This address accepts forms only. Send the form from its own page.")
+    if body_encoding(request.headers):
+        raise BodyEncoded("This form is packed. Send it plain, without Content-Encoding.")
     try:
         async with asyncio.timeout(FORM_SECONDS):
             body = await _body(request)
-        pairs = parse_qsl(body.decode(), keep_blank_values=True, max_num_fields=_MAX_FIELDS)
     except TimeoutError:
-        raise BodyTooLarge(
+        raise BodyTooSlow(
             f"This form did not arrive within {FORM_SECONDS:.0f} seconds. Send it again."
         ) from None
+    try:
+        pairs = parse_qsl(
+            body.decode(), keep_blank_values=True, max_num_fields=_MAX_FIELDS, errors="strict"
+        )
+    except UnicodeDecodeError:
+        raise ValidationFailed("This form is not UTF-8. Send it from the page again.") from None
     except ValueError as error:
         raise BodyTooLarge("This form could not be read.") from error
     if any("\0" in part for pair in pairs for part in pair):

@@ -1,5 +1,5 @@
-"""Signed values that a browser gets and sends back: session cookies, sign-in links and form
-values.
+"""What a client is given and sends back: signed session cookies, sign-in links and form values; and
+how its headers are read.
 """
 
 import re
@@ -13,6 +13,7 @@ from itsdangerous import BadSignature, URLSafeSerializer
 from joserfc import jwt
 from joserfc.errors import JoseError
 from joserfc.jwk import OctKey
+from starlette.datastructures import Headers
 from starlette.requests import cookie_parser
 
 _ALGORITHM = "HS256"
@@ -30,6 +31,15 @@ def cookie_in(header: str, name: str) -> str | None:
     page would be signed in and its events would not.
     """
     return cookie_parser(header).get(name)
+
+
+def body_encoding(headers: Headers) -> str:
+    """What a request's body is packed in, such as gzip; empty for a plain body.
+
+    No route unpacks a body: a small one could become very large.
+    """
+    named = ",".join(headers.getlist("content-encoding")).lower().split(",")
+    return ", ".join(name.strip() for name in named if name.strip() not in ("", "identity"))
 
 
 def own_page(wanted: str) -> str:

@@ -2,6 +2,7 @@
 addresses. No client library smooths anything.
 """
 
+import gzip
 import json
 import re
 import time
@@ -197,6 +198,30 @@ def test_a_slash_at_the_end_changes_nothing(
     assert stranger.post("/mcp/", json=LIST).status_code == 401
     assert agent.get("/mcp/").status_code == 405
     assert stranger.options("/mcp/").status_code == 204
+
+
+# ------------------------------------------------------------------ packed bodies
+
+
+@pytest.mark.parametrize(
+    "encoding", ["gzip", "GZIP", "br", "zstd", "deflate", "x", "identity, gzip"]
+)
+def test_a_packed_body_is_refused_and_not_unpacked(agent: httpx.Client, encoding: str) -> None:
+    body = gzip.compress(json.dumps(LIST).encode())
+
+    answer = agent.post("/mcp", content=body, headers={"content-encoding": encoding})
+    plain = agent.post("/mcp", json=LIST, headers={"content-encoding": encoding})
+
+    assert answer.status_code == plain.status_code == 415
+    assert "without Content-Encoding" in answer.json()["error"]["message"]
+    assert answer.headers["accept-encoding"] == "identity"
+
+
+@pytest.mark.parametrize("encoding", ["identity", "", "Identity"])
+def test_a_plain_body_may_say_so(agent: httpx.Client, encoding: str) -> None:
+    answer = agent.post("/mcp", json=LIST, headers={"content-encoding": encoding})
+
+    assert answer.status_code == 200
 
 
 # ------------------------------------------------------------------ sessions that are none

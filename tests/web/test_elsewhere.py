@@ -127,7 +127,7 @@ def test_a_form_that_comes_from_a_program_is_refused_in_json(
     answer = ada.request("POST", path, json={"key": "x"}, headers={"origin": ORIGIN, **BROWSER})
 
     assert answer.status_code == 403
-    assert "takes forms alone" in answer.json()["message"]
+    assert "accepts forms only" in answer.json()["message"]
 
 
 OAUTH = (

@@ -1,14 +1,15 @@
 """Signing in and out, by plain forms."""
 
 import asyncio
+import gzip
 from http.cookies import SimpleCookie
 
 import pytest
 from starlette.requests import Request
 from starlette.types import Message
 
-from orderdesk_app.errors import DatabaseBusy
-from orderdesk_app.routes import forms
+from orderdesk_app.errors import BodyEncoded, BodyTooSlow, DatabaseBusy
+from orderdesk_app.routes import all_routes, forms
 from orderdesk_app.routes.forms import is_same_origin
 from orderdesk_app.routes.sign_in import with_key
 from orderdesk_app.services.sessions import COOKIE
@@ -262,8 +263,44 @@ def test_a_form_that_comes_in_drops_is_not_waited_for(
 
     answer = web.do(with_key, request)
 
-    assert answer.status_code == 413
+    assert answer.status_code == BodyTooSlow.http_status == 408
     assert "did not arrive" in bytes(answer.body).decode()
+
+
+FORM = {"origin": ORIGIN, "content-type": "application/x-www-form-urlencoded"}
+POSTS = sorted(route.path for route in all_routes() if "POST" in (route.methods or ()))
+
+
+@pytest.mark.parametrize("path", POSTS)
+@pytest.mark.parametrize(
+    "body",
+    [b"key=\xff\xfe", b"key=%FF%FE", b"k\xe9y=x", b"k%E9y=x", b"key=%ED%A0%80", b"key=\xc0\xaf"],
+)
+def test_a_form_that_is_not_utf8_is_refused(ada: BrowserSession, path: str, body: bytes) -> None:
+    answer = ada.request("POST", path, content=body, headers=FORM)
+
+    assert answer.status_code == 400
+    assert "not UTF-8" in answer.text
+
+
+@pytest.mark.parametrize("path", POSTS)
+@pytest.mark.parametrize("encoding", ["gzip", "br", "Deflate", "identity, x-gzip"])
+def test_a_packed_form_is_refused_and_not_unpacked(
+    ada: BrowserSession, path: str, encoding: str
+) -> None:
+    body = gzip.compress(b"key=x")
+
+    answer = ada.request("POST", path, content=body, headers={**FORM, "content-encoding": encoding})
+
+    assert answer.status_code == BodyEncoded.http_status == 415
+    assert "without Content-Encoding" in answer.text
+    assert answer.headers["accept-encoding"] == "identity"
+
+
+def test_a_form_of_very_many_fields_is_refused(ada: BrowserSession) -> None:
+    answer = ada.request("POST", "/sign-in/key", content=b"a=1&" * 300, headers=FORM)
+
+    assert answer.status_code == 413
 
 
 def test_a_form_larger_than_any_of_ours_is_refused(ada: BrowserSession) -> None:
