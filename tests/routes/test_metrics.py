@@ -12,7 +12,11 @@ from tests.worlds import on_sqlite
 
 TOKEN = "b8f1c0d29e7a46538b1f0c2d7e9a4653"
 KMS_KEY = "q2Wn0vQm8pYt3Zk6sR1xLw5uHc7jB4dFgEaTiOyPnVM="
-PRODUCTION = {"APP_ENV": "production", "MCP_KMS_KEY": KMS_KEY}
+PRODUCTION = {
+    "APP_ENV": "production",
+    "PUBLIC_URL": "http://localhost:8080",
+    "MCP_KMS_KEY": KMS_KEY,
+}
 
 
 @on_sqlite
