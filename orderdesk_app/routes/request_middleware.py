@@ -151,8 +151,8 @@ class RequestMiddleware:
             return ""
         if reach == "agents":
             return (
-                f"By the host {in_message(host)} only /mcp, health and metrics are reached. Open "
-                "the web app by the address in PUBLIC_URL."
+                f"By the host {in_message(host)}, which is one of ALLOWED_HOSTS, only /mcp, health "
+                "and metrics are reached. Open the web app by the address in PUBLIC_URL."
             )
         return (
             f"This server does not answer for the host {in_message(host)}. Use the address in "

@@ -313,6 +313,7 @@ async def test_by_a_further_host_agents_and_monitors_are_served_and_the_web_app_
         answer = await ask(middleware, path, host=host)
         assert answer.status_code == 421, path
         assert "PUBLIC_URL" in answer.json()["message"]
+        assert "ALLOWED_HOSTS" in answer.json()["message"]
     assert (await ask(middleware, "/", host="orders.example.com")).status_code == 200
 
 
