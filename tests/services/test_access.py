@@ -218,6 +218,52 @@ async def test_a_disabled_user_stops_when_the_news_are_heard(
         await access.of_actor(tenant.actor)
 
 
+BY_HAND = {
+    "the account is disabled": "UPDATE tenants SET disabled_at = created_at WHERE id = :tenant",
+    "the account is deleted": "DELETE FROM tenants WHERE id = :tenant",
+    "the user is disabled": "UPDATE users SET disabled_at = created_at WHERE id = :user",
+    "the user is deleted": "DELETE FROM users WHERE id = :user",
+    "the membership is deleted": "DELETE FROM memberships WHERE user_id = :user",
+    "the key is revoked": (
+        "UPDATE credentials SET revoked_at = created_at WHERE tenant_id = :tenant"
+    ),
+    "the key is deleted": "DELETE FROM credentials WHERE tenant_id = :tenant",
+    "the key may do nothing": "UPDATE credentials SET scopes = '[]' WHERE tenant_id = :tenant",
+}
+
+
+@pytest.mark.parametrize("statement", BY_HAND.values(), ids=BY_HAND.keys())
+async def test_what_is_done_by_sql_stops_keys_within_a_second(
+    access: Access,
+    database: Database,
+    keys: Keys,
+    signals: Signals,
+    tenant: Any,
+    neighbour: Any,
+    statement: str,
+) -> None:
+    """As whoever runs the installation does it, in any process: no service publishes a signal."""
+    _, key = await keys.create(tenant.actor, "an agent", {Scope.ORDERS_READ})
+    before = await access.by_token(key.reveal())
+    kept = await access.by_token(neighbour.master_key.reveal())
+    await signals.start()
+    await signals.wait_until_listening()
+    given = {"tenant": tenant.view.id, "user": tenant.view.owner_id}
+
+    await database.execute(statement, {n: v for n, v in given.items() if f":{n}" in statement})
+
+    try:
+        async with asyncio.timeout(1):
+            while before.actor.scopes:
+                await asyncio.sleep(0.02)
+                before = await access.by_token(key.reveal())
+    except AuthFailed:
+        pass
+    finally:
+        await signals.stop()
+    assert await access.by_token(neighbour.master_key.reveal()) is kept
+
+
 @dataclass
 class Clock:
     seconds: float = 0.0
