@@ -154,10 +154,11 @@ def _top(page: Page, viewer: Viewer) -> rx.Component:
         rx.el.button(
             icon("search"),
             rx.el.span("Go to…", class_name="grow"),
+            " ",
             rx.el.kbd("Ctrl K"),
             type="button",
             class_name="find",
-            aria_label="Search and go to",
+            aria_label="Go to… Ctrl K",
             aria_haspopup="dialog",
             custom_attrs={"data-open-dialog": "palette"},
         ),

@@ -12,6 +12,7 @@ from orderdesk_app.components.widgets import (
     ago,
     badge,
     callout,
+    difference_table,
     empty,
     icon,
     meter,
@@ -143,7 +144,7 @@ def _steps() -> rx.Component:
                     entry["label"],
                     to=entry["href"],
                     class_name="button small",
-                    aria_label=entry["words"],
+                    aria_label=entry["label"] + ": " + entry["words"],
                 ),
             ),
             class_name="row step",
@@ -155,46 +156,110 @@ def _steps() -> rx.Component:
 
 
 def _latest() -> rx.Component:
-    def line(entry: Any) -> rx.Component:
-        return rx.el.li(
-            rx.el.div(
-                rx.el.span(
-                    rx.cond(
-                        entry["by_agent"],
-                        badge(entry["who"], "violet"),
-                        rx.el.span(entry["who"], class_name="strong"),
-                    ),
-                    " ",
-                    entry["what"],
-                ),
-                rx.cond(entry["where"] != "", rx.el.span(entry["where"], class_name="dim small")),
-                class_name="grow what",
-            ),
-            rx.el.div(
-                badge(entry["outcome"], entry["tone"]),
-                rx.el.span(entry["duration"], class_name="dim small number took"),
-                ago(entry["ago"], entry["exact"]),
-                class_name="row when",
-            ),
-            class_name="line",
-            key=entry["id"],
-        )
-
     nothing = empty(
         "activity",
         "No calls yet",
-        "What assistants and people do with your stores appears here as it happens.",
+        "What assistants and people do with your stores stands here as it happens.",
         go("Open the console", to="/console", class_name="button"),
     )
-    filled = rx.el.ol(rx.foreach(S.latest, line), class_name="lines")
+    quiet = rx.fragment(
+        rx.el.h3("Read, and changed nothing, in 24 h", class_name="dim small lines-of"),
+        rx.el.ul(rx.foreach(S.quiet, _quiet_line), class_name="lines"),
+    )
+    filled = rx.fragment(
+        rx.cond(
+            S.latest.length() > 0,
+            rx.el.ol(rx.foreach(S.latest, _line), class_name="lines"),
+            rx.el.p("No changes and no failures lately.", class_name="dim lines-of"),
+        ),
+        rx.cond(S.quiet.length() > 0, quiet),
+    )
     return rx.el.section(
         rx.el.header(rx.el.h2("Latest")),
         rx.cond(
             S.loaded,
-            rx.cond(S.latest.length() > 0, filled, nothing),
+            rx.cond((S.latest.length() > 0) | (S.quiet.length() > 0), filled, nothing),
             rx.el.div(skeleton(*["100%"] * 10), padding="0 16px 16px"),
         ),
         class_name="panel flush",
+    )
+
+
+def _line(entry: Any) -> rx.Component:
+    """A change or a failure; it opens in place."""
+    mark = rx.match(
+        entry["kind"],
+        ("deleted", rx.el.span(icon("trash-2"), class_name="mark red")),
+        ("failed", rx.el.span(icon("circle-alert"), class_name="mark")),
+        rx.el.span(icon("pencil"), class_name="mark"),
+    )
+    is_open = S.opened == entry["id"]
+    return rx.el.li(
+        mark,
+        _who_and_what(entry),
+        rx.el.div(
+            badge(entry["outcome"], entry["tone"]),
+            rx.el.span(entry["duration"], class_name="dim small number took"),
+            ago(entry["ago"], entry["exact"]),
+            rx.el.button(
+                "Details",
+                type="button",
+                class_name="button small bare",
+                on_click=S.open_row(entry["id"]),
+                aria_expanded=rx.cond(is_open, "true", "false"),
+                aria_label="Details: " + entry["what"],
+            ),
+            class_name="row when",
+        ),
+        rx.cond(is_open, _details()),
+        class_name="line opens",
+        key=entry["id"],
+    )
+
+
+def _who_and_what(entry: Any) -> rx.Component:
+    return rx.el.div(
+        rx.el.span(
+            rx.cond(
+                entry["by_agent"],
+                badge(entry["who"], "violet"),
+                rx.el.span(entry["who"], class_name="strong"),
+            ),
+            " ",
+            entry["what"],
+        ),
+        rx.cond(entry["where"] != "", rx.el.span(entry["where"], class_name="dim small")),
+        class_name="grow what",
+    )
+
+
+def _quiet_line(entry: Any) -> rx.Component:
+    return rx.el.li(
+        _who_and_what(entry),
+        rx.el.div("Last ", ago(entry["ago"], entry["exact"]), class_name="dim small"),
+        class_name="line",
+        key=entry["id"],
+    )
+
+
+def _details() -> rx.Component:
+    return rx.el.div(
+        rx.cond(S.difference.length() > 0, difference_table(S.difference, "What changed")),
+        rx.cond(
+            S.arguments != "",
+            rx.el.pre(
+                S.arguments,
+                class_name="code result-body",
+                tab_index=0,
+                role="region",
+                aria_label="Arguments",
+                custom_attrs={"data-highlight": "1"},
+            ),
+        ),
+        rx.el.p(
+            "Request ", rx.el.code(S.request_id), class_name="dim small", overflow_wrap="anywhere"
+        ),
+        class_name="details stack tight",
     )
 
 

@@ -118,7 +118,7 @@ def _card(store: Any) -> rx.Component:
                 class_name="button small",
                 on_click=S.test(store["id"]),
                 is_busy=S.busy.contains(store["id"]),
-                aria_label="Test the connection of " + store["name"],
+                aria_label="Test connection of " + store["name"],
             ),
             open_button(
                 "edit-" + store["id"],

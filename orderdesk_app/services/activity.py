@@ -5,13 +5,13 @@ answers.
 import json
 import time
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from cachetools import LRUCache
-from sqlalchemy import Integer, Subquery, and_, case, cast, func, or_, select
+from sqlalchemy import ColumnElement, Integer, Subquery, and_, case, cast, func, not_, or_, select
 from sqlmodel import col
 from sqlmodel.ext.asyncio.session import AsyncSession
 
@@ -21,6 +21,7 @@ from orderdesk_app.db.audit import SEALED_AS, AuditEntry
 from orderdesk_app.db.engine import Database
 from orderdesk_app.db.keys import Credential
 from orderdesk_app.db.owned import owned
+from orderdesk_app.errors import NotFound
 from orderdesk_app.observability import ERRORS, log
 from orderdesk_app.services.audit import AuditLog
 from orderdesk_app.services.sealed import Seals
@@ -32,6 +33,8 @@ MOST_ROWS = 20_000
 _FRESH_SECONDS = 2.0
 _MOST_DAYS = 1_000
 _Last = dict[str, tuple[datetime, str]]  # when each store was asked last, and how that ended
+RECENT = 5_000  # newest rows of an account that Home looks through
+_QUIET_ACTIONS = ("sign_in.key", "sign_in.link", "sign_out", "store.test")
 _AGENTS = (str(Via.MCP), str(Via.STDIO))
 
 
@@ -53,6 +56,19 @@ class ActivityEntry:
     request_id: str
     change_id: str | None
     arguments: JsonObject
+
+
+@dataclass(frozen=True, slots=True)
+class QuietCalls:
+    """What one agent or person did lately that changed nothing and did not fail: how often each
+    tool or action, the last of them at `last_at`.
+    """
+
+    via: str
+    client: str
+    key: str
+    counts: dict[str, int]
+    last_at: datetime
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,21 +160,72 @@ class Activity:
                     .limit(count)
                 )
             ).all()
-            used = {row.credential_id for row in rows if row.via in _AGENTS and row.credential_id}
-            keys = (
+            names = await _key_names(session, actor, rows)
+        return [await self._entry(actor, row, names) for row in rows]
+
+    async def notable(
+        self, actor: Actor, *, reads: Sequence[str], count: int
+    ) -> list[ActivityEntry]:
+        """The newest changes and failures first, among the account's last RECENT rows. `reads` are
+        the names of the tools that change nothing.
+        """
+        await self._audit.flush()
+        async with self._database.read() as session:
+            question = owned(actor, AuditEntry).where(not_(_is_quiet(reads)))
+            start = await _recent_start(session, actor)
+            if start is not None:
+                question = question.where(col(AuditEntry.at) >= start)
+            rows = (
                 await session.exec(
-                    owned(actor, Credential).where(
-                        col(Credential.id).in_(used), col(Credential.kind) == "access"
+                    question.order_by(col(AuditEntry.at).desc(), col(AuditEntry.id).desc()).limit(
+                        count
                     )
                 )
             ).all()
-        names = {key.id: key.name for key in keys}  # revoked ones too: their calls are listed
-        return [
-            await self._happening(
-                actor, row, names.get(row.credential_id or "", "") if row.via in _AGENTS else ""
+            names = await _key_names(session, actor, rows)
+        return [await self._entry(actor, row, names) for row in rows]
+
+    async def quiet(self, actor: Actor, *, reads: Sequence[str]) -> list[QuietCalls]:
+        """What changed nothing in the last day and among the last RECENT rows, folded by who did
+        it, the latest first.
+        """
+        await self._audit.flush()
+        name = func.coalesce(AuditEntry.tool, AuditEntry.action)
+        who = (AuditEntry.via, AuditEntry.credential_id, AuditEntry.client_name)
+        async with self._database.read() as session:
+            day = now() - timedelta(hours=HOURS)
+            start = max(await _recent_start(session, actor) or day, day)
+            rows: Any = owned(actor, AuditEntry).with_only_columns(
+                *who, name, func.count(), func.max(AuditEntry.at)
+            )  # type: ignore[call-overload]
+            rows = rows.where(_is_quiet(reads), col(AuditEntry.at) >= start).group_by(*who, name)
+            found = (await (await session.connection()).execute(rows)).all()
+            used = {row[1] for row in found if row[0] in _AGENTS and row[1]}
+            names = await _names_of(session, actor, used)
+        folded: dict[tuple[str, str, str], QuietCalls] = {}
+        for via, credential, client, called, times, last in found:
+            key = names.get(credential or "", "") if via in _AGENTS else ""
+            one = (via, client, key)
+            at = datetime.fromisoformat(last) if isinstance(last, str) else last
+            at = at if at.tzinfo else at.replace(tzinfo=UTC)
+            known = folded.get(one)
+            counts = {**(known.counts if known else {})}
+            counts[called] = counts.get(called, 0) + times
+            folded[one] = QuietCalls(
+                via, client, key, counts, max(at, known.last_at) if known else at
             )
-            for row in rows
-        ]
+        return sorted(folded.values(), key=lambda calls: calls.last_at, reverse=True)
+
+    async def get(self, actor: Actor, entry_id: str) -> ActivityEntry:
+        """One row. Raises NotFound."""
+        async with self._database.read() as session:
+            row = (
+                await session.exec(owned(actor, AuditEntry).where(col(AuditEntry.id) == entry_id))
+            ).one_or_none()
+            if row is None:
+                raise NotFound("That row is no longer in the activity.")
+            names = await _key_names(session, actor, [row])
+        return await self._entry(actor, row, names)
 
     async def first_steps(self, actor: Actor) -> FirstSteps:
         """What the account has done already, for the checklist on Home."""
@@ -186,6 +253,12 @@ class Activity:
                 )
             ).first()
         return FirstSteps(key is not None, by_agent is not None, by_hand is not None)
+
+    async def _entry(
+        self, actor: Actor, row: AuditEntry, names: Mapping[str, str]
+    ) -> ActivityEntry:
+        key = names.get(row.credential_id or "", "") if row.via in _AGENTS else ""
+        return await self._happening(actor, row, key)
 
     async def _happening(self, actor: Actor, row: AuditEntry, key: str) -> ActivityEntry:
         arguments: JsonObject = {}
@@ -219,6 +292,44 @@ class Activity:
             change_id=row.change_id,
             arguments=arguments,
         )
+
+
+async def _key_names(
+    session: AsyncSession, actor: Actor, rows: Iterable[AuditEntry]
+) -> dict[str, str]:
+    """The names of the access keys of agents' rows, by id; revoked ones too."""
+    used = {row.credential_id for row in rows if row.via in _AGENTS and row.credential_id}
+    return await _names_of(session, actor, used)
+
+
+async def _names_of(session: AsyncSession, actor: Actor, key_ids: Iterable[str]) -> dict[str, str]:
+    keys = await session.exec(
+        owned(actor, Credential).where(
+            col(Credential.id).in_(list(key_ids)), col(Credential.kind) == "access"
+        )
+    )
+    return {key.id: key.name for key in keys.all()}
+
+
+async def _recent_start(session: AsyncSession, actor: Actor) -> datetime | None:
+    """The time of the oldest of the last RECENT rows; None where there are fewer. The index alone
+    answers it, so that no question of Home grows with the table.
+    """
+    times: Any = owned(actor, AuditEntry).with_only_columns(AuditEntry.at)  # type: ignore[call-overload]
+    question = times.order_by(col(AuditEntry.at).desc()).offset(RECENT).limit(1)
+    found: datetime | None = (await (await session.connection()).execute(question)).scalar()
+    return found
+
+
+def _is_quiet(reads: Sequence[str]) -> ColumnElement[bool]:
+    """A row that went well and changed nothing."""
+    return and_(
+        col(AuditEntry.outcome) == "ok",
+        or_(
+            func.coalesce(AuditEntry.tool, "").in_(reads),
+            col(AuditEntry.action).in_(_QUIET_ACTIONS),
+        ),
+    )
 
 
 def _calls(actor: Actor, start: datetime) -> Subquery:

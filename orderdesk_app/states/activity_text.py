@@ -4,8 +4,9 @@ A tool without a phrase of its own is named by its title.
 """
 
 from collections.abc import Mapping
+from typing import Literal
 
-from orderdesk_app.services.activity import ActivityEntry
+from orderdesk_app.services.activity import ActivityEntry, QuietCalls
 from orderdesk_app.tools.catalogue import every_tool
 
 # What was done, and what was tried when it failed.
@@ -39,17 +40,26 @@ _ACTIONS = {
 }
 _OUTCOMES = {
     "ok": "Done",
-    "VALIDATION_ERROR": "Not valid",
+    "VALIDATION_ERROR": "Refused here: not valid",
     "AUTH_ERROR": "Key refused",
-    "PERMISSION_DENIED": "Not allowed",
+    "PERMISSION_DENIED": "Refused here: not allowed",
     "NOT_FOUND": "Not found",
     "CONFLICT_ERROR": "Conflict",
-    "RATE_LIMIT_EXCEEDED": "Too many calls",
+    "RATE_LIMIT_EXCEEDED": "Refused here: too many calls",
     "ORDERDESK_API_ERROR": "Order Desk failed",
     "INTERNAL_ERROR": "Failed on our side",
     "CANCELLED": "Given up by the caller",
     "NOT_DONE": "Not done",
     "UNKNOWN": "Outcome unknown",
+}
+# Nothing has failed: what was asked for was refused, or is not there.
+_TONES: dict[str, str] = {
+    "VALIDATION_ERROR": "amber",
+    "PERMISSION_DENIED": "amber",
+    "RATE_LIMIT_EXCEEDED": "amber",
+    "CONFLICT_ERROR": "amber",
+    "NOT_FOUND": "gray",
+    "CANCELLED": "gray",
 }
 _STORE_IS_AT_FAULT = frozenset({"AUTH_ERROR", "ORDERDESK_API_ERROR"})
 _ENTRY_POINTS = {
@@ -61,7 +71,7 @@ _ENTRY_POINTS = {
 }
 
 
-def actor_label(entry: ActivityEntry) -> str:
+def actor_label(entry: ActivityEntry | QuietCalls) -> str:
     """The name that a person gave to the key; without one, the assistant's own name where it sent
     one.
     """
@@ -70,7 +80,7 @@ def actor_label(entry: ActivityEntry) -> str:
     return _ENTRY_POINTS.get(entry.via, "Somebody")
 
 
-def program_label(entry: ActivityEntry) -> str:
+def program_label(entry: ActivityEntry | QuietCalls) -> str:
     """The program that used the key, as it calls itself; empty where `actor_label` says it."""
     return entry.client if entry.key else ""
 
@@ -96,6 +106,8 @@ def summary_of(entry: ActivityEntry) -> str:
         done, tried = _ACTIONS.get(entry.action, (entry.action, entry.action))
         given["store"] = f"“{given['store']}”" if "store" in given else "a store"
         return (done if is_ok else f"tried {tried}").format_map(_Left(given)).rstrip()
+    if changed_nothing(entry):
+        return f"changed nothing in order {given.get('order_id', '')}".rstrip()
     title = _titles().get(entry.tool, entry.tool)
     done, tried = _PHRASES.get(entry.tool, (f"ran “{title}”", f"“{title}”"))
     changes = entry.arguments.get("changes") if entry.tool == "orders_update" else None
@@ -118,6 +130,46 @@ def summary_of(entry: ActivityEntry) -> str:
 def outcome_label(outcome: str) -> str:
     """An outcome's code as people say it."""
     return _OUTCOMES.get(outcome, outcome)
+
+
+def changed_nothing(entry: ActivityEntry) -> bool:
+    """A change that went well and had nothing to write: the order was so already."""
+    return entry.tool == "orders_update" and entry.outcome == "ok" and entry.change_id is None
+
+
+def kind_of(entry: ActivityEntry) -> Literal["failed", "deleted", "changed", "read"]:
+    """What it was, to the eye."""
+    tool = next((tool for tool in every_tool() if tool.name == entry.tool), None)
+    if entry.outcome != "ok":
+        return "failed"
+    is_deletion = entry.action in ("store.disconnect", "key.revoke") or (
+        entry.action == "order.settle" and entry.arguments.get("change") == "delete"
+    )
+    if is_deletion or (tool is not None and tool.deletes):
+        return "deleted"
+    return "read" if (tool is not None and tool.reads) or changed_nothing(entry) else "changed"
+
+
+def outcome_of(entry: ActivityEntry) -> tuple[str, str]:
+    """How it ended, in words and as a colour."""
+    if entry.outcome != "ok":
+        return outcome_label(entry.outcome), _TONES.get(entry.outcome, "red")
+    if changed_nothing(entry):
+        return "Nothing changed", "gray"
+    if entry.cached:
+        return "From cache", "green"
+    is_gone = kind_of(entry) == "deleted" and entry.action in ("tool", "order.settle")
+    return ("Deleted", "red") if is_gone else ("Done", "green")
+
+
+def quiet_label(calls: QuietCalls) -> str:
+    """What was done how often: "listed orders 12 times, read order 3 times"."""
+    parts = []
+    for name, count in sorted(calls.counts.items(), key=lambda counted: -counted[1]):
+        phrase = (_PHRASES.get(name) or _ACTIONS.get(name) or (name,))[0]
+        words = " ".join(phrase.format_map(_Left(store="a store")).split())
+        parts.append(words if count == 1 else f"{words} {count:,} times")
+    return ", ".join(parts)
 
 
 def is_store_at_fault(outcome: str) -> bool:

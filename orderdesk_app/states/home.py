@@ -10,19 +10,28 @@ import reflex as rx
 
 from orderdesk_app import wiring
 from orderdesk_app.context import now
-from orderdesk_app.services.activity import ActivityEntry, Day, FirstSteps
+from orderdesk_app.services.activity import ActivityEntry, Day, FirstSteps, QuietCalls
 from orderdesk_app.services.open_store import StoreRecord
 from orderdesk_app.states.activity_text import (
     actor_label,
     is_store_at_fault,
-    outcome_label,
+    kind_of,
+    outcome_of,
     program_label,
+    quiet_label,
     summary_of,
 )
+from orderdesk_app.states.console_result import as_json
+from orderdesk_app.states.difference_text import DifferenceRow, difference_rows
 from orderdesk_app.states.signed_in import SignedInState, handler
 from orderdesk_app.states.times import ago, duration, exact
+from orderdesk_app.tools.catalogue import every_tool
 
 _SLOW_MS = 1000
+_MOST_SHOWN = 15
+_MOST_QUIET = 5
+_MOST_ARGUMENTS = 4000  # characters
+_READS = tuple(tool.name for tool in every_tool() if tool.reads)
 _WIDTH, _HEIGHT = 240, 36
 
 
@@ -50,9 +59,10 @@ class HourRow(TypedDict):
 
 
 class ActivityRow(TypedDict):
-    """One thing that happened."""
+    """One change or failure."""
 
     id: str
+    kind: str
     who: str
     what: str
     where: str  # the store and the program, as far as they are known
@@ -60,6 +70,18 @@ class ActivityRow(TypedDict):
     tone: str
     by_agent: bool
     duration: str
+    ago: str
+    exact: str
+
+
+class QuietRow(TypedDict):
+    """What one agent or person read lately, in one line."""
+
+    id: str
+    who: str
+    what: str
+    where: str
+    by_agent: bool
     ago: str
     exact: str
 
@@ -89,6 +111,12 @@ class HomeState(SignedInState):
     hours: list[HourRow] = []
     as_table: bool = False
     latest: list[ActivityRow] = []
+    quiet: list[QuietRow] = []
+    # the row of `latest` that is open, and what is in it
+    opened: str = ""
+    arguments: str = ""
+    request_id: str = ""
+    difference: list[DifferenceRow] = []
     stores: list[StoreHealth] = []
     steps: list[Step] = []
     is_newcomer: bool = False
@@ -105,7 +133,11 @@ class HomeState(SignedInState):
         self.hours = _hours(day)
         self.latest = [
             _activity_row(entry, of_stores.get(entry.store_row_id or ""))
-            for entry in await services.activity.latest(actor, count=15)
+            for entry in await services.activity.notable(actor, reads=_READS, count=_MOST_SHOWN)
+        ]
+        self.quiet = [
+            _quiet_row(calls)
+            for calls in (await services.activity.quiet(actor, reads=_READS))[:_MOST_QUIET]
         ]
         self.stores = [
             _health(record, day, await services.stores.free_requests(record)) for record in records
@@ -114,6 +146,23 @@ class HomeState(SignedInState):
         self.steps = _steps(bool(records), await services.activity.first_steps(actor))
         self.is_newcomer = not all(step["done"] for step in self.steps)
         self.loaded = True
+
+    @rx.event
+    @handler
+    async def open_row(self, row_id: str) -> None:
+        """Opens a row: its arguments, its request id, and what it changed; closes it again."""
+        if self.opened == row_id:
+            self.opened = ""
+            return
+        services, actor = wiring.current(), self._require_actor()
+        entry = await services.activity.get(actor, row_id)
+        change = await services.changes.get(actor, entry.change_id) if entry.change_id else None
+        stores = await services.stores.list(actor)
+        folders = next((store.folders for store in stores if store.id == entry.store_row_id), ())
+        self.opened = row_id
+        self.arguments = as_json(entry.arguments)[:_MOST_ARGUMENTS] if entry.arguments else ""
+        self.request_id = entry.request_id
+        self.difference = difference_rows(change.changes, folders) if change else []
 
     @rx.event
     @handler
@@ -208,21 +257,34 @@ def _since(day: Day, hour: int) -> str:
 
 
 def _activity_row(entry: ActivityEntry, store: StoreRecord | None) -> ActivityRow:
-    is_ok = entry.outcome == "ok"
+    outcome, tone = outcome_of(entry)
     zone = store.timezone if store else ""
     # what the sentence says is not said twice
     place = store.name if store and store.name != entry.arguments.get("store") else ""
     return ActivityRow(
         id=entry.id,
+        kind=kind_of(entry),
         who=actor_label(entry),
         what=summary_of(entry),
         where=" · ".join(part for part in (place, program_label(entry)) if part),
-        outcome="From cache" if entry.cached else outcome_label(entry.outcome),
-        tone="green" if is_ok else "red",
+        outcome=outcome,
+        tone=tone,
         by_agent=entry.via in ("mcp", "stdio"),
         duration=duration(entry.duration_ms) if entry.duration_ms else "",
         ago=ago(entry.at, now(), zone),
         exact=exact(entry.at, zone),
+    )
+
+
+def _quiet_row(calls: QuietCalls) -> QuietRow:
+    return QuietRow(
+        id=f"{calls.via} {calls.client} {calls.key}",
+        who=actor_label(calls),
+        what=quiet_label(calls),
+        where=program_label(calls),
+        by_agent=calls.via in ("mcp", "stdio"),
+        ago=ago(calls.last_at, now()),
+        exact=exact(calls.last_at),
     )
 
 

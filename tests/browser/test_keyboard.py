@@ -52,7 +52,7 @@ async def test_the_palette_finds_a_page_and_gives_the_focus_back(
     opens: Opens, settler: Account
 ) -> None:
     page = await open_page(opens, settler)
-    opener = page.get_by_role("button", name="Search and go to")
+    opener = page.get_by_role("button", name="Go to…")
     await opener.focus()
 
     await page.keyboard.press("Control+k")
@@ -161,7 +161,7 @@ async def test_the_focus_comes_along_to_the_next_page(opens: Opens, settler: Acc
 
 async def test_a_button_that_works_keeps_the_focus(opens: Opens, settler: Account) -> None:
     page = await open_page(opens, settler, "/stores")
-    button = page.get_by_role("button", name="Test the connection").first
+    button = page.get_by_role("button", name="Test connection").first
     await button.focus()
 
     await page.keyboard.press("Enter")

@@ -99,7 +99,7 @@ async def test_what_opens_on_a_page_reads_well_too(
         ("/settings", "New key", "new-key"),
         ("/settings", "Replace master key", "replace"),
         ("/settings", "Revoke Claude on the till", "revoke"),
-        ("/", "Search and go to", "palette"),
+        ("/", "Go to…", "palette"),
         *([("/", "Open menu", "menu")] if size == NARROW else []),
     ):
         await page.goto(address)

@@ -58,7 +58,7 @@ async def test_a_double_click_adds_one_sandbox_store(site: Site, opens: Opens) -
 
 async def test_a_button_works_from_the_click_on(page: Page, ada: Account) -> None:
     await open_stores(page)
-    button = card(page, ada.store_name).get_by_role("button", name="Test the connection")
+    button = card(page, ada.store_name).get_by_role("button", name="Test connection")
 
     busy = await button.evaluate(
         "(button) => { button.click(); return button.getAttribute('aria-busy'); }"
@@ -76,10 +76,10 @@ async def test_a_second_stores_test_leaves_the_first_one_working(
     await connect(page, "10015", API_KEY, name="Slow one")
     await expect(card(page, "Slow one")).to_be_visible()
     sandbox_server.fault("slow", store_id="10015", seconds=2, times=1)
-    slow = card(page, "Slow one").get_by_role("button", name="Test the connection")
+    slow = card(page, "Slow one").get_by_role("button", name="Test connection")
 
     await slow.click()
-    await card(page, ada.store_name).get_by_role("button", name="Test the connection").click()
+    await card(page, ada.store_name).get_by_role("button", name="Test connection").click()
     await expect(card(page, ada.store_name).get_by_role("status")).to_contain_text("the key works")
 
     await expect(slow).to_have_attribute("aria-busy", "true")
@@ -154,14 +154,14 @@ async def test_a_connection_is_tried_now_and_the_real_answer_shown(
     await expect(card(page, "Asked")).to_be_visible()
     sandbox_server.forget()
 
-    await card(page, "Asked").get_by_role("button", name="Test the connection").click()
+    await card(page, "Asked").get_by_role("button", name="Test connection").click()
     await expect(card(page, "Asked").get_by_role("status")).to_contain_text(
         "the key works, 5 folders"
     )
     assert sandbox_server.requests(store_id="10014")
 
     sandbox_server.fault("server_error", store_id="10014", times=50)
-    await card(page, "Asked").get_by_role("button", name="Test the connection").click()
+    await card(page, "Asked").get_by_role("button", name="Test connection").click()
     await expect(card(page, "Asked").get_by_role("status")).not_to_contain_text(
         "the key works", timeout=30_000
     )
@@ -173,7 +173,7 @@ async def test_the_cards_catch_up_while_somebody_looks(
 ) -> None:
     await open_stores(page)
     mine = card(page, ada.store_name)
-    await mine.get_by_role("button", name="Test the connection").click()
+    await mine.get_by_role("button", name="Test connection").click()
     await expect(mine.get_by_role("status")).to_contain_text("the key works")
     await expect(mine).to_contain_text("Never")
 

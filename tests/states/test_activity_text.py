@@ -3,12 +3,24 @@
 import pytest
 
 from orderdesk_app.context import now
-from orderdesk_app.services.activity import ActivityEntry
-from orderdesk_app.states.activity_text import is_store_at_fault, outcome_label, summary_of
+from orderdesk_app.services.activity import ActivityEntry, QuietCalls
+from orderdesk_app.states.activity_text import (
+    is_store_at_fault,
+    kind_of,
+    outcome_label,
+    outcome_of,
+    quiet_label,
+    summary_of,
+)
 
 
 def happening(
-    action: str, outcome: str = "ok", *, tool: str | None = None, **arguments: object
+    action: str,
+    outcome: str = "ok",
+    *,
+    tool: str | None = None,
+    change_id: str | None = "a change",
+    **arguments: object,
 ) -> ActivityEntry:
     return ActivityEntry(
         id="01H",
@@ -23,7 +35,7 @@ def happening(
         duration_ms=1.0,
         cached=False,
         request_id="r",
-        change_id=None,
+        change_id=change_id,
         arguments=arguments,
     )
 
@@ -75,6 +87,16 @@ def happening(
             ),
             "moved order 7 to Shipped",
         ),
+        (
+            happening(
+                "tool",
+                tool="orders_update",
+                change_id=None,
+                order_id="7",
+                changes={"folder_name": "Shipped"},
+            ),
+            "changed nothing in order 7",
+        ),
         (happening("tool", "NOT_FOUND", tool="orders_get"), "tried to read order"),
         (
             happening("order.settle", order_id="7", change="update"),
@@ -100,3 +122,47 @@ def test_a_fault_of_ours_is_not_order_desks() -> None:
     assert outcome_label("ORDERDESK_API_ERROR") == "Order Desk failed"
     assert not is_store_at_fault("INTERNAL_ERROR")
     assert is_store_at_fault("ORDERDESK_API_ERROR")
+
+
+@pytest.mark.parametrize(
+    ("outcome", "words", "tone"),
+    [
+        ("VALIDATION_ERROR", "Refused here: not valid", "amber"),
+        ("PERMISSION_DENIED", "Refused here: not allowed", "amber"),
+        ("RATE_LIMIT_EXCEEDED", "Refused here: too many calls", "amber"),
+        ("NOT_FOUND", "Not found", "gray"),
+        ("ORDERDESK_API_ERROR", "Order Desk failed", "red"),
+        ("INTERNAL_ERROR", "Failed on our side", "red"),
+        ("AUTH_ERROR", "Key refused", "red"),
+    ],
+)
+def test_refused_here_not_found_and_failed_are_told_apart(
+    outcome: str, words: str, tone: str
+) -> None:
+    assert outcome_of(happening("tool", outcome, tool="orders_update")) == (words, tone)
+
+
+@pytest.mark.parametrize(
+    ("happened", "kind", "words"),
+    [
+        (happening("tool", tool="orders_delete", order_id="7"), "deleted", "Deleted"),
+        (happening("order.settle", order_id="7", change="delete"), "deleted", "Deleted"),
+        (happening("store.disconnect"), "deleted", "Done"),
+        (happening("tool", tool="orders_update"), "changed", "Done"),
+        (happening("tool", tool="orders_update", change_id=None), "read", "Nothing changed"),
+        (happening("tool", tool="orders_get", change_id=None), "read", "Done"),
+        (happening("tool", "NOT_FOUND", tool="orders_delete"), "failed", "Not found"),
+    ],
+)
+def test_a_deletion_looks_like_one_and_no_change_looks_like_none(
+    happened: ActivityEntry, kind: str, words: str
+) -> None:
+    assert (kind_of(happened), outcome_of(happened)[0]) == (kind, words)
+
+
+def test_reads_of_one_are_told_in_one_sentence() -> None:
+    counts = {"orders_get": 1, "orders_list": 1200, "sign_in.key": 2}
+
+    words = quiet_label(QuietCalls("mcp", "Claude", "", counts, now()))
+
+    assert words == "listed orders 1,200 times, signed in with a key 2 times, read order"

@@ -20,7 +20,8 @@ from orderdesk_app import pages
 from orderdesk_app.components.frame import Viewer
 from orderdesk_app.components.frame import frame as frame_of
 from orderdesk_app.states.console import ConsoleState
-from orderdesk_app.states.signed_in import Notices, SignedInState, Switcher
+from orderdesk_app.states.signed_in import Notices, SignedInState
+from orderdesk_app.states.switcher import Switcher
 
 ROOT = Path(__file__).resolve().parents[2]
 PACKAGE = ROOT / "orderdesk_app"

@@ -93,6 +93,7 @@ def test_the_latest_says_in_plain_words_who_did_what(ada: BrowserSession, tab: T
         actor=named,
         tool="orders_update",
         arguments={"order_id": "1042", "changes": {"folder_name": "Shipped"}},
+        change_id="a change",
     )
     happen(ada, outcome="NOT_FOUND", arguments={"order_id": "77"})
     happen(
@@ -124,7 +125,7 @@ def test_the_latest_says_in_plain_words_who_did_what(ada: BrowserSession, tab: T
     assert (failed["what"], failed["outcome"], failed["tone"]) == (
         "tried to read order 77",
         "Not found",
-        "red",
+        "gray",
     )
     assert moved["exact"].endswith("UTC")
 
@@ -143,9 +144,8 @@ def test_two_assistants_with_one_program_are_told_apart_by_their_keys(
 
     revoked, *calls = [
         (line["who"], line["where"], line["what"])
-        for line in tab.vars["home_state.latest"]
-        if not line["what"].startswith("made the key")
-    ][:3]
+        for line in (*tab.vars["home_state.latest"][:1], *tab.vars["home_state.quiet"][:2])
+    ]
     assert revoked[0] == "You"
     assert revoked[2].startswith("revoked the key “Claude ")
     assert [call[:2] for call in calls] == [
@@ -157,7 +157,13 @@ def test_two_assistants_with_one_program_are_told_apart_by_their_keys(
 def test_what_a_store_did_is_told_in_the_stores_zone(ada: BrowserSession, tab: Tab) -> None:
     tab.act("stores_state.add_sandbox")
     (record,) = ada.web.do(ada.web.services.stores.list, ada.actor)
-    happen(ada, store_row_id=record.id, at=now() - timedelta(minutes=5))
+    happen(
+        ada,
+        store_row_id=record.id,
+        at=now() - timedelta(minutes=5),
+        tool="orders_delete",
+        arguments={"order_id": "7"},
+    )
     tab.act("home_state.load")
     tab.act("stores_state.load")
 
@@ -166,7 +172,7 @@ def test_what_a_store_did_is_told_in_the_stores_zone(ada: BrowserSession, tab: T
     told = next(
         line["exact"]
         for line in tab.vars["home_state.latest"]
-        if line["what"].startswith("read order")
+        if line["what"].startswith("deleted order")
     )
     assert told in (
         f"{moment - timedelta(seconds=late):%-d %b %Y, %H:%M:%S} {zone}" for late in range(30)
@@ -269,3 +275,59 @@ def test_requests_that_were_made_lower_what_is_ready(ada: BrowserSession, tab: T
 
     assert tab.vars["home_state.stores"][0]["free"] == 0
     assert tab.vars["stores_state.stores"][0]["filled"] == "0%"
+
+
+def test_reads_push_no_change_off_the_list(ada: BrowserSession, tab: Tab) -> None:
+    happen(ada, tool="orders_delete", arguments={"order_id": "4"}, change_id="a change")
+    happen(ada, outcome="NOT_FOUND", arguments={"order_id": "77"})
+    for _ in range(40):
+        happen(ada)
+    happen(ada, tool="orders_list")
+    tab.act("home_state.load")
+
+    assert [(row["what"], row["kind"]) for row in tab.vars["home_state.latest"]] == [
+        ("tried to read order 77", "failed"),
+        ("deleted order 4", "deleted"),
+    ]
+    assert "read order 40 times, listed orders" in [
+        row["what"].split(", signed in")[0] for row in tab.vars["home_state.quiet"]
+    ]
+
+
+def test_a_row_opens_its_arguments_its_request_and_its_difference(
+    ada: BrowserSession, tab: Tab
+) -> None:
+    tab.act("stores_state.add_sandbox")
+    ada.web.do(
+        ada.web.services.console.run,
+        ada.actor,
+        "orders_update",
+        {"order_id": "100000001", "changes": {"folder_name": "Shipped"}},
+    )
+    tab.act("home_state.load")
+    row = tab.vars["home_state.latest"][0]
+
+    tab.act("home_state.open_row", row_id=row["id"])
+    opened = {
+        name: tab.vars[f"home_state.{name}"]
+        for name in ("opened", "arguments", "request_id", "difference")
+    }
+    tab.act("home_state.open_row", row_id=row["id"])
+
+    assert opened["opened"] == row["id"]
+    assert '"folder_name": "Shipped"' in opened["arguments"]
+    assert opened["request_id"]
+    ((path, new),) = [(change["path"], change["new"]) for change in opened["difference"]]
+    assert (path, new) == ("folder", "Shipped")
+    assert tab.vars["home_state.opened"] == ""
+
+
+def test_a_neighbours_row_does_not_open(ada: BrowserSession, bert: BrowserSession) -> None:
+    happen(ada, tool="orders_delete", arguments={"order_id": "4711"}, change_id="a change")
+    (row,) = ada.web.do(ada.web.services.activity.latest, ada.actor, count=1)
+
+    with bert.tab() as tab:
+        tab.act("home_state.open_row", row_id=row.id)
+
+    assert "4711" not in tab.seen
+    assert "no longer in the activity" in tab.vars["signed_in_state.notices"][-1]["text"]
