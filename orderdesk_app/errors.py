@@ -29,7 +29,8 @@ ConfigurationError                                       a setting stops the sta
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from difflib import get_close_matches
 from enum import StrEnum
 from typing import ClassVar, Literal, Self
 
@@ -247,3 +248,10 @@ def in_message(name: str) -> str:
     """
     name = name if len(name) <= 80 else name[:79] + "…"
     return name if _PLAIN_WORDS(name) else json.dumps(name, ensure_ascii=False)
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """` Did you mean …?` for the known name that is nearest, "" where none is near."""
+    names = {text.strip().casefold(): text for text in known}
+    near = get_close_matches(name.strip().casefold()[:80], names, 1)
+    return f" Did you mean {in_message(names[near[0]])}?" if near else ""

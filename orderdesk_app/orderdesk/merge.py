@@ -12,7 +12,7 @@ from datetime import datetime
 from decimal import Decimal
 
 from orderdesk_app.context import JsonObject, new_id
-from orderdesk_app.errors import ValidationFailed, in_message
+from orderdesk_app.errors import ValidationFailed, in_message, nearest
 from orderdesk_app.orderdesk.comparison import (
     FREE_MAPS,
     as_list,
@@ -287,7 +287,8 @@ def _folder_move(
     if move is None:
         known = ", ".join(f"{in_message(name)} ({id_})" for id_, name in folders[:30])
         raise ValidationFailed(
-            f"{named[0]}: this store has no such folder. Its folders: {known or 'none known'}.",
+            f"{named[0]}: this store has no such folder. Its folders: {known or 'none known'}."
+            + (nearest(named[1], (name for _, name in folders))),
             field=named[0],
         )
     return None if is_same(order.get("folder_id"), move.folder_id) else move

@@ -31,6 +31,11 @@ class StoreRecord:
         """
         return f"{self.api_url}|{self.store_id}"
 
+    @property
+    def title(self) -> str:
+        """Name and id, for results: with two stores, the wrong one is easily written."""
+        return f"{self.name} ({self.store_id})"
+
 
 @dataclass(frozen=True, slots=True)
 class OpenStore:

@@ -10,7 +10,7 @@ from decimal import Decimal
 from typing import Any
 
 from orderdesk_app.context import OrderId
-from orderdesk_app.errors import NotFound, ValidationFailed, in_message
+from orderdesk_app.errors import NotFound, ValidationFailed, in_message, nearest
 from orderdesk_app.orderdesk.answers import Page
 from orderdesk_app.orderdesk.comparison import as_map, decimal_of
 from orderdesk_app.orderdesk.dates import to_upstream
@@ -359,7 +359,11 @@ def _folder(query: OrderQuery, folders: FolderNames) -> str | None:
                 if name == "folder_name"
                 else "the status of an order is its folder, and this store has none of that name"
             )
-            raise ValidationFailed(f"{name}: {words}. Its folders: {known}.", field=name)
+            raise ValidationFailed(
+                f"{name}: {words}. Its folders: {known}."
+                + nearest(text, (known for _, known in folders)),
+                field=name,
+            )
         if wanted is not None and folder not in wanted:
             raise ValidationFailed(
                 (

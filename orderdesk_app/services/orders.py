@@ -1,7 +1,7 @@
 """The orders of a store: read through the cache, listed and searched, changed safely."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TypedDict
 
 from orderdesk_app.context import Actor, Json, OrderId, Scope, now
@@ -65,6 +65,22 @@ class OrderPage:
     folders: FolderList = ()
     next_cursor: str | None = None
     coverage: str = ""
+    after: Cursor | None = None
+    is_rising: bool = False
+    is_by_date: bool = True
+
+    def first(self, count: int) -> "OrderPage":
+        """The page with no more than its first `count` orders, and the cursor after those."""
+        if count >= len(self.orders):
+            return self
+        rows = self.orders[:count]
+        cursor = next_cursor(rows, self.after, is_rising=self.is_rising)
+        return replace(
+            self,
+            orders=rows,
+            has_more=True,
+            next_cursor=cursor if self.is_by_date else None,
+        )
 
 
 class _Rows(TypedDict):
@@ -187,6 +203,9 @@ class Orders:
             if page["has_more"] and query.is_by_date
             else None,
             page["coverage"],
+            after=cursor,
+            is_rising=is_rising,
+            is_by_date=query.is_by_date,
         )
 
     async def _rows(

@@ -133,6 +133,8 @@ def tool(
         hints = get_type_hints(function, vars(sys.modules[function.__module__]))
         arguments = cast(type[Arguments], hints["arguments"])
         assert function.__name__ not in _DECORATED, f"two tools are named {function.__name__}"
+        takes_store = "store_identifier" in arguments.model_fields
+        output_schema = schema_of(hints["return"], keeps_null=True)
         _DECORATED[function.__name__] = Tool(
             name=function.__name__,
             toolset=function.__module__.rsplit(".", 1)[-1],
@@ -148,15 +150,25 @@ def tool(
             run=cast(ToolFunction, function),
             example=example,
             input_schema={**schema_of(arguments), "additionalProperties": False},
-            output_schema=schema_of(hints["return"], keeps_null=True),
+            output_schema=_naming_the_store(output_schema) if takes_store else output_schema,
             secrets=arguments.secret_names(),
-            takes_store="store_identifier" in arguments.model_fields,
+            takes_store=takes_store,
             works_signed_out=works_signed_out,
             preview=cast(PreviewFunction | None, preview),
         )
         return function
 
     return decorate
+
+
+def _naming_the_store(schema: Schema) -> Schema:
+    """The runner puts the store before all else into the result of a tool that works on one."""
+    store = {"type": "string", "description": "The store that was worked on: its name and id."}
+    return {
+        **schema,
+        "properties": {"store": store, **schema["properties"]},
+        "required": ["store", *schema["required"]],
+    }
 
 
 @cache

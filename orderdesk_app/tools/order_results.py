@@ -1,6 +1,6 @@
 """What the tools about orders answer."""
 
-from typing import Annotated, NotRequired
+from typing import Annotated, Literal, NotRequired
 
 from pydantic import Field, WithJsonSchema
 from typing_extensions import TypedDict
@@ -50,17 +50,26 @@ class OrderRows(TypedDict):
     coverage: NotRequired[
         Annotated[str, Field(description="With search: what was searched and what was not.")]
     ]
+    cut: NotRequired[
+        Annotated[str, Field(description="That rows were left out, and how to go on.")]
+    ]
     untrusted: NotRequired[Untrusted]
 
 
 class OneOrder(TypedDict):
     notice: Notice
     order: OrderInResult
+    folder: Annotated[str, Field(description="The name of its folder, which is its status.")]
     cached: bool
     untrusted: NotRequired[Untrusted]
 
 
 class WrittenOrder(TypedDict):
+    status: Annotated[
+        Literal["done", "unchanged"],
+        Field(description="unchanged: the order had all of it already, and nothing was written."),
+    ]
+    summary: Annotated[str, Field(description="What became of the write, in a sentence.")]
     notice: Notice
     order: OrderInResult
     changed: Annotated[list[str], Field(description="Dotted paths of what is different now.")]

@@ -159,7 +159,10 @@ class Runner:
                 call.opened = await self._services[Stores].open(
                     call.principal, getattr(arguments, "store_identifier", None)
                 )
-            outcome.result = await tool.run(call, arguments)
+            result = await tool.run(call, arguments)
+            outcome.result = (
+                {"store": call.opened.record.title, **result} if call.opened else result
+            )
         except OrderDeskAgentsError as error:
             outcome.error = error
             if error.outcome is None and not tool.reads:

@@ -11,7 +11,7 @@ import pytest
 from orderdesk_app.demo.seed import Seed
 from orderdesk_app.errors import ValidationFailed
 from orderdesk_app.mcp.server import call_tool_result
-from orderdesk_app.tools.catalogue import find_tool
+from orderdesk_app.tools.catalogue import every_tool, find_tool
 from orderdesk_app.tools.runner import Outcome
 from orderdesk_app.tools.views import check_fields, plain
 from tests.worlds import FIRST_ORDER, MINIMAL_ORDER, World, counted
@@ -483,7 +483,7 @@ async def test_few_fields_cost_few_tokens(world: World) -> None:
         "orders_get", {"order_id": FIRST_ORDER, "fields": ["shipping.city"]}
     )
 
-    assert tokens_of(part) < 50
+    assert tokens_of(part) < 70
     assert tokens_of(whole) < 900
 
 
@@ -981,3 +981,107 @@ async def test_no_text_breaks_a_search(world: World, tool: str) -> None:
             nasty,
             outcome.error,
         )
+
+
+# ------------------------------------------------------------------ what each result says
+
+
+async def test_every_result_about_a_store_names_it_first(world: World) -> None:
+    [store] = await world.owner.stores()
+    for tool in every_tool():
+        if not tool.takes_store:
+            continue
+        outcome = await world.owner.call(tool.name, world.example_of(tool))
+        assert outcome.error is None, tool.name
+        assert outcome.result is not None
+        assert next(iter(outcome.result.items())) == ("store", f"{store.name} ({store.store_id})")
+        assert store.name in text_of(outcome)
+
+
+async def test_one_order_says_its_folder(world: World) -> None:
+    row = (await world.owner.get("orders_list", limit=1))["orders"][0]
+
+    whole = await world.owner.get("orders_get", order_id=row["id"])
+
+    assert whole["folder"] == row["folder"]
+
+
+async def test_a_write_that_changes_nothing_does_not_read_like_one_that_does(world: World) -> None:
+    changes: dict[str, Any] = {"email": "once@example.com", "order_notes": "Rang them"}
+
+    first = await world.owner.get("orders_update", order_id=FIRST_ORDER, changes=changes)
+    again = await world.owner.call(
+        "orders_update", {"order_id": FIRST_ORDER, "changes": {"email": "once@example.com"}}
+    )
+
+    assert (first["status"], first["summary"]) == ("done", "Written: 2 changes.")
+    assert again.result is not None
+    assert again.result["status"] == "unchanged"
+    assert "Nothing was written" in text_of(again)
+    assert again.result["change_id"] is None
+
+
+async def test_a_note_that_is_there_already_is_told(world: World) -> None:
+    for email in ("a@example.com", "b@example.com"):
+        result = await world.owner.get(
+            "orders_update",
+            order_id=FIRST_ORDER,
+            changes={"email": email, "order_notes": ["Rang them "]},
+        )
+
+    assert result["changed"] == ["email"]
+    assert "A note with these words is there already" in result["summary"]
+
+
+@pytest.mark.parametrize("asked", [{"view": "full"}, {"fields": ["order_notes", "checkout_data"]}])
+async def test_a_page_that_would_be_too_long_is_cut_and_goes_on(
+    world: World, asked: dict[str, Any]
+) -> None:
+    """At most 25,000 tokens in the larger channel, and no order is lost between the pages."""
+    for number in range(30):
+        order = {
+            **MINIMAL_ORDER,
+            "customer_id": "long",
+            "source_id": f"L-{number}",
+            "order_notes": [{"content": f"{number} {'note ' * 300}"}],
+            "checkout_data": {f"key {key}": "value " * 15 for key in range(30)},
+        }
+        await world.owner.get("orders_create", order_data=order)
+
+    seen: list[str] = []
+    pages = 0
+    cursor: dict[str, str] = {}
+    while True:
+        page = await world.owner.call(
+            "orders_list", {"customer_id": "long", "limit": 100, **asked, **cursor}
+        )
+        assert page.result is not None
+        assert tokens_of(page) < 25_000
+        seen += [row["id"] for row in page.result["orders"]]
+        pages += 1
+        following = page.result["pagination"]["next_cursor"]
+        assert ("cut" in page.result) == (following is not None)
+        assert page.result["pagination"]["count"] == len(page.result["orders"])
+        if following is None:
+            break
+        cursor = {"cursor": following}
+
+    assert len(set(seen)) == len(seen) == 30
+    assert pages > 1
+
+
+@pytest.mark.parametrize(
+    ("tool", "arguments"),
+    [
+        ("orders_list", {"folder_name": "Shiped"}),
+        ("orders_list", {"status": "shiped"}),
+        ("orders_update", {"order_id": FIRST_ORDER, "changes": {"folder_name": "Shiped"}}),
+        ("orders_create", {"order_data": {**MINIMAL_ORDER, "folder_name": "Shiped"}}),
+    ],
+)
+async def test_a_folder_that_is_mistyped_gets_the_nearest_name(
+    world: World, tool: str, arguments: dict[str, Any]
+) -> None:
+    error = await world.owner.refused(tool, **arguments)
+
+    assert "Did you mean Shipped?" in error.message

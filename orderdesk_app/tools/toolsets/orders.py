@@ -1,11 +1,12 @@
 """Tools about orders: find, read, create, change, delete."""
 
 import json
+from collections.abc import Mapping
 from typing import Annotated, Literal
 
 from pydantic import BeforeValidator, Field, WithJsonSchema
 
-from orderdesk_app.context import JsonObject, OrderId, Scope
+from orderdesk_app.context import Json, JsonObject, OrderId, Scope
 from orderdesk_app.errors import VersionConflict
 from orderdesk_app.services.order_kind import Written
 from orderdesk_app.services.order_search import OrderQuery
@@ -26,6 +27,7 @@ from orderdesk_app.tools.views import (
     NOTICE_WORDS,
     ViewCache,
     check_fields,
+    fitting,
     folder_name,
     plain_object,
     selected,
@@ -280,27 +282,34 @@ async def orders_list(call: ToolCall, arguments: ListOrders) -> OrderRows:
     )
     check_fields(arguments.fields, found.orders)
     rows: list[JsonObject] = []
-    untrusted: list[str] = []
+    untrusted: list[list[str]] = []
     for index, row in enumerate(found.orders):
         if arguments.view == "full" or arguments.fields:
             shown = selected(
                 {**_VIEWS.view_of(row), "folder": folder_name(row, found.folders)}, arguments.fields
             )
-            untrusted += untrusted_paths(shown, f"orders[{index}]")
+            untrusted.append(untrusted_paths(shown, f"orders[{index}]"))
         else:
             shown = summary(row, found.folders)
+            untrusted.append([])
         matched = found.matched_by.get(str(row.get("id", "")))
         rows.append({**shown, "matched_by": list(matched)} if matched else shown)
+    count = fitting(rows, untrusted)
     result: OrderRows = {
         "notice": NOTICE_WORDS,
-        "orders": rows,
-        "pagination": _pagination(found, arguments),
+        "orders": rows[:count],
+        "pagination": _pagination(found.first(count), arguments),
         "cached": found.cached,
     }
+    if count < len(rows):
+        result["cut"] = (
+            f"{count} of {len(rows)} rows, as more would be too long. Go on with next_cursor or "
+            "next_offset, or ask for fields."
+        )
     if found.coverage:
         result["coverage"] = found.coverage
-    if untrusted:
-        result["untrusted"] = untrusted
+    if paths := [path for row_paths in untrusted[:count] for path in row_paths]:
+        result["untrusted"] = paths
     return result
 
 
@@ -321,14 +330,17 @@ async def orders_get(call: ToolCall, arguments: GetOrder) -> OneOrder:
     )
     check_fields(arguments.fields, (found.order,))
     shown: JsonObject = _VIEWS.view_of(found.order)
+    folder = folder_name(
+        found.order, await call.services[Orders].folders(call.store, found.order, call.budget)
+    )
     if arguments.fields:
-        folders = (
-            await call.services[Orders].folders(call.store, found.order, call.budget)
-            if "folder" in arguments.fields
-            else ()
-        )
-        shown = selected({**shown, "folder": folder_name(found.order, folders)}, arguments.fields)
-    result: OneOrder = {"notice": NOTICE_WORDS, "order": shown, "cached": found.cached}
+        shown = selected({**shown, "folder": folder}, arguments.fields)
+    result: OneOrder = {
+        "notice": NOTICE_WORDS,
+        "order": shown,
+        "folder": folder,
+        "cached": found.cached,
+    }
     untrusted = untrusted_paths(shown, "order")
     if untrusted:
         result["untrusted"] = untrusted
@@ -370,7 +382,7 @@ async def orders_create(call: ToolCall, arguments: CreateOrder) -> WrittenOrder:
     written = await call.services[Orders].create(
         call.actor, call.store, arguments.order_data, call.budget
     )
-    return _written(written)
+    return _written(written, arguments.order_data)
 
 
 async def _preview_update(call: ToolCall, arguments: UpdateOrder) -> Preview:
@@ -409,7 +421,7 @@ async def orders_update(call: ToolCall, arguments: UpdateOrder) -> WrittenOrder:
         )
     except VersionConflict as error:
         raise with_both_versions(error, asked, call.store.record.folders) from error
-    return _written(written)
+    return _written(written, asked)
 
 
 async def _preview_delete(call: ToolCall, arguments: DeleteOrder) -> Preview:
@@ -444,9 +456,11 @@ def _pagination(page: OrderPage, arguments: ListOrders) -> OrderPagination:
     return {**numbers, "next_cursor": page.next_cursor}
 
 
-def _written(written: Written) -> WrittenOrder:
+def _written(written: Written, asked: Mapping[str, Json]) -> WrittenOrder:
     shown = plain_object(written.order)
     result: WrittenOrder = {
+        "status": "done" if written.changed or written.differing else "unchanged",
+        "summary": _in_words(written, asked),
         "notice": NOTICE_WORDS,
         "order": shown,
         "changed": list(written.changed),
@@ -458,3 +472,14 @@ def _written(written: Written) -> WrittenOrder:
     if untrusted:
         result["untrusted"] = untrusted
     return result
+
+
+def _in_words(written: Written, asked: Mapping[str, Json]) -> str:
+    """What became of a write, in a sentence or two."""
+    if not written.changed and not written.differing:
+        words = "Nothing was written: the order has all of this already."
+    else:
+        words = f"Written: {len(written.changed)} change{'s' if len(written.changed) != 1 else ''}."
+    if asked.get("order_notes") and "order_notes" not in (*written.changed, *written.differing):
+        words += " A note with these words is there already, so none was added."
+    return words
