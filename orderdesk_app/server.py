@@ -17,13 +17,13 @@ from orderdesk_app.frontend import Frontend
 from orderdesk_app.mcp.endpoint import McpEndpoint
 from orderdesk_app.observability import configure_logging
 from orderdesk_app.routes import all_routes, health, metrics
+from orderdesk_app.routes.forms import signed_in_user
 from orderdesk_app.routes.headers import SecurityHeaders
 from orderdesk_app.routes.not_found import methods_at, not_found, wrong_method
 from orderdesk_app.routes.oauth import is_oauth, no_oauth
 from orderdesk_app.routes.pages import PageGate
 from orderdesk_app.routes.request_middleware import MCP_PATHS, RequestMiddleware
 from orderdesk_app.routes.sockets import SocketLimits
-from orderdesk_app.services.sessions import COOKIE
 from orderdesk_app.setting_rules import host_list
 
 OpenServices = Callable[[Settings], AbstractAsyncContextManager[wiring.Services]]
@@ -65,12 +65,15 @@ def create_app(
         have_metrics_token=bool(settings.metrics_token.get_secret_value()),
     )
     return SecurityHeaders(
-        guarded, script_hashes=hashes, is_https=settings.public_url.startswith("https://")
+        guarded,
+        script_hashes=hashes,
+        is_https=settings.public_url.startswith("https://"),
+        is_production=settings.is_production,
     )
 
 
 async def _is_signed_in(connection: HTTPConnection) -> bool:
-    return await wiring.current().sessions.resume(connection.cookies.get(COOKIE)) is not None
+    return await signed_in_user(connection) is not None
 
 
 @contextmanager

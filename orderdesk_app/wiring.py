@@ -33,7 +33,7 @@ from orderdesk_app.orderdesk.transport import Transport, open_http
 from orderdesk_app.security.keyring import Keyring
 from orderdesk_app.security.passwords import Passwords
 from orderdesk_app.security.sealing import Sealer
-from orderdesk_app.security.web import SessionCookies, cookie_in
+from orderdesk_app.security.web import SessionCookies
 from orderdesk_app.services.access import Access
 from orderdesk_app.services.activity import Activity
 from orderdesk_app.services.audit import AuditLog
@@ -49,7 +49,7 @@ from orderdesk_app.services.orders import Orders
 from orderdesk_app.services.products import Products
 from orderdesk_app.services.reads import Reads
 from orderdesk_app.services.sandbox import DatabaseRows, SandboxKeys
-from orderdesk_app.services.sessions import COOKIE, FormTokens, Sessions
+from orderdesk_app.services.sessions import FormTokens, Sessions
 from orderdesk_app.services.sign_in import SignIn
 from orderdesk_app.services.store_registration import StoreRegistration
 from orderdesk_app.services.stores import Stores
@@ -105,7 +105,7 @@ class Services:
                 return (await self.access.by_token(token.strip())).actor
             except AuthFailed:
                 return None
-        user = await self.sessions.resume(cookie_in(cookie, COOKIE))
+        user = await self.sessions.resume(self.sessions.cookie_in(cookie))
         return user.actor if user else None
 
     # ------------------------------------------------------------------ database, secrets, cache
@@ -198,7 +198,8 @@ class Services:
         secret = self.settings.jwt_secret_key.get_secret_value().encode()
         cookies = SessionCookies(secret or self.keyring.purpose("jwt"))
         timeout = self.settings.session_timeout
-        return Sessions(self.database, self.keyring, cookies, timeout=timeout)
+        is_secure = self.settings.cookie_secure
+        return Sessions(self.database, self.keyring, cookies, timeout=timeout, is_secure=is_secure)
 
     @cached_property
     def sign_in(self) -> SignIn:

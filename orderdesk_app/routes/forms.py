@@ -107,7 +107,12 @@ def signed_in_form(endpoint: SignedInEndpoint) -> Endpoint:
 
 async def signed_in_user(connection: HTTPConnection) -> WebUser | None:
     """The user of the session in the cookie, read from its row; None without a live session."""
-    return await wiring.current().sessions.resume(connection.cookies.get(COOKIE))
+    return await wiring.current().sessions.resume(session_cookie(connection))
+
+
+def session_cookie(connection: HTTPConnection) -> str | None:
+    """The value of the one session cookie of a request, or None."""
+    return wiring.current().sessions.cookie_in(*connection.headers.getlist("cookie"))
 
 
 def redirect_to(path: str, **query: str) -> RedirectResponse:
@@ -141,8 +146,10 @@ def redirect_with_notice(user: WebUser, path: str, text: str) -> RedirectRespons
 def set_session_cookie(response: Response, cookie: str) -> Response:
     """The response with the session cookie, closed to scripts and to other sites."""
     settings = wiring.current().settings
+    name = wiring.current().sessions.cookie_name
+    _clear_former_cookie(response, name)
     response.set_cookie(
-        COOKIE,
+        name,
         cookie,
         max_age=settings.session_timeout,
         path="/",
@@ -156,10 +163,18 @@ def set_session_cookie(response: Response, cookie: str) -> Response:
 def clear_session_cookie(response: Response) -> Response:
     """The response that makes the browser drop the session cookie."""
     settings = wiring.current().settings
+    name = wiring.current().sessions.cookie_name
+    _clear_former_cookie(response, name)
     response.delete_cookie(
-        COOKIE, path="/", httponly=True, secure=settings.cookie_secure, samesite="lax"
+        name, path="/", httponly=True, secure=settings.cookie_secure, samesite="lax"
     )
     return response
+
+
+def _clear_former_cookie(response: Response, name: str) -> None:
+    """The cookie that older releases set over https is not read any more."""
+    if name != COOKIE:
+        response.delete_cookie(COOKIE, path="/", httponly=True, secure=True, samesite="lax")
 
 
 def client_address(request: Request) -> str:

@@ -34,7 +34,12 @@ class SecurityHeaders:
     """
 
     def __init__(
-        self, app: ASGIApp, *, script_hashes: Sequence[str] = (), is_https: bool = False
+        self,
+        app: ASGIApp,
+        *,
+        script_hashes: Sequence[str] = (),
+        is_https: bool = False,
+        is_production: bool = False,
     ) -> None:
         self._app = app
         self._always = [
@@ -47,7 +52,9 @@ class SecurityHeaders:
             (b"cross-origin-resource-policy", b"same-origin"),
         ]
         if is_https:
-            self._always.append((b"strict-transport-security", b"max-age=31536000"))
+            # a plain subdomain could set cookies for this host
+            subdomains = b"; includeSubDomains" if is_production else b""
+            self._always.append((b"strict-transport-security", b"max-age=31536000" + subdomains))
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":

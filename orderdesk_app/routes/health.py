@@ -43,7 +43,7 @@ async def detailed(request: Request) -> Response:
     if not services.settings.enable_detailed_health:
         return JSONResponse({"error": "not_found"}, 404)
     actor = await services.actor_of_request(
-        request.headers.get("authorization", ""), request.headers.get("cookie", "")
+        request.headers.get("authorization", ""), ";".join(request.headers.getlist("cookie"))
     )
     if actor is None:
         return JSONResponse(

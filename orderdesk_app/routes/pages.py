@@ -9,7 +9,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from orderdesk_app.routes.not_found import not_found, wrong_method
 from orderdesk_app.security.web import own_page, sign_in_address
-from orderdesk_app.services.sessions import COOKIE
+from orderdesk_app.services.sessions import COOKIE, SECURE_COOKIE
 
 # the end of a built page's file name, and of its compressed copies
 _OTHER_NAME = re.compile(r"(?:/index)?\.html(?:\.gz|\.br)?/*$")
@@ -59,7 +59,7 @@ class PageGate:
         query = connection.url.query
         return sign_in_address(
             f"{address}?{query}" if query else address,
-            error="ended" if COOKIE in connection.cookies else "",
+            error="ended" if {COOKIE, SECURE_COOKIE} & connection.cookies.keys() else "",
         )
 
     def _replacing_refusals(self, scope: Scope, receive: Receive, send: Send) -> Send:

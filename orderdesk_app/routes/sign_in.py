@@ -24,6 +24,7 @@ from orderdesk_app.routes.forms import (
     client_address,
     redirect_to,
     same_origin_form,
+    session_cookie,
     set_session_cookie,
     signed_in_form,
     user_agent,
@@ -31,7 +32,7 @@ from orderdesk_app.routes.forms import (
 from orderdesk_app.routes.html_pages import error_page, plain_page
 from orderdesk_app.security.tokens import ACCESS_PREFIX
 from orderdesk_app.security.web import own_page, sign_in_address
-from orderdesk_app.services.sessions import COOKIE, WebUser
+from orderdesk_app.services.sessions import WebUser
 
 _ASK = Markup(
     "<p>This link signs you in as <strong>{name}</strong>. It works once.</p>"
@@ -46,7 +47,10 @@ async def with_key(request: Request, form: Form) -> Response:
     key, wanted = Secret(form.get("key", "").strip()), own_page(form.get("next", ""))
     try:
         cookie = await wiring.current().sign_in.with_key(
-            key, address=client_address(request), user_agent=user_agent(request)
+            key,
+            address=client_address(request),
+            user_agent=user_agent(request),
+            replaces=session_cookie(request),
         )
     except RateLimited:
         return redirect_to(sign_in_address(wanted, error="many"))
@@ -73,7 +77,10 @@ async def with_link(request: Request, form: Form) -> Response:
     try:
         token = form.get("token") or request.query_params.get("token", "")
         cookie = await wiring.current().sign_in.use_link(
-            token, address=client_address(request), user_agent=user_agent(request)
+            token,
+            address=client_address(request),
+            user_agent=user_agent(request),
+            replaces=session_cookie(request),
         )
     except RateLimited:
         return redirect_to("/sign-in", error="many")
@@ -85,7 +92,7 @@ async def with_link(request: Request, form: Form) -> Response:
 @signed_in_form
 async def sign_out(request: Request, user: WebUser, form: Form) -> Response:
     # the row first: open tabs end at once
-    await wiring.current().sign_in.sign_out(user, request.cookies.get(COOKIE))
+    await wiring.current().sign_in.sign_out(user, session_cookie(request))
     return clear_session_cookie(redirect_to("/sign-in", out="1"))
 
 

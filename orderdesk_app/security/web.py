@@ -25,12 +25,14 @@ _PAGE = re.compile(r"/(?!sign-)([a-z-]{1,40}(/[a-z-]{1,40}){0,3})?(\?[\w=&%.+-]{
 
 
 def cookie_in(header: str, name: str) -> str | None:
-    """That cookie's value in a Cookie header, read as browsers and Starlette read it.
+    """That cookie's value in a Cookie header, read as browsers and Starlette read it; None for two
+    of that name, as one of them was set by another site of the domain.
 
     http.cookies drops every cookie when another app on the same host wrote a malformed one; then a
     page would be signed in and its events would not.
     """
-    return cookie_parser(header).get(name)
+    names = [chunk.partition("=")[0].strip() for chunk in header.split(";") if "=" in chunk]
+    return cookie_parser(header).get(name) if names.count(name) == 1 else None
 
 
 def body_encoding(headers: Headers) -> str:

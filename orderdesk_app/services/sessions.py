@@ -17,10 +17,13 @@ from orderdesk_app.db.tenants import Tenant
 from orderdesk_app.db.users import User
 from orderdesk_app.errors import Conflict, PermissionDenied
 from orderdesk_app.security.keyring import Keyring
-from orderdesk_app.security.web import SessionCookies, SignedText
+from orderdesk_app.security.web import SessionCookies, SignedText, cookie_in
 from orderdesk_app.services.members import member_of
 
 COOKIE = "orderdesk_session"
+# Browsers take this name only with Secure, Path=/ and no Domain, and only over https: no other host
+# of the domain can set it.
+SECURE_COOKIE = f"__Host-{COOKIE}"
 _IDLE_SHARE = 4  # an idle session ends after a quarter of its time
 _KEPT = timedelta(days=30)  # how long rows of ended sessions are kept
 _MOST_SPENT = 10_000
@@ -47,14 +50,22 @@ class Sessions:
         cookies: SessionCookies,
         *,
         timeout: int,
+        is_secure: bool = False,
         clock: Callable[[], datetime] = now,
     ) -> None:
         self._database = database
         self._keyring = keyring
         self._cookies = cookies
         self._clock = clock
+        self.cookie_name = SECURE_COOKIE if is_secure else COOKIE
         self._timeout = timedelta(seconds=timeout)
         self._idle = self._timeout / _IDLE_SHARE
+
+    def cookie_in(self, *headers: str) -> str | None:
+        """The session cookie in the Cookie headers of a request; None without one, and where there
+        are two.
+        """
+        return cookie_in(";".join(headers), self.cookie_name)
 
     async def start(
         self,
@@ -85,8 +96,13 @@ class Sessions:
         credential_id: str | None,
         address: str,
         user_agent: str,
+        replaces: str | None = None,
     ) -> str:
-        """`start` inside a write that the caller has opened."""
+        """`start` inside a write that the caller has opened; ends the session of the cookie that
+        the new one replaces in the browser.
+        """
+        if (replaced := self._cookies.read(replaces)) is not None:
+            await self._end(session, replaced)
         moment = self._clock()
         row = Session(
             id=new_id(),
@@ -173,11 +189,14 @@ class Sessions:
         session_id = self._cookies.read(cookie)
         if session_id is not None:
             async with self._database.write() as session:
-                await session.exec(
-                    update(Session)
-                    .where(col(Session.id) == session_id, col(Session.ended_at).is_(None))
-                    .values(ended_at=self._clock())
-                )
+                await self._end(session, session_id)
+
+    async def _end(self, session: AsyncSession, session_id: str) -> None:
+        await session.exec(
+            update(Session)
+            .where(col(Session.id) == session_id, col(Session.ended_at).is_(None))
+            .values(ended_at=self._clock())
+        )
 
 
 class FormTokens:

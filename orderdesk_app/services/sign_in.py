@@ -72,8 +72,11 @@ class SignIn:
         self._clock = clock
         self._links = SignedText(keyring.purpose("links"), "sign-in link")
 
-    async def with_key(self, key: Secret, *, address: str, user_agent: str) -> str:
-        """Signs in with a master key; returns the cookie's value.
+    async def with_key(
+        self, key: Secret, *, address: str, user_agent: str, replaces: str | None = None
+    ) -> str:
+        """Signs in with a master key; returns the cookie's value. The session of the cookie
+        `replaces`, which the browser held so far, ends.
 
         Raises SignInFailed, or RateLimited for the address.
         """
@@ -93,6 +96,7 @@ class SignIn:
                     credential_id=found.credential_id,
                     address=address,
                     user_agent=user_agent,
+                    replaces=replaces,
                 )
         if not still_works:
             await self._record(actor, "sign_in.key", SignInFailed.code)
@@ -172,8 +176,10 @@ class SignIn:
             found = await self._good_link(session, self._secret(token))
         return found.account_name
 
-    async def use_link(self, token: str, *, address: str, user_agent: str) -> str:
-        """Uses the link up and signs in; returns the cookie's value.
+    async def use_link(
+        self, token: str, *, address: str, user_agent: str, replaces: str | None = None
+    ) -> str:
+        """Uses the link up and signs in; returns the cookie's value, as `with_key` does.
 
         Of many uses at once one succeeds. Raises NotFound, LinkUsed, LinkExpired or RateLimited.
         """
@@ -194,6 +200,7 @@ class SignIn:
                     credential_id=None,
                     address=address,
                     user_agent=user_agent,
+                    replaces=replaces,
                 )
         except (AuthFailed, NotFound) as error:
             await self._record(stranger, "sign_in.link", error.code)

@@ -17,8 +17,8 @@ from reflex_base.registry import RegistrationContext
 from orderdesk_app import wiring
 from orderdesk_app.context import new_id
 from orderdesk_app.observability import ERRORS, WEB_EVENTS, log
-from orderdesk_app.security.web import cookie_in, sign_in_address
-from orderdesk_app.services.sessions import COOKIE, WebUser
+from orderdesk_app.security.web import sign_in_address
+from orderdesk_app.services.sessions import WebUser
 from orderdesk_app.states.signed_in import HANDLER, OPERATORS_ONLY, SignedInState
 
 _LOG = log(__name__)
@@ -45,9 +45,8 @@ class Guard(Middleware):
         event.payload.update(without_zeros(event.payload))
         root = state._get_root_state()
         try:
-            user = await wiring.current().sessions.resume(
-                cookie_in(root.router.headers.cookie, COOKIE)
-            )
+            sessions = wiring.current().sessions
+            user = await sessions.resume(sessions.cookie_in(root.router.headers.cookie))
         except Exception as error:  # the database is away
             return await _sessions_unreachable(root, error)
         person = await self._bind(root, user)

@@ -12,10 +12,8 @@ from orderdesk_app import wiring
 from orderdesk_app.context import Actor, RequestContext, StoreRowId, new_id, serving
 from orderdesk_app.errors import AuthFailed, OrderDeskAgentsError
 from orderdesk_app.observability import ERRORS, log
-from orderdesk_app.security.web import cookie_in
 from orderdesk_app.services.flash_messages import FlashMessage, message_of
 from orderdesk_app.services.open_store import StoreRecord
-from orderdesk_app.services.sessions import COOKIE
 
 _LOG = log(__name__)
 _MOST_NOTICES = 3
@@ -78,7 +76,8 @@ class SignedInState(rx.State):
         """For background events, which the guard looked at when they began: whether their session
         lives, and which store it has chosen since.
         """
-        user = await wiring.current().sessions.resume(cookie_in(self.router.headers.cookie, COOKIE))
+        sessions = wiring.current().sessions
+        user = await sessions.resume(sessions.cookie_in(self.router.headers.cookie))
         if user is None or user.session_id != self._session:
             return False
         self._actor = user.actor

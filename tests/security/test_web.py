@@ -71,5 +71,12 @@ def test_a_cookie_of_another_app_hides_not_ours(other):
     assert cookie_in(f"session=abc; {other}", "session") == "abc"
 
 
+@pytest.mark.parametrize(
+    "header", ["session=a; session=b", "session=a; x=1; session=a", "session=;session=b"]
+)
+def test_two_cookies_of_one_name_are_none(header):
+    assert cookie_in(header, "session") is None
+
+
 def test_no_cookie_is_nobody():
     assert cookie_in("", "session") is None

@@ -108,9 +108,12 @@ async def test_what_has_its_hash_in_its_name_is_kept_and_the_rest_is_asked_for_a
 async def test_https_is_kept_where_it_is_served() -> None:
     async with (
         browser(SecurityHeaders(told, is_https=True)) as secure,
+        browser(SecurityHeaders(told, is_https=True, is_production=True)) as live,
         browser(SecurityHeaders(told)) as plain,
     ):
-        assert "strict-transport-security" in (await secure.get("/")).headers
+        name, always = "strict-transport-security", "max-age=31536000"
+        assert (await secure.get("/")).headers[name] == always
+        assert (await live.get("/")).headers[name] == f"{always}; includeSubDomains"
         assert "strict-transport-security" not in (await plain.get("/")).headers
 
 

@@ -8,12 +8,14 @@ import pytest
 from starlette.requests import Request
 from starlette.types import Message
 
+from orderdesk_app.config import load_settings
 from orderdesk_app.errors import BodyEncoded, BodyTooSlow, DatabaseBusy
 from orderdesk_app.routes import all_routes, forms
 from orderdesk_app.routes.forms import is_same_origin
 from orderdesk_app.routes.sign_in import with_key
-from orderdesk_app.services.sessions import COOKIE
+from orderdesk_app.services.sessions import COOKIE, SECURE_COOKIE
 from orderdesk_app.token_bucket import TokenBucket
+from orderdesk_app.wiring import Services
 from tests.web.browser_session import ORIGIN, BrowserSession, Web
 
 
@@ -191,6 +193,90 @@ def test_a_link_that_nobody_made_leads_nowhere(ada: BrowserSession) -> None:
 
     assert answer.status_code == 404
     assert "<script>alert" not in answer.text
+
+
+@pytest.mark.parametrize("way", ["key", "link"])
+def test_a_new_sign_in_ends_the_session_that_it_replaces(ada: BrowserSession, way: str) -> None:
+    other_browser = stranger(ada)
+    other_browser.sign_in()
+
+    if way == "key":
+        ada.post("/sign-in/key", key=ada.key.reveal(), token=False)
+    else:
+        ada.send(f"/sign-in/link?token={link_for(ada)}", {"as": "shown"})
+
+    assert ada.web.do(ada.web.services.sessions.resume, ada.cookie) is None
+    assert ada.web.do(ada.web.services.sessions.resume, other_browser.cookie) is not None
+
+
+def test_a_sign_in_that_fails_ends_nothing(ada: BrowserSession) -> None:
+    ada.post("/sign-in/key", key="wrong", token=False)
+
+    assert ada.web.do(ada.web.services.sessions.resume, ada.cookie) is not None
+
+
+@pytest.mark.parametrize("other", ["of-another-host", ""])
+def test_of_two_session_cookies_none_is_taken(ada: BrowserSession, other: str) -> None:
+    def asks(*cookies: str) -> int:
+        ada.web.client.cookies.clear()
+        headers = [("cookie", f"{COOKIE}={cookie}") for cookie in cookies]
+        return int(ada.web.client.get("/health/detailed", headers=headers).status_code)
+
+    assert asks(ada.cookie) == 403  # a person who is no operator
+    assert asks(ada.cookie, other) == 401
+    assert asks(f"{ada.cookie}; {COOKIE}={other}") == 401
+    assert asks(f"{other}; {COOKIE}={ada.cookie}") == 401
+
+
+@pytest.fixture
+def over_https(web: Web, monkeypatch: pytest.MonkeyPatch) -> None:
+    settings = web.services.settings.model_copy(update={"session_cookie_secure": True})
+    monkeypatch.setattr(web.services, "settings", settings)
+    monkeypatch.setattr(web.services.sessions, "cookie_name", SECURE_COOKIE)
+
+
+def test_no_other_host_can_set_the_cookie_over_https(ada: BrowserSession, over_https: None) -> None:
+    answer = stranger(ada).post("/sign-in/key", key=ada.key.reveal(), token=False)
+
+    (new,) = [
+        line for line in answer.headers.get_list("set-cookie") if line.startswith(SECURE_COOKIE)
+    ]
+    cookie = SimpleCookie(new)[SECURE_COOKIE]
+    assert SECURE_COOKIE.startswith("__Host-")
+    assert cookie["secure"]
+    assert cookie["httponly"]
+    assert cookie["path"] == "/"
+    assert cookie["domain"] == ""
+
+
+def test_a_cookie_of_the_former_name_is_not_read_over_https_and_signing_in_replaces_it(
+    ada: BrowserSession, over_https: None
+) -> None:
+    refused = ada.post("/sign-out")  # with a good cookie, by its former name
+
+    answer = ada.post("/sign-in/key", key=ada.key.reveal(), token=False)
+
+    lines = answer.headers.get_list("set-cookie")
+    (new,) = [line for line in lines if line.startswith(SECURE_COOKIE)]
+    (former,) = [line for line in lines if line.startswith(f"{COOKIE}=")]
+    header = f"{COOKIE}={ada.cookie}; {new.split(';')[0]}"
+    signed_in = ada.web.client.get("/health/detailed", headers={"cookie": header})
+    assert refused.headers["location"] == "/sign-in?error=ended"
+    assert "max-age=0" in former.lower()
+    assert signed_in.status_code == 403  # a person who is no operator
+
+
+def test_the_name_of_the_cookie_follows_the_address(web: Web) -> None:
+    names = []
+    for address in ("https://localhost:8443", "http://localhost:8080"):
+        settings = load_settings({"PUBLIC_URL": address}, None)
+        known = web.services
+        services = Services(
+            settings, known.database, known.keyring, http=None, passwords=known.passwords
+        )
+        names.append(services.sessions.cookie_name)
+
+    assert names == [SECURE_COOKIE, COOKIE]
 
 
 def test_sign_out_ends_the_session_and_empties_the_cookie(ada: BrowserSession) -> None:
