@@ -18,7 +18,11 @@ class AuditEntry(Row, table=True):
     """
 
     __tablename__ = "audit_log"
-    __table_args__ = (Index(None, "tenant_id", "at"), Index(None, "at"))
+    __table_args__ = (
+        Index(None, "tenant_id", "at"),
+        Index(None, "tenant_id", "action", "via"),
+        Index(None, "at"),
+    )
 
     id: str = Field(default_factory=new_id, primary_key=True)
     at: datetime = Field(default_factory=now)

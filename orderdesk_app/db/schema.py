@@ -3,6 +3,7 @@
 """
 
 from orderdesk_app.db import (
+    activity_slots,
     audit,
     buckets,
     changes,
@@ -22,6 +23,7 @@ from orderdesk_app.db import (
 from orderdesk_app.db.rows import Row
 
 TABLES = (
+    activity_slots,
     audit,
     buckets,
     changes,

@@ -11,12 +11,24 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from cachetools import LRUCache
-from sqlalchemy import ColumnElement, Integer, Subquery, and_, case, cast, func, not_, or_, select
+from sqlalchemy import (
+    ColumnElement,
+    Subquery,
+    and_,
+    case,
+    func,
+    literal,
+    not_,
+    or_,
+    select,
+    union_all,
+)
 from sqlmodel import col
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from orderdesk_app.cache.flight import SingleFlight
 from orderdesk_app.context import Actor, JsonObject, TenantId, Via, now
+from orderdesk_app.db.activity_slots import SLOT_MINUTES, ActivitySlot
 from orderdesk_app.db.audit import SEALED_AS, AuditEntry
 from orderdesk_app.db.engine import Database
 from orderdesk_app.db.keys import Credential
@@ -28,11 +40,10 @@ from orderdesk_app.services.sealed import Seals
 
 _LOG = log(__name__)
 HOURS = 24
-# durations that are read for the medians; counts come from the database and are complete
-MOST_ROWS = 20_000
-_FRESH_SECONDS = 2.0
+# durations that are read for the medians; counts come from `activity_slots` and are complete
+MOST_ROWS = 2_400
+FRESH_SECONDS = 2.0
 _MOST_DAYS = 1_000
-_Last = dict[str, tuple[datetime, str]]  # when each store was asked last, and how that ended
 RECENT = 5_000  # newest rows of an account that Home looks through
 _QUIET_ACTIONS = ("sign_in.key", "sign_in.link", "sign_out", "store.test")
 _AGENTS = (str(Via.MCP), str(Via.STDIO))
@@ -86,12 +97,12 @@ class StoreState:
 
 @dataclass(frozen=True, slots=True)
 class Day:
-    """The 24 hours since `since` (UTC).
+    """The last day in whole slots of five minutes: the 24 hours since `since` (UTC).
 
     Lists hold one number an hour, the oldest first; `median_ms` is None without calls.
     """
 
-    since: datetime = field(default_factory=lambda: now() - timedelta(hours=HOURS))
+    since: datetime = field(default_factory=lambda: _day_start())
     calls: int = 0
     errors: int = 0
     median_ms: float | None = None
@@ -130,7 +141,7 @@ class Activity:
         await self._audit.flush()
         mark = self._audit.mark(actor.tenant_id)
         kept = self._days.get(actor.tenant_id)
-        if kept is not None and kept[0] == mark and time.monotonic() - kept[1] < _FRESH_SECONDS:
+        if kept is not None and kept[0] == mark and time.monotonic() - kept[1] < FRESH_SECONDS:
             return kept[2]
         return await self._flight.do(
             f"{actor.tenant_id}|{mark}", lambda: self._read_day(actor, mark)
@@ -138,14 +149,13 @@ class Activity:
 
     async def _read_day(self, actor: Actor, mark: int) -> Day:
         started = time.monotonic()
-        start = now() - timedelta(hours=HOURS)
-        calls = _calls(actor, start)
+        start = _day_start()
         async with self._database.read() as session:
-            counts = await _counted(session, calls)
-            durations = await _durations(session, calls, sum(row.calls for row in counts))
-            last = await _last_of_stores(session, calls)
-            tried = await _last_of_stores(session, _connection_tests(actor, start))
-        day = _summed(start, counts, durations, last, tried)
+            slots = _slots(actor, start)
+            counts = await _counted(session, slots)
+            last = await _last_of_stores(session, slots)
+            durations = await _durations(session, actor, start, sum(row.calls for row in counts))
+        day = _summed(start, counts, durations, last)
         self._days[actor.tenant_id] = (mark, started, day)
         return day
 
@@ -332,110 +342,96 @@ def _is_quiet(reads: Sequence[str]) -> ColumnElement[bool]:
     )
 
 
-def _calls(actor: Actor, start: datetime) -> Subquery:
-    """The account's tool calls since `start`, each with its hour: 0 is the oldest."""
+def _day_start() -> datetime:
+    """When the slots of the last day begin; the last of them is the running one."""
+    moment = now().replace(second=0, microsecond=0)
+    running = moment - timedelta(minutes=moment.minute % SLOT_MINUTES)
+    return running + timedelta(minutes=SLOT_MINUTES) - timedelta(hours=HOURS)
+
+
+def _slots(actor: Actor, start: datetime) -> Subquery:
+    """The account's slots since `start`, each with its hour: 0 is the oldest."""
     hour = case(
         *(
-            (col(AuditEntry.at) >= start + timedelta(hours=number), number)
+            (col(ActivitySlot.begins_at) >= start + timedelta(hours=number), number)
             for number in range(HOURS - 1, 0, -1)
         ),
         else_=0,
     )
-    columns = (
-        AuditEntry.id,
-        AuditEntry.at,
-        AuditEntry.store_row_id,
-        AuditEntry.outcome,
-        AuditEntry.duration_ms,
-        AuditEntry.cached,
-    )
-    rows: Any = owned(actor, AuditEntry).with_only_columns(
-        hour.label("hour"), *columns, AuditEntry.upstream_requests
-    )  # type: ignore[call-overload]
-    found: Subquery = rows.where(
-        col(AuditEntry.action) == "tool", col(AuditEntry.at) >= start
-    ).subquery()
+    columns = list(ActivitySlot.__table__.columns)  # type: ignore[attr-defined]
+    rows: Any = owned(actor, ActivitySlot).with_only_columns(hour.label("hour"), *columns)
+    found: Subquery = rows.where(col(ActivitySlot.begins_at) >= start).subquery()
     return found
 
 
-def _connection_tests(actor: Actor, start: datetime) -> Subquery:
-    """The connection tests that people made since `start`: they are no calls, but they may be the
-    newest sign of whether a store answers.
-    """
-    columns = (AuditEntry.id, AuditEntry.at, AuditEntry.store_row_id, AuditEntry.outcome)
-    rows: Any = owned(actor, AuditEntry).with_only_columns(*columns)  # type: ignore[call-overload]
-    # A new key that was refused is not kept, so it says nothing about the key in use. An edit of
-    # the name alone sends no request to Order Desk.
-    new_key = and_(
-        col(AuditEntry.action) == "store.edit",
-        col(AuditEntry.outcome) == "ok",
-        col(AuditEntry.upstream_requests) > 0,
-    )
-    found: Subquery = rows.where(
-        or_(col(AuditEntry.action) == "store.test", new_key), col(AuditEntry.at) >= start
-    ).subquery()
-    return found
-
-
-async def _counted(session: AsyncSession, calls: Subquery) -> Sequence[Any]:
-    """Complete counts for each hour and store, for any number of rows."""
-    c = calls.c
+async def _counted(session: AsyncSession, slots: Subquery) -> Sequence[Any]:
+    """Complete counts for each hour and store, for any number of calls."""
+    c = slots.c
     question = select(
         c.hour,
         c.store_row_id,
-        func.count().label("calls"),
-        func.sum(case((c.outcome != "ok", 1), else_=0)).label("errors"),
-        func.sum(cast(c.cached, Integer)).label("saved"),
+        func.sum(c.calls).label("calls"),
+        func.sum(c.errors).label("errors"),
+        func.sum(c.saved).label("saved"),
         func.sum(c.upstream_requests).label("upstream"),
+        func.max(c.last_call_at).label("last_call_at"),
     ).group_by(c.hour, c.store_row_id)
     return (await (await session.connection()).execute(question)).all()
 
 
-async def _durations(session: AsyncSession, calls: Subquery, total: int) -> Sequence[Any]:
-    """(hour, duration) of every call; in a very busy account, of the newest ones of each hour."""
-    most = MOST_ROWS if total <= MOST_ROWS else max(1, MOST_ROWS // HOURS)
-    place = (
-        func.row_number().over(partition_by=calls.c.hour, order_by=calls.c.at.desc()).label("place")
-    )
-    placed = select(calls.c.hour, calls.c.duration_ms, place).subquery()
-    return (
-        await (await session.connection()).execute(
-            select(placed.c.hour, placed.c.duration_ms).where(placed.c.place <= most)
-        )
-    ).all()
-
-
-async def _last_of_stores(session: AsyncSession, calls: Subquery) -> _Last:
+async def _last_of_stores(session: AsyncSession, slots: Subquery) -> dict[str, str]:
+    """How each store answered last."""
+    c = slots.c
     place = (
         func.row_number()
-        .over(partition_by=calls.c.store_row_id, order_by=(calls.c.at.desc(), calls.c.id.desc()))
+        .over(partition_by=c.store_row_id, order_by=c.answered_at.desc())
         .label("place")
     )
-    placed = (
-        select(calls.c.store_row_id, calls.c.at, calls.c.outcome, place)
-        .where(calls.c.store_row_id.is_not(None))
-        .subquery()
-    )
+    placed = select(c.store_row_id, c.answered, place).where(c.store_row_id != "").subquery()
     rows = (
         await (await session.connection()).execute(
-            select(placed.c.store_row_id, placed.c.at, placed.c.outcome).where(placed.c.place == 1)
+            select(placed.c.store_row_id, placed.c.answered).where(placed.c.place == 1)
         )
     ).all()
-    return {row.store_row_id: (row.at, row.outcome) for row in rows}
+    return {row.store_row_id: row.answered for row in rows}
+
+
+async def _durations(
+    session: AsyncSession, actor: Actor, start: datetime, total: int
+) -> Sequence[tuple[int, float]]:
+    """(hour, duration) of every call; in a busy account, of the newest ones of each hour. So many
+    rows at most are read, whatever the size of the table.
+    """
+    most = MOST_ROWS if total <= MOST_ROWS else max(1, MOST_ROWS // HOURS)
+    hours = []
+    for hour in range(HOURS):
+        begin = start + timedelta(hours=hour)
+        calls: Any = owned(actor, AuditEntry).with_only_columns(
+            literal(hour).label("hour"), col(AuditEntry.duration_ms).label("duration")
+        )
+        calls = calls.where(col(AuditEntry.action) == "tool", col(AuditEntry.at) >= begin)
+        if hour < HOURS - 1:
+            calls = calls.where(col(AuditEntry.at) < begin + timedelta(hours=1))
+        newest = calls.order_by(col(AuditEntry.at).desc()).limit(most).subquery()
+        hours.append(select(newest.c.hour, newest.c.duration))
+    rows = (await (await session.connection()).execute(union_all(*hours))).all()
+    return [(row.hour, row.duration) for row in rows]
 
 
 def _summed(
-    since: datetime, counts: Sequence[Any], durations: Sequence[Any], last: _Last, tried: _Last
+    since: datetime,
+    counts: Sequence[Any],
+    durations: Sequence[tuple[int, float]],
+    last: Mapping[str, str],
 ) -> Day:
     calls, errors, saved = [0] * HOURS, [0] * HOURS, [0] * HOURS
-    of_stores: dict[str, tuple[int, int]] = defaultdict(lambda: (0, 0))
+    of_stores: dict[str, list[Any]] = defaultdict(list)
     for row in counts:
         calls[row.hour] += row.calls
         errors[row.hour] += row.errors
         saved[row.hour] += row.saved
-        if row.store_row_id is not None:
-            known = of_stores[row.store_row_id]
-            of_stores[row.store_row_id] = (known[0] + row.calls, known[1] + row.errors)
+        if row.store_row_id:
+            of_stores[row.store_row_id].append(row)
     times: list[list[float]] = [[] for _ in range(HOURS)]
     for hour, duration in durations:
         times[hour].append(duration)
@@ -444,6 +440,7 @@ def _summed(
         (duration, calls[hour] / len(times[hour]))
         for hour in range(HOURS)
         for duration in times[hour]
+        if calls[hour]
     ]
     return Day(
         since=since,
@@ -461,18 +458,14 @@ def _summed(
         stores={
             row_id: StoreState(
                 row_id,
-                *of_stores[row_id],
-                last_at=last[row_id][0] if row_id in last else None,
-                last_outcome=_newest(last.get(row_id), tried.get(row_id)),
+                calls=sum(row.calls for row in rows),
+                errors=sum(row.errors for row in rows),
+                last_at=max((row.last_call_at for row in rows if row.last_call_at), default=None),
+                last_outcome=last.get(row_id),
             )
-            for row_id in {*of_stores, *tried}
+            for row_id, rows in of_stores.items()
         },
     )
-
-
-def _newest(*answers: tuple[datetime, str] | None) -> str | None:
-    """The outcome of the latest of them."""
-    return max((answer for answer in answers if answer), default=(None, None))[1]
 
 
 def _median(weighed: Iterable[tuple[float, float]]) -> float:

@@ -181,6 +181,7 @@ class AuditLog:
                 await asyncio.sleep(FLUSH_SECONDS)
 
     async def _commit(self, lines: list[_Pending], kind: str) -> None:
+        lines = sorted(lines, key=_in_lock_order)
         rows = [self._row(entry, await self._sealed(entry, text)) for entry, text in lines]
         try:
             async with self._database.write() as session:
@@ -266,6 +267,14 @@ def _insert(place: str) -> str:
         f"VALUES ({', '.join(values.get(name, place) for name in _COLUMNS)}) "
         "ON CONFLICT (id) DO NOTHING"
     )
+
+
+def _in_lock_order(line: _Pending) -> tuple[str, str, datetime, str]:
+    """Each row locks its account's counts (db/activity_slots.py). All processes lock in the same
+    order, so that none waits for another that waits for it.
+    """
+    entry = line[0]
+    return entry.actor.tenant_id or "", entry.store_row_id or "", entry.at, entry.id
 
 
 def _pending(entry: Entry) -> _Pending:

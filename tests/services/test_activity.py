@@ -1,15 +1,19 @@
 """Home's figures: each is real, and moves when its thing happens."""
 
 import asyncio
+import sqlite3
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import replace
 from datetime import timedelta
+from pathlib import Path
 from statistics import median
 from typing import Any
 
 import pytest
+from sqlalchemy import Engine, event
 
 from orderdesk_app.context import Actor, Scope, Via, now
+from orderdesk_app.db.migrate import upgrade
 from orderdesk_app.services import activity as activity_service
 from orderdesk_app.services.activity import Day
 from orderdesk_app.services.audit import Entry
@@ -333,3 +337,107 @@ async def test_what_people_do_with_keys_is_written_down_and_no_key_with_it(world
     assert happenings[-1].arguments == {"name": "Claude on the laptop", "scopes": ["orders:read"]}
     assert not any(secret.reveal() in str(happenings) for secret in (key, master))
     assert await world.services.sessions.resume(cookie) is None
+
+
+async def add_calls(world: World, count: int, *, via: str = "mcp") -> None:
+    """Calls of one store, evenly over the last 22 hours."""
+    actor = (await world.owner.principal()).actor
+    await world.services.database.execute(
+        "WITH RECURSIVE numbers(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM numbers WHERE n < :n) "
+        "INSERT INTO audit_log (id, at, tenant_id, role, via, client_name, client_version, address,"
+        " action, tool, store_row_id, outcome, duration_ms, cached, upstream_requests, request_id) "
+        "SELECT hex(randomblob(13)), strftime('%Y-%m-%d %H:%M:%f000', 'now', "
+        "'-' || (n * 80000.0 / :n) || ' seconds'), :tenant, '', :via, '', '', '', 'tool', "
+        "'orders_get', '01STORE', 'ok', n, 0, 1, '' FROM numbers",
+        {"n": count, "tenant": actor.tenant_id, "via": via},
+    )
+
+
+def steps_of(path: str, statements: list[tuple[str, Any]]) -> int:
+    """How many steps SQLite's machine takes for them, which no load of the computer changes."""
+    steps = 0
+
+    def count() -> int:
+        nonlocal steps
+        steps += 1
+        return 0
+
+    with sqlite3.connect(path) as connection:
+        connection.set_progress_handler(count, 10)
+        for statement, parameters in statements:
+            connection.execute(statement, parameters).fetchall()
+    return steps
+
+
+@pytest.mark.parametrize("question", ["day", "latest", "first_steps"])
+async def test_no_question_of_home_grows_with_the_table(
+    question: str, data_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(activity_service, "MOST_ROWS", 240)
+    monkeypatch.setattr(activity_service, "FRESH_SECONDS", 0.0)
+    path = str(data_dir / "app.db")
+    upgrade(f"sqlite:///{path}")
+    async with open_world(settings_for(f"sqlite:///{path}"), None) as world:
+        actor = (await world.owner.principal()).actor
+        asked: list[tuple[str, Any]] = []
+
+        def note(_: Any, __: Any, statement: str, parameters: Any, *rest: Any) -> None:
+            if statement.startswith("SELECT") or "UNION" in statement:
+                asked.append((statement, parameters))
+
+        event.listen(Engine, "before_cursor_execute", note)
+        try:
+            steps = []
+            for more in (4_000, 12_000):
+                # calls of an agent alone: one of the console is looked for in vain
+                await add_calls(world, more)
+                asked.clear()
+                await getattr(world.services.activity, question)(actor)
+                assert asked
+                steps.append(steps_of(path, asked))
+        finally:
+            event.remove(Engine, "before_cursor_execute", note)
+
+    few, many = steps
+    assert many < 1.5 * few + 100
+
+
+async def test_the_counts_are_those_of_the_rows(world: World) -> None:
+    """Whatever order they come in, and with what is older than a day or comes twice."""
+    for number in range(40):
+        await happen(
+            world,
+            at=now() - timedelta(minutes=(number * 37) % 1_430),
+            outcome="ok" if number % 3 else "NOT_FOUND",
+            cached=number % 2 == 0,
+            upstream_requests=number % 4,
+            store_row_id=f"01STORE{number % 2}",
+        )
+    await happen(world, at=now() - timedelta(hours=30), store_row_id="01STORE0")
+    once = Entry((await world.owner.principal()).actor, "tool", tool="orders_get")
+    await world.services.audit.write(once)
+    await world.services.audit.write(once)
+
+    figures = await day(world)
+
+    assert (figures.calls, figures.errors, figures.saved, figures.upstream_requests) == (
+        41,
+        14,
+        20,
+        60,
+    )
+    assert {name: state.calls for name, state in figures.stores.items()} == {
+        "01STORE0": 20,
+        "01STORE1": 20,
+    }
+
+
+async def test_five_minutes_of_today_take_the_place_of_yesterdays(world: World) -> None:
+    await happen(world, at=now() - timedelta(days=1), store_row_id="01STORE")
+    await happen(world, store_row_id="01STORE", outcome="NOT_FOUND")
+    await happen(world, at=now() - timedelta(days=2), store_row_id="01STORE")
+
+    figures = await day(world)
+
+    assert (figures.calls, figures.errors) == (1, 1)
+    assert figures.stores["01STORE"].last_outcome == "NOT_FOUND"
