@@ -1,4 +1,4 @@
-"""A whole services in this process, with a neighbour in it, over the sandbox in both of its forms;
+"""A complete app in this process, with a neighbour in it, over the sandbox in both of its forms;
 and servers as processes of their own.
 """
 
@@ -124,7 +124,7 @@ def sandbox_process(stores: str = "10001-10099") -> Iterator[SandboxServer]:
         process.wait(20)
 
 
-# ------------------------------------------------------------------ a services in this process
+# ------------------------------------------------------------------ an app in this process
 
 
 @dataclass
@@ -161,7 +161,7 @@ class TenantClient:
 
 @dataclass
 class World:
-    """A services, somebody with a store in it, and the neighbour, who has one too."""
+    """An app, somebody with a store in it, and the neighbour, who has one too."""
 
     services: wiring.Services
     owner: TenantClient

@@ -125,7 +125,7 @@ async def test_a_long_list_of_keys_is_sorted_and_searched_and_its_view_is_a_link
     )
     await other.get_by_role("searchbox", name="Find a key").fill("nobody")
     await expect(
-        other.get_by_text("None of the 37 keys has “nobody” in its name or its end.")
+        other.get_by_text("None of the 37 keys has “nobody” in its name or its last characters.")
     ).to_be_visible()
 
 

@@ -40,7 +40,7 @@ class Pair:
 
     @property
     def settings(self) -> Settings:
-        """For a services of the same installation in this process."""
+        """For the app of the same installation in this process."""
         return settings_for(
             self.database_url, MCP_KMS_KEY=KMS_KEY, ORDERDESK_API_URL=self.sandbox.url
         )
