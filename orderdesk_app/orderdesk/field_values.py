@@ -12,7 +12,7 @@ from orderdesk_app.errors import ValidationFailed
 from orderdesk_app.orderdesk.comparison import decimal_of
 from orderdesk_app.orderdesk.dates import to_upstream
 from orderdesk_app.orderdesk.json_numbers import ROUNDED, is_rounded
-from orderdesk_app.orderdesk.order_fields import MOST_ENTRIES, NUMERIC_TEXTS, SUM_LIMIT
+from orderdesk_app.orderdesk.order_fields import MOST_ENTRIES, NUMERIC_TEXTS, SHAPES, SUM_LIMIT
 from orderdesk_app.orderdesk.quoted_json import unquoted
 
 
@@ -24,7 +24,7 @@ def object_of(value: object, path: str) -> Mapping[str, object]:
         return value
     if isinstance(value, list | tuple) and not value:
         return {}
-    raise ValidationFailed(f"{path}: must be an object.", field=path)
+    raise ValidationFailed(f"{path}: must be an object{_such_as(path)}.", field=path)
 
 
 def list_of(value: object, path: str) -> list[object]:
@@ -33,7 +33,16 @@ def list_of(value: object, path: str) -> list[object]:
     if isinstance(value, list | tuple):
         _check_length(value, path)
         return list(value)
-    raise ValidationFailed(f"{path}: must be a list.", field=path)
+    raise ValidationFailed(f"{path}: must be a list{_such_as(path)}.", field=path)
+
+
+def _such_as(path: str) -> str:
+    """An example of the field at the end of a path, "" where it has none."""
+    name = path.rpartition(".")[2].partition("[")[0]
+    example = SHAPES.get(name, "")
+    if path.endswith("]"):  # an entry of the list
+        example = example.removeprefix("[").removesuffix("]")
+    return f", such as {example}" if example else ""
 
 
 def _check_length(value: Sized, path: str) -> None:

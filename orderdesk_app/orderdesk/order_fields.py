@@ -102,6 +102,15 @@ NUMERIC_TEXTS = frozenset(
     {"customer_id", "source_id", "fulfillment_id", "code", "postal_code", "phone"}
 )
 
+# of the fields that are objects or lists, as errors show them
+SHAPES = {
+    **dict.fromkeys(ADDRESS_FIELDS, '{"city": "Lagos"}'),
+    **dict.fromkeys((*FREE_MAPS, "metadata", "variation_list"), '{"Size": "L"}'),
+    "order_items": '[{"name": "Mug", "code": "MUG-1", "price": 12.5, "quantity": 2}]',
+    "order_notes": '[{"content": "Rang the customer"}]',
+    "discount_list": '[{"name": "Autumn", "amount": "1.70"}]',
+}
+
 _COMPUTED = "Order Desk computes it from the items, discounts and other sums; change those instead"
 READ_ONLY = {
     "id": "Order Desk gives it, and the order to change is named by order_id; leave it out",

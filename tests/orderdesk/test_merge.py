@@ -3,6 +3,7 @@ be is refused by name.
 """
 
 import copy
+import json
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
@@ -14,7 +15,7 @@ from hypothesis import strategies as st
 from orderdesk_app.errors import ValidationFailed
 from orderdesk_app.orderdesk.comparison import as_list, note_key
 from orderdesk_app.orderdesk.merge import Plan, plan_create, plan_update
-from orderdesk_app.orderdesk.order_fields import ADDRESS_FIELDS, MOST_ENTRIES
+from orderdesk_app.orderdesk.order_fields import ADDRESS_FIELDS, MOST_ENTRIES, SHAPES
 
 NOON = datetime(2026, 11, 22, 12, tzinfo=UTC)
 FOLDERS = (("21654", "New"), ("21655", "Prepared"), ("21656", "Closed"))
@@ -570,3 +571,25 @@ def test_one_call_takes_so_many_items_and_no_more() -> None:
     with pytest.raises(ValidationFailed, match="at most 500") as caught:
         update({"order_items": [{"name": "Mug"}] * (MOST_ENTRIES + 1)})
     assert caught.value.field == "order_items"
+
+
+@pytest.mark.parametrize(
+    ("name", "wrong"),
+    [
+        (name, wrong)
+        for name in SHAPES
+        for wrong in ("words", 5, True)
+        if (name, wrong) != ("order_notes", "words")  # plain text is a note
+    ],
+)
+def test_a_wrong_shape_is_refused_with_an_example_that_works(name: str, wrong: Any) -> None:
+    if name in ("metadata", "variation_list"):
+        changes: Any = {"order_items": [{"name": "Mug", name: wrong}]}
+    else:
+        changes = {name: wrong}
+    with pytest.raises(ValidationFailed) as refused:
+        update(changes)
+
+    example = json.loads(refused.value.message.partition(", such as ")[2].removesuffix("."))
+    fixed = {"order_items": [{"name": "Mug", name: example}]}
+    assert update(fixed if name in ("metadata", "variation_list") else {name: example}).changed
