@@ -172,13 +172,13 @@ def _switcher(viewer: Viewer) -> rx.Component:
     return rx.cond(
         viewer.stores.length() > 1,
         rx.el.select(
-            rx.el.option("Choose a store", value="", disabled=True),
+            rx.el.option("In this console: choose a store", value="", disabled=True),
             rx.foreach(viewer.stores, lambda store: rx.el.option(store["name"], value=store["id"])),
             value=viewer.active_store,
             on_change=viewer.choose_store,
             class_name="input switcher",
             aria_label="Active store",
-            title="Calls that name no store mean this one",
+            title="In this console, calls that name no store mean this one",
         ),
     )
 

@@ -86,7 +86,7 @@ def text_input(name: str, *, error: rx.Var[str] | None = None, **props: Any) -> 
     props.setdefault("id", name)
     if error is not None:
         props["aria_invalid"] = rx.cond(error != "", "true", "false")
-        props["aria_describedby"] = f"{name}-wrong"
+        props["aria_describedby"] = props["id"] + "-wrong"
     return rx.el.input(name=name, class_name="input", **props)
 
 

@@ -66,6 +66,7 @@ def _keys() -> rx.Component:
                 head("Name", "name"),
                 head("Ends with"),
                 head("May"),
+                head("Default store"),
                 head("Made", "made"),
                 head("Last used", "used"),
                 rx.el.th(rx.el.span("Revoke", class_name="sr"), scope="col"),
@@ -129,6 +130,14 @@ def _key(key: Any) -> rx.Component:
         cell("Name", rx.el.span(key["name"], class_name="strong")),
         cell("Ends with", rx.el.code(key["hint"])),
         cell("May", rx.el.span(key["scopes"], class_name="dim small")),
+        cell(
+            "Default store",
+            rx.cond(
+                key["default_store"] != "",
+                rx.el.span(key["default_store"], class_name="small"),
+                rx.el.span("None", class_name="dim small"),
+            ),
+        ),
         cell("Made", ago(key["made"], key["made_exact"])),
         cell("Last used", ago(key["used"], key["used_exact"])),
         cell(
@@ -193,11 +202,37 @@ def _revoke_dialog(key: Any) -> rx.Component:
     )
 
 
+def _default_store(is_back: Any) -> rx.Component:
+    """Which store the calls of this key mean when they name none; there is a choice of two."""
+    wrong = rx.cond(is_back & (S.problem_field == "default_store"), S.problem, "")
+    select = rx.el.select(
+        rx.el.option("None: each call names its store", value=""),
+        rx.foreach(S.store_choices, lambda store: rx.el.option(store["name"], value=store["id"])),
+        id="default_store",
+        name="default_store",
+        class_name="input",
+        default_value=rx.cond(
+            is_back & S.typed.contains("default_store"), S.typed["default_store"], ""
+        ),
+    )
+    return rx.cond(
+        S.store_choices.length() > 1,
+        field(
+            "Default store",
+            "default_store",
+            select,
+            help_text="For calls that name no store. The assistant can choose another one.",
+            error=wrong,
+        ),
+    )
+
+
 def _make_dialog() -> rx.Component:
     is_back = S.problem_form == "key"
     unticked = rx.cond(is_back & (S.problem_field == "scopes"), S.problem, "")
     # a message that is about no field is shown at the first one
-    wrong = rx.cond(is_back & (S.problem_field != "scopes"), S.problem, "")
+    elsewhere = (S.problem_field == "scopes") | (S.problem_field == "default_store")
+    wrong = rx.cond(is_back & ~elsewhere, S.problem, "")
 
     def box(scope: Scope) -> rx.Component:
         ticked = rx.cond(is_back, S.typed["scopes"].contains(str(scope)), True)
@@ -245,6 +280,7 @@ def _make_dialog() -> rx.Component:
                 class_name="field",
                 style={"border": "0", "padding": "0", "margin": "0"},
             ),
+            _default_store(is_back),
             rx.el.div(
                 cancel_button(),
                 rx.el.button("Make key", type="submit", class_name="button primary"),

@@ -163,6 +163,15 @@ def _connect_dialog() -> rx.Component:
         ),
         post_form(
             rx.cond(elsewhere, callout(S.problem)),
+            rx.cond(
+                S.store_choices.length() == 1,
+                callout(
+                    "This is your second store. Assistants whose key has no default store then "
+                    "have to name the store in each call. Settings shows the default of each key.",
+                    tone="amber",
+                    role="note",
+                ),
+            ),
             field(
                 "Store id",
                 "store_id",
@@ -302,6 +311,8 @@ def _edit_dialog(store: Any) -> rx.Component:
             action="/stores/edit",
             token=S.form_token,
             class_name="form",
+            # drawn again with what was typed
+            key=form + rx.cond(S.problem_form == form, S.problem, ""),
         ),
         custom_attrs={"data-reopen": rx.cond(S.problem_form == form, "1", "")},
         key=form,

@@ -49,7 +49,10 @@ async def create(request: Request, user: WebUser, form: Form) -> Response:
     try:
         wiring.current().form_tokens.spend(form["form_token"])
         view, key = await wiring.current().keys.create(
-            user.actor, form.get("name", "").strip(), _scopes(form)
+            user.actor,
+            form.get("name", "").strip(),
+            _scopes(form),
+            default_store_id=form.get("default_store") or None,
         )
     except Conflict as error:
         return redirect_with_error(user, "/settings", error)
@@ -59,7 +62,7 @@ async def create(request: Request, user: WebUser, form: Form) -> Response:
             "/settings",
             error,
             form="key",
-            typed={"name": form.get("name", "")[:200], "scopes": form.get("scopes", "")[:200]},
+            typed={name: form.get(name, "")[:200] for name in ("name", "scopes", "default_store")},
         )
     address = wiring.current().settings.public_url
     configuration = Markup("{}{}{}").format(

@@ -32,6 +32,7 @@ from orderdesk_app.db.memberships import Membership
 from orderdesk_app.db.owned import owned
 from orderdesk_app.db.sessions import Session
 from orderdesk_app.db.signals import Signals
+from orderdesk_app.db.stores import Store
 from orderdesk_app.db.tenants import Tenant
 from orderdesk_app.db.users import User
 from orderdesk_app.errors import Conflict, NotFound, PermissionDenied, ValidationFailed
@@ -66,6 +67,7 @@ class KeyView:
     created_at: datetime
     last_used_at: datetime | None
     is_master: bool
+    default_store_id: str | None = None  # the store of calls that name none
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,9 +114,16 @@ class Keys:
             return [_view(row) for row in (await session.exec(question)).all()]
 
     async def create(
-        self, actor: Actor, name: str, scopes: Collection[Scope] = ALL_SCOPES
+        self,
+        actor: Actor,
+        name: str,
+        scopes: Collection[Scope] = ALL_SCOPES,
+        *,
+        default_store_id: str | None = None,
     ) -> tuple[KeyView, Secret]:
-        """A new access key, shown once and never again."""
+        """A new access key, shown once and never again. Its calls that name no store mean the
+        default store.
+        """
         _only_people(actor)
         name = name.strip()
         if not 1 <= len(name) <= _LONGEST_NAME or not is_visible(name):
@@ -153,6 +162,13 @@ class Keys:
                 raise Conflict(
                     f"An account has at most {_MOST_KEYS} keys. Revoke one that is no longer used."
                 )
+            if default_store_id:
+                mine = owned(actor, Store).where(col(Store.id) == default_store_id)
+                if (await session.exec(mine)).one_or_none() is None:
+                    raise NotFound(
+                        "That store is no longer connected. Choose another.", field="default_store"
+                    )
+                row.active_store_id = default_store_id
             session.add(row)
         await self._audit_change(actor, "made", "key.create", name=name, scopes=row.scopes)
         return _view(row), key
@@ -394,4 +410,5 @@ def _view(row: Credential) -> KeyView:
         row.created_at,
         row.last_used_at,
         row.kind == MASTER,
+        row.active_store_id,
     )

@@ -19,6 +19,7 @@ from orderdesk_app.db.users import User
 from orderdesk_app.errors import ConfigurationError, NotFound, ValidationFailed
 from orderdesk_app.security.tokens import could_be_key, new_master_key
 from orderdesk_app.services.keys import MASTER, Keys
+from orderdesk_app.services.names import is_visible
 
 ADMIN_NAME = "Admin"
 _LONGEST_NAME = 80
@@ -124,7 +125,7 @@ class Tenants:
         once and never again.
         """
         name = name.strip()
-        if not 1 <= len(name) <= _LONGEST_NAME or not name.isprintable():
+        if not 1 <= len(name) <= _LONGEST_NAME or not is_visible(name):
             raise ValidationFailed(
                 (
                     f"An account's name has 1 to {_LONGEST_NAME} characters on one line. "

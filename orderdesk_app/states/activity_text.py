@@ -61,6 +61,7 @@ _TONES: dict[str, str] = {
     "NOT_FOUND": "gray",
     "CANCELLED": "gray",
 }
+_LONGEST = 40  # characters of a name in a sentence
 _STORE_IS_AT_FAULT = frozenset({"AUTH_ERROR", "ORDERDESK_API_ERROR"})
 _ENTRY_POINTS = {
     "console": "You, in the console",
@@ -89,7 +90,7 @@ def summary_of(entry: ActivityEntry) -> str:
     """Never empty; starts with a verb."""
     is_ok = entry.outcome == "ok"
     given = {
-        name: str(value)[:40]
+        name: _short(str(value))
         for name, value in entry.arguments.items()
         if isinstance(value, str | int)
     }
@@ -116,7 +117,7 @@ def summary_of(entry: ActivityEntry) -> str:
     )
     if isinstance(folder, str):
         given["folder"], done, tried = (
-            folder[:40],
+            _short(folder),
             "moved order {order_id} to {folder}",
             "to move order {order_id} to {folder}",
         )
@@ -175,6 +176,10 @@ def quiet_label(calls: QuietCalls) -> str:
 def is_store_at_fault(outcome: str) -> bool:
     """Whether a call failed because of the store or its key, not because of what was asked."""
     return outcome in _STORE_IS_AT_FAULT
+
+
+def _short(text: str) -> str:
+    return text if len(text) <= _LONGEST else f"{text[: _LONGEST - 1]}…"
 
 
 class _Left(dict[str, str]):

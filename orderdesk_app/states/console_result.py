@@ -178,7 +178,8 @@ def _table(result: Mapping[str, Any]) -> tuple[list[Column], list[list[str]]]:
 
 
 def _cell(value: Any) -> str:
-    return "" if value is None else without_surrogates(str(value)[:_LONGEST_CELL])
+    text = "" if value is None else without_surrogates(str(value))
+    return text if len(text) <= _LONGEST_CELL else f"{text[:_LONGEST_CELL]}…"
 
 
 def _are_numbers(cells: list[Any]) -> bool:

@@ -1,7 +1,7 @@
 """The account's keys as people may see them, and what runs here."""
 
 import platform
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Final, TypedDict
 from urllib.parse import urlencode
@@ -31,6 +31,7 @@ class KeyRow(TypedDict):
     kind: str
     hint: str
     scopes: str
+    default_store: str  # empty for none
     made: str
     made_exact: str
     used: str
@@ -113,7 +114,11 @@ class SettingsState(SignedInState):
         await self._read_keys()
 
     async def _read_keys(self) -> None:
-        keys = await wiring.current().keys.list(self._require_actor())
+        services, actor = wiring.current(), self._require_actor()
+        keys = await services.keys.list(actor)
+        stores: dict[str, str] = {
+            record.id: record.name for record in await services.stores.list(actor)
+        }
         self.master_hint = next((key.hint for key in keys if key.kind == MASTER), "")
         keys = [key for key in keys if key.kind != MASTER]
         self.total = len(keys)
@@ -122,7 +127,7 @@ class SettingsState(SignedInState):
             key for key in keys if wanted in key.name.casefold() or wanted in key.hint.casefold()
         ]
         self.keys = [
-            _row(key, now())
+            _row(key, now(), stores)
             for key in _in_order(found, self.sorted_by, is_descending=self.is_descending)
         ]
 
@@ -135,7 +140,7 @@ def _in_order(keys: Sequence[KeyView], column: str, *, is_descending: bool) -> l
     ]
 
 
-def _row(key: KeyView, moment: datetime) -> KeyRow:
+def _row(key: KeyView, moment: datetime, stores: Mapping[str, str]) -> KeyRow:
     return KeyRow(
         id=key.id,
         name=key.name,
@@ -144,6 +149,7 @@ def _row(key: KeyView, moment: datetime) -> KeyRow:
         scopes="Everything"
         if set(key.scopes) >= ALL_SCOPES
         else ", ".join(scope.words for scope in Scope if scope in key.scopes),
+        default_store=stores.get(key.default_store_id or "", ""),
         made=ago(key.created_at, moment),
         made_exact=exact(key.created_at),
         used=ago(key.last_used_at, moment) or "Never",

@@ -19,4 +19,4 @@ class Switcher(SignedInState):
         self._active_store = record.id
         await self._load_stores()
         (await self.get_state(ConsoleState))._follow_store()
-        self._notify(f"Calls that name no store now mean {record.name}.")
+        self._notify(f"In this console, calls that name no store now mean {record.name}.")

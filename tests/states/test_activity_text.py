@@ -47,7 +47,7 @@ def happening(
             happening("key.create", name="Claude on the laptop"),
             "made the key “Claude on the laptop”",
         ),
-        (happening("key.revoke", name="x" * 80), f"revoked the key “{'x' * 40}”"),
+        (happening("key.revoke", name="x" * 80), f"revoked the key “{'x' * 39}…”"),
         (happening("key.rotate_master"), "replaced the master key"),
         (happening("key.make_master"), "made the master key"),
         (happening("sign_out"), "signed out"),

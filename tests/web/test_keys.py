@@ -296,3 +296,37 @@ def test_a_form_that_is_too_large_or_of_another_kind_is_refused(ada: BrowserSess
     assert large.status_code == 413
     assert other.status_code == 403
     assert keys_of(ada) == []
+
+
+def test_a_key_has_a_default_store_of_its_own(ada: BrowserSession) -> None:
+    with ada.tab() as tab:
+        tab.act("stores_state.add_sandbox")
+        tab.act("stores_state.add_sandbox")
+        second = tab.vars["signed_in_state.store_choices"][1]
+
+        ada.post(
+            "/settings/keys/create",
+            name="Claude",
+            scopes="orders:read",
+            default_store=second["id"],
+        )
+        ada.post("/settings/keys/create", name="Other", scopes="orders:read", default_store="")
+        tab.act("settings_state.load")
+
+        rows = {row["name"]: row["default_store"] for row in tab.vars["settings_state.keys"]}
+    assert rows == {"Claude": second["name"], "Other": ""}
+
+
+def test_the_store_of_a_neighbour_is_no_default_of_a_key(
+    ada: BrowserSession, bert: BrowserSession
+) -> None:
+    record = bert.web.do(bert.web.services.stores.add_sandbox, bert.actor)
+
+    ada.post("/settings/keys/create", name="Claude", scopes="orders:read", default_store=record.id)
+
+    with ada.tab() as tab:
+        tab.act("page_load.load_page")
+        tab.act("settings_state.load")
+        assert tab.vars["signed_in_state.problem_field"] == "default_store"
+        assert tab.vars["signed_in_state.typed"]["name"] == "Claude"
+        assert tab.vars["settings_state.total"] == 0
