@@ -172,7 +172,7 @@ def _switcher(viewer: Viewer) -> rx.Component:
     return rx.cond(
         viewer.stores.length() > 1,
         rx.el.select(
-            rx.el.option("In this console: choose a store", value="", disabled=True),
+            rx.el.option("Store in this console", value="", disabled=True),
             rx.foreach(viewer.stores, lambda store: rx.el.option(store["name"], value=store["id"])),
             value=viewer.active_store,
             on_change=viewer.choose_store,

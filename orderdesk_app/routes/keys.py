@@ -62,7 +62,11 @@ async def create(request: Request, user: WebUser, form: Form) -> Response:
             "/settings",
             error,
             form="key",
-            typed={name: form.get(name, "")[:200] for name in ("name", "scopes", "default_store")},
+            typed={
+                name: form.get(name, "")[:200]
+                for name in ("name", "scopes", "default_store")
+                if name != "default_store" or form.get(name)
+            },
         )
     address = wiring.current().settings.public_url
     configuration = Markup("{}{}{}").format(
