@@ -3,6 +3,8 @@
 `/mcp`, health, metrics and plain routes are answered here; all else by Reflex.
 """
 
+import asyncio
+import contextlib
 import gc
 from collections.abc import Callable, Iterator
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, contextmanager
@@ -24,6 +26,7 @@ from orderdesk_app.routes.oauth import is_oauth, no_oauth
 from orderdesk_app.routes.pages import PageGate
 from orderdesk_app.routes.request_middleware import MCP_PATHS, RequestMiddleware
 from orderdesk_app.routes.sockets import SocketLimits
+from orderdesk_app.serving import STOP_NOTICE
 from orderdesk_app.setting_rules import host_list
 
 OpenServices = Callable[[Settings], AbstractAsyncContextManager[wiring.Services]]
@@ -129,6 +132,10 @@ class App:
             services.runner, services.access, allow_query_token=self._settings.allow_query_token
         )
         await self._open.enter_async_context(self._mcp.running())
+        if STOP_NOTICE is not None:
+            with contextlib.suppress(NotImplementedError, RuntimeError, ValueError):
+                # not in a thread of a test's client: only a main thread gets signals
+                asyncio.get_running_loop().add_signal_handler(STOP_NOTICE, services.health.stop)
         # These objects live until the end. Without this the collector would walk them all again and
         # again while requests wait.
         gc.collect()

@@ -1,14 +1,24 @@
 """The server program around an ASGI factory: granian, in this process.
 
-It starts workers as forks, so what is imported here is imported once.
+It starts workers as forks, so what is imported here is imported once. A worker that dies is started
+again; a worker whose main process dies ends with it.
 """
 
+import ctypes
 import json
+import multiprocessing
+import os
+import signal
+import sys
+import threading
+import time
+from collections.abc import Callable, Sequence
 from math import ceil
 from pathlib import Path
+from typing import Any, cast
 
 from granian.constants import Interfaces, Loops
-from granian.log import LogLevels
+from granian.log import LogLevels, logger
 from granian.server import MPServer
 
 from orderdesk_app.config import Settings
@@ -16,18 +26,112 @@ from orderdesk_app.config import Settings
 FACTORY = "orderdesk_app.server:create_app"
 # A stop waits for the write that runs, and then so long for its rows and the audit's.
 _LAST_ROWS_SECONDS = 5
+# More workers than this that die within a minute are a fault that another start does not mend.
+MOST_RESTARTS = 5
+_RESTARTS_WITHIN_SECONDS = 60.0
+# How long readiness says no before the server takes no more connections.
+NOTICE_SECONDS = 0.5
+# The main process sends it to its workers shortly before it stops them; Windows has none.
+STOP_NOTICE: int | None = getattr(signal, "SIGUSR1", None)
+_PR_SET_PDEATHSIG = 1
+_PARENT_POLL_SECONDS = 1.0
 # Granian's log lines get our format, and do not go to standard output.
-_LOG = Path(__file__).with_name("server_log.json")
+_LOG_CONFIG = Path(__file__).with_name("server_log.json")
+
+
+class WorkerServer(MPServer):
+    """Granian's server with a limit for restarts, and with a notice before a stop.
+
+    The two methods are granian's own (2.8); a test starts, kills and stops real workers.
+    """
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        self._restarts: list[float] = []
+
+    def serve(
+        self,
+        spawn_target: Callable[..., None] | None = None,
+        target_loader: Callable[..., Callable[..., Any]] | None = None,
+        wrap_loader: bool = True,
+    ) -> None:
+        super().serve(spawn_target or run_worker, target_loader, wrap_loader)
+
+    def _respawn_workers(
+        self,
+        workers: Sequence[int],
+        spawn_target: Callable[..., None],
+        target_loader: Callable[..., Callable[..., Any]],
+        delay: float = 0,
+    ) -> None:
+        moment = time.monotonic()
+        self._restarts = [at for at in self._restarts if moment - at < _RESTARTS_WITHIN_SECONDS]
+        self._restarts += [moment] * len(workers)
+        if len(self._restarts) > MOST_RESTARTS:
+            logger.error("Workers die again and again: the server ends")
+            self.interrupt_children.extend(workers)  # the exit code is 1
+            self.interrupt_signal = True
+            self.main_loop_interrupt.set()
+            return
+        logger.error("A worker died and is started again")
+        super()._respawn_workers(workers, spawn_target, target_loader, delay)
+
+    def _stop_workers(self) -> None:
+        if STOP_NOTICE is not None:
+            for worker in self.wrks:
+                if worker.inner.is_alive():
+                    os.kill(worker.inner.pid, STOP_NOTICE)
+            time.sleep(NOTICE_SECONDS)
+        cast(Any, super())._stop_workers()
+
+
+def run_worker(*arguments: Any, **options: Any) -> None:
+    """What a worker process runs: granian's own worker, which ends with the main process."""
+    # A fork inherits the main process's handlers, which only note the signal. A stop that came
+    # before granian has set the worker's own would be lost, and the worker killed much later.
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, signal.SIG_DFL)
+    if STOP_NOTICE is not None:
+        signal.signal(STOP_NOTICE, signal.SIG_IGN)
+    if _server is not None and _server.interrupt_signal:
+        sys.exit(0)
+    _end_with_parent()
+    MPServer._spawn_asgi_lifespan_worker(*arguments, **options)
+
+
+def _end_with_parent() -> None:
+    parent = multiprocessing.parent_process()
+    if parent is None or parent.pid is None:
+        return
+    if sys.platform == "linux":
+        ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
+    threading.Thread(target=_watch_parent, args=(parent.pid,), daemon=True).start()
+
+
+def _watch_parent(parent_id: int) -> None:
+    """For systems without prctl, and for a parent that died before it was called."""
+    while os.getppid() == parent_id:
+        time.sleep(_PARENT_POLL_SECONDS)
+    os.kill(os.getpid(), signal.SIGTERM)
+    time.sleep(_kill_seconds)
+    os._exit(1)
+
+
+_server: MPServer | None = None  # of this process, and of the forks that it makes
+_kill_seconds = 60.0
 
 
 def server(settings: Settings, factory: str = FACTORY) -> MPServer:
-    """Not started yet; its `serve()` returns when a signal has stopped it, and raises SystemExit
-    when a worker died.
+    """Not started yet; its `serve()` returns when a signal has stopped it, and raises
+    SystemExit when workers die again and again.
 
     `factory` is "module:function", of a function without parameters that gives an ASGI app. No
     access log: addresses of pages hold tokens, and callers' addresses are theirs.
     """
-    return MPServer(
+    global _server, _kill_seconds
+    kill_seconds = ceil(settings.http_timeout) + _LAST_ROWS_SECONDS
+    _kill_seconds = kill_seconds
+    _server = WorkerServer(
         factory,
         factory=True,
         interface=Interfaces.ASGI,
@@ -35,8 +139,10 @@ def server(settings: Settings, factory: str = FACTORY) -> MPServer:
         address=settings.host,
         port=settings.port,
         workers=settings.workers,
-        workers_kill_timeout=ceil(settings.http_timeout) + _LAST_ROWS_SECONDS,
+        respawn_failed_workers=True,
+        workers_kill_timeout=kill_seconds,
         log_access=False,
         log_level=LogLevels.warning,
-        log_dictconfig=json.loads(_LOG.read_text(encoding="utf-8")),
+        log_dictconfig=json.loads(_LOG_CONFIG.read_text(encoding="utf-8")),
     )
+    return _server

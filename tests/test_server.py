@@ -391,3 +391,90 @@ def _audited(mcp_server: McpServer, tool: str) -> list[str]:
                 "SELECT outcome FROM audit_log WHERE tool = ? ORDER BY at", (tool,)
             )
         ]
+
+
+# ------------------------------------------------------------------ processes that die
+
+
+def workers_of(server: Server) -> list[int]:
+    """The process ids of its workers."""
+    found = subprocess.run(
+        ["ps", "-o", "pid=,args=", "--ppid", str(server.process.pid)],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    return [int(line.split()[0]) for line in found.stdout.splitlines() if "defunct" not in line]
+
+
+def is_running(process_id: int) -> bool:
+    try:
+        os.kill(process_id, 0)
+    except ProcessLookupError:
+        return False
+    stat = Path(f"/proc/{process_id}/stat")
+    return not stat.exists() or stat.read_text().rsplit(")", 1)[1].split()[0] != "Z"
+
+
+def test_a_worker_ends_with_its_main_process_and_the_port_is_free(tmp_path: Path) -> None:
+    with serving(tmp_path, f"sqlite:///{tmp_path}/app.db") as (server,):
+        [worker] = workers_of(server)
+
+        server.process.kill()
+        server.process.wait(10)
+
+        _until(lambda: not is_running(worker))
+        with pytest.raises(httpx.ConnectError):
+            httpx.get(f"{server.url}/health/live")
+
+
+def test_a_worker_that_dies_is_started_again(tmp_path: Path) -> None:
+    with serving(tmp_path, f"sqlite:///{tmp_path}/app.db") as (server,):
+        [worker] = workers_of(server)
+
+        os.kill(worker, signal.SIGKILL)
+
+        _until(lambda: set(workers_of(server)) - {worker})
+        wait_until_ready(server)
+        assert not is_running(worker)
+        server.process.terminate()
+        assert server.process.wait(30) == 0
+
+
+def test_workers_that_die_again_and_again_end_the_server(tmp_path: Path) -> None:
+    with serving(tmp_path, f"sqlite:///{tmp_path}/app.db") as (server,):
+        until = time.monotonic() + 60
+        while server.process.poll() is None:
+            assert time.monotonic() < until
+            for worker in workers_of(server):
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(worker, signal.SIGKILL)
+            time.sleep(0.1)
+
+        assert server.process.returncode == 1
+
+
+@pytest.mark.parametrize("seconds", [0.0, 0.3, 0.6, 1.0, 1.5])
+def test_a_stop_right_after_the_start_is_not_lost(tmp_path: Path, seconds: float) -> None:
+    server = start_server(tmp_path, f"sqlite:///{tmp_path}/app.db")
+    try:
+        _until(lambda: workers_of(server), 60)
+        time.sleep(seconds)
+        server.process.terminate()
+
+        server.process.wait(10)
+    finally:
+        server.process.kill()
+
+
+def test_readiness_fails_before_the_server_takes_no_more_requests(tmp_path: Path) -> None:
+    with serving(tmp_path, f"sqlite:///{tmp_path}/app.db") as (server,):
+        answers = []
+        server.process.terminate()
+        with contextlib.suppress(httpx.TransportError):
+            while True:
+                answer = httpx.get(f"{server.url}/health/ready", timeout=5)
+                answers.append((answer.status_code, answer.json()["checks"].get("server")))
+        server.process.wait(10)
+
+    assert answers[-1] == (503, "stopping")

@@ -1,4 +1,6 @@
-"""Whether database and cache answer: checked at most once a second, for any number of callers."""
+"""Whether database and cache answer: checked at most once a second, for any number of callers. A
+process that is about to stop is not ready, whatever they answer.
+"""
 
 import asyncio
 import time
@@ -38,9 +40,20 @@ class Health:
         self._clock = clock
         self._flight = SingleFlight()
         self._last: tuple[float, Checked] | None = None
+        self._is_stopping = False
+
+    def stop(self) -> None:
+        """From here on the process is not ready: it stops soon."""
+        self._is_stopping = True
 
     async def check(self) -> Checked:
         """The state now, or less than a second ago."""
+        checked = await self._checked()
+        if self._is_stopping:
+            return Checked({**checked.parts, "server": "stopping"}, checked.seconds)
+        return checked
+
+    async def _checked(self) -> Checked:
         if self._last is not None and self._clock() - self._last[0] < _FRESH_SECONDS:
             return self._last[1]
         return await self._flight.do("check", self._check)
