@@ -15,6 +15,7 @@
 // | data-reveal        | button           | shows and hides the password field of that id         |
 // | data-trim          | input            | spaces around what is pasted or sent are dropped      |
 // | data-confirm       | input            | the submit button works once this text is typed       |
+// | data-tick          | button           | ticks these values among its form's boxes, no others  |
 // | data-filter        | input            | filters the list of that id while somebody types      |
 // | data-filter-text   | entry of a list  | the words that the entry is found by                  |
 // | data-filter-group  | part of the list | hidden when none of its entries is shown              |

@@ -65,8 +65,10 @@ class Scope(StrEnum):
 
     STORES_READ = "stores:read"
     STORES_WRITE = "stores:write"
+    STORES_DELETE = "stores:delete"
     ORDERS_READ = "orders:read"
     ORDERS_WRITE = "orders:write"
+    ORDERS_DELETE = "orders:delete"
     PRODUCTS_READ = "products:read"
 
     @property
@@ -77,13 +79,22 @@ class Scope(StrEnum):
 
 _SCOPE_WORDS = {
     Scope.STORES_READ: "See stores",
-    Scope.STORES_WRITE: "Connect and disconnect stores",
+    Scope.STORES_WRITE: "Connect stores",
+    Scope.STORES_DELETE: "Disconnect stores",
     Scope.ORDERS_READ: "Read orders",
     Scope.ORDERS_WRITE: "Change orders",
+    Scope.ORDERS_DELETE: "Delete orders",
     Scope.PRODUCTS_READ: "Read products",
 }
 
 ALL_SCOPES = frozenset(Scope)
+READING_SCOPES = frozenset({Scope.STORES_READ, Scope.ORDERS_READ, Scope.PRODUCTS_READ})
+# of the form "New key", which has ticked the first
+SCOPE_PRESETS = {
+    "Read only": READING_SCOPES,
+    "Read and change": ALL_SCOPES - {Scope.STORES_DELETE, Scope.ORDERS_DELETE},
+    "Everything": ALL_SCOPES,
+}
 
 
 class Via(StrEnum):

@@ -15,6 +15,15 @@ const onBusyClick = (event) => {
   button.setAttribute("aria-disabled", "true");
 };
 
+const onTickClick = (event) => {
+  const button = event.target.closest?.("[data-tick]");
+  if (!button) return;
+  const values = button.dataset.tick.split(",");
+  all("input[type=checkbox]", button.form).forEach((box) => {
+    box.checked = values.includes(box.value);
+  });
+};
+
 // A posted form shows that it works, and cannot be sent twice.
 const onSubmit = (event) => {
   const form = event.target;
@@ -57,6 +66,7 @@ const onInput = (event) => {
 
 export const start = () => {
   document.addEventListener("click", onBusyClick, true); // before the framework's own listener
+  document.addEventListener("click", onTickClick);
   document.addEventListener("submit", onSubmit);
   document.addEventListener("paste", onPaste);
   document.addEventListener("input", onInput);

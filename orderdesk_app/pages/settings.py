@@ -22,7 +22,7 @@ from orderdesk_app.components.widgets import (
     sorting_head,
     text_input,
 )
-from orderdesk_app.context import Scope
+from orderdesk_app.context import READING_SCOPES, SCOPE_PRESETS, Scope
 from orderdesk_app.services.snippets import PLACEHOLDER
 from orderdesk_app.states.settings import SettingsState
 
@@ -235,7 +235,7 @@ def _make_dialog() -> rx.Component:
     wrong = rx.cond(is_back & ~elsewhere, S.problem, "")
 
     def box(scope: Scope) -> rx.Component:
-        ticked = rx.cond(is_back, S.typed["scopes"].contains(str(scope)), True)
+        ticked = rx.cond(is_back, S.typed["scopes"].contains(str(scope)), scope in READING_SCOPES)
         given = {
             "aria_invalid": rx.cond(unticked != "", "true", "false"),
             "aria_describedby": "scopes-wrong",
@@ -246,6 +246,14 @@ def _make_dialog() -> rx.Component:
             ),
             scope.words,
             class_name="check",
+        )
+
+    def preset(words: str, scopes: frozenset[Scope]) -> rx.Component:
+        return rx.el.button(
+            words,
+            type="button",
+            class_name="button small",
+            custom_attrs={"data-tick": ",".join(sorted(scopes))},
         )
 
     return dialog(
@@ -272,6 +280,10 @@ def _make_dialog() -> rx.Component:
             ),
             rx.el.fieldset(
                 rx.el.legend("It may", class_name="strong"),
+                rx.el.div(
+                    *[preset(words, scopes) for words, scopes in SCOPE_PRESETS.items()],
+                    class_name="row",
+                ),
                 *[box(scope) for scope in Scope],
                 rx.cond(
                     unticked != "",

@@ -347,7 +347,7 @@ class Orders:
     def _deletion(
         self, actor: Actor, store: OpenStore, order_id: OrderId, budget: WaitBudget
     ) -> tuple[Write, OrderDelete]:
-        _need(actor, Scope.ORDERS_WRITE)
+        _need(actor, Scope.ORDERS_DELETE)
         write = Write(actor, store, self._kind, order_id, "delete", budget)
         return write, OrderDelete(self._writes, self._client, write)
 

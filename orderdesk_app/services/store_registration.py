@@ -224,11 +224,11 @@ async def locked_stores(session: AsyncSession, actor: Actor) -> Sequence[Store]:
     return (await session.exec(owned(actor, Store))).all()
 
 
-def require_store_writes(actor: Actor) -> None:
-    """Raises PermissionDenied for an actor who may not change stores."""
-    if Scope.STORES_WRITE not in actor.scopes:
+def require_store_writes(actor: Actor, scope: Scope = Scope.STORES_WRITE) -> None:
+    """Raises PermissionDenied for an actor who may not change stores, or disconnect them."""
+    if scope not in actor.scopes:
         raise PermissionDenied(
-            "This key may not change stores. Make a key with the permission stores:write "
+            f"This key may not change stores. Make a key with the permission {scope} "
             "under Settings."
         )
 

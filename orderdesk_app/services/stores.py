@@ -13,7 +13,7 @@ from cachetools import Cache, LRUCache
 from sqlalchemy import delete, update
 from sqlmodel import col
 
-from orderdesk_app.context import Actor, Secret, Via, now
+from orderdesk_app.context import Actor, Scope, Secret, Via, now
 from orderdesk_app.db.changes import Change
 from orderdesk_app.db.engine import Database
 from orderdesk_app.db.keys import Credential
@@ -224,7 +224,7 @@ class Stores:
         NotFound.
         """
         actor = principal.actor
-        require_store_writes(actor)
+        require_store_writes(actor, Scope.STORES_DELETE)
         stores = await self.list(actor)
         record = next((s for s in stores if store_id in (s.store_id, s.id)), None)
         if record is None:
@@ -392,7 +392,7 @@ class Stores:
         return kept
 
     async def _remove(self, actor: Actor, record: StoreRecord) -> None:
-        require_store_writes(actor)
+        require_store_writes(actor, Scope.STORES_DELETE)
         async with self._database.write() as session:
             await session.exec(
                 delete(Change).where(

@@ -232,7 +232,19 @@ async def test_a_key_may_do_only_what_was_ticked(site: Site, page: Page) -> None
     await page.get_by_role("banner").get_by_role("button", name="New key").click()
     dialog = page.get_by_role("dialog", name="New key")
     await dialog.get_by_label("Name").fill("Only reads")
-    await dialog.get_by_label("Change orders").uncheck()
+    reading = ["See stores", "Read orders", "Read products"]
+    ticked = dialog.get_by_role("checkbox", checked=True)
+    await expect(ticked).to_have_count(3)
+    await dialog.get_by_role("button", name="Everything").click()
+    await expect(dialog.get_by_role("checkbox", checked=False)).to_have_count(0)
+    await dialog.get_by_role("button", name="Read and change").click()
+    await expect(dialog.get_by_label("Change orders")).to_be_checked()
+    await expect(dialog.get_by_label("Delete orders")).not_to_be_checked()
+    await expect(dialog.get_by_label("Disconnect stores")).not_to_be_checked()
+    await dialog.get_by_role("button", name="Read only").click()
+    await expect(ticked).to_have_count(3)
+    for words in reading:
+        await expect(dialog.get_by_label(words)).to_be_checked()
 
     with site.recorder.chapter(CHAPTER):
         await dialog.get_by_role("button", name="Make key").click()

@@ -1,5 +1,6 @@
 """A database of the release before this one is brought along whole, with what was done in it."""
 
+import json
 import re
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -10,7 +11,7 @@ import psycopg
 import pytest
 from sqlalchemy import Connection, Engine, event, inspect, text
 
-from orderdesk_app.context import Actor, Role, Secret, TenantId
+from orderdesk_app.context import Actor, Role, Scope, Secret, TenantId
 from orderdesk_app.db.engine import Database
 from orderdesk_app.db.keyring import KeyRows
 from orderdesk_app.db.migrate import exclusive, upgrade
@@ -465,6 +466,38 @@ async def past(empty_url: str, data_dir: Path) -> Past:
         SessionCookies(keyring.purpose("jwt")).sign("01SESSION", expires_at=NEXT_HOUR.timestamp()),
         SignedText(keyring.purpose("links"), "sign-in link").sign(link),
     )
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        (["orders:read"], ["orders:read"]),
+        (["orders:write"], ["orders:delete", "orders:write"]),
+        (["stores:read", "stores:write"], ["stores:delete", "stores:read", "stores:write"]),
+        (
+            ["orders:read", "orders:write", "products:read", "stores:read", "stores:write"],
+            sorted(Scope),
+        ),
+        ([], []),
+    ],
+)
+async def test_a_key_may_do_what_it_could_deleting_included(
+    past: Past, before: list[str], after: list[str]
+) -> None:
+    with exclusive(past.url) as connection:
+        connection.execute(
+            text("UPDATE credentials SET scopes = :scopes WHERE kind = 'access'"),
+            {"scopes": json.dumps(before)},
+        )
+
+    upgrade(past.url)
+
+    database = Database(past.url)
+    keys = Keys(database, past.keyring, Signals(database), Passwords(rounds=4))
+    found = await keys.find(past.access_key.reveal())
+    await database.close()
+    assert found is not None
+    assert sorted(found.scopes) == after
 
 
 async def test_what_people_hold_still_opens_the_account(past: Past) -> None:

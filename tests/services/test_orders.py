@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from sqlalchemy import update as update_rows
 
-from orderdesk_app.context import Actor, OrderId, Scope, now
+from orderdesk_app.context import SCOPE_PRESETS, Actor, OrderId, Scope, now
 from orderdesk_app.db.changes import Change
 from orderdesk_app.db.signals import Signals
 from orderdesk_app.demo.rows import Change as Removal
@@ -91,6 +91,16 @@ async def test_a_key_that_may_only_read_writes_nothing(world: OrderWorld) -> Non
 
     assert (await world.get())["id"] == ONE
     assert {served.method for served in world.requests()} == {"GET"}
+
+
+async def test_a_key_that_may_change_deletes_nothing(world: OrderWorld) -> None:
+    world.actor = replace(world.actor, scopes=SCOPE_PRESETS["Read and change"])
+
+    with pytest.raises(PermissionDenied, match="orders:delete"):
+        await world.delete()
+    await world.update({"email": "x@example.com"})
+
+    assert "DELETE" not in {served.method for served in world.requests()}
 
 
 async def test_an_update_takes_two_requests_and_changes_only_what_was_named(

@@ -14,7 +14,7 @@ from typing import Any
 import jsonschema
 import pytest
 
-from orderdesk_app.context import ALL_SCOPES, Scope, Secret
+from orderdesk_app.context import ALL_SCOPES, SCOPE_PRESETS, Scope, Secret
 from orderdesk_app.errors import UnknownTool
 from orderdesk_app.mcp.server import listing
 from orderdesk_app.tools import toolsets
@@ -140,6 +140,21 @@ def test_the_list_of_all_tools_stays_small() -> None:
     )
 
     assert sent / 4 < 7_500
+
+
+def test_to_delete_is_a_permission_of_its_own() -> None:
+    deleting = {tool.name: tool.scope for tool in TOOLS if tool.deletes}
+
+    assert deleting == {
+        "orders_delete": Scope.ORDERS_DELETE,
+        "stores_delete": Scope.STORES_DELETE,
+    }
+    assert {tool.scope for tool in tools_for(SCOPE_PRESETS["Read and change"])}.isdisjoint(
+        deleting.values()
+    )
+    assert all(tool.reads or not tool.open_world for tool in tools_for(SCOPE_PRESETS["Read only"]))
+    assert {scope for scope in Scope if scope.endswith(":read")} == SCOPE_PRESETS["Read only"]
+    assert SCOPE_PRESETS["Everything"] == ALL_SCOPES
 
 
 def test_a_key_sees_the_tools_of_its_scopes() -> None:

@@ -432,7 +432,7 @@ async def _preview_delete(call: ToolCall, arguments: DeleteOrder) -> Preview:
 
 @tool(
     title="Delete an order",
-    scope=Scope.ORDERS_WRITE,
+    scope=Scope.ORDERS_DELETE,
     reads=False,
     preview=_preview_delete,
     deletes="order_id",

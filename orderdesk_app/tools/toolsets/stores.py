@@ -145,7 +145,7 @@ async def stores_use_store(call: ToolCall, arguments: StoreChoice) -> OneStore:
 
 @tool(
     title="Disconnect a store",
-    scope=Scope.STORES_WRITE,
+    scope=Scope.STORES_DELETE,
     reads=False,
     deletes="store_id",
     open_world=False,
