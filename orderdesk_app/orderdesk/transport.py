@@ -23,6 +23,7 @@ from orderdesk_app.orderdesk import answers, json_text, refusals
 from orderdesk_app.orderdesk.access import StoreAccess
 from orderdesk_app.orderdesk.buckets import BucketQueue, TokenBuckets
 from orderdesk_app.orderdesk.retry import asked_wait, delay, is_harmless
+from orderdesk_app.orderdesk.unpacking import ENCODING, unpack
 from orderdesk_app.orderdesk.user_agent import USER_AGENT
 from orderdesk_app.orderdesk.wait_budget import WaitBudget
 
@@ -242,10 +243,7 @@ class Transport:
         except (TimeoutError, httpx.TimeoutException) as error:
             return _Reply(Fault.TIMED_OUT, cause=error), None
         except (httpx.HTTPError, httpx.StreamError, httpx.InvalidURL, OSError) as error:
-            return _Reply(
-                Fault.UNREADABLE if isinstance(error, httpx.DecodingError) else Fault.BROKEN_OFF,
-                cause=error,
-            ), None
+            return _Reply(Fault.BROKEN_OFF, cause=error), None
         status = response.status_code
         answer = {} if status == 204 and sent.method == "DELETE" else await _envelope(body)
         fault = answers.fault(
@@ -283,7 +281,7 @@ def _headers(store: StoreAccess, *, has_body: bool) -> dict[str, str]:
         "ORDERDESK-API-KEY": store.api_key.reveal(),
         "User-Agent": USER_AGENT,
         "Accept": "application/json",
-        "Accept-Encoding": "gzip",
+        "Accept-Encoding": ENCODING,
     }
     if has_body:
         headers["Content-Type"] = "application/json"
@@ -315,17 +313,13 @@ def _body(body: JsonObject) -> bytes:
 
 
 async def _read(response: httpx.Response) -> bytes | None:
-    """The whole body; None when it is larger than LARGEST_ANSWER."""
+    """The whole body; None when it is larger than LARGEST_ANSWER, or packed
+    in a way that was not asked for.
+    """
     if (answers.count(response.headers.get("Content-Length", "")) or 0) > LARGEST_ANSWER:
         return None
-    pieces: list[bytes] = []
-    size = 0
-    async for piece in response.aiter_bytes():
-        size += len(piece)
-        if size > LARGEST_ANSWER:
-            return None
-        pieces.append(piece)
-    return b"".join(pieces)
+    encoding = response.headers.get("Content-Encoding", "")
+    return await unpack(response.aiter_raw(), encoding, limit=LARGEST_ANSWER)
 
 
 async def _envelope(body: bytes | None) -> JsonObject | None:
