@@ -11,6 +11,7 @@ import re
 import sys
 import traceback
 from collections.abc import MutableMapping
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, TextIO, TypeVar
 
@@ -139,6 +140,11 @@ LOG_FIELDS = frozenset(
         "tenant_id",
         "reference",
         "setting",
+        "action",  # of an audit entry, such as key.create
+        "handler",  # the name of a method of a state
+        "row",  # the id of a row of ours
+        "size",  # of something that is not shown
+        "left_out",  # lines of the same kind that were not written before this one
     }
 )
 
@@ -161,28 +167,65 @@ def raised_at(error: BaseException) -> str:
 
 
 WEB_FRAMEWORK = ("reflex", "engineio", "socketio")
-_FRAMEWORK_LINES = 20  # a minute: any browser can make it write
+_LINES = 20  # of one kind in a minute: what a stranger or a member can cause fills no disk
+_MOST_KINDS = 1_000
 
 
 def _is_framework(record: logging.LogRecord) -> bool:
     return record.name.startswith(WEB_FRAMEWORK)
 
 
-class _LimitFramework(logging.Filter):
-    """Lets at most _FRAMEWORK_LINES of the web framework's lines through in a minute."""
+@dataclass(slots=True)
+class _Written:
+    """How much of one kind was written in its last minute and second, and what was left out."""
+
+    minute: int = 0
+    lines: int = 0
+    second: int = 0
+    left_out: int = 0
+
+
+class LimitLines(logging.Filter):
+    """Lets at most _LINES of each kind through in a minute, and one a second.
+
+    A kind is what one place in the code says about one sort of exception. All lines of the web
+    framework are one kind, without the limit of a second: any browser can make it write. What is
+    not a warning is written because an operator asked for it, and is not limited here.
+    """
 
     def __init__(self) -> None:
         super().__init__()
-        self._minute = 0
-        self._lines = 0
+        self._kinds: dict[tuple[str, ...], _Written] = {}
 
     def filter(self, record: logging.LogRecord) -> bool:
-        if not _is_framework(record):
+        is_framework = _is_framework(record)
+        if record.levelno < logging.WARNING and not is_framework:
             return True
-        minute = int(record.created // 60)
-        self._lines = self._lines + 1 if minute == self._minute else 1
-        self._minute = minute
-        return self._lines <= _FRAMEWORK_LINES
+        kind = ("framework",) if is_framework else _kind_of(record)
+        if kind not in self._kinds and len(self._kinds) >= _MOST_KINDS:
+            kind = ("others",)
+        written = self._kinds.setdefault(kind, _Written())
+        second = int(record.created)
+        if written.minute != second // 60:
+            written.minute = second // 60
+            written.lines = 0
+        if written.lines >= _LINES or (not is_framework and written.second == second):
+            written.left_out += 1
+            return False
+        written.lines += 1
+        written.second = second
+        record.__dict__["left_out"] = written.left_out
+        written.left_out = 0
+        return True
+
+
+def _kind_of(record: logging.LogRecord) -> tuple[str, ...]:
+    said = record.msg
+    if isinstance(said, dict):  # ours: the event and its fields
+        error = said.get("exc_info")
+        return record.name, str(said.get("event")), type(error).__name__
+    error = record.exc_info[1] if record.exc_info else None
+    return record.name, record.pathname, str(record.lineno), type(error).__name__
 
 
 def _only_known_fields(_: Any, __: str, event: Event) -> Event:
@@ -215,6 +258,8 @@ def _only_known_fields(_: Any, __: str, event: Event) -> Event:
     if isinstance(error, BaseException):
         event["error"] = type(error).__name__
         event["place"] = raised_at(error)
+    if left_out := getattr(record, "left_out", 0):
+        event["left_out"] = left_out
     event.setdefault("request_id", current_request().request_id)
     for name in [n for n in event if n not in LOG_FIELDS and not n.startswith("_")]:
         del event[name]
@@ -265,7 +310,7 @@ def configure_logging(level: str, stream: TextIO | None = None) -> None:
     )
     handler = logging.StreamHandler(stream or sys.stderr)
     handler.setFormatter(json_formatter())
-    handler.addFilter(_LimitFramework())
+    handler.addFilter(LimitLines())
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(logging.WARNING)

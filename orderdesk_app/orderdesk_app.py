@@ -11,7 +11,7 @@ from orderdesk_app import pages
 from orderdesk_app.components.frame import Viewer, frame
 from orderdesk_app.components.page import Page
 from orderdesk_app.frontend import ROOT
-from orderdesk_app.observability import ERRORS, log
+from orderdesk_app.observability import ERRORS, WEB_EVENTS, log
 from orderdesk_app.states.guard import Guard
 from orderdesk_app.states.signed_in import Notices, PageLoad, SignedInState
 from orderdesk_app.states.switcher import Switcher
@@ -38,7 +38,8 @@ def report_backend(exception: Exception) -> None:
 
 
 def report_frontend(exception: Exception) -> None:
-    ERRORS.labels("browser").inc()
+    # no unexpected error: any browser can send one
+    WEB_EVENTS.labels("browser_error").inc()
     # its text comes from outside and may hold anything
     _LOG.warning("a browser reported an error", size=len(str(exception)))
 

@@ -2,12 +2,13 @@
 `/metrics` moves when its thing happens.
 """
 
+import ast
 import asyncio
 import io
 import json
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import httpx
@@ -24,6 +25,7 @@ from orderdesk_app.token_bucket import TokenBucket
 from tests.mcp_server import living
 from tests.worlds import (
     FIRST_ORDER,
+    ROOT,
     SandboxServer,
     World,
     counted,
@@ -34,6 +36,7 @@ from tests.worlds import (
 
 __all__ = ["sandbox_server"]
 
+LEVELS = ("debug", "info", "warning", "error", "exception", "critical")
 NASTY = {
     "an e-mail address": "ada.okafor@example.com",
     "an access key": "odk_4f9aX2b7Q1Zc8Vt6Rr3Ww5Yy0Uu",
@@ -55,6 +58,27 @@ def written() -> Iterator[io.StringIO]:
     configure_logging("DEBUG", stream)
     yield stream
     root.handlers[:], root.level = before[0], before[1]
+
+
+@dataclass
+class Clock:
+    seconds: float = 1_200_000.0  # a minute begins
+
+
+@pytest.fixture
+def clock() -> Iterator[Clock]:
+    """The time that log records are made at."""
+    clock = Clock()
+    before = logging.getLogRecordFactory()
+
+    def made_now(*given: Any, **values: Any) -> logging.LogRecord:
+        record = before(*given, **values)
+        record.created = clock.seconds
+        return record
+
+    logging.setLogRecordFactory(made_now)
+    yield clock
+    logging.setLogRecordFactory(before)
 
 
 @pytest.fixture
@@ -112,6 +136,67 @@ def test_of_a_line_of_the_web_framework_only_the_place_stays(
     assert "Jane" not in written.getvalue()
     assert with_error["error"] == "ValueError"
     assert "test_observability.py" in without["place"]
+
+
+def test_every_field_that_a_line_of_ours_carries_is_written() -> None:
+    """A field that is not named in LOG_FIELDS is dropped in silence."""
+    dropped = []
+    calls = 0
+    for path in sorted((ROOT / "orderdesk_app").rglob("*.py")):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if not isinstance(node, ast.Call) or not isinstance(node.func, ast.Attribute):
+                continue
+            if ast.unparse(node.func.value) != "_LOG" or node.func.attr not in LEVELS:
+                continue
+            calls += 1
+            dropped += [
+                f"{path.name}:{node.lineno} {keyword.arg}"
+                for keyword in node.keywords
+                if keyword.arg not in LOG_FIELDS | {"exc_info"}
+            ]
+
+    assert calls > 20
+    assert dropped == []
+
+
+@pytest.mark.parametrize("name", ["orderdesk_app.tools.runner", "some.library", "_granian"])
+def test_no_kind_of_line_fills_the_log(lines: FairQueue, name: str, clock: Clock) -> None:
+    def fails(kind: type[Exception]) -> None:
+        try:
+            raise kind("in an outage")
+        except Exception as error:
+            writer = log(name) if name.startswith("orderdesk") else logging.getLogger(name)
+            writer.error("it broke", exc_info=error)
+
+    for _ in range(500):
+        fails(ValueError)
+        fails(OSError)
+    in_the_first_second = len(lines())
+    for _ in range(55):
+        clock.seconds += 1
+        fails(ValueError)
+    in_the_first_minute = len(lines())
+    clock.seconds += 60
+    fails(ValueError)
+
+    assert in_the_first_second == 2
+    assert in_the_first_minute == 20 + 1
+    assert lines()[-1]["left_out"] == 36
+    assert sum(1 + line.get("left_out", 0) for line in lines()) == 500 + 55 + 1 + 1
+
+
+def test_lines_that_an_operator_asked_for_are_not_limited(lines: FairQueue) -> None:
+    for _ in range(100):
+        log("orderdesk_app.somewhere").info("a tool was called")
+
+    assert len(lines()) == 100
+
+
+def test_the_servers_own_lines_are_limited_alike() -> None:
+    settings = json.loads((ROOT / "orderdesk_app" / "server_log.json").read_text(encoding="utf-8"))
+
+    assert settings["filters"]["limited"]["()"] == "orderdesk_app.observability.LimitLines"
+    assert settings["handlers"]["stderr"]["filters"] == ["limited"]
 
 
 def test_browsers_cannot_fill_the_log_with_lines_of_the_framework(lines: FairQueue) -> None:

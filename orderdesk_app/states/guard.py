@@ -19,6 +19,7 @@ from orderdesk_app.context import new_id
 from orderdesk_app.observability import ERRORS, WEB_EVENTS, log
 from orderdesk_app.security.web import sign_in_address
 from orderdesk_app.services.sessions import WebUser
+from orderdesk_app.states.payloads import fits
 from orderdesk_app.states.signed_in import HANDLER, OPERATORS_ONLY, SignedInState
 
 _LOG = log(__name__)
@@ -57,10 +58,18 @@ class Guard(Middleware):
             person._set_form_problem(None)
             # some forms may be sent once
             person.form_token = wiring.current().form_tokens.issue(user.session_id) if user else ""
+        registered = RegistrationContext.get().event_handlers.get(event.name)
         if event.name in FRAMEWORK:
+            # a page of ours keeps no variables in the browser, so none has any to send
+            if event.payload.get("vars") or (
+                registered is not None
+                and event.name not in HYDRATE
+                and not fits(registered.handler.fn, event.payload)
+            ):
+                WEB_EVENTS.labels("bad_payload").inc()
+                return _no_update()
             WEB_EVENTS.labels("framework").inc()
             return None
-        registered = RegistrationContext.get().event_handlers.get(event.name)
         # Only methods with @handler are meant for pages. A public method of a state is callable
         # too, and <State>.setvar runs set_<name> past its own marks.
         if (
@@ -77,6 +86,9 @@ class Guard(Middleware):
             )
         if getattr(registered.handler.fn, OPERATORS_ONLY, False) and not user.actor.is_operator:
             WEB_EVENTS.labels("wrong_role").inc()
+            return _no_update()
+        if not fits(registered.handler.fn, event.payload):
+            WEB_EVENTS.labels("bad_payload").inc()
             return _no_update()
         WEB_EVENTS.labels("allowed").inc()
         return None

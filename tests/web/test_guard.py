@@ -9,7 +9,7 @@ from reflex_base.registry import RegistrationContext
 from sqlalchemy.exc import OperationalError
 from starlette.websockets import WebSocketDisconnect
 
-from orderdesk_app.states.guard import FRAMEWORK, forget_strangers, without_zeros
+from orderdesk_app.states.guard import FRAMEWORK, HYDRATE, forget_strangers, without_zeros
 from orderdesk_app.states.signed_in import HANDLER, SignedInState, handler, operators_only
 from tests.web.browser_session import STATE, BrowserSession, Tab, Web, handler_named, our_handlers
 from tests.worlds import counted
@@ -397,3 +397,43 @@ def test_events_are_counted_by_what_the_guard_said(web: Web, ada: BrowserSession
         for outcome, count in before.items()
         if counted("web_events", outcome=outcome) > count
     } == set(before)
+
+
+def test_what_no_page_of_ours_sends_is_no_fault_of_ours(ada: BrowserSession) -> None:
+    before = counted("unexpected_errors")
+    wrong: list[dict[str, Any]] = [
+        {"no_such_argument": 1},
+        *({name: value} for name in ("row_id", "name", "form", "text") for value in WRONG),
+    ]
+    with ada.tab() as tab:
+        for name in our_handlers():
+            for payload in wrong:
+                tab.send(name, dict(payload))
+        tab.act("home_state.load")
+        still_serves = tab.vars["home_state.loaded"]
+
+    assert still_serves is True
+    assert counted("unexpected_errors") == before
+    assert counted("web_events", outcome="bad_payload") > 0
+
+
+WRONG: list[Any] = [None, 5, True, [], ["x"], [[]], "x"]
+
+
+def test_nor_are_a_strangers_events(web: Web) -> None:
+    before = counted("unexpected_errors")
+
+    for number, name in enumerate(sorted(FRAMEWORK - HYDRATE)):
+        with Tab(web, "", f"stranger-{number}") as tab:
+            for payload in (
+                {},
+                {"vars": []},
+                {"vars": {"no.such.variable": 1}},
+                {"value": {}},
+                {"info": 5, "component_stack": []},
+                {"info": "TypeError", "component_stack": "x"},
+                {"x": 1},
+            ):
+                tab.send(name, dict(payload))
+
+    assert counted("unexpected_errors") == before
