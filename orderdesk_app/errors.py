@@ -22,6 +22,7 @@ OrderDeskAgentsError
 │   └── OutcomeUnknown      ORDERDESK_API_ERROR    502   a write may or may not have happened
 └── InternalError           INTERNAL_ERROR         500   a fault of ours, whatever Order Desk does
     ├── DatabaseBusy        INTERNAL_ERROR         503   our database is locked; nothing was done
+    │   └── StorageFailed   INTERNAL_ERROR         503   its disk is full, or the file is damaged
     ├── LockLost            INTERNAL_ERROR         503   we were suspended until the lock ran out
     └── Unexpected          INTERNAL_ERROR         500   a bug; the log has the reference
 ConfigurationError                                       a setting stops the start
@@ -228,6 +229,10 @@ class InternalError(OrderDeskAgentsError):
 
 class DatabaseBusy(InternalError):
     http_status = 503
+
+
+class StorageFailed(DatabaseBusy):
+    pass
 
 
 class LockLost(InternalError):

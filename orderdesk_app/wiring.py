@@ -25,7 +25,7 @@ from orderdesk_app.db.keyring import KeyRows
 from orderdesk_app.db.leases import Leases
 from orderdesk_app.db.signals import Signals
 from orderdesk_app.demo.app import BASE, SANDBOX_URL, sandbox_app
-from orderdesk_app.errors import AuthFailed
+from orderdesk_app.errors import AuthFailed, ConfigurationError
 from orderdesk_app.observability import UPSTREAM_REQUESTS, UPSTREAM_SECONDS
 from orderdesk_app.orderdesk.client import OrderDeskClient
 from orderdesk_app.orderdesk.locks import WriteLocks
@@ -61,6 +61,7 @@ from orderdesk_app.tools.runner import Runner
 from orderdesk_app.tools.tool_services import ToolServices
 
 SANDBOX_API = SANDBOX_URL + BASE
+_LONG_CHECK_SECONDS = 600.0
 
 
 class Services:
@@ -382,6 +383,7 @@ async def _start(
         ),
     )
     closing.push_async_callback(database.close)
+    await _check_pages(database, closing)
     keyring = await Keyring.open(
         KeyRows(database),
         kms_key=settings.mcp_kms_key.get_secret_value(),
@@ -399,6 +401,21 @@ async def _start(
     closing.push_async_callback(services.audit.stop)
     closing.push_async_callback(services.unfinished.drain)
     return services
+
+
+async def _check_pages(database: Database, closing: AsyncExitStack) -> None:
+    """A damaged file stops the start. A large one is checked on beside the work that begins, and
+    readiness says what is found.
+    """
+    is_sound = await database.check_pages()
+    if is_sound is False:
+        raise ConfigurationError(
+            "DATABASE_URL: the file of the database is damaged. Restore a backup, or name another "
+            "file."
+        )
+    if is_sound is None:
+        checking = asyncio.create_task(database.check_pages(seconds=_LONG_CHECK_SECONDS))
+        closing.callback(checking.cancel)
 
 
 def _observe(method: str, outcome: str, seconds: float) -> None:

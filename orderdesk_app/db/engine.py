@@ -8,12 +8,13 @@ synchronous=NORMAL keeps a committed row when the process is killed.
 
 import asyncio
 import contextlib
+import errno
 import os
 import re
 import sqlite3
 import time
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -28,12 +29,21 @@ from sqlalchemy.exc import TimeoutError as NoFreeConnection
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from sqlmodel.ext.asyncio.session import AsyncSession
 
-from orderdesk_app.errors import ConfigurationError, DatabaseBusy
+from orderdesk_app.db.storage_faults import storage_fault
+from orderdesk_app.errors import ConfigurationError, DatabaseBusy, StorageFailed
 
 # A call may wait for another process three times (for its lock, to release it, for its audit row)
 # and must end within HTTP_TIMEOUT.
 BUSY_SECONDS = 8
 _TRY_SECONDS = 2  # of the write that ping() tries
+_LEAST_FREE_BYTES = 1024 * 1024  # a WAL that may be written over hides a full disk for a while
+# for the check of all pages; a larger file is checked on while the server serves
+_CHECK_SECONDS = 2.0
+_STORAGE_RETRY_SECONDS = 60
+_TRY_TO_WRITE = (
+    "INSERT INTO leases (name, holder, expires_at) VALUES ('health check', '', :now) "
+    "ON CONFLICT (name) DO UPDATE SET expires_at = excluded.expires_at"
+)
 _LOCKED = (
     "Our database is locked by another program, so nothing was done. Try again in "
     f"{BUSY_SECONDS} s; if it stays, tell your administrator."
@@ -160,6 +170,9 @@ class Database:
         self._query_connection: aiosqlite.Connection | None = None
         self._opening = asyncio.Lock()
         self._locked_at = float("-inf")  # when SQLite was last found locked by another process
+        # a page could not be read: seen by the check at the start, or by any query since
+        self.is_damaged = False
+        self._is_closed = False
         if self.is_sqlite:
             self.path = sqlite_path(url)
             self._file = _identity(self.path)
@@ -178,7 +191,7 @@ class Database:
         """A session for short queries: each statement sees what is committed when it runs; what
         it changes is not kept.
         """
-        with _crowded_in_words():
+        with self._naming_storage_faults(of_reads=True), _crowded_in_words():
             async with AsyncSession(
                 self._reading, expire_on_commit=False, autoflush=False
             ) as session:
@@ -187,13 +200,13 @@ class Database:
     @asynccontextmanager
     async def write(self) -> AsyncIterator[AsyncSession]:
         """One transaction: committed at the end of the block, rolled back when the block raises."""
-        if not self.is_sqlite:
-            with _crowded_in_words():
+        with self._naming_storage_faults(), _crowded_in_words():
+            if not self.is_sqlite:
                 async with self._transaction() as session:
                     yield session
-            return
-        async with self._write_turn(), self._transaction() as session:
-            yield session
+                return
+            async with self._write_turn(), self._transaction() as session:
+                yield session
 
     @asynccontextmanager
     async def _transaction(self) -> AsyncIterator[AsyncSession]:
@@ -206,6 +219,25 @@ class Database:
                 # happened.
                 for call in session.info.pop(_AFTER_COMMIT, ()):
                     call()
+
+    @contextmanager
+    def _naming_storage_faults(self, *, of_reads: bool = False) -> Iterator[None]:
+        """Raises StorageFailed, with nothing done, for a damaged file, and where something is
+        written for a full disk.
+        """
+        try:
+            yield
+        except (DBAPIError, sqlite3.Error, psycopg.Error) as error:
+            fault = storage_fault(error)
+            if fault is None or (of_reads and not fault.is_damage):
+                raise
+            if fault.is_damage:
+                self.is_damaged = True
+            raise StorageFailed(
+                f"{fault.words}, so nothing was written. Tell your administrator.",
+                retry_after=_STORAGE_RETRY_SECONDS,
+                outcome="not_done",
+            ) from error
 
     @asynccontextmanager
     async def _write_turn(self) -> AsyncIterator[None]:
@@ -248,6 +280,12 @@ class Database:
 
         The short way for leases and buckets, a fraction of a session's time.
         """
+        with self._naming_storage_faults():
+            return await self._execute(statement, parameters)
+
+    async def _execute(
+        self, statement: Statement, parameters: Mapping[str, Any]
+    ) -> Sequence[tuple[Any, ...]]:
         if not self.is_sqlite:
             with _crowded_in_words():
                 async with self._reading.connect() as connection:
@@ -273,40 +311,43 @@ class Database:
         """
         if not self.is_sqlite:
             return await self.execute(statement, parameters)
-        if self._query_connection is None:
-            async with self._opening:
-                if self._query_connection is None:
-                    connection = await open_sqlite(self.path)
-                    await connection.execute_fetchall("PRAGMA query_only=ON")
-                    self._query_connection = connection
-        return [
-            tuple(row)
-            for row in await self._query_connection.execute_fetchall(statement, dict(parameters))
-        ]
+        with self._naming_storage_faults():
+            if self._query_connection is None:
+                async with self._opening:
+                    if self._query_connection is None:
+                        connection = await open_sqlite(self.path)
+                        await connection.execute_fetchall("PRAGMA query_only=ON")
+                        self._query_connection = connection
+            rows = await self._query_connection.execute_fetchall(statement, dict(parameters))
+            return [tuple(row) for row in rows]
 
     async def ping(self) -> None:
-        """Reads a table and checks that a write is possible; raises the error of either, after 5
-        seconds at the latest.
+        """Reads a table and commits a write; raises whatever that fails with, after 5 seconds at
+        the latest. A database in which a damaged page was found is not well, whatever works.
         """
+        if self.is_damaged:
+            raise StorageFailed("A page of the database is damaged. Restore a backup.")
         async with asyncio.timeout(5):
-            async with self._reading.connect() as connection:
-                await connection.execute(text("SELECT 1 FROM tenants LIMIT 1"))
-                if not self.is_sqlite and await connection.scalar(
-                    text(
-                        "SELECT pg_is_in_recovery() OR "
-                        "current_setting('transaction_read_only')::boolean"
-                    )
-                ):
-                    raise PermissionError("the database takes no writes")
-            if self.is_sqlite:
-                await asyncio.to_thread(self._try_to_write)
+            with self._naming_storage_faults():
+                async with self._reading.connect() as connection:
+                    await connection.execute(text("SELECT 1 FROM tenants LIMIT 1"))
+                if self.is_sqlite:
+                    await asyncio.to_thread(self._try_to_write)
+            if not self.is_sqlite:
+                await self.execute(_TRY_TO_WRITE, {"now": time.time()})
 
     def _try_to_write(self) -> None:
-        """Begins a write and rolls it back, on a connection of its own; in one thread, so that no
-        transaction stays open.
-        """
+        """A write on a connection of its own; in one thread, so that no transaction stays open."""
         if _identity(self.path) != self._file:
             raise FileNotFoundError("the file that is open is not the one at this path any more")
+        disk = os.statvfs(self.path.parent)
+        if disk.f_bavail * disk.f_frsize < _LEAST_FREE_BYTES:
+            raise OSError(errno.ENOSPC, "the disk of the database is full")
+        with self._own_connection() as connection:
+            connection.execute(_TRY_TO_WRITE, {"now": time.time()})
+
+    @contextmanager
+    def _own_connection(self) -> Iterator[sqlite3.Connection]:
         with contextlib.closing(
             sqlite3.connect(
                 f"{self.path.resolve().as_uri()}?mode=rw",
@@ -315,10 +356,35 @@ class Database:
                 isolation_level=None,
             )
         ) as connection:
-            connection.execute("BEGIN IMMEDIATE")
-            connection.execute("ROLLBACK")
+            yield connection
+
+    async def check_pages(self, *, seconds: float = _CHECK_SECONDS) -> bool | None:
+        """Whether every page of an SQLite file can be read and fits the others; None where the time
+        was too short for that. A damaged one makes `is_damaged` true.
+
+        (Postgres has checksums of its own and reports them at the read.)
+        """
+        if not self.is_sqlite:
+            return True
+        found = await asyncio.to_thread(self._check_pages, seconds)
+        if found is False:
+            self.is_damaged = True
+        return found
+
+    def _check_pages(self, seconds: float) -> bool | None:
+        until = time.monotonic() + seconds
+        with self._own_connection() as connection:
+            connection.set_progress_handler(
+                lambda: self._is_closed or time.monotonic() > until, 10_000
+            )
+            try:
+                return bool(connection.execute("PRAGMA quick_check(1)").fetchone() == ("ok",))
+            except sqlite3.Error as error:
+                fault = storage_fault(error)
+                return False if fault is not None and fault.is_damage else None
 
     async def close(self) -> None:
+        self._is_closed = True
         for connection in (self._execute_connection, self._query_connection):
             if connection is not None:
                 await connection.close()

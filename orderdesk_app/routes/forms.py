@@ -12,6 +12,7 @@ from starlette.responses import JSONResponse, RedirectResponse, Response
 
 from orderdesk_app import wiring
 from orderdesk_app.context import current_request
+from orderdesk_app.db.engine import NO_ANSWER
 from orderdesk_app.errors import (
     BodyEncoded,
     BodyTooLarge,
@@ -66,6 +67,15 @@ def same_origin_form(endpoint: Callable[[Request, Form], Awaitable[Response]]) -
         except Exception as error:
             ERRORS.labels("web").inc()
             _LOG.error("a form failed", exc_info=error, route=request.url.path)
+            if isinstance(error, NO_ANSWER):
+                return _problem(
+                    request,
+                    503,
+                    "unavailable",
+                    "Not available right now",
+                    "Our own records cannot be reached. Try again in a minute; if it stays, tell "
+                    "your administrator the reference.",
+                )
             return _problem(
                 request,
                 500,

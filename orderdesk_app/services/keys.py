@@ -35,8 +35,14 @@ from orderdesk_app.db.signals import Signals
 from orderdesk_app.db.stores import Store
 from orderdesk_app.db.tenants import Tenant
 from orderdesk_app.db.users import User
-from orderdesk_app.errors import Conflict, NotFound, PermissionDenied, ValidationFailed
-from orderdesk_app.observability import KEY_CHANGES
+from orderdesk_app.errors import (
+    Conflict,
+    NotFound,
+    PermissionDenied,
+    StorageFailed,
+    ValidationFailed,
+)
+from orderdesk_app.observability import KEY_CHANGES, log
 from orderdesk_app.security.digests import digest
 from orderdesk_app.security.keyring import Keyring
 from orderdesk_app.security.passwords import Passwords
@@ -46,13 +52,14 @@ from orderdesk_app.services.audit import AuditTrail, Entry
 from orderdesk_app.services.members import find_first_owner, member_of
 from orderdesk_app.services.names import is_visible
 
+_LOG = log(__name__)
 MASTER, ACCESS = "master", "access"
 MASTER_NAME = "Master key"
 VERIFIED_SECONDS = 600.0
 _MOST_VERIFIED = 10_000
 _MOST_KEYS = 100
 _LONGEST_NAME = 80
-_USED_SECONDS = 60
+_USED = timedelta(seconds=60)
 
 
 @dataclass(frozen=True, slots=True)
@@ -379,13 +386,18 @@ class Keys:
 
     async def _note_use(self, row: Credential) -> None:
         moment = now()
-        if row.last_used_at is None or moment - row.last_used_at > timedelta(seconds=_USED_SECONDS):
+        if row.last_used_at is not None and moment - row.last_used_at <= _USED:
+            return
+        try:
             async with self._database.write() as session:
                 await session.exec(
                     update(Credential)
                     .where(col(Credential.id) == row.id)
                     .values(last_used_at=moment)
                 )
+        except StorageFailed as error:
+            # a full disk does not make a key a wrong one, and reads need no disk
+            _LOG.warning("the use of a key could not be written down", exc_info=error)
 
 
 def _only_people(actor: Actor) -> None:

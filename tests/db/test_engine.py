@@ -24,8 +24,9 @@ from orderdesk_app.db.console import ConsoleCall
 from orderdesk_app.db.engine import Database, PostgresLimits, after_commit, postgres_conninfo
 from orderdesk_app.db.stores import Store
 from orderdesk_app.db.tenants import Tenant
-from orderdesk_app.errors import ConfigurationError, DatabaseBusy
+from orderdesk_app.errors import ConfigurationError, DatabaseBusy, StorageFailed
 from tests.conftest import Postgres
+from tests.storage import damage, full_disk, nothing_free
 
 
 async def names(database: Database) -> list[str]:
@@ -542,3 +543,94 @@ async def test_time_limits_of_the_address_stay(postgres_url: str) -> None:
 
     assert (statement, lock) == ("1234ms", "10s")
     await database.close()
+
+
+# ------------------------------------------------------------------ a disk that fails
+
+
+async def test_what_meets_a_full_disk_says_that_nothing_was_written(sqlite_url):
+    database = Database(sqlite_url)
+
+    async with full_disk(database):
+        with pytest.raises(StorageFailed) as by_session:
+            await add_large_tenant(database)
+        with pytest.raises(StorageFailed) as by_statement:
+            await database.execute(
+                "INSERT INTO buckets (key, tokens, updated_at) VALUES (:key, 1, 1)",
+                {"key": "x" * 100_000},
+            )
+        kept = await names(database)
+    await database.close()
+
+    for error in (by_session.value, by_statement.value):
+        assert (error.outcome, error.http_status) == ("not_done", 503)
+        assert "full" in error.message
+        assert "nothing was written" in error.message
+        assert error.retry_after
+    assert kept == []
+    assert not database.is_damaged
+
+
+async def add_large_tenant(database):
+    async with database.write() as session:
+        session.add(Tenant(name="x" * 100_000))
+
+
+async def test_a_full_disk_is_not_ready_also_where_small_writes_still_fit(sqlite_url, monkeypatch):
+    database = Database(sqlite_url)
+    await database.ping()
+    full = nothing_free(database.path.parent)
+    monkeypatch.setattr(os, "statvfs", lambda _: full)
+
+    with pytest.raises(OSError, match="full"):
+        await database.ping()
+    await database.close()
+
+
+async def test_a_ping_commits_a_write(database):
+    await database.ping()
+
+    rows = await database.execute("SELECT name FROM leases", {})
+    assert rows == [("health check",)]
+
+
+async def test_a_damaged_page_is_found_by_the_check(sqlite_url):
+    database = Database(sqlite_url)
+    assert await database.check_pages() is True
+    await damage_tenants(database)
+
+    assert await database.check_pages() is False
+    with pytest.raises(StorageFailed, match="damaged"):
+        await database.ping()
+    await database.close()
+
+
+async def test_a_damaged_page_is_noticed_by_the_first_query_that_meets_it(sqlite_url):
+    database = Database(sqlite_url)
+    await damage_tenants(database)
+
+    with pytest.raises(StorageFailed, match="damaged"):
+        await names(database)
+
+    assert database.is_damaged
+    with pytest.raises(StorageFailed, match="damaged"):
+        await database.ping()
+    await database.close()
+
+
+async def test_a_check_without_time_says_nothing(sqlite_url):
+    database = Database(sqlite_url)
+    async with database.write() as session:
+        session.add_all([Tenant(name="x" * 1000) for _ in range(5_000)])
+
+    assert await database.check_pages(seconds=0) is None
+    assert await database.check_pages(seconds=60) is True
+    assert not database.is_damaged
+    await database.close()
+
+
+async def damage_tenants(database):
+    async with database.write() as session:
+        session.add_all([Tenant(name="x" * 1000) for _ in range(50)])
+    await database.close()
+    await asyncio.to_thread(damage, database.path, "tenants")

@@ -2,8 +2,10 @@
 
 import asyncio
 import contextlib
+import os
 import sqlite3
 import time
+from pathlib import Path
 from typing import Any
 
 import psycopg
@@ -11,11 +13,13 @@ import pytest
 
 from orderdesk_app import wiring
 from orderdesk_app.context import Actor, Scope, Via
+from orderdesk_app.errors import ConfigurationError
 from orderdesk_app.services import health
 from orderdesk_app.services.health import Health
 from orderdesk_app.services.sessions import COOKIE
 from tests.mcp_server import InProcessApp
-from tests.worlds import MASTER_KEY, on_sqlite
+from tests.storage import damage, nothing_free
+from tests.worlds import MASTER_KEY, on_sqlite, open_services, settings_for
 
 CHECKED = ("/health/ready", "/health")
 
@@ -281,3 +285,40 @@ async def _sql(statement: str) -> None:
         return
     async with await psycopg.AsyncConnection.connect(database.conninfo) as connection:
         await connection.execute(statement.encode())
+
+
+@on_sqlite
+async def test_on_a_full_disk_nothing_is_ready(
+    inside: InProcessApp, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with inside() as http:
+        full = nothing_free(wiring.current().database.path.parent)
+        a_second_passes()
+        with monkeypatch.context() as disk:
+            disk.setattr(os, "statvfs", lambda _: full)
+            on_a_full_disk = await http.get("/health/ready")
+        a_second_passes()
+        afterwards = await http.get("/health/ready")
+
+    assert on_a_full_disk.status_code == 503
+    assert on_a_full_disk.json()["checks"] == {"database": "unavailable", "cache": "ok"}
+    assert afterwards.status_code == 200
+
+
+async def test_a_damaged_file_stops_the_start(sqlite_url: str) -> None:
+    path = Path(sqlite_url.removeprefix("sqlite:///"))
+    await asyncio.to_thread(damage, path, "audit_log")
+
+    with pytest.raises(ConfigurationError, match="damaged"):
+        async with open_services(settings_for(sqlite_url)):
+            pass
+
+
+@on_sqlite
+async def test_a_page_that_turns_out_damaged_ends_readiness(inside: InProcessApp) -> None:
+    async with inside() as http:
+        wiring.current().database.is_damaged = True
+        a_second_passes()
+        answer = await http.get("/health/ready")
+
+    assert answer.status_code == 503

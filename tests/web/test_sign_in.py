@@ -9,7 +9,7 @@ from starlette.requests import Request
 from starlette.types import Message
 
 from orderdesk_app.config import load_settings
-from orderdesk_app.errors import BodyEncoded, BodyTooSlow, DatabaseBusy
+from orderdesk_app.errors import BodyEncoded, BodyTooSlow, DatabaseBusy, StorageFailed
 from orderdesk_app.routes import all_routes, forms
 from orderdesk_app.routes.forms import is_same_origin
 from orderdesk_app.routes.sign_in import with_key
@@ -406,3 +406,20 @@ def test_a_database_that_is_busy_is_a_fault_of_ours_with_its_own_status(
     assert answer.status_code == 503
     assert "Our database is locked" in answer.text
     assert "Order Desk failed" not in answer.text
+
+
+@pytest.mark.parametrize(
+    "error", [StorageFailed("The disk is full, so nothing was written."), OSError()]
+)
+def test_on_a_full_disk_nobody_is_told_of_a_fault_that_nobody_expected(
+    ada: BrowserSession, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    async def full(*_: object, **__: object) -> None:
+        raise error
+
+    monkeypatch.setattr(ada.web.services.sign_in, "with_key", full)
+
+    answer = stranger(ada).post("/sign-in/key", key=ada.key.reveal(), token=False)
+
+    assert answer.status_code == 503
+    assert "Something went wrong" not in answer.text
