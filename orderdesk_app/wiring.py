@@ -184,7 +184,14 @@ class Services:
 
     @cached_property
     def keys(self) -> Keys:
-        return Keys(self.database, self.keyring, self.signals, self.passwords, audit=self.audit)
+        return Keys(
+            self.database,
+            self.keyring,
+            self.signals,
+            self.passwords,
+            audit=self.audit,
+            rotations=self.limits.rotations,
+        )
 
     @cached_property
     def tenants(self) -> Tenants:

@@ -49,6 +49,7 @@ from orderdesk_app.security.passwords import Passwords
 from orderdesk_app.security.tokens import could_be_key, hint, new_access_key, new_master_key
 from orderdesk_app.services.access import FoundKey
 from orderdesk_app.services.audit import AuditTrail, Entry
+from orderdesk_app.services.limits import Limit
 from orderdesk_app.services.members import find_first_owner, member_of
 from orderdesk_app.services.names import is_visible
 
@@ -97,6 +98,7 @@ class Keys:
         passwords: Passwords,
         *,
         audit: AuditTrail | None = None,
+        rotations: Limit | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._database = database
@@ -104,6 +106,7 @@ class Keys:
         self._signals = signals
         self._passwords = passwords
         self._audit = audit
+        self._rotations = rotations
         # by digest: the hash that a key was verified against
         self._verified: TTLCache[bytes, bytes] = TTLCache(
             _MOST_VERIFIED, ttl=VERIFIED_SECONDS, timer=clock
@@ -212,15 +215,17 @@ class Keys:
 
     async def rotate_master(self, actor: Actor) -> Secret:
         """A new master key in the place of the old one, shown once; other sessions of the account
-        end, unused sign-in links too.
+        end, unused sign-in links too. Raises RateLimited.
         """
         _only_people(actor)
         if actor.role in (Role.MEMBER, Role.VIEWER):  # the key acts as the owner
             raise PermissionDenied(
                 "Only an owner of the account can make or replace its master key. Ask an owner."
             )
+        if self._rotations is not None:
+            self._rotations.spend(actor.tenant_id)
         key = new_master_key()
-        hashed = await self.hash_key(key)
+        hashed = await self.hash_key(key, account=actor.tenant_id)
         moment = now()
         async with self._database.write() as session:
             await self.lock(session, actor.tenant_id)
@@ -318,8 +323,10 @@ class Keys:
         )
         return (await session.exec(question)).one_or_none() is not None
 
-    async def hash_key(self, key: Secret) -> HashedKey:
-        return HashedKey(self._digest(key.reveal()), await self._passwords.hash(key), hint(key))
+    async def hash_key(self, key: Secret, *, account: str = "") -> HashedKey:
+        """`account` is whose key it will be, "" for an account that is not made yet."""
+        hashed = await self._passwords.hash(key, account=account)
+        return HashedKey(self._digest(key.reveal()), hashed, hint(key))
 
     async def add_master(
         self,
@@ -379,7 +386,9 @@ class Keys:
         return await self._flight.do(row.digest.hex(), lambda: self._verify(row, key))
 
     async def _verify(self, row: Credential, key: Secret) -> bool:
-        if row.bcrypt is None or not await self._passwords.is_hash_of(row.bcrypt, key):
+        if row.bcrypt is None:
+            return False
+        if not await self._passwords.is_hash_of(row.bcrypt, key, account=row.tenant_id):
             return False
         self._verified[row.digest] = row.bcrypt
         return True

@@ -12,6 +12,8 @@ from orderdesk_app.observability import RATE_LIMITED
 from orderdesk_app.token_bucket import Level, TokenBucket
 
 MOST_KEYS = 100_000
+WRONG_KEYS = 60  # a minute from one network address, at /mcp
+ROTATIONS = 5  # a minute for each account: each takes a quarter of a second of bcrypt
 
 
 def network_of(address: str) -> str:
@@ -102,6 +104,21 @@ class Limits:
             words="Too many sign-in tries from this address.",
             clock=clock,
             shared_by=network_of,
+        )
+        self.wrong_keys = Limit(
+            "wrong_keys",
+            per_minute=WRONG_KEYS,
+            burst=WRONG_KEYS,
+            words="Too many wrong keys came from this network address.",
+            clock=clock,
+            shared_by=network_of,
+        )
+        self.rotations = Limit(
+            "rotations",
+            per_minute=ROTATIONS,
+            burst=ROTATIONS,
+            words=f"An account may rotate its master key {ROTATIONS} times a minute.",
+            clock=clock,
         )
         self.console = Limit(
             "console",

@@ -1,6 +1,7 @@
 """Keys: shown once, found by digest, revoked at once, and never a neighbour's."""
 
 import asyncio
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -11,11 +12,12 @@ from orderdesk_app.db.keys import Credential
 from orderdesk_app.db.memberships import Membership
 from orderdesk_app.db.tenants import Tenant
 from orderdesk_app.db.users import User
-from orderdesk_app.errors import NotFound, PermissionDenied, ValidationFailed
+from orderdesk_app.errors import NotFound, PermissionDenied, RateLimited, ValidationFailed
 from orderdesk_app.security.passwords import Passwords
 from orderdesk_app.security.tokens import new_access_key, new_master_key
 from orderdesk_app.security.web import SessionCookies
 from orderdesk_app.services.keys import Keys
+from orderdesk_app.services.limits import ROTATIONS, Limits
 from orderdesk_app.services.members import Member
 from orderdesk_app.services.sessions import Sessions
 
@@ -27,9 +29,9 @@ class CountedPasswords(Passwords):
         super().__init__(rounds=4)
         self.checks = 0
 
-    async def is_hash_of(self, hashed: bytes, key: Secret) -> bool:
+    async def is_hash_of(self, hashed: bytes, key: Secret, *, account: str = "") -> bool:
         self.checks += 1
-        return await super().is_hash_of(hashed, key)
+        return await super().is_hash_of(hashed, key, account=account)
 
 
 @pytest.fixture
@@ -324,3 +326,19 @@ async def test_news_of_the_account_asks_bcrypt_nothing_again(counted, passwords,
     await counted.find(tenant.master_key.reveal())
 
     assert passwords.checks == 1
+
+
+async def test_an_account_rotates_its_master_key_a_few_times_a_minute(
+    database, keyring, signals, passwords, tenant, neighbour
+):
+    limits = Limits(rpm=60, login=5, console=30, clock=lambda: 0.0)
+    keys = Keys(database, keyring, signals, passwords, rotations=limits.rotations)
+    ada = replace(tenant.actor, via=Via.WEB)
+
+    for _ in range(ROTATIONS):
+        await keys.rotate_master(ada)
+    with pytest.raises(RateLimited) as error:
+        await keys.rotate_master(ada)
+
+    assert error.value.outcome == "not_done"
+    assert await keys.rotate_master(replace(neighbour.actor, via=Via.WEB))
