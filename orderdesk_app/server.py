@@ -129,7 +129,7 @@ class App:
     async def _start(self) -> None:
         services = await self._open.enter_async_context(self._open_services(self._settings))
         self._mcp = McpEndpoint(
-            services.runner, services.access, allow_query_token=self._settings.allow_query_token
+            services.runner, services.key_check, allow_query_token=self._settings.allow_query_token
         )
         await self._open.enter_async_context(self._mcp.running())
         if STOP_NOTICE is not None:

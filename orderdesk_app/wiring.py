@@ -43,6 +43,7 @@ from orderdesk_app.services.flash_messages import FlashMessages
 from orderdesk_app.services.folders import Folders
 from orderdesk_app.services.health import Health
 from orderdesk_app.services.journal import Journal
+from orderdesk_app.services.key_check import KeyCheck
 from orderdesk_app.services.keys import Keys
 from orderdesk_app.services.limits import Limits
 from orderdesk_app.services.orders import Orders
@@ -98,12 +99,17 @@ class Services:
             if isinstance(value, cached_property):
                 getattr(self, name)
 
-    async def actor_of_request(self, authorization: str, cookie: str) -> Actor | None:
-        """The actor of a plain request: by bearer key, else by session cookie, else None."""
+    async def actor_of_request(
+        self, authorization: str, cookie: str, *, address: str
+    ) -> Actor | None:
+        """The actor of a plain request: by bearer key, else by session cookie, else None.
+
+        Raises RateLimited for a network address that sent too many wrong keys.
+        """
         scheme, _, token = authorization.partition(" ")
         if scheme.lower() == "bearer" and token.strip():
             try:
-                return (await self.access.by_token(token.strip())).actor
+                return (await self.key_check.principal(token.strip(), address=address)).actor
             except AuthFailed:
                 return None
         user = await self.sessions.resume(self.sessions.cookie_in(cookie))
@@ -219,6 +225,10 @@ class Services:
             limit=self.limits.sign_in,
             audit=self.audit,
         )
+
+    @cached_property
+    def key_check(self) -> KeyCheck:
+        return KeyCheck(self.access, self.limits.wrong_keys, self.audit)
 
     @cached_property
     def form_tokens(self) -> FormTokens:

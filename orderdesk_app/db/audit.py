@@ -51,3 +51,5 @@ class AuditEntry(Row, table=True):
     upstream_requests: int = 0
     request_id: str = ""
     change_id: str | None = None
+    # how many refused calls the row stands for (services/refusal_sampling.py)
+    times: int = 1

@@ -18,6 +18,7 @@ class Change(Row, table=True):
     __table_args__ = (
         Index(None, "tenant_id", "at"),
         Index(None, "store_row_id", "kind", "object_id", "state"),
+        Index(None, "closed_at"),  # what is older than JOURNAL_RETENTION_DAYS
     )
 
     id: str = Field(default_factory=new_id, primary_key=True)

@@ -3,6 +3,7 @@
 import contextlib
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
+from math import ceil
 from urllib.parse import parse_qsl, urlencode
 
 from mcp.server.context import ServerRequestContext
@@ -14,7 +15,7 @@ from starlette.types import Message, Receive, Scope, Send
 
 from orderdesk_app.context import JsonObject, Secret, current_request
 from orderdesk_app.db.engine import NO_ANSWER
-from orderdesk_app.errors import AuthFailed, OrderDeskAgentsError
+from orderdesk_app.errors import AuthFailed, OrderDeskAgentsError, RateLimited
 from orderdesk_app.mcp.batch import answer_batch, takes_batches
 from orderdesk_app.mcp.body import (
     INVALID_REQUEST,
@@ -37,7 +38,8 @@ from orderdesk_app.mcp.prebuilt_result import complete_prebuilt
 from orderdesk_app.mcp.server import INTERNAL_ERROR, MAX_NAME, McpHandlers
 from orderdesk_app.mcp.text import program_name
 from orderdesk_app.observability import CREDENTIALS_REFUSED, ERRORS, MCP_REFUSED, log
-from orderdesk_app.services.access import Access, Principal
+from orderdesk_app.services.access import Principal
+from orderdesk_app.services.key_check import KeyCheck
 from orderdesk_app.tools.runner import Runner
 
 _LOG = log(__name__)
@@ -80,12 +82,12 @@ class McpEndpoint:
     def __init__(
         self,
         runner: Runner,
-        access: Access,
+        keys: KeyCheck,
         *,
         allow_query_token: bool,
         resource_metadata: str | None = None,
     ) -> None:
-        self._access = access
+        self._keys = keys
         self._allow_query_token = allow_query_token
         self._resource_metadata = resource_metadata
         server = McpHandlers(runner, caller_of).server()
@@ -120,7 +122,15 @@ class McpEndpoint:
                     "This address needs a key: send the account's master key, or one "
                     "from Settings in the web app, as Authorization: Bearer."
                 )
-            principal = await self._access.by_token(token, kind="master" if is_in_query else None)
+            principal = await self._keys.principal(
+                token,
+                address=scope.get("orderdesk.address", ""),
+                kind="master" if is_in_query else None,
+            )
+        except RateLimited as error:
+            CREDENTIALS_REFUSED.labels("mcp").inc()
+            await _too_many_wrong_keys(error)(scope, receive, send)
+            return await drain_body(receive)
         except AuthFailed as error:
             CREDENTIALS_REFUSED.labels("mcp").inc()
             is_post = scope["method"] == "POST"
@@ -268,6 +278,11 @@ def _rpc_error(error: InvalidRequest) -> Response:
     # RFC 9110 12.5.3: a 415 for a packed body names what is taken
     headers = {"Accept-Encoding": "identity"} if error.status == 415 else None
     return _rpc_response(error.status, error.code, error.message, headers)
+
+
+def _too_many_wrong_keys(error: RateLimited) -> Response:
+    headers = {"Retry-After": str(ceil(error.retry_after or 1)), "Cache-Control": "no-store"}
+    return _rpc_response(error.http_status, INVALID_REQUEST, error.message, headers)
 
 
 def _database_unavailable() -> Response:

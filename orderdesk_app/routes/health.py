@@ -1,6 +1,7 @@
 """Health checks: is it alive, can it serve, and (for operators) the state of each part."""
 
 import time
+from math import ceil
 
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
@@ -8,6 +9,8 @@ from starlette.routing import Route
 
 from orderdesk_app import __version__, wiring
 from orderdesk_app.context import ALL_SCOPES
+from orderdesk_app.errors import RateLimited
+from orderdesk_app.routes.request_middleware import ADDRESS
 from orderdesk_app.services.health import Checked
 
 _STARTED = time.time()
@@ -42,9 +45,18 @@ async def detailed(request: Request) -> Response:
     services = wiring.current()
     if not services.settings.enable_detailed_health:
         return JSONResponse({"error": "not_found"}, 404)
-    actor = await services.actor_of_request(
-        request.headers.get("authorization", ""), ";".join(request.headers.getlist("cookie"))
-    )
+    try:
+        actor = await services.actor_of_request(
+            request.headers.get("authorization", ""),
+            ";".join(request.headers.getlist("cookie")),
+            address=request.scope.get(ADDRESS, ""),
+        )
+    except RateLimited as error:
+        return JSONResponse(
+            {"error": "too_many_requests", "message": error.message},
+            error.http_status,
+            {"Retry-After": str(ceil(error.retry_after or 1))},
+        )
     if actor is None:
         return JSONResponse(
             {

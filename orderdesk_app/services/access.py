@@ -170,7 +170,7 @@ class Access:
 
         Raises AuthFailed for an unknown, revoked or malformed one.
         """
-        name = sha256(token.encode()).hexdigest()  # the key itself is not kept
+        name = _name(token)
         found = self._found.get(name) or await self._found.load(
             name, lambda: self._keys.find(token)
         )
@@ -205,6 +205,10 @@ class Access:
         )
         self._principals[name, via] = (found, principal)
         return principal
+
+    def has_met(self, token: str) -> bool:
+        """Whether this process has found the key within the last minutes."""
+        return self._found.get(_name(token)) is not None
 
     async def of_actor(
         self, actor: Actor, *, active_store_id: StoreRowId | None = None
@@ -274,6 +278,11 @@ class Access:
         elif kind == "user":
             self._found.evict(lambda _, found: found.member.user_id == rest)
             self._members.evict(lambda key, _: key.endswith(f" {rest}"))
+
+
+def _name(token: str) -> str:
+    """The name of a key in memory: the key itself is not kept."""
+    return sha256(token.encode()).hexdigest()
 
 
 def store_record(row: Store) -> StoreRecord:

@@ -67,6 +67,7 @@ class ActivityEntry:
     request_id: str
     change_id: str | None
     arguments: JsonObject
+    times: int = 1  # refused calls of one kind share a row
 
 
 @dataclass(frozen=True, slots=True)
@@ -301,6 +302,7 @@ class Activity:
             request_id=row.request_id,
             change_id=row.change_id,
             arguments=arguments,
+            times=row.times,
         )
 
 

@@ -1,9 +1,12 @@
-"""The audit log: rows of writes are committed before the answer, rows of reads within a second."""
+"""The audit log: rows of writes are committed before the answer, rows of reads within a second.
+
+Refused calls have short rows, and not each has its own (services/refusal_sampling.py).
+"""
 
 import asyncio
 import contextlib
 import json
-from collections.abc import Mapping, Set
+from collections.abc import Hashable, Mapping, Set
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any, Protocol
@@ -13,19 +16,28 @@ from sqlalchemy.exc import IntegrityError
 from orderdesk_app.context import Actor, Sealed, TenantId, current_request, new_id, now
 from orderdesk_app.db.audit import SEALED_AS, AuditEntry
 from orderdesk_app.db.engine import Database
+from orderdesk_app.errors import DatabaseBusy
 from orderdesk_app.observability import AUDIT_ROWS, AUDIT_WAITING, log
+from orderdesk_app.services.refusal_sampling import WINDOW_SECONDS, RefusalSampling
 from orderdesk_app.services.sealed import Seals
 
 _LOG = log(__name__)
 MOST_QUEUED = 2_000
 FLUSH_SECONDS = 0.4
+LONGEST_WAIT = 10.0  # seconds for a place in the queue: the disk may be full for hours
 _MOST_ARGUMENT_BYTES = 16_384
 _MOST_MARKS = 10_000
+# networks of strangers that are told apart at a time; a /48 of IPv6 has 65,536
+_MOST_NETWORKS = 20
+MOST_REFUSAL_BYTES = 200
 
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One thing that happened. `arguments` are without secrets; they are sealed in the row."""
+    """One thing that happened. `arguments` are without secrets; they are sealed in the row.
+
+    A refusal has a short row without arguments, which may stand for `times` of them.
+    """
 
     actor: Actor
     action: str
@@ -37,6 +49,8 @@ class Entry:
     cached: bool = False
     upstream_requests: int = 0
     change_id: str | None = None
+    is_refusal: bool = False
+    times: int = 1
     id: str = field(default_factory=new_id)
     at: datetime = field(default_factory=now)
     request_id: str = field(default_factory=lambda: current_request().request_id)
@@ -57,7 +71,7 @@ _Pending = tuple[Entry, bytes | None]
 
 class AuditLog:
     """`write` and `write_or_queue` for what changes something (committed when they return), `queue`
-    for reads (committed within a second).
+    for reads (committed within a second), `refuse` for calls and keys that were refused.
     """
 
     def __init__(self, database: Database, sealer: Seals, *, enabled: bool) -> None:
@@ -74,6 +88,9 @@ class AuditLog:
         self._has_rows = asyncio.Event()
         self._flush_now = asyncio.Event()
         self._is_stopping = False
+        self._refused_calls: RefusalSampling[Entry] = RefusalSampling()
+        self._refused_keys: RefusalSampling[Entry] = RefusalSampling(most_kinds=_MOST_NETWORKS)
+        self._next_counts: asyncio.TimerHandle | None = None
         self._flusher: asyncio.Task[None] | None = None
         self._commits = 0
         self._marks_from = 0
@@ -87,13 +104,16 @@ class AuditLog:
 
     async def stop(self) -> None:
         """Flush what waits, then stop."""
+        if self._next_counts is not None:
+            self._next_counts.cancel()
+            self._next_counts = None
         if self._flusher is not None:
             self._is_stopping = True
             self._has_rows.set()
             self._flush_now.set()
             await self._flusher
             self._flusher = None
-        await self.flush()
+        await self._flush(with_open_counts=True)
 
     async def write(self, entry: Entry) -> None:
         """Commit the row now, together with those that came while others were committed.
@@ -133,23 +153,93 @@ class AuditLog:
                 exc_info=error,
                 action=entry.tool or entry.action,
             )
-            await self.queue(entry)
+            try:
+                await self.queue(entry)
+            except DatabaseBusy as full:
+                _LOG.error("an audit row is lost", exc_info=full, action=entry.tool or entry.action)
 
     async def queue(self, entry: Entry) -> None:
-        """Queue the row; waits while the queue is full."""
-        if self._enabled:
-            await self._queue.put(_pending(entry))
+        """Queue the row; waits while the queue is full.
+
+        Raises DatabaseBusy when the database takes no rows for too long.
+        """
+        if not self._enabled:
+            return
+        line: _Pending = _pending(entry)
+        try:
+            self._queue.put_nowait(line)
+        except asyncio.QueueFull:
+            await self._wait_for_place(line)
+        self._has_rows.set()
+        if self._queue.qsize() > MOST_QUEUED // 2:
+            self._flush_now.set()
+
+    async def _wait_for_place(self, line: _Pending) -> None:
+        self._flush_now.set()
+        try:
+            async with asyncio.timeout(LONGEST_WAIT):
+                await self._queue.put(line)
+        except TimeoutError as error:
+            raise DatabaseBusy(
+                "Our audit log takes no rows, so nothing is done that could not be written down. "
+                f"Try again in {LONGEST_WAIT:.0f} s; if it stays, tell your administrator.",
+                retry_after=LONGEST_WAIT,
+                outcome="not_done",
+            ) from error
+
+    def refuse_call(self, entry: Entry) -> None:
+        """Queue a short row for a call that was refused before it ran; beyond ten of a credential,
+        tool and outcome in a minute, count it, and queue one row with the count after that minute.
+        """
+        actor = entry.actor
+        who = actor.credential_id or actor.session_id or actor.user_id
+        kind = (actor.tenant_id, who, entry.tool, entry.outcome)
+        self._refuse(entry, self._refused_calls, kind, (actor.tenant_id, entry.outcome))
+
+    def refuse_key(self, entry: Entry, network: str) -> None:
+        """The same for a wrong key, by the network address that it came from."""
+        self._refuse(entry, self._refused_keys, network, "")
+
+    def _refuse(
+        self,
+        entry: Entry,
+        sampling: RefusalSampling[Entry],
+        kind: Hashable,
+        coarse_kind: Hashable,
+    ) -> None:
+        if not self._enabled:
+            return
+        entry = replace(entry, arguments=None, is_refusal=True)
+        if self._queue.full():  # a refusal waits for no place
+            sampling.count(entry, kind, coarse_kind)
+        elif sampling.has_own_row(entry, kind, coarse_kind):
+            self._queue.put_nowait((entry, None))
             self._has_rows.set()
-            if self._queue.qsize() > MOST_QUEUED // 2:
-                self._flush_now.set()
+            return
+        if self._next_counts is None:
+            self._flush_counts_later()
+
+    def _flush_counts_later(self) -> None:
+        """Once a minute, as long as there are counts."""
+        self._next_counts = None
+        if self._refused_calls.is_counting or self._refused_keys.is_counting:
+            loop = asyncio.get_running_loop()
+            self._next_counts = loop.call_later(WINDOW_SECONDS, self._flush_counts_later)
+            self._has_rows.set()
 
     async def flush(self) -> None:
         """Commit all queued rows; when it returns, every row that was queued before is in the
         database.
         """
+        await self._flush(with_open_counts=False)
+
+    async def _flush(self, *, with_open_counts: bool) -> None:
         async with self._committing:
             await self._commit_in_flight()
             self._in_flight = [self._queue.get_nowait() for _ in range(self._queue.qsize())]
+            for sampling in (self._refused_calls, self._refused_keys):
+                for latest, count in sampling.take_due(with_open=with_open_counts):
+                    self._in_flight.append((replace(latest, times=count), None))
             await self._commit_in_flight()
 
     def mark(self, tenant_id: TenantId) -> int:
@@ -239,7 +329,10 @@ class AuditLog:
             "upstream_requests": entry.upstream_requests,
             "request_id": entry.request_id,
             "change_id": entry.change_id,
+            "times": entry.times,
         }
+        if entry.is_refusal:
+            row = _short(row)
         return tuple([row[name] for name in _COLUMNS])
 
     def _timestamp(self, at: datetime) -> datetime | str:
@@ -275,6 +368,29 @@ def _in_lock_order(line: _Pending) -> tuple[str, str, datetime, str]:
     """
     entry = line[0]
     return entry.actor.tenant_id or "", entry.store_row_id or "", entry.at, entry.id
+
+
+def _short(row: Mapping[str, Any]) -> dict[str, Any]:
+    """The row of a refusal, of which there may be many: at most MOST_REFUSAL_BYTES of text. It
+    names the key, or else the person, and what else there is room for.
+    """
+    row = {**row, "role": "", "client_version": "", "session_id": None}
+    if row["credential_id"] is not None:
+        row["user_id"] = None  # the key's row names its user
+    extra = {name: row[name] for name in ("request_id", "address", "client_name")}
+    row |= dict.fromkeys(extra, "")
+    room = MOST_REFUSAL_BYTES - sum(_size(value) for value in row.values())
+    for name, value in extra.items():
+        if _size(value) <= room:
+            row[name] = value
+            room -= _size(value)
+    return row
+
+
+def _size(value: object) -> int:
+    if isinstance(value, datetime):
+        return len("2026-01-01 00:00:00.000000")
+    return len(value.encode()) if isinstance(value, str) else 0
 
 
 def _pending(entry: Entry) -> _Pending:

@@ -88,6 +88,11 @@ def program_label(entry: ActivityEntry | QuietCalls) -> str:
 
 def summary_of(entry: ActivityEntry) -> str:
     """Never empty; starts with a verb."""
+    words = _words_of(entry)
+    return words if entry.times == 1 else f"{words} ({entry.times:,} times)"
+
+
+def _words_of(entry: ActivityEntry) -> str:
     is_ok = entry.outcome == "ok"
     given = {
         name: _short(str(value))

@@ -14,7 +14,7 @@ from orderdesk_app.services.open_store import StoreRecord
 from orderdesk_app.services.stores import Stores
 from orderdesk_app.services.writes import Preview
 from orderdesk_app.tools.catalogue import find_tool
-from orderdesk_app.tools.runner import Runner
+from orderdesk_app.tools.runner import Runner, without_secrets
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +68,7 @@ class Console:
         return await self.history.keep(
             actor,
             tool=outcome.tool.name if outcome.tool else "unknown",
-            arguments=dict(outcome.arguments),
+            arguments=without_secrets(outcome.tool, arguments) if outcome.tool else {},
             result=dict(outcome.result)
             if outcome.error is None and outcome.result is not None
             else {"error": error_facts(outcome.error)},

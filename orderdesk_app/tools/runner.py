@@ -1,5 +1,7 @@
-"""The only way to run a tool, for agents, console and tests: scope, arguments, rate limit, store,
+"""The only way to run a tool, for agents, console and tests: rate limit, scope, arguments, store,
 call, audit and metrics, error mapping, in this order.
+
+What is refused costs its caller first: the token is taken before anything else is done.
 """
 
 import asyncio
@@ -11,8 +13,10 @@ from dataclasses import dataclass, field
 from orderdesk_app.context import Secret, current_request
 from orderdesk_app.errors import (
     AuthFailed,
+    DatabaseBusy,
     OrderDeskAgentsError,
     PermissionDenied,
+    RateLimited,
     Unexpected,
     ValidationFailed,
 )
@@ -90,7 +94,9 @@ class Runner:
         try:
             tool = find_tool(name)
         except OrderDeskAgentsError as error:
-            return await self._refuse_unknown(principal, name, error)
+            return self._refuse(principal, None, self._spend(principal, 1) or error)
+        if limited := self._spend(principal, tool.weight):
+            return self._refuse(principal, tool, limited)
         if tool.reads:
             return await self._run(principal, tool, given, sign_in)
         # A write that has begun goes on to its end, audit row included, when the caller hangs up.
@@ -105,10 +111,11 @@ class Runner:
         tool = find_tool(name)
         if tool.preview is None:
             return None
+        if limited := self._spend(principal, 1):
+            raise limited
         try:
             call = self._prepare(principal, tool, WaitBudget(self._wait_seconds), None)
             arguments = parse(tool.arguments, given)
-            self._limits.tools.spend(principal.actor.tenant_id, 1)
             call.opened = await self._services[Stores].open(
                 principal, getattr(arguments, "store_identifier", None)
             )
@@ -119,22 +126,27 @@ class Runner:
         except Exception as error:
             raise _fault_of_ours(error, tool) from error
 
-    async def _refuse_unknown(
-        self, principal: Principal | None, name: str, error: OrderDeskAgentsError
+    def _spend(self, principal: Principal | None, cost: int) -> RateLimited | None:
+        """Take the tokens of a call; the error where there are too few."""
+        try:
+            if principal is not None:
+                self._limits.tools.spend(principal.actor.tenant_id, cost)
+        except RateLimited as error:
+            return error
+        return None
+
+    def _refuse(
+        self, principal: Principal | None, tool: Tool | None, error: OrderDeskAgentsError
     ) -> Outcome:
+        """The outcome of a call whose arguments were not looked at."""
+        name = tool.name if tool is not None else "unknown"
         via = str(principal.actor.via) if principal else "stdio"
-        TOOL_CALLS.labels("unknown", error.code, via).inc()
+        TOOL_CALLS.labels(name, error.code, via).inc()
         if principal is not None:
-            await self._audit.queue(
-                Entry(
-                    actor=principal.actor,
-                    action="tool",
-                    tool="unknown",
-                    arguments={"name": name[:80]},
-                    outcome=error.code,
-                )
+            self._audit.refuse_call(
+                Entry(actor=principal.actor, action="tool", tool=name, outcome=error.code)
             )
-        return Outcome(None, error=error)
+        return Outcome(tool, error=error)
 
     async def _run(
         self,
@@ -144,7 +156,7 @@ class Runner:
         sign_in: Callable[[Secret], None] | None,
     ) -> Outcome:
         started = time.perf_counter()
-        outcome = Outcome(tool, arguments=_without_secrets(tool, given))
+        outcome = Outcome(tool, arguments=without_secrets(tool, given))
         budget = WaitBudget(self._wait_seconds)
         call: ToolCall | None = None
         TOOLS_RUNNING.inc()
@@ -153,8 +165,6 @@ class Runner:
         try:
             call = self._prepare(principal, tool, budget, sign_in)
             arguments = parse(tool.arguments, given)
-            if principal is not None:
-                self._limits.tools.spend(principal.actor.tenant_id, tool.weight)
             if tool.takes_store:
                 call.opened = await self._services[Stores].open(
                     call.principal, getattr(arguments, "store_identifier", None)
@@ -189,9 +199,20 @@ class Runner:
         )
         has_begun()  # the audit row is written even if the caller has disconnected
         if row is not None:
-            # a change itself is in the journal
-            await (self._audit.queue(row) if tool.reads else self._audit.write_or_queue(row))
+            await self._record(row, tool, outcome)
         return outcome
+
+    async def _record(self, row: Entry, tool: Tool, outcome: Outcome) -> None:
+        if _is_refusal(outcome.error):
+            self._audit.refuse_call(row)
+        elif not tool.reads:
+            await self._audit.write_or_queue(row)  # a change itself is in the journal
+        else:
+            try:
+                await self._audit.queue(row)
+            except DatabaseBusy as error:  # no read goes unrecorded either
+                outcome.result = None
+                outcome.error = error
 
     def _prepare(
         self,
@@ -260,7 +281,12 @@ def _fault_of_ours(error: Exception, tool: Tool) -> Unexpected:
     )
 
 
-def _without_secrets(tool: Tool, given: object) -> dict[str, object]:
+def _is_refusal(error: OrderDeskAgentsError | None) -> bool:
+    """Whether the call was refused for what it asked, and no write began."""
+    return isinstance(error, ValidationFailed | PermissionDenied) and error.change_id is None
+
+
+def without_secrets(tool: Tool, given: object) -> dict[str, object]:
     """Arguments as they may be kept: a secret as ***, and so is the value of an unknown name."""
     if isinstance(given, Arguments):
         given = given.model_dump(exclude_none=True)

@@ -292,12 +292,13 @@ async def test_on_a_full_disk_nothing_is_ready(
     inside: InProcessApp, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async with inside() as http:
+        clock = Clock()
         full = nothing_free(wiring.current().database.path.parent)
-        a_second_passes()
+        clock.a_second_passes()
         with monkeypatch.context() as disk:
             disk.setattr(os, "statvfs", lambda _: full)
             on_a_full_disk = await http.get("/health/ready")
-        a_second_passes()
+        clock.a_second_passes()
         afterwards = await http.get("/health/ready")
 
     assert on_a_full_disk.status_code == 503
@@ -317,8 +318,9 @@ async def test_a_damaged_file_stops_the_start(sqlite_url: str) -> None:
 @on_sqlite
 async def test_a_page_that_turns_out_damaged_ends_readiness(inside: InProcessApp) -> None:
     async with inside() as http:
+        clock = Clock()
         wiring.current().database.is_damaged = True
-        a_second_passes()
+        clock.a_second_passes()
         answer = await http.get("/health/ready")
 
     assert answer.status_code == 503

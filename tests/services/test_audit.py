@@ -16,13 +16,15 @@ import pytest
 from sqlalchemy.exc import IntegrityError
 from sqlmodel import col, select
 
-from orderdesk_app.context import Actor, RequestContext, Via, serving
+from orderdesk_app.context import Actor, RequestContext, Via, new_id, serving
 from orderdesk_app.db.audit import AuditEntry
 from orderdesk_app.db.engine import Database
 from orderdesk_app.db.keyring import KeyRows
+from orderdesk_app.errors import DatabaseBusy
 from orderdesk_app.security.keyring import Keyring
 from orderdesk_app.security.sealing import Sealer
 from orderdesk_app.services import audit as audit_service
+from orderdesk_app.services import refusal_sampling
 from orderdesk_app.services.audit import AuditLog, Entry
 from tests.worlds import counted, eventually
 
@@ -437,3 +439,137 @@ async def test_a_row_that_cannot_be_committed_fails_alone(
     failed = [number for number, answer in enumerate(told) if answer is not None]
     assert failed == [place]
     assert isinstance(told[place], IntegrityError)
+
+
+# ------------------------------------------------------------------ refusals
+
+
+def refuse_calls(audit: AuditLog, entry: MakeEntry, count: int, **values: Any) -> None:
+    for _ in range(count):
+        audit.refuse_call(entry(**{"outcome": "VALIDATION_ERROR", **values}))
+
+
+async def test_of_many_refused_calls_ten_have_a_row_and_the_others_share_one(
+    database: Database, sealer: Sealer, entry: MakeEntry
+) -> None:
+    audit = AuditLog(database, sealer, enabled=True)
+    await audit.start()
+
+    refuse_calls(audit, entry, 1_000)
+    await audit.stop()
+
+    assert sorted(row.times for row in await rows(database)) == [1] * 10 + [990]
+
+
+async def test_another_tool_reason_or_key_has_rows_of_its_own(
+    audit: AuditLog, database: Database, actor: Actor, entry: MakeEntry
+) -> None:
+    refuse_calls(audit, entry, 20)
+    refuse_calls(audit, entry, 1, tool="orders_list")
+    refuse_calls(audit, entry, 1, outcome="PERMISSION_DENIED")
+    refuse_calls(audit, entry, 1, actor=replace(actor, credential_id="01OTHER"))
+    await audit.flush()
+
+    assert len(await rows(database)) == 10 + 3
+
+
+async def test_counts_are_committed_when_their_minute_is_over(
+    audit: AuditLog, database: Database, entry: MakeEntry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(refusal_sampling, "WINDOW_SECONDS", 0.2)
+    monkeypatch.setattr(audit_service, "WINDOW_SECONDS", 0.2)
+    refuse_calls(audit, entry, 15)
+
+    async def counted_rows() -> bool:
+        return sorted(row.times for row in await rows(database)) == [1] * 10 + [5]
+
+    await eventually(counted_rows, 3)
+
+
+@pytest.mark.parametrize("client", ["", "Claude", "🦊" * 80])
+@pytest.mark.parametrize("address", ["203.0.113.9", "2001:db8:85a3:1111:2222:8a2e:370:7334"])
+@pytest.mark.parametrize("request_id", ["01KB0000000000000000000000", "r" * 64])
+@pytest.mark.parametrize("way", ["key", "session", "nobody"])
+async def test_a_row_of_a_refusal_is_short_and_still_says_who_and_what(
+    audit: AuditLog,
+    database: Database,
+    actor: Actor,
+    way: str,
+    request_id: str,
+    address: str,
+    client: str,
+) -> None:
+    who = replace(actor, client_name=client, client_version="9" * 40, address=address)
+    if way == "key":
+        who = replace(who, credential_id="01KB0000000000000000000001")
+    else:
+        who = replace(who, credential_id=None, session_id="01KB0000000000000000000002")
+    entry = Entry(
+        actor=who,
+        action="tool",
+        tool="tenant_use_master_key",
+        outcome="RATE_LIMIT_EXCEEDED",
+        arguments={"changes": {"note": "x" * 5000}},
+        request_id=request_id,
+    )
+    if way == "nobody":
+        audit.refuse_key(entry, address)
+    else:
+        audit.refuse_call(entry)
+    await audit.flush()
+
+    [row] = await rows(database)
+    texts = [
+        str(value)
+        for value in row.model_dump().values()
+        if value is not None and not isinstance(value, bool | int | float)
+    ]
+    assert sum(len(text.encode()) for text in texts) <= 200 + len("+00:00")
+    assert row.arguments is None
+    assert (row.tenant_id, row.tool, row.outcome) == (
+        actor.tenant_id,
+        "tenant_use_master_key",
+        "RATE_LIMIT_EXCEEDED",
+    )
+    assert row.credential_id == who.credential_id
+    assert way == "key" or row.user_id == actor.user_id
+
+
+async def test_wrong_keys_are_sampled_by_network_however_many_there_are(
+    audit: AuditLog, database: Database, actor: Actor
+) -> None:
+    entry = Entry(actor=replace(actor, address="203.0.113.9"), action="key.check", outcome="X")
+    for number in range(3_000):
+        own = replace(entry, id=new_id())
+        audit.refuse_key(own, f"2001:db8:0:{number % 1000:x}::/64")
+    await audit.stop()
+
+    found = await rows(database)
+    assert len(found) < 300
+    assert sum(row.times for row in found) == 3_000
+
+
+async def test_refusals_never_wait_for_the_database(
+    audit: AuditLog, entry: MakeEntry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    audit._queue = asyncio.Queue(3)
+    monkeypatch.setattr(audit_service, "FLUSH_SECONDS", 3600)
+
+    for number in range(50):
+        audit.refuse_call(entry(outcome="PERMISSION_DENIED", tool=f"tool {number}"))
+
+    assert audit._refused_calls.is_counting
+
+
+async def test_a_row_for_which_there_is_no_place_in_time_is_told(
+    database: Database, sealer: Sealer, entry: MakeEntry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(audit_service, "LONGEST_WAIT", 0.1)
+    audit = AuditLog(database, sealer, enabled=True)
+    audit._queue = asyncio.Queue(1)
+    await audit.queue(entry())
+
+    with pytest.raises(DatabaseBusy) as error:
+        await audit.queue(entry())
+
+    assert error.value.outcome == "not_done"

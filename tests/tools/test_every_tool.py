@@ -3,6 +3,9 @@ server, with nothing changed between them.
 """
 
 import asyncio
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from typing import Any
 
 import jsonschema
@@ -14,6 +17,7 @@ from orderdesk_app.db.changes import Change
 from orderdesk_app.errors import RateLimited
 from orderdesk_app.mcp.server import call_tool_result
 from orderdesk_app.tools.catalogue import Tool, every_tool
+from tests.storage import full_disk
 from tests.worlds import FIRST_ORDER, World, counted, eventually
 
 TOOLS = every_tool()
@@ -90,12 +94,78 @@ async def test_a_call_leaves_an_audit_row(world: World, tool: Tool) -> None:
 
 
 @each_tool
-async def test_a_refused_call_leaves_an_audit_row_with_its_code(small: World, tool: Tool) -> None:
-    await small.owner.refused(tool.name, no_such_argument="x")
-    await small.services.audit.flush()
+async def test_refused_calls_leave_ten_short_rows_and_a_count(small: World, tool: Tool) -> None:
+    """Every call that ran leaves a row of its own; refused calls alone do not."""
+    for _ in range(25):
+        await small.owner.refused(tool.name, no_such_argument="x")
+    await small.services.audit.stop()
 
-    [row] = [row for row in await small.audit_rows() if row.tool == tool.name]
-    assert row.outcome == "VALIDATION_ERROR"
+    rows = [row for row in await small.audit_rows() if row.tool == tool.name]
+    assert sorted(row.times for row in rows) == [1] * 10 + [15]
+    assert {(row.outcome, row.arguments) for row in rows} == {("VALIDATION_ERROR", None)}
+
+
+async def refuse_wrong_arguments(world: World) -> None:
+    await world.owner.refused("orders_get", order_id="no digits")
+
+
+async def refuse_unknown_tool(world: World) -> None:
+    await world.owner.refused("orders_eat")
+
+
+async def refuse_missing_scope(world: World) -> None:
+    principal = await world.owner.principal()
+    reader = replace(principal, actor=replace(principal.actor, scopes=frozenset()))
+    outcome = await world.services.runner.run(reader, "orders_get", {"order_id": FIRST_ORDER})
+    assert outcome.error is not None
+
+
+async def refuse_wrong_changes(world: World) -> None:
+    await world.owner.refused(
+        "orders_update", order_id=FIRST_ORDER, changes={"order_items": "no list"}
+    )
+
+
+@pytest.mark.parametrize(
+    "refuse",
+    [refuse_wrong_arguments, refuse_unknown_tool, refuse_missing_scope, refuse_wrong_changes],
+)
+async def test_a_refused_call_costs_a_token_and_many_cost_little_disk(
+    small: World, refuse: Callable[[World], Awaitable[None]]
+) -> None:
+    tenant_id = (await small.owner.principal()).actor.tenant_id
+    limit = small.services.limits.tools
+    limit.spend(tenant_id, 1)
+    before = limit._buckets[tenant_id][0]
+    filled = small.services.settings.rate_limit_rpm / 60  # tokens that a second brings
+
+    started = time.monotonic()
+    for _ in range(1_000):
+        await refuse(small)
+    came = (time.monotonic() - started + 1) * filled
+    await small.services.audit.stop()
+
+    assert limit._buckets[tenant_id][0] <= max(before - 1_000 + came, 0)
+    assert len([row for row in await small.audit_rows() if row.outcome != "ok"]) == 11
+
+
+async def test_a_call_beyond_the_limit_is_refused_before_its_arguments_are_looked_at(
+    small: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def looks(*_: object) -> None:
+        raise AssertionError("the arguments were looked at")
+
+    principal = await small.owner.principal()
+    limit = small.services.limits.tools
+    monkeypatch.setattr(limit, "_clock", lambda: 0.0)
+    limit._buckets.clear()
+    limit.spend(principal.actor.tenant_id, limit.rules.capacity)
+    monkeypatch.setattr("orderdesk_app.tools.runner.parse", looks)
+    monkeypatch.setattr("orderdesk_app.tools.runner.without_secrets", looks)
+
+    for tool in ("orders_get", "orders_update", "orders_eat"):
+        error = await small.owner.refused(tool, changes="x")
+        assert error.code == "RATE_LIMIT_EXCEEDED"
 
 
 async def test_secrets_in_arguments_are_not_kept(small: World) -> None:
@@ -110,10 +180,8 @@ async def test_secrets_in_arguments_are_not_kept(small: World) -> None:
         if h.action == "tool"
     ]
 
-    assert [h.arguments for h in happenings] == [
-        {"order_id": FIRST_ORDER, "api_key": "***"},
-        {"master_key": "***"},
-    ]
+    # a refused call keeps no arguments at all
+    assert [h.arguments for h in happenings] == [{}, {"master_key": "***"}]
 
 
 @pytest.mark.parametrize(
@@ -159,6 +227,22 @@ async def test_a_fault_of_ours_is_told_without_its_text(
     assert "reference" in error.message
     assert error.outcome == ("not_done" if tool.reads else "unknown")
     assert counted("unexpected_errors", where="tool") == before + 1
+
+
+@each_tool
+async def test_on_a_full_disk_no_call_says_that_something_may_have_been_written(
+    small: World, tool: Tool
+) -> None:
+    """Reads may go on; what would have to be written was not."""
+    arguments = small.example_of(tool)
+    await small.services.audit.flush()
+
+    async with full_disk(small.services.database):
+        outcome = await small.owner.call(tool.name, arguments)
+
+    if outcome.error is not None:
+        assert (outcome.error.code, outcome.error.outcome) == ("INTERNAL_ERROR", "not_done")
+        assert "othing" in outcome.error.message
 
 
 @each_tool
