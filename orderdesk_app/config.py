@@ -287,6 +287,23 @@ class Settings(BaseSettings):
     enable_audit_log: bool = Setting(
         True, "`false` keeps no record of calls. The journal of writes stays.", example="true"
     )
+    audit_log_retention_days: int = Setting(
+        90,
+        "Days that rows of the audit log are kept; 0 keeps them for ever.",
+        example="90",
+        ge=0,
+        le=36_500,
+    )
+    journal_retention_days: int = Setting(
+        90,
+        (
+            "Days that a finished write stays in the journal; 0 keeps it for ever. One whose "
+            "outcome is not known yet always stays."
+        ),
+        example="90",
+        ge=0,
+        le=36_500,
+    )
 
     orderdesk_test_enabled: bool = Setting(
         False, "`true` lets the opt-in tests talk to a real store.", example="false"

@@ -49,6 +49,7 @@ from orderdesk_app.services.limits import Limits
 from orderdesk_app.services.orders import Orders
 from orderdesk_app.services.products import Products
 from orderdesk_app.services.reads import Reads
+from orderdesk_app.services.retention import Retention
 from orderdesk_app.services.sandbox import DatabaseRows, SandboxKeys
 from orderdesk_app.services.sessions import FormTokens, Sessions
 from orderdesk_app.services.sign_in import SignIn
@@ -142,6 +143,15 @@ class Services:
         return AuditLog(self.database, self.sealer, enabled=self.settings.enable_audit_log)
 
     @cached_property
+    def retention(self) -> Retention:
+        return Retention(
+            self.database,
+            Leases(self.database),
+            audit_days=self.settings.audit_log_retention_days,
+            journal_days=self.settings.journal_retention_days,
+        )
+
+    @cached_property
     def limits(self) -> Limits:
         return Limits(
             rpm=self.settings.rate_limit_rpm,
@@ -208,6 +218,10 @@ class Services:
         return Access(self.database, self.keys, self.signals)
 
     @cached_property
+    def key_check(self) -> KeyCheck:
+        return KeyCheck(self.access, self.limits.wrong_keys, self.audit)
+
+    @cached_property
     def sessions(self) -> Sessions:
         secret = self.settings.jwt_secret_key.get_secret_value().encode()
         cookies = SessionCookies(secret or self.keyring.purpose("jwt"))
@@ -225,10 +239,6 @@ class Services:
             limit=self.limits.sign_in,
             audit=self.audit,
         )
-
-    @cached_property
-    def key_check(self) -> KeyCheck:
-        return KeyCheck(self.access, self.limits.wrong_keys, self.audit)
 
     @cached_property
     def form_tokens(self) -> FormTokens:
@@ -416,6 +426,8 @@ async def _start(
     closing.push_async_callback(services.signals.stop)
     await services.audit.start()
     closing.push_async_callback(services.audit.stop)
+    await services.retention.start()
+    closing.push_async_callback(services.retention.stop)
     closing.push_async_callback(services.unfinished.drain)
     return services
 

@@ -123,6 +123,8 @@ WRONG = {
     "ENABLE_METRICS": ["perhaps"],
     "ENABLE_DETAILED_HEALTH": ["perhaps"],
     "ENABLE_AUDIT_LOG": ["perhaps"],
+    "AUDIT_LOG_RETENTION_DAYS": ["-1", "36501", "long"],
+    "JOURNAL_RETENTION_DAYS": ["-1", "36501", "long"],
     "ORDERDESK_TEST_ENABLED": ["perhaps"],
 }
 ANY_TEXT = {
@@ -171,6 +173,8 @@ DECLARED = {
     "METRICS_TOKEN": "",
     "ENABLE_DETAILED_HEALTH": True,
     "ENABLE_AUDIT_LOG": True,
+    "AUDIT_LOG_RETENTION_DAYS": 90,
+    "JOURNAL_RETENTION_DAYS": 90,
     "ORDERDESK_TEST_ENABLED": False,
     "ORDERDESK_TEST_STORE_ID": "",
     "ORDERDESK_TEST_API_KEY": "",

@@ -1,0 +1,95 @@
+"""Deletes what is older than AUDIT_LOG_RETENTION_DAYS and JOURNAL_RETENTION_DAYS; of all processes
+of an installation one does it.
+"""
+
+import asyncio
+import contextlib
+import random
+from collections.abc import Awaitable, Callable
+from datetime import datetime, timedelta
+
+from orderdesk_app.context import new_id, now
+from orderdesk_app.db.engine import Database
+from orderdesk_app.db.leases import Leases
+from orderdesk_app.db.retention import delete_old_audit_rows, delete_old_changes
+from orderdesk_app.observability import log
+
+_LOG = log(__name__)
+LEASE = "retention"
+_HOUR = 3600.0
+# The one that has it keeps it: it asks again each hour. Another takes over when it is gone.
+_LEASE_SECONDS = 2 * _HOUR
+_PAUSE = 0.05  # seconds between two batches, for others to write
+_FIRST_SECONDS = (30.0, 90.0)  # after the start, which has enough to do
+
+DeleteBatch = Callable[[Database, datetime], Awaitable[int]]
+
+
+class Retention:
+    """0 days: the rows are kept for ever."""
+
+    def __init__(
+        self,
+        database: Database,
+        leases: Leases,
+        *,
+        audit_days: int,
+        journal_days: int,
+        clock: Callable[[], datetime] = now,
+        pause: float = _PAUSE,
+    ) -> None:
+        self._database = database
+        self._leases = leases
+        self._kinds: tuple[tuple[int, DeleteBatch], ...] = (
+            (audit_days, delete_old_audit_rows),
+            (journal_days, delete_old_changes),
+        )
+        self._clock = clock
+        self._pause = pause
+        self._holder = new_id()
+        self._task: asyncio.Task[None] | None = None
+
+    async def start(self) -> None:
+        if any(days for days, _ in self._kinds):
+            self._task = asyncio.create_task(self._run(), name="retention")
+
+    async def stop(self) -> None:
+        if self._task is None:
+            return
+        self._task.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await self._task
+        self._task = None
+        try:
+            await self._leases.release(LEASE, self._holder)
+        except Exception as error:
+            _LOG.warning("the lease of the retention could not be given back", exc_info=error)
+
+    async def delete_old_rows(self) -> int:
+        """Delete what is too old now, batch by batch; returns how many rows that were.
+
+        0 without a look where another process has the lease, or takes it meanwhile.
+        """
+        if not await self._leases.acquire(LEASE, self._holder, _LEASE_SECONDS):
+            return 0
+        deleted = 0
+        for days, delete_batch in self._kinds:
+            if not days:
+                continue
+            before = self._clock() - timedelta(days=days)
+            while count := await delete_batch(self._database, before):
+                deleted += count
+                await asyncio.sleep(self._pause)
+                if not await self._leases.renew(LEASE, self._holder, _LEASE_SECONDS):
+                    return deleted
+        return deleted
+
+    async def _run(self) -> None:
+        await asyncio.sleep(random.uniform(*_FIRST_SECONDS))  # noqa: S311  several start at once
+        while True:
+            try:
+                if count := await self.delete_old_rows():
+                    _LOG.info("old rows of the audit log and the journal were deleted", count=count)
+            except Exception as error:  # the database is away: the next hour is early enough
+                _LOG.error("old rows could not be deleted", exc_info=error)
+            await asyncio.sleep(_HOUR)
