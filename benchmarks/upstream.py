@@ -5,10 +5,13 @@ Counts what it was asked.
 """
 
 import asyncio
+import gzip
 import json
 import time
+import zlib
 from collections import Counter
 from collections.abc import Awaitable, Callable
+from functools import cache
 from typing import Any
 
 from orderdesk_app.demo.rows import ORDER
@@ -17,6 +20,10 @@ from orderdesk_app.demo.seed import FIRST_ORDER, Seed
 SECONDS = 0.020
 CAPACITY, PER_SECOND = 20.0, 3.0  # docs/orderdesk-api.md section 10
 FOLDERS = {"1": "New", "2": "Prepared", "3": "Closed"}
+
+# Orders whose answer is an attack: half a gigabyte in some kilobytes.
+PACKED_ORDER, DOUBLY_PACKED_ORDER, UNASKED_ORDER = 666_000_001, 666_000_002, 666_000_003
+_LARGE = 512 * 1024 * 1024
 
 _SEED = Seed()
 _asked: Counter[str] = Counter()
@@ -42,6 +49,8 @@ async def answer(
     if path.startswith("/api/v2/orders/"):
         _asked[path.rpartition("/")[2]] += 1
     await asyncio.sleep(SECONDS)
+    if attack := _attack(path.rpartition("/")[2]):
+        return await _say(send, attack[0], encoding=attack[1])
     headers = dict(scope["headers"])
     await _say(send, _body(path, headers), _tokens_left(headers.get(b"orderdesk-store-id", b"")))
 
@@ -67,6 +76,22 @@ def _body(path: str, headers: dict[bytes, bytes]) -> bytes:
     )
 
 
+@cache
+def _attack(order_id: str) -> tuple[bytes, bytes] | None:
+    """A packed body and the encoding that it claims; None for an ordinary order."""
+    if order_id not in map(str, (PACKED_ORDER, DOUBLY_PACKED_ORDER, UNASKED_ORDER)):
+        return None
+    packer = zlib.compressobj(1, zlib.DEFLATED, 16 + zlib.MAX_WBITS)
+    piece = b"[]," * (1024 * 1024 // 3)
+    once = b"".join(
+        [*(packer.compress(piece) for _ in range(_LARGE // len(piece))), packer.flush()]
+    )
+    if order_id == str(PACKED_ORDER):
+        return once, b"gzip"
+    twice = gzip.compress(once)
+    return (twice, b"gzip, gzip") if order_id == str(DOUBLY_PACKED_ORDER) else (twice, b"br")
+
+
 def order(order_id: str) -> bytes:
     """Any id has an order: one of the 500 of the sandbox under that id."""
     number = FIRST_ORDER + int(order_id) % 500
@@ -82,10 +107,16 @@ def _tokens_left(store_id: bytes) -> int:
     return int(left)
 
 
-async def _say(send: Callable[[Message], Awaitable[None]], body: bytes, tokens: int = 0) -> None:
+async def _say(
+    send: Callable[[Message], Awaitable[None]],
+    body: bytes,
+    tokens: int = 0,
+    encoding: bytes = b"identity",
+) -> None:
     headers = [
         (b"content-type", b"application/json"),
         (b"content-length", str(len(body)).encode()),
+        (b"content-encoding", encoding),
         (b"x-tokens-remaining", str(tokens).encode()),
     ]
     await send({"type": "http.response.start", "status": 200, "headers": headers})
