@@ -12,8 +12,6 @@ from orderdesk_app.errors import ConfigurationError
 NOT_YET = frozenset(
     {
         "REDIS_URL",
-        "AUDIT_LOG_RETENTION_DAYS",
-        "JOURNAL_RETENTION_DAYS",
         "ENABLE_PUBLIC_SIGNUP",
         "REQUIRE_EMAIL_VERIFICATION",
         "SIGNUP_VERIFICATION_EXPIRY",

@@ -8,7 +8,6 @@ synchronous=NORMAL keeps a committed row when the process is killed.
 
 import asyncio
 import contextlib
-import errno
 import os
 import re
 import sqlite3
@@ -29,14 +28,20 @@ from sqlalchemy.exc import TimeoutError as NoFreeConnection
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from sqlmodel.ext.asyncio.session import AsyncSession
 
-from orderdesk_app.db.storage_faults import storage_fault
 from orderdesk_app.errors import ConfigurationError, DatabaseBusy, StorageFailed
+from orderdesk_app.storage_faults import (
+    check_free_space,
+    connection_to,
+    file_identity,
+    is_locked,
+    is_sound,
+    storage_fault,
+)
 
 # A call may wait for another process three times (for its lock, to release it, for its audit row)
 # and must end within HTTP_TIMEOUT.
 BUSY_SECONDS = 8
 _TRY_SECONDS = 2  # of the write that ping() tries
-_LEAST_FREE_BYTES = 1024 * 1024  # a WAL that may be written over hides a full disk for a while
 # for the check of all pages; a larger file is checked on while the server serves
 _CHECK_SECONDS = 2.0
 _STORAGE_RETRY_SECONDS = 60
@@ -175,7 +180,7 @@ class Database:
         self._is_closed = False
         if self.is_sqlite:
             self.path = sqlite_path(url)
-            self._file = _identity(self.path)
+            self._file = file_identity(self.path)
             self._reading = _sqlite_engine(self.path, reads_only=True)
             self._writing = _sqlite_engine(self.path, reads_only=False)
         else:
@@ -256,7 +261,7 @@ class Database:
             try:
                 yield
             except (DBAPIError, sqlite3.Error) as error:
-                if not _is_locked(error):
+                if not is_locked(error):
                     raise
                 self._locked_at = time.monotonic()
                 raise DatabaseBusy(_LOCKED, retry_after=BUSY_SECONDS, outcome="not_done") from error
@@ -338,25 +343,11 @@ class Database:
 
     def _try_to_write(self) -> None:
         """A write on a connection of its own; in one thread, so that no transaction stays open."""
-        if _identity(self.path) != self._file:
+        if file_identity(self.path) != self._file:
             raise FileNotFoundError("the file that is open is not the one at this path any more")
-        disk = os.statvfs(self.path.parent)
-        if disk.f_bavail * disk.f_frsize < _LEAST_FREE_BYTES:
-            raise OSError(errno.ENOSPC, "the disk of the database is full")
-        with self._own_connection() as connection:
+        check_free_space(self.path.parent)
+        with connection_to(self.path, seconds=_TRY_SECONDS) as connection:
             connection.execute(_TRY_TO_WRITE, {"now": time.time()})
-
-    @contextmanager
-    def _own_connection(self) -> Iterator[sqlite3.Connection]:
-        with contextlib.closing(
-            sqlite3.connect(
-                f"{self.path.resolve().as_uri()}?mode=rw",
-                uri=True,
-                timeout=_TRY_SECONDS,
-                isolation_level=None,
-            )
-        ) as connection:
-            yield connection
 
     async def check_pages(self, *, seconds: float = _CHECK_SECONDS) -> bool | None:
         """Whether every page of an SQLite file can be read and fits the others; None where the time
@@ -366,22 +357,13 @@ class Database:
         """
         if not self.is_sqlite:
             return True
-        found = await asyncio.to_thread(self._check_pages, seconds)
+        until = time.monotonic() + seconds
+        found = await asyncio.to_thread(
+            is_sound, self.path, lambda: self._is_closed or time.monotonic() > until
+        )
         if found is False:
             self.is_damaged = True
         return found
-
-    def _check_pages(self, seconds: float) -> bool | None:
-        until = time.monotonic() + seconds
-        with self._own_connection() as connection:
-            connection.set_progress_handler(
-                lambda: self._is_closed or time.monotonic() > until, 10_000
-            )
-            try:
-                return bool(connection.execute("PRAGMA quick_check(1)").fetchone() == ("ok",))
-            except sqlite3.Error as error:
-                fault = storage_fault(error)
-                return False if fault is not None and fault.is_damage else None
 
     async def close(self) -> None:
         self._is_closed = True
@@ -419,24 +401,6 @@ def _is_crowded(error: Exception) -> bool:
         return False
     # a refused connection has no state, but the server's words
     return cause.sqlstate in _CROWDED_STATES or any(words in str(cause) for words in _NO_CONNECTION)
-
-
-def _identity(path: Path) -> tuple[int, int]:
-    """Which file it is, independent of its name."""
-    found = path.stat()
-    return found.st_dev, found.st_ino
-
-
-def _is_locked(error: Exception) -> bool:
-    """True when SQLite waited its time for another process's write.
-
-    It happens before anything is written: BEGIN IMMEDIATE takes the lock.
-    """
-    cause = error.orig if isinstance(error, DBAPIError) else error
-    return (
-        isinstance(cause, sqlite3.Error)
-        and getattr(cause, "sqlite_errorcode", 0) & 0xFF == sqlite3.SQLITE_BUSY
-    )
 
 
 def after_commit(session: AsyncSession, call: Callable[[], None]) -> None:

@@ -9,13 +9,13 @@ from orderdesk_app.db.engine import Database
 AUDIT_BATCH = 200
 JOURNAL_BATCH = 50  # its rows hold up to three whole orders
 
-_AUDIT = """
+DELETE_AUDIT_ROWS = """
     DELETE FROM audit_log WHERE id IN
     (SELECT id FROM audit_log WHERE at < :before ORDER BY at LIMIT :count) RETURNING 1
 """
 # A row that is open has no closed_at: it is never deleted, as the next read of its object has to
 # settle it.
-_JOURNAL = """
+DELETE_CHANGES = """
     DELETE FROM changes WHERE id IN
     (SELECT id FROM changes WHERE closed_at < :before ORDER BY closed_at LIMIT :count) RETURNING 1
 """
@@ -23,12 +23,12 @@ _JOURNAL = """
 
 async def delete_old_audit_rows(database: Database, before: datetime) -> int:
     """Delete one batch of rows older than `before`; returns how many they were."""
-    return await _delete(database, _AUDIT, before, AUDIT_BATCH)
+    return await _delete(database, DELETE_AUDIT_ROWS, before, AUDIT_BATCH)
 
 
 async def delete_old_changes(database: Database, before: datetime) -> int:
     """Delete one batch of writes that were closed before `before`; returns how many they were."""
-    return await _delete(database, _JOURNAL, before, JOURNAL_BATCH)
+    return await _delete(database, DELETE_CHANGES, before, JOURNAL_BATCH)
 
 
 async def _delete(database: Database, statement: str, before: datetime, count: int) -> int:

@@ -31,6 +31,11 @@ class Passwords:
         # by account; one that nobody waits for is forgotten
         self._turns: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 
+    @property
+    def waiting_accounts(self) -> int:
+        """How many accounts have a hash under way or in line."""
+        return len(self._turns)
+
     def close(self) -> None:
         """Ends the threads: a process with threads should not be forked."""
         self._threads.shutdown(wait=False)

@@ -78,4 +78,4 @@ async def test_accounts_that_wait_for_nothing_are_forgotten() -> None:
     for number in range(20):
         await passwords.hash(new_master_key(), account=str(number))
 
-    assert len(passwords._turns) == 0
+    assert passwords.waiting_accounts == 0

@@ -550,23 +550,24 @@ async def test_wrong_keys_are_sampled_by_network_however_many_there_are(
 
 
 async def test_refusals_never_wait_for_the_database(
-    audit: AuditLog, entry: MakeEntry, monkeypatch: pytest.MonkeyPatch
+    database: Database, sealer: Sealer, entry: MakeEntry, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    audit._queue = asyncio.Queue(3)
-    monkeypatch.setattr(audit_service, "FLUSH_SECONDS", 3600)
+    monkeypatch.setattr(audit_service, "MOST_QUEUED", 3)
+    audit = AuditLog(database, sealer, enabled=True)
 
     for number in range(50):
         audit.refuse_call(entry(outcome="PERMISSION_DENIED", tool=f"tool {number}"))
+    await audit.stop()
 
-    assert audit._refused_calls.is_counting
+    assert sum(row.times for row in await rows(database)) == 50
 
 
 async def test_a_row_for_which_there_is_no_place_in_time_is_told(
     database: Database, sealer: Sealer, entry: MakeEntry, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(audit_service, "LONGEST_WAIT", 0.1)
+    monkeypatch.setattr(audit_service, "MOST_QUEUED", 1)
     audit = AuditLog(database, sealer, enabled=True)
-    audit._queue = asyncio.Queue(1)
     await audit.queue(entry())
 
     with pytest.raises(DatabaseBusy) as error:

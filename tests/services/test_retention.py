@@ -149,15 +149,14 @@ async def test_one_that_lost_its_lease_stops(
 ) -> None:
     monkeypatch.setattr(rows_module, "AUDIT_BATCH", 10)
     await add_entries(database, tenant, OLD, 30)
-    retention = make()
 
     async def takes_over(*_: object) -> bool:
         await database.execute("UPDATE leases SET holder = 'other' WHERE name = :n", {"n": LEASE})
         return False
 
-    monkeypatch.setattr(retention._leases, "renew", takes_over)
+    monkeypatch.setattr(Leases, "renew", takes_over)
 
-    assert await retention.delete_old_rows() == 10
+    assert await make().delete_old_rows() == 10
     assert len(await left(database, AuditEntry)) == 20
 
 
@@ -173,18 +172,19 @@ async def test_zero_days_keep_rows_for_ever(
     assert len(await left(database, AuditEntry)) == 2
 
 
-async def test_a_stop_gives_the_lease_back(make: MakeRetention) -> None:
-    first, second = make(), make()
+async def test_a_stop_gives_the_lease_back(make: MakeRetention, database: Database) -> None:
+    leases, first = Leases(database), make()
     await first.start()
     await first.delete_old_rows()
-    assert not await second._leases.acquire(LEASE, second._holder, 10)
+    while_it_ran = await leases.acquire(LEASE, "another", 10)
 
     await first.stop()
 
-    assert await second._leases.acquire(LEASE, second._holder, 10)
+    assert not while_it_ran
+    assert await leases.acquire(LEASE, "another", 10)
 
 
-@pytest.mark.parametrize("statement", [rows_module._AUDIT, rows_module._JOURNAL])
+@pytest.mark.parametrize("statement", [rows_module.DELETE_AUDIT_ROWS, rows_module.DELETE_CHANGES])
 async def test_old_rows_are_found_by_an_index(database: Database, statement: str) -> None:
     if not database.is_sqlite:
         return  # Postgres scans so small a table

@@ -3,7 +3,6 @@ server, with nothing changed between them.
 """
 
 import asyncio
-import time
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from typing import Any
@@ -16,6 +15,7 @@ from orderdesk_app.db.audit import AuditEntry
 from orderdesk_app.db.changes import Change
 from orderdesk_app.errors import RateLimited
 from orderdesk_app.mcp.server import call_tool_result
+from orderdesk_app.token_bucket import TokenBucket
 from orderdesk_app.tools.catalogue import Tool, every_tool
 from tests.storage import full_disk
 from tests.worlds import FIRST_ORDER, World, counted, eventually
@@ -127,25 +127,27 @@ async def refuse_wrong_changes(world: World) -> None:
 
 
 @pytest.mark.parametrize(
-    "refuse",
-    [refuse_wrong_arguments, refuse_unknown_tool, refuse_missing_scope, refuse_wrong_changes],
+    ("refuse", "cost"),
+    [
+        (refuse_wrong_arguments, 1),
+        (refuse_unknown_tool, 1),
+        (refuse_missing_scope, 1),
+        (refuse_wrong_changes, 2),
+    ],
 )
-async def test_a_refused_call_costs_a_token_and_many_cost_little_disk(
-    small: World, refuse: Callable[[World], Awaitable[None]]
+async def test_a_refused_call_costs_its_tokens_and_many_cost_little_disk(
+    small: World, refuse: Callable[[World], Awaitable[None]], cost: int
 ) -> None:
     tenant_id = (await small.owner.principal()).actor.tenant_id
     limit = small.services.limits.tools
-    limit.spend(tenant_id, 1)
-    before = limit._buckets[tenant_id][0]
-    filled = small.services.settings.rate_limit_rpm / 60  # tokens that a second brings
+    limit.rules = TokenBucket(1_000 * cost, 1e-9)  # none comes back
 
-    started = time.monotonic()
     for _ in range(1_000):
         await refuse(small)
-    came = (time.monotonic() - started + 1) * filled
     await small.services.audit.stop()
 
-    assert limit._buckets[tenant_id][0] <= max(before - 1_000 + came, 0)
+    with pytest.raises(RateLimited):
+        limit.spend(tenant_id, 1)
     assert len([row for row in await small.audit_rows() if row.outcome != "ok"]) == 11
 
 
@@ -155,11 +157,7 @@ async def test_a_call_beyond_the_limit_is_refused_before_its_arguments_are_looke
     def looks(*_: object) -> None:
         raise AssertionError("the arguments were looked at")
 
-    principal = await small.owner.principal()
-    limit = small.services.limits.tools
-    monkeypatch.setattr(limit, "_clock", lambda: 0.0)
-    limit._buckets.clear()
-    limit.spend(principal.actor.tenant_id, limit.rules.capacity)
+    small.services.limits.tools.rules = TokenBucket(0, 1e-9)
     monkeypatch.setattr("orderdesk_app.tools.runner.parse", looks)
     monkeypatch.setattr("orderdesk_app.tools.runner.without_secrets", looks)
 
