@@ -43,6 +43,9 @@ def Setting(default: Any, words: str, *, example: str = "", shown: str = "", **l
     )
 
 
+_DAYS: dict[str, Any] = {"example": "90", "ge": 0, "le": 36_500}
+
+
 class _StrictDotEnv(DotEnvSettingsSource):
     """A `.env` file that is read by our rules (env_file.py)."""
 
@@ -288,21 +291,10 @@ class Settings(BaseSettings):
         True, "`false` keeps no record of calls. The journal of writes stays.", example="true"
     )
     audit_log_retention_days: int = Setting(
-        90,
-        "Days that rows of the audit log are kept; 0 keeps them for ever.",
-        example="90",
-        ge=0,
-        le=36_500,
+        90, "Days that rows of the audit log are kept; 0 keeps them for ever.", **_DAYS
     )
     journal_retention_days: int = Setting(
-        90,
-        (
-            "Days that a finished write stays in the journal; 0 keeps it for ever. One whose "
-            "outcome is not known yet always stays."
-        ),
-        example="90",
-        ge=0,
-        le=36_500,
+        90, "Days that a settled write stays in the journal; 0 keeps it for ever.", **_DAYS
     )
 
     orderdesk_test_enabled: bool = Setting(

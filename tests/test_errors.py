@@ -178,6 +178,7 @@ AT_OTHER_ENTRY_POINTS = {
     errors.BodyEncoded: "test_a_packed_form_is_refused_and_not_unpacked, of tests/web",
     errors.LinkExpired: "test_an_expired_link_says_so",
     errors.LinkUsed: "test_a_used_link_says_so",
+    errors.StorageFailed: "test_on_a_full_disk_no_call_says_that_something_may_have_been_written",
 }
 
 
