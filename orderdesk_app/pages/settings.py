@@ -116,7 +116,6 @@ def _keys() -> rx.Component:
             rx.cond(S.total > 0, listed, nothing),
             rx.el.div(skeleton("100%", "100%", "60%"), padding="0 16px 16px"),
         ),
-        rx.foreach(S.keys, _revoke_dialog),
         class_name="panel flush",
         custom_attrs={"data-query": S.view},
     )
@@ -142,62 +141,20 @@ def _key(key: Any) -> rx.Component:
         cell("Last used", ago(key["used"], key["used_exact"])),
         cell(
             "",
-            open_button(
-                "revoke-" + key["id"],
-                "Revoke",
-                class_name="button small danger",
-                aria_label="Revoke " + key["name"],
-            ),
-        ),
-        key=key["id"],
-    )
-
-
-def _revoke_dialog(key: Any) -> rx.Component:
-    form = "revoke-" + key["id"]
-    unmeant = rx.cond(S.problem_form == form, S.problem, "")
-    return dialog(
-        form,
-        "Revoke " + key["name"],
-        rx.el.p(
-            "It ends with ",
-            rx.el.code(key["hint"]),
-            " and was made ",
-            ago(key["made"], key["made_exact"]),
-            ".",
-        ),  # two keys may have one name
-        rx.el.p(
-            "Whoever uses this key is refused from then on. This cannot be undone; a new "
-            "key is made in seconds."
-        ),
-        post_form(
-            rx.el.input(type="hidden", name="key_id", value=key["id"], read_only=True),
-            field(
-                rx.fragment(
-                    "Type ", rx.el.span(key["name"], class_name="mono asis"), " to confirm"
-                ),
-                "confirm-" + key["id"],
-                text_input(
-                    "confirm",
-                    id="confirm-" + key["id"],
-                    error=unmeant,
-                    auto_complete="off",
-                    custom_attrs={"data-confirm": key["name"]},
-                ),
-                error=unmeant,
-            ),
-            rx.el.div(
-                cancel_button(),
+            # no question before it: a key that leaked is an emergency, and a new one is made in
+            # seconds
+            post_form(
+                rx.el.input(type="hidden", name="key_id", value=key["id"], read_only=True),
                 rx.el.button(
-                    "Revoke key", type="submit", class_name="button danger primary", disabled=True
+                    "Revoke",
+                    type="submit",
+                    class_name="button small danger",
+                    aria_label="Revoke " + key["name"],
                 ),
-                class_name="ends",
+                action="/settings/keys/revoke",
+                token=S.form_token,
             ),
-            action="/settings/keys/revoke",
-            token=S.form_token,
-            class_name="form",
         ),
-        custom_attrs={"data-reopen": rx.cond(S.problem_form == form, "1", "")},
         key=key["id"],
     )
 

@@ -79,19 +79,8 @@ async def create(request: Request, user: WebUser, form: Form) -> Response:
 
 @signed_in_form
 async def revoke(request: Request, user: WebUser, form: Form) -> Response:
-    keys, key_id = wiring.current().keys, form.get("key_id", "")
     try:
-        named = next((key.name for key in await keys.list(user.actor) if key.id == key_id), None)
-        if named is not None and form.get("confirm", "").strip() != named:
-            raise ValidationFailed(f"Type the key's name, {named}, to revoke it.", field="confirm")
-        await keys.revoke(user.actor, key_id)
-    except ValidationFailed as error:
-        return redirect_with_error(
-            user,
-            "/settings",
-            error,
-            form=f"revoke-{key_id[:40]}" if error.field == "confirm" else "",
-        )
+        await wiring.current().keys.revoke(user.actor, form.get("key_id", ""))
     except OrderDeskAgentsError as error:
         return redirect_with_error(user, "/settings", error)
     return redirect_with_notice(

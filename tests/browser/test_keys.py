@@ -62,9 +62,8 @@ async def test_a_name_of_one_long_word_stays_inside_the_page(
         "it breaks within the word"
     )
     await page.get_by_role("button", name=f"Revoke {name}").click()
-    dialog = page.get_by_role("dialog", name=f"Revoke {name}")
-    await expect(dialog).to_be_visible()
-    assert await dialog.evaluate("(dialog) => dialog.scrollWidth - dialog.clientWidth") <= 0
+    await expect(notice(page, "The key is revoked.")).to_be_visible()
+    assert await _too_wide(page) <= 0
 
 
 async def test_settings_catch_up_while_somebody_looks(site: Site, ada: Account, page: Page) -> None:
@@ -172,12 +171,7 @@ async def test_a_new_key_opens_the_agents_door_until_it_is_revoked(
 
     await page.goto("/settings")
     await settled(page)
-    await page.get_by_role("button", name="Revoke A real client").click()
-    revoking = page.get_by_role("dialog", name="Revoke A real client")
-    await expect(revoking).to_contain_text(f"It ends with …{key[-4:]} and was made ")
-    await expect(revoking.get_by_role("button", name="Revoke key")).to_be_disabled()
-    await revoking.get_by_role("textbox").fill("A real client")
-    await revoking.get_by_role("button", name="Revoke key").click()
+    await page.get_by_role("button", name="Revoke A real client").click()  # and no question
     await expect(notice(page, "The key is revoked.")).to_be_visible()
     await expect(page.get_by_role("row").filter(has_text="A real client")).to_have_count(0)
     async with httpx.AsyncClient() as plain:

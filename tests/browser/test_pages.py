@@ -98,7 +98,6 @@ async def test_what_opens_on_a_page_reads_well_too(
         ("/stores", f"Disconnect {settler.store_name}", "disconnect"),
         ("/settings", "New key", "new-key"),
         ("/settings", "Replace master key", "replace"),
-        ("/settings", "Revoke Claude on the till", "revoke"),
         ("/", "Go to…", "palette"),
         *([("/", "Open menu", "menu")] if size == NARROW else []),
     ):
