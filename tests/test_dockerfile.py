@@ -53,6 +53,36 @@ def test_the_image_installs_what_the_lock_names_and_nothing_else() -> None:
     assert [name for name in taken_out if f"\n{name}==" not in lock] == []
 
 
+def stages() -> list[str]:
+    return re.split(r"^(?=FROM )", DOCKERFILE, flags=re.MULTILINE)[1:]
+
+
+def test_the_base_is_pinned_and_the_same_in_both_stages() -> None:
+    bases = re.findall(r"^FROM (\S+)", DOCKERFILE, re.MULTILINE)
+
+    assert len(set(bases)) == 1
+    assert re.fullmatch(r"python:3\.\d+\.\d+-slim-\w+(@sha256:[0-9a-f]{64})?", bases[0])
+
+
+def test_the_image_runs_as_a_number_that_is_not_root() -> None:
+    assert re.findall(r"^USER (.*)$", stages()[-1], re.MULTILINE) == ["10001:10001"]
+
+
+def test_the_image_says_what_it_is() -> None:
+    labels = set(re.findall(r"org\.opencontainers\.image\.(\w+)=", stages()[-1]))
+
+    assert labels == {"title", "description", "licenses"}
+
+
+def test_the_image_has_no_pip() -> None:
+    built, final = stages()
+
+    assert "python -m venv --without-pip /venv" in built
+    assert re.findall(r"COPY --from=built (\S+)", final) == ["/venv", "/web", "/app/reflex.lock"]
+    assert "RUN python -m pip uninstall --yes pip " in final
+    assert "pip install" not in final
+
+
 @pytest.fixture
 def server(request: pytest.FixtureRequest) -> Iterator[int]:
     """The port of a server that answers with one status."""
