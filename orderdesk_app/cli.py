@@ -272,7 +272,11 @@ def build_if_needed(frontend: Frontend, *, force: bool = False) -> bool:
     if not force and frontend.is_current():
         return False
     print("Building the frontend (once; the next start takes seconds) …", file=sys.stderr)
-    frontend.build()
+    try:
+        frontend.build()
+    except KeyboardInterrupt:
+        print("orderdesk: the build was interrupted. Run: orderdesk build", file=sys.stderr)
+        raise
     return True
 
 

@@ -9,6 +9,7 @@ import hashlib
 import json
 import os
 import re
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -163,10 +164,18 @@ class Frontend:
         ]
         # To stderr: standard output is for the sign-in link, and Reflex's advice after a first
         # build (`reflex run`) would mislead.
-        done = subprocess.run(  # noqa: S603  our own command
-            command, cwd=self.root, env=self._build_environment(), stdout=sys.stderr, check=False
-        )
-        self._restore(locks)
+        try:
+            done = subprocess.run(  # noqa: S603  our own command
+                command,
+                cwd=self.root,
+                env=self._build_environment(),
+                stdout=sys.stderr,
+                check=False,
+            )
+        finally:
+            self._restore(locks)
+        if done.returncode in INTERRUPTED_CODES:
+            raise KeyboardInterrupt
         if done.returncode != 0 or not self.is_built():
             network = (
                 ""
@@ -259,6 +268,8 @@ class Frontend:
         return tuple(sorted(found))
 
 
+# How a program ends that Ctrl C stopped: by the signal, or with the code that a shell makes of it.
+INTERRUPTED_CODES = (-signal.SIGINT, 128 + signal.SIGINT)
 MOUNTS = "__REFLEX_MOUNT_FRONTEND_COMPILED_APP"
 
 # Reflex sends several network requests at its start; we need none of them.

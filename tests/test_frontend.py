@@ -5,15 +5,18 @@ import gzip
 import json
 import os
 import shutil
+import signal
 import subprocess
 from base64 import b64encode
 from pathlib import Path
 from secrets import token_bytes
 from threading import Thread
+from typing import Any
 
 import brotli
 import pytest
 
+from orderdesk_app import cli
 from orderdesk_app.config import load_settings
 from orderdesk_app.errors import ConfigurationError
 from orderdesk_app.frontend import (
@@ -253,3 +256,28 @@ def test_only_our_own_pages_may_connect() -> None:
         "http://[::1]:8080",
     }
     assert "http://localhost:9123" in allowed_origins(load_settings({"PORT": "9123"}, None))
+
+
+@pytest.mark.parametrize("code", [-signal.SIGINT, 128 + signal.SIGINT, None])
+def test_a_build_that_is_interrupted_says_so(
+    code: int | None,
+    project: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """Whether the signal reached this process or the build alone."""
+
+    def interrupted(command: list[str], **_: Any) -> Any:
+        if code is None:
+            raise KeyboardInterrupt
+        return subprocess.CompletedProcess(command, code, stdout="", stderr="")
+
+    monkeypatch.setattr(cli, "Frontend", lambda: Frontend(project))
+    monkeypatch.setattr("orderdesk_app.frontend.subprocess.run", interrupted)
+
+    ended = cli.main(["build", "--force"])
+
+    said = capsys.readouterr().err
+    assert ended == 130
+    assert "the build was interrupted" in said
+    assert "network" not in said
