@@ -98,7 +98,7 @@ async def test_what_opens_on_a_page_reads_well_too(
         ("/stores", f"Disconnect {settler.store_name}", "disconnect"),
         ("/settings", "New key", "new-key"),
         ("/settings", "Replace master key", "replace"),
-        ("/", "Go to…", "palette"),
+        ("/", "Go to… Ctrl K", "palette"),
         *([("/", "Open menu", "menu")] if size == NARROW else []),
     ):
         await page.goto(address)
