@@ -15,6 +15,9 @@ from orderdesk_app.orderdesk.json_numbers import ROUNDED, is_rounded
 from orderdesk_app.orderdesk.order_fields import MOST_ENTRIES, NUMERIC_TEXTS, SHAPES, SUM_LIMIT
 from orderdesk_app.orderdesk.quoted_json import unquoted
 
+LONGEST_TEXT = 65_535  # megabytes would be copied many times while others wait
+_LONGEST_PATH = 200
+
 
 def object_of(value: object, path: str) -> Mapping[str, object]:
     """An object, also one in quotes; Order Desk's own empty map, `[]`, is one."""
@@ -74,7 +77,16 @@ def whole_number(value: object) -> object:
 
 
 def check_text(text: object, path: str) -> None:
-    """Raises ValidationFailed for text that UTF-8 cannot carry or a database cannot store."""
+    """Raises ValidationFailed for text that UTF-8 cannot carry or a database cannot store, and for
+    one that is longer than any field of an order.
+    """
+    if isinstance(text, str) and len(text) > LONGEST_TEXT:
+        short = path if len(path) <= _LONGEST_PATH else f"{path[:_LONGEST_PATH]}…"
+        raise ValidationFailed(
+            f"{short}: a text has at most {LONGEST_TEXT:,} characters; this one has "
+            f"{len(text):,}. Shorten it.",
+            field=short,
+        )
     try:
         if not isinstance(text, str) or "\x00" in text:
             clean = path.replace("\x00", "�")

@@ -198,3 +198,23 @@ def test_an_empty_discount_is_refused_by_name() -> None:
         with pytest.raises(ValidationFailed) as refused:
             plan_update(order, {"discount_list": value}, at=datetime.now(UTC), folders=())
         assert refused.value.field == "discount_list[0].amount"
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"email": "x" * 65_536},
+        {"shipping": {"city": "x" * 4_000_000}},
+        {"order_items": [{"name": "x" * 65_536}]},
+        {"order_items": [{"name": "Mug", "metadata": {"a": "x" * 65_536}}]},
+        {"order_items": [{"name": "Mug", "metadata": {"x" * 65_536: "a"}}]},
+        {"order_notes": ["x" * 65_536]},
+        {"discount_list": [{"name": "x" * 65_536, "amount": 1}]},
+    ],
+)
+def test_a_text_longer_than_any_field_is_refused_in_few_words(changes: dict[str, Any]) -> None:
+    with pytest.raises(ValidationFailed) as refused:
+        check_update(changes, at=NOON, folders=FOLDERS)
+
+    assert "65,535 characters" in refused.value.message
+    assert len(refused.value.message) < 500
