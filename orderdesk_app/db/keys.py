@@ -30,4 +30,5 @@ class Credential(Row, table=True):
     active_store_id: str | None = Field(default=None, foreign_key="stores.id", ondelete="SET NULL")
     created_at: datetime = Field(default_factory=now)
     last_used_at: datetime | None = None
+    in_address_at: datetime | None = None  # when it last stood in an address (`?token=`)
     revoked_at: datetime | None = None

@@ -36,6 +36,7 @@ _MOST_CLIENTS = 50  # of one key
 _KEY_SECONDS = 300  # then a master key is verified again
 _ACCOUNT_SECONDS = 300
 _MEMBER_SECONDS = 300
+_ADDRESS_SECONDS = 3600  # how often it is noted that a key stands in an address
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,6 +146,8 @@ class FindsKeys(Protocol):
 
     async def find(self, token: str) -> FoundKey | None: ...
 
+    async def note_address(self, found: FoundKey) -> None: ...
+
 
 class Access:
     """This process' cache of keys, members and accounts; a change evicts them at once here and
@@ -157,6 +160,7 @@ class Access:
         self._found: LoadingCache[FoundKey] = LoadingCache(seconds=_KEY_SECONDS)
         self._accounts: LoadingCache[Account] = LoadingCache(seconds=_ACCOUNT_SECONDS)
         self._members: LoadingCache[Member] = LoadingCache(seconds=_MEMBER_SECONDS)
+        self._in_address: LoadingCache[bool] = LoadingCache(seconds=_ADDRESS_SECONDS)
         # made of a found key and an account, and valid as long as both are
         self._principals: LRUCache[tuple[str, Via], tuple[FoundKey, Principal]] = LRUCache(
             MOST_KEPT
@@ -185,6 +189,9 @@ class Access:
                 "from Settings in the web app, as Authorization: Bearer."
             )
         account = await self.account(found.tenant_id)
+        if kind == "master" and self._in_address.get(name) is None:
+            # once an hour: a cached read makes no database query
+            await self._in_address.load(name, lambda: self._note_address(found))
         known = self._principals.get((name, via))
         if known is not None and known[0] is found and known[1].account is account:
             return known[1]
@@ -227,6 +234,10 @@ class Access:
             account=account,
             active_store_id=active_store_id,
         )
+
+    async def _note_address(self, found: FoundKey) -> bool:
+        await self._keys.note_address(found)
+        return True
 
     async def account(self, tenant_id: TenantId) -> Account:
         """The tenant with its stores. Raises AuthFailed when it is gone or disabled."""

@@ -61,6 +61,7 @@ _MOST_VERIFIED = 10_000
 _MOST_KEYS = 100
 _LONGEST_NAME = 80
 _USED = timedelta(seconds=60)
+_WARNED_FOR = timedelta(days=7)
 
 
 @dataclass(frozen=True, slots=True)
@@ -307,6 +308,27 @@ class Keys:
             scopes=ALL_SCOPES if row.kind == MASTER else frozenset(_scopes(row)),
             active_store_id=StoreRowId(row.active_store_id) if row.active_store_id else None,
         )
+
+    async def note_address(self, found: FoundKey) -> None:
+        """The key stood in an address."""
+        async with self._database.write() as session:
+            await session.exec(
+                update(Credential)
+                .where(
+                    col(Credential.id) == found.credential_id,
+                    col(Credential.tenant_id) == found.tenant_id,
+                )
+                .values(in_address_at=now())
+            )
+
+    async def stood_in_address(self, actor: Actor) -> bool:
+        """Whether a key of the account that still works stood in an address within a week."""
+        question = owned(actor, Credential).where(
+            col(Credential.revoked_at).is_(None),
+            col(Credential.in_address_at) > now() - _WARNED_FOR,
+        )
+        async with self._database.read() as session:
+            return (await session.exec(question.limit(1))).first() is not None
 
     async def lock(self, session: AsyncSession, tenant_id: TenantId) -> None:
         """Locks the account's keys until the write ends: no other write makes or rotates one, and

@@ -143,6 +143,8 @@ class HomeState(SignedInState):
             _health(record, day, await services.stores.free_requests(record)) for record in records
         ]
         self.problems = _problems(records, day)
+        if await services.keys.stood_in_address(actor):
+            self.problems = [*self.problems, _IN_ADDRESS]
         self.steps = _steps(bool(records), await services.activity.first_steps(actor))
         self.is_newcomer = not all(step["done"] for step in self.steps)
         self.loaded = True
@@ -317,6 +319,13 @@ def _health(record: StoreRecord, day: Day, free: int) -> StoreHealth:
         free=free,
         filled=filled,
     )
+
+
+_IN_ADDRESS = (
+    "An assistant sent the master key in an address (?token=), which proxies and logs keep. Send "
+    "a key in the header Authorization, after Bearer: Settings, Connect an assistant has the "
+    "words to paste. Then replace the master key there."
+)
 
 
 def _problems(records: tuple[StoreRecord, ...], day: Day) -> list[str]:

@@ -331,3 +331,26 @@ def test_a_neighbours_row_does_not_open(ada: BrowserSession, bert: BrowserSessio
 
     assert "4711" not in tab.seen
     assert "no longer in the activity" in tab.vars["signed_in_state.notices"][-1]["text"]
+
+
+def test_a_key_in_an_address_is_warned_of_with_the_way_to_the_header(
+    ada: BrowserSession, bert: BrowserSession
+) -> None:
+    def warnings(session: BrowserSession) -> list[str]:
+        with session.tab() as tab:
+            tab.act("home_state.load")
+        return [text for text in tab.vars.get("home_state.problems", []) if "?token=" in text]
+
+    message = {"jsonrpc": "2.0", "id": 1, "method": "tools/list"}
+    key = ada.key.reveal()
+    ada.request("POST", "/mcp", json=message, headers={"authorization": f"Bearer {key}"})
+    assert warnings(ada) == []
+    answer = ada.request("POST", f"/mcp?token={key}", json=message)
+
+    assert answer.status_code == 200
+    assert len(warnings(ada)) == 1
+    assert "header Authorization" in warnings(ada)[0]
+    assert key not in warnings(ada)[0]
+    assert warnings(bert) == []
+    ada.post("/settings/keys/rotate-master", confirm="replace")
+    assert warnings(ada) == []
