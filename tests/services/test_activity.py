@@ -441,3 +441,13 @@ async def test_five_minutes_of_today_take_the_place_of_yesterdays(world: World) 
 
     assert (figures.calls, figures.errors) == (1, 1)
     assert figures.stores["01STORE"].last_outcome == "NOT_FOUND"
+
+
+async def test_a_row_of_several_refused_calls_counts_as_so_many(world: World) -> None:
+    await happen(world, outcome="VALIDATION_ERROR", times=7, store_row_id="01STORE")
+    await happen(world, outcome="ok", store_row_id="01STORE")
+
+    figures = await day(world)
+
+    assert (figures.calls, figures.errors) == (8, 7)
+    assert (figures.stores["01STORE"].calls, figures.stores["01STORE"].errors) == (8, 7)
