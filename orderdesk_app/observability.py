@@ -16,7 +16,17 @@ from functools import lru_cache
 from typing import Any, TextIO, TypeVar
 
 import structlog
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    GCCollector,
+    Histogram,
+    PlatformCollector,
+    ProcessCollector,
+    disable_created_metrics,
+    generate_latest,
+)
 from prometheus_client.core import Metric
 
 from orderdesk_app import __version__
@@ -25,6 +35,12 @@ from orderdesk_app.context import current_request
 # ------------------------------------------------------------------ metrics: one line each; labels
 
 REGISTRY = CollectorRegistry()
+# What the process and its Python say of themselves: `process_*` and `python_*`.
+PROCESS_REGISTRY = CollectorRegistry()
+for _collector in (ProcessCollector, PlatformCollector, GCCollector):
+    _collector(registry=PROCESS_REGISTRY)
+_without_created: Any = disable_created_metrics  # the library gives it no types
+_without_created()  # no graph uses these series
 MetricT = TypeVar("MetricT", Counter, Histogram)
 _FAST = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
 
@@ -100,8 +116,8 @@ BUILD.labels(__version__).set(1)
 
 
 def metrics_text() -> bytes:
-    """The exposition of every family above, in the Prometheus text format."""
-    return generate_latest(REGISTRY)
+    """The exposition of every family above and of the process, in the Prometheus text format."""
+    return generate_latest(REGISTRY) + generate_latest(PROCESS_REGISTRY)
 
 
 def metric_families() -> list[Metric]:

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from orderdesk_app.observability import metric_families
+from orderdesk_app.observability import metric_families, metrics_text
 from tests.mcp_server import InProcessApp, McpServer, call, modern
 from tests.worlds import on_sqlite
 
@@ -140,3 +140,19 @@ def test_no_stranger_makes_new_figures(mcp_server: McpServer) -> None:
     assert "xxx" not in text
     assert "yyy" not in text
     assert "zzz" not in text
+
+
+def test_the_process_and_its_python_are_measured_and_no_series_tells_when_it_began() -> None:
+    text = metrics_text().decode()
+    names = {
+        sample.name for family in text_string_to_metric_families(text) for sample in family.samples
+    }
+
+    assert {
+        "process_resident_memory_bytes",
+        "process_cpu_seconds_total",
+        "process_open_fds",
+        "python_info",
+        "python_gc_collections_total",
+    } <= names
+    assert [name for name in names if name.endswith("_created")] == []
