@@ -311,12 +311,13 @@ class Keys:
 
     async def note_address(self, found: FoundKey) -> None:
         """The key stood in an address."""
+        actor = Actor(found.tenant_id)
         async with self._database.write() as session:
             await session.exec(
                 update(Credential)
                 .where(
                     col(Credential.id) == found.credential_id,
-                    col(Credential.tenant_id) == found.tenant_id,
+                    col(Credential.tenant_id) == actor.tenant_id,
                 )
                 .values(in_address_at=now())
             )
