@@ -452,13 +452,10 @@ async def test_a_result_that_is_too_large_for_the_screen_is_downloaded_whole(pag
     await open_console(page, "orders_list")
     await form_of(page).locator("summary").click()
     await form_of(page).get_by_label("view").select_option("full")
-    for limit, words in (
-        (70, "The download has all of it."),
-        (100, "too large to stay in the history, so take it now"),
-    ):
+    for limit in (70, 100):
         await form_of(page).get_by_label("limit").fill(str(limit))
         await run(page)
-        await expect(result_region(page)).to_contain_text(words)
+        await expect(result_region(page)).to_contain_text("The download has all of it.")
         # it would be broken JSON
         await expect(result_region(page).get_by_role("button", name="Copy")).to_have_count(0)
 
@@ -466,7 +463,9 @@ async def test_a_result_that_is_too_large_for_the_screen_is_downloaded_whole(pag
             await result_region(page).get_by_role("button", name="Download the result").click()
 
         answer = json.loads((await (await downloading.value).path()).read_text())
-        assert len(answer["orders"]) == limit
+        # a result is cut at a row before it is longer than clients take
+        assert len(answer["orders"]) == answer["pagination"]["count"] > 20
+        assert answer["cut"]
     await page.get_by_role("group", name="Show as").get_by_role("button", name="Request").click()
     await expect(result_region(page).get_by_role("button", name="Copy")).to_be_visible()
 

@@ -223,12 +223,14 @@ async def test_the_choice_of_colours_is_kept(opens: Opens, settler: Account) -> 
     await page.goto("/")
     await settled(page)
 
-    await page.get_by_role("button", name="Dark").click()
+    await page.get_by_role("button", name="Dark", exact=True).click()
     await page.reload()
     await settled(page)
 
     await expect(page.locator("html.dark")).to_have_count(1)
-    await expect(page.get_by_role("button", name="Dark")).to_have_attribute("aria-pressed", "true")
+    await expect(page.get_by_role("button", name="Dark", exact=True)).to_have_attribute(
+        "aria-pressed", "true"
+    )
 
 
 async def picture(page: Page, route: str, scheme: str, size: tuple[int, int]) -> None:

@@ -102,7 +102,8 @@ async def test_a_result_too_large_to_keep_is_shown_and_said_to_be_cut_later(worl
     [kept] = await world.services.console.history.list(actor)
 
     assert call.is_cut == kept.is_cut
-    assert len(call.result["orders"]) == 100
+    assert len(call.result["orders"]) == call.result["pagination"]["count"] > 0
+    assert call.result["cut"], "what a client cannot take is cut at a row before"
     if call.is_cut:
         assert "Run the call again" in kept.result["cut"]
     assert MOST_RESULT_BYTES <= 256 * 1024
