@@ -25,7 +25,7 @@ class Question:
 
 
 def questions(search: str) -> tuple[tuple[Question, ...], tuple[Question, ...]]:
-    """The questions in stages of at most four: the likely meanings, and those that are left."""
+    """The likely meanings of the text (at most three questions), and the others (at most four)."""
     text = search.strip()
     number = text.lstrip("#").strip()
     if text.isascii() and text.isdigit():
@@ -40,7 +40,8 @@ def questions(search: str) -> tuple[tuple[Question, ...], tuple[Question, ...]]:
         return _phones(text), (_one("source_id", text),)
     words = text.split()
     if len(words) > 1:
-        return _people(words), (_one("source_id", text), *_companies(text), *_last_names(text))[:4]
+        likely = (*_people(words), _one("source_id", text))
+        return likely, (*_companies(text), *_last_names(text))
     if any(sign.isdigit() for sign in text):
         numbers = (_one("source_id", text), _one("source_id", f"#{text}"))
         return numbers, (*_last_names(text), *_companies(text))

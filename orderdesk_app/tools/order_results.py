@@ -6,7 +6,7 @@ from pydantic import Field, WithJsonSchema
 from typing_extensions import TypedDict
 
 from orderdesk_app.tools.arguments import AnyObject
-from orderdesk_app.tools.paging import Pagination
+from orderdesk_app.tools.paging import Cut, Pagination
 
 OrderInResult = Annotated[
     AnyObject,
@@ -50,9 +50,7 @@ class OrderRows(TypedDict):
     coverage: NotRequired[
         Annotated[str, Field(description="With search: what was searched and what was not.")]
     ]
-    cut: NotRequired[
-        Annotated[str, Field(description="That rows were left out, and how to go on.")]
-    ]
+    cut: NotRequired[Cut]
     untrusted: NotRequired[Untrusted]
 
 

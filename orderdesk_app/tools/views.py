@@ -189,10 +189,11 @@ def selected(shown: JsonObject, fields: Sequence[str] | None) -> JsonObject:
     return picked if isinstance(picked, dict) else {}
 
 
-def fitting(rows: Sequence[Mapping[str, object]], untrusted: Sequence[Sequence[str]]) -> int:
+def fitting(rows: Sequence[Mapping[str, object]], untrusted: Sequence[Sequence[str]] = ()) -> int:
     """How many of the rows fit into one result; at least one. `untrusted` has the paths of each."""
     size = 0
-    for count, (row, paths) in enumerate(zip(rows, untrusted, strict=True)):
+    paths_of = untrusted or [()] * len(rows)
+    for count, (row, paths) in enumerate(zip(rows, paths_of, strict=True)):
         size += len(
             json.dumps(row, ensure_ascii=False, separators=(",", ":")).encode(errors="replace")
         )

@@ -210,3 +210,19 @@ async def test_a_large_store_is_asked_by_every_meaning_and_the_answer_says_what_
     assert {"customer_first_name", "shipping_company"} <= set(asked)
     assert "the first 500 orders (a date or folder filter reaches others)" in found.coverage
     assert found.total is None, "older orders were not looked through"
+
+
+@pytest.mark.parametrize(
+    ("text", "fields"),
+    [
+        ("van der Berg", {"customer_last_name", "shipping_last_name"}),
+        ("Quist & Sons", {"customer_company", "shipping_company"}),
+        ("Order 1042", {"source_id"}),
+        ("Zuleika", {"customer_first_name", "shipping_first_name", "shipping_company"}),
+        ("5125550177", {"customer_phone", "shipping_phone", "source_id", "id"}),
+    ],
+)
+def test_no_meaning_of_a_text_is_left_out(text: str, fields: set[str]) -> None:
+    asked = {name for stage in questions(text) for question in stage for name in question.filters}
+
+    assert fields <= asked

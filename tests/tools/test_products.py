@@ -25,6 +25,27 @@ async def test_products_come_in_pages(world: World) -> None:
     }
 
 
+async def test_a_page_that_would_be_too_long_is_cut_and_goes_on(world: World) -> None:
+    """At most 25,000 tokens of 4 bytes in the larger channel, and no product between the pages."""
+    seen: list[str] = []
+    cuts = 0
+    offset: int | None = 0
+    while offset is not None:
+        outcome = await world.owner.call("products_list", {"limit": 500, "offset": offset})
+        assert outcome.result is not None
+        told = call_tool_result(outcome)
+        block = told.content[0]
+        assert block.type == "text"
+        structure = json.dumps(told.structured_content, ensure_ascii=False)
+        assert max(len(block.text.encode()), len(structure.encode())) / 4 < 25_000
+        seen += [row["id"] for row in outcome.result["products"]]
+        cuts += "cut" in outcome.result
+        offset = outcome.result["pagination"]["next_offset"]
+
+    assert len(seen) == len(set(seen)) == 300
+    assert cuts
+
+
 async def test_a_product_is_shown_with_its_id_as_text_and_plain_numbers(world: World) -> None:
     product = (await world.owner.get("products_get", product_id=1))["product"]
 

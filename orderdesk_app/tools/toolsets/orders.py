@@ -22,7 +22,7 @@ from orderdesk_app.tools.order_results import (
     OrderRows,
     WrittenOrder,
 )
-from orderdesk_app.tools.paging import pagination
+from orderdesk_app.tools.paging import cut_words, pagination
 from orderdesk_app.tools.views import (
     NOTICE_WORDS,
     ViewCache,
@@ -302,10 +302,8 @@ async def orders_list(call: ToolCall, arguments: ListOrders) -> OrderRows:
         "cached": found.cached,
     }
     if count < len(rows):
-        result["cut"] = (
-            f"{count} of {len(rows)} rows, as more would be too long. Go on with next_cursor or "
-            "next_offset, or ask for fields."
-        )
+        by = "next_cursor or next_offset, or ask for fields"
+        result["cut"] = cut_words(count, len(rows), by)
     if found.coverage:
         result["coverage"] = found.coverage
     if paths := [path for row_paths in untrusted[:count] for path in row_paths]:

@@ -9,8 +9,8 @@ from orderdesk_app.context import JsonObject, Scope
 from orderdesk_app.services.products import MOST_SEARCHED, Products
 from orderdesk_app.tools.arguments import AnyObject, Arguments, DigitsId, StoreIdentifier, TextId
 from orderdesk_app.tools.catalogue import ToolCall, tool
-from orderdesk_app.tools.paging import Pagination, pagination
-from orderdesk_app.tools.views import NOTICE_WORDS, plain_object
+from orderdesk_app.tools.paging import Cut, Pagination, cut_words, pagination
+from orderdesk_app.tools.views import NOTICE_WORDS, fitting, plain_object
 
 Product = Annotated[
     AnyObject,
@@ -32,6 +32,7 @@ class ProductRows(TypedDict):
     products: list[Product]
     pagination: Pagination
     cached: bool
+    cut: NotRequired[Cut]
     coverage: NotRequired[
         Annotated[
             str, Field(description="With search: how much of the inventory was looked through.")
@@ -88,14 +89,22 @@ async def products_list(call: ToolCall, arguments: ListProducts) -> ProductRows:
         offset=arguments.offset,
         budget=call.budget,
     )
+    rows = [_view_of(row) for row in page.products]
+    count = fitting(rows)
     result: ProductRows = {
         "notice": NOTICE_WORDS,
-        "products": [_view_of(row) for row in page.products],
+        "products": rows[:count],
         "pagination": pagination(
-            page.total, len(page.products), arguments.limit, arguments.offset, page.has_more
+            page.total,
+            count,
+            arguments.limit,
+            arguments.offset,
+            page.has_more or count < len(rows),
         ),
         "cached": page.cached,
     }
+    if count < len(rows):
+        result["cut"] = cut_words(count, len(rows), "next_offset")
     if page.covered is not None:
         result["coverage"] = (
             f"searched all {page.covered} products"
