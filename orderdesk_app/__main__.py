@@ -14,8 +14,7 @@ def main() -> int:
     """
     gc.disable()
     command: Callable[[], int] = import_module("orderdesk_app.cli").main
-    gc.freeze()
-    gc.enable()
+    gc.enable()  # no freeze: without these objects in its count it would do full walks too often
     return command()
 
 

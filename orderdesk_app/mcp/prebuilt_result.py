@@ -9,6 +9,7 @@ built so; streams, batches and stdio go through the SDK.
 
 import json
 from collections.abc import Mapping
+from functools import lru_cache
 from secrets import token_hex
 
 from starlette.types import Message, Scope, Send
@@ -93,11 +94,13 @@ def complete_prebuilt(scope: Scope, send: Send) -> Send:
 
 def render_json(result: Mapping[str, object]) -> str:
     """A result as compact JSON. A View of the cache is rendered once for all calls."""
-    members = [f"{_dumps(name)}:{_cached_json(value)}" for name, value in result.items()]
+    members = [f"{_short_json(name)}:{_cached_json(value)}" for name, value in result.items()]
     return f"{{{','.join(members)}}}"
 
 
 def _cached_json(value: object) -> str:
+    if type(value) is str and len(value) < 200:
+        return _short_json(value)
     if not isinstance(value, View):
         return (
             _json_of_texts(value)
@@ -114,6 +117,7 @@ def _json_of_texts(texts: list[object]) -> str:
 
 
 _dumps = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
+_short_json = lru_cache(maxsize=2048)(_dumps)  # names of members, stores and folders come again
 _JSON_WORDS = {id(True): "true", id(False): "false", id(None): "null"}
 
 

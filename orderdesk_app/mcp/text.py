@@ -7,6 +7,7 @@ bare only if it is one plain word, else in quotes as a JSON string; prose of oth
 import json
 import re
 from collections.abc import Iterable, Mapping
+from functools import lru_cache
 from secrets import token_hex
 
 from orderdesk_app.tools.views import NOTICE, View
@@ -71,7 +72,11 @@ def _sections(result: Mapping[str, object]) -> Iterable[Section]:
     for name, value in result.items():
         if isinstance(value, View):
             sections.append(_cached_section(name, value, untrusted))
-        elif name not in ("untrusted", NOTICE) and not _is_empty(value):
+        elif name in _NOT_SHOWN or _is_empty(value):
+            continue
+        elif _is_short(value) and name not in untrusted:
+            sections.append(_short_section(name, value))
+        else:
             sections.append(_section(name, value, untrusted))
     # Where no value is fenced, a name may be.
     if untrusted or any(_MARKER_SLOT in lines for lines, _ in sections):
@@ -87,6 +92,12 @@ def _cached_section(name: str, view: View, untrusted: frozenset[str]) -> Section
     if cached is None or cached[0] != untrusted:
         cached = view.sections[name] = (untrusted, _section(name, view, untrusted))
     return cached[1]
+
+
+@lru_cache(maxsize=2048, typed=True)
+def _short_section(name: str, value: object) -> Section:
+    """The line of a store's or folder's name and the like, which come again in each result."""
+    return _section(name, value, frozenset())
 
 
 def _section(name: str, value: object, untrusted: frozenset[str]) -> Section:
@@ -168,11 +179,16 @@ def _fence(text: str) -> str:
     return f"<{_MARKER_SLOT}>{text}</{_MARKER_SLOT}>"
 
 
+def _is_short(value: object) -> bool:
+    return isinstance(value, bool) or (isinstance(value, str) and len(value) < 200)
+
+
 def _is_empty(value: object) -> bool:
     return value is None or value in ("", [], (), {})
 
 
 _QUOTED = '"'
+_NOT_SHOWN = ("untrusted", NOTICE)
 _NEW_LINE = _escape("\n")[1:-1]
 _NESTED = (dict, list, tuple)
 _WARNING = _with_json(

@@ -40,6 +40,8 @@ def body_encoding(headers: Headers) -> str:
 
     No route unpacks a body: a small one could become very large.
     """
+    if "content-encoding" not in headers:
+        return ""
     named = ",".join(headers.getlist("content-encoding")).lower().split(",")
     return ", ".join(name.strip() for name in named if name.strip() not in ("", "identity"))
 

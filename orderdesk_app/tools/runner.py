@@ -290,8 +290,9 @@ def without_secrets(tool: Tool, given: object) -> dict[str, object]:
     """Arguments as they may be kept: a secret as ***, and so is the value of an unknown name."""
     if isinstance(given, Arguments):
         given = given.model_dump(exclude_none=True)
-    with suppress(ValidationFailed):
-        given = unquoted(given, "arguments")
+    if isinstance(given, str):
+        with suppress(ValidationFailed):
+            given = unquoted(given, "arguments")
     if not isinstance(given, Mapping):
         return {}
     known = tool.arguments.model_fields

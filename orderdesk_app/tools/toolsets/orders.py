@@ -328,9 +328,10 @@ async def orders_get(call: ToolCall, arguments: GetOrder) -> OneOrder:
     )
     check_fields(arguments.fields, (found.order,))
     shown: JsonObject = _VIEWS.view_of(found.order)
-    folder = folder_name(
-        found.order, await call.services[Orders].folders(call.store, found.order, call.budget)
-    )
+    folders = call.store.record.folders
+    if "folder" in (arguments.fields or ()):  # asked for by name: worth a request if it is new
+        folders = await call.services[Orders].folders(call.store, found.order, call.budget)
+    folder = folder_name(found.order, folders)
     if arguments.fields:
         shown = selected({**shown, "folder": folder}, arguments.fields)
     result: OneOrder = {
