@@ -149,7 +149,7 @@ def tool(
             arguments=arguments,
             run=cast(ToolFunction, function),
             example=example,
-            input_schema={**schema_of(arguments), "additionalProperties": False},
+            input_schema=schema_of(arguments),
             output_schema=_naming_the_store(output_schema) if takes_store else output_schema,
             secrets=arguments.secret_names(),
             takes_store=takes_store,

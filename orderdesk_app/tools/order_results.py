@@ -6,22 +6,10 @@ from pydantic import Field, WithJsonSchema
 from typing_extensions import TypedDict
 
 from orderdesk_app.tools.arguments import AnyObject
+from orderdesk_app.tools.object_schemas import ORDER
 from orderdesk_app.tools.paging import Cut, Pagination
 
-OrderInResult = Annotated[
-    AnyObject,
-    WithJsonSchema(
-        {
-            "type": "object",
-            "description": (
-                "An Order Desk order: id, source_id, email, shipping, customer, order_items, "
-                "order_notes, totals, folder_id, date_added, date_updated and more; dates "
-                "are ISO 8601 UTC."
-            ),
-            "additionalProperties": True,
-        }
-    ),
-]
+OrderInResult = Annotated[AnyObject, WithJsonSchema(ORDER)]
 Untrusted = Annotated[
     list[str],
     Field(

@@ -1,5 +1,5 @@
-"""JSON Schemas that every model accepts: flat, without `$ref`, unions with null, or generated
-titles.
+"""JSON Schemas that every model accepts: flat, without `$ref`, unions with null, generated titles,
+or objects that say that they are closed.
 """
 
 from typing import TypeAlias
@@ -40,6 +40,8 @@ def _tidy_schema(node: Schema, definitions: Schema, keeps_null: bool) -> Schema:
             continue
         if key == "default" and value is None:
             continue
+        if key == "additionalProperties" and value is False:
+            continue  # unknown names are refused by us; Google's converter dies of a boolean here
         if key == "properties":
             out[key] = {
                 name: _tidy(entry, definitions, keeps_null) for name, entry in value.items()

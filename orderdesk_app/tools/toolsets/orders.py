@@ -15,6 +15,7 @@ from orderdesk_app.services.writes import Preview
 from orderdesk_app.tools.arguments import AnyObject, Arguments, DigitsId, StoreIdentifier, TextId
 from orderdesk_app.tools.catalogue import ToolCall, tool
 from orderdesk_app.tools.conflicts import with_both_versions
+from orderdesk_app.tools.object_schemas import ORDER_CHANGES, ORDER_DATA
 from orderdesk_app.tools.order_results import (
     DeletedOrder,
     OneOrder,
@@ -212,7 +213,7 @@ class GetOrder(Arguments):
 
 
 class CreateOrder(Arguments):
-    order_data: AnyObject = Field(
+    order_data: Annotated[AnyObject, WithJsonSchema(ORDER_DATA)] = Field(
         description=(
             "The order: at least one entry in order_items (name, price, quantity, code) and "
             "a name or company in shipping or customer. Also email, source_id, "
@@ -239,7 +240,7 @@ class CreateOrder(Arguments):
 
 class UpdateOrder(Arguments):
     order_id: TheOrder
-    changes: AnyObject = Field(
+    changes: Annotated[AnyObject, WithJsonSchema(ORDER_CHANGES)] = Field(
         description=(
             "Only what changes: maps merge by key, items with an id merge into that item, "
             "items without one are added, none is removed by leaving it out, "

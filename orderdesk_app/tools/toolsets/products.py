@@ -9,22 +9,11 @@ from orderdesk_app.context import JsonObject, Scope
 from orderdesk_app.services.products import MOST_SEARCHED, Products
 from orderdesk_app.tools.arguments import AnyObject, Arguments, DigitsId, StoreIdentifier, TextId
 from orderdesk_app.tools.catalogue import ToolCall, tool
+from orderdesk_app.tools.object_schemas import PRODUCT
 from orderdesk_app.tools.paging import Cut, Pagination, cut_words, pagination
 from orderdesk_app.tools.views import NOTICE_WORDS, fitting, plain_object
 
-Product = Annotated[
-    AnyObject,
-    WithJsonSchema(
-        {
-            "type": "object",
-            "description": (
-                "An inventory item as Order Desk has it: id, name, code (SKU), price, cost, "
-                "weight, stock and more."
-            ),
-            "additionalProperties": True,
-        }
-    ),
-]
+Product = Annotated[AnyObject, WithJsonSchema(PRODUCT)]
 
 
 class ProductRows(TypedDict):
