@@ -827,7 +827,7 @@ def test_a_large_answer_is_read_without_holding_up_the_others(store: StoreAccess
 
 async def test_a_packed_answer_is_unpacked(store: StoreAccess) -> None:
     said = answer(
-        gzip.compress(b'{"status":"success","order":{"id":"100000001"}}'),
+        gzip.compress(b'{"status":"success","order":{"id":"100000001"}}', mtime=0),
         200,
         Content_Encoding="gzip",
     )
