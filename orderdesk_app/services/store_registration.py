@@ -37,7 +37,7 @@ from orderdesk_app.orderdesk.client import OrderDeskClient
 from orderdesk_app.orderdesk.wait_budget import WaitBudget
 from orderdesk_app.services.access import Access, store_record
 from orderdesk_app.services.folders import folders_of
-from orderdesk_app.services.names import is_visible, visible_only
+from orderdesk_app.services.names import is_visible, visible_only, without_idle_half_spaces
 from orderdesk_app.services.open_store import StoreRecord
 from orderdesk_app.services.sandbox import SandboxKeys
 from orderdesk_app.services.sealed import Seals
@@ -278,7 +278,7 @@ def checked_key(api_key: Secret) -> Secret:
 
 def checked_name(name: str) -> str:
     """The name with single spaces. Raises ValidationFailed."""
-    text = " ".join(name.split())
+    text = without_idle_half_spaces(" ".join(name.split()))
     if not text or len(text) > _LONGEST_NAME or not is_visible(text):
         raise ValidationFailed(
             (
@@ -292,7 +292,7 @@ def checked_name(name: str) -> str:
 
 def checked_label(label: str | None) -> str:
     """The label with single spaces, empty for none. Raises ValidationFailed."""
-    text = " ".join((label or "").split())
+    text = without_idle_half_spaces(" ".join((label or "").split()))
     if len(text) > _LONGEST_LABEL or not is_visible(text):
         raise ValidationFailed(
             (
