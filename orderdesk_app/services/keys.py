@@ -14,6 +14,7 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 from orderdesk_app.cache.flight import SingleFlight
 from orderdesk_app.context import (
     ALL_SCOPES,
+    READING_SCOPES,
     Actor,
     Role,
     Scope,
@@ -51,7 +52,7 @@ from orderdesk_app.services.access import FoundKey
 from orderdesk_app.services.audit import AuditTrail, Entry
 from orderdesk_app.services.limits import Limit
 from orderdesk_app.services.members import find_first_owner, member_of
-from orderdesk_app.services.names import is_visible
+from orderdesk_app.services.names import is_visible, without_idle_half_spaces
 
 _LOG = log(__name__)
 MASTER, ACCESS = "master", "access"
@@ -128,15 +129,15 @@ class Keys:
         self,
         actor: Actor,
         name: str,
-        scopes: Collection[Scope] = ALL_SCOPES,
+        scopes: Collection[Scope] = READING_SCOPES,
         *,
         default_store_id: str | None = None,
     ) -> tuple[KeyView, Secret]:
-        """A new access key, shown once and never again. Its calls that name no store mean the
-        default store.
+        """A new access key, shown once and never again; it only reads unless more is asked for. Its
+        calls that name no store mean the default store.
         """
         _only_people(actor)
-        name = name.strip()
+        name = without_idle_half_spaces(name.strip())
         if not 1 <= len(name) <= _LONGEST_NAME or not is_visible(name):
             raise ValidationFailed(
                 (

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from orderdesk_app.context import Actor, Via
+from orderdesk_app.context import ALL_SCOPES, Actor, Via
 from orderdesk_app.db.engine import Database
 from tests.searcher import files_below, joined, search
 from tests.worlds import (
@@ -63,7 +63,7 @@ async def test_no_secret_stands_in_the_clear_after_a_walk_through_everything(
         async with open_services(settings_for(url, MCP_KMS_KEY=KMS_KEY)) as services:
             admin = (await services.access.by_token(MASTER_KEY)).actor
             _, access_key = await services.keys.create(
-                Actor(admin.tenant_id, admin.user_id, via=Via.WEB), "for the walk"
+                Actor(admin.tenant_id, admin.user_id, via=Via.WEB), "for the walk", ALL_SCOPES
             )
             link = await services.sign_in.make_link(admin.tenant_id)
             cookie = await services.sign_in.use_link(

@@ -7,7 +7,16 @@ from typing import Any
 import pytest
 from sqlalchemy import Engine, event
 
-from orderdesk_app.context import ALL_SCOPES, Actor, Role, Scope, Secret, Via, now
+from orderdesk_app.context import (
+    ALL_SCOPES,
+    READING_SCOPES,
+    Actor,
+    Role,
+    Scope,
+    Secret,
+    Via,
+    now,
+)
 from orderdesk_app.db.keys import Credential
 from orderdesk_app.db.memberships import Membership
 from orderdesk_app.db.tenants import Tenant
@@ -59,6 +68,21 @@ async def test_a_new_key_is_found_with_its_scopes(keys, tenant):
     assert found.scopes == {Scope.ORDERS_READ, Scope.STORES_READ}
     assert view.hint == key.reveal()[-4:]
     assert key.reveal().startswith("odk_")
+
+
+async def test_a_key_only_reads_unless_more_is_asked_for(keys, tenant):
+    view, key = await keys.create(tenant.actor, "laptop")
+
+    found = await keys.find(key.reveal())
+
+    assert found is not None
+    assert (found.scopes, set(view.scopes)) == (READING_SCOPES, READING_SCOPES)
+
+
+async def test_a_persian_name_is_kept_without_the_half_spaces_that_nobody_sees(keys, tenant):
+    view, _ = await keys.create(tenant.actor, "نرم\u200cافزار\u200cها")
+
+    assert view.name == "نرم\u200cافزارها"
 
 
 async def test_a_master_key_may_do_everything(keys, tenant):
