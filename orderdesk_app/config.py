@@ -1,6 +1,6 @@
 """Every setting, once: its name, default, rule, and the sentence that says when to change it."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from types import MappingProxyType
 from typing import Annotated, Any, Literal, Self
@@ -24,7 +24,7 @@ from pydantic_settings import (
 from orderdesk_app import setting_rules as rules
 from orderdesk_app.env_file import read_env_file, unused_names
 from orderdesk_app.errors import ConfigurationError
-from orderdesk_app.setting_rules import is_loopback, is_published
+from orderdesk_app.setting_rules import is_loopback
 
 ORDER_DESK_API = "https://app.orderdesk.me/api/v2"
 
@@ -330,7 +330,26 @@ class Settings(BaseSettings):
 
     @model_validator(mode="after")
     def _check_together(self) -> Self:
-        faults = [*_faults_of_environment(self), *_faults_of_workers(self)]
+        is_local = is_loopback(urlsplit(self.public_url).hostname or "")
+        if self.is_production:
+            faults = [
+                *rules.faults_of_production_secrets(
+                    kms_key=self.mcp_kms_key.get_secret_value(),
+                    master_key=self.admin_master_key.get_secret_value(),
+                    jwt_secret_key=self.jwt_secret_key.get_secret_value(),
+                    csrf_secret_key=self.csrf_secret_key.get_secret_value(),
+                    metrics_token=self.metrics_token.get_secret_value(),
+                ),
+                *rules.faults_of_production_address(
+                    is_given="public_url" in self.model_fields_set,
+                    is_safe=self.cookie_secure or is_local,
+                ),
+            ]
+        else:
+            faults = [*rules.faults_of_development(host=self.host, is_local=is_local)]
+        faults += rules.faults_of_workers(
+            self.workers, self.database_url.get_secret_value(), has_webui=self.enable_webui
+        )
         if faults:
             raise ValueError("\n".join(faults))
         return self
@@ -355,76 +374,6 @@ class Settings(BaseSettings):
             path = url.removeprefix("sqlite:///").split("?")[0]
             return Path(path).parent if path not in ("", ":memory:") else Path("data")
         return Path("data")
-
-
-def _faults_of_environment(settings: Settings) -> Iterator[str]:
-    if settings.is_production:
-        yield from _faults_of_production_secrets(settings)
-        yield from _faults_of_production_address(settings)
-        return
-    if not is_loopback(settings.host):
-        yield (
-            "HOST: development listens on this machine alone. Set "
-            "APP_ENV=production, or HOST=127.0.0.1"
-        )
-    if not _is_local(settings):
-        yield (
-            "PUBLIC_URL: development is for this machine alone. Set "
-            "APP_ENV=production, or PUBLIC_URL=http://localhost:8080"
-        )
-
-
-def _faults_of_workers(settings: Settings) -> Iterator[str]:
-    if settings.workers > 1 and settings.database_url.get_secret_value().startswith("sqlite"):
-        yield (
-            "WORKERS: more than one needs Postgres. Set DATABASE_URL=postgresql://…, or WORKERS=1"
-        )
-    if settings.workers > 1 and settings.enable_webui:
-        yield "WORKERS: more than one needs ENABLE_WEBUI=false in this release"
-
-
-def _faults_of_production_secrets(settings: Settings) -> Iterator[str]:
-    kms_key = settings.mcp_kms_key.get_secret_value()
-    if not kms_key:
-        yield (
-            "MCP_KMS_KEY: production needs a key of its own. Example: "
-            "MCP_KMS_KEY=$(openssl rand -base64 32)"
-        )
-    elif is_published(kms_key.strip()):
-        yield (
-            "MCP_KMS_KEY: this is a published or development key. Example: "
-            "MCP_KMS_KEY=$(openssl rand -base64 32)"
-        )
-    master_key = settings.admin_master_key.get_secret_value()
-    if master_key and is_published(master_key):
-        yield (
-            "ADMIN_MASTER_KEY: this is a published or development key. Leave it out, "
-            "or use 64 random URL-safe characters"
-        )
-    for name in ("jwt_secret_key", "csrf_secret_key", "metrics_token"):
-        secret = getattr(settings, name).get_secret_value()
-        if secret and (len(secret) < 32 or is_published(secret)):
-            yield (
-                f"{name.upper()}: this is a development secret. Leave it empty, or "
-                "use 32 random characters and more"
-            )
-
-
-def _faults_of_production_address(settings: Settings) -> Iterator[str]:
-    if "public_url" not in settings.model_fields_set:
-        yield (
-            "PUBLIC_URL: production needs the address that people and clients use. Example: "
-            "PUBLIC_URL=https://orders.example.com"
-        )
-    elif not settings.cookie_secure and not _is_local(settings):
-        yield (
-            "SESSION_COOKIE_SECURE: production needs secure cookies. Set PUBLIC_URL "
-            "to the https:// address, or SESSION_COOKIE_SECURE=true"
-        )
-
-
-def _is_local(settings: Settings) -> bool:
-    return is_loopback(urlsplit(settings.public_url).hostname or "")
 
 
 # Settings of what listens on a port. `orderdesk stdio` does not, so a wrong one must not stop it.
