@@ -30,6 +30,7 @@ from orderdesk_app.errors import ConfigurationError, OrderDeskAgentsError
 from orderdesk_app.frontend import ROOT, Frontend, reflex_environment
 from orderdesk_app.mcp.stdio import serve_stdio
 from orderdesk_app.observability import configure_logging
+from orderdesk_app.services.tool_call_log import turn_off_tool_call_log
 from orderdesk_app.serving import server
 from orderdesk_app.setting_rules import url_host
 from orderdesk_app.tools.catalogue import every_tool
@@ -327,6 +328,8 @@ def run_stdio(chosen: argparse.Namespace) -> int:
     settings = load_settings(instead=UNUSED_BY_STDIO)
     warn_of_unused_settings()
     configure_logging(settings.log_level, sys.stderr)
+    if settings.log_level != "DEBUG":
+        turn_off_tool_call_log()  # clients show their user what a server writes there, as errors
     upgrade(settings.database_url.get_secret_value())
     sys.unraisablehook = _report_unless_broken_pipe
     asyncio.run(serve_over_stdio(settings))

@@ -133,6 +133,17 @@ class Settings(BaseSettings):
     log_level: Annotated[
         Literal["DEBUG", "INFO", "WARNING", "ERROR"], BeforeValidator(rules.upper_case)
     ] = Setting("INFO", "`DEBUG` while looking for a fault.", example="INFO")
+    tool_call_log_sample_rate: float = Setting(
+        1.0,
+        (
+            "The share of tool calls that get an INFO line in the log, 0 to 1. A call that failed "
+            "always gets one; `LOG_LEVEL=WARNING` turns all of them off."
+        ),
+        example="0.1",
+        shown="1",
+        ge=0,
+        le=1,
+    )
     trust_proxy: Annotated[int, BeforeValidator(rules.proxy_count)] = Setting(
         0,
         (

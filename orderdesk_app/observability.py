@@ -11,6 +11,7 @@ import re
 import sys
 import traceback
 from collections.abc import MutableMapping
+from contextlib import nullcontext, suppress
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, TextIO, TypeVar
@@ -159,6 +160,7 @@ LOG_FIELDS = frozenset(
         "action",  # of an audit entry, such as key.create
         "handler",  # the name of a method of a state
         "row",  # the id of a row of ours
+        "client",  # what a program calls itself, through program_label()
         "size",  # of something that is not shown
         "left_out",  # lines of the same kind that were not written before this one
     }
@@ -296,6 +298,24 @@ _SHARED: tuple[Any, ...] = (
 )
 
 
+_WORD = re.compile(r"[A-Za-z]{1,24}|[0-9]{1,6}")
+_BETWEEN_WORDS = re.compile(r"[-_./+=]")
+
+
+def program_label(text: str) -> str:
+    """What a program calls itself, for a line of the log: without what looks like an e-mail, an
+    address, a number to call or a key. Long names of words, such as those of packages, stay.
+    """
+    for pattern in (_EMAIL, _ADDRESS, _DIGITS):
+        text = pattern.sub("…", text)
+    return _LONG.sub(_unless_words, text)[:80]
+
+
+def _unless_words(found: re.Match[str]) -> str:
+    words = [part for part in _BETWEEN_WORDS.split(found[0]) if part]
+    return found[0] if all(_WORD.fullmatch(part) for part in words) else "…"
+
+
 def json_formatter() -> logging.Formatter:
     """One JSON object a line, for our lines and a library's; `server_log.json` names this function
     for the server's own log.
@@ -308,6 +328,25 @@ def json_formatter() -> logging.Formatter:
             structlog.processors.JSONRenderer(),
         ],
     )
+
+
+class LogStream(logging.StreamHandler[TextIO]):
+    """Where our log goes, with a short way for lines that are JSON already."""
+
+    def write_line(self, line: str) -> None:
+        """Write one line as it is: it passes no filter and no formatter. A log that cannot be
+        written stops no call, as with any other line.
+        """
+        with self.lock or nullcontext(), suppress(OSError, ValueError):
+            self.stream.write(f"{line}\n")
+            self.stream.flush()
+
+
+def write_line(line: str) -> None:
+    """Write one line that is JSON already, for what is written too often for the long way."""
+    for handler in logging.root.handlers:
+        if isinstance(handler, LogStream):
+            handler.write_line(line)
 
 
 def configure_logging(level: str, stream: TextIO | None = None) -> None:
@@ -324,7 +363,7 @@ def configure_logging(level: str, stream: TextIO | None = None) -> None:
         logger_factory=structlog.stdlib.LoggerFactory(),
         cache_logger_on_first_use=False,
     )
-    handler = logging.StreamHandler(stream or sys.stderr)
+    handler = LogStream(stream or sys.stderr)
     handler.setFormatter(json_formatter())
     handler.addFilter(LimitLines())
     root = logging.getLogger()

@@ -56,6 +56,7 @@ from orderdesk_app.services.sign_in import SignIn
 from orderdesk_app.services.store_registration import StoreRegistration
 from orderdesk_app.services.stores import Stores
 from orderdesk_app.services.tenants import Tenants
+from orderdesk_app.services.tool_call_log import ToolCallLog
 from orderdesk_app.services.unfinished import UnfinishedWork
 from orderdesk_app.services.writes import Writes
 from orderdesk_app.tools.console import Console
@@ -350,8 +351,13 @@ class Services:
             self.limits,
             self.audit,
             self.unfinished,
+            self.call_log,
             wait_seconds=self.settings.http_timeout,
         )
+
+    @cached_property
+    def call_log(self) -> ToolCallLog:
+        return ToolCallLog(sample_rate=self.settings.tool_call_log_sample_rate)
 
     @cached_property
     def console(self) -> Console:

@@ -27,6 +27,7 @@ from orderdesk_app.services.access import Principal
 from orderdesk_app.services.audit import AuditLog, Entry
 from orderdesk_app.services.limits import Limits
 from orderdesk_app.services.stores import Stores
+from orderdesk_app.services.tool_call_log import ToolCallLog
 from orderdesk_app.services.unfinished import UnfinishedWork, has_begun
 from orderdesk_app.services.writes import Preview
 from orderdesk_app.tools.arguments import Arguments, parse
@@ -70,12 +71,14 @@ class Runner:
         limits: Limits,
         audit: AuditLog,
         unfinished: UnfinishedWork,
+        call_log: ToolCallLog,
         *,
         wait_seconds: float,
     ) -> None:
         self._services = services
         self._limits = limits
         self._audit = audit
+        self._call_log = call_log
         self._wait_seconds = wait_seconds
         self._unfinished = unfinished
 
@@ -142,6 +145,8 @@ class Runner:
         name = tool.name if tool is not None else "unknown"
         via = str(principal.actor.via) if principal else "stdio"
         TOOL_CALLS.labels(name, error.code, via).inc()
+        actor = principal.actor if principal else None
+        self._call_log.record_refusal(actor, name, error.code, 0.0, via=via)
         if principal is not None:
             self._audit.refuse_call(
                 Entry(actor=principal.actor, action="tool", tool=name, outcome=error.code)
@@ -241,15 +246,20 @@ class Runner:
         budget: WaitBudget,
         started: float,
     ) -> Entry | None:
-        """Count the call and return its audit row, or None before a stdio session has signed in."""
+        """Count the call, write its line in the log, and return its audit row; None before a stdio
+        session has signed in.
+        """
         assert outcome.tool is not None, "what is not a tool was refused before"
         seconds = time.perf_counter() - started
         outcome.duration_ms = seconds * 1000
-        TOOL_CALLS.labels(
-            outcome.tool.name, code, str(principal.actor.via) if principal else "stdio"
-        ).inc()
+        via = str(principal.actor.via) if principal else "stdio"
+        TOOL_CALLS.labels(outcome.tool.name, code, via).inc()
         TOOL_SECONDS.labels(outcome.tool.name).observe(seconds)
         who = call.signed_in if call is not None else principal
+        record = (
+            self._call_log.record_refusal if _is_refusal(outcome.error) else self._call_log.record
+        )
+        record(who.actor if who else None, outcome.tool.name, code, seconds, via=via)
         if who is None:
             return None
         change_id = (
