@@ -17,11 +17,13 @@ from math import ceil
 from pathlib import Path
 from typing import Any, cast
 
-from granian.constants import Interfaces, Loops
+from granian.constants import HTTPModes, Interfaces, Loops
+from granian.http import HTTP1Settings
 from granian.log import LogLevels, logger
 from granian.server import MPServer
 
 from orderdesk_app.config import Settings
+from orderdesk_app.connections import limit_stalls, most_connections, raise_descriptor_limit
 
 FACTORY = "orderdesk_app.server:create_app"
 # A stop waits for the write that runs, and then so long for its rows and the audit's.
@@ -35,6 +37,10 @@ NOTICE_SECONDS = 0.5
 STOP_NOTICE: int | None = getattr(signal, "SIGUSR1", None)
 _PR_SET_PDEATHSIG = 1
 _PARENT_POLL_SECONDS = 1.0
+# A connection is closed when it has had no whole request head for so long: one that says nothing,
+# one that stops within a head, and one that is kept alive and not used. Only HTTP/1 has this limit.
+HEADER_SECONDS = 30
+MAX_HEADER_BYTES = 16 * 1024  # as Node has it; a longer head is answered with 431
 # Granian's log lines get our format, and do not go to standard output.
 _LOG_CONFIG = Path(__file__).with_name("server_log.json")
 
@@ -96,7 +102,22 @@ def run_worker(*arguments: Any, **options: Any) -> None:
     if _server is not None and _server.interrupt_signal:
         sys.exit(0)
     _end_with_parent()
-    MPServer._spawn_asgi_lifespan_worker(*arguments, **options)
+    MPServer._spawn_asgi_lifespan_worker(*_with_own_listener(*arguments), **options)
+
+
+def _with_own_listener(
+    number: Any, name: Any, loader: Any, sockets: Any, *others: Any
+) -> tuple[Any, ...]:
+    """The arguments of granian's worker, with a listening socket that has time limits.
+
+    On Linux granian has only told the worker where to listen, elsewhere it has opened the socket.
+    """
+    (where, listener), shared = sockets
+    if listener is None:
+        listener = where.build()
+        limit_stalls(listener.get_fd())
+        where = None
+    return (number, name, loader, ((where, listener), shared), *others)
 
 
 def _end_with_parent() -> None:
@@ -129,6 +150,7 @@ def server(settings: Settings, factory: str = FACTORY) -> MPServer:
     access log: addresses of pages hold tokens, and callers' addresses are theirs.
     """
     global _server, _kill_seconds
+    raise_descriptor_limit()
     kill_seconds = ceil(settings.http_timeout) + _LAST_ROWS_SECONDS
     _kill_seconds = kill_seconds
     _server = WorkerServer(
@@ -139,6 +161,14 @@ def server(settings: Settings, factory: str = FACTORY) -> MPServer:
         address=settings.host,
         port=settings.port,
         workers=settings.workers,
+        # HTTP/2 without TLS, which "auto" speaks too, has no time limit for a connection that says
+        # nothing, and no client of ours uses it (docs/decisions/0016-connections.md).
+        http=HTTPModes.http1,
+        http1_settings=HTTP1Settings(
+            header_read_timeout=HEADER_SECONDS * 1000, max_buffer_size=MAX_HEADER_BYTES
+        ),
+        # The name misleads: this is how many connections a worker accepts. Others wait.
+        backpressure=most_connections(),
         respawn_failed_workers=True,
         workers_kill_timeout=kill_seconds,
         log_access=False,
