@@ -13,7 +13,7 @@ from typing import Any, Protocol
 
 from sqlalchemy.exc import IntegrityError
 
-from orderdesk_app.context import Actor, Sealed, TenantId, current_request, new_id, now
+from orderdesk_app.context import Actor, Sealed, TenantId, Via, current_request, new_id, now
 from orderdesk_app.db.audit import SEALED_AS, AuditEntry
 from orderdesk_app.db.engine import Database
 from orderdesk_app.errors import DatabaseBusy
@@ -30,6 +30,7 @@ _MOST_MARKS = 10_000
 # networks of strangers that are told apart at a time; a /48 of IPv6 has 65,536
 _MOST_NETWORKS = 20
 MOST_REFUSAL_BYTES = 200
+_BY_KEY = (str(Via.MCP), str(Via.STDIO))
 
 
 @dataclass(frozen=True, slots=True)
@@ -372,11 +373,13 @@ def _in_lock_order(line: _Pending) -> tuple[str, str, datetime, str]:
 
 def _short(row: Mapping[str, Any]) -> dict[str, Any]:
     """The row of a refusal, of which there may be many: at most MOST_REFUSAL_BYTES of text. It
-    names the key, or else the person, and what else there is room for.
+    names the key of an agent, or else the person, and what else there is room for.
     """
     row = {**row, "role": "", "client_version": "", "session_id": None}
-    if row["credential_id"] is not None:
+    if row["credential_id"] is not None and row["via"] in _BY_KEY:
         row["user_id"] = None  # the key's row names its user
+    else:
+        row["credential_id"] = None  # of a person, who may have signed in with a key
     extra = {name: row[name] for name in ("request_id", "address", "client_name")}
     row |= dict.fromkeys(extra, "")
     room = MOST_REFUSAL_BYTES - sum(_size(value) for value in row.values())

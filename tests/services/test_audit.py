@@ -535,6 +535,18 @@ async def test_a_row_of_a_refusal_is_short_and_still_says_who_and_what(
     assert way == "key" or row.user_id == actor.user_id
 
 
+async def test_the_refusal_of_a_person_who_signed_in_with_a_key_names_the_person(
+    audit: AuditLog, database: Database, actor: Actor
+) -> None:
+    person = replace(actor, via=Via.CONSOLE, session_id="01SESSION")
+
+    audit.refuse_call(Entry(actor=person, action="tool", tool="x", outcome="PERMISSION_DENIED"))
+    await audit.flush()
+
+    [row] = await rows(database)
+    assert (row.user_id, row.credential_id) == (actor.user_id, None)
+
+
 async def test_wrong_keys_are_sampled_by_network_however_many_there_are(
     audit: AuditLog, database: Database, actor: Actor
 ) -> None:
