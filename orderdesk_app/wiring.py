@@ -36,6 +36,8 @@ from orderdesk_app.security.sealing import Sealer
 from orderdesk_app.security.web import SessionCookies
 from orderdesk_app.services.access import Access
 from orderdesk_app.services.activity import Activity
+from orderdesk_app.services.activity_entries import ActivityEntries
+from orderdesk_app.services.activity_log import ActivityLog
 from orderdesk_app.services.audit import AuditLog
 from orderdesk_app.services.changes import Changes
 from orderdesk_app.services.console import ConsoleHistory
@@ -251,8 +253,16 @@ class Services:
         return FlashMessages()
 
     @cached_property
+    def activity_entries(self) -> ActivityEntries:
+        return ActivityEntries(self.sealer)
+
+    @cached_property
     def activity(self) -> Activity:
-        return Activity(self.database, self.sealer, self.audit)
+        return Activity(self.database, self.activity_entries, self.audit)
+
+    @cached_property
+    def activity_log(self) -> ActivityLog:
+        return ActivityLog(self.database, self.activity_entries, self.audit)
 
     # ------------------------------------------------------------------ stores, orders, products
 

@@ -2,7 +2,6 @@
 answers.
 """
 
-import json
 import time
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
@@ -27,18 +26,22 @@ from sqlmodel import col
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from orderdesk_app.cache.flight import SingleFlight
-from orderdesk_app.context import Actor, JsonObject, TenantId, Via, now
+from orderdesk_app.context import Actor, TenantId, Via, now
 from orderdesk_app.db.activity_slots import SLOT_MINUTES, ActivitySlot
-from orderdesk_app.db.audit import SEALED_AS, AuditEntry
+from orderdesk_app.db.audit import AuditEntry
 from orderdesk_app.db.engine import Database
 from orderdesk_app.db.keys import Credential
 from orderdesk_app.db.owned import owned
 from orderdesk_app.errors import NotFound
-from orderdesk_app.observability import ERRORS, log
+from orderdesk_app.services.activity_entries import (
+    AGENTS,
+    ActivityEntries,
+    ActivityEntry,
+    key_names,
+    names_of_keys,
+)
 from orderdesk_app.services.audit import AuditLog
-from orderdesk_app.services.sealed import Seals
 
-_LOG = log(__name__)
 HOURS = 24
 # durations that are read for the medians; counts come from `activity_slots` and are complete
 MOST_ROWS = 2_400
@@ -46,28 +49,6 @@ FRESH_SECONDS = 2.0
 _MOST_DAYS = 1_000
 RECENT = 5_000  # newest rows of an account that Home looks through
 _QUIET_ACTIONS = ("sign_in.key", "sign_in.link", "sign_out", "store.test")
-_AGENTS = (str(Via.MCP), str(Via.STDIO))
-
-
-@dataclass(frozen=True, slots=True)
-class ActivityEntry:
-    """One audit row for the screen; `arguments` are without secrets."""
-
-    id: str
-    at: datetime
-    action: str
-    tool: str | None
-    via: str
-    client: str
-    key: str  # the name of the access key it was done with; empty for people and for the master key
-    store_row_id: str | None
-    outcome: str
-    duration_ms: float
-    cached: bool
-    request_id: str
-    change_id: str | None
-    arguments: JsonObject
-    times: int = 1  # refused calls of one kind share a row
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,9 +109,9 @@ class FirstSteps:
 class Activity:
     """Reads the audit rows of one account."""
 
-    def __init__(self, database: Database, sealer: Seals, audit: AuditLog) -> None:
+    def __init__(self, database: Database, entries: ActivityEntries, audit: AuditLog) -> None:
         self._database = database
-        self._sealer = sealer
+        self._entries = entries
         self._audit = audit
         self._days: LRUCache[TenantId, tuple[int, float, Day]] = LRUCache(_MOST_DAYS)
         self._flight = SingleFlight()
@@ -171,8 +152,8 @@ class Activity:
                     .limit(count)
                 )
             ).all()
-            names = await _key_names(session, actor, rows)
-        return [await self._entry(actor, row, names) for row in rows]
+            keys = await key_names(session, actor, rows)
+        return await self._entries.opened(actor, rows, keys)
 
     async def notable(
         self, actor: Actor, *, reads: Sequence[str], count: int
@@ -193,8 +174,8 @@ class Activity:
                     )
                 )
             ).all()
-            names = await _key_names(session, actor, rows)
-        return [await self._entry(actor, row, names) for row in rows]
+            keys = await key_names(session, actor, rows)
+        return await self._entries.opened(actor, rows, keys)
 
     async def quiet(self, actor: Actor, *, reads: Sequence[str]) -> list[QuietCalls]:
         """What changed nothing in the last day and among the last RECENT rows, folded by who did
@@ -211,11 +192,11 @@ class Activity:
             )  # type: ignore[call-overload]
             rows = rows.where(_is_quiet(reads), col(AuditEntry.at) >= start).group_by(*who, name)
             found = (await (await session.connection()).execute(rows)).all()
-            used = {row[1] for row in found if row[0] in _AGENTS and row[1]}
-            names = await _names_of(session, actor, used)
+            used = {row[1] for row in found if row[0] in AGENTS and row[1]}
+            names = await names_of_keys(session, actor, used)
         folded: dict[tuple[str, str, str], QuietCalls] = {}
         for via, credential, client, called, times, last in found:
-            key = names.get(credential or "", "") if via in _AGENTS else ""
+            key = names.get(credential or "", "") if via in AGENTS else ""
             one = (via, client, key)
             at = datetime.fromisoformat(last) if isinstance(last, str) else last
             at = at if at.tzinfo else at.replace(tzinfo=UTC)
@@ -235,8 +216,9 @@ class Activity:
             ).one_or_none()
             if row is None:
                 raise NotFound("That row is no longer in the activity.")
-            names = await _key_names(session, actor, [row])
-        return await self._entry(actor, row, names)
+            keys = await key_names(session, actor, [row])
+        [entry] = await self._entries.opened(actor, [row], keys)
+        return entry
 
     async def first_steps(self, actor: Actor) -> FirstSteps:
         """What the account has done already, for the checklist on Home."""
@@ -250,7 +232,7 @@ class Activity:
             by_agent = (
                 await session.exec(
                     owned(actor, AuditEntry)
-                    .where(col(AuditEntry.action) == "tool", col(AuditEntry.via).in_(_AGENTS))
+                    .where(col(AuditEntry.action) == "tool", col(AuditEntry.via).in_(AGENTS))
                     .limit(1)
                 )
             ).first()
@@ -264,63 +246,6 @@ class Activity:
                 )
             ).first()
         return FirstSteps(key is not None, by_agent is not None, by_hand is not None)
-
-    async def _entry(
-        self, actor: Actor, row: AuditEntry, names: Mapping[str, str]
-    ) -> ActivityEntry:
-        key = names.get(row.credential_id or "", "") if row.via in _AGENTS else ""
-        return await self._happening(actor, row, key)
-
-    async def _happening(self, actor: Actor, row: AuditEntry, key: str) -> ActivityEntry:
-        arguments: JsonObject = {}
-        if row.arguments is not None:
-            try:
-                arguments = json.loads(
-                    await self._sealer.open_for(
-                        actor.tenant_id, SEALED_AS, "arguments", row.id, row.arguments
-                    )
-                )
-            except Exception as error:
-                # one row that cannot be opened (a lost key, a damaged file) must not hide all the
-                # others
-                ERRORS.labels("audit").inc()
-                _LOG.error(
-                    "the arguments of an audit row cannot be opened", exc_info=error, row=row.id
-                )
-        return ActivityEntry(
-            id=row.id,
-            at=row.at,
-            action=row.action,
-            tool=row.tool,
-            via=row.via,
-            client=row.client_name,
-            key=key,
-            store_row_id=row.store_row_id,
-            outcome=row.outcome,
-            duration_ms=row.duration_ms,
-            cached=row.cached,
-            request_id=row.request_id,
-            change_id=row.change_id,
-            arguments=arguments,
-            times=row.times,
-        )
-
-
-async def _key_names(
-    session: AsyncSession, actor: Actor, rows: Iterable[AuditEntry]
-) -> dict[str, str]:
-    """The names of the access keys of agents' rows, by id; revoked ones too."""
-    used = {row.credential_id for row in rows if row.via in _AGENTS and row.credential_id}
-    return await _names_of(session, actor, used)
-
-
-async def _names_of(session: AsyncSession, actor: Actor, key_ids: Iterable[str]) -> dict[str, str]:
-    keys = await session.exec(
-        owned(actor, Credential).where(
-            col(Credential.id).in_(list(key_ids)), col(Credential.kind) == "access"
-        )
-    )
-    return {key.id: key.name for key in keys.all()}
 
 
 async def _recent_start(session: AsyncSession, actor: Actor) -> datetime | None:

@@ -6,7 +6,8 @@ A tool without a phrase of its own is named by its title.
 from collections.abc import Mapping
 from typing import Literal
 
-from orderdesk_app.services.activity import ActivityEntry, QuietCalls
+from orderdesk_app.services.activity import QuietCalls
+from orderdesk_app.services.activity_entries import ActivityEntry
 from orderdesk_app.tools.catalogue import every_tool
 
 # What was done, and what was tried when it failed.

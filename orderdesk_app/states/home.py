@@ -10,7 +10,8 @@ import reflex as rx
 
 from orderdesk_app import wiring
 from orderdesk_app.context import now
-from orderdesk_app.services.activity import ActivityEntry, Day, FirstSteps, QuietCalls
+from orderdesk_app.services.activity import Day, FirstSteps, QuietCalls
+from orderdesk_app.services.activity_entries import ActivityEntry
 from orderdesk_app.services.open_store import StoreRecord
 from orderdesk_app.states.activity_text import (
     actor_label,

@@ -24,6 +24,7 @@ from orderdesk_app.security.sealing import Sealer
 from orderdesk_app.security.tokens import new_access_key, new_link_secret, new_master_key
 from orderdesk_app.security.web import SessionCookies, SignedText
 from orderdesk_app.services.activity import Activity
+from orderdesk_app.services.activity_entries import ActivityEntries
 from orderdesk_app.services.audit import AuditLog
 from orderdesk_app.services.keys import Keys
 from orderdesk_app.services.limits import Limits
@@ -519,7 +520,8 @@ async def test_what_people_hold_still_opens_the_account(past: Past) -> None:
     cookie = await sign_in.use_link(past.link, address="", user_agent="")
     by_link = await sessions.resume(cookie)
     sealer = Sealer(past.keyring)
-    latest = await Activity(database, sealer, AuditLog(database, sealer, enabled=True)).latest(
+    audit = AuditLog(database, sealer, enabled=True)
+    latest = await Activity(database, ActivityEntries(sealer), audit).latest(
         Actor(TenantId(ADA), owner)
     )
     await database.close()

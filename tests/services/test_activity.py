@@ -369,11 +369,21 @@ def steps_of(path: str, statements: list[tuple[str, Any]]) -> int:
     return steps
 
 
-@pytest.mark.parametrize("question", ["day", "latest", "first_steps"])
+QUESTIONS: dict[str, dict[str, Any]] = {
+    "day": {},
+    "latest": {},
+    "first_steps": {},
+    "notable": {"reads": ("orders_get",), "count": 15},
+    "quiet": {"reads": ("orders_get",)},
+}
+
+
+@pytest.mark.parametrize("question", QUESTIONS)
 async def test_no_question_of_home_grows_with_the_table(
     question: str, data_dir: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(activity_service, "MOST_ROWS", 240)
+    monkeypatch.setattr(activity_service, "RECENT", 500)
     monkeypatch.setattr(activity_service, "FRESH_SECONDS", 0.0)
     path = str(data_dir / "app.db")
     upgrade(f"sqlite:///{path}")
@@ -392,7 +402,7 @@ async def test_no_question_of_home_grows_with_the_table(
                 # calls of an agent alone: one of the console is looked for in vain
                 await add_calls(world, more)
                 asked.clear()
-                await getattr(world.services.activity, question)(actor)
+                await getattr(world.services.activity, question)(actor, **QUESTIONS[question])
                 assert asked
                 steps.append(steps_of(path, asked))
         finally:

@@ -3,7 +3,8 @@
 import pytest
 
 from orderdesk_app.context import now
-from orderdesk_app.services.activity import ActivityEntry, QuietCalls
+from orderdesk_app.services.activity import QuietCalls
+from orderdesk_app.services.activity_entries import ActivityEntry
 from orderdesk_app.states.activity_text import (
     is_store_at_fault,
     kind_of,
