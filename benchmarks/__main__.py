@@ -8,7 +8,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from benchmarks import added_time, hostile, rates, start, together
+from benchmarks import added_time, home, hostile, rates, start, together
 from benchmarks.figures import Figure, table
 
 PARTS = {
@@ -16,6 +16,7 @@ PARTS = {
     "rates": rates.measure,
     "added_time": added_time.measure,
     "together": together.measure,
+    "home": home.measure,
     "hostile": hostile.measure,
 }
 

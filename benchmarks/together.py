@@ -4,19 +4,16 @@ reads share one request; and the server's memory.
 
 import asyncio
 import json
-import shutil
-import tempfile
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 
 from benchmarks import world
 from benchmarks.calls import Call, Connection, call, percentile
 from benchmarks.figures import Figure, at_most, told
+from benchmarks.postgres import postgres
 from benchmarks.processes import Server, cores, free_port, granian, orderdesk_serve, serving
 from benchmarks.world import World
-from tests.conftest import Postgres
 
 AT_ONCE, ROUNDS, STORES = 64, 5, 5
 IDENTICAL = 100
@@ -26,25 +23,9 @@ REST_SECONDS = 5
 
 def measure(folder: Path, *, has_webui: bool) -> list[Figure]:
     figures = _on("SQLite", None, folder, has_webui=has_webui)
-    with _postgres() as url:
+    with postgres() as url:
         (folder / "postgres").mkdir()
         return figures + _on("Postgres", url, folder / "postgres", has_webui=has_webui)
-
-
-@contextmanager
-def _postgres() -> Iterator[str]:
-    """The tests' own server: a folder with a short name, a unix socket."""
-    folder = Path(tempfile.mkdtemp(prefix="odpg-", dir="/tmp"))
-    try:
-        server = Postgres(folder)
-        server.start()
-        try:
-            server.make_template()
-            yield server.url("ready")
-        finally:
-            server.stop()
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
 
 
 def _on(engine: str, database_url: str | None, folder: Path, *, has_webui: bool) -> list[Figure]:
