@@ -24,7 +24,7 @@ from orderdesk_app.db.engine import Database, PostgresLimits
 from orderdesk_app.db.keyring import KeyRows
 from orderdesk_app.db.leases import Leases
 from orderdesk_app.db.signals import Signals
-from orderdesk_app.demo.app import BASE, SANDBOX_URL, sandbox_app
+from orderdesk_app.demo.app import BASE, SANDBOX_URL, SandboxApp, sandbox_app
 from orderdesk_app.errors import AuthFailed, ConfigurationError
 from orderdesk_app.observability import UPSTREAM_REQUESTS, UPSTREAM_SECONDS
 from orderdesk_app.orderdesk.client import OrderDeskClient
@@ -173,12 +173,15 @@ class Services:
         return SandboxKeys(self.keyring.purpose("sandbox"))
 
     @cached_property
+    def sandbox(self) -> SandboxApp:
+        rows = DatabaseRows(self.database, self.sealer, sandbox_url=SANDBOX_API)
+        return sandbox_app(self.sandbox_keys.account, rows)
+
+    @cached_property
     def http(self) -> httpx.AsyncClient:
         if self._given_http is not None:
             return self._given_http
-        rows = DatabaseRows(self.database, self.sealer, sandbox_url=SANDBOX_API)
-        sandbox = sandbox_app(self.sandbox_keys.account, rows)
-        return open_http(mounts={SANDBOX_URL: httpx.ASGITransport(sandbox)})
+        return open_http(mounts={SANDBOX_URL: httpx.ASGITransport(self.sandbox)})
 
     @cached_property
     def buckets(self) -> Buckets:
@@ -392,14 +395,16 @@ async def open_services(
     *,
     http: httpx.AsyncClient | None = None,
     passwords: Passwords | None = None,
+    buckets: Callable[[Database], Buckets] = Buckets,
 ) -> AsyncIterator[Services]:
     """Build, start and, at the end, stop everything.
 
-    A test may pass its own way to Order Desk and hashes that are quick to make.
+    A test may pass its own way to Order Desk, hashes that are quick to make, and buckets that are
+    never empty.
     """
     global _current
     async with AsyncExitStack() as closing:
-        services = await _start(settings, closing, http, passwords or Passwords())
+        services = await _start(settings, closing, http, passwords or Passwords(), buckets)
         before = _current
         _current = services
         try:
@@ -413,6 +418,7 @@ async def _start(
     closing: AsyncExitStack,
     http: httpx.AsyncClient | None,
     passwords: Passwords,
+    buckets: Callable[[Database], Buckets],
 ) -> Services:
     """Build and start everything; `closing` stops it in the reverse order."""
     database = Database(
@@ -433,6 +439,7 @@ async def _start(
         data_dir=settings.data_dir,
     )
     services = Services(settings, database, keyring, http=http, passwords=passwords)
+    services.buckets = buckets(database)
     closing.push_async_callback(services.cache.close)
     if http is None:
         closing.push_async_callback(services.http.aclose)

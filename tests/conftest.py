@@ -18,6 +18,7 @@ from pathlib import Path
 import httpx._transports.default as httpx_transport
 import psycopg
 import pytest
+import structlog
 
 from orderdesk_app.context import Actor, Secret, Via
 from orderdesk_app.db.engine import Database
@@ -38,6 +39,10 @@ UNPRIVILEGED = "nobody"  # Postgres refuses to run as root
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    # Before the app sets its own log: tracebacks as Python prints them. Structlog's own choice
+    # draws every local variable, for a quarter of a second each.
+    plain = structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)
+    structlog.configure(processors=[structlog.processors.add_log_level, plain])
     if config.pluginmanager.hasplugin("xdist"):
         config.pluginmanager.import_plugin("tests.scheduling")
 

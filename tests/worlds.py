@@ -13,7 +13,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -27,6 +27,8 @@ from orderdesk_app import wiring
 from orderdesk_app.config import Settings, load_settings
 from orderdesk_app.context import Secret, Via
 from orderdesk_app.db.audit import AuditEntry
+from orderdesk_app.db.buckets import Buckets
+from orderdesk_app.db.engine import Database
 from orderdesk_app.errors import OrderDeskAgentsError
 from orderdesk_app.observability import REGISTRY
 from orderdesk_app.security.passwords import Passwords
@@ -236,20 +238,46 @@ def settings_for(database_url: str, **values: str) -> Settings:
     )
 
 
-def open_services(settings: Settings) -> AbstractAsyncContextManager[wiring.Services]:
+class FullBuckets(Buckets):
+    """They are never empty: nobody waits for Order Desk's rate limit."""
+
+    async def take(self, key: str) -> float:
+        return 0.0
+
+    async def correct(self, key: str, remaining: int) -> None:
+        pass
+
+    async def drain(self, key: str, seconds: float) -> None:
+        pass
+
+
+def open_services(
+    settings: Settings, *, buckets: Callable[[Database], Buckets] = Buckets
+) -> AbstractAsyncContextManager[wiring.Services]:
     """All services as wiring builds them, with the fewest rounds that bcrypt knows."""
-    return wiring.open_services(settings, passwords=Passwords(rounds=4))
+    return wiring.open_services(settings, passwords=Passwords(rounds=4), buckets=buckets)
 
 
 @contextlib.asynccontextmanager
-async def open_world(settings: Settings, server: SandboxServer | None) -> AsyncIterator[World]:
+async def open_world(
+    settings: Settings, server: SandboxServer | None, *, is_rate_limited: bool = False
+) -> AsyncIterator[World]:
     """`server` None: the sandbox in process, stores by the one click; else stores registered at the
     server.
+
+    Only `is_rate_limited` has Order Desk's rate limit, which costs seconds.
     """
     if server is None:
         # What people cannot set: stores_register reaches the sandbox in process too.
         settings = settings.model_copy(update={"orderdesk_api_url": wiring.SANDBOX_API})
-    async with open_services(settings) as services:
+    async with open_services(
+        settings, buckets=Buckets if is_rate_limited else FullBuckets
+    ) as services:
+        if server is None:
+            sandbox = services.sandbox
+            sandbox.switches = sandbox.switches.changed({"rate_limited": is_rate_limited})
+        else:
+            server.switch(rate_limited=is_rate_limited)
         owner, neighbour = [
             TenantClient(services, name, (await services.tenants.make_tenant(name))[1])
             for name in ("Ada's Teas", "Bert's Bikes")

@@ -13,15 +13,28 @@ from tests.worlds import World, copy_of, open_world, sandbox_server, settings_fo
 __all__ = ["sandbox_server"]
 
 
+@pytest.fixture
+def is_rate_limited() -> bool:
+    """Whether the world has Order Desk's rate limit, which costs a test seconds.
+
+    A test that needs it says so: `@pytest.mark.parametrize("is_rate_limited", [True])`.
+    """
+    return False
+
+
 @pytest.fixture(params=["in_process", "over_http"])
-async def world(request: pytest.FixtureRequest, sqlite_url: str) -> AsyncIterator[World]:
+async def world(
+    request: pytest.FixtureRequest, sqlite_url: str, is_rate_limited: bool
+) -> AsyncIterator[World]:
     """Both forms, one after the other."""
     server = None
     if request.param == "over_http":
         server = request.getfixturevalue("sandbox_server")
         server.reset()
     async with open_world(
-        settings_for(sqlite_url, **({"ORDERDESK_API_URL": server.url} if server else {})), server
+        settings_for(sqlite_url, **({"ORDERDESK_API_URL": server.url} if server else {})),
+        server,
+        is_rate_limited=is_rate_limited,
     ) as world:
         yield world
 

@@ -107,6 +107,7 @@ async def test_a_neighbour_may_have_the_same_store(world: World) -> None:
     assert (await world.neighbour.get("stores_list"))["count"] == 2
 
 
+@pytest.mark.parametrize("is_rate_limited", [True])
 async def test_who_guesses_at_a_neighbours_store_uses_up_nothing_of_it(world: World) -> None:
     [record] = await world.owner.stores()
 
