@@ -1,5 +1,5 @@
 # `make run` and `make test` are all there is to know; each makes what it needs, once.
-.PHONY: run dev test check coverage lint bench build docs lock clean installed installed-for-tests new-environment always
+.PHONY: run dev test check coverage lint bench build docs lock clean clients installed installed-for-tests installed-clients new-environment always
 .DEFAULT_GOAL := run
 
 VENV := .venv
@@ -10,6 +10,9 @@ PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do $$p -c '
 PIP_INSTALL := $(BIN)/python -m pip install --disable-pip-version-check --quiet
 # The browser tests come first and are one worker's work for as long as most others take together.
 IN_PARALLEL := -n 2 --dist loadfile --no-loadscope-reorder
+# Clients whose pins are not ours: each of these has an environment of its own, $(VENV)/clients/<name>.
+CLIENTS := mcp-1.9 mcp-1.30
+CLIENT_LOCKS := $(CLIENTS:%=tests/clients/requirements-%.txt)
 LOCK := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate --custom-compile-command "make lock"
 # Where flock is (util-linux), two that start at once install one after the other.
 IN_TURN := $(shell command -v flock >/dev/null 2>&1 && echo flock Makefile)
@@ -23,14 +26,17 @@ dev: installed-for-tests  ## the same, and start again when a source file change
 build: installed
 	@$(BIN)/orderdesk build
 
-test: installed-for-tests  ## every test: unit, HTTP, MCP clients, browser
+test: installed-clients  ## every test: unit, HTTP, MCP clients, browser
 	@$(BIN)/orderdesk build
 	$(BIN)/python -m pytest $(IN_PARALLEL)
 
 check: lint  ## style, types, and the tests that need no process, server or browser
 	$(BIN)/python -m pytest $(IN_PARALLEL) -m "not slow"
 
-coverage: installed-for-tests  ## which lines and branches the tests run; fails under 95 %
+clients: installed-clients  ## the tests with the clients that others wrote for MCP
+	$(BIN)/python -m pytest tests/clients tests/mcp/test_mcp_remote.py tests/mcp/test_conformance.py
+
+coverage: installed-clients  ## which lines and branches the tests run; fails under 95 %
 	@$(BIN)/orderdesk build
 	@$(BIN)/coverage erase
 	$(BIN)/coverage run -m pytest $(IN_PARALLEL)
@@ -52,6 +58,7 @@ docs: installed  ## write the tables of README.md and .env.example again
 lock: installed-for-tests  ## write the lock files again, after a change of dependencies
 	@echo "setuptools>=80" | $(LOCK) $(UPGRADE) pyproject.toml - --output-file requirements.lock
 	@echo "setuptools>=80" | $(LOCK) $(UPGRADE) pyproject.toml - --extra dev --constraint requirements.lock --output-file requirements-dev.lock
+	@for name in $(CLIENTS); do $(LOCK) $(UPGRADE) tests/clients/requirements-$$name.in --output-file tests/clients/requirements-$$name.txt || exit 1; done
 
 bench: installed-for-tests  ## the figures of benchmarks/README.md on this machine
 	@$(BIN)/orderdesk build
@@ -62,6 +69,9 @@ installed:
 
 installed-for-tests:
 	@$(IN_TURN) $(MAKE) --no-print-directory $(VENV)/.test
+
+installed-clients: installed-for-tests
+	@$(IN_TURN) $(MAKE) --no-print-directory $(VENV)/.clients
 
 always:
 
@@ -87,6 +97,14 @@ $(VENV)/.test: always $(VENV)/.run
 	@cmp -s requirements-dev.lock $@ || { \
 	echo "Installing what requirements-dev.lock names …" >&2; \
 	$(PIP_INSTALL) --no-deps --require-hashes -r requirements-dev.lock && cp requirements-dev.lock $@; }
+
+$(VENV)/.clients: always $(VENV)/.test
+	@cat $(CLIENT_LOCKS) | cmp -s - $@ || { \
+	for name in $(CLIENTS); do \
+	echo "Installing what tests/clients/requirements-$$name.txt names …" >&2; \
+	$(BIN)/uv venv --quiet --clear --python $(BIN)/python $(VENV)/clients/$$name && \
+	$(BIN)/uv pip install --quiet --no-deps --require-hashes --python $(VENV)/clients/$$name/bin/python -r tests/clients/requirements-$$name.txt || exit 1; \
+	done; cat $(CLIENT_LOCKS) > $@; }
 
 clean:  ## forget everything that can be made again; data/ stays
 	rm -rf .coverage* $(VENV) .web .tools .mypy_cache .ruff_cache .pytest_cache .import_linter_cache

@@ -18,6 +18,7 @@ from orderdesk_app.frontend import ROOT
 pytestmark = pytest.mark.slow
 
 LOCKS = ("requirements.lock", "requirements-dev.lock", "pyproject.toml")
+CLIENT_LOCKS = tuple(f"tests/clients/requirements-{name}.txt" for name in ("mcp-1.9", "mcp-1.30"))
 # Runs `-c` for real, makes a folder for `-m venv`, and for all else leaves a line in asked.log.
 STAND_IN = """#!/bin/sh
 case "$1 $2" in
@@ -34,7 +35,8 @@ Make = Callable[..., subprocess.CompletedProcess[str]]
 def clone(tmp_path: Path) -> Path:
     folder = tmp_path / "a clone"
     folder.mkdir()
-    for name in ("Makefile", *LOCKS):
+    (folder / "tests" / "clients").mkdir(parents=True)
+    for name in ("Makefile", *LOCKS, *CLIENT_LOCKS):
         shutil.copy(ROOT / name, folder / name)
     stand_in = tmp_path / "python"
     stand_in.write_text(STAND_IN.format(python=sys.executable))
@@ -80,6 +82,32 @@ def test_everything_is_installed_once(clone: Path, make: Make) -> None:
         "requirements-dev.lock",
     ]
     assert asked(clone) == []
+
+
+def test_clients_have_environments_of_their_own_made_once(
+    clone: Path, make: Make, tmp_path: Path
+) -> None:
+    make(clone, "installed-for-tests")
+    asked(clone)
+    shutil.copy(tmp_path / "python", clone / ".venv/bin/uv")
+    lock = clone / CLIENT_LOCKS[1]
+
+    first = make(clone, "installed-clients")
+    installed = asked(clone)
+    again = make(clone, "installed-clients")
+    asked_again = asked(clone)
+    lock.write_text(lock.read_text() + "# changed\n")
+    make(clone, "installed-clients")
+
+    assert (first.returncode, again.returncode) == (0, 0), first.stderr + again.stderr
+    assert [line.rsplit(" ", 1)[-1] for line in installed] == [
+        ".venv/clients/mcp-1.9",
+        CLIENT_LOCKS[0],
+        ".venv/clients/mcp-1.30",
+        CLIENT_LOCKS[1],
+    ]
+    assert asked_again == []
+    assert len(asked(clone)) == 4
 
 
 def test_a_checkout_that_changes_only_times_installs_nothing(clone: Path, make: Make) -> None:

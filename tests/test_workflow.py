@@ -35,3 +35,10 @@ def test_each_python_that_is_supported_is_tried() -> None:
 def test_a_newer_push_ends_the_older_run_and_packages_are_kept() -> None:
     assert "cancel-in-progress: true" in TEXT
     assert TEXT.count("cache: pip") == TEXT.count("actions/setup-python@")
+
+
+def test_the_clients_of_others_are_run_where_their_environments_are() -> None:
+    mcp = JOBS[JOBS.index("\n  mcp:") : JOBS.index("\n  docker:")]
+
+    assert "run: make installed-clients build" in mcp
+    assert "pytest -q tests/mcp tests/tools tests/clients" in mcp

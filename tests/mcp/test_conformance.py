@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.mcp.conftest import NodeClients
 from tests.mcp_server import McpServer
+from tests.node_clients import NodeClients
 from tests.worlds import KMS_KEY, ROOT, Server, free_port, own_environment, wait_until_ready
 
 BASELINES = Path(__file__).parent / "conformance"
