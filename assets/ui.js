@@ -23,6 +23,8 @@
 // | data-shortcut      | link of the menu | `g` and then this key goes there                      |
 // | data-query         | part of the page | the address's query, as it is for what is shown       |
 // | data-refresh       | hidden button    | pressed every five seconds while somebody looks       |
+// | data-time          | time             | "ago": runs on; "clock": in the zone of the browser   |
+// | data-server-time   | the frame        | the server's time when it drew the page               |
 // | data-run-token     | form             | the token of its next run; a form runs once for each  |
 // | data-running="1"   | form             | its run has not ended                                 |
 // | data-confirm-run   | form             | the server asks to confirm: its dialog opens          |
@@ -48,9 +50,10 @@ import * as refresh from "./ui/refresh.js";
 import * as restore from "./ui/restore.js";
 import * as runs from "./ui/runs.js";
 import * as theme from "./ui/theme.js";
+import * as times from "./ui/times.js";
 import * as view from "./ui/view.js";
 
-const PARTS = [theme, runs, dialogs, copy, forms, filter, keyboard, palette, focus, refresh];
+const PARTS = [theme, runs, dialogs, copy, forms, filter, keyboard, palette, focus, refresh, times];
 runAll(PARTS.map((part) => part.start));
 
 // Once for each frame in which the page has changed. Focus comes first and errors last: an error's
@@ -64,6 +67,7 @@ const settle = () => runAll([
   runs.askToConfirm,
   restore.restore,
   address.update,
+  times.update,
   view.showChosenTool,
   view.showResult,
   focus.showError,
@@ -89,6 +93,8 @@ new MutationObserver(plan).observe(document.documentElement, {
     "data-confirm-run",
     "data-error-focus",
     "data-query",
+    "data-server-time",
+    "datetime",
   ],
 });
 plan();

@@ -81,6 +81,7 @@ _VIEWER = Viewer(
     is_operator=_SIGNED_IN_STATE.is_operator,
     form_token=_SIGNED_IN_STATE.form_token,
     notices=_SIGNED_IN_STATE.notices,
+    server_time=_SIGNED_IN_STATE.server_time,
     dismiss=Notices.dismiss,
     stores=_SIGNED_IN_STATE.store_choices,
     active_store=_SIGNED_IN_STATE.active_store,

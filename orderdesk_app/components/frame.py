@@ -21,6 +21,7 @@ class Viewer:
     is_operator: Any
     form_token: Any
     notices: Any
+    server_time: Any
     dismiss: Any  # the handler that closes a notice
     stores: Any  # id and name of each, for the switcher
     active_store: Any
@@ -52,6 +53,7 @@ def frame(
                 class_name="grow",
             ),
             class_name="frame",
+            custom_attrs={"data-server-time": viewer.server_time},
         ),
         rx.el.dialog(
             _menu(menu, viewer, with_keys=False),

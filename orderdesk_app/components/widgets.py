@@ -231,9 +231,18 @@ def sorting_head(
     )
 
 
-def ago(words: Any, exact: Any) -> rx.Component:
-    """A time, relative; the exact one on hover and for who cannot see the hover."""
-    return rx.el.time(words, title=exact, class_name="dim small")
+def ago(words: Any, at: Any, **props: Any) -> rx.Component:
+    """A time, relative; assets/ui/times.js lets it run, and shows the exact one on hover. `at` is
+    states/times.py: stamp; empty for never.
+    """
+    return rx.el.time(
+        words, date_time=at, class_name="dim small", custom_attrs={"data-time": "ago"}, **props
+    )
+
+
+def clock(words: Any, at: Any) -> rx.Component:
+    """A time of the day, which assets/ui/times.js writes in the zone of the person."""
+    return rx.el.time(words, date_time=at, custom_attrs={"data-time": "clock"})
 
 
 def refreshed(by: Any) -> rx.Component:

@@ -12,6 +12,7 @@ from orderdesk_app.components.widgets import (
     ago,
     badge,
     callout,
+    clock,
     difference_table,
     empty,
     icon,
@@ -86,7 +87,14 @@ def _metric(metric: Any) -> rx.Component:
             },
             class_name="spark",
         ),
-        rx.el.p(metric["finding"], class_name="dim small"),
+        rx.el.p(
+            metric["finding"],
+            rx.cond(
+                metric["since"] != "", rx.fragment(" ", clock(metric["clock"], metric["since"]))
+            ),
+            metric["most"],
+            class_name="dim small",
+        ),
         class_name="panel tile",
         aria_label=metric["name"],
     )
@@ -97,7 +105,7 @@ def _by_hour() -> rx.Component:
 
     def row(hour: Any) -> rx.Component:
         return rx.el.tr(
-            rx.el.th(hour["since"], scope="row"),
+            rx.el.th(clock(hour["clock"], hour["since"]), scope="row"),
             *[
                 rx.el.td(hour[name], class_name="number")
                 for name in ("calls", "errors", "median", "saved")
@@ -110,7 +118,7 @@ def _by_hour() -> rx.Component:
         rx.el.caption("The last 24 hours, the newest first", class_name="sr"),
         rx.el.thead(
             rx.el.tr(
-                rx.el.th("Hour from (UTC)", scope="col"),
+                rx.el.th("Hour from", scope="col"),
                 *[rx.el.th(words, scope="col", class_name="number") for words in heads],
             )
         ),
@@ -200,7 +208,7 @@ def _line(entry: Any) -> rx.Component:
         rx.el.div(
             badge(entry["outcome"], entry["tone"]),
             rx.el.span(entry["duration"], class_name="dim small number took"),
-            ago(entry["ago"], entry["exact"]),
+            ago(entry["ago"], entry["at"]),
             rx.el.button(
                 "Details",
                 type="button",
@@ -236,7 +244,7 @@ def _who_and_what(entry: Any) -> rx.Component:
 def _quiet_line(entry: Any) -> rx.Component:
     return rx.el.li(
         _who_and_what(entry),
-        rx.el.div("Last ", ago(entry["ago"], entry["exact"]), class_name="dim small"),
+        rx.el.div("Last ", ago(entry["ago"], entry["at"]), class_name="dim small"),
         class_name="line",
         key=entry["id"],
     )
@@ -273,7 +281,7 @@ def _stores() -> rx.Component:
                     " calls in 24 h",
                     rx.cond(
                         entry["ago"] != "",
-                        rx.fragment(", the last ", ago(entry["ago"], entry["exact"])),
+                        rx.fragment(", the last ", ago(entry["ago"], entry["at"])),
                     ),
                     class_name="dim small",
                 ),

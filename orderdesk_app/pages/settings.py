@@ -137,8 +137,8 @@ def _key(key: Any) -> rx.Component:
                 rx.el.span("None", class_name="dim small"),
             ),
         ),
-        cell("Made", ago(key["made"], key["made_exact"])),
-        cell("Last used", ago(key["used"], key["used_exact"])),
+        cell("Made", ago(key["made"], key["made_at"])),
+        cell("Last used", ago(key["used"], key["used_at"])),
         cell(
             "",
             # no question before it: a key that leaked is an emergency, and a new one is made in

@@ -92,7 +92,7 @@ def _card(store: Any) -> rx.Component:
             rx.el.dd(rx.el.code(store["store_id"])),
             rx.cond(store["label"] != "", rx.fragment(rx.el.dt("Label"), rx.el.dd(store["label"]))),
             rx.el.dt("Last call"),
-            rx.el.dd(ago(store["last"], store["last_exact"])),
+            rx.el.dd(ago(store["last"], store["last_at"])),
             rx.el.dt("Calls in 24 h"),
             rx.el.dd(store["calls"], style={"fontVariantNumeric": "tabular-nums"}),
             rx.el.dt("Ready"),

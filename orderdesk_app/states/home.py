@@ -3,7 +3,7 @@ newcomer's next steps.
 """
 
 from collections.abc import Callable, Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import TypedDict
 
 import reflex as rx
@@ -25,7 +25,7 @@ from orderdesk_app.states.activity_text import (
 from orderdesk_app.states.console_result import as_json
 from orderdesk_app.states.difference_text import DifferenceRow, difference_rows
 from orderdesk_app.states.signed_in import SignedInState, handler
-from orderdesk_app.states.times import ago, duration, exact
+from orderdesk_app.states.times import ago, duration, stamp
 from orderdesk_app.tools.catalogue import every_tool
 
 _SLOW_MS = 1000
@@ -45,13 +45,19 @@ class Metric(TypedDict):
     value: str
     note: str
     points: str
-    finding: str
+    finding: str  # the words before `since`, which is the beginning of an hour, and those after it
+    clock: str
+    since: str
+    most: str
     tone: str
 
 
 class HourRow(TypedDict):
-    """One hour of the curves as a row."""
+    """One hour of the curves as a row. `clock` is when it begins, in UTC; `since` the same for
+    programs.
+    """
 
+    clock: str
     since: str
     calls: str
     errors: str
@@ -72,7 +78,7 @@ class ActivityRow(TypedDict):
     by_agent: bool
     duration: str
     ago: str
-    exact: str
+    at: str
 
 
 class QuietRow(TypedDict):
@@ -84,7 +90,7 @@ class QuietRow(TypedDict):
     where: str
     by_agent: bool
     ago: str
-    exact: str
+    at: str
 
 
 class StoreHealth(TypedDict):
@@ -93,7 +99,7 @@ class StoreHealth(TypedDict):
     tone: str
     calls: str
     ago: str
-    exact: str
+    at: str
     free: int  # requests that Order Desk takes at once, of 20
     filled: str
 
@@ -183,7 +189,7 @@ def _metrics(day: Day) -> list[Metric]:
             value=f"{day.calls:,}",
             note="in 24\u00a0h",
             points=_points(day.calls_by_hour),
-            finding=_finding(day, day.calls_by_hour, "Busiest hour", "A quiet day so far"),
+            **_finding(day, day.calls_by_hour, "Busiest hour", "A quiet day so far"),
             tone="gray",
         ),
         Metric(
@@ -193,7 +199,7 @@ def _metrics(day: Day) -> list[Metric]:
             if day.calls
             else "in 24\u00a0h · under 2\u00a0% of calls is normal",
             points=_points(day.errors_by_hour),
-            finding=_finding(day, day.errors_by_hour, "Most in the hour", "None in any hour"),
+            **_finding(day, day.errors_by_hour, "Most in the hour", "None in any hour"),
             tone="red" if share >= 0.02 else "gray",
         ),
         Metric(
@@ -201,7 +207,7 @@ def _metrics(day: Day) -> list[Metric]:
             value="–" if day.median_ms is None else duration(day.median_ms),
             note="of calls in 24\u00a0h · under 1 s is normal",
             points=_points(day.median_by_hour),
-            finding=_finding(
+            **_finding(
                 day, day.median_by_hour, "Slowest hour", "No calls to time", as_words=duration
             ),
             tone="amber" if (day.median_ms or 0) > _SLOW_MS else "gray",
@@ -211,7 +217,7 @@ def _metrics(day: Day) -> list[Metric]:
             value=f"{day.saved:,}",
             note=f"of {asked:,} requests to Order Desk in 24\u00a0h",
             points=_points(day.saved_by_hour),
-            finding=_finding(day, day.saved_by_hour, "Most in the hour", "No repeated requests"),
+            **_finding(day, day.saved_by_hour, "Most in the hour", "No repeated requests"),
             tone="gray",
         ),
     ]
@@ -227,6 +233,13 @@ def _points(values: list[int] | list[float]) -> str:
     )
 
 
+class _Finding(TypedDict):
+    finding: str
+    clock: str
+    since: str
+    most: str
+
+
 def _finding(
     day: Day,
     values: Sequence[float],
@@ -234,18 +247,25 @@ def _finding(
     nothing: str,
     *,
     as_words: Callable[[float], str] = "{:,.0f}".format,
-) -> str:
+) -> _Finding:
     """What the curve shows: its highest hour, and how high that is."""
     most = max(values)
-    return (
-        f"{words} from {_since(day, values.index(most))} UTC: {as_words(most)}" if most else nothing
+    if not most:
+        return _Finding(finding=nothing, clock="", since="", most="")
+    begin = _begin(day, values.index(most))
+    return _Finding(
+        finding=f"{words} from",
+        clock=f"{begin:%H:%M} UTC",
+        since=stamp(begin),
+        most=f": {as_words(most)}",
     )
 
 
 def _hours(day: Day) -> list[HourRow]:
     return [
         HourRow(
-            since=_since(day, hour),
+            clock=f"{_begin(day, hour):%H:%M}",
+            since=stamp(_begin(day, hour)),
             calls=f"{day.calls_by_hour[hour]:,}",
             errors=f"{day.errors_by_hour[hour]:,}",
             median=duration(day.median_by_hour[hour]) if day.calls_by_hour[hour] else "",
@@ -255,13 +275,12 @@ def _hours(day: Day) -> list[HourRow]:
     ]
 
 
-def _since(day: Day, hour: int) -> str:
-    return f"{day.since + timedelta(hours=hour):%H:%M}"
+def _begin(day: Day, hour: int) -> datetime:
+    return day.since + timedelta(hours=hour)
 
 
 def _activity_row(entry: ActivityEntry, store: StoreRecord | None) -> ActivityRow:
     outcome, tone = outcome_of(entry)
-    zone = store.timezone if store else ""
     # what the sentence says is not said twice
     place = store.name if store and store.name != entry.arguments.get("store") else ""
     return ActivityRow(
@@ -274,8 +293,8 @@ def _activity_row(entry: ActivityEntry, store: StoreRecord | None) -> ActivityRo
         tone=tone,
         by_agent=entry.via in ("mcp", "stdio"),
         duration=duration(entry.duration_ms) if entry.duration_ms else "",
-        ago=ago(entry.at, now(), zone),
-        exact=exact(entry.at, zone),
+        ago=ago(entry.at, now()),
+        at=stamp(entry.at),
     )
 
 
@@ -287,7 +306,7 @@ def _quiet_row(calls: QuietCalls) -> QuietRow:
         where=program_label(calls),
         by_agent=calls.via in ("mcp", "stdio"),
         ago=ago(calls.last_at, now()),
-        exact=exact(calls.last_at),
+        at=stamp(calls.last_at),
     )
 
 
@@ -301,7 +320,7 @@ def _health(record: StoreRecord, day: Day, free: int) -> StoreHealth:
             tone="gray",
             calls="0",
             ago="",
-            exact="",
+            at="",
             free=free,
             filled=filled,
         )
@@ -316,7 +335,7 @@ def _health(record: StoreRecord, day: Day, free: int) -> StoreHealth:
         tone=tone,
         calls=f"{state.calls:,}",
         ago=ago(state.last_at, now()),
-        exact=exact(state.last_at, record.timezone),
+        at=stamp(state.last_at),
         free=free,
         filled=filled,
     )

@@ -14,7 +14,7 @@ from orderdesk_app.context import ALL_SCOPES, Scope, now
 from orderdesk_app.services.keys import MASTER, KeyView
 from orderdesk_app.services.snippets import claude_code, claude_desktop
 from orderdesk_app.states.signed_in import SignedInState, handler
-from orderdesk_app.states.times import ago, exact, span
+from orderdesk_app.states.times import ago, span, stamp
 
 _COLUMNS: Final[dict[str, Callable[[KeyView], Any]]] = {
     "name": lambda key: key.name.casefold(),
@@ -33,9 +33,9 @@ class KeyRow(TypedDict):
     scopes: str
     default_store: str  # empty for none
     made: str
-    made_exact: str
+    made_at: str
     used: str
-    used_exact: str
+    used_at: str
 
 
 class Fact(TypedDict):
@@ -151,9 +151,9 @@ def _row(key: KeyView, moment: datetime, stores: Mapping[str, str]) -> KeyRow:
         else ", ".join(scope.words for scope in Scope if scope in key.scopes),
         default_store=stores.get(key.default_store_id or "", ""),
         made=ago(key.created_at, moment),
-        made_exact=exact(key.created_at),
+        made_at=stamp(key.created_at),
         used=ago(key.last_used_at, moment) or "Never",
-        used_exact=exact(key.last_used_at),
+        used_at=stamp(key.last_used_at),
     )
 
 

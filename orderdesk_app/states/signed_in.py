@@ -9,11 +9,12 @@ import reflex as rx
 from reflex.istate.proxy import StateProxy
 
 from orderdesk_app import wiring
-from orderdesk_app.context import Actor, RequestContext, StoreRowId, new_id, serving
+from orderdesk_app.context import Actor, RequestContext, StoreRowId, new_id, now, serving
 from orderdesk_app.errors import AuthFailed, OrderDeskAgentsError
 from orderdesk_app.observability import ERRORS, log
 from orderdesk_app.services.flash_messages import FlashMessage, message_of
 from orderdesk_app.services.open_store import StoreRecord
+from orderdesk_app.states.times import stamp
 
 _LOG = log(__name__)
 _MOST_NOTICES = 3
@@ -55,6 +56,7 @@ class SignedInState(rx.State):
     problem_form: str = ""
     problem_field: str = ""
     typed: dict[str, str] = {}
+    server_time: str = ""  # when the page was loaded, so that times run right on any computer
     store_choices: list[StoreChoice] = []
     active_store: str = ""  # of this session, for calls that name no store
     # in words, the store of a call that names none; empty where there is no telling
@@ -202,6 +204,7 @@ class PageLoad(SignedInState):
     @rx.event
     @handler
     async def load_page(self) -> None:
+        self.server_time = stamp(now())
         flash = wiring.current().flash_messages.pop(self._session)
         if flash is not None and not flash.form:
             self._notify(flash.text, flash.tone)

@@ -16,7 +16,7 @@ from orderdesk_app.services.flash_messages import message_of
 from orderdesk_app.services.open_store import StoreRecord
 from orderdesk_app.states.activity_text import is_store_at_fault
 from orderdesk_app.states.signed_in import SignedInState, handler
-from orderdesk_app.states.times import ago, duration, exact
+from orderdesk_app.states.times import ago, duration, stamp
 
 
 class StoreCard(TypedDict):
@@ -31,7 +31,7 @@ class StoreCard(TypedDict):
     timezone: str
     calls: str
     last: str
-    last_exact: str
+    last_at: str
     health: str
     tone: str
     free: int  # requests that Order Desk takes at once, of 20
@@ -141,8 +141,8 @@ def _card(record: StoreRecord, state: StoreState | None, free: int) -> StoreCard
         folders=", ".join(name for _, name in record.folders) or "None",
         timezone=record.timezone,
         calls=f"{calls:,}" + (f", {errors:,} failed" if errors else ""),
-        last=ago(last, now(), record.timezone) or "Never",
-        last_exact=exact(last, record.timezone),
+        last=ago(last, now()) or "Never",
+        last_at=stamp(last),
         health=health,
         tone=tone,
         free=free,

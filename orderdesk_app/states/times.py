@@ -1,12 +1,12 @@
-"""Times and amounts as people read them: a store's times in the store's zone, all others in UTC."""
+"""Times and amounts as people read them. assets/ui/times.js lets the times run on, and says them in
+the zone that the browser is in.
+"""
 
-from datetime import UTC, datetime, tzinfo
-from functools import lru_cache
-from zoneinfo import ZoneInfo
+from datetime import UTC, datetime
 
 
-def ago(then: datetime | None, now: datetime, zone: str = "") -> str:
-    """As in 12 s ago, 3 min ago, 5 h ago, 4 d ago; then the date in that zone; empty for never."""
+def ago(then: datetime | None, now: datetime) -> str:
+    """As in 12 s ago, 3 min ago, 5 h ago, 4 d ago; then the date in UTC; empty for never."""
     if then is None:
         return ""
     seconds = max(0, int((now - then).total_seconds()))
@@ -18,26 +18,12 @@ def ago(then: datetime | None, now: datetime, zone: str = "") -> str:
         return f"{seconds // 3600} h ago"
     if seconds < 30 * 86400:
         return f"{seconds // 86400} d ago"
-    return then.astimezone(_zone(zone)[0]).strftime("%-d %b %Y")
+    return then.astimezone(UTC).strftime("%-d %b %Y")
 
 
-def exact(then: datetime | None, zone: str = "") -> str:
-    """As in 22 Nov 2026, 15:49:03 America/Chicago; without a zone, or with one that does not exist,
-    21:49:03 UTC; empty for never.
-    """
-    if then is None:
-        return ""
-    place, name = _zone(zone)
-    return f"{then.astimezone(place).strftime('%-d %b %Y, %H:%M:%S')} {name}"
-
-
-@lru_cache(1024)  # a zone is a file: it is read once in a process, not at every event
-def _zone(name: str) -> tuple[tzinfo, str]:
-    """The zone and how it is called. Order Desk's value may be any text."""
-    try:
-        return (ZoneInfo(name), name) if name and name.isascii() else (UTC, "UTC")
-    except (LookupError, ValueError, OSError):
-        return UTC, "UTC"
+def stamp(then: datetime | None) -> str:
+    """The moment for `datetime` of a time element, in UTC; empty for never."""
+    return "" if then is None else then.astimezone(UTC).isoformat(timespec="milliseconds")
 
 
 def duration(milliseconds: float) -> str:

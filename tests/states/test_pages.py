@@ -242,6 +242,7 @@ def test_a_page_is_drawn_with_properties_that_its_components_have(name: str) -> 
         is_operator=state.is_operator,
         form_token=state.form_token,
         notices=state.notices,
+        server_time=state.server_time,
         dismiss=Notices.dismiss,
         stores=state.store_choices,
         active_store=state.active_store,

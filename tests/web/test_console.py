@@ -593,19 +593,6 @@ def test_the_history_tells_the_time_as_it_goes_on(
     assert (tab.vars["console_state.form_id"], values_of(tab)["limit"]) == (filled, "3")
 
 
-def test_a_past_call_is_told_in_the_zone_of_its_store(tab: Tab) -> None:
-    run(tab, "orders_list", limit="1")
-    run(tab, "stores_list")
-    tab.act("stores_state.add_sandbox")
-    run(tab, "orders_list", limit="1", store_identifier="Sandbox store")
-    run(tab, "orders_list", limit="1")  # refused: it could be either store
-
-    unclear, named, of_no_store, _ = [
-        row["exact"].rsplit(" ", 1)[1] for row in tab.vars["console_state.history"]
-    ]
-    assert (unclear, named, of_no_store) == ("UTC", "America/Los_Angeles", "UTC")
-
-
 def test_a_tool_with_a_secret_is_not_run_by_an_event(tab: Tab) -> None:
     tab.act("console_state.choose", name="tenant_use_master_key")
     tab.act("console_state.run", form={**form_of(tab), "master_key": "typed-into-a-state"})

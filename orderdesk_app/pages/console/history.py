@@ -24,7 +24,7 @@ def call_history() -> rx.Component:
             ),
             cell("Outcome", badge(call["outcome"], call["tone"])),
             cell("Took", call["duration"], class_name="number one-line"),
-            cell("When", ago(call["ago"], call["exact"]), class_name="one-line"),
+            cell("When", ago(call["ago"], call["at"]), class_name="one-line"),
             cell(
                 "",
                 rx.el.button(

@@ -17,6 +17,7 @@ const keyboard = await ui("keyboard");
 const palette = await ui("palette");
 const restore = await ui("restore");
 const runs = await ui("runs");
+const times = await ui("times");
 const view = await ui("view");
 [runs, dialogs, copy, forms, filter, keyboard, palette, focus].forEach((part) => part.start());
 
@@ -461,4 +462,65 @@ test("a module that fails is reported and does not stop the others", async () =>
 
   assert.equal(reported.length, 1);
   assert.equal(history.shown, "/console?tool=orders_list");
+});
+
+const NOON = Date.parse("2026-11-28T12:00:00.000Z");
+const inZone = (zone, act) => {
+  const before = process.env.TZ;
+  process.env.TZ = zone;
+  try {
+    return act();
+  } finally {
+    if (before === undefined) delete process.env.TZ;
+    else process.env.TZ = before;
+  }
+};
+
+test("a time is told in the largest unit, and never of the future", () => {
+  const seconds = [-5, 0, 59, 60, 3599, 3600, 86399, 86400, 29 * 86400];
+
+  assert.deepEqual(seconds.map((gone) => times.ago(NOON, NOON + gone * 1000)), [
+    "0 s ago", "0 s ago", "59 s ago", "1 min ago", "59 min ago", "1 h ago", "23 h ago",
+    "1 d ago", "29 d ago",
+  ]);
+});
+
+test("an old time is a date, and an exact one names its zone, that of the browser", () => {
+  const late = Date.parse("2026-06-25T22:30:05.000Z");
+
+  assert.equal(inZone("Asia/Tokyo", () => times.ago(late, NOON)), "26 Jun 2026");
+  assert.equal(inZone("Asia/Tokyo", () => times.exact(late)), "26 Jun 2026, 07:30:05 GMT+9");
+  assert.match(inZone("America/Chicago", () => times.exact(late)), /^25 Jun 2026, 17:30:05 \S+$/);
+});
+
+test("times run by the server's clock, and the exact one is on hover", (t) => {
+  t.mock.timers.enable({ apis: ["Date"], now: NOON + 600000 }); // ten minutes ahead
+  const call = el("time", { "data-time": "ago", datetime: "2026-11-28T11:59:30.000+00:00" });
+  const hour = el("time", { "data-time": "clock", datetime: "2026-11-28T11:30:00.000+00:00" });
+  const never = el("time", { "data-time": "ago", datetime: "" });
+  never.textContent = "Never";
+  page(el("div", { "data-server-time": "2026-11-28T12:00:00.000+00:00" }, call, hour, never));
+
+  inZone("Asia/Kathmandu", times.update);
+  const first = call.textContent;
+  t.mock.timers.tick(31000);
+  inZone("Asia/Kathmandu", times.update);
+
+  assert.deepEqual([first, call.textContent], ["30 s ago", "1 min ago"]);
+  assert.equal(call.getAttribute("title"), "28 Nov 2026, 17:44:30 GMT+5:45");
+  assert.equal(hour.textContent, "17:15");
+  assert.deepEqual([never.textContent, never.getAttribute("title")], ["Never", null]);
+});
+
+test("a time that the server writes again is right after the page has changed", (t) => {
+  t.mock.timers.enable({ apis: ["Date"], now: NOON });
+  const call = el("time", { "data-time": "ago", datetime: "2026-11-28T11:58:00.000+00:00" });
+  page(el("div", { "data-server-time": "2026-11-28T12:00:00.001+00:00" }, call));
+  times.update();
+
+  call.setAttribute("datetime", "2026-11-28T11:59:59.000+00:00");
+  call.textContent = "an hour ago";
+  times.update();
+
+  assert.equal(call.textContent, "1 s ago");
 });
