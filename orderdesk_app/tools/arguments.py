@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping
 from difflib import get_close_matches
 from functools import cache
-from typing import Annotated, Any, TypeAlias, TypeVar
+from typing import Annotated, Any, ClassVar, TypeAlias, TypeVar
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, WithJsonSchema
 from pydantic.annotated_handlers import GetCoreSchemaHandler, GetJsonSchemaHandler
@@ -34,6 +34,9 @@ class Arguments(BaseModel):
     model_config = ConfigDict(
         extra="forbid", frozen=True, str_strip_whitespace=True, hide_input_in_errors=True
     )
+
+    # Optional arguments in which an empty text is a mistake, and not one that was left out.
+    never_empty: ClassVar[frozenset[str]] = frozenset()
 
     @classmethod
     def secret_names(cls) -> frozenset[str]:
@@ -127,7 +130,8 @@ StoreIdentifier = Annotated[
 
 
 def parse(model: type[ArgumentsT], given: object) -> ArgumentsT:
-    """The arguments as their model; None and an argument that is null mean: left out.
+    """The arguments as their model; None and an argument that is null mean: left out. So does an
+    empty text where one may leave it out: OpenAI's strict mode has models send every argument.
 
     Raises ValidationFailed that names the first argument at fault, the rule and the next step.
     """
@@ -140,7 +144,7 @@ def parse(model: type[ArgumentsT], given: object) -> ArgumentsT:
     given = {
         name: unquoted(value, name) if name in structured else value
         for name, value in given.items()
-        if value is not None
+        if value is not None and not (_is_empty(value) and name in _optional(model))
     }
     unknown = next((name for name in given if name not in model.model_fields), None)
     if unknown is not None:  # refused first: a misspelt name explains a missing one
@@ -159,6 +163,17 @@ def parse(model: type[ArgumentsT], given: object) -> ArgumentsT:
         return model.model_validate(given)
     except ValidationError as error:
         raise _validation_failed(model, error) from None
+
+
+def _is_empty(value: object) -> bool:
+    return isinstance(value, str) and not value.strip()
+
+
+@cache
+def _optional(model: type[Arguments]) -> frozenset[str]:
+    """The arguments that an empty text leaves out."""
+    required = {name for name, field in model.model_fields.items() if field.is_required()}
+    return frozenset(model.model_fields.keys() - required - model.never_empty)
 
 
 @cache

@@ -8,7 +8,8 @@ import pytest
 from orderdesk_app.context import Secret
 from orderdesk_app.errors import ValidationFailed
 from orderdesk_app.tools.arguments import Arguments, SecretText, parse
-from orderdesk_app.tools.toolsets.orders import GetOrder, ListOrders
+from orderdesk_app.tools.catalogue import Tool, every_tool
+from orderdesk_app.tools.toolsets.orders import GetOrder, ListOrders, UpdateOrder
 from orderdesk_app.tools.toolsets.tenants import UseMasterKey
 
 
@@ -74,6 +75,26 @@ def test_null_means_left_out() -> None:
     assert parse(GetOrder, {"order_id": "5", "fields": None, "store_identifier": None}) == GetOrder(
         order_id="5"
     )
+
+
+@pytest.mark.parametrize("empty", ["", "  "])
+@pytest.mark.parametrize("tool", every_tool(), ids=lambda tool: tool.name)
+def test_an_empty_text_means_left_out_where_one_may_leave_it_out(tool: Tool, empty: str) -> None:
+    """In the strict mode of OpenAI's API a model has to send every argument."""
+    given = tool.example.model_dump(mode="json", exclude_unset=True)
+    needed = {name: given[name] for name in tool.input_schema.get("required", ())}
+    others = tool.input_schema["properties"].keys() - needed - tool.arguments.never_empty
+
+    assert parse(tool.arguments, needed | dict.fromkeys(others, empty)) == parse(
+        tool.arguments, needed
+    )
+
+
+def test_an_empty_guard_is_a_mistake() -> None:
+    """The caller believes that nobody else's change is overwritten."""
+    given = {"order_id": "5", "changes": {"email": ""}, "expected_date_updated": ""}
+
+    assert parse(UpdateOrder, given).expected_date_updated == ""
 
 
 def test_a_secret_is_read_from_text_and_prints_as_stars() -> None:

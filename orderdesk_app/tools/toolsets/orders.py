@@ -239,6 +239,8 @@ class CreateOrder(Arguments):
 
 
 class UpdateOrder(Arguments):
+    never_empty = frozenset({"expected_date_updated"})  # it would guard nothing
+
     order_id: TheOrder
     changes: Annotated[AnyObject, WithJsonSchema(ORDER_CHANGES)] = Field(
         description=(
