@@ -53,6 +53,17 @@ def _preload(name: str) -> rx.Component:
     )
 
 
+_BADGE = (0, "StickyBadge")  # the framework's own name for it in `app_wraps`
+
+
+def _badge_in_a_landmark(has_state: bool) -> rx.Component | None:
+    """The framework's badge as the foot of the page, as it stands outside every landmark; None
+    where the operator has switched it off.
+    """
+    badge = app.app_wraps.get(_BADGE)
+    return None if badge is None else rx.fragment(rx.el.footer(badge(has_state)))
+
+
 _SCRIPT_MODULES = sorted(path.name for path in (ROOT / "assets" / "ui").glob("*.js"))
 
 app = rx.App(
@@ -67,6 +78,7 @@ app = rx.App(
     frontend_exception_handler=report_frontend,
     toaster=None,
     app_wraps={(55, "ErrorBoundary"): lambda _: ErrorBoundary.create()},
+    extra_app_wraps={_BADGE: _badge_in_a_landmark},
 )
 app.add_middleware(Guard(), index=0)
 
