@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Literal, NoReturn
 
 from orderdesk_app.context import Json, JsonObject
-from orderdesk_app.orderdesk.json_text import has_too_many_values
+from orderdesk_app.orderdesk.json_text import MAX_VALUES, has_too_many_values
 from orderdesk_app.tools.catalogue import Tool
 from orderdesk_app.tools.schema import Schema
 
@@ -119,6 +119,8 @@ def arguments_from(tool: Tool, form: Mapping[str, object]) -> tuple[JsonObject, 
             arguments[field.name] = _value(field, text.strip())
         except json.JSONDecodeError as error:
             errors[field.name] = f"This must be {field.shape} in JSON. {_place(text, error)}"
+        except _Unreadable as error:
+            errors[field.name] = str(error)
         except ValueError:
             rules = {
                 "integer": "a whole number",
@@ -145,6 +147,10 @@ def argument_at(tool: Tool, path: str) -> str:
     return objects[0] if path and len(objects) == 1 else ""
 
 
+class _Unreadable(ValueError):
+    """JSON that is not read, and why, in words for who typed it."""
+
+
 def _value(field: Field, text: str) -> Json:
     if field.kind == "integer":
         return int(text)
@@ -161,6 +167,7 @@ def _value(field: Field, text: str) -> Json:
     return text
 
 
+_TRAILING_COMMA = "a comma stands before the closing bracket"
 # What Python's reader of JSON says, in words for somebody who types it.
 _JSON_FAULTS = {
     "Expecting ',' delimiter": "a comma or a closing bracket is missing",
@@ -171,26 +178,43 @@ _JSON_FAULTS = {
     "Unterminated string starting at": "this text has no closing quote",
     "Invalid control character at": "a text must not have a line break or a tab in it; write \\n",
     "Invalid \\escape": "a backslash stands alone; write it twice",
+    "Illegal trailing comma before end of object": _TRAILING_COMMA,
+    "Illegal trailing comma before end of array": _TRAILING_COMMA,
 }
+_NO_NUMBER = "this is no number in JSON"
+# A text as a whole, so that what stands in one is passed over, or a word that Python takes for a
+# number.
+_TEXT_OR_NO_NUMBER = re.compile(r'"(?:[^"\\]|\\.)*"|(-?Infinity|NaN)')
 
 
 def _place(text: str, error: json.JSONDecodeError) -> str:
     """Where the JSON is wrong and why, by line and column of the text as typed."""
-    place = error.pos + len(text) - len(text.lstrip())
+    before = error.doc[: error.pos].rstrip()
+    # a newer Python says it by itself
+    is_comma = before.endswith(",") and error.doc[error.pos : error.pos + 1] in ("}", "]")
+    at = len(before) - 1 if is_comma else error.pos
+    place = at + len(text) - len(text.lstrip())
     line = text.count("\n", 0, place) + 1
     column = place - text.rfind("\n", 0, place)
-    why = _JSON_FAULTS.get(error.msg, error.msg[:1].lower() + error.msg[1:])
+    said = _JSON_FAULTS.get(error.msg, error.msg[:1].lower() + error.msg[1:])
+    why = _TRAILING_COMMA if is_comma else said
     return f"Line {line}, column {column}: {why}."
 
 
 def _json(text: str) -> Json:
     if has_too_many_values(text):
-        _refuse()
+        raise _Unreadable(f"This has more than {MAX_VALUES:,} values or commas. Send less at once.")
     try:
-        value: Json = json.loads(text, parse_constant=lambda _: _refuse())
+        value: Json = json.loads(text, parse_constant=lambda _: _refuse_number(text))
         return value
-    except RecursionError:
-        _refuse()
+    except RecursionError as error:
+        raise _Unreadable("This is nested too deeply. Take some brackets away.") from error
+
+
+def _refuse_number(text: str) -> NoReturn:
+    """Raises JSONDecodeError at the first word that is no number in JSON."""
+    words = (found.start(1) for found in _TEXT_OR_NO_NUMBER.finditer(text) if found[1])
+    raise json.JSONDecodeError(_NO_NUMBER, text, next(words))
 
 
 def _refuse() -> NoReturn:
