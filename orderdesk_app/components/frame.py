@@ -170,17 +170,24 @@ def _top(page: Page, viewer: Viewer) -> rx.Component:
 
 
 def _switcher(viewer: Viewer) -> rx.Component:
-    """Which store a call means that names none; there is nothing to switch with fewer than two."""
+    """Which store a call from the console means that names none; each key has its own. There is
+    nothing to switch with fewer than two.
+    """
     return rx.cond(
         viewer.stores.length() > 1,
-        rx.el.select(
-            rx.el.option("Store in this console", value="", disabled=True),
-            rx.foreach(viewer.stores, lambda store: rx.el.option(store["name"], value=store["id"])),
-            value=viewer.active_store,
-            on_change=viewer.choose_store,
-            class_name="input switcher",
-            aria_label="Active store",
-            title="In this console, calls that name no store mean this one",
+        rx.el.label(
+            rx.el.span("Store in this console", class_name="dim small"),
+            rx.el.select(
+                rx.el.option("None chosen", value="", disabled=True),
+                rx.foreach(
+                    viewer.stores, lambda store: rx.el.option(store["name"], value=store["id"])
+                ),
+                value=viewer.active_store,
+                on_change=viewer.choose_store,
+                class_name="input",
+            ),
+            class_name="switcher",
+            title="Calls from this console that name no store mean this one. Each key has its own.",
         ),
     )
 
@@ -196,6 +203,7 @@ def _palette(
             to=to,
             id=f"palette-{identity}",
             role="option",
+            tab_index=-1,  # the keyboard stays in the field: there is one chosen entry
         )
         return rx.el.li(option, role="presentation", custom_attrs={"data-filter-text": words})
 
@@ -203,7 +211,7 @@ def _palette(
         option = rx.el.button(
             icon("store"),
             rx.el.span("Use ", row["name"], class_name="grow cut"),
-            rx.el.span("Store", class_name="dim small"),
+            rx.el.span("In this console", class_name="dim small"),
             type="button",
             on_click=viewer.choose_store(row["id"]),
             id="palette-store-" + row["id"],

@@ -279,6 +279,26 @@ test("the pointer and the arrows choose one entry of the palette between them", 
   assert.deepEqual(chosen().map((option) => option.id), ["stores"]);
 });
 
+test("Enter follows the entry that is seen as chosen when the palette's list has changed", () => {
+  const option = (id) => el("a", { id, role: "option" });
+  const item = (entry) => el("li", { "data-filter-text": entry.id }, entry);
+  const [home, console_, store] = ["home", "console", "store"].map(option);
+  const input = el("input", { "data-filter": "palette-list" });
+  const list = el("ul", { id: "palette-list" }, item(home), item(console_));
+  page(el("dialog", { id: "palette" }, input, list));
+  const followed = [];
+  [home, console_, store].forEach(
+    (entry) => entry.addEventListener("click", () => followed.push(entry.id)),
+  );
+  press("k", document.body, { ctrlKey: true });
+  press("ArrowDown", input);
+
+  list.replaceChildren(item(home), item(store), item(console_)); // a store was added elsewhere
+  press("Enter", input);
+
+  assert.deepEqual(followed, ["console"]);
+});
+
 test("Ctrl Enter runs the console's form once for each press", () => {
   const field = el("textarea");
   const form = el("form", { "data-page-id": "a.b" }, field);
