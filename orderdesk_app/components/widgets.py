@@ -35,6 +35,19 @@ def callout(*children: Any, tone: Tone = "red", role: str = "alert") -> rx.Compo
     )
 
 
+def second_store_note(stores: Any) -> rx.Component:
+    """What changes for assistants with the second store; nothing for the first and the third."""
+    return rx.cond(
+        stores.length() == 1,
+        callout(
+            "This is your second store. Assistants whose key has no default store then have to "
+            "name the store in each call. Settings shows the default of each key.",
+            tone="amber",
+            role="note",
+        ),
+    )
+
+
 def panel(
     *children: Any, title: str = "", aside: rx.Component | None = None, **props: Any
 ) -> rx.Component:

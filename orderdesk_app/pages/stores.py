@@ -19,6 +19,7 @@ from orderdesk_app.components.widgets import (
     meter,
     open_button,
     refreshed,
+    second_store_note,
     secret_input,
     skeleton,
     text_input,
@@ -163,15 +164,7 @@ def _connect_dialog() -> rx.Component:
         ),
         post_form(
             rx.cond(elsewhere, callout(S.problem)),
-            rx.cond(
-                S.store_choices.length() == 1,
-                callout(
-                    "This is your second store. Assistants whose key has no default store then "
-                    "have to name the store in each call. Settings shows the default of each key.",
-                    tone="amber",
-                    role="note",
-                ),
-            ),
+            second_store_note(S.store_choices),
             field(
                 "Store id",
                 "store_id",

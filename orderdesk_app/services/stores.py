@@ -40,6 +40,9 @@ from orderdesk_app.services.store_registration import (
 )
 
 _MOST_OPENED = 1_000
+# stores that a refusal names: to an agent, and to a person, whose page has a list of all
+_MOST_NAMED = 20
+_FEW_NAMED = 5
 T = TypeVar("T")
 
 
@@ -169,7 +172,8 @@ class Stores:
             else "pass store_identifier, or choose one with stores_use_store"
         )
         raise ValidationFailed(
-            f"Say which store: {ways}.{_choices(stores)}", field="store_identifier"
+            f"Say which store: {ways}.{_choices(stores, _FEW_NAMED if is_person else _MOST_NAMED)}",
+            field="store_identifier",
         )
 
     async def unseal(self, record: StoreRecord) -> OpenStore:
@@ -411,7 +415,9 @@ class Stores:
         STORE_CHANGES.labels("deleted").inc()
 
 
-def _choices(stores: tuple[StoreRecord, ...]) -> str:
+def _choices(stores: tuple[StoreRecord, ...], most: int = _MOST_NAMED) -> str:
     if not stores:
         return " No store is connected yet: use stores_register."
-    return " The stores are: " + "; ".join(f"{s.name} ({s.store_id})" for s in stores[:20]) + "."
+    named = "; ".join(f"{s.name} ({s.store_id})" for s in stores[:most])
+    others = len(stores) - most
+    return f" The stores are: {named}" + (f"; and {others} more." if others > 0 else ".")

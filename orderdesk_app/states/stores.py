@@ -84,6 +84,12 @@ class StoresState(SignedInState):
             )
             await self._read()
             await self._load_stores()
+            if len(self.store_choices) == 2:
+                self._notify(
+                    "You have two stores now. Assistants whose key has no default store have to "
+                    "name the store in each call. Settings shows the default of each key.",
+                    "amber",
+                )
         finally:
             self._free("sandbox")
 

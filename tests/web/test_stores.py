@@ -51,6 +51,40 @@ def test_the_sandbox_is_there_after_one_click(
     assert actions(ada)[0] == ("store.connect", "ok")
 
 
+def test_a_second_store_warns_that_agents_without_a_default_must_name_theirs(
+    tab: Tab, store: StoreRecord
+) -> None:
+    def warnings() -> list[str]:
+        notices = tab.vars["signed_in_state.notices"]
+        return [notice["text"] for notice in notices if notice["tone"] == "amber"]
+
+    after_one = warnings()
+    tab.act("stores_state.add_sandbox")
+    after_two = warnings()
+    tab.act("notices.dismiss", notice_id=tab.vars["signed_in_state.notices"][-1]["id"])
+    tab.act("stores_state.add_sandbox")
+
+    assert after_one == []
+    assert after_two == [
+        "You have two stores now. Assistants whose key has no default store have to name the "
+        "store in each call. Settings shows the default of each key."
+    ]
+    assert warnings() == []
+
+
+def test_of_many_stores_a_person_is_told_a_few(
+    ada: BrowserSession, tab: Tab, store: StoreRecord
+) -> None:
+    for _ in range(7):
+        ada.web.do(ada.web.services.stores.add_sandbox, ada.actor)
+    tab.act("page_load.load_page")
+    tab.act("console_state.load")
+
+    tab.act("console_state.run", form={**form_of(tab), "limit": "1"})
+
+    assert tab.vars["console_state.message"].endswith("; and 3 more.")
+
+
 def test_the_store_key_reaches_no_browser(
     ada: BrowserSession, tab: Tab, store: StoreRecord
 ) -> None:

@@ -13,6 +13,7 @@ from orderdesk_app.components.widgets import (
     difference_table,
     field,
     icon,
+    second_store_note,
     secret_input,
     text_input,
 )
@@ -99,6 +100,7 @@ def _run_bar() -> rx.Component:
                 role="note",
             ),
         ),
+        rx.cond(S.tool == "stores_register", second_store_note(S.store_choices)),
         # Beside the button: it is where the eye is after a press.
         rx.cond(
             S.refusal != "",

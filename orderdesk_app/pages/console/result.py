@@ -40,7 +40,8 @@ def result_view() -> rx.Component:
     to_copy = rx.el.pre(S.result, id="result", hidden=True)
     filled = rx.el.div(
         _head(),
-        rx.cond(~S.ok, callout(S.message)),
+        # said once: where it is about an argument, at its field
+        rx.cond(~S.ok & ~S.errors.values().contains(S.message), callout(S.message)),
         rx.cond(S.headline != "", rx.el.p(S.headline, class_name="headline")),
         rx.cond(S.difference.length() > 0, difference_table(S.difference, "What changed")),
         rx.cond((S.rest != "") & (S.view != "request"), callout(S.rest, tone="blue", role="note")),
