@@ -28,6 +28,7 @@ from orderdesk_app.states.settings import SettingsState
 
 S: Any = SettingsState  # on its class, a state's attributes are variables of the browser
 _LONG = 8  # keys that one looks through without help
+_HAS_CHOICE = S.store_choices.length() > 1  # of stores that a call may mean
 
 
 def settings() -> rx.Component:
@@ -66,14 +67,14 @@ def _keys() -> rx.Component:
                 head("Name", "name"),
                 head("Ends with"),
                 head("May"),
-                head("Default store"),
+                rx.cond(_HAS_CHOICE, head("Default store")),
                 head("Made", "made"),
                 head("Last used", "used"),
                 rx.el.th(rx.el.span("Revoke", class_name="sr"), scope="col"),
             )
         ),
         rx.el.tbody(rx.foreach(S.keys, _key)),
-        class_name="table cards-narrow",
+        class_name="table cards-narrow keys",
     )
     nothing = empty(
         "key-round",
@@ -126,15 +127,22 @@ def _key(key: Any) -> rx.Component:
         return rx.el.td(*children, custom_attrs={"data-label": label})
 
     return rx.el.tr(
-        cell("Name", rx.el.span(key["name"], class_name="strong")),
+        cell("Name", rx.el.span(key["name"], class_name="strong long-name", title=key["name"])),
         cell("Ends with", rx.el.code(key["hint"])),
         cell("May", rx.el.span(key["scopes"], class_name="dim small")),
-        cell(
-            "Default store",
-            rx.cond(
-                key["default_store"] != "",
-                rx.el.span(key["default_store"], class_name="small"),
-                rx.el.span("None", class_name="dim small"),
+        rx.cond(
+            _HAS_CHOICE,
+            cell(
+                "Default store",
+                rx.cond(
+                    key["default_store"] != "",
+                    rx.el.span(
+                        key["default_store"],
+                        class_name="small long-name",
+                        title=key["default_store"],
+                    ),
+                    rx.el.span("None", class_name="dim small"),
+                ),
             ),
         ),
         cell("Made", ago(key["made"], key["made_at"])),
@@ -173,7 +181,7 @@ def _default_store(is_back: Any) -> rx.Component:
         ),
     )
     return rx.cond(
-        S.store_choices.length() > 1,
+        _HAS_CHOICE,
         field(
             "Default store",
             "default_store",
@@ -321,6 +329,12 @@ def _master() -> rx.Component:
                 "The master key signs in here and may do everything. It ends with ",
                 rx.el.code("…", S.master_hint),
                 ".",
+                rx.cond(
+                    _HAS_CHOICE & (S.master_default_store != ""),
+                    rx.fragment(
+                        " At /mcp its calls that name no store mean ", S.master_default_store, "."
+                    ),
+                ),
                 class_name="dim",
             ),
             rx.el.p(

@@ -52,6 +52,7 @@ class SettingsState(SignedInState):
     is_descending: bool = True
     view: str = ""  # the same as the address says it; empty until somebody sorts or searches
     master_hint: str = ""
+    master_default_store: str = ""  # empty for none
     facts: list[Fact] = []
     address: str = ""
     claude_desktop: str = ""  # to paste, with a placeholder for the key: a state holds none
@@ -119,7 +120,9 @@ class SettingsState(SignedInState):
         stores: dict[str, str] = {
             record.id: record.name for record in await services.stores.list(actor)
         }
-        self.master_hint = next((key.hint for key in keys if key.kind == MASTER), "")
+        master = next((key for key in keys if key.kind == MASTER), None)
+        self.master_hint = master.hint if master else ""
+        self.master_default_store = stores.get((master and master.default_store_id) or "", "")
         keys = [key for key in keys if key.kind != MASTER]
         self.total = len(keys)
         wanted = self.search.strip().casefold()

@@ -45,13 +45,15 @@ async def sign_out(page: Page) -> None:
 # ------------------------------------------------------------------ settings and stores
 
 
-async def make_key(site: Site, page: Page, name: str) -> str:
+async def make_key(site: Site, page: Page, name: str, *, default_store: str = "") -> str:
     """Makes it in Settings; returns it as the one answer shows it."""
     await page.goto("/settings")
     await settled(page)
     await page.get_by_role("banner").get_by_role("button", name="New key").click()
     dialog = page.get_by_role("dialog", name="New key")
     await dialog.get_by_label("Name").fill(name)
+    if default_store:
+        await dialog.get_by_label("Default store").select_option(label=default_store)
     with site.recorder.chapter(CHAPTER):
         await dialog.get_by_role("button", name="Make key").click()
         await expect(page.get_by_role("heading", level=1)).to_have_text(f"Key “{name}”")

@@ -51,17 +51,37 @@ async def test_a_name_of_one_long_word_stays_inside_the_page(
 ) -> None:
     page = await (await opens(ada, size=size)).new_page()
     name = "K" * 80
+    store = "Bücher 👩\u200d👧 " + "W" * 80
+    await site.connect(ada, "10044", store)
+    await page.goto("/settings")
+    await settled(page)
+    await page.get_by_role("banner").get_by_role("button", name="New key").click()
+    default = page.get_by_role("dialog", name="New key").get_by_label("Default store")
+    await expect(default.locator("option")).to_have_text(
+        ["None: each call names its store", "Sandbox store", store]
+    )
 
-    await make_key(site, page, name)
+    key = await make_key(site, page, name, default_store=store)
     assert await _too_wide(page) <= 0
     await page.goto("/settings")
     await settled(page)
     assert await _too_wide(page) <= 0
+    row = page.get_by_role("row").filter(has_text=f"…{key[-4:]}")
+    revoke = row.get_by_role("button", name=f"Revoke {name}")
+    for words in (name, store):
+        cell = row.get_by_title(words)
+        await expect(cell).to_have_text(words)
+        is_cut = await cell.evaluate("(e) => e.scrollWidth > e.clientWidth")
+        assert is_cut == (size == WIDE)  # nobody can hover on a phone: there it is whole
+        if is_cut:
+            await expect(cell).to_have_css("text-overflow", "ellipsis")
+    if size == WIDE:
+        await expect(revoke).to_be_in_viewport(ratio=1)
     short = page.get_by_role("row").filter(has_text="Claude on the till").get_by_text("Everything")
     assert await short.evaluate("(words) => words.getClientRects().length") == 1, (
         "it breaks within the word"
     )
-    await page.get_by_role("button", name=f"Revoke {name}").click()
+    await revoke.click()
     await expect(notice(page, "The key is revoked.")).to_be_visible()
     assert await _too_wide(page) <= 0
 
