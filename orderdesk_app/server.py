@@ -16,6 +16,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from orderdesk_app import wiring
 from orderdesk_app.config import Settings, load_settings
 from orderdesk_app.frontend import Frontend
+from orderdesk_app.graceful_stop import GracefulStop
 from orderdesk_app.mcp.endpoint import McpEndpoint
 from orderdesk_app.observability import configure_logging
 from orderdesk_app.routes import all_routes, health, metrics
@@ -26,7 +27,7 @@ from orderdesk_app.routes.oauth import is_oauth, no_oauth
 from orderdesk_app.routes.pages import PageGate
 from orderdesk_app.routes.request_middleware import MCP_PATHS, RequestMiddleware
 from orderdesk_app.routes.sockets import SocketLimits
-from orderdesk_app.serving import STOP_NOTICE
+from orderdesk_app.serving import NOTICE_SECONDS, STOP_NOTICE
 from orderdesk_app.setting_rules import host_list
 
 OpenServices = Callable[[Settings], AbstractAsyncContextManager[wiring.Services]]
@@ -106,6 +107,7 @@ class App:
         self._open_services = open_services
         self._mcp: McpEndpoint | None = None
         self._open = AsyncExitStack()
+        self._stop = GracefulStop(notice_seconds=NOTICE_SECONDS)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
@@ -113,10 +115,10 @@ class App:
         if scope["type"] == "http":
             if scope["path"] in MCP_PATHS:
                 assert self._mcp is not None, "requests come after lifespan.startup"
-                return await self._mcp(scope, receive, send)
+                return await self._stop.serve(self._mcp(scope, receive, send))
             if taken := methods_at(scope, self._routes):
                 answer = self._router if scope["method"] in taken else wrong_method(scope, taken)
-                return await answer(scope, receive, send)
+                return await self._stop.serve(answer(scope, receive, send))
             if is_oauth(scope["path"]):
                 return await no_oauth(scope)(scope, receive, send)
         if self._web is not None:
@@ -135,17 +137,23 @@ class App:
         if STOP_NOTICE is not None:
             with contextlib.suppress(NotImplementedError, RuntimeError, ValueError):
                 # not in a thread of a test's client: only a main thread gets signals
-                asyncio.get_running_loop().add_signal_handler(STOP_NOTICE, services.health.stop)
+                asyncio.get_running_loop().add_signal_handler(
+                    STOP_NOTICE, self._begin_stop, services
+                )
         # These objects live until the end. Without this the collector would walk them all again and
         # again while requests wait.
         gc.collect()
         gc.freeze()
 
+    def _begin_stop(self, services: wiring.Services) -> None:
+        services.health.stop()
+        self._stop.begin(services.unfinished.drain)
+
     async def _live(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Start before the web app and stop after it, in the one task that runs the lifespan."""
 
         async def receive_and_start() -> Message:
-            message = await receive()
+            message = await self._stop.receive(receive)
             if message["type"] == "lifespan.startup":
                 await self._start()
             return message
@@ -157,11 +165,12 @@ class App:
                 "lifespan.startup.failed",
             ):
                 await self._open.aclose()
+                self._stop.closed()
             await send(message)
 
         if self._web is not None:
             return await self._web(scope, receive_and_start, stop_and_send)
         await receive_and_start()
         await send({"type": "lifespan.startup.complete"})
-        await receive()
+        await receive_and_start()
         await stop_and_send({"type": "lifespan.shutdown.complete"})

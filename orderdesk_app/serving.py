@@ -133,6 +133,9 @@ def _watch_parent(parent_id: int) -> None:
     """For systems without prctl, and for a parent that died before it was called."""
     while os.getppid() == parent_id:
         time.sleep(_PARENT_POLL_SECONDS)
+    if STOP_NOTICE is not None:
+        os.kill(os.getpid(), STOP_NOTICE)
+        time.sleep(NOTICE_SECONDS)
     os.kill(os.getpid(), signal.SIGTERM)
     time.sleep(_kill_seconds)
     os._exit(1)

@@ -2,6 +2,7 @@
 of calls when somebody leaves.
 """
 
+import asyncio
 import contextlib
 import json
 import os
@@ -28,7 +29,9 @@ from tests.worlds import (
     FIRST_ORDER,
     SandboxServer,
     Server,
+    eventually,
     free_port,
+    open_services,
     own_environment,
     sandbox_process,
     sandbox_server,
@@ -337,11 +340,18 @@ def test_a_call_that_the_key_does_not_allow_leaves_its_row(
     _until(lambda: _audited(mcp_server, "orders_delete") == ["PERMISSION_DENIED"])
 
 
-def test_a_stop_waits_for_the_write_that_is_under_way_and_answers_it(
+def test_a_stop_waits_for_the_write_that_is_under_way_and_for_nobody_who_hangs(
     slow: tuple[McpServer, SandboxServer],
 ) -> None:
     mcp_server, sandbox = slow
     sandbox.fault("slow", method="PUT", seconds=2.0)
+    port = mcp_server.server.port
+    hanging = [socket.create_connection(("127.0.0.1", port)) for _ in range(30)]
+    for connection in hanging[:10]:
+        connection.sendall(b"POST /mcp HTTP/1.1\r\nhost: local")
+    for connection in hanging[10:20]:
+        connection.sendall(b"GET /health/live HTTP/1.1\r\nhost: localhost\r\n\r\n")
+        connection.recv(65536)
 
     connection = _sent(
         mcp_server,
@@ -349,16 +359,61 @@ def test_a_stop_waits_for_the_write_that_is_under_way_and_answers_it(
         **{"mcp-protocol-version": "2025-11-25", "connection": "close"},
     )
     _until(lambda: sandbox.requests(method="PUT"))
+    began = time.monotonic()
     mcp_server.server.process.send_signal(signal.SIGTERM)
+    _until(lambda: httpx.get(f"{mcp_server.server.url}/health/ready").status_code == 503)
+    not_ready = time.monotonic()
     answer = b""
     with contextlib.suppress(OSError), connection:
         while part := connection.recv(65536):
             answer += part
-    mcp_server.server.process.wait(30)
+    answered = time.monotonic()
+    code = mcp_server.server.process.wait(30)
 
+    assert time.monotonic() - began < 10
+    assert not_ready < answered
+    assert code == 0
     assert sandbox.order(mcp_server.store_id)["shipping"]["city"] == "Lagos"
     assert _audited(mcp_server, "orders_update") == ["ok"]
     assert b'"isError":false' in answer, answer[-300:]
+    for connection in hanging:
+        connection.close()
+
+
+def test_a_write_that_is_killed_in_a_stop_stays_open_and_the_next_read_settles_it(
+    slow: tuple[McpServer, SandboxServer],
+) -> None:
+    mcp_server, sandbox = slow
+    sandbox.fault("slow", method="PUT", seconds=40.0, effect="done")
+    connection = _sent(mcp_server, call("orders_update", UPDATE))
+    _until(lambda: sandbox.order(mcp_server.store_id)["shipping"]["city"] == "Lagos")
+
+    mcp_server.server.process.send_signal(signal.SIGTERM)
+    _until(lambda: httpx.get(f"{mcp_server.server.url}/health/ready").status_code == 503)
+    time.sleep(1)
+    assert mcp_server.server.process.poll() is None, "it waits for the write"
+    mcp_server.server.kill()
+    connection.close()
+
+    assert _changes(mcp_server) == ["open"]
+    asyncio.run(_read_until_settled(mcp_server))
+    assert _changes(mcp_server) == ["done"]
+    sandbox.process.kill()  # it would go on with its answer, and a test's end would wait for it
+
+
+async def _read_until_settled(mcp_server: McpServer) -> None:
+    """Another process' reads; the lock of the one that died is over after 15 seconds."""
+    async with open_services(mcp_server.settings) as services:
+        principal = await services.access.by_token(mcp_server.key)
+
+        async def settled() -> bool:
+            given = {"order_id": FIRST_ORDER, "fields": ["shipping"]}
+            outcome = await services.runner.run(principal, "orders_get", given)
+            assert outcome.result is not None, outcome.error
+            assert outcome.result["order"]["shipping"]["city"] == "Lagos"  # type: ignore[index]
+            return _changes(mcp_server) == ["done"]
+
+        await eventually(settled, 60, every=0.5)
 
 
 def test_reads_of_the_last_second_are_written_down_at_a_stop(
@@ -379,6 +434,13 @@ def _until(question: Any, seconds: float = 15) -> None:
     while not question():
         assert time.monotonic() < until, "it did not happen"
         time.sleep(0.03)
+
+
+def _changes(mcp_server: McpServer) -> list[str]:
+    """The states of all rows of the journal."""
+    path = mcp_server.database_url.removeprefix("sqlite:///")
+    with contextlib.closing(sqlite3.connect(path, timeout=10)) as database:
+        return [row[0] for row in database.execute("SELECT state FROM changes ORDER BY at")]
 
 
 def _audited(mcp_server: McpServer, tool: str) -> list[str]:

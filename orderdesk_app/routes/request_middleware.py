@@ -19,6 +19,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from orderdesk_app.context import RequestContext, new_id, serving
 from orderdesk_app.db.engine import NO_ANSWER
 from orderdesk_app.errors import in_message
+from orderdesk_app.graceful_stop import ServerStopping
 from orderdesk_app.observability import ERRORS, HTTP_REQUESTS, HTTP_SECONDS, log
 from orderdesk_app.routes.html_pages import error_page, is_for_a_person
 from orderdesk_app.routes.oauth import is_oauth
@@ -120,6 +121,9 @@ class RequestMiddleware:
             raise
         except ClientDisconnect:
             exchange.is_disconnected = True
+        except ServerStopping:
+            if exchange.status is None:
+                await _stopping(scope)(scope, receive, exchange.send)
         except Exception as error:
             ERRORS.labels("http").inc()
             _LOG.error("a request failed", exc_info=error, route=route, method=_method_of(scope))
@@ -273,6 +277,17 @@ def _rpc_error(status: int, code: int, words: str) -> Response:
     """As the endpoint of `/mcp` refuses: clients of MCP show the message of such an error alone."""
     error = {"code": code, "message": words}
     return JSONResponse({"jsonrpc": "2.0", "id": None, "error": error}, status)
+
+
+def _stopping(scope: Scope) -> Response:
+    words = f"This server is stopping, so nothing was done. Try again in {_RETRY_SECONDS} s."
+    response = (
+        _rpc_error(503, _INTERNAL_ERROR, words)
+        if _is_json_rpc(scope)
+        else JSONResponse({"error": "unavailable", "message": words}, 503)
+    )
+    response.headers["Retry-After"] = str(_RETRY_SECONDS)
+    return response
 
 
 def _failure(error: Exception, scope: Scope, reference: str) -> Response:
