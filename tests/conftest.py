@@ -36,6 +36,15 @@ from tests.slow import is_slow, no_process_in_a_fast_test
 __all__ = ["no_process_in_a_fast_test"]
 
 UNPRIVILEGED = "nobody"  # Postgres refuses to run as root
+# every column, index and constraint, in words
+SCHEMA = """
+SELECT table_name::text, column_name::text, data_type::text, column_default::text
+FROM information_schema.columns WHERE table_schema = 'public'
+UNION ALL SELECT tablename::text, indexdef, '', '' FROM pg_indexes WHERE schemaname = 'public'
+UNION ALL SELECT conrelid::regclass::text, pg_get_constraintdef(oid), '', ''
+FROM pg_constraint WHERE connamespace = 'public'::regnamespace
+ORDER BY 1, 2
+"""
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -119,7 +128,7 @@ class Postgres:
         """An empty database with all tables, which each test gets a copy of."""
         self._sql("CREATE DATABASE ready")
         upgrade(self.url("ready"))
-        self._ready = self._schema("ready")
+        self._ready = self._sql(SCHEMA, database="ready")
 
     def clean_database(self) -> str:
         """With all tables and no rows.
@@ -130,36 +139,22 @@ class Postgres:
 
     def give_back(self, name: str) -> None:
         """Sweeps it for the next test; one whose tables are not as they were is gone."""
-        self._sql(
-            f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{name}'"
+        found = self._sql(
+            "SELECT datallowconn, (SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity "
+            f"WHERE datname = '{name}') FROM pg_database WHERE datname = '{name}'"
         )
-        if not self._can_connect(name) or self._schema(name) != self._ready:
+        if not found or not found[0][0]:
             self.drop(name)
             return
         tables = "; ".join(f"DELETE FROM {table}" for table in METADATA.tables)
-        self._sql(f"SET session_replication_role = replica; {tables}", database=name)
-        self._swept.append(name)
-
-    def _can_connect(self, name: str) -> bool:
-        return bool(self._sql(f"SELECT FROM pg_database WHERE datname = '{name}' AND datallowconn"))
-
-    def _schema(self, name: str) -> list[tuple[object, ...]]:
-        """Every table, column, default, index and constraint, in words."""
-        columns = (
-            "SELECT table_name::text, column_name::text, data_type::text, "
-            "column_default::text FROM information_schema.columns WHERE table_schema = "
-            "'public'"
-        )
-        indexes = (
-            "SELECT tablename::text, indexdef, '', '' FROM pg_indexes WHERE schemaname = 'public'"
-        )
-        constraints = (
-            "SELECT conrelid::regclass::text, pg_get_constraintdef(oid), '', '' FROM "
-            "pg_constraint WHERE connamespace = 'public'::regnamespace"
-        )
-        return self._sql(
-            f"{columns} UNION ALL {indexes} UNION ALL {constraints} ORDER BY 1, 2", database=name
-        )
+        with psycopg.connect(self.url(name), autocommit=True) as connection:
+            is_ready = connection.execute(SCHEMA.encode()).fetchall() == self._ready
+            if is_ready:
+                connection.execute(f"SET session_replication_role = replica; {tables}".encode())
+        if is_ready:
+            self._swept.append(name)
+        else:
+            self.drop(name)
 
     def new_database(self, *, template: str = "ready") -> str:
         name = f"test_{next(self._numbers)}"

@@ -93,9 +93,8 @@ def test_a_client_of_mcp_reads_the_reason_as_an_error_of_json_rpc(
 )
 def test_what_is_no_bearer_key_is_refused(mcp_server: McpServer, given: str) -> None:
     answer = mcp_server.raw(
-        b"POST /mcp HTTP/1.1\r\nhost: localhost\r\ncontent-length: 2\r\nauthorization: "
-        + given.encode("latin-1")
-        + b"\r\n\r\n{}"
+        b"POST /mcp HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\ncontent-length: 2\r\n"
+        b"authorization: " + given.encode("latin-1") + b"\r\n\r\n{}"
     )
 
     assert answer.startswith(b"HTTP/1.1 401 ")
@@ -475,7 +474,13 @@ def test_two_hosts_are_none(mcp_server: McpServer) -> None:
     body = _body(LIST)
 
     answer = mcp_server.raw(
-        _request(mcp_server, body, b"host: localhost", b"content-length: %d" % len(body))
+        _request(
+            mcp_server,
+            body,
+            b"host: localhost",
+            b"connection: close",
+            b"content-length: %d" % len(body),
+        )
     )
 
     assert answer[:12] in (b"HTTP/1.1 400", b"HTTP/1.1 421")
@@ -485,7 +490,13 @@ def test_no_host_is_none(mcp_server: McpServer) -> None:
     body = _body(LIST)
 
     answer = mcp_server.raw(
-        _request(mcp_server, body, b"content-length: %d" % len(body), host=b"x-nothing: 1")
+        _request(
+            mcp_server,
+            body,
+            b"connection: close",
+            b"content-length: %d" % len(body),
+            host=b"x-nothing: 1",
+        )
     )
 
     assert answer[:12] in (b"HTTP/1.1 400", b"HTTP/1.1 421")

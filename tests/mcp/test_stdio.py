@@ -197,19 +197,24 @@ def test_a_line_that_is_no_message_is_refused_and_the_next_one_served(
     assert served == {"hello", *(f"after {number}" for number in range(len(lines)))}
 
 
-@pytest.mark.parametrize("blank", [b"\n", b"\r\n", b" \t \n", b"\n" * 100, b"\x0b\x0c\n"])
-def test_a_blank_line_is_skipped(mcp_server: McpServer, blank: bytes) -> None:
+def test_a_blank_line_is_skipped(mcp_server: McpServer) -> None:
+    blanks = [b"\n", b"\r\n", b" \t \n", b"\n" * 100, b"\x0b\x0c\n"]
+    asked = [
+        message
+        for number, blank in enumerate(blanks)
+        for message in (call("stores_list", message_id=f"before {number}"), blank)
+    ]
+
     code, answers, errors = _pipe(
-        _environment(mcp_server, mcp_server.key),
-        blank,
-        HELLO,
-        blank,
-        call("stores_list", message_id="after"),
-        blank,
+        _environment(mcp_server, mcp_server.key), *blanks, HELLO, *blanks, *asked
     )
 
     assert code == 0, errors
-    assert [answer["id"] for answer in answers] == ["hello", "after"]
+    assert {answer["id"] for answer in answers} == {
+        "hello",
+        *(f"before {number}" for number in range(len(blanks))),
+    }
+    assert len(answers) == len(blanks) + 1
     assert all("result" in answer for answer in answers)
 
 

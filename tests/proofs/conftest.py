@@ -80,13 +80,28 @@ async def agents(
     """A client at each of the two, with the admin's key; no store is connected yet, Order Desk is
     as just started, and nothing of the past is news.
     """
-    pair.sandbox.reset()
-    one, two = (server.client() for server in pair.servers)
-    for store in (await one.get("stores_list"))["stores"]:
-        await one.get("stores_delete", store_id=store["store_id"])
+    one = await with_no_store(pair)
+    two = pair.servers[1].client()
     await all_is_heard(pair, services)
     yield one, two
     await asyncio.gather(one.http.aclose(), two.http.aclose())
+
+
+@pytest.fixture
+async def agent(pair: Pair) -> AsyncIterator[AgentClient]:
+    """One of the two, for tests of which the other server is no part: it waits for no news."""
+    agent = await with_no_store(pair)
+    yield agent
+    await agent.http.aclose()
+
+
+async def with_no_store(pair: Pair) -> AgentClient:
+    """A client at the first server, no store connected, and Order Desk as just started."""
+    pair.sandbox.reset()
+    agent = pair.servers[0].client()
+    for store in (await agent.get("stores_list"))["stores"]:
+        await agent.get("stores_delete", store_id=store["store_id"])
+    return agent
 
 
 async def all_is_heard(pair: Pair, services: wiring.Services) -> None:

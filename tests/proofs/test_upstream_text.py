@@ -23,10 +23,10 @@ NASTY = {
 
 @pytest.mark.parametrize("kind", NASTY)
 async def test_no_text_of_order_desk_breaks_a_read_or_a_write(
-    pair: Pair, agents: tuple[AgentClient, AgentClient], kind: str
+    pair: Pair, agent: AgentClient, kind: str
 ) -> None:
     nasty = NASTY[kind]
-    await agents[0].get("stores_register", store_id="10001", api_key=API_KEY)
+    await agent.get("stores_register", store_id="10001", api_key=API_KEY)
     patch = {
         "shipping": {"first_name": nasty, "city": nasty},
         "order_notes": [
@@ -38,9 +38,9 @@ async def test_no_text_of_order_desk_breaks_a_read_or_a_write(
         address, content=json.dumps(patch), headers={"content-type": "application/json"}
     )
 
-    read = await agents[0].call("orders_get", order_id=FIRST_ORDER)
-    listed = await agents[0].call("orders_list", limit=100, order_by="id", order="ASC", view="full")
-    written = await agents[0].call(
+    read = await agent.call("orders_get", order_id=FIRST_ORDER)
+    listed = await agent.call("orders_list", limit=100, order_by="id", order="ASC", view="full")
+    written = await agent.call(
         "orders_update", order_id=FIRST_ORDER, changes={"email": "new@example.com"}
     )
 
