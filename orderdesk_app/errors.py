@@ -30,7 +30,8 @@ ConfigurationError                                       a setting stops the sta
 
 import json
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from difflib import get_close_matches
 from enum import StrEnum
 from typing import ClassVar, Literal, Self
@@ -127,8 +128,15 @@ class OrderDeskAgentsError(Exception):
 
 
 class ValidationFailed(OrderDeskAgentsError):
+    """`faults` are the faults of one call where it has several; else it is one fault itself.
+
+    `advice` ends the message of a fault; other faults of the call may have the same.
+    """
+
     code = "VALIDATION_ERROR"
     http_status = 400
+    faults: tuple["ValidationFailed", ...] = ()
+    advice = ""
 
 
 class UnknownTool(ValidationFailed):
@@ -241,6 +249,89 @@ class LockLost(InternalError):
 
 class Unexpected(InternalError):
     http_status = 500
+
+
+class Faults:
+    """The faults of one call, so that its caller learns of all of them in one answer."""
+
+    MOST_TOLD = 20
+    _MOST_COUNTED = 500  # judging and counting hold up all other calls
+
+    def __init__(self) -> None:
+        self._told: list[ValidationFailed] = []
+        self._count = 0
+
+    def __len__(self) -> int:
+        return self._count
+
+    @property
+    def are_many(self) -> bool:
+        """Whether further faults are counted only, so that their words do not matter."""
+        return self._count >= self.MOST_TOLD
+
+    def are_about(self, *names: str) -> bool:
+        """Whether a fault is told at one of these fields, inside it, or at a name that probably
+        meant it.
+        """
+        hints = [f"Did you mean {name}?" for name in names]
+        return any(
+            fault.advice in hints or re.split(r"[.\[]", fault.field or "", maxsplit=1)[0] in names
+            for fault in self._told
+        )
+
+    def add(self, error: ValidationFailed) -> None:
+        """Raises them all as one error when they are too many to go on."""
+        for fault in error.faults or (error,):
+            if not self.are_many:
+                self._told.append(fault)
+            self._count += 1
+        if self._count >= self._MOST_COUNTED:
+            self.raise_any()
+
+    @contextmanager
+    def caught(self) -> Iterator[None]:
+        """A ValidationFailed inside is kept instead of raised."""
+        try:
+            yield
+        except ValidationFailed as error:
+            self.add(error)
+
+    def raise_any(self) -> None:
+        """Raises the one fault as it is, several as one ValidationFailed that tells the first
+        twenty; nothing where there are none.
+        """
+        if not self._told:
+            return
+        if self._count == 1:
+            raise self._told[0]
+        error = ValidationFailed(
+            self._words(),
+            field=self._told[0].field,
+            details={"faults": [_fault_facts(fault) for fault in self._told]},
+        )
+        error.faults = (*self._told, *[_UNTOLD] * (self._count - len(self._told)))
+        raise error
+
+    def _words(self) -> str:
+        words = [f"{self._count} things are wrong."]
+        said: set[str] = set()
+        for number, fault in enumerate(self._told, 1):
+            message = fault.message
+            if fault.advice and fault.advice in said:
+                message = message.removesuffix(fault.advice).rstrip()
+            said.add(fault.advice)
+            words.append(f"({number}) {message}")
+        if self._count > len(self._told):
+            least = "at least " if self._count >= self._MOST_COUNTED else ""
+            words.append(f"And {least}{self._count - len(self._told)} more.")
+        return " ".join(words)
+
+
+def _fault_facts(fault: ValidationFailed) -> Mapping[str, object]:
+    return {"field": fault.field, "message": fault.message}
+
+
+_UNTOLD = ValidationFailed("")
 
 
 class ConfigurationError(Exception):

@@ -34,11 +34,26 @@ _CAMEL_CASE = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
 HINTS = {
     "status": "folder_name (in Order Desk the folder is the status)",
     "folder": "folder_name",
-    "notes": "order_notes",
-    "note": "order_notes",
+    **dict.fromkeys(
+        (
+            "notes",
+            "note",
+            "customer_notes",
+            "customer_note",
+            "internal_notes",
+            "internal_note",
+            "shipping_notes",
+            "gift_message",
+            "order_note",
+            "message",
+        ),
+        "order_notes",
+    ),
     "comment": "order_notes",
     "comments": "order_notes",
     "items": "order_items",
+    "order_lines": "order_items",
+    "item": "order_items",
     "line_items": "order_items",
     "products": "order_items",
     "metadata": "order_metadata",
@@ -82,14 +97,19 @@ def check_name(
     allowed: Collection[str],
     read_only: Mapping[str, str],
     hints: Mapping[str, str],
+    *,
+    is_counted_only: bool = False,
 ) -> None:
     """Raises ValidationFailed unless `name` is one of the `allowed`.
 
     The message gives the reason for a field of `read_only` (name to reason), else the field that
     was probably meant (`hints`: wrong name to right name). `path` is the dotted path for errors.
+    With `is_counted_only` nobody reads the message: to look for what was meant takes long.
     """
     if name in allowed:
         return
+    if is_counted_only:
+        raise ValidationFailed("")
     shown = path[:80]
     path = path[:200]
     known = _snake_case(str(name)[:80])  # cut: comparing long names takes long
@@ -109,7 +129,9 @@ def check_name(
         if meant and meant.split(" ")[0].split(".")[0] in allowed
         else f"Known fields: {', '.join(allowed)}."
     )
-    raise ValidationFailed(f"{shown}: there is no such field. {hint}", field=path)
+    error = ValidationFailed(f"{shown}: there is no such field. {hint}", field=path)
+    error.advice = hint
+    raise error
 
 
 def _snake_case(name: str) -> str:

@@ -6,18 +6,20 @@ the value that is wrong.
 """
 
 import copy
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 
-from orderdesk_app.context import JsonObject, new_id
-from orderdesk_app.errors import ValidationFailed, in_message, nearest
+from orderdesk_app.context import Json, JsonObject, new_id
+from orderdesk_app.errors import Faults, ValidationFailed, in_message, nearest
 from orderdesk_app.orderdesk.comparison import (
     FREE_MAPS,
     as_list,
     as_map,
     differences,
+    is_blank,
     is_same,
 )
 from orderdesk_app.orderdesk.field_names import HINTS, check_name
@@ -32,7 +34,7 @@ from orderdesk_app.orderdesk.merge_fields import (
 )
 from orderdesk_app.orderdesk.merge_items import given_item_id, merge_items
 from orderdesk_app.orderdesk.merge_notes import merge_notes
-from orderdesk_app.orderdesk.merge_target import MergeTarget
+from orderdesk_app.orderdesk.merge_target import MergeTarget, is_as_shown
 from orderdesk_app.orderdesk.order import Order
 from orderdesk_app.orderdesk.order_fields import (
     ADDRESS_FIELDS,
@@ -90,33 +92,46 @@ def plan_update(
     yet: then what may be there already is not refused. Raises ValidationFailed.
     """
     given = _given(changes, "changes")
-    for name in given:
-        check_name(name, name, WRITABLE, READ_ONLY, HINTS)
+    faults = Faults()
     body: JsonObject = {
         key: copy.deepcopy(value)
         for key, value in order.items()
         if key not in ("cc_number_masked", "order_history")
     }
-    _merge(body, given, at, author, is_read=is_read)
+    for name, value in given.items():
+        with faults.caught():
+            if name in WRITABLE:
+                _MERGES[name](MergeTarget(body, name, name, at, author, is_read, faults), value)
+            elif not _is_there(order, name, value, folders):
+                _refuse_name(name, WRITABLE, READ_ONLY, faults)
     card = _last_four(order.get("cc_number_masked"))
     if card and not body.get("cc_number"):
         # it is read masked and written by this name; leaving it out would blank it
         body["cc_number"] = card
-    folder = _folder_move(order, given, folders)
+    folder = None
+    with faults.caught():
+        folder = _folder_move(order, given, folders)
+    faults.raise_any()
     meant = {**body, "folder_id": json_number(Decimal(folder.folder_id))} if folder else body
     changed = tuple(difference.path for difference in differences(order, meant))
     return Plan(body, meant, changed, folder)
 
 
 def check_update(changes: object, *, at: datetime, folders: FolderNames = ()) -> None:
-    """Checks what plan_update can check before the order is read. Raises ValidationFailed."""
+    """Checks what plan_update can check before the order is read. Raises ValidationFailed.
+
+    Where a whole order may be sent back it checks nothing: what is in the order already is no
+    fault, and all faults are told at once.
+    """
+    if isinstance(changes, Mapping) and any(name in READ_ONLY for name in changes):
+        return
     entries = changes.get("order_items") if isinstance(changes, Mapping) else None
     listed = entries if isinstance(entries, list | tuple) else ()
-    ids = [
-        given_item_id(entry, f"order_items[{index}]")
-        for index, entry in enumerate(listed)
-        if isinstance(entry, Mapping)
-    ]
+    ids: list[Json] = []
+    for index, entry in enumerate(listed):
+        with suppress(ValidationFailed):  # plan_update says it, with all other faults
+            if isinstance(entry, Mapping):
+                ids.append(given_item_id(entry, f"order_items[{index}]"))
     order: Order = {"order_items": [{"id": item_id} for item_id in ids if item_id]}
     plan_update(order, changes, at=at, folders=folders, is_read=False)
 
@@ -140,11 +155,18 @@ def plan_create(
     read_only = {name: why for name, why in READ_ONLY.items() if name != "date_added"} | {
         "id": "Order Desk gives it; leave it out"
     }
-    for name in given:
-        check_name(name, name, (*WRITABLE, "date_added"), read_only, HINTS)
+    faults = Faults()
     body: JsonObject = {}
-    _merge(body, given, at, author)
-    _check_complete(body)
+    for name, value in given.items():
+        with faults.caught():
+            if name not in _MERGES:
+                _refuse_name(name, _MERGES, read_only, faults)
+            _MERGES[name](MergeTarget(body, name, name, at, author, True, faults), value)
+    _check_complete(body, faults)
+    folder = None
+    with faults.caught():
+        folder = _folder_move({}, given, folders)
+    faults.raise_any()
     for name in ("source_id", "source_name"):
         # Order Desk trims them, and the order must be found by them
         value = body.get(name)
@@ -152,7 +174,6 @@ def plan_create(
             body[name] = value.strip()
     if not body.get("source_id"):
         body["source_id"] = source_id or SOURCE_ID_PREFIX + new_id().lower()
-    folder = _folder_move({}, given, folders)
     if folder:
         body["folder_id"] = json_number(Decimal(folder.folder_id))
     changed = tuple(difference.path for difference in differences({}, body))
@@ -244,36 +265,48 @@ def _given(value: object, name: str) -> dict[str, object]:
     return dict(object_of(value, name))
 
 
-def _merge(
-    body: JsonObject,
-    given: Mapping[str, object],
-    at: datetime,
-    author: str,
-    *,
-    is_read: bool = True,
+def _refuse_name(
+    name: str, allowed: Collection[str], read_only: Mapping[str, str], faults: Faults
 ) -> None:
-    for name, value in given.items():
-        _MERGES[name](MergeTarget(body, name, name, at, author, is_read), value)
+    check_name(name, name, allowed, read_only, HINTS, is_counted_only=faults.are_many)
 
 
-def _check_complete(body: JsonObject) -> None:
+def _is_there(order: Order, name: str, value: object, folders: FolderNames) -> bool:
+    """True for a value that is in the order already, as it is when a caller sends back what was
+    read: there is nothing to change.
+    """
+    if name == "folder":  # which results add to an order
+        folder_id = str(order.get("folder_id") or "")
+        return value == next((known for id_, known in folders if id_ == folder_id), folder_id)
+    if name == "cc_number":
+        masked = order.get("cc_number_masked")
+        return value in (masked, _last_four(masked)) and not is_blank(value)
+    return name in order and is_as_shown(order[name], value, name)
+
+
+def _check_complete(body: JsonObject, faults: Faults) -> None:
     """Refuses an order that Order Desk would not take (docs/orderdesk-api.md section 7.1)."""
-    if not as_list(body.get("order_items")):
-        raise ValidationFailed(
-            'order_items: an order needs at least one item, such as {"name": "Mug", '
-            '"code": "MUG-1", "price": 12.5}.',
-            field="order_items",
+    if not as_list(body.get("order_items")) and not faults.are_about("order_items"):
+        faults.add(
+            ValidationFailed(
+                'order_items: an order needs at least one item, such as {"name": "Mug", '
+                '"code": "MUG-1", "price": 12.5}.',
+                field="order_items",
+            )
         )
     addresses = [as_map(body.get(key)) for key in ("shipping", "customer")]
-    if not any(
+    has_name = any(
         str(address.get(key) or "").strip()
         for address in addresses
         for key in ("first_name", "last_name", "company")
-    ):
-        raise ValidationFailed(
-            "shipping: an order needs somebody: give shipping.first_name and shipping.last_name, "
-            "or shipping.company.",
-            field="shipping",
+    )
+    if not has_name and not faults.are_about("shipping", "customer"):
+        faults.add(
+            ValidationFailed(
+                "shipping: Order Desk needs a name for an order, an e-mail is not enough: give "
+                "shipping.first_name and shipping.last_name, or shipping.company.",
+                field="shipping",
+            )
         )
 
 
@@ -281,8 +314,8 @@ def _folder_move(
     order: Order, given: Mapping[str, object], folders: FolderNames
 ) -> FolderMove | None:
     named = wanted_folder(given)
-    if named is None:
-        return None
+    if named is None or (named[0] == "folder_id" and is_same(order.get("folder_id"), named[1])):
+        return None  # also a folder that is there and that we do not know
     move = find_folder(named, folders)
     if move is None:
         known = ", ".join(f"{in_message(name)} ({id_})" for id_, name in folders[:30])

@@ -7,10 +7,9 @@ import json
 from collections.abc import Callable
 from decimal import Decimal
 
-from orderdesk_app.context import JsonObject
+from orderdesk_app.context import Json, JsonObject
 from orderdesk_app.errors import ValidationFailed
 from orderdesk_app.orderdesk.comparison import as_list, as_map, decimal_of, is_same
-from orderdesk_app.orderdesk.field_names import NESTED_HINTS, check_name
 from orderdesk_app.orderdesk.field_values import (
     check_text,
     json_number,
@@ -84,8 +83,9 @@ def merge_address(target: MergeTarget, value: object) -> None:
     else:
         for name, part in object_of(value, target.path).items():
             nested = target.nested(address, name, target.path)
-            check_name(name, nested.path, allowed, {}, NESTED_HINTS)
-            merge_text(nested, part)
+            with target.faults.caught():
+                if nested.takes(allowed, part):
+                    merge_text(nested, part)
     target.put(address)
 
 
@@ -99,8 +99,9 @@ def merge_free_map(target: MergeTarget, value: object) -> None:
         after = {}
     else:
         for name, part in object_of(value, target.path).items():
-            check_text(name, f"{target.path}.{name}")
-            _merge_entry(target.nested(after, name, target.path), part)
+            with target.faults.caught():
+                check_text(name, f"{target.path}.{name}")
+                _merge_entry(target.nested(after, name, target.path), part)
     if is_same(before, after):
         return  # an empty map that was read as [] is sent as [] again
     limit = MAP_LIMITS.get(target.key)
@@ -133,9 +134,11 @@ def _merge_entry(target: MergeTarget, part: object) -> None:
 def merge_discounts(target: MergeTarget, value: object) -> None:
     """Writes the whole list of discounts; null removes all (docs/orderdesk-api.md section 6.5)."""
     entries = [] if value is None else list_of(value, target.path)
-    target.put(
-        [_discount(target, entry, f"{target.path}[{index}]") for index, entry in enumerate(entries)]
-    )
+    discounts: list[Json] = []
+    for index, entry in enumerate(entries):
+        with target.faults.caught():
+            discounts.append(_discount(target, entry, f"{target.path}[{index}]"))
+    target.put(discounts)
 
 
 def _discount(target: MergeTarget, entry: object, path: str) -> JsonObject:
@@ -144,18 +147,24 @@ def _discount(target: MergeTarget, entry: object, path: str) -> JsonObject:
     if isinstance(there, dict):
         return there  # also one that we would not write, such as a negative amount
     discount: JsonObject = {}
+    known = len(target.faults)
     for name, part in given.items():
         nested = target.nested(discount, name, path)
-        check_name(name, nested.path, DISCOUNT_FIELDS, {}, NESTED_HINTS)
-        if name != "amount":
-            merge_text(nested, part)
+        with target.faults.caught():
+            if nested.takes(DISCOUNT_FIELDS, part) and name != "amount":
+                merge_text(nested, part)
+    has_good_names = len(target.faults) == known  # else a misspelt one may explain a missing one
     amount = number_of(given.get("amount"))
-    if (amount is None or amount < 0) and (target.is_read or amount is None):
-        raise ValidationFailed(
-            f"{path}.amount: must be a positive number such as 1.70.", field=f"{path}.amount"
-        )
-    if not str(discount.get("name") or "").strip():
+    is_amount = amount is not None and (amount >= 0 or not target.is_read)
+    with target.faults.caught():
+        if not is_amount and (has_good_names or "amount" in given):
+            raise ValidationFailed(
+                f"{path}.amount: must be a positive number such as 1.70.", field=f"{path}.amount"
+            )
+    if has_good_names and not str(discount.get("name") or "").strip():
         raise ValidationFailed(f"{path}.name: a discount needs a name.", field=f"{path}.name")
+    if amount is None:
+        return discount  # a fault, which was kept
     # Order Desk writes it as text with two decimals (docs/orderdesk-api.md section 6.5)
     discount["amount"] = f"{amount:.2f}" if amount == round(amount, 2) else f"{amount:f}"
     return discount

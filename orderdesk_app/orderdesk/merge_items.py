@@ -8,7 +8,6 @@ from collections.abc import Mapping
 from orderdesk_app.context import Json, JsonObject
 from orderdesk_app.errors import ValidationFailed
 from orderdesk_app.orderdesk.comparison import ITEM_MAPS, as_list
-from orderdesk_app.orderdesk.field_names import NESTED_HINTS, check_name
 from orderdesk_app.orderdesk.field_values import (
     check_digits,
     list_of,
@@ -36,17 +35,18 @@ def merge_items(target: MergeTarget, value: object) -> None:
     seen: set[str] = set()
     for index, entry in enumerate(entries):
         path = f"{target.path}[{index}]"
-        given = object_of(entry, path)
-        item_id = given_item_id(given, path)
-        if item_id is None:
-            items.append(_new_item(target, given, path))
-            continue
-        _check_item_id(item_id, positions, seen, path)
-        seen.add(item_id)
-        item: JsonObject = dict(_object(items[positions[item_id]]))
-        changes = {name: part for name, part in given.items() if name != "id"}
-        _merge_item(target, item, changes, f"{target.path}[id={item_id}]")
-        items[positions[item_id]] = item
+        with target.faults.caught():
+            given = object_of(entry, path)
+            item_id = given_item_id(given, path)
+            if item_id is None:
+                items.append(_new_item(target, given, path))
+                continue
+            _check_item_id(item_id, positions, seen, path)
+            seen.add(item_id)
+            item: JsonObject = dict(_object(items[positions[item_id]]))
+            changes = {name: part for name, part in given.items() if name != "id"}
+            _merge_item(target, item, changes, f"{target.path}[id={item_id}]")
+            items[positions[item_id]] = item
     target.put(items)
 
 
@@ -100,8 +100,11 @@ def _check_item_id(item_id: str, positions: Mapping[str, int], seen: set[str], p
 def _new_item(target: MergeTarget, given: Mapping[str, object], path: str) -> JsonObject:
     item: JsonObject = {}
     fields = {name: part for name, part in given.items() if name != "id" and part is not None}
+    known = len(target.faults)
     _merge_item(target, item, fields, path)
-    if not str(item.get("name") or "").strip() and not str(item.get("code") or "").strip():
+    has_good_names = len(target.faults) == known  # else a misspelt one may explain a missing one
+    is_named = any(str(item.get(key) or "").strip() for key in ("name", "code"))
+    if has_good_names and not is_named:
         raise ValidationFailed(
             f"{path}.name: a new item needs a name or a code. To change an item that is there, "
             "give its id.",
@@ -115,8 +118,9 @@ def _merge_item(
 ) -> None:
     for name, part in given.items():
         nested = target.nested(item, name, path)
-        check_name(name, nested.path, (*ITEM_TEXTS, *ITEM_SUMS, *ITEM_MAPS), {}, NESTED_HINTS)
-        _MERGES[name](nested, part)
+        with target.faults.caught():
+            if nested.takes(_MERGES, part):
+                _MERGES[name](nested, part)
 
 
 def _object(item: Json) -> JsonObject:

@@ -10,7 +10,7 @@ from orderdesk_app.errors import ValidationFailed
 from orderdesk_app.orderdesk.comparison import as_list, is_same, note_key
 from orderdesk_app.orderdesk.field_names import NESTED_HINTS, check_name
 from orderdesk_app.orderdesk.field_values import date_of, list_of, text_of
-from orderdesk_app.orderdesk.merge_target import MergeTarget
+from orderdesk_app.orderdesk.merge_target import MergeTarget, is_as_shown
 from orderdesk_app.orderdesk.order_fields import NOTE_FIELDS, NOTES_LIMIT
 from orderdesk_app.orderdesk.quoted_json import looks_like_json, refuse_json, unquoted
 
@@ -27,10 +27,13 @@ def merge_notes(target: MergeTarget, value: object) -> None:
     entries = [value] if isinstance(value, str | Mapping) else list_of(value, target.path)
     added: list[Json] = []
     for index, entry in enumerate(entries):
-        note = _note(target, entry, f"{target.path}[{index}]")
-        if note_key(note) not in known:
-            known.add(note_key(note))
-            added.append(note)
+        if isinstance(entry, Mapping) and any(is_as_shown(note, entry) for note in notes):
+            continue  # sent back as it was read, whatever it holds
+        with target.faults.caught():
+            note = _note(target, entry, f"{target.path}[{index}]")
+            if note_key(note) not in known:
+                known.add(note_key(note))
+                added.append(note)
     if not added:
         return
     length = notes_length([*notes, *added])
@@ -67,10 +70,20 @@ def _note(target: MergeTarget, entry: object, path: str) -> Json:
             'please"}.',
             field=path,
         )
+    known = len(target.faults)
     for name in entry:
-        check_name(name, f"{path}.{name}", NOTE_FIELDS, {}, NESTED_HINTS)
+        with target.faults.caught():
+            check_name(
+                name,
+                f"{path}.{name}",
+                NOTE_FIELDS,
+                {},
+                NESTED_HINTS,
+                is_counted_only=target.faults.are_many,
+            )
+    has_good_names = len(target.faults) == known  # else a misspelt one may explain a missing one
     content = text_of(entry.get("content", ""), f"{path}.content")
-    if not content.strip():
+    if has_good_names and not content.strip():
         raise ValidationFailed(f"{path}.content: a note needs text.", field=f"{path}.content")
     refuse_json(content, f"{path}.content")
     author = entry.get("username")

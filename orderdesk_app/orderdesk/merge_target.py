@@ -1,20 +1,25 @@
 """The place in an order where one value is merged in."""
 
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 from decimal import Decimal
 
 from orderdesk_app.context import Json, JsonObject
-from orderdesk_app.errors import ValidationFailed
+from orderdesk_app.errors import Faults, ValidationFailed
 from orderdesk_app.orderdesk.comparison import decimal_of, is_blank, is_same
+from orderdesk_app.orderdesk.dates import is_same_moment
+from orderdesk_app.orderdesk.field_names import NESTED_HINTS, check_name
 from orderdesk_app.orderdesk.field_values import check_digits
 from orderdesk_app.orderdesk.json_numbers import exact_text, is_rounded, share_a_double
+
+_DATES = ("date_added", "date_updated")
 
 
 @dataclass(frozen=True, slots=True)
 class MergeTarget:
-    """The container, the key in it, the dotted path for errors; and the time and author of new
-    notes.
+    """The container, the key in it, the dotted path for errors; the time and author of new notes;
+    and the faults found so far.
     """
 
     container: JsonObject
@@ -23,6 +28,7 @@ class MergeTarget:
     at: datetime
     author: str
     is_read: bool  # False before the order is read: what may be there already is not judged yet
+    faults: Faults
 
     def nested(self, container: JsonObject, key: str, path: str) -> "MergeTarget":
         """The target for `key` of a container inside this one."""
@@ -51,6 +57,26 @@ class MergeTarget:
             check_digits(given, self.path)
         return False
 
+    def takes(self, allowed: Collection[str], given: object) -> bool:
+        """True if the field may be written; False if it may not and has the given value already,
+        as it has when a caller sends back all that was read.
+
+        Raises ValidationFailed for the name of any other field.
+        """
+        if self.key in allowed:
+            return True
+        if self.key in self.container and is_as_shown(self.current, given, self.key):
+            return False
+        check_name(
+            self.key,
+            self.path,
+            allowed,
+            {},
+            NESTED_HINTS,
+            is_counted_only=self.faults.are_many,
+        )
+        return False
+
     def put(self, new: Json) -> None:
         """Writes a value, unless the same value is there already in another JSON form: that is sent
         again byte for byte.
@@ -70,6 +96,27 @@ class MergeTarget:
             "write another number, clear it with null first and then send it as text.",
             field=self.path,
         )
+
+
+def is_as_shown(there: Json, given: object, name: str = "") -> bool:
+    """True for the value that is there as results show it: ids and long numbers as text, dates in
+    ISO 8601, no nulls. `name` is the field that holds it.
+    """
+    if isinstance(there, dict) and isinstance(given, Mapping):
+        return all(
+            is_as_shown(there.get(key), given.get(key), str(key)) for key in {*there, *given}
+        )
+    if is_blank(there) or is_blank(given):
+        return is_blank(there) and is_blank(given)
+    if isinstance(there, list) and isinstance(given, list | tuple):
+        return len(there) == len(given) and all(
+            is_as_shown(one, other) for one, other in zip(there, given, strict=True)
+        )
+    if isinstance(there, dict | list) or isinstance(given, Mapping | list | tuple):
+        return False
+    if name in _DATES and isinstance(there, str) and isinstance(given, str):
+        return there == given or is_same_moment(there, given)
+    return is_same(there, given) or _is_shown_as(there, given)
 
 
 def _is_unchanged(old: Json, new: Json) -> bool:

@@ -122,8 +122,8 @@ READ_ONLY = {
     "refund_total": "Order Desk sets it when a refund is made; leave it out",
     "email_count": "Order Desk counts the orders with this e-mail address; leave it out",
     "date_updated": (
-        "Order Desk sets it on every change; to guard against changes by others pass "
-        "expected_date_updated beside `changes`"
+        "Order Desk sets it on every change; to guard against changes by others pass the one that "
+        "you saw, here or as expected_date_updated beside `changes`"
     ),
     "date_added": "it is set once, when the order is created; leave it out",
     "cc_number": "card data is never changed here; do it in Order Desk",

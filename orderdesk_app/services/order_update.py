@@ -27,6 +27,7 @@ from orderdesk_app.orderdesk.comparison import (
 from orderdesk_app.orderdesk.locks import Lock
 from orderdesk_app.orderdesk.merge import FolderNames, Plan, plan_update
 from orderdesk_app.orderdesk.order import Order
+from orderdesk_app.orderdesk.order_fields import WRITABLE
 from orderdesk_app.orderdesk.partial_update import PartialUpdate
 from orderdesk_app.services.order_kind import Written, deleted_meanwhile, is_whole
 from orderdesk_app.services.order_move import OrderMove
@@ -87,7 +88,8 @@ class OrderUpdate:
                 self._write,
                 before=order,
                 plan=plan,
-                changes=self._changes,
+                # what was sent back as it was read may be different once a part is written
+                changes={name: value for name, value in self._changes.items() if name in WRITABLE},
                 expected=self._expected,
                 folders=self._folders,
             )

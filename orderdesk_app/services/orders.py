@@ -1,16 +1,18 @@
 """The orders of a store: read through the cache, listed and searched, changed safely."""
 
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import TypedDict
 
 from orderdesk_app.context import Actor, Json, OrderId, Scope, now
-from orderdesk_app.errors import NotFound, PermissionDenied
+from orderdesk_app.errors import Faults, NotFound, PermissionDenied, ValidationFailed
 from orderdesk_app.orderdesk import json_text
 from orderdesk_app.orderdesk.answers import Page
 from orderdesk_app.orderdesk.client import OrderDeskClient
 from orderdesk_app.orderdesk.comparison import as_map
-from orderdesk_app.orderdesk.dates import to_upstream
+from orderdesk_app.orderdesk.dates import is_same_moment, to_upstream
+from orderdesk_app.orderdesk.field_values import date_of
 from orderdesk_app.orderdesk.merge import check_update, find_folder, plan_create, wanted_folder
 from orderdesk_app.orderdesk.order import Order
 from orderdesk_app.orderdesk.wait_budget import WaitBudget
@@ -328,18 +330,21 @@ class Orders:
         expected_date_updated: str | None,
     ) -> tuple[Write, OrderUpdate]:
         _need(actor, Scope.ORDERS_WRITE)
-        if expected_date_updated is not None:
-            # refuses a text that is no date before a request is sent
-            to_upstream(expected_date_updated, "expected_date_updated")
+        faults = Faults()
+        expected = expected_date_updated
+        with faults.caught():
+            expected = _expected_version(expected_date_updated, changes)
         folders = await self._folders_for(store, changes, budget)
-        check_update(changes, at=now(), folders=folders)
+        with faults.caught():
+            check_update(changes, at=now(), folders=folders)
+        faults.raise_any()
         write = Write(actor, store, self._kind, order_id, "update", budget)
         update = OrderUpdate(
             self._writes,
             self._client,
             write,
-            as_map(changes),
-            expected=expected_date_updated,
+            {name: value for name, value in as_map(changes).items() if name != "date_updated"},
+            expected=expected,
             folders=folders,
         )
         return write, update
@@ -353,7 +358,9 @@ class Orders:
 
     async def _folders_for(self, store: OpenStore, changes: Json, budget: WaitBudget) -> FolderList:
         """The store's folders; read again when the changes name one that we do not know."""
-        wanted = wanted_folder(changes)
+        wanted = None
+        with suppress(ValidationFailed):  # the plan says it, with all other faults
+            wanted = wanted_folder(changes)
         if wanted is None or find_folder(wanted, store.record.folders) is not None:
             return store.record.folders
         return await self._folders.refresh(store, budget)
@@ -395,6 +402,25 @@ class Orders:
         return await search_orders(
             search, parameters, limit=limit, offset=offset, get=get, listing=listing
         )
+
+
+def _expected_version(expected: str | None, changes: Json) -> str | None:
+    """The date_updated that the caller saw: given beside the changes, or in a whole order that is
+    sent back. Raises ValidationFailed for a text that is no date, before a request is sent.
+    """
+    if expected is not None:
+        to_upstream(expected, "expected_date_updated")
+    in_order = as_map(changes).get("date_updated")
+    if in_order is None:
+        return expected
+    seen = date_of(in_order, "date_updated")
+    if expected is not None and not is_same_moment(seen, expected):
+        raise ValidationFailed(
+            "date_updated: names another version of the order than expected_date_updated. Give one "
+            "of them.",
+            field="date_updated",
+        )
+    return seen
 
 
 def _need(actor: Actor, scope: Scope) -> None:

@@ -3,7 +3,7 @@ for each kind of mistake.
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from difflib import get_close_matches
 from functools import cache
 from typing import Annotated, Any, ClassVar, TypeAlias, TypeVar
@@ -11,16 +11,28 @@ from typing import Annotated, Any, ClassVar, TypeAlias, TypeVar
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, WithJsonSchema
 from pydantic.annotated_handlers import GetCoreSchemaHandler, GetJsonSchemaHandler
 from pydantic.json_schema import JsonSchemaValue
-from pydantic_core import CoreSchema, core_schema
+from pydantic_core import CoreSchema, ErrorDetails, core_schema
 
 from orderdesk_app.context import Secret
-from orderdesk_app.errors import ValidationFailed
+from orderdesk_app.errors import Faults, ValidationFailed
 from orderdesk_app.orderdesk.json_numbers import ROUNDED, is_rounded
 from orderdesk_app.orderdesk.quoted_json import unquoted
 from orderdesk_app.tools.schema import schema_of
 
 # Characters of a name that a message quotes and that is compared with ours: comparing takes long.
 _MAX_NAME = 80
+# What programs add to the arguments of every call (n8n's agent); it is for themselves.
+_OF_PROGRAMS = frozenset({"tool", "toolCallId", "sessionId", "action", "chatInput"})
+# What the older system took, and what is given instead.
+_OTHER_NAMES = {
+    "store_id": "Name the store by store_identifier: its id, name or label.",
+    "store_name": "Name the store by store_identifier: its id, name or label.",
+    "store": "Name the store by store_identifier: its id, name or label.",
+    "api_key": (
+        "A store's key is given once, to stores_register; after that name the store by "
+        "store_identifier."
+    ),
+}
 
 
 # pydantic checks its outer form alone. It cannot be JsonObject, whose values pydantic would check
@@ -45,6 +57,13 @@ class Arguments(BaseModel):
         """
         properties = schema_of(cls).get("properties", {})
         return frozenset(name for name, schema in properties.items() if _has_secret(schema))
+
+    @classmethod
+    def faults_within(cls, values: Mapping[str, object]) -> Sequence[ValidationFailed]:
+        """The faults inside the objects given, which are told beside those of the arguments. The
+        values are not checked yet.
+        """
+        return ()
 
 
 def _has_secret(schema: object) -> bool:
@@ -133,36 +152,46 @@ def parse(model: type[ArgumentsT], given: object) -> ArgumentsT:
     """The arguments as their model; None and an argument that is null mean: left out. So does an
     empty text where one may leave it out: OpenAI's strict mode has models send every argument.
 
-    Raises ValidationFailed that names the first argument at fault, the rule and the next step.
+    Raises ValidationFailed that names every argument at fault, the rule and the next step.
     """
     if given is None:
         given = {}
     given = unquoted(given, "arguments")
     if not isinstance(given, Mapping):
         raise ValidationFailed("Arguments must be an object of names and values.")
-    structured = structured_arguments(model)
-    given = {
-        name: unquoted(value, name) if name in structured else value
-        for name, value in given.items()
-        if value is not None and not (_is_empty(value) and name in _optional(model))
-    }
-    unknown = next((name for name in given if name not in model.model_fields), None)
-    if unknown is not None:  # refused first: a misspelt name explains a missing one
-        raise _unknown_argument(model, str(unknown)[:_MAX_NAME])
-    loose = next(
-        (
-            name
-            for name, value in given.items()
-            if model.model_fields[name].annotation is int and _is_no_number(value)
-        ),
-        None,
-    )
-    if loose is not None:
-        raise ValidationFailed(f"{loose} must be a whole number.", field=loose)
+    faults = Faults()
+    values: dict[str, object] = {}
+    for name, value in given.items():
+        is_left_out = value is None or (_is_empty(value) and name in _optional(model))
+        if is_left_out or (name in _OF_PROGRAMS and name not in model.model_fields):
+            continue
+        with faults.caught():
+            if name not in model.model_fields:
+                raise _unknown_argument(model, str(name)[:_MAX_NAME], is_counted=faults.are_many)
+            values[name] = _read(model, name, value)
     try:
-        return model.model_validate(given)
+        arguments = model.model_validate(values)
     except ValidationError as error:
-        raise _validation_failed(model, error) from None
+        for line in error.errors(include_url=False, include_context=True, include_input=True):
+            is_missing = line["type"] == "missing"
+            # a misspelt name or a value that was refused explains a missing one
+            if not (is_missing and faults.are_about(str(line["loc"][0]))):
+                faults.add(_validation_failed(model, line))
+    if faults:
+        for fault in model.faults_within(values):
+            faults.add(fault)
+    faults.raise_any()
+    return arguments
+
+
+def _read(model: type[Arguments], name: str, value: object) -> object:
+    """The value of an argument: an object or a list also in quotes.
+
+    Raises ValidationFailed for what only Python reads as a whole number.
+    """
+    if model.model_fields[name].annotation is int and _is_no_number(value):
+        raise ValidationFailed(f"{name} must be a whole number.", field=name)
+    return unquoted(value, name) if name in structured_arguments(model) else value
 
 
 def _is_empty(value: object) -> bool:
@@ -196,17 +225,27 @@ def _is_no_number(value: object) -> bool:
     return isinstance(value, bool) or (isinstance(value, str) and "_" in value)
 
 
-def _unknown_argument(model: type[Arguments], name: str) -> ValidationFailed:
+def _unknown_argument(
+    model: type[Arguments], name: str, *, is_counted: bool = False
+) -> ValidationFailed:
+    """`is_counted`: nobody reads its words, and to look for what was meant takes long."""
+    if is_counted:
+        return ValidationFailed("")
     known = list(model.model_fields)
-    near = get_close_matches(name, known, 1)
-    hint = (
-        f" Did you mean {near[0]}?" if near else f" It takes: {', '.join(known) or 'no arguments'}."
-    )
-    return ValidationFailed(f"{name} is not an argument of this tool.{hint}", field=name)
+    hint = _OTHER_NAMES.get(name, "")
+    if not hint or "store_identifier" not in known:
+        near = get_close_matches(name, known, 1)
+        hint = (
+            f"Did you mean {near[0]}?"
+            if near
+            else f"It takes: {', '.join(known) or 'no arguments'}."
+        )
+    error = ValidationFailed(f"{name} is not an argument of this tool. {hint}", field=name)
+    error.advice = hint
+    return error
 
 
-def _validation_failed(model: type[Arguments], error: ValidationError) -> ValidationFailed:
-    line = error.errors(include_url=False, include_context=True, include_input=True)[0]
+def _validation_failed(model: type[Arguments], line: ErrorDetails) -> ValidationFailed:
     field = ".".join(str(part) for part in line["loc"]) or None
     kind, context = line["type"], line.get("ctx", {})
     if kind == "missing":

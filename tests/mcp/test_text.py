@@ -14,8 +14,8 @@ from orderdesk_app.errors import ValidationFailed, in_message
 from orderdesk_app.mcp.server import call_tool_result
 from orderdesk_app.mcp.text import clean, render_json_text, render_text
 from orderdesk_app.tools.arguments import parse
+from orderdesk_app.tools.order_arguments import GetOrder
 from orderdesk_app.tools.runner import Outcome
-from orderdesk_app.tools.toolsets.orders import GetOrder
 from orderdesk_app.tools.views import (
     NOTICE_WORDS,
     ViewCache,

@@ -9,7 +9,7 @@ from orderdesk_app.context import Secret
 from orderdesk_app.errors import ValidationFailed
 from orderdesk_app.tools.arguments import Arguments, SecretText, parse
 from orderdesk_app.tools.catalogue import Tool, every_tool
-from orderdesk_app.tools.toolsets.orders import GetOrder, ListOrders, UpdateOrder
+from orderdesk_app.tools.order_arguments import GetOrder, ListOrders, UpdateOrder
 from orderdesk_app.tools.toolsets.tenants import UseMasterKey
 
 

@@ -2,11 +2,13 @@
 Order Desk. One services serves all of these tests.
 """
 
+import time
 from typing import Any
 
 import pytest
 
 from orderdesk_app.context import Scope
+from orderdesk_app.errors import ValidationFailed
 from orderdesk_app.tools.catalogue import Tool, every_tool
 from tests.worlds import World, counted
 
@@ -175,3 +177,64 @@ async def test_every_call_moves_the_metrics(shared: World, tool: Tool) -> None:
     ) == (before[0] + 1, before[1] + 1)
     assert counted("tool_calls", tool=tool.name, outcome="VALIDATION_ERROR", via="mcp") > 0
     assert counted("tool_calls_running") == 0
+
+
+@each_tool
+async def test_all_faults_of_a_call_are_told_in_one_answer(shared: World, tool: Tool) -> None:
+    properties = tool.input_schema.get("properties", {})
+    wrong = {name: wrong_values(schema)[0] for name, schema in properties.items()}
+    misspelt = {f"no_such_{number}": 1 for number in range(3)}
+
+    error = await shared.owner.refused(tool.name, **wrong, **misspelt)
+
+    assert isinstance(error, ValidationFailed)
+    places = [str(fault.field).split(".")[0] for fault in error.faults]
+    assert {place for place in places if place} == {*wrong, *misspelt} or len(places) > 20
+    assert error.message.startswith(f"{len(places)} things are wrong. (1) ")
+
+
+@each_tool
+async def test_very_many_faults_are_judged_quickly(shared: World, tool: Tool) -> None:
+    started = time.process_time()
+
+    error = await shared.owner.refused(tool.name, **{f"nosuch{n}": n for n in range(15_000)})
+
+    assert time.process_time() - started < 0.2
+    assert error.message.endswith("more.")
+    assert len(error.message) < 8_000
+
+
+@each_tool
+async def test_what_programs_add_for_themselves_is_no_fault(shared: World, tool: Tool) -> None:
+    """n8n's agent sends these with every call."""
+    added = {
+        "tool": tool.name,
+        "toolCallId": "call_1",
+        "sessionId": "a",
+        "action": "sendMessage",
+        "chatInput": "x",
+    }
+    misspelt = await shared.owner.call(tool.name, {**added, "toolcallid": "x"})
+    assert misspelt.error is not None
+    assert (misspelt.error.field or "").startswith("toolcallid")
+
+    if tool.reads:
+        outcome = await shared.owner.call(tool.name, {**shared.example_of(tool), **added})
+        assert outcome.error is None or outcome.error.code != "VALIDATION_ERROR"
+
+
+async def test_faults_within_an_object_are_told_beside_those_of_the_arguments(
+    shared: World,
+) -> None:
+    error = await shared.owner.refused(
+        "orders_update", order_id="#W-1042", changs={}, changes={"shiping": {}, "emial": "x"}
+    )
+    assert isinstance(error, ValidationFailed)
+    assert {fault.field for fault in error.faults} == {"order_id", "changs", "shiping", "emial"}
+
+    error = await shared.owner.refused(
+        "orders_create", store_id="10001", order_data={"order_itms": [], "folder_name": "New"}
+    )
+    assert isinstance(error, ValidationFailed)
+    assert [fault.field for fault in error.faults] == ["store_id", "order_itms", "shipping"]
+    assert "store_identifier" in error.message
