@@ -65,6 +65,8 @@ HINTS = {
     "total": "order_items (sums are computed)",
 }
 NESTED_HINTS = {
+    "name": "first_name (and last_name)",
+    "full_name": "first_name (and last_name)",
     "zip": "postal_code",
     "zip_code": "postal_code",
     "zipcode": "postal_code",

@@ -49,6 +49,12 @@ from orderdesk_app.orderdesk.quoted_json import unquoted
 AUTHOR = "agent"  # of a note that names none; short, as it counts towards the limit of all notes
 SOURCE_ID_PREFIX = "agent-"
 
+# docs/orderdesk-api.md section 2: there is no endpoint for it
+NO_NEW_FOLDERS = (
+    "A folder cannot be made, renamed or removed here: a person does that in Order Desk, and a new "
+    "one is found at once."
+)
+
 FolderNames = Sequence[tuple[str, str]]  # id and name of each folder of the store
 
 
@@ -321,7 +327,7 @@ def _folder_move(
         known = ", ".join(f"{in_message(name)} ({id_})" for id_, name in folders[:30])
         raise ValidationFailed(
             f"{named[0]}: this store has no such folder. Its folders: {known or 'none known'}."
-            + (nearest(named[1], (name for _, name in folders))),
+            + f"{nearest(named[1], (name for _, name in folders))} {NO_NEW_FOLDERS}",
             field=named[0],
         )
     return None if is_same(order.get("folder_id"), move.folder_id) else move

@@ -2,7 +2,7 @@
 Order Desk has now, through the cache.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 
 from orderdesk_app.context import Json
 from orderdesk_app.errors import OrderDeskAgentsError
@@ -16,17 +16,22 @@ FolderList = tuple[tuple[str, str], ...]  # (id, name) in Order Desk's order
 
 
 class Folders:
-    """`cache_seconds` is CACHE_TTL_STORE_SETTINGS: an unknown folder costs one request in
-    that time.
-    """
+    """`cache_seconds` is CACHE_TTL_STORE_SETTINGS."""
 
     def __init__(self, client: OrderDeskClient, reads: Reads, *, cache_seconds: float) -> None:
         self._client = client
         self._reads = reads
         self._seconds = cache_seconds
 
-    async def refresh(self, store: OpenStore, budget: WaitBudget) -> FolderList:
-        """The folders as Order Desk has them now, or had them within the cache's time.
+    async def refresh(
+        self,
+        store: OpenStore,
+        budget: WaitBudget,
+        *,
+        suffices: Callable[[FolderList], bool] = bool,
+    ) -> FolderList:
+        """The folders as Order Desk had them within the cache's time; where these do not suffice,
+        as it has them now: one that a person made after a refusal is found at once.
 
         Raises what the client raises.
         """
@@ -35,10 +40,16 @@ class Folders:
             answer = await self._client.store.get_store(store.access, budget)
             return [list(pair) for pair in folders_of(answer)]
 
-        kept, _ = await self._reads.get(
-            store.record, "store_settings", "folders", self._seconds, fetch
-        )
-        return tuple((str(id_), str(name)) for id_, name in kept)
+        async def read(*, is_fresh: bool) -> tuple[FolderList, bool]:
+            kept, cached = await self._reads.get(
+                store.record, "store_settings", "folders", self._seconds, fetch, is_fresh=is_fresh
+            )
+            return tuple((str(id_), str(name)) for id_, name in kept), cached
+
+        folders, cached = await read(is_fresh=False)
+        if cached and not suffices(folders):
+            folders, _ = await read(is_fresh=True)
+        return folders
 
     async def naming(self, store: OpenStore, ids: Iterable[Json], budget: WaitBudget) -> FolderList:
         """The folders, read again when one of these ids has no name. Without an answer the known

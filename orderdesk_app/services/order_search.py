@@ -10,11 +10,11 @@ from decimal import Decimal
 from typing import Any
 
 from orderdesk_app.context import OrderId
-from orderdesk_app.errors import NotFound, ValidationFailed, in_message, nearest
+from orderdesk_app.errors import Faults, NotFound, ValidationFailed, in_message, nearest
 from orderdesk_app.orderdesk.answers import Page
 from orderdesk_app.orderdesk.comparison import as_map, decimal_of
 from orderdesk_app.orderdesk.dates import to_upstream
-from orderdesk_app.orderdesk.merge import FolderNames, find_folder
+from orderdesk_app.orderdesk.merge import NO_NEW_FOLDERS, FolderNames, find_folder
 from orderdesk_app.orderdesk.order import Order
 from orderdesk_app.orderdesk.order_fields import ADDRESS_FIELDS, SUMS, TEXTS
 from orderdesk_app.services.search_terms import Question, questions, shown_by
@@ -109,12 +109,30 @@ def upstream_parameters(query: OrderQuery, folders: FolderNames) -> dict[str, st
     parameters = {
         name: text for name in (*_EQUAL, *_WITHIN) if (text := _text(getattr(query, name)))
     }
-    folder = _folder(query, folders)
-    if folder:
-        parameters["folder_id"] = folder
+    faults = Faults()
+    with faults.caught():
+        if folder := _folder(query, folders):
+            parameters["folder_id"] = folder
     for name, (_, is_end) in _DATES.items():
-        if value := _text(getattr(query, name)):
-            parameters[name] = to_upstream(value, name, end_of_day=is_end)
+        with faults.caught():
+            if value := _text(getattr(query, name)):
+                parameters[name] = to_upstream(value, name, end_of_day=is_end)
+    with faults.caught():
+        parameters |= _sorting(query)
+    if query.cursor and (query.offset or not query.is_by_date):
+        faults.add(
+            ValidationFailed(
+                "cursor: goes with the sorting by date_added, and without offset. Leave out offset "
+                "and order_by.",
+                field="cursor",
+            )
+        )
+    faults.raise_any()
+    return parameters
+
+
+def _sorting(query: OrderQuery) -> dict[str, str]:
+    parameters: dict[str, str] = {}
     if query.order_by:
         if query.order_by not in ORDERED_BY:
             raise ValidationFailed(
@@ -122,12 +140,6 @@ def upstream_parameters(query: OrderQuery, folders: FolderNames) -> dict[str, st
                 field="order_by",
             )
         parameters["order_by"] = query.order_by
-    if query.cursor and (query.offset or not query.is_by_date):
-        raise ValidationFailed(
-            "cursor: goes with the sorting by date_added, and without offset. Leave out offset and "
-            "order_by.",
-            field="cursor",
-        )
     if query.order:
         if query.order.strip().upper() not in ("ASC", "DESC"):
             raise ValidationFailed("order: must be ASC or DESC.", field="order")
@@ -361,7 +373,7 @@ def _folder(query: OrderQuery, folders: FolderNames) -> str | None:
             )
             raise ValidationFailed(
                 f"{name}: {words}. Its folders: {known}."
-                + nearest(text, (known for _, known in folders)),
+                + f"{nearest(text, (known for _, known in folders))} {NO_NEW_FOLDERS}",
                 field=name,
             )
         if wanted is not None and folder not in wanted:

@@ -172,17 +172,13 @@ class Orders:
         and an unknown sort field.
         """
         _need(actor, Scope.ORDERS_READ)
-        folders = store.record.folders
-        if names_unknown_folder(query, folders):
-            folders = await self._folders.refresh(store, budget)
-        parameters = upstream_parameters(query, folders)
+        parameters, cursor = await self._checked(store, query, budget)
         search = (query.search or "").strip()
         name = json_text.dumps(
             {**parameters, "limit": query.limit, "offset": query.offset, "search": search}
             | ({"cursor": query.cursor} if query.cursor else {})
         ).decode()
         is_rising = parameters.get("order") == "ASC"
-        cursor = read_cursor(query.cursor, is_rising=is_rising) if query.cursor else None
 
         async def fetch() -> _Rows:
             return await self._rows(store, parameters, cursor, query, budget)
@@ -209,6 +205,30 @@ class Orders:
             is_rising=is_rising,
             is_by_date=query.is_by_date,
         )
+
+    async def check_query(self, store: OpenStore, query: OrderQuery, budget: WaitBudget) -> None:
+        """Raises the ValidationFailed that `list` would raise, without listing."""
+        await self._checked(store, query, budget)
+
+    async def _checked(
+        self, store: OpenStore, query: OrderQuery, budget: WaitBudget
+    ) -> tuple[dict[str, str], Cursor | None]:
+        """The filters as Order Desk's parameters, and the cursor. Raises ValidationFailed."""
+        folders = store.record.folders
+        if names_unknown_folder(query, folders):
+            folders = await self._folders.refresh(
+                store, budget, suffices=lambda known: not names_unknown_folder(query, known)
+            )
+        faults = Faults()
+        parameters: dict[str, str] = {}
+        cursor = None
+        with faults.caught():
+            parameters = upstream_parameters(query, folders)
+        with faults.caught():
+            is_rising = (query.order or "").strip().upper() == "ASC"
+            cursor = read_cursor(query.cursor, is_rising=is_rising) if query.cursor else None
+        faults.raise_any()
+        return parameters, cursor
 
     async def _rows(
         self,
@@ -363,7 +383,9 @@ class Orders:
             wanted = wanted_folder(changes)
         if wanted is None or find_folder(wanted, store.record.folders) is not None:
             return store.record.folders
-        return await self._folders.refresh(store, budget)
+        return await self._folders.refresh(
+            store, budget, suffices=lambda known: find_folder(wanted, known) is not None
+        )
 
     async def _page(
         self,

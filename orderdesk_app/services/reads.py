@@ -54,14 +54,16 @@ class Reads:
         parameters: str,
         seconds: float,
         fetch: Callable[[], Awaitable[T]],
+        *,
+        is_fresh: bool = False,
     ) -> tuple[T, bool]:
         """What `fetch` returns, and whether it is from the cache.
 
         `parameters` names every parameter of the read; with 0 seconds Order Desk is asked
-        (identical reads still share).
+        (identical reads still share), and so it is with `is_fresh`, but the value is kept.
         """
         key = f"{store.tenant_id}|{store.id}|{store.upstream_id}|{kind}|{parameters}"
-        if seconds > 0:
+        if seconds > 0 and not is_fresh:
             await self._drop_pending()
             kept = await self._kept(store, key)
             if kept is not None:

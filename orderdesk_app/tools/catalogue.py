@@ -4,14 +4,17 @@ guide, the README and the tests.
 
 import importlib
 import pkgutil
+import re
 import sys
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
+from difflib import get_close_matches
 from functools import cache
 from typing import TypeVar, cast, get_type_hints
 
 from orderdesk_app.context import Actor, Scope, Secret
 from orderdesk_app.errors import UnknownTool
+from orderdesk_app.orderdesk.merge import NO_NEW_FOLDERS
 from orderdesk_app.orderdesk.wait_budget import WaitBudget
 from orderdesk_app.services.access import Principal
 from orderdesk_app.services.open_store import OpenStore
@@ -65,7 +68,8 @@ class Tool:
 
     `weight` is its cost at the rate limit; `takes_store` makes the runner open the store of
     `store_identifier`; `deletes` is the argument that names what the tool deletes, or empty;
-    `preview` tells what a call would write, without writing it.
+    `preview` tells what a call would write, without writing it; `also_called` are names that
+    callers try.
     """
 
     name: str
@@ -87,6 +91,7 @@ class Tool:
     takes_store: bool
     works_signed_out: bool
     preview: PreviewFunction | None = None
+    also_called: tuple[str, ...] = ()
 
     @property
     def weight(self) -> int:
@@ -119,6 +124,7 @@ def tool(
     open_world: bool = True,
     works_signed_out: bool = False,
     preview: Callable[[ToolCall, ArgumentsT], Awaitable[Preview]] | None = None,
+    also_called: tuple[str, ...] = (),
 ) -> Callable[
     [Callable[[ToolCall, ArgumentsT], Awaitable[ResultT]]],
     Callable[[ToolCall, ArgumentsT], Awaitable[ResultT]],
@@ -155,6 +161,7 @@ def tool(
             takes_store=takes_store,
             works_signed_out=works_signed_out,
             preview=cast(PreviewFunction | None, preview),
+            also_called=also_called,
         )
         return function
 
@@ -189,11 +196,51 @@ def tools_for(scopes: frozenset[Scope]) -> list[Tool]:
 
 
 def find_tool(name: str) -> Tool:
-    """The tool of that name. Raises UnknownTool, which lists the names of all tools."""
+    """The tool of that name.
+
+    Raises UnknownTool, which says what was probably meant and lists the names of all tools.
+    """
     found = _catalogue().get(name)
     if found is None:
         raise UnknownTool(
-            f"There is no tool of that name. The tools are: {', '.join(_catalogue())}.",
+            f"There is no tool of that name.{_meant(name[:_MAX_NAME])} "
+            f"The tools are: {', '.join(_catalogue())}.",
             field="name",
         )
     return found
+
+
+def _meant(name: str) -> str:
+    """What the caller of an unknown tool probably wanted, "" where nobody can tell."""
+    words = _words(name)
+    if "folder" in words and words & {"create", "update", "delete"}:
+        return f" {NO_NEW_FOLDERS} To move an order, call orders_update with folder_name."
+    others = {known: tool.name for tool in every_tool() for known in tool.also_called}
+    meant = (
+        others.get(name)
+        or next((known for known in _catalogue() if _words(known) == words), None)
+        or next((others[known] for known in others if _words(known) == words), None)
+        or next(iter(get_close_matches(name.lower(), _catalogue(), 1)), None)
+    )
+    return f" Did you mean {meant}?" if meant else ""
+
+
+def _words(name: str) -> frozenset[str]:
+    """The words of a tool's name in any style and order, in the singular, and one of those with
+    the same meaning: orders.list, listOrders and get_all_orders are one.
+    """
+    parts = re.findall(r"[a-z]+", re.sub(r"(?<=[a-z])(?=[A-Z])", "_", name).lower())
+    plain = [part.removesuffix("s") if len(part) > 3 else part for part in parts]
+    return frozenset(_SAME_WORDS.get(part, part) for part in plain)
+
+
+_MAX_NAME = 80  # characters of an unknown name that are compared: comparing takes long
+_SAME_WORDS = {
+    **dict.fromkeys(("add", "new", "make", "insert", "place", "post"), "create"),
+    **dict.fromkeys(("edit", "change", "modify", "patch", "set", "mutate", "put"), "update"),
+    **dict.fromkeys(("remove", "destroy"), "delete"),
+    **dict.fromkeys(("read", "fetch", "show", "retrieve", "view"), "get"),
+    **dict.fromkeys(("find", "search", "query", "filter"), "list"),
+    **dict.fromkeys(("inventory", "item", "sku"), "product"),
+    "shop": "store",
+}

@@ -12,7 +12,7 @@ from typing import TypeAlias
 from cachetools import LRUCache
 
 from orderdesk_app.context import Json, JsonObject
-from orderdesk_app.errors import ValidationFailed
+from orderdesk_app.errors import Faults, ValidationFailed
 from orderdesk_app.orderdesk.comparison import FREE_MAPS, ITEM_MAPS
 from orderdesk_app.orderdesk.dates import to_iso
 from orderdesk_app.orderdesk.json_numbers import exact_text, is_rounded
@@ -206,22 +206,34 @@ def fitting(rows: Sequence[Mapping[str, object]], untrusted: Sequence[Sequence[s
 def check_fields(
     fields: Iterable[str] | None, read: Sequence[Mapping[str, Json]] | None = None
 ) -> None:
-    """Raises ValidationFailed that names the first field that orders do not have.
+    """Raises ValidationFailed that names the fields that orders do not have.
 
     Order Desk may send more fields than its documents name. So a name that resembles no known field
-    is refused only in a second call, with the orders that were `read`, where none of them has it.
+    is refused only in a second call, with the orders that were `read`, where none of them has it;
+    but it is told beside others that are refused at once.
     """
+    faults = Faults()
+    doubtful: list[ValidationFailed] = []
     for path in fields or ():
-        _check_path(path)
-        unknown = _unknown_part(path, read)
-        if unknown is None:
-            continue
-        near = get_close_matches(unknown.name, unknown.known, 1)
-        if near or read is not None:
+        with faults.caught():
+            _check_path(path)
+            unknown = _unknown_part(path, read)
+            if unknown is None:
+                continue
+            is_told = len(faults) + len(doubtful) < Faults.MOST_TOLD  # to compare takes long
+            near = get_close_matches(unknown.name, unknown.known, 1) if is_told else []
             hint = f"Did you mean {near[0]!r}?" if near else "Leave fields out to see them all."
-            raise ValidationFailed(
+            fault = ValidationFailed(
                 f"fields: {unknown.place} has no {unknown.name!r}. {hint}", field="fields"
             )
+            fault.advice = hint
+            if near or read is not None:
+                raise fault
+            doubtful.append(fault)
+    if faults:
+        for fault in doubtful:
+            faults.add(fault)
+    faults.raise_any()
 
 
 def _check_path(path: str) -> None:

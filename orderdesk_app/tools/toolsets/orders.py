@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 
 from orderdesk_app.context import Json, JsonObject, OrderId, Scope
-from orderdesk_app.errors import VersionConflict
+from orderdesk_app.errors import Faults, VersionConflict
 from orderdesk_app.services.order_kind import Written
 from orderdesk_app.services.order_search import OrderQuery
 from orderdesk_app.services.orders import OrderPage, Orders
@@ -40,17 +40,27 @@ from orderdesk_app.tools.views import (
 _VIEWS = ViewCache()
 
 
-@tool(title="List orders", scope=Scope.ORDERS_READ, reads=True, example=ListOrders(limit=5))
+@tool(
+    title="List orders",
+    scope=Scope.ORDERS_READ,
+    reads=True,
+    example=ListOrders(limit=5),
+    also_called=("get_orders", "get_all_orders"),
+)
 async def orders_list(call: ToolCall, arguments: ListOrders) -> OrderRows:
     """Find orders of a store, newest first: by folder, dates, customer, shop number, or with
     search. Rows are short; ask for fields or view=full for more. For the next page give
     next_cursor as cursor.
     """
-    check_fields(arguments.fields)
-    asked = arguments.model_dump(exclude={"store_identifier", "fields", "view"})
-    found = await call.services[Orders].list(
-        call.actor, call.store, OrderQuery(**asked), call.budget
-    )
+    query = OrderQuery(**arguments.model_dump(exclude={"store_identifier", "fields", "view"}))
+    faults = Faults()
+    with faults.caught():
+        check_fields(arguments.fields)
+    if faults:
+        with faults.caught():
+            await call.services[Orders].check_query(call.store, query, call.budget)
+    faults.raise_any()
+    found = await call.services[Orders].list(call.actor, call.store, query, call.budget)
     check_fields(arguments.fields, found.orders)
     rows: list[JsonObject] = []
     untrusted: list[list[str]] = []
@@ -173,6 +183,16 @@ async def _preview_update(call: ToolCall, arguments: UpdateOrder) -> Preview:
     preview=_preview_update,
     destructive=True,
     idempotent=False,  # items without an id are added again
+    also_called=(
+        "move_order",
+        "cancel_order",
+        "update_order_folder",
+        "update_order_note",
+        "create_order_note",
+        "create_note",
+        "append_order_note",
+        "update_order_status",
+    ),
     example=UpdateOrder(order_id="100000001", changes={"shipping": {"city": "Lagos"}}),
 )
 async def orders_update(call: ToolCall, arguments: UpdateOrder) -> WrittenOrder:

@@ -97,6 +97,7 @@ class DeleteStore(Arguments):
     scope=Scope.STORES_WRITE,
     reads=False,
     idempotent=False,
+    also_called=("create_store", "connect_store"),
     example=RegisterStore(store_id="10001", api_key=Secret("the-api-key-of-the-store"), label="eu"),
 )
 async def stores_register(call: ToolCall, arguments: RegisterStore) -> OneStore:
@@ -134,6 +135,7 @@ async def stores_list(call: ToolCall, arguments: NoArguments) -> StoreList:
     title="Choose the active store",
     scope=Scope.STORES_READ,
     reads=False,
+    also_called=("use_store", "select_store", "switch_store", "update_store"),
     open_world=False,
     example=StoreChoice(identifier="10001"),
 )
@@ -148,6 +150,7 @@ async def stores_use_store(call: ToolCall, arguments: StoreChoice) -> OneStore:
     scope=Scope.STORES_DELETE,
     reads=False,
     deletes="store_id",
+    also_called=("disconnect_store",),
     open_world=False,
     example=DeleteStore(store_id="10001"),
 )
@@ -166,6 +169,7 @@ async def stores_delete(call: ToolCall, arguments: DeleteStore) -> DeletedStore:
     reads=True,
     open_world=False,
     example=StoreChoice(identifier="eu"),
+    also_called=("get_store",),
 )
 async def stores_resolve(call: ToolCall, arguments: StoreChoice) -> ResolvedStore:
     """Tell which store an id, name or label means, and how it matched."""

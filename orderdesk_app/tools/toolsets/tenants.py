@@ -33,6 +33,7 @@ class TenantWithStores(TypedDict):
     reads=True,
     open_world=False,
     works_signed_out=True,
+    also_called=("login", "sign_in", "authenticate", "use_key"),
     example=UseMasterKey(master_key=Secret("your-master-key")),
 )
 async def tenant_use_master_key(call: ToolCall, arguments: UseMasterKey) -> TenantWithStores:
