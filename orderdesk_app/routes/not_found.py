@@ -11,6 +11,9 @@ from orderdesk_app.context import current_request
 from orderdesk_app.routes.forms import redirect_to
 from orderdesk_app.routes.html_pages import error_page, is_for_a_person
 
+# A client is often given the address of the web app, or that of an older transport.
+_FOR_AGENTS = "An MCP client connects to /mcp."
+
 
 def methods_at(scope: Scope, routes: Sequence[Route]) -> frozenset[str]:
     """The methods that the routes at this address take; empty where there is no route."""
@@ -37,6 +40,8 @@ def wrong_method(scope: Scope, taken: Collection[str]) -> Response:
         reference = current_request().request_id
         answer = error_page(405, "That cannot be done here", words, reference=reference)
     else:
+        if scope["path"] == "/" and request.method == "POST":
+            words = f"{words} {_FOR_AGENTS}"
         answer = JSONResponse({"error": "method_not_allowed", "message": words}, 405)
     answer.headers["Allow"] = ", ".join(allowed)
     return answer
@@ -45,9 +50,8 @@ def wrong_method(scope: Scope, taken: Collection[str]) -> Response:
 def not_found(scope: Scope) -> Response:
     """404, as a page for a person and as JSON for a program."""
     if not is_for_a_person(scope):
-        return JSONResponse(
-            {"error": "not_found", "message": "Nothing is served at this address."}, 404
-        )
+        words = f"Nothing is served at this address. {_FOR_AGENTS}"
+        return JSONResponse({"error": "not_found", "message": words}, 404)
     words = "The address may be mistyped, or the page was removed."
     return error_page(404, "There is no such page", words, reference=current_request().request_id)
 

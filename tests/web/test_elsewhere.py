@@ -90,6 +90,16 @@ def test_a_program_is_answered_in_json_at_every_unknown_address(
             assert answer.json()["error"] == "not_found"
 
 
+@pytest.mark.parametrize(("path", "status"), [("/", 405), ("/sse", 404), ("/api/mcp", 404)])
+def test_an_agent_at_the_wrong_address_is_told_the_right_one(
+    ada: BrowserSession, path: str, status: int
+) -> None:
+    answer = ada.request("POST", path, json={"jsonrpc": "2.0", "id": 1, "method": "initialize"})
+
+    assert answer.status_code == status
+    assert answer.json()["message"].endswith(" An MCP client connects to /mcp.")
+
+
 @pytest.mark.parametrize("method", METHODS)
 def test_a_person_is_shown_a_page_at_every_unknown_address(
     ada: BrowserSession, method: str
