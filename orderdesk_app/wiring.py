@@ -23,6 +23,7 @@ from orderdesk_app.db.buckets import Buckets
 from orderdesk_app.db.engine import Database, PostgresLimits
 from orderdesk_app.db.keyring import KeyRows
 from orderdesk_app.db.leases import Leases
+from orderdesk_app.db.migrate import known_revisions
 from orderdesk_app.db.signals import Signals
 from orderdesk_app.demo.app import BASE, SANDBOX_URL, SandboxApp, sandbox_app
 from orderdesk_app.errors import AuthFailed, ConfigurationError
@@ -164,7 +165,7 @@ class Services:
 
     @cached_property
     def health(self) -> Health:
-        return Health(self.database, self.cache)
+        return Health(self.database, self.cache, known_revisions())
 
     # ------------------------------------------------------------------ Order Desk
 

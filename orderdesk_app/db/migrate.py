@@ -4,20 +4,22 @@ migrates and the others wait.
 
 import sqlite3
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 import psycopg
 from alembic.config import Config
+from alembic.script import ScriptDirectory
 from alembic.util import CommandError
 from sqlalchemy import URL, Connection, NullPool, create_engine, event, text
 from sqlalchemy.exc import DatabaseError, OperationalError
 
 import orderdesk_app
 from alembic import command
-from orderdesk_app.db.engine import is_sqlite_url, postgres_conninfo, sqlite_path
+from orderdesk_app.db.engine import Database, is_sqlite_url, postgres_conninfo, sqlite_path
 from orderdesk_app.errors import ConfigurationError
 
 SCRIPTS = Path(orderdesk_app.__file__).resolve().parent.parent / "alembic"
@@ -40,6 +42,27 @@ _REFUSALS = {  # by SQLSTATE: how the server is set up or used, no fault of a mi
         "none. Example: options=-csearch_path%3Dpublic"
     ),
 }
+
+
+@lru_cache(1)
+def known_revisions() -> tuple[str, ...]:
+    """The schemas that this release knows, its own first.
+
+    Asked at the start: the files of a running process may be replaced by those of a newer release.
+    """
+    scripts = ScriptDirectory(str(SCRIPTS))
+    return tuple(script.revision for script in scripts.walk_revisions())
+
+
+async def schema_fault(database: Database, known: Sequence[str]) -> str | None:
+    """What is wrong with the schema for a release with these revisions: "newer" or "older" than its
+    own; None for nothing. Raises what a query raises.
+    """
+    rows = await database.query("SELECT version_num FROM alembic_version", {})
+    [(revision,)] = rows or [("",)]
+    if revision == known[0]:
+        return None
+    return "older" if revision in known or not revision else "newer"
 
 
 def upgrade(url: str, *, to: str = "head") -> None:

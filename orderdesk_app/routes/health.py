@@ -23,7 +23,8 @@ async def live(request: Request) -> Response:
 
 async def ready(request: Request) -> Response:
     """200 when database and cache really answer, else 503: `{"status", "checks": {"database",
-    "cache"}}`.
+    "cache"}}`, and in "checks" also "server" while it stops, and "schema" where the database is of
+    another release.
     """
     checked = await wiring.current().health.check()
     return JSONResponse(

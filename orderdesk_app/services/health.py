@@ -1,15 +1,17 @@
 """Whether database and cache answer: checked at most once a second, for any number of callers. A
-process that is about to stop is not ready, whatever they answer.
+process that is about to stop is not ready, whatever they answer, and neither is one of another
+release than the database's schema.
 """
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 
 from orderdesk_app.cache.flight import SingleFlight
 from orderdesk_app.cache.store import Cache
 from orderdesk_app.db.engine import Database
+from orderdesk_app.db.migrate import schema_fault
 from orderdesk_app.observability import log
 
 _LOG = log(__name__)
@@ -19,7 +21,9 @@ _FRESH_SECONDS = 1.0
 
 @dataclass(frozen=True, slots=True)
 class Checked:
-    """For each part "ok" or "unavailable", and how long the check took."""
+    """For each part "ok" or "unavailable", and how long the check took. The part "schema" is there
+    only where it is "newer" or "older" than this release.
+    """
 
     parts: dict[str, str]
     seconds: float
@@ -33,10 +37,16 @@ class Health:
     """The health check needs no key, so many requests share one check."""
 
     def __init__(
-        self, database: Database, cache: Cache, *, clock: Callable[[], float] = time.monotonic
+        self,
+        database: Database,
+        cache: Cache,
+        revisions: Sequence[str],
+        *,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._database = database
         self._cache = cache
+        self._revisions = revisions
         self._clock = clock
         self._flight = SingleFlight()
         self._last: tuple[float, Checked] | None = None
@@ -61,9 +71,23 @@ class Health:
     async def _check(self) -> Checked:
         started = self._clock()
         database, cache = await asyncio.gather(_try(self._database.ping()), _try(_use(self._cache)))
-        checked = Checked({"database": database, "cache": cache}, self._clock() - started)
+        parts = {"database": database, "cache": cache}
+        if database == "ok" and (fault := await self._schema_fault()):
+            parts["schema"] = fault
+        checked = Checked(parts, self._clock() - started)
         self._last = (self._clock(), checked)
         return checked
+
+    async def _schema_fault(self) -> str | None:
+        try:
+            async with asyncio.timeout(CHECK_SECONDS):
+                fault = await schema_fault(self._database, self._revisions)
+        except Exception as error:
+            _LOG.error("the schema's version cannot be read", exc_info=error)
+            return "unavailable"
+        if fault is not None:
+            _LOG.error("the database has the schema of another release", reason=fault)
+        return fault
 
 
 async def _use(cache: Cache) -> None:

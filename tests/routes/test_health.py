@@ -13,6 +13,7 @@ import pytest
 
 from orderdesk_app import wiring
 from orderdesk_app.context import Actor, Scope, Via
+from orderdesk_app.db.migrate import known_revisions
 from orderdesk_app.errors import ConfigurationError
 from orderdesk_app.services import health
 from orderdesk_app.services.health import Health
@@ -32,7 +33,7 @@ class Clock:
     def __init__(self) -> None:
         self.seconds = 1000.0
         services = wiring.current()
-        services.health = Health(services.database, services.cache, clock=self)
+        services.health = Health(services.database, services.cache, known_revisions(), clock=self)
 
     def __call__(self) -> float:
         return self.seconds
@@ -71,6 +72,34 @@ async def test_a_database_that_lost_its_tables_is_not_ready(
     assert "tenants" not in broken.text
     assert alive.status_code == 200
     assert mended.status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("revision", "said"), [("9999", "newer"), ("0001", "older"), (None, "older")]
+)
+async def test_a_database_of_another_release_is_not_ready(
+    inside: InProcessApp, revision: str | None, said: str
+) -> None:
+    """A server of an old release beside a migrated database changes nothing any more."""
+    async with inside() as http:
+        clock = Clock()
+        [(own,)] = await wiring.current().database.query(
+            "SELECT version_num FROM alembic_version", {}
+        )
+        await _sql("DELETE FROM alembic_version")
+        if revision is not None:
+            await _sql(f"INSERT INTO alembic_version VALUES ('{revision}')")
+        other = await http.get("/health/ready")
+        alive = await http.get("/health/live")
+        await _sql("DELETE FROM alembic_version")
+        await _sql(f"INSERT INTO alembic_version VALUES ('{own}')")
+        clock.a_second_passes()
+        same = await http.get("/health/ready")
+
+    assert other.status_code == 503
+    assert other.json()["checks"] == {"database": "ok", "cache": "ok", "schema": said}
+    assert alive.status_code == 200
+    assert same.json()["checks"] == {"database": "ok", "cache": "ok"}
 
 
 @on_sqlite
