@@ -31,6 +31,10 @@ _UNREACHABLE = {
 }
 
 
+# A proxy can be the reason of these.
+_AT_THE_CONNECTION = (Fault.NOT_SENT, Fault.TIMED_OUT, Fault.BROKEN_OFF)
+
+
 class _Facts(TypedDict):
     """What every error for a failed request carries."""
 
@@ -49,9 +53,11 @@ def refusal(
     said: str,
     thing: str | None,
     wait: float | None,
+    through: str = "",
 ) -> OrderDeskAgentsError:
     """The error for a request that is not retried (again), with its `fault`, `status` and what
     Order Desk `said`. `thing` names what was asked for; `wait` is in seconds, for `retry_after`.
+    `through` names the proxy that the request went through.
 
     `outcome` is "not_done" only if Order Desk cannot have acted, else "unknown" for a write and
     None for a read. Clients get `upstream_status` and `upstream_message` in `details`.
@@ -94,9 +100,10 @@ def refusal(
             else f"Order Desk refused the request (HTTP {status})"
         )
         return UpstreamFailed(f"{words}. Correct the request before you send it again.", **facts)
-    return UpstreamUnreachable(
-        f"{_trouble(fault, status)} {_next_step(method, outcome)}", retry_after=wait, **facts
-    )
+    words = _trouble(fault, status)
+    if through and fault in _AT_THE_CONNECTION:
+        words = f"{words} The call went through {through}."
+    return UpstreamUnreachable(f"{words} {_next_step(method, outcome)}", retry_after=wait, **facts)
 
 
 def unreadable(method: str) -> UpstreamUnreachable:

@@ -17,11 +17,17 @@ from urllib.parse import quote, urlencode
 import httpx
 
 from orderdesk_app.context import JsonObject, now
-from orderdesk_app.errors import Fault, OrderDeskAgentsError, ValidationFailed
+from orderdesk_app.errors import (
+    ConfigurationError,
+    Fault,
+    OrderDeskAgentsError,
+    ValidationFailed,
+)
 from orderdesk_app.observability import log
 from orderdesk_app.orderdesk import answers, json_text, refusals
 from orderdesk_app.orderdesk.access import StoreAccess
 from orderdesk_app.orderdesk.buckets import BucketQueue, TokenBuckets
+from orderdesk_app.orderdesk.proxy import proxy_for, unusable_proxy
 from orderdesk_app.orderdesk.retry import asked_wait, delay, is_harmless
 from orderdesk_app.orderdesk.unpacking import ENCODING, unpack
 from orderdesk_app.orderdesk.user_agent import USER_AGENT
@@ -43,7 +49,8 @@ Observe = Callable[[str, str, float], None]  # method, outcome ("ok" or a Fault)
 def open_http(*, mounts: Mapping[str, httpx.AsyncBaseTransport] | None = None) -> httpx.AsyncClient:
     """The process's pool of connections. The caller closes it.
 
-    No redirects and no cookies: a cookie set for one store must not be sent for the next.
+    No redirects and no cookies: a cookie set for one store must not be sent for the next. Raises
+    ConfigurationError for a proxy of the environment that cannot be used.
     """
     for name in ("httpx", "httpcore"):
         # they log addresses with customers' names, and headers with keys
@@ -51,14 +58,24 @@ def open_http(*, mounts: Mapping[str, httpx.AsyncBaseTransport] | None = None) -
     if find_spec("sniffio") is None:
         # httpcore searches the disk for it four times a request; this entry answers at once
         sys.modules["sniffio"] = None  # type: ignore[assignment]
-    return httpx.AsyncClient(
-        follow_redirects=False,
-        cookies=_NoCookies(),
-        limits=httpx.Limits(
-            max_connections=400, max_keepalive_connections=100, keepalive_expiry=15
-        ),
-        mounts=mounts,
-    )
+    try:
+        return httpx.AsyncClient(
+            follow_redirects=False,
+            cookies=_NoCookies(),
+            limits=httpx.Limits(
+                max_connections=400, max_keepalive_connections=100, keepalive_expiry=15
+            ),
+            mounts=mounts,
+        )
+    except (ImportError, ValueError):
+        # Without its words: they may quote the address with its password.
+        variable = unusable_proxy()
+        if variable is None:
+            raise
+        raise ConfigurationError(
+            f"{variable}: calls to Order Desk go through a proxy of http:// or https:// alone. "
+            f"Example: {variable}=http://proxy.example.com:3128"
+        ) from None
 
 
 class _NoCookies(CookieJar):
@@ -261,6 +278,7 @@ def _refusal(sent: _Sent, reply: _Reply, fault: Fault, wait: float) -> OrderDesk
         said=answers.sentence(reply.answer, sent.store.api_key),
         thing=sent.thing,
         wait=wait if fault is Fault.RATE_LIMITED else reply.asked,
+        through=str(proxy_for(sent.url) or ""),
     )
 
 

@@ -1,6 +1,7 @@
 """Health checks: is it alive, can it serve, and (for operators) the state of each part."""
 
 import time
+from dataclasses import asdict
 from math import ceil
 
 from starlette.requests import Request
@@ -10,6 +11,7 @@ from starlette.routing import Route
 from orderdesk_app import __version__, wiring
 from orderdesk_app.context import ALL_SCOPES
 from orderdesk_app.errors import RateLimited
+from orderdesk_app.orderdesk.proxy import proxy_for
 from orderdesk_app.routes.request_middleware import ADDRESS
 from orderdesk_app.services.health import Checked
 
@@ -81,6 +83,7 @@ async def detailed(request: Request) -> Response:
             403,
         )
     checked = await services.health.check()
+    proxy = proxy_for(services.settings.orderdesk_api_url)
     parts: dict[str, object] = {
         "status": _word(checked),
         "version": __version__,
@@ -91,6 +94,7 @@ async def detailed(request: Request) -> Response:
         "cache": services.settings.cache_backend,
         "environment": services.settings.app_env,
         "web_ui": services.settings.enable_webui,
+        "proxy": asdict(proxy) if proxy else None,
     }
     return JSONResponse(parts, 200 if checked.is_fine else 503)
 

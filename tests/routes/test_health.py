@@ -285,6 +285,31 @@ async def test_an_admins_narrow_key_opens_no_details(inside: InProcessApp) -> No
     assert "every permission" in answers[0].json()["message"]
 
 
+@on_sqlite
+async def test_details_name_the_proxy_that_is_in_force(
+    inside: InProcessApp, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in list(os.environ):
+        if name.lower().endswith("_proxy"):
+            monkeypatch.delenv(name)
+    headers = {"authorization": f"Bearer {MASTER_KEY}"}
+
+    async with inside() as http:
+        without = await http.get("/health/detailed", headers=headers)
+        monkeypatch.setenv("HTTPS_PROXY", "http://ada:s3cret@proxy.example:3128")
+        through = await http.get("/health/detailed", headers=headers)
+        monkeypatch.setenv("NO_PROXY", "orderdesk.me")
+        bypassed = await http.get("/health/detailed", headers=headers)
+
+    assert without.json()["proxy"] is None
+    assert through.json()["proxy"] == {
+        "variable": "HTTPS_PROXY",
+        "address": "proxy.example:3128",
+    }
+    assert "s3cret" not in through.text
+    assert bypassed.json()["proxy"] is None
+
+
 async def test_details_can_be_switched_off(inside: InProcessApp) -> None:
     async with inside(ENABLE_DETAILED_HEALTH="false") as http:
         answer = await http.get(
