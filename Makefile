@@ -8,8 +8,9 @@ IS_SUPPORTED := import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 
 # The first Python from 3.11 to 3.13; PYTHON=… chooses another.
 PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do $$p -c '$(IS_SUPPORTED)' 2>/dev/null && echo $$p && break; done)
 PIP_INSTALL := $(BIN)/python -m pip install --disable-pip-version-check --quiet
-# The browser tests come first and are one worker's work for as long as most others take together.
-IN_PARALLEL := -n 2 --dist loadfile --no-loadscope-reorder
+# Three workers on two cores: tests wait (for a browser, a lock, a process that starts) for about half of
+# their time. The browser tests come first and are one worker's work for as long as the others take.
+IN_PARALLEL := -n 3 --dist loadfile --no-loadscope-reorder
 # Clients whose pins are not ours: each of these has an environment of its own, $(VENV)/clients/<name>.
 CLIENTS := mcp-1.9 mcp-1.30
 CLIENT_LOCKS := $(CLIENTS:%=tests/clients/requirements-%.txt)
@@ -31,7 +32,7 @@ test: installed-clients  ## every test: unit, HTTP, MCP clients, browser
 	$(BIN)/python -m pytest $(IN_PARALLEL)
 
 check: lint  ## style, types, and the tests that need no process, server or browser
-	$(BIN)/python -m pytest $(IN_PARALLEL) -m "not slow"
+	$(BIN)/python -m pytest $(IN_PARALLEL) -n 2 -m "not slow"
 
 clients: installed-clients  ## the tests with the clients that others wrote for MCP
 	$(BIN)/python -m pytest tests/clients tests/mcp/test_mcp_remote.py tests/mcp/test_conformance.py
