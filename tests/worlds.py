@@ -12,6 +12,7 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import AbstractAsyncContextManager
@@ -270,6 +271,7 @@ async def open_world(
     if server is None:
         # What people cannot set: stores_register reaches the sandbox in process too.
         settings = settings.model_copy(update={"orderdesk_api_url": wiring.SANDBOX_API})
+    ready = await _ready_made(settings, server)
     async with open_services(
         settings, buckets=Buckets if is_rate_limited else FullBuckets
     ) as services:
@@ -278,36 +280,76 @@ async def open_world(
             sandbox.switches = sandbox.switches.changed({"rate_limited": is_rate_limited})
         else:
             server.switch(rate_limited=is_rate_limited)
-        owner, neighbour = [
-            TenantClient(services, name, (await services.tenants.make_tenant(name))[1])
-            for name in ("Ada's Teas", "Bert's Bikes")
-        ]
-        ids = []
-        for resident, store_id in ((owner, "10001"), (neighbour, "10002")):
-            if server is None:
-                actor = (await resident.principal()).actor
-                record = await services.stores.add_sandbox(actor)
-                await services.stores.edit(
-                    actor,
-                    record.id,
-                    name=record.name,
-                    label="eu",
-                    api_key=None,
-                )
-                ids.append(record.store_id)
-            else:
-                await resident.get(
-                    "stores_register", store_id=store_id, api_key=API_KEY, label="eu"
-                )
-                ids.append(store_id)
+        people = ready or await _make_people(services, server)
+        owner, neighbour = people.keys
         yield World(
             services,
-            owner,
-            neighbour,
+            TenantClient(services, NAMES[0], Secret(owner)),
+            TenantClient(services, NAMES[1], Secret(neighbour)),
             "in_process" if server is None else "over_http",
-            ids[0],
-            ids[1],
+            *people.store_ids,
         )
+
+
+NAMES = ("Ada's Teas", "Bert's Bikes")
+
+
+@dataclass(frozen=True)
+class People:
+    """Two tenants with a store each: their master keys, and Order Desk's ids of the stores."""
+
+    keys: tuple[str, str]
+    store_ids: tuple[str, str]
+
+
+async def _make_people(services: wiring.Services, server: SandboxServer | None) -> People:
+    keys = []
+    store_ids = []
+    for name, store_id in zip(NAMES, ("10001", "10002"), strict=True):
+        client = TenantClient(services, name, (await services.tenants.make_tenant(name))[1])
+        if server is None:
+            actor = (await client.principal()).actor
+            record = await services.stores.add_sandbox(actor)
+            await services.stores.edit(actor, record.id, name=record.name, label="eu", api_key=None)
+            store_id = record.store_id
+        else:
+            await client.get("stores_register", store_id=store_id, api_key=API_KEY, label="eu")
+        keys.append(client.key.reveal())
+        store_ids.append(store_id)
+    return People((keys[0], keys[1]), (store_ids[0], store_ids[1]))
+
+
+# By the address of Order Desk: a folder with the database and its key, and who is in it.
+_READY: dict[str, tuple[tempfile.TemporaryDirectory[str], People]] = {}
+
+
+async def _ready_made(settings: Settings, server: SandboxServer | None) -> People | None:
+    """Copies two tenants that were made once into a SQLite database that has only its tables:
+    most of what a world costs. None for any other database, or for settings of its own.
+    """
+    url = settings.database_url.get_secret_value()
+    file = Path(url.removeprefix("sqlite:///"))
+    plain = settings_for(url).model_copy(update={"orderdesk_api_url": settings.orderdesk_api_url})
+    if not url.startswith("sqlite:///") or list(file.parent.iterdir()) != [file]:
+        return None
+    if (settings.mcp_kms_key, settings.enable_audit_log) != (
+        plain.mcp_kms_key,
+        plain.enable_audit_log,
+    ):
+        return None
+    if settings.orderdesk_api_url not in _READY:
+        folder = tempfile.TemporaryDirectory(prefix="odw-")
+        elsewhere = copy_of(file, Path(folder.name))
+        made_there = plain.model_copy(update={"database_url": settings_for(elsewhere).database_url})
+        async with open_services(made_there, buckets=FullBuckets) as services:
+            if server is None:
+                services.sandbox.switches = services.sandbox.switches.changed(
+                    {"rate_limited": False}
+                )
+            _READY[settings.orderdesk_api_url] = (folder, await _make_people(services, server))
+    folder, people = _READY[settings.orderdesk_api_url]
+    shutil.copytree(folder.name, file.parent, dirs_exist_ok=True)
+    return people
 
 
 # ------------------------------------------------------------------ our server as a process
