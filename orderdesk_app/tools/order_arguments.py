@@ -227,8 +227,8 @@ class UpdateOrder(Arguments):
         description=(
             "Only what changes: maps merge by key, items with an id merge into that item, "
             "items without one are added, none is removed by leaving it out, "
-            "order_notes are appended, discount_list is replaced as a whole, null clears a "
-            "field, folder_name moves the order."
+            "order_notes are appended, discount_list is replaced as a whole, null or an empty "
+            "text clears a field, folder_name moves the order."
         ),
         examples=[
             {

@@ -152,6 +152,14 @@ def test_an_update_that_changes_nothing_has_nothing_to_write() -> None:
     assert update({}).changed == ()
 
 
+@pytest.mark.parametrize("nothing", [None, ""])
+def test_null_and_an_empty_text_both_clear_a_text(nothing: str | None) -> None:
+    """Clients that check arguments against the schema send no null."""
+    body = update({"email": nothing, "shipping": {"phone": nothing}}).body
+
+    assert (body["email"], body["shipping"]["phone"]) == ("", "")
+
+
 def test_maps_merge_by_key_and_null_clears() -> None:
     plan = update(
         {
