@@ -169,7 +169,7 @@ class McpEndpoint:
         """
         takes_streams = accepts_event_stream(headers)
         scope["headers"] = [
-            *[pair for pair in scope["headers"] if pair[0] not in _REPLACED],
+            *[pair for pair in scope["headers"] if pair[0].startswith(b"mcp-")],
             *_ACCEPTABLE,
         ]
         body = await read_body(headers, receive)
@@ -238,13 +238,13 @@ class McpEndpoint:
         )
 
 
-# The SDK checks both headers again, by other rules and with answers that do not help. It gets
-# values that no rule refuses.
+# The SDK gets the headers of the protocol alone, as it reads all that it gets several times. These
+# two it checks again, by other rules and with answers that do not help: it gets values that no rule
+# refuses.
 _ACCEPTABLE = (
     (b"content-type", b"application/json"),
     (b"accept", b"application/json, text/event-stream"),
 )
-_REPLACED = frozenset(name for name, _ in _ACCEPTABLE)
 _REVISIONS = (*HANDSHAKE_PROTOCOL_VERSIONS, *MODERN_PROTOCOL_VERSIONS)
 _ALLOW = {"Allow": "POST, OPTIONS"}
 # In development a page on localhost may ask 127.0.0.1; browsers ask first whether it may send
