@@ -19,7 +19,6 @@ from orderdesk_app.errors import AuthFailed, OrderDeskAgentsError, RateLimited
 from orderdesk_app.mcp.batch import answer_batch, takes_batches
 from orderdesk_app.mcp.body import (
     INVALID_REQUEST,
-    MAX_BODY_BYTES,
     ClientDisconnected,
     InvalidRequest,
     accepts_event_stream,
@@ -38,6 +37,7 @@ from orderdesk_app.mcp.prebuilt_result import complete_prebuilt
 from orderdesk_app.mcp.server import INTERNAL_ERROR, MAX_NAME, McpHandlers
 from orderdesk_app.mcp.text import program_name
 from orderdesk_app.observability import CREDENTIALS_REFUSED, ERRORS, MCP_REFUSED, log
+from orderdesk_app.security.web import IndexedHeaders
 from orderdesk_app.services.access import Principal
 from orderdesk_app.services.key_check import KeyCheck
 from orderdesk_app.tools.runner import Runner
@@ -92,12 +92,11 @@ class McpEndpoint:
         self._resource_metadata = resource_metadata
         server = McpHandlers(runner, caller_of).server()
         # RequestMiddleware has checked Host and Origin before this endpoint.
-        self._json = StreamableHTTPSessionManager(
-            server, json_response=True, stateless=True, max_request_body_size=MAX_BODY_BYTES
-        )
-        self._stream = StreamableHTTPSessionManager(
-            server, json_response=False, stateless=True, max_request_body_size=MAX_BODY_BYTES
-        )
+        self._json = StreamableHTTPSessionManager(server, json_response=True, stateless=True)
+        self._stream = StreamableHTTPSessionManager(server, json_response=False, stateless=True)
+        # `read_body` keeps its own limit: behind it nobody has to collect and count the body again.
+        self._serve_json = self._json.asgi_app.app
+        self._serve_stream = self._stream.asgi_app.app
 
     @contextlib.asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
@@ -109,7 +108,7 @@ class McpEndpoint:
         # RFC 9110 5.5: white space around a field's value is not part of it, and the HTTP parser
         # keeps what trails.
         scope["headers"] = [(name, value.strip(b" \t")) for name, value in scope["headers"]]
-        headers = Headers(scope=scope)
+        headers = IndexedHeaders(scope["headers"])
         origin = headers.get("origin")  # our own: RequestMiddleware has refused all others
         if origin is not None:
             send = _allowing_origin(origin, send)
@@ -177,7 +176,7 @@ class McpEndpoint:
         revision = headers.get("mcp-protocol-version")
         if isinstance(message, list) and takes_batches(revision):
             return await cancel_on_disconnect(
-                receive, answer_batch(message, self._json.handle_request, scope, receive, send)
+                receive, answer_batch(message, self._serve_json, scope, receive, send)
             )
         if not is_message(message):
             if is_response(message) and revision in (None, *HANDSHAKE_PROTOCOL_VERSIONS):
@@ -191,10 +190,10 @@ class McpEndpoint:
             )
             raise InvalidRequest(400, INVALID_REQUEST, words, "revision")
         if takes_streams and wants_progress(message):
-            return await self._stream.handle_request(scope, replay(body, receive), send)
+            return await self._serve_stream(scope, replay(body, receive), send)
         await cancel_on_disconnect(
             receive,
-            self._json.handle_request(scope, replay(body, receive), complete_prebuilt(scope, send)),
+            self._serve_json(scope, replay(body, receive), complete_prebuilt(scope, send)),
         )
 
     def _take_token(self, scope: Scope, headers: Headers) -> tuple[str | None, bool]:

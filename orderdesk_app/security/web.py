@@ -35,6 +35,25 @@ def cookie_in(header: str, name: str) -> str | None:
     return cookie_parser(header).get(name) if names.count(name) == 1 else None
 
 
+class IndexedHeaders(Headers):
+    """The headers of a request, read once: each look-up in Starlette's goes through them all."""
+
+    def __init__(self, raw: list[tuple[bytes, bytes]]) -> None:
+        super().__init__(raw=raw)
+        self._values: dict[str, list[str]] = {}
+        for name, value in raw:
+            self._values.setdefault(name.decode("latin-1"), []).append(value.decode("latin-1"))
+
+    def __getitem__(self, key: str) -> str:
+        return self._values[key.lower()][0]
+
+    def getlist(self, key: str) -> list[str]:
+        return self._values.get(key.lower(), [])
+
+    def __contains__(self, key: object) -> bool:
+        return isinstance(key, str) and key.lower() in self._values
+
+
 def body_encoding(headers: Headers) -> str:
     """What a request's body is packed in, such as gzip; empty for a plain body.
 
