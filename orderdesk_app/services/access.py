@@ -168,16 +168,19 @@ class Access:
         signals.subscribe(self._on_signal)
 
     async def by_token(
-        self, token: str, *, via: Via = Via.MCP, kind: str | None = None
+        self,
+        token: str,
+        *,
+        via: Via = Via.MCP,
+        kind: str | None = None,
+        met: FoundKey | None = None,
     ) -> Principal:
-        """The principal of a bearer key (of that kind: "master" or "access").
+        """The principal of a bearer key (of that kind: "master" or "access"). `met` is the key
+        where the caller has asked `met` for it.
 
         Raises AuthFailed for an unknown, revoked or malformed one.
         """
-        name = _name(token)
-        found = self._found.get(name) or await self._found.load(
-            name, lambda: self._keys.find(token)
-        )
+        found = met or self.met(token) or await self._find(token)
         if found is not None and kind == "master" != found.kind:
             raise AuthFailed(
                 "This is an access key, and only master keys may stand in an address. "
@@ -189,10 +192,10 @@ class Access:
                 "from Settings in the web app, as Authorization: Bearer."
             )
         account = await self.account(found.tenant_id)
-        if kind == "master" and self._in_address.get(name) is None:
+        if kind == "master" and self._in_address.get(name := _name(token)) is None:
             # once an hour: a cached read makes no database query
             await self._in_address.load(name, lambda: self._note_address(found))
-        known = self._principals.get((name, via))
+        known = self._principals.get((found.credential_id, via))
         if known is not None and known[0] is found and known[1].account is account:
             return known[1]
         actor = Actor(
@@ -210,12 +213,15 @@ class Access:
             credential_name=found.name,
             active_store_id=found.active_store_id,
         )
-        self._principals[name, via] = (found, principal)
+        self._principals[found.credential_id, via] = (found, principal)
         return principal
 
-    def has_met(self, token: str) -> bool:
-        """Whether this process has found the key within the last minutes."""
-        return self._found.get(_name(token)) is not None
+    def met(self, token: str) -> FoundKey | None:
+        """The key, where this process has found it within the last minutes."""
+        return self._found.get(_name(token))
+
+    async def _find(self, token: str) -> FoundKey | None:
+        return await self._found.load(_name(token), lambda: self._keys.find(token))
 
     async def of_actor(
         self, actor: Actor, *, active_store_id: StoreRowId | None = None

@@ -396,11 +396,15 @@ def _size(value: object) -> int:
     return len(value.encode()) if isinstance(value, str) else 0
 
 
+# `json.dumps` makes an encoder in each call that sets an option.
+_to_json = json.JSONEncoder(default=str, ensure_ascii=False).encode
+
+
 def _pending(entry: Entry) -> _Pending:
     if not entry.arguments:
         return entry, None
     # UTF-8 cannot encode half a surrogate pair
-    text = json.dumps(entry.arguments, default=str, ensure_ascii=False).encode(errors="replace")
+    text = _to_json(entry.arguments).encode(errors="replace")
     if len(text) <= _MOST_ARGUMENT_BYTES:
         return entry, text
     cut = {"cut": True, "bytes": len(text), "names": sorted(entry.arguments)[:100]}

@@ -29,8 +29,8 @@ class KeyCheck:
 
         Raises AuthFailed for a wrong one, RateLimited for a network that sent too many of them.
         """
-        if self._access.has_met(token):
-            return await self._access.by_token(token, kind=kind)
+        if met := self._access.met(token):
+            return await self._access.by_token(token, kind=kind, met=met)
         # Taken first and given back, so that many keys at once are all counted.
         self._limit.spend(address)
         try:
