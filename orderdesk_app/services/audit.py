@@ -6,9 +6,10 @@ Refused calls have short rows, and not each has its own (services/refusal_sampli
 import asyncio
 import contextlib
 import json
-from collections.abc import Hashable, Mapping, Set
+from collections.abc import Callable, Hashable, Mapping, Set
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from operator import itemgetter
 from typing import Any, Protocol
 
 from sqlalchemy.exc import IntegrityError
@@ -66,6 +67,7 @@ class AuditTrail(Protocol):
 
 
 _COLUMNS = tuple(AuditEntry.__table__.columns.keys())  # type: ignore[attr-defined]
+_in_order_of_columns: Callable[[Mapping[str, Any]], tuple[Any, ...]] = itemgetter(*_COLUMNS)
 # A row that waits, with its arguments as they are stored.
 _Pending = tuple[Entry, bytes | None]
 
@@ -334,7 +336,7 @@ class AuditLog:
         }
         if entry.is_refusal:
             row = _short(row)
-        return tuple([row[name] for name in _COLUMNS])
+        return _in_order_of_columns(row)
 
     def _timestamp(self, at: datetime) -> datetime | str:
         """A time as the column keeps it: SQLite has no times, and SQLAlchemy's form of them sorts
