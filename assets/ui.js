@@ -1,5 +1,5 @@
-// What pages do in the browser beside the framework. Native modules, no build step, no inline code;
-// works on every page, with and without the framework.
+// What pages do in the browser beside the framework. Native modules, no inline code; works on every
+// page, with and without the framework. `orderdesk build` makes one file of them.
 //
 // Pages and scripts agree on these attributes (drawn by components/ and pages/, and by
 // routes/html_pages.py). An id is the id of an element of the page.

@@ -9,6 +9,7 @@ import hashlib
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -162,13 +163,14 @@ class Frontend:
             "--loglevel",
             "warning",
         ]
+        environment = self._build_environment()
         # To stderr: standard output is for the sign-in link, and Reflex's advice after a first
         # build (`reflex run`) would mislead.
         try:
             done = subprocess.run(  # noqa: S603  our own command
                 command,
                 cwd=self.root,
-                env=self._build_environment(),
+                env=environment,
                 stdout=sys.stderr,
                 check=False,
             )
@@ -187,11 +189,35 @@ class Frontend:
                 "orderdesk build"
             )
         make_origin_relative(self.client)
+        self._bundle_script(environment)
         if self.fingerprint(with_locks=False) != before:
             raise ConfigurationError(
                 "The sources changed while the frontend was being built. Run: orderdesk build"
             )
         self.stamp.write_text(json.dumps({"fingerprint": self.fingerprint()}), encoding="utf-8")
+
+    def _bundle_script(self, environment: dict[str, str]) -> None:
+        """Makes one file of assets/ui.js and its modules, which are a request each otherwise, with
+        the bundler that Reflex's own build has brought. Raises ConfigurationError.
+        """
+        script = self.client / "ui.js"
+        bundler = self.web / "node_modules" / ".bin" / "rolldown"
+        source = str(self.root / "assets" / "ui.js")
+        done = subprocess.run(  # noqa: S603  our own command
+            ["node", str(bundler), source, "--file", str(script), "--format", "esm", "--minify"],  # noqa: S607
+            cwd=self.root,
+            env=environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            check=False,
+        )
+        if done.returncode != 0:
+            raise ConfigurationError(
+                f"The browser script could not be bundled: {done.stdout.strip()[-500:]}"
+            )
+        _write_packed(script, script.read_text(encoding="utf-8"))
+        shutil.rmtree(self.client / "ui", ignore_errors=True)
 
     def _restore(self, locks: dict[str, bytes]) -> None:
         """A first build writes package.json with its keys in another order; the same content stays
@@ -339,9 +365,14 @@ def make_origin_relative(client: Path) -> None:
             "The built frontend has another shape than expected. Is reflex the version "
             "of requirements.lock? Run: make run"
         )
-    chunks[0].write_text(text, encoding="utf-8")
-    Path(f"{chunks[0]}.gz").write_bytes(gzip.compress(text.encode(), mtime=0))
-    Path(f"{chunks[0]}.br").write_bytes(brotli.compress(text.encode()))
+    _write_packed(chunks[0], text)
+
+
+def _write_packed(path: Path, text: str) -> None:
+    """The file, and beside it the packed ones that browsers are served."""
+    path.write_text(text, encoding="utf-8")
+    Path(f"{path}.gz").write_bytes(gzip.compress(text.encode(), mtime=0))
+    Path(f"{path}.br").write_bytes(brotli.compress(text.encode()))
 
 
 def _framework_versions(lock: Path) -> list[str]:

@@ -10,7 +10,6 @@ from reflex_components_core.base.error_boundary import ErrorBoundary
 from orderdesk_app import pages
 from orderdesk_app.components.frame import Viewer, frame
 from orderdesk_app.components.page import Page
-from orderdesk_app.frontend import ROOT
 from orderdesk_app.observability import ERRORS, WEB_EVENTS, log
 from orderdesk_app.states.guard import Guard
 from orderdesk_app.states.signed_in import Notices, PageLoad, SignedInState
@@ -44,15 +43,6 @@ def report_frontend(exception: Exception) -> None:
     _LOG.warning("a browser reported an error", size=len(str(exception)))
 
 
-def _preload(name: str) -> rx.Component:
-    """The browser asks for this module at once, not only when it has read ui.js; after what draws
-    the page.
-    """
-    return rx.el.link(
-        rel="modulepreload", href=f"/ui/{name}", custom_attrs={"fetchPriority": "low"}
-    )
-
-
 _BADGE = (0, "StickyBadge")  # the framework's own name for it in `app_wraps`
 
 
@@ -64,14 +54,11 @@ def _badge_in_a_landmark(has_state: bool) -> rx.Component | None:
     return None if badge is None else rx.fragment(rx.el.footer(badge(has_state)))
 
 
-_SCRIPT_MODULES = sorted(path.name for path in (ROOT / "assets" / "ui").glob("*.js"))
-
 app = rx.App(
     html_lang="en",
     stylesheets=["/look.css"],
     head_components=[
         rx.el.script(src="/ui.js", type="module"),
-        *(_preload(name) for name in _SCRIPT_MODULES),
         rx.el.link(rel="icon", type="image/svg+xml", href="/logo.svg"),
     ],
     backend_exception_handler=report_backend,

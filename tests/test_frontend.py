@@ -138,6 +138,9 @@ class Reflex:
                 "var e={A:`http://localhost:8000/ping`,B:`ws://localhost:8000/_event`}"
             )
             (self.frontend.client / "index.html").write_text("<html></html>")
+            (self.frontend.client / "ui").mkdir()
+        elif "--file" in command and self.works:
+            Path(command[command.index("--file") + 1]).write_text("start()")
         return subprocess.CompletedProcess(command, 0 if self.works else 1, "", "")
 
 
@@ -156,6 +159,19 @@ def test_a_build_keeps_to_the_project(project: Path, monkeypatch: pytest.MonkeyP
         for name in ("REFLEX_DIR", "npm_config_cache")
     ]
     assert kept == [".tools"] * 2, "Reflex empties .web"
+
+
+def test_the_browser_script_is_one_file(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    frontend = Frontend(project)
+    monkeypatch.setattr("orderdesk_app.frontend.subprocess.run", Reflex(frontend))
+
+    frontend.build()
+
+    script = frontend.client / "ui.js"
+    assert script.read_text() == "start()"
+    assert gzip.decompress(Path(f"{script}.gz").read_bytes()) == b"start()"
+    assert brotli.decompress(Path(f"{script}.br").read_bytes()) == b"start()"
+    assert not (frontend.client / "ui").exists()
 
 
 @pytest.mark.parametrize("has_packages", [False, True])

@@ -67,7 +67,7 @@ def test_the_attributes_that_the_script_reads_are_documented() -> None:
     assert read - {"data-before", "data-reopened"} == documented()  # these two are its own notes
 
 
-def test_every_module_is_started_and_preloaded() -> None:
+def test_every_module_is_started() -> None:
     started = set(re.findall(r'from "\./ui/(\w+\.js)"', SCRIPTS[0].read_text(encoding="utf-8")))
     imported = set(
         re.findall(r'from "\./(\w+\.js)"', "".join(path.read_text() for path in SCRIPTS[1:]))
