@@ -24,6 +24,7 @@
 // | data-query         | part of the page | the address's query, as it is for what is shown       |
 // | data-refresh       | hidden button    | pressed every five seconds while somebody looks       |
 // | data-time          | time             | "ago": runs on; "clock": in the zone of the browser   |
+// | data-zone          | hidden input     | gets the zone of the browser as its value             |
 // | data-server-time   | the frame        | the server's time when it drew the page               |
 // | data-run-token     | form             | the token of its next run; a form runs once for each  |
 // | data-running="1"   | form             | its run has not ended                                 |

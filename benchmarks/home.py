@@ -91,7 +91,7 @@ def _questions(services: Services, actor: Actor) -> dict[str, Callable[[], Await
         "Home: first steps": lambda: activity.first_steps(actor),
         "Home: changes and failures": lambda: activity.notable(actor, reads=READS, count=15),
         "Home: reads": lambda: activity.quiet(actor, reads=READS),
-        "All activity: choices of the filters": lambda: pages.names(actor),
+        "All activity: programs to choose": lambda: pages.clients(actor),
     }
     for name, query in FILTERS.items():
         wanted = read_filter(query)

@@ -38,6 +38,7 @@ from orderdesk_app.security.web import SessionCookies
 from orderdesk_app.services.access import Access
 from orderdesk_app.services.activity import Activity
 from orderdesk_app.services.activity_entries import ActivityEntries
+from orderdesk_app.services.activity_export import ActivityExport
 from orderdesk_app.services.activity_log import ActivityLog
 from orderdesk_app.services.audit import AuditLog
 from orderdesk_app.services.changes import Changes
@@ -267,6 +268,10 @@ class Services:
     @cached_property
     def activity_log(self) -> ActivityLog:
         return ActivityLog(self.database, self.activity_entries, self.audit)
+
+    @cached_property
+    def activity_export(self) -> ActivityExport:
+        return ActivityExport(self.activity_log, self.stores, self.audit)
 
     # ------------------------------------------------------------------ stores, orders, products
 

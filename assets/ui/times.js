@@ -46,8 +46,13 @@ const write = (time, now) => {
   if (time.getAttribute("title") !== title) time.setAttribute("title", title);
 };
 
+const fillZones = () => all("input[data-zone]").forEach((input) => {
+  input.value = new Intl.DateTimeFormat().resolvedOptions().timeZone || "";
+});
+
 export const update = () => {
   compareClocks();
+  fillZones();
   const now = Date.now() - ahead;
   all("time[data-time]").forEach((time) => write(time, now));
 };

@@ -6,6 +6,7 @@ from typing import Any
 
 import reflex as rx
 
+from orderdesk_app.components.activity import activity_line, row_details, who_and_what
 from orderdesk_app.components.native import go
 from orderdesk_app.components.page import Page
 from orderdesk_app.components.widgets import (
@@ -13,7 +14,6 @@ from orderdesk_app.components.widgets import (
     badge,
     callout,
     clock,
-    difference_table,
     empty,
     icon,
     meter,
@@ -183,7 +183,13 @@ def _latest() -> rx.Component:
         rx.cond(S.quiet.length() > 0, quiet),
     )
     return rx.el.section(
-        rx.el.header(rx.el.h2("Latest")),
+        rx.el.header(
+            rx.el.div(
+                rx.el.h2("Latest"),
+                go("All activity", to="/activity", class_name="button small head-link"),
+                class_name="row apart",
+            )
+        ),
         rx.cond(
             S.loaded,
             rx.cond((S.latest.length() > 0) | (S.quiet.length() > 0), filled, nothing),
@@ -194,80 +200,19 @@ def _latest() -> rx.Component:
 
 
 def _line(entry: Any) -> rx.Component:
-    """A change or a failure; it opens in place."""
-    mark = rx.match(
-        entry["kind"],
-        ("deleted", rx.el.span(icon("trash-2"), class_name="mark red")),
-        ("failed", rx.el.span(icon("circle-alert"), class_name="mark")),
-        rx.el.span(icon("pencil"), class_name="mark"),
-    )
-    is_open = S.opened == entry["id"]
-    return rx.el.li(
-        mark,
-        _who_and_what(entry),
-        rx.el.div(
-            badge(entry["outcome"], entry["tone"]),
-            rx.el.span(entry["duration"], class_name="dim small number took"),
-            ago(entry["ago"], entry["at"]),
-            rx.el.button(
-                "Details",
-                type="button",
-                class_name="button small bare",
-                on_click=S.open_row(entry["id"]),
-                aria_expanded=rx.cond(is_open, "true", "false"),
-                aria_label="Details: " + entry["what"],
-            ),
-            class_name="row when",
-        ),
-        rx.cond(is_open, _details()),
-        class_name="line opens",
-        key=entry["id"],
-    )
+    return activity_line(entry, opened=S.opened, on_open=S.open_row, details=_details())
 
 
-def _who_and_what(entry: Any) -> rx.Component:
-    return rx.el.div(
-        rx.el.span(
-            rx.cond(
-                entry["by_agent"],
-                badge(entry["who"], "violet"),
-                rx.el.span(entry["who"], class_name="strong"),
-            ),
-            " ",
-            entry["what"],
-        ),
-        rx.cond(entry["where"] != "", rx.el.span(entry["where"], class_name="dim small")),
-        class_name="grow what",
-    )
+def _details() -> rx.Component:
+    return row_details(difference=S.difference, arguments=S.arguments, request_id=S.request_id)
 
 
 def _quiet_line(entry: Any) -> rx.Component:
     return rx.el.li(
-        _who_and_what(entry),
+        who_and_what(entry),
         rx.el.div("Last ", ago(entry["ago"], entry["at"]), class_name="dim small"),
         class_name="line",
         key=entry["id"],
-    )
-
-
-def _details() -> rx.Component:
-    return rx.el.div(
-        rx.cond(S.difference.length() > 0, difference_table(S.difference, "What changed")),
-        rx.cond(
-            S.arguments != "",
-            rx.el.pre(
-                S.arguments,
-                class_name="code result-body",
-                tab_index=0,
-                role="region",
-                aria_label="Arguments",
-                custom_attrs={"data-highlight": "1"},
-            ),
-        ),
-        rx.el.p(
-            "Request ", rx.el.code(S.request_id), class_name="dim small", overflow_wrap="anywhere"
-        ),
-        class_name="details stack tight",
     )
 
 

@@ -1,11 +1,11 @@
-"""All rows of an account's activity: by page, narrowed by filters, and as a stream for a file.
+"""All rows of an account's activity, page by page, narrowed by filters.
 
 A page is found by the key of its first or last row, never by an offset. What it costs does not
 grow with the table: one filter leads, over its own index, to at most LOOKED_THROUGH rows, and the
 other filters look through those. A page that ends there says how far it has looked.
 """
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -24,8 +24,6 @@ from orderdesk_app.services.audit import AuditLog
 from orderdesk_app.services.members import users_of
 
 LOOKED_THROUGH = 5_000
-MOST_EXPORTED = 100_000
-EXPORT_PAGE = 250
 _MOST_CLIENTS = 50
 # what people do on the pages and that changes something, and what a later read settled
 _CHANGING_ACTIONS = (
@@ -52,14 +50,6 @@ class ActivityPage:
     older: Place | None = None
     newer: Place | None = None
     looked_to: datetime | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class ActivityNames:
-    """What the filters can be asked for in this account: programs, and people by their id."""
-
-    clients: list[str]
-    people: dict[str, str]
 
 
 class ActivityLog:
@@ -105,39 +95,27 @@ class ActivityLog:
         newer = None if before is None else _place(rows[0]) if rows else before
         return await self._page(actor, rows, older=older, newer=newer, end=boundary)
 
-    async def export(
-        self, actor: Actor, wanted: ActivityFilter, *, writes: Sequence[str]
-    ) -> AsyncIterator[ActivityEntry]:
-        """The newest MOST_EXPORTED rows, the newest first; a few are in memory at a time."""
-        left = MOST_EXPORTED
-        before: Place | None = None
-        while left > 0:
-            page = await self.page(
-                actor, wanted, writes=writes, count=min(EXPORT_PAGE, left), before=before
-            )
-            for entry in page.entries:
-                yield entry
-            left -= len(page.entries)
-            before = page.older
-            if before is None:
-                return
-
-    async def names(self, actor: Actor) -> ActivityNames:
-        """The programs that have called, in the order of their names, and the account's people."""
+    async def clients(self, actor: Actor) -> list[str]:
+        """The programs that have called, in the order of their names; _MOST_CLIENTS at most."""
+        clients: list[str] = []
         async with self._database.read() as session:
-            users = (await session.exec(users_of(actor))).all()
-            clients: list[str] = []
-            last = ""
+            connection = await session.connection()
             # from one name to the next: the index has them in order, each with very many rows
             while len(clients) < _MOST_CLIENTS:
                 names: Any = owned(actor, AuditEntry).with_only_columns(AuditEntry.client_name)  # type: ignore[call-overload]
+                last = clients[-1] if clients else ""
                 names = names.where(col(AuditEntry.client_name) > last)
                 names = names.order_by(col(AuditEntry.client_name)).limit(1)
-                found = (await (await session.connection()).execute(names)).scalar()
+                found = (await connection.execute(names)).scalar()
                 if found is None:
                     break
-                clients.append(last := str(found))
-        return ActivityNames(clients, {str(user.id): user.name for user in users})
+                clients.append(str(found))
+        return clients
+
+    async def people(self, actor: Actor) -> dict[str, str]:
+        """The names of the account's people, by their id."""
+        async with self._database.read() as session:
+            return {str(user.id): user.name for user in (await session.exec(users_of(actor))).all()}
 
     async def _find(self, search: "_Search") -> tuple[list[AuditEntry], Place | None]:
         """One row more than a page has, and where the search ended before its rows did."""

@@ -37,6 +37,7 @@ _ACTIONS = {
     "store.connect": ("connected {store}", "to connect store {store_id}"),
     "store.edit": ("edited {store}", "to edit {store}"),
     "store.disconnect": ("disconnected {store}", "to disconnect {store}"),
+    "activity.export": ("downloaded the activity", "to download the activity"),
     "store.test": ("tested the connection of {store}", "the connection of {store}"),
 }
 _OUTCOMES = {
@@ -73,13 +74,14 @@ _ENTRY_POINTS = {
 }
 
 
-def actor_label(entry: ActivityEntry | QuietCalls) -> str:
+def actor_label(entry: ActivityEntry | QuietCalls, person: str = "") -> str:
     """The name that a person gave to the key; without one, the assistant's own name where it sent
-    one.
+    one. `person` is the name of somebody else than the one who looks.
     """
     if entry.via in ("mcp", "stdio"):
         return entry.key or entry.client or _ENTRY_POINTS[entry.via]
-    return _ENTRY_POINTS.get(entry.via, "Somebody")
+    label = _ENTRY_POINTS.get(entry.via, "Somebody")
+    return label.replace("You", person, 1) if person else label
 
 
 def program_label(entry: ActivityEntry | QuietCalls) -> str:
@@ -132,6 +134,15 @@ def _words_of(entry: ActivityEntry) -> str:
     if isinstance(changes, Mapping):
         words += ": " + ", ".join(str(name).replace("_", " ") for name in list(changes)[:4])
     return words
+
+
+def action_labels() -> dict[str, str]:
+    """What people do on the pages, by the name of the action: "made a key"."""
+    gaps = {"store": "a store", "name": "…"}
+    return {
+        name: " ".join(done.replace("the key “{name}”", "a key").format_map(gaps).split())
+        for name, (done, _) in _ACTIONS.items()
+    }
 
 
 def outcome_label(outcome: str) -> str:

@@ -11,28 +11,20 @@ import reflex as rx
 from orderdesk_app import wiring
 from orderdesk_app.context import now
 from orderdesk_app.services.activity import Day, FirstSteps, QuietCalls
-from orderdesk_app.services.activity_entries import ActivityEntry
 from orderdesk_app.services.open_store import StoreRecord
+from orderdesk_app.states.activity_rows import READS, ActivityRow, OpenedRow, activity_rows
 from orderdesk_app.states.activity_text import (
     actor_label,
     is_store_at_fault,
-    kind_of,
-    outcome_of,
     program_label,
     quiet_label,
-    summary_of,
 )
-from orderdesk_app.states.console_result import as_json
-from orderdesk_app.states.difference_text import DifferenceRow, difference_rows
 from orderdesk_app.states.signed_in import SignedInState, handler
 from orderdesk_app.states.times import ago, duration, stamp
-from orderdesk_app.tools.catalogue import every_tool
 
 _SLOW_MS = 1000
 _MOST_SHOWN = 15
 _MOST_QUIET = 5
-_MOST_ARGUMENTS = 4000  # characters
-_READS = tuple(tool.name for tool in every_tool() if tool.reads)
 _WIDTH, _HEIGHT = 240, 36
 
 
@@ -65,22 +57,6 @@ class HourRow(TypedDict):
     saved: str
 
 
-class ActivityRow(TypedDict):
-    """One change or failure."""
-
-    id: str
-    kind: str
-    who: str
-    what: str
-    where: str  # the store and the program, as far as they are known
-    outcome: str
-    tone: str
-    by_agent: bool
-    duration: str
-    ago: str
-    at: str
-
-
 class QuietRow(TypedDict):
     """What one agent or person read lately, in one line."""
 
@@ -111,7 +87,7 @@ class Step(TypedDict):
     done: bool
 
 
-class HomeState(SignedInState):
+class HomeState(OpenedRow, SignedInState):
     loaded: bool = False
     problems: list[str] = []
     metrics: list[Metric] = []
@@ -119,11 +95,6 @@ class HomeState(SignedInState):
     as_table: bool = False
     latest: list[ActivityRow] = []
     quiet: list[QuietRow] = []
-    # the row of `latest` that is open, and what is in it
-    opened: str = ""
-    arguments: str = ""
-    request_id: str = ""
-    difference: list[DifferenceRow] = []
     stores: list[StoreHealth] = []
     steps: list[Step] = []
     is_newcomer: bool = False
@@ -135,16 +106,14 @@ class HomeState(SignedInState):
         services, actor = wiring.current(), self._require_actor()
         records = await services.stores.list(actor)
         day = await services.activity.day(actor)
-        of_stores = {str(record.id): record for record in records}
         self.metrics = _metrics(day)
         self.hours = _hours(day)
-        self.latest = [
-            _activity_row(entry, of_stores.get(entry.store_row_id or ""))
-            for entry in await services.activity.notable(actor, reads=_READS, count=_MOST_SHOWN)
-        ]
+        latest = await services.activity.notable(actor, reads=READS, count=_MOST_SHOWN)
+        people = await services.activity_log.people(actor)
+        self.latest = activity_rows(latest, actor, people, records)
         self.quiet = [
             _quiet_row(calls)
-            for calls in (await services.activity.quiet(actor, reads=_READS))[:_MOST_QUIET]
+            for calls in (await services.activity.quiet(actor, reads=READS))[:_MOST_QUIET]
         ]
         self.stores = [
             _health(record, day, await services.stores.free_requests(record)) for record in records
@@ -155,23 +124,6 @@ class HomeState(SignedInState):
         self.steps = _steps(bool(records), await services.activity.first_steps(actor))
         self.is_newcomer = not all(step["done"] for step in self.steps)
         self.loaded = True
-
-    @rx.event
-    @handler
-    async def open_row(self, row_id: str) -> None:
-        """Opens a row: its arguments, its request id, and what it changed; closes it again."""
-        if self.opened == row_id:
-            self.opened = ""
-            return
-        services, actor = wiring.current(), self._require_actor()
-        entry = await services.activity.get(actor, row_id)
-        change = await services.changes.get(actor, entry.change_id) if entry.change_id else None
-        stores = await services.stores.list(actor)
-        folders = next((store.folders for store in stores if store.id == entry.store_row_id), ())
-        self.opened = row_id
-        self.arguments = as_json(entry.arguments)[:_MOST_ARGUMENTS] if entry.arguments else ""
-        self.request_id = entry.request_id
-        self.difference = difference_rows(change.changes, folders) if change else []
 
     @rx.event
     @handler
@@ -277,25 +229,6 @@ def _hours(day: Day) -> list[HourRow]:
 
 def _begin(day: Day, hour: int) -> datetime:
     return day.since + timedelta(hours=hour)
-
-
-def _activity_row(entry: ActivityEntry, store: StoreRecord | None) -> ActivityRow:
-    outcome, tone = outcome_of(entry)
-    # what the sentence says is not said twice
-    place = store.name if store and store.name != entry.arguments.get("store") else ""
-    return ActivityRow(
-        id=entry.id,
-        kind=kind_of(entry),
-        who=actor_label(entry),
-        what=summary_of(entry),
-        where=" · ".join(part for part in (place, program_label(entry)) if part),
-        outcome=outcome,
-        tone=tone,
-        by_agent=entry.via in ("mcp", "stdio"),
-        duration=duration(entry.duration_ms) if entry.duration_ms else "",
-        ago=ago(entry.at, now()),
-        at=stamp(entry.at),
-    )
 
 
 def _quiet_row(calls: QuietCalls) -> QuietRow:

@@ -178,7 +178,7 @@ async def test_nothing_lies_under_the_frameworks_badge_at_the_end_of_a_page(
 
 
 @pytest.mark.parametrize("size", [WIDE, NARROW], ids=["1280", "390"])
-@pytest.mark.parametrize("address", ["/", "/stores", "/settings"])
+@pytest.mark.parametrize("address", ["/", "/stores", "/activity", "/settings"])
 async def test_what_comes_moves_nothing_that_is_there(
     opens: Opens, settler: Account, address: str, size: tuple[int, int]
 ) -> None:

@@ -1,4 +1,4 @@
-"""All rows of the activity: pages by key, filters, what they cost, and the stream for a file."""
+"""All rows of the activity: pages by key, filters, and what they cost."""
 
 import re
 from collections.abc import Callable
@@ -196,13 +196,11 @@ async def test_a_neighbour_sees_nothing_of_it(
     ]
     person = ActivityFilter(person=str(world.person.user_id))
     seen += [e.id for e in (await world.log.page(bert, person, writes=WRITES)).entries]
-    seen += [e.id async for e in world.log.export(bert, ActivityFilter(), writes=WRITES)]
-    names = await world.log.names(bert)
 
     assert seen == []
     assert row_id
-    assert names.clients == []
-    assert str(world.person.user_id) not in names.people
+    assert await world.log.clients(bert) == []
+    assert str(world.person.user_id) not in await world.log.people(bert)
 
 
 async def test_the_filters_offer_the_programs_and_the_people_of_the_account(
@@ -211,25 +209,8 @@ async def test_the_filters_offer_the_programs_and_the_people_of_the_account(
     for name in ("Zed", "Claude", "Claude", "", "Ärger"):
         await world.happen(replace(world.agent, client_name=name))
 
-    names = await world.log.names(world.person)
-
-    assert sorted(names.clients) == ["Claude", "Zed", "Ärger"]
-    assert set(names.people) == {str(world.person.user_id)}
-
-
-async def test_the_file_has_every_row_up_to_its_limit_and_few_at_a_time(
-    world: LogWorld, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(activity_log, "EXPORT_PAGE", 3, raising=True)
-    ids = [await world.happen(arguments={"order_id": str(number)}) for number in range(8)][::-1]
-
-    every = [e async for e in world.log.export(world.person, ActivityFilter(), writes=WRITES)]
-    monkeypatch.setattr(activity_log, "MOST_EXPORTED", 5)
-    newest = [e.id async for e in world.log.export(world.person, ActivityFilter(), writes=WRITES)]
-
-    assert [entry.id for entry in every] == ids
-    assert every[0].arguments == {"order_id": "7"}
-    assert newest == ids[:5]
+    assert sorted(await world.log.clients(world.person)) == ["Claude", "Zed", "Ärger"]
+    assert set(await world.log.people(world.person)) == {str(world.person.user_id)}
 
 
 # ------------------------------------------------------------------ what a question costs
@@ -330,7 +311,7 @@ async def test_every_filter_is_answered_by_its_index(world: LogWorld, neighbour:
                 for plan in found
                 if f"ix_audit_log_{index}" not in plan or READS_ALL.search(plan)
             ]
-    names = await plans(world, lambda: world.log.names(world.person))
+    names = await plans(world, lambda: world.log.clients(world.person))
     wrong += [plan for plan in names if "ix_audit_log_tenant_id_client_name_at" not in plan]
 
     assert not wrong, "\n\n".join(wrong)

@@ -1,0 +1,85 @@
+"""The download of the activity: a plain address, so that the browser itself saves the file."""
+
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
+
+from starlette.requests import Request
+from starlette.responses import RedirectResponse, Response, StreamingResponse
+from starlette.routing import Route
+from starlette.types import Receive, Scope, Send
+
+from orderdesk_app import wiring
+from orderdesk_app.context import current_request, now
+from orderdesk_app.errors import OrderDeskAgentsError, ValidationFailed
+from orderdesk_app.routes.forms import signed_in_user
+from orderdesk_app.routes.html_pages import error_page
+from orderdesk_app.security.web import sign_in_address
+from orderdesk_app.services.activity_export import Form
+from orderdesk_app.services.activity_filter import read_filter
+from orderdesk_app.tools.catalogue import every_tool
+
+PAGE = "/activity"
+_WRITES = tuple(tool.name for tool in every_tool() if not tool.reads)
+_MEDIA_TYPES: dict[Form, str] = {
+    "csv": "text/csv; charset=utf-8",
+    "jsonl": "application/x-ndjson; charset=utf-8",
+}
+
+
+async def export(request: Request) -> Response:
+    """The rows of the filters in the address, those of the page with the same ones."""
+    user = await signed_in_user(request)
+    if user is None:
+        return RedirectResponse(sign_in_address(PAGE, error="ended"), 303)
+    try:
+        form = _form(request.query_params.get("format", "csv"))
+        wanted = read_filter(request.query_params)
+        opened = wiring.current().activity_export.open(user.actor, wanted, form, writes=_WRITES)
+        open_until_sent = AsyncExitStack()
+        parts = await open_until_sent.enter_async_context(opened)
+    except OrderDeskAgentsError as error:
+        return error_page(
+            error.http_status,
+            "Nothing was downloaded",
+            error.message,
+            href=PAGE,
+            label="Activity",
+            reference=current_request().request_id,
+        )
+    headers = {
+        "Content-Disposition": f'attachment; filename="activity-{now():%Y-%m-%d}.{form}"',
+        "Cache-Control": "no-store",
+    }
+    return _Download(parts, open_until_sent, headers=headers, media_type=_MEDIA_TYPES[form])
+
+
+class _Download(StreamingResponse):
+    """Closes what it sends, also when the browser goes away meanwhile."""
+
+    def __init__(
+        self,
+        parts: AsyncIterator[bytes],
+        closing: AsyncExitStack,
+        *,
+        headers: dict[str, str],
+        media_type: str,
+    ) -> None:
+        super().__init__(parts, headers=headers, media_type=media_type)
+        self._closing = closing
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        async with self._closing:
+            await super().__call__(scope, receive, send)
+
+
+def _form(name: str) -> Form:
+    if name == "csv":
+        return "csv"
+    if name == "jsonl":
+        return "jsonl"
+    raise ValidationFailed(
+        f"There is no format “{name[:40]}”. Ask for csv or jsonl.", field="format"
+    )
+
+
+ROUTES = [Route("/activity/export", export, methods=["GET"])]
