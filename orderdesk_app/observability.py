@@ -113,6 +113,30 @@ KEY_CHANGES = _counter("key_changes", "Keys made, revoked and rotated.", "action
 SIGNALS = _counter("change_signals", "Changes heard from this and other processes.", "topic")
 ERRORS = _counter("unexpected_errors", "Faults of ours that a user met.", "where")
 WEB_EVENTS = _counter("web_events", "Events of the web app by what the guard said.", "outcome")
+DATABASE_POOL_IN_USE = _gauge(
+    "database_pool_in_use", "Connections to the database that are in use.", "pool"
+)
+DATABASE_POOL_SIZE = _gauge(
+    "database_pool_size", "Connections to the database that the pool may open.", "pool"
+)
+DATABASE_POOL_WAITING = _gauge(
+    "database_pool_waiting",
+    "Calls that wait for a connection, or for their turn to write to SQLite.",
+    "pool",
+)
+EVENT_LOOP_LAG = _gauge(
+    "event_loop_lag_seconds", "How late the event loop was when it was measured last."
+)
+EVENT_LOOP_LAG_MAX = _gauge(
+    "event_loop_lag_max_seconds", "The longest lag of the event loop since the scrape before."
+)
+OPEN_SOCKETS = _gauge(
+    "open_sockets",
+    "Open sockets. all: every one of the process, also idle ones and those to the database and "
+    "to Order Desk (Linux alone); websocket: pages that are open; request: HTTP requests that are "
+    "being answered.",
+    "kind",
+)
 BUILD.labels(__version__).set(1)
 
 

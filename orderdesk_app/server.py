@@ -18,7 +18,7 @@ from orderdesk_app.config import Settings, load_settings
 from orderdesk_app.frontend import Frontend
 from orderdesk_app.graceful_stop import GracefulStop
 from orderdesk_app.mcp.endpoint import McpEndpoint
-from orderdesk_app.observability import configure_logging
+from orderdesk_app.observability import OPEN_SOCKETS, configure_logging
 from orderdesk_app.routes import all_routes, health, metrics
 from orderdesk_app.routes.forms import signed_in_user
 from orderdesk_app.routes.headers import SecurityHeaders
@@ -122,11 +122,20 @@ class App:
             if is_oauth(scope["path"]):
                 return await no_oauth(scope)(scope, receive, send)
         if self._web is not None:
-            return await self._web(scope, receive, send)
+            return await self._answer_page(self._web, scope, receive, send)
         if scope["type"] == "websocket":
             await receive()
             return await send({"type": "websocket.close", "code": 1008})
         await not_found(scope)(scope, receive, send)
+
+    async def _answer_page(self, web: ASGIApp, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http":
+            # A long poll lasts as long as its page is open: a stop does not wait for it.
+            is_poll = scope["path"].startswith("/_event")
+            answer = web(scope, receive, send)
+            return await (answer if is_poll else self._stop.serve(answer))
+        with OPEN_SOCKETS.labels("websocket").track_inprogress():
+            await web(scope, receive, send)
 
     async def _start(self) -> None:
         services = await self._open.enter_async_context(self._open_services(self._settings))
@@ -134,6 +143,7 @@ class App:
             services.runner, services.key_check, allow_query_token=self._settings.allow_query_token
         )
         await self._open.enter_async_context(self._mcp.running())
+        OPEN_SOCKETS.labels("request").set_function(lambda: self._stop.running)
         if STOP_NOTICE is not None:
             with contextlib.suppress(NotImplementedError, RuntimeError, ValueError):
                 # not in a thread of a test's client: only a main thread gets signals

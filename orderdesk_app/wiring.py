@@ -19,8 +19,9 @@ from orderdesk_app.cache.sqlite import SqliteCache
 from orderdesk_app.cache.store import Cache, MemoryCache
 from orderdesk_app.config import Settings
 from orderdesk_app.context import Actor
+from orderdesk_app.database_engines import PostgresLimits
 from orderdesk_app.db.buckets import Buckets
-from orderdesk_app.db.engine import Database, PostgresLimits
+from orderdesk_app.db.engine import Database
 from orderdesk_app.db.keyring import KeyRows
 from orderdesk_app.db.leases import Leases
 from orderdesk_app.db.migrate import known_revisions
@@ -55,6 +56,7 @@ from orderdesk_app.services.products import Products
 from orderdesk_app.services.reads import Reads
 from orderdesk_app.services.retention import Retention
 from orderdesk_app.services.sandbox import DatabaseRows, SandboxKeys
+from orderdesk_app.services.saturation import Saturation
 from orderdesk_app.services.sessions import FormTokens, Sessions
 from orderdesk_app.services.sign_in import SignIn
 from orderdesk_app.services.store_registration import StoreRegistration
@@ -375,6 +377,10 @@ class Services:
         )
 
     @cached_property
+    def saturation(self) -> Saturation:
+        return Saturation(self.database)
+
+    @cached_property
     def call_log(self) -> ToolCallLog:
         return ToolCallLog(sample_rate=self.settings.tool_call_log_sample_rate)
 
@@ -457,6 +463,8 @@ async def _start(
     closing.push_async_callback(services.audit.stop)
     await services.retention.start()
     closing.push_async_callback(services.retention.stop)
+    await services.saturation.start()
+    closing.push_async_callback(services.saturation.stop)
     closing.push_async_callback(services.unfinished.drain)
     return services
 

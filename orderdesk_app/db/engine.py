@@ -14,7 +14,6 @@ import sqlite3
 import time
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
-from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -22,12 +21,21 @@ from typing import Any
 import aiosqlite
 import psycopg
 from psycopg.conninfo import conninfo_to_dict, make_conninfo, timeout_from_conninfo
-from sqlalchemy import URL, event, text
+from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from sqlalchemy.exc import TimeoutError as NoFreeConnection
-from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from sqlmodel.ext.asyncio.session import AsyncSession
 
+from orderdesk_app.database_engines import (
+    DEFAULT_LIMITS,
+    MOST_SQLITE_READS,
+    PRAGMAS,
+    PoolUse,
+    PostgresLimits,
+    postgres_engine,
+    sqlite_engine,
+    use_of,
+)
 from orderdesk_app.errors import ConfigurationError, DatabaseBusy, StorageFailed
 from orderdesk_app.storage_faults import (
     check_free_space,
@@ -79,19 +87,6 @@ NO_ANSWER = (
 )
 
 Statement = str  # SQL with :names
-
-
-@dataclass(frozen=True, slots=True)
-class PostgresLimits:
-    """Of one process: connections that stay open, more for a moment, and how many seconds a call
-    waits for a connection, a statement runs, and a statement waits for a lock.
-    """
-
-    connections: int = 10
-    more_connections: int = 10
-    wait_seconds: float = 10
-    statement_seconds: float = 30
-    lock_seconds: float = 10
 
 
 DATA = Path("data")  # the folder of the default DATABASE_URL
@@ -167,9 +162,11 @@ def is_sqlite_url(url: str) -> bool:
 class Database:
     """One per process and address. Nothing connects before the first use; `close()` at the end."""
 
-    def __init__(self, url: str, limits: PostgresLimits = PostgresLimits()) -> None:
+    def __init__(self, url: str, limits: PostgresLimits = DEFAULT_LIMITS) -> None:
         self.is_sqlite = is_sqlite_url(url)
+        self._limits = limits
         self._write_lock = asyncio.Lock()
+        self._writers = 0  # that write or wait for their turn
         self._writer: asyncio.Task[Any] | None = None
         self._execute_connection: aiosqlite.Connection | None = None
         self._query_connection: aiosqlite.Connection | None = None
@@ -181,11 +178,11 @@ class Database:
         if self.is_sqlite:
             self.path = sqlite_path(url)
             self._file = file_identity(self.path)
-            self._reading = _sqlite_engine(self.path, reads_only=True)
-            self._writing = _sqlite_engine(self.path, reads_only=False)
+            self._reading = sqlite_engine(self.path, reads_only=True, busy_seconds=BUSY_SECONDS)
+            self._writing = sqlite_engine(self.path, reads_only=False, busy_seconds=BUSY_SECONDS)
         else:
             self.conninfo = postgres_conninfo(url)
-            self._writing = _postgres_engine(self.conninfo, limits)
+            self._writing = postgres_engine(self.conninfo, limits)
             self._reading = self._writing.execution_options(isolation_level="AUTOCOMMIT")
 
     def __repr__(self) -> str:
@@ -253,20 +250,26 @@ class Database:
         if self._writer is asyncio.current_task() and self._write_lock.locked():
             raise RuntimeError("a write inside a write would wait for itself: pass the session on")
         arrived = time.monotonic()
-        async with self._write_lock:
-            if self._locked_at > arrived:
-                # The writer before us waited as long as we would, and found it locked.
-                raise DatabaseBusy(_LOCKED, retry_after=BUSY_SECONDS, outcome="not_done")
-            self._writer = asyncio.current_task()
-            try:
-                yield
-            except (DBAPIError, sqlite3.Error) as error:
-                if not is_locked(error):
-                    raise
-                self._locked_at = time.monotonic()
-                raise DatabaseBusy(_LOCKED, retry_after=BUSY_SECONDS, outcome="not_done") from error
-            finally:
-                self._writer = None
+        self._writers += 1
+        try:
+            async with self._write_lock:
+                if self._locked_at > arrived:
+                    # The writer before us waited as long as we would, and found it locked.
+                    raise DatabaseBusy(_LOCKED, retry_after=BUSY_SECONDS, outcome="not_done")
+                self._writer = asyncio.current_task()
+                try:
+                    yield
+                except (DBAPIError, sqlite3.Error) as error:
+                    if not is_locked(error):
+                        raise
+                    self._locked_at = time.monotonic()
+                    raise DatabaseBusy(
+                        _LOCKED, retry_after=BUSY_SECONDS, outcome="not_done"
+                    ) from error
+                finally:
+                    self._writer = None
+        finally:
+            self._writers -= 1
 
     async def advisory_lock(self, session: AsyncSession, name: str) -> None:
         """Inside a write: every other write that asks for this name waits until ours has ended.
@@ -365,6 +368,17 @@ class Database:
             self.is_damaged = True
         return found
 
+    def pools(self) -> list[PoolUse]:
+        """How full this process' pools are. SQLite's writers wait for their turn, not in a pool."""
+        if not self.is_sqlite:
+            most = self._limits.connections + self._limits.more_connections
+            return [use_of("shared", self._writing, size=most)]
+        is_writing = int(self._write_lock.locked())
+        return [
+            use_of("reading", self._reading, size=MOST_SQLITE_READS),
+            PoolUse("writing", is_writing, 1, max(0, self._writers - is_writing)),
+        ]
+
     async def close(self) -> None:
         self._is_closed = True
         for connection in (self._execute_connection, self._query_connection):
@@ -415,76 +429,9 @@ async def open_sqlite(path: Path) -> aiosqlite.Connection:
     connection = aiosqlite.connect(path, isolation_level=None, timeout=BUSY_SECONDS)
     connection._thread.daemon = True  # a forgotten connection must not keep the process alive
     await connection
-    for pragma in _PRAGMAS:
+    for pragma in PRAGMAS:
         await connection.execute_fetchall(pragma)
     return connection
-
-
-_PRAGMAS = ("PRAGMA journal_mode=WAL", "PRAGMA synchronous=NORMAL", "PRAGMA foreign_keys=ON")
-
-
-def _sqlite_engine(path: Path, *, reads_only: bool) -> AsyncEngine:
-    url = URL.create("sqlite+aiosqlite", database=str(path))
-    # The driver begins no transaction by itself: a read needs no BEGIN and no ROLLBACK (which saves
-    # two trips to the thread), a write says BEGIN IMMEDIATE.
-    by_hand = {"timeout": BUSY_SECONDS, "isolation_level": None}
-    if reads_only:
-        engine = create_async_engine(
-            url,
-            connect_args=by_hand,
-            hide_parameters=True,
-            isolation_level="AUTOCOMMIT",
-            skip_autocommit_rollback=True,
-            pool_size=8,
-            max_overflow=8,
-        )
-    else:
-        engine = create_async_engine(
-            url, connect_args=by_hand, hide_parameters=True, pool_size=1, max_overflow=0
-        )
-
-    @event.listens_for(engine.sync_engine, "connect")
-    def prepare(connection: Any, _record: Any) -> None:
-        cursor = connection.cursor()
-        for pragma in (*_PRAGMAS, "PRAGMA query_only=ON") if reads_only else _PRAGMAS:
-            cursor.execute(pragma)
-        cursor.close()
-
-    if not reads_only:
-
-        @event.listens_for(engine.sync_engine, "begin")
-        def begin(connection: Any) -> None:
-            connection.exec_driver_sql("BEGIN IMMEDIATE")
-
-    return engine
-
-
-def _postgres_engine(conninfo: str, limits: PostgresLimits) -> AsyncEngine:
-    options = str(conninfo_to_dict(conninfo).get("options") or "")
-    seconds = {
-        "statement_timeout": limits.statement_seconds,
-        "lock_timeout": limits.lock_seconds,
-    }
-    # What DATABASE_URL sets in its options stays.
-    ours = {name: f"{int(value * 1000)}" for name, value in seconds.items() if name not in options}
-
-    async def connect() -> psycopg.AsyncConnection[Any]:
-        connection = await psycopg.AsyncConnection.connect(conninfo)
-        for name, value in ours.items():
-            await connection.execute("SELECT set_config(%s, %s, false)", (name, value))
-        await connection.commit()
-        return connection
-
-    return create_async_engine(
-        "postgresql+psycopg://",
-        async_creator=connect,
-        hide_parameters=True,
-        pool_size=limits.connections,
-        max_overflow=limits.more_connections,
-        pool_timeout=limits.wait_seconds,
-        pool_pre_ping=True,
-        skip_autocommit_rollback=True,
-    )
 
 
 @lru_cache(maxsize=64)

@@ -34,6 +34,7 @@ async def metrics(request: Request) -> Response:
             405,
             {"Allow": ", ".join(_READ)},
         )
+    await wiring.current().saturation.measure()
     return Response(metrics_text(), media_type="text/plain; version=0.0.4; charset=utf-8")
 
 

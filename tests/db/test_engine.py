@@ -19,9 +19,10 @@ from sqlalchemy.exc import DBAPIError, IntegrityError, OperationalError, Stateme
 from sqlmodel import col, func, select
 
 from orderdesk_app.context import TenantId
+from orderdesk_app.database_engines import PostgresLimits
 from orderdesk_app.db import engine
 from orderdesk_app.db.console import ConsoleCall
-from orderdesk_app.db.engine import Database, PostgresLimits, after_commit, postgres_conninfo
+from orderdesk_app.db.engine import Database, after_commit, postgres_conninfo
 from orderdesk_app.db.stores import Store
 from orderdesk_app.db.tenants import Tenant
 from orderdesk_app.errors import ConfigurationError, DatabaseBusy, StorageFailed

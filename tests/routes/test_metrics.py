@@ -1,14 +1,19 @@
 """Who may read `/metrics`, and that its figures move."""
 
+import asyncio
 import time
 from collections.abc import Iterable
+from typing import Any
 
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
+from starlette.types import Receive, Scope, Send
 
+from orderdesk_app import wiring
 from orderdesk_app.observability import metric_families, metrics_text
+from orderdesk_app.server import App
 from tests.mcp_server import InProcessApp, McpServer, call, modern
-from tests.worlds import on_sqlite
+from tests.worlds import counted, on_sqlite, open_services, settings_for
 
 TOKEN = "b8f1c0d29e7a46538b1f0c2d7e9a4653"
 KMS_KEY = "q2Wn0vQm8pYt3Zk6sR1xLw5uHc7jB4dFgEaTiOyPnVM="
@@ -156,3 +161,57 @@ def test_the_process_and_its_python_are_measured_and_no_series_tells_when_it_beg
         "python_gc_collections_total",
     } <= names
     assert [name for name in names if name.endswith("_created")] == []
+
+
+@on_sqlite
+async def test_requests_that_are_answered_are_counted_while_they_last(
+    inside: InProcessApp, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun, may_end = asyncio.Event(), asyncio.Event()
+
+    async def slow(self: object) -> None:
+        begun.set()
+        await may_end.wait()
+
+    async with inside() as http:
+        monkeypatch.setattr(type(wiring.current().database), "ping", slow)
+        asked = asyncio.create_task(http.get("/health/ready"))
+        await begun.wait()
+        during = counted("open_sockets", kind="request")
+        may_end.set()
+        await asked
+
+    assert (during, counted("open_sockets", kind="request")) == (1, 0)
+
+
+@on_sqlite
+async def test_they_are_measured_when_metrics_are_asked(inside: InProcessApp) -> None:
+    async with inside() as http:
+        text = (await http.get("/metrics")).text
+
+    assert 'orderdesk_open_sockets{kind="all"}' in text
+    assert 'orderdesk_open_sockets{kind="request"} 1.0' in text
+    assert 'orderdesk_database_pool_size{pool="reading"} 16.0' in text
+    assert "orderdesk_event_loop_lag_seconds " in text
+    assert "orderdesk_event_loop_lag_max_seconds " in text
+
+
+async def test_open_websockets_are_counted_while_they_last(sqlite_url: str) -> None:
+    begun, may_end = asyncio.Event(), asyncio.Event()
+
+    async def page(scope: Scope, receive: Receive, send: Send) -> None:
+        begun.set()
+        await may_end.wait()
+
+    async def nothing(*_: object) -> Any: ...
+
+    app = App(settings_for(sqlite_url), [], page, open_services)
+    opened = asyncio.create_task(
+        app({"type": "websocket", "path": "/_event", "headers": []}, nothing, nothing)
+    )
+    await begun.wait()
+    during = counted("open_sockets", kind="websocket")
+    may_end.set()
+    await opened
+
+    assert (during, counted("open_sockets", kind="websocket")) == (1, 0)
