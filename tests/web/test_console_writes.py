@@ -76,6 +76,29 @@ def test_no_form_is_filled_by_itself_for_a_live_store(tab: Tab) -> None:
             assert field["hint"] or name in tool.secrets, f"{tool.name}.{name}: {value}"
 
 
+WRITING = [tool.name for tool in every_tool() if tool.takes_store and not tool.reads]
+
+
+@pytest.mark.parametrize("name", WRITING)
+def test_whatever_writes_to_a_live_store_shows_and_asks_once(tab: Tab, name: str) -> None:
+    asked = ("asks", "is_live", "confirm_store", "confirm_rows", "confirm_object")
+    tab.act("console_state.choose", name=name)
+    tab.act("console_state.fill_example")
+    form = form_of(tab)
+
+    send(tab)
+    question = {part: tab.vars[f"console_state.{part}"] for part in asked}
+    untouched = tab.vars["console_state.history"]
+    send(tab, **ANSWER, confirm=form.get("order_id", ""))
+
+    assert (question["asks"], question["is_live"]) == (True, True)
+    assert question["confirm_store"] == "Sandbox store"
+    assert question["confirm_rows"] or question["confirm_object"], "what it would do is shown"
+    assert untouched == []
+    assert tab.vars["console_state.asks"] is False
+    assert tab.vars["console_state.code"] == "Done"
+
+
 def test_the_example_is_filled_in_by_its_button(tab: Tab) -> None:
     tab.act("console_state.choose", name="orders_update")
     offered = tab.vars["console_state.fills_example"]
