@@ -3,6 +3,7 @@ import { one } from "./dom.js";
 
 let held = null; // the element that had the focus last
 let shownError = "";
+const LONG = 0.6; // of the window: what is higher has no place between its bars
 
 const focusContent = (options) => document.getElementById("main")?.focus(options);
 
@@ -25,8 +26,11 @@ export const showError = () => {
   const folded = field.closest("details");
   if (folded) folded.open = true;
   field.focus({ preventScroll: true });
-  // its label and the error are seen too, above the bar that stays at the bottom
-  (field.closest(".field") || field).scrollIntoView({ block: "center" });
+  // its label and the error are seen too, above the bar that stays at the bottom; of a long one the
+  // beginning
+  const shown = field.closest(".field") || field;
+  const isLong = shown.offsetHeight > innerHeight * LONG;
+  shown.scrollIntoView({ block: isLong ? "start" : "center" });
 };
 
 export const start = () => {

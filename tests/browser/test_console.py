@@ -642,3 +642,13 @@ async def test_an_error_is_in_view_and_the_last_result_stays(
     assert cover is not None
     assert box["y"] + box["height"] <= cover["y"]
     await expect(page.locator("#result")).to_contain_text('"orders"')
+
+    many = {f"no_such_field_{number}": {"x": 1} for number in range(30)}
+    await form_of(page).get_by_label("changes").fill(json.dumps(many))
+    await run(page)
+
+    await expect(wrong).to_contain_text("no_such_field_0")
+    top, head = await wrong.bounding_box(), await page.get_by_role("banner").bounding_box()
+    assert top is not None
+    assert head is not None
+    assert head["y"] + head["height"] <= top["y"] < size[1] / 2  # the beginning of a long error
