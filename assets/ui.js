@@ -33,6 +33,7 @@
 // | data-page-id       | form             | "<account>.<id>": another when the server forgot it   |
 // | data-restore-note  | part of a form   | "kept" or "lost": shown when the server forgot it     |
 // | data-result        | part of the page | the id of the call whose result is shown              |
+// | data-served        | part of the page | the server draws this address, and it is loaded       |
 // | data-highlight     | pre              | its JSON gets colours                                 |
 // | data-json-tree     | div              | becomes a tree of the JSON in the element of that id  |
 //
@@ -50,16 +51,20 @@ import * as palette from "./ui/palette.js";
 import * as refresh from "./ui/refresh.js";
 import * as restore from "./ui/restore.js";
 import * as runs from "./ui/runs.js";
+import * as session from "./ui/session.js";
 import * as theme from "./ui/theme.js";
 import * as times from "./ui/times.js";
 import * as view from "./ui/view.js";
 
-const PARTS = [theme, runs, dialogs, copy, forms, filter, keyboard, palette, focus, refresh, times];
+const PARTS = [
+  theme, runs, dialogs, copy, forms, filter, keyboard, palette, focus, refresh, session, times,
+];
 runAll(PARTS.map((part) => part.start));
 
 // Once for each frame in which the page has changed. Focus comes first and errors last: an error's
 // field keeps the focus that it is given.
 const settle = () => runAll([
+  session.loadFromServer,
   focus.keep,
   dialogs.reopen,
   json.highlight,

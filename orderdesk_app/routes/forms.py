@@ -115,9 +115,11 @@ def signed_in_form(endpoint: SignedInEndpoint) -> Endpoint:
     return checked
 
 
-async def signed_in_user(connection: HTTPConnection) -> WebUser | None:
-    """The user of the session in the cookie, read from its row; None without a live session."""
-    return await wiring.current().sessions.resume(session_cookie(connection))
+async def signed_in_user(connection: HTTPConnection, *, is_use: bool = True) -> WebUser | None:
+    """The user of the session in the cookie, read from its row; None without a live session.
+    `is_use` False leaves the session as idle as it was.
+    """
+    return await wiring.current().sessions.resume(session_cookie(connection), is_use=is_use)
 
 
 def session_cookie(connection: HTTPConnection) -> str | None:

@@ -2,6 +2,8 @@
 before sign-in.
 """
 
+from typing import Literal
+
 from markupsafe import Markup
 from starlette.responses import HTMLResponse
 from starlette.types import Scope
@@ -15,11 +17,17 @@ _PAGE = Markup(
     'src="/ui.js"></script></head>'
     '<body><div class="alone{wide}"><main><div class="panel stack">'
     '<div class="row"><img src="/logo.svg" alt="" width="32" '
-    'height="32"><h1>{title}</h1></div>{body}</div></main></div></body></html>'
+    'height="32"><h1>{heading}</h1></div>{body}</div></main></div></body></html>'
 )
 _ERROR = Markup(
     '<p>{words}</p><div class="row"><a class="button primary" '
     'href="{href}">{label}</a></div>{reference}'
+)
+# of lucide (ISC licence), which draws the icons of the other pages too
+_CIRCLE_CHECK = Markup('<circle cx="12" cy="12" r="10"/><path d="m9 12 2 2 4-4"/>')
+_TRIANGLE_ALERT = Markup(
+    '<path d="m21.73 18-8-14a2 2 0 0 0-3.48 0l-8 14A2 2 0 0 0 4 21h16a2 2 0 0 0 1.73-3"/>'
+    '<path d="M12 9v4"/><path d="M12 17h.01"/>'
 )
 _REFERENCE = Markup('<p class="dim small">Reference: <code>{reference}</code></p>')
 
@@ -43,10 +51,16 @@ def _media_types(scope: Scope, header: bytes) -> frozenset[str]:
     )
 
 
-def plain_page(title: str, body: Markup, *, status: int = 200, wide: bool = False) -> HTMLResponse:
-    """A whole page that no browser and no proxy caches."""
+def plain_page(
+    title: str, body: Markup, *, heading: str = "", status: int = 200, wide: bool = False
+) -> HTMLResponse:
+    """A whole page that no browser and no proxy caches. Its heading is its title, if no other is
+    given.
+    """
     return HTMLResponse(
-        _PAGE.format(title=title, body=body, wide=" wide" if wide else ""),
+        _PAGE.format(
+            title=title, heading=heading or title, body=body, wide=" wide" if wide else ""
+        ),
         status,
         {"Cache-Control": "no-store"},
     )
@@ -66,6 +80,16 @@ def error_page(
     return plain_page(
         title, _ERROR.format(words=words, href=href, label=label, reference=shown), status=status
     )
+
+
+def callout(words: str, *, tone: Literal["green", "amber"]) -> Markup:
+    """A sentence above a form: something went well, or did not."""
+    role, shape = ("status", _CIRCLE_CHECK) if tone == "green" else ("alert", _TRIANGLE_ALERT)
+    return Markup(
+        '<div class="callout {tone}" role="{role}"><svg aria-hidden="true" viewBox="0 0 24 24" '
+        'fill="none" stroke="currentColor" stroke-width="2" stroke-linecap="round" '
+        'stroke-linejoin="round">{shape}</svg><div class="grow">{words}</div></div>'
+    ).format(tone=tone, role=role, shape=shape, words=words)
 
 
 def copyable(identity: str, text: str, label: str) -> Markup:

@@ -1,4 +1,6 @@
-"""Built pages: they need a session, and no slash at the end of their address."""
+"""Built pages: they need a session, and no slash at the end of their address. The sign-in page is
+no built page (routes/sign_in.py).
+"""
 
 import re
 from collections.abc import Awaitable, Callable, Mapping
@@ -8,18 +10,18 @@ from starlette.responses import RedirectResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from orderdesk_app.routes.not_found import not_found, wrong_method
-from orderdesk_app.security.web import own_page, sign_in_address
+from orderdesk_app.security.web import sign_in_address
 from orderdesk_app.services.sessions import COOKIE, SECURE_COOKIE
 
 # the end of a built page's file name, and of its compressed copies
 _OTHER_NAME = re.compile(r"(?:/index)?\.html(?:\.gz|\.br)?/*$")
-PUBLIC = frozenset({"/sign-in"})
+SIGN_IN = "/sign-in"
 _READ = ("GET", "HEAD")
 
 
 class PageGate:
-    """The ASGI app in front of Reflex: 303 to the sign-in page without a session, and away from it
-    with one; else the built file, without Starlette's 307 to an absolute address.
+    """The ASGI app in front of Reflex: 303 to the sign-in page without a session; else the built
+    file, without Starlette's 307 to an absolute address.
     """
 
     def __init__(
@@ -50,15 +52,15 @@ class PageGate:
 
     async def _redirect_target(self, connection: HTTPConnection, address: str) -> str:
         """The address to go to instead of this page; empty to show it."""
-        is_signed_in = await self._is_signed_in(connection)
-        if address in PUBLIC and is_signed_in:
-            return own_page(connection.query_params.get("next", ""))
-        if address in PUBLIC or is_signed_in:
+        query = connection.url.query
+        wanted = f"{address}?{query}" if query else address
+        if address == SIGN_IN:  # by another name
+            return wanted
+        if await self._is_signed_in(connection):
             # The router in the browser knows a page only by its address.
             return address if _OTHER_NAME.search(connection.scope["path"]) else ""
-        query = connection.url.query
         return sign_in_address(
-            f"{address}?{query}" if query else address,
+            wanted,
             error="ended" if {COOKIE, SECURE_COOKIE} & connection.cookies.keys() else "",
         )
 

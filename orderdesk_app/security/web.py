@@ -74,7 +74,7 @@ def own_page(wanted: str) -> str:
 
 def sign_in_address(wanted: str, *, error: str = "") -> str:
     """The sign-in page, which leads to the wanted one afterwards; `error` is one of the codes that
-    pages/sign_in.py turns into a sentence.
+    routes/sign_in.py turns into a sentence.
     """
     page = own_page(wanted)
     query = urlencode(

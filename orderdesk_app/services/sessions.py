@@ -124,8 +124,9 @@ class Sessions:
         await session.flush()
         return self._cookies.sign(row.id, expires_at=row.expires_at.timestamp())
 
-    async def resume(self, cookie: str | None) -> WebUser | None:
-        """The user of the cookie's session. Reads the row every time.
+    async def resume(self, cookie: str | None, *, is_use: bool = True) -> WebUser | None:
+        """The user of the cookie's session. Reads the row every time. `is_use` False leaves the
+        session as idle as it was.
 
         None for an unknown cookie, a session that has ended or was idle for too long, an account or
         user that is gone or disabled, and a user who is no member of the account.
@@ -160,7 +161,7 @@ class Sessions:
             or moment >= row.seen_at + self._idle
         ):
             return None
-        if moment - row.seen_at >= self._idle / _SEEN_SHARE:
+        if is_use and moment - row.seen_at >= self._idle / _SEEN_SHARE:
             async with self._database.write() as session:
                 await session.exec(
                     update(Session).where(col(Session.id) == row.id).values(seen_at=moment)

@@ -94,6 +94,15 @@ async def test_an_idle_session_ends_after_a_quarter_of_its_time(sessions, cookie
     assert await sessions.resume(cookie) is None
 
 
+async def test_a_look_that_is_no_use_keeps_no_session_alive(sessions, cookie, clock):
+    clock.time += timedelta(seconds=999)
+    assert await sessions.resume(cookie, is_use=False) is not None
+
+    clock.time += timedelta(seconds=2)
+
+    assert await sessions.resume(cookie) is None
+
+
 async def test_a_busy_session_ends_with_its_time(sessions, cookie, clock):
     for _ in range(7):
         clock.time += timedelta(seconds=500)

@@ -137,9 +137,8 @@ async def test_nobody_loads_a_page_without_signing_in(built: Frontend, path: str
         return False
 
     async with browser(PageGate(told, pages=built.pages(), is_signed_in=nobody)) as client:
-        page, sign_in, script = (
+        page, script = (
             await client.get(f"http://localhost{path}"),
-            await client.get("/sign-in"),
             await client.get("/ui.js"),
         )
         ended = await client.get(
@@ -151,7 +150,6 @@ async def test_nobody_loads_a_page_without_signing_in(built: Frontend, path: str
         "/sign-in?next=%2Fstores" if "stores" in path else "/sign-in"
     )
     assert ended.headers["location"].startswith("/sign-in?error=ended")
-    assert sign_in.text == "/sign-in/index.html"
     assert script.text == "/ui.js"
 
 
@@ -192,20 +190,18 @@ async def test_the_name_of_a_built_file_leads_to_its_page(
     assert (answer.status_code, answer.headers["location"]) == (303, address)
 
 
-@pytest.mark.parametrize(
-    ("query", "there"),
-    [("", "/"), ("?next=/stores", "/stores"), ("?next=//evil.example", "/"), ("?out=1", "/")],
-)
-async def test_who_is_signed_in_needs_no_sign_in_page(
-    built: Frontend, query: str, there: str
+@pytest.mark.parametrize("path", ["/sign-in/", "//sign-in", "/sign-in.html", "/sign-in/index.html"])
+@pytest.mark.parametrize("is_known", [True, False])
+async def test_the_sign_in_page_has_one_address_and_is_no_built_page(
+    built: Frontend, path: str, is_known: bool
 ) -> None:
-    async def somebody(_: HTTPConnection) -> bool:
-        return True
+    async def anybody(_: HTTPConnection) -> bool:
+        return is_known
 
-    async with browser(PageGate(told, pages=built.pages(), is_signed_in=somebody)) as client:
-        answer = await client.get(f"/sign-in{query}")
+    async with browser(PageGate(told, pages=built.pages(), is_signed_in=anybody)) as client:
+        answer = await client.get(f"http://localhost{path}?error=many")
 
-    assert (answer.status_code, answer.headers["location"]) == (303, there)
+    assert (answer.status_code, answer.headers["location"]) == (303, "/sign-in?error=many")
 
 
 @pytest.mark.parametrize("method", ["POST", "PUT", "PATCH", "DELETE", "OPTIONS"])

@@ -2,9 +2,11 @@
 
 import asyncio
 import gzip
+import re
 from http.cookies import SimpleCookie
 
 import pytest
+from markupsafe import escape
 from starlette.requests import Request
 from starlette.types import Message
 
@@ -12,7 +14,7 @@ from orderdesk_app.config import load_settings
 from orderdesk_app.errors import BodyEncoded, BodyTooSlow, DatabaseBusy, StorageFailed
 from orderdesk_app.routes import all_routes, forms
 from orderdesk_app.routes.forms import is_same_origin
-from orderdesk_app.routes.sign_in import with_key
+from orderdesk_app.routes.sign_in import KEY_WORDS, OTHER_WORDS, with_key
 from orderdesk_app.services.sessions import COOKIE, SECURE_COOKIE
 from orderdesk_app.token_bucket import TokenBucket
 from orderdesk_app.wiring import Services
@@ -67,6 +69,63 @@ def test_signing_in_leads_to_the_page_that_was_wanted(ada: BrowserSession) -> No
 
     assert wrong.headers["location"] == "/sign-in?error=unknown&next=%2Fconsole%3Ftool%3Dorders_get"
     assert right.headers["location"] == "/console?tool=orders_get"
+
+
+def sign_in_page(session: BrowserSession, query: str = "") -> str:
+    answer = session.get(f"/sign-in{query}")
+    assert answer.status_code == 200
+    assert answer.headers["cache-control"] == "no-store"
+    return str(answer.text)
+
+
+def test_the_sign_in_page_is_a_plain_form_without_the_framework(ada: BrowserSession) -> None:
+    """It needs no websocket, and strangers get none."""
+    page = sign_in_page(stranger(ada))
+
+    assert '<form class="form" action="/sign-in/key" method="post">' in page
+    assert re.findall(r'<script[^>]*src="([^"]*)"', page) == ["/ui.js"]
+    assert 'role="alert"' not in page
+    assert 'aria-invalid="false"' in page
+    assert 'name="next" value=""' in page
+
+
+@pytest.mark.parametrize("error", [*KEY_WORDS, *OTHER_WORDS])
+def test_the_sign_in_page_says_what_went_wrong(ada: BrowserSession, error: str) -> None:
+    page = sign_in_page(stranger(ada), f"?error={error}")
+
+    words = {**KEY_WORDS, **OTHER_WORDS}[error]
+    assert str(escape(words)) in page
+    assert ('aria-invalid="true"' in page) == (error in KEY_WORDS)
+    assert page.count('role="alert"') == 1
+
+
+def test_the_sign_in_page_says_that_somebody_has_signed_out(ada: BrowserSession) -> None:
+    assert "You are signed out." in sign_in_page(stranger(ada), "?out=1")
+
+
+def test_the_sign_in_page_hands_on_which_page_was_wanted(ada: BrowserSession) -> None:
+    page = sign_in_page(stranger(ada), "?next=%2Fconsole%3Ftool%3Dorders_get")
+
+    assert 'name="next" value="/console?tool=orders_get"' in page
+
+
+@pytest.mark.parametrize(
+    "query", ["?error=<b>", "?next=%22%3E%3Cscript%3E", "?next=//evil.example"]
+)
+def test_the_sign_in_page_repeats_nothing_from_outside(ada: BrowserSession, query: str) -> None:
+    assert sign_in_page(stranger(ada), query) == sign_in_page(stranger(ada))
+
+
+@pytest.mark.parametrize(
+    ("query", "there"),
+    [("", "/"), ("?next=/stores", "/stores"), ("?next=//evil.example", "/"), ("?out=1", "/")],
+)
+def test_who_is_signed_in_needs_no_sign_in_page(
+    ada: BrowserSession, query: str, there: str
+) -> None:
+    answer = ada.get(f"/sign-in{query}")
+
+    assert (answer.status_code, answer.headers["location"]) == (303, there)
 
 
 OUTSIDE = [

@@ -17,6 +17,7 @@ const keyboard = await ui("keyboard");
 const palette = await ui("palette");
 const restore = await ui("restore");
 const runs = await ui("runs");
+const session = await ui("session");
 const times = await ui("times");
 const view = await ui("view");
 [runs, dialogs, copy, forms, filter, keyboard, palette, focus].forEach((part) => part.start());
@@ -460,6 +461,43 @@ test("what is no JSON is no tree", () => {
 });
 
 // The last test: it starts every module again.
+test("a page that the server draws is loaded from there", () => {
+  let reloads = 0;
+  location.reload = () => { reloads += 1; };
+  page(el("div"));
+  session.loadFromServer();
+  page(el("div", { "data-served": "1" }));
+  session.loadFromServer();
+
+  assert.equal(reloads, 1);
+});
+
+test("a page without a connection is loaded again once its session has ended", async () => {
+  const asked = [];
+  let reloads = 0;
+  let answer = async () => ({ type: "basic" });
+  location.reload = () => { reloads += 1; };
+  globalThis.fetch = (...given) => {
+    asked.push(given);
+    return answer();
+  };
+  page(el("div"));
+  await session.leaveIfEnded(); // it has a connection
+  page(el("div", { class: "offline" }));
+  await session.leaveIfEnded(); // the server is back, and the session lives
+  answer = async () => {
+    throw new TypeError("no server");
+  };
+  await session.leaveIfEnded();
+  const before = reloads;
+  answer = async () => ({ type: "opaqueredirect" });
+  await session.leaveIfEnded();
+
+  assert.deepEqual([asked.length, before, reloads], [3, 0, 1]);
+  assert.equal(asked[0][1].method, "HEAD");
+  assert.equal(asked[0][1].redirect, "manual");
+});
+
 test("a module that fails is reported and does not stop the others", async () => {
   const frames = [];
   const reported = [];
