@@ -1,5 +1,5 @@
 """What the kernel holds for connections: how many descriptors there are, how many connections they
-allow, and how long a connection may stall.
+allow, how long one may stall, and which of them has a given peer.
 """
 
 import contextlib
@@ -72,3 +72,31 @@ def limit_stalls(listener: int) -> None:
             (socket.TCP_USER_TIMEOUT, STALLED_SECONDS * 1000),
         ):
             listening.setsockopt(socket.IPPROTO_TCP, option, value)
+
+
+def own_connection(address: tuple[str, int | str] | None) -> socket.socket | None:
+    """A second descriptor of this process's connection with that address at its other end, to be
+    closed by the caller. None where there is none, and where the system does not list descriptors.
+    """
+    if address is None:
+        return None
+    host, port = address[0], int(address[1])  # granian gives the port as text
+    try:
+        names = os.listdir("/dev/fd")
+    except OSError:  # Windows
+        return None
+    for name in names:
+        try:
+            # looked at, and not closed: it is the server's
+            seen = socket.socket(socket.AF_INET, socket.SOCK_STREAM, 0, fileno=int(name))
+        except OSError:
+            continue
+        try:
+            peer = seen.getpeername()
+            if isinstance(peer, tuple) and peer[:2] == (host, port):
+                return seen.dup()
+        except OSError:
+            continue  # a file, or a socket that listens
+        finally:
+            seen.detach()
+    return None

@@ -137,6 +137,9 @@ OPEN_SOCKETS = _gauge(
     "being answered.",
     "kind",
 )
+WEB_SOCKETS_REFUSED = _counter(
+    "web_sockets_refused", "Websockets that were not opened, or were disconnected.", "reason"
+)
 BUILD.labels(__version__).set(1)
 
 

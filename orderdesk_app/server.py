@@ -49,12 +49,14 @@ def create_app(
         # fails.
         with _collector_paused():
             from orderdesk_app.orderdesk_app import app as reflex_app
-            from orderdesk_app.states.guard import forget_strangers
+            from orderdesk_app.states.guard import forget_closed_tabs
 
         hashes = frontend.script_hashes()
         routes += all_routes()
         sockets = SocketLimits(
-            reflex_app(), is_signed_in=_is_signed_in, on_close=lambda: forget_strangers(reflex_app)
+            reflex_app(),
+            who_is_it=signed_in_user,
+            on_close=lambda: forget_closed_tabs(reflex_app),
         )
         web = PageGate(sockets, pages=frontend.pages(), is_signed_in=_is_signed_in)
         # Reflex added log handlers, which would write what browsers send.

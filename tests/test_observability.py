@@ -471,6 +471,7 @@ ELSEWHERE = {
     "event_loop_lag_seconds": "tests/services/test_saturation.py",
     "event_loop_lag_max_seconds": "tests/services/test_saturation.py",
     "open_sockets": "tests/services/test_saturation.py",
+    "web_sockets_refused": "tests/routes/test_sockets.py",
 }
 
 

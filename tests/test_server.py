@@ -13,26 +13,21 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from uuid import uuid4
 
 import httpx
 import pytest
-from simple_websocket import Client, ConnectionClosed
 
 from orderdesk_app.db.migrate import upgrade
-from orderdesk_app.frontend import MOUNTS, ROOT
+from orderdesk_app.frontend import ROOT
 from tests.mcp_server import McpServer, call, mcp_server, modern, run_mcp_server
 from tests.worlds import (
     FIRST_ORDER,
     SandboxServer,
     Server,
     eventually,
-    free_port,
     open_services,
-    own_environment,
     sandbox_process,
     sandbox_server,
     serving,
@@ -166,85 +161,6 @@ def test_a_web_app_that_was_never_built_is_refused_with_the_next_step(tmp_path: 
 
     assert told.returncode != 0
     assert "refused: The web app has never been built. Run: orderdesk build" in told.stderr
-
-
-# ------------------------------------------------------------------ strangers at the web app
-
-
-@dataclass
-class WebServer:
-    """A server process with the web app, but without built pages."""
-
-    port: int
-    log: Path
-
-    def lines(self) -> list[str]:
-        """What the log holds, but for a line that is still being written."""
-        return self.log.read_text().split("\n")[:-1]
-
-    def say(self, *frames: str, lines: int = 1) -> None:
-        """A stranger's websocket that says these frames, and leaves when so many lines have been
-        written about them.
-        """
-        before = len(self.lines())
-        with contextlib.closing(
-            Client(f"ws://localhost:{self.port}/_event/?EIO=4&transport=websocket&token={uuid4()}")
-        ) as socket:
-            socket.receive(10)
-            socket.send("40/_event,")
-            socket.receive(10)
-            for frame in frames:
-                with contextlib.suppress(ConnectionClosed):
-                    socket.send(frame)
-            _until(lambda: len(self.lines()) >= before + lines)
-
-
-@pytest.fixture(scope="module")
-def web_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[WebServer]:
-    folder, port = tmp_path_factory.mktemp("web-server"), free_port()
-    values = {"DATABASE_URL": f"sqlite:///{folder / 'app.db'}", "PORT": str(port)}
-    upgrade(values["DATABASE_URL"])
-    environment = {
-        **own_environment(),
-        "HOME": str(folder),
-        MOUNTS: "false",
-        **values,
-    }
-    log = folder / "log"
-    with log.open("wb") as out:
-        code = (
-            "from orderdesk_app.config import load_settings; from orderdesk_app.serving "
-            "import server; server(load_settings()).serve()"
-        )
-        process = subprocess.Popen(
-            [sys.executable, "-c", code], cwd=ROOT, env=environment, stdout=out, stderr=out
-        )
-    try:
-        wait_until_ready(Server(port, process, log, folder))
-        yield WebServer(port, log)
-    finally:
-        process.terminate()
-        process.wait(20)
-
-
-def test_strangers_write_nothing_of_theirs_into_the_log(web_server: WebServer) -> None:
-    forged = json.dumps({"event": "FORGED sign-in of admin", "level": "info"})
-    for data in (
-        {"foo": "Jane Doe 5 High Street"},
-        "Jane Doe 5 High Street",
-        f"z\n{forged}\n",
-        None,
-        {"name": {"a": "Jane Doe"}, "payload": {}},
-    ):
-        web_server.say("42/_event," + json.dumps(["event", data]))
-    web_server.say('42/_event,["event"', '42/_event,["nosuch","Jane Doe"]', "4zzz", lines=2)
-    httpx.get(f"http://localhost:{web_server.port}/_event/?EIO=4&transport=polling")
-
-    text = "\n".join(web_server.lines())
-    assert all(json.loads(line)["logger"] for line in web_server.lines())
-    assert "the web framework wrote a line" in text
-    assert "Jane" not in text
-    assert "FORGED" not in text
 
 
 # ------------------------------------------------------------------ who leaves in the middle

@@ -5,6 +5,7 @@ Why, and what an attack did: docs/decisions/0014-reflex-guard.md. The session's 
 event, so a sign-out ends open tabs at once.
 """
 
+from collections import Counter
 from typing import Any, Final
 
 import reflex as rx
@@ -35,6 +36,9 @@ FRAMEWORK: Final = HYDRATE | {
     f"{_STATE}.reflex___state____update_vars_internal_state.update_vars_internal",
     f"{_STATE}.reflex___state____frontend_event_exception_state.handle_frontend_exception",
 }
+# Of closed tabs whose states are kept, for people who come back to them.
+MOST_CLOSED_TABS: Final = 100
+MOST_CLOSED_TABS_OF_ONE: Final = 20  # of one session
 _SIGNED_IN_STATE: Final = SignedInState.get_full_name().split(".")[1:]
 
 
@@ -131,20 +135,27 @@ def without_zeros(value: Any) -> Any:
     return [without_zeros(part) for part in value] if isinstance(value, list) else value
 
 
-def forget_strangers(app: rx.App) -> None:
-    """Drops the states of tabs that are gone and that nobody was signed in on.
+def forget_closed_tabs(
+    app: rx.App, *, most: int = MOST_CLOSED_TABS, most_of_one: int = MOST_CLOSED_TABS_OF_ONE
+) -> None:
+    """Drops states of tabs that are closed: those that nobody was signed in on, and of the others
+    all but the newest of a session and of all.
 
-    Reflex itself keeps every state for an hour: tabs of people come back.
+    Reflex itself keeps every state for an hour, as tabs of people come back; each takes 200 kB.
     """
     manager, namespace = app.state_manager, app.event_namespace
     assert isinstance(manager, StateManagerMemory), "rxconfig.py says so"
     assert namespace is not None, "it has a state"
-    for tab, (_, token) in list(manager._token_expires_at.items()):
+    kept: Counter[str] = Counter()
+    newest_first = sorted(manager._token_expires_at.items(), key=lambda each: -each[1][0])
+    for tab, (_, token) in newest_first:
         state, lock = manager.states.get(tab), manager._states_locks.get(token.lock_key)
-        is_busy = tab in namespace.token_to_sid or (lock is not None and lock.locked())
-        if not is_busy and (
-            state is None or not state.get_substate([_STATE, *_SIGNED_IN_STATE])._session
-        ):
+        if tab in namespace.token_to_sid or (lock is not None and lock.locked()):
+            continue
+        session = state and state.get_substate([_STATE, *_SIGNED_IN_STATE])._session
+        if session and kept[session] < most_of_one and kept.total() < most:
+            kept[session] += 1
+        else:
             manager._purge_token(token)
 
 

@@ -1,8 +1,9 @@
 """The main job as a person does it, from the printed link to the empty screen after signing out."""
 
 import json
+import re
 
-from playwright.async_api import Page, expect
+from playwright.async_api import Page, WebSocketRoute, expect
 
 from tests.browser.conftest import Opens, Serving, Site, agent
 from tests.browser.steps import (
@@ -110,6 +111,34 @@ async def test_signing_out_in_one_tab_ends_the_others(site: Site, opens: Opens) 
     await expect(second.get_by_role("heading", level=1)).to_have_text("Console")
     await second.goto("/sign-in")
     await expect(second.get_by_role("heading", level=1)).to_have_text("Home")
+
+
+async def test_a_page_that_lost_its_connection_and_its_session_leads_to_the_sign_in(
+    site: Site, opens: Opens
+) -> None:
+    """Without a session there is no websocket, so the page could try again for ever."""
+    account = await site.make_account("Ada asleep", with_store=False)
+    first = await (await opens(account)).new_page()
+    context = await opens(account)
+    context.watch.expect("WebSocket connection to .* failed")
+    second = await context.new_page()
+    connections: list[WebSocketRoute] = []
+
+    def pass_on(connection: WebSocketRoute) -> None:
+        connection.connect_to_server()
+        connections.append(connection)
+
+    await second.route_web_socket(re.compile("/_event"), pass_on)
+    await first.goto("/")
+    await settled(first)
+    await second.goto("/stores")
+    await settled(second)
+
+    await sign_out(first)
+    await connections[-1].close()
+
+    await expect(second).to_have_url(re.compile(r"/sign-in\?error=ended&next=%2Fstores$"))
+    await expect(second.get_by_role("alert")).to_have_text("Your session has ended. Sign in again.")
 
 
 async def test_what_an_agent_changes_a_person_sees(site: Site, opens: Opens) -> None:

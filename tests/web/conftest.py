@@ -33,8 +33,9 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Web]:
     settings = load_settings({"DATABASE_URL": url, **limits}, None)
     os.environ.update({**reflex_environment(settings), MOUNTS: "false"})  # no build is needed here
     with pytest.MonkeyPatch.context() as patched:
-        for name in ("MAX_NEW_PER_MINUTE", "MAX_NEW_PER_MINUTE_PER_NETWORK"):
-            patched.setattr(sockets, name, 1_000_000)  # all visitors come from one address
+        # tests open tabs and send events faster than people do
+        for name in ("MAX_NEW_PER_MINUTE", "MESSAGES_AT_ONCE", "MESSAGES_PER_SECOND"):
+            patched.setattr(sockets, name, 1_000_000)
         app = create_app(settings, open_services=open_services)
     with contextlib.ExitStack() as closing:
         client = closing.enter_context(TestClient(app, base_url=ORIGIN, follow_redirects=False))

@@ -9,7 +9,8 @@ from reflex_base.registry import RegistrationContext
 from sqlalchemy.exc import OperationalError
 from starlette.websockets import WebSocketDisconnect
 
-from orderdesk_app.states.guard import FRAMEWORK, HYDRATE, forget_strangers, without_zeros
+from orderdesk_app.routes.sockets import SocketLimits
+from orderdesk_app.states.guard import FRAMEWORK, HYDRATE, forget_closed_tabs, without_zeros
 from orderdesk_app.states.signed_in import HANDLER, SignedInState, handler, operators_only
 from tests.web.browser_session import STATE, BrowserSession, Tab, Web, handler_named, our_handlers
 from tests.worlds import counted
@@ -40,12 +41,28 @@ class ProbeState(SignedInState):
         raise RuntimeError("a library's words")
 
 
+@pytest.fixture
+def sockets_for_strangers(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The guard does not trust that strangers have none: sessions end while a socket is open."""
+    monkeypatch.setattr(
+        SocketLimits, "__call__", lambda self, scope, receive, send: self._app(scope, receive, send)
+    )
+
+
+def test_a_stranger_gets_no_socket(web: Web) -> None:
+    with pytest.raises(WebSocketDisconnect) as refused:
+        Tab(web, "", "a-strangers").__enter__()
+
+    assert refused.value.code == 1008
+
+
 def test_there_are_handlers_to_guard(web: Web) -> None:
     found = our_handlers()
 
     assert len(found) >= 15
 
 
+@pytest.mark.usefixtures("sockets_for_strangers")
 def test_every_handler_of_ours_is_refused_without_a_session(web: Web) -> None:
     for number, name in enumerate(our_handlers()):
         with Tab(web, "", f"anonymous-{number}") as tab:
@@ -197,6 +214,7 @@ def test_every_handler_of_the_product_turns_errors_into_notices(web: Web) -> Non
     assert unmarked == []
 
 
+@pytest.mark.usefixtures("sockets_for_strangers")
 def test_of_the_framework_seven_handlers_are_open_and_no_other(web: Web) -> None:
     others = [
         name
@@ -226,6 +244,7 @@ def test_variables_cannot_be_set_from_outside(ada: BrowserSession) -> None:
     assert tab.vars["probe_state.ran"] == 0
 
 
+@pytest.mark.usefixtures("sockets_for_strangers")
 def test_a_tab_that_another_session_takes_over_shows_nothing_of_the_first(
     ada: BrowserSession, bert: BrowserSession
 ) -> None:
@@ -242,6 +261,7 @@ def test_a_tab_that_another_session_takes_over_shows_nothing_of_the_first(
         assert taken.vars["settings_state.loaded"] is False
 
 
+@pytest.mark.usefixtures("sockets_for_strangers")
 def test_a_strangers_tab_is_forgotten_when_it_closes_and_a_persons_is_kept(
     web: Web, ada: BrowserSession
 ) -> None:
@@ -252,20 +272,49 @@ def test_a_strangers_tab_is_forgotten_when_it_closes_and_a_persons_is_kept(
         for each in (tab, strangers):
             each.send(f"{STATE}.hydrate")
 
+    leave_all(web, app)
+
+    with Tab(web, "", "an-open-tab") as other:
+        other.send(f"{STATE}.hydrate")
+        forget_closed_tabs(app)
+
+        assert {"a-persons-tab", "an-open-tab"} <= set(app.state_manager.states)
+        assert "a-strangers-tab" not in app.state_manager.states
+
+
+def test_of_closed_tabs_the_newest_few_are_kept(
+    web: Web, ada: BrowserSession, bert: BrowserSession
+) -> None:
+    app = importlib.import_module("orderdesk_app.orderdesk_app").app
+    for number in range(5):
+        for session in (ada, bert):
+            with session.tab(f"{session.view.id}-{number}") as tab:
+                tab.send(f"{STATE}.hydrate")
+            leave_all(web, app)
+
+    def kept(session: BrowserSession) -> set[str]:
+        return {tab[-1] for tab in app.state_manager.states if session.view.id in tab}
+
+    with ada.tab(f"{ada.view.id}-9") as tab:
+        tab.send(f"{STATE}.hydrate")
+        forget_closed_tabs(app, most=100, most_of_one=2)
+        assert (kept(ada), kept(bert)) == ({"3", "4", "9"}, {"3", "4"})
+        forget_closed_tabs(app, most=3, most_of_one=2)
+        assert (kept(ada), kept(bert)) == ({"4", "9"}, {"3", "4"})
+    leave_all(web, app)
+    forget_closed_tabs(app, most=0)
+    assert app.state_manager.states == {}
+
+
+def leave_all(web: Web, app: Any) -> None:
+    """A test's client does not wait until Reflex has taken its leave."""
+
     async def take_leave(sid: str) -> None:
         if leaving := app.event_namespace.on_disconnect(sid):
             await leaving
 
-    # a test's client does not wait until Reflex has taken its leave
     for sid in list(app.event_namespace.token_to_sid.values()):
         web.do(take_leave, sid)
-
-    with Tab(web, "", "an-open-tab") as other:
-        other.send(f"{STATE}.hydrate")
-        forget_strangers(app)
-
-        assert {"a-persons-tab", "an-open-tab"} <= set(app.state_manager.states)
-        assert "a-strangers-tab" not in app.state_manager.states
 
 
 def test_the_cookie_is_in_nothing_that_the_browser_gets(ada: BrowserSession) -> None:
@@ -379,6 +428,7 @@ def test_nothing_runs_and_the_tab_is_told_why_while_the_database_is_away(
     assert len(tab.vars["signed_in_state.notices"]) == 2, "it works again on the same socket"
 
 
+@pytest.mark.usefixtures("sockets_for_strangers")
 def test_events_are_counted_by_what_the_guard_said(web: Web, ada: BrowserSession) -> None:
     before = {
         outcome: counted("web_events", outcome=outcome)
@@ -420,6 +470,7 @@ def test_what_no_page_of_ours_sends_is_no_fault_of_ours(ada: BrowserSession) -> 
 WRONG: list[Any] = [None, 5, True, [], ["x"], [[]], "x"]
 
 
+@pytest.mark.usefixtures("sockets_for_strangers")
 def test_nor_are_a_strangers_events(web: Web) -> None:
     before = counted("unexpected_errors")
 
