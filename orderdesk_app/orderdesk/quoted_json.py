@@ -16,8 +16,25 @@ _LOOKS_LIKE_JSON = re.compile(r"\s*(\{\s*[\"'}]|\[\s*[\[{\"'\]])")
 
 
 def looks_like_json(text: str) -> bool:
-    """True for a text that begins as an object or a list of objects, lists or texts does."""
-    return _LOOKS_LIKE_JSON.match(text) is not None
+    """True for a text that begins as an object or a list of objects, lists or texts does, also
+    where that is in quotes once more.
+    """
+    if _LOOKS_LIKE_JSON.match(text) is not None:
+        return True
+    inner = _text_in(text)
+    return inner is not None and looks_like_json(inner)
+
+
+def _text_in(text: str) -> str | None:
+    """The text that is in quotes in this one, as JSON; None for any other text."""
+    plain = text.strip()
+    if not (len(plain) > 1 and plain[0] == plain[-1] == '"'):
+        return None
+    try:
+        inner = json_text.loads(plain)
+    except ValueError:
+        return None
+    return inner if isinstance(inner, str) else None
 
 
 def unquoted(value: object, path: str) -> object:
@@ -25,6 +42,9 @@ def unquoted(value: object, path: str) -> object:
 
     Raises ValidationFailed for a text that begins as JSON does and is none.
     """
+    if isinstance(value, str) and (inner := _text_in(value)) is not None:
+        read_inner = unquoted(inner, path)
+        return value if isinstance(read_inner, str) else read_inner
     if not isinstance(value, str) or value.lstrip()[:1] not in ("{", "["):
         return value
     if json_text.has_too_many_values(value):
