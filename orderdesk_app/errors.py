@@ -30,8 +30,7 @@ ConfigurationError                                       a setting stops the sta
 
 import json
 import re
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterable, Mapping
 from difflib import get_close_matches
 from enum import StrEnum
 from typing import ClassVar, Literal, Self
@@ -288,13 +287,20 @@ class Faults:
         if self._count >= self._MOST_COUNTED:
             self.raise_any()
 
-    @contextmanager
-    def caught(self) -> Iterator[None]:
-        """A ValidationFailed inside is kept instead of raised."""
-        try:
-            yield
-        except ValidationFailed as error:
-            self.add(error)
+    def caught(self) -> Self:
+        """`with faults.caught():` a ValidationFailed inside is kept instead of raised."""
+        return self
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, _: object
+    ) -> bool:
+        if not isinstance(error, ValidationFailed):
+            return False
+        self.add(error)
+        return True
 
     def raise_any(self) -> None:
         """Raises the one fault as it is, several as one ValidationFailed that tells the first

@@ -8,9 +8,10 @@ import asyncio
 import contextlib
 import re
 from functools import lru_cache
+from math import isfinite
 from typing import TypeGuard
 
-from pydantic_core import from_json, to_json
+from pydantic_core import from_json
 from starlette.datastructures import Headers
 from starlette.types import Message, Receive
 
@@ -24,6 +25,7 @@ MAX_DRAINED_BYTES = 32 * 1024 * 1024
 DRAIN_SECONDS = 5.0
 # A body that arrives more slowly is refused: it would hold a connection and its memory for ever.
 BODY_SECONDS = 30.0
+_LONG_BYTES = 16 * 1024
 _MAY_OVERFLOW = re.compile(rb"[eE]\+?[0-9]{3}|[0-9]{200}")
 PARSE_ERROR = -32700
 INVALID_REQUEST = -32600
@@ -167,8 +169,10 @@ def parse(body: bytes) -> Json:
         )
     try:
         value: Json = from_json(body, allow_inf_nan=False)
-        if _MAY_OVERFLOW.search(body):  # 1e400 was read as infinity in spite of the flag
-            from_json(to_json(value, inf_nan_mode="constants"), allow_inf_nan=False)
+        # 1e400 was read as infinity in spite of the flag. To look at the values of a long body
+        # takes a tenth of the time of a search in its text.
+        if len(body) > _LONG_BYTES or _MAY_OVERFLOW.search(body):
+            _check_finite(value)
         return value
     except ValueError:
         raise InvalidRequest(
@@ -177,6 +181,19 @@ def parse(body: bytes) -> Json:
             "The request is not JSON in UTF-8, or nests too deeply. Send one JSON-RPC 2.0 object.",
             "json",
         ) from None
+
+
+def _check_finite(value: Json) -> None:
+    """Raises ValueError for a number that is infinite."""
+    waiting: list[Json] = [value]
+    while waiting:
+        found = waiting.pop()
+        if type(found) is dict:
+            waiting.extend(found.values())
+        elif type(found) is list:
+            waiting.extend(found)
+        elif type(found) is float and not isfinite(found):
+            raise ValueError("not a number that JSON knows")
 
 
 def is_message(value: Json) -> TypeGuard[JsonObject]:

@@ -80,6 +80,8 @@ def check_text(text: object, path: str) -> None:
     """Raises ValidationFailed for text that UTF-8 cannot carry or a database cannot store, and for
     one that is longer than any field of an order.
     """
+    if isinstance(text, str) and len(text) <= LONGEST_TEXT and text.isprintable():
+        return  # most texts; a surrogate and U+0000 are not printable
     if isinstance(text, str) and len(text) > LONGEST_TEXT:
         short = path if len(path) <= _LONGEST_PATH else f"{path[:_LONGEST_PATH]}…"
         raise ValidationFailed(

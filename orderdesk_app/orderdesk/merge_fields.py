@@ -4,12 +4,12 @@ Each function writes into its target, or raises ValidationFailed.
 """
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Hashable, Mapping
 from decimal import Decimal
 
 from orderdesk_app.context import Json, JsonObject
 from orderdesk_app.errors import ValidationFailed
-from orderdesk_app.orderdesk.comparison import as_list, as_map, decimal_of, is_same
+from orderdesk_app.orderdesk.comparison import as_list, as_map, decimal_of, is_same, likeness
 from orderdesk_app.orderdesk.field_values import (
     check_text,
     json_number,
@@ -19,7 +19,7 @@ from orderdesk_app.orderdesk.field_values import (
     scalar_of,
     text_of,
 )
-from orderdesk_app.orderdesk.merge_target import MergeTarget
+from orderdesk_app.orderdesk.merge_target import MergeTarget, is_as_shown
 from orderdesk_app.orderdesk.order_fields import (
     ADDRESS_FIELDS,
     CHOICES,
@@ -135,25 +135,29 @@ def merge_discounts(target: MergeTarget, value: object) -> None:
     """Writes the whole list of discounts; null removes all (docs/orderdesk-api.md section 6.5)."""
     entries = [] if value is None else list_of(value, target.path)
     discounts: list[Json] = []
+    there = {likeness(one): one for one in as_list(target.current) if isinstance(one, dict)}
     for index, entry in enumerate(entries):
         with target.faults.caught():
-            discounts.append(_discount(target, entry, f"{target.path}[{index}]"))
+            discounts.append(_discount(target, entry, f"{target.path}[{index}]", there))
     target.put(discounts)
 
 
-def _discount(target: MergeTarget, entry: object, path: str) -> JsonObject:
+def _discount(
+    target: MergeTarget, entry: object, path: str, known: Mapping[Hashable, JsonObject]
+) -> JsonObject:
     given = object_of(entry, path)
-    there = next((one for one in as_list(target.current) if given and is_same(one, given)), None)
-    if isinstance(there, dict):
+    there = known.get(likeness(given)) if given else None
+    if there is not None and is_as_shown(there, given):
         return there  # also one that we would not write, such as a negative amount
     discount: JsonObject = {}
-    known = len(target.faults)
+    faults_before = len(target.faults)
     for name, part in given.items():
         nested = target.nested(discount, name, path)
         with target.faults.caught():
             if nested.takes(DISCOUNT_FIELDS, part) and name != "amount":
                 merge_text(nested, part)
-    has_good_names = len(target.faults) == known  # else a misspelt one may explain a missing one
+    # else a misspelt one may explain a missing one
+    has_good_names = len(target.faults) == faults_before
     amount = number_of(given.get("amount"))
     is_amount = amount is not None and (amount >= 0 or not target.is_read)
     with target.faults.caught():

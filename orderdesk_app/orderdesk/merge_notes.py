@@ -23,11 +23,13 @@ def merge_notes(target: MergeTarget, value: object) -> None:
     if isinstance(value, str) and looks_like_json(value):
         value = unquoted(value, target.path)
     notes: list[Json] = as_list(target.current)
-    known = {note_key(note) for note in notes}
+    by_key = {note_key(note): note for note in notes}
+    known = set(by_key)
     entries = [value] if isinstance(value, str | Mapping) else list_of(value, target.path)
     added: list[Json] = []
     for index, entry in enumerate(entries):
-        if isinstance(entry, Mapping) and any(is_as_shown(note, entry) for note in notes):
+        there = by_key.get(note_key(entry)) if isinstance(entry, Mapping) else None
+        if there is not None and is_as_shown(there, entry):
             continue  # sent back as it was read, whatever it holds
         with target.faults.caught():
             note = _note(target, entry, f"{target.path}[{index}]")

@@ -1,7 +1,7 @@
 """The place in an order where one value is merged in."""
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 
@@ -32,7 +32,10 @@ class MergeTarget:
 
     def nested(self, container: JsonObject, key: str, path: str) -> "MergeTarget":
         """The target for `key` of a container inside this one."""
-        return replace(self, container=container, key=key, path=f"{path}.{key}")
+        # dataclasses.replace takes three times as long, and a call may have 20,000 of them
+        return MergeTarget(
+            container, key, f"{path}.{key}", self.at, self.author, self.is_read, self.faults
+        )
 
     @property
     def current(self) -> Json:

@@ -12,7 +12,7 @@ from orderdesk_app.errors import ValidationFailed
 from orderdesk_app.orderdesk import json_text
 
 # `{"`, `[{`, `["`, and what Python prints of the same
-_LOOKS_LIKE_JSON = re.compile(r"\s*(\{\s*[\"'}]|\[\s*[\[{\"'\]])")
+_LOOKS_LIKE_JSON = re.compile(r"\s*+(\{\s*+[\"'}]|\[\s*+[\[{\"'\]])")
 
 
 def looks_like_json(text: str) -> bool:

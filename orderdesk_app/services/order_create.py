@@ -70,11 +70,13 @@ class OrderCreate:
         comparison = compare({}, self._plan.body, order)
         self._write.found = order
         self._write.object_id = str(order.get("id"))
+        differing = comparison.differing
+        others = frozenset(differing)
         return Written(
             order,
-            tuple(path for path in self._plan.changed if path not in comparison.differing),
+            tuple(path for path in self._plan.changed if path not in others),
             self._write.change_id,
-            comparison.differing,
+            differing,
         )
 
     async def send(self) -> Order:

@@ -106,9 +106,10 @@ class OrderUpdate:
             )
             order = await self._writes.send(self._write, lock, move)
         self._write.found = order
+        others = frozenset(differing)
         return Written(
             order,
-            tuple(path for path in plan.changed if path not in differing),
+            tuple(path for path in plan.changed if path not in others),
             self._write.change_id,
             differing,
         )

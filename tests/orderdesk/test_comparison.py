@@ -2,10 +2,14 @@
 Desk writes its values.
 """
 
+import copy
+import time
 from decimal import Decimal
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from orderdesk_app.errors import Fault, RateLimited, UpstreamFailed, UpstreamUnreachable
 from orderdesk_app.orderdesk.comparison import (
@@ -14,6 +18,7 @@ from orderdesk_app.orderdesk.comparison import (
     is_alike,
     is_refusal,
     is_same,
+    likeness,
     may_still_happen,
 )
 
@@ -253,3 +258,76 @@ def test_a_readable_no_is_a_refusal_and_an_unreadable_answer_is_not() -> None:
     assert is_refusal(UpstreamFailed("No.", outcome="unknown"))
     assert not is_refusal(error_of(Fault.UNREADABLE))
     assert not is_refusal(RateLimited("Wait."))
+
+
+LEAVES = st.one_of(
+    st.none(),
+    st.booleans(),
+    st.integers(-20, 20),
+    st.decimals(-20, 20, places=2),
+    st.sampled_from(["", " ", "0", "1", "1.0", "01", "yes", "No", " true", "5", "+5", "5.00"]),
+    st.text(alphabet="aAéÉe\u0301 ß5-(", max_size=4),
+)
+VALUES = st.recursive(
+    LEAVES,
+    lambda inner: (
+        st.lists(inner, max_size=2)
+        | st.dictionaries(st.sampled_from(["a", "phone", "amount"]), inner, max_size=2)
+    ),
+    max_leaves=6,
+)
+
+
+@given(one=VALUES, other=VALUES, name=st.sampled_from(["x", "phone", "amount"]))
+@settings(deadline=None, max_examples=400)
+def test_what_is_alike_has_the_same_likeness(one: Any, other: Any, name: str) -> None:
+    if is_alike(one, other, name):
+        assert likeness(one, name) == likeness(other, name)
+    assert likeness(one, name) == likeness(copy.deepcopy(one), name)
+
+
+def many_items(count: int, **values: Any) -> list[dict[str, Any]]:
+    options = {f"k{number}": "v" for number in range(19_000 // count)}
+    return [{"name": "Same", "code": "S", "variation_list": dict(options), **values}] * count
+
+
+@pytest.mark.parametrize(
+    ("meant_items", "found_items"),
+    [
+        (many_items(480), many_items(480)),
+        (many_items(480), many_items(480, code="rewritten")),
+        (many_items(480), [*reversed(many_items(479)), {"name": "Another"}]),
+        (
+            [{**item, f"f{index}": "x"} for index, item in enumerate(many_items(480))],
+            many_items(480, code="rewritten"),
+        ),
+        ([{"name": "5"}] * 480, [{"name": "5.0"}] * 480),
+    ],
+)
+def test_very_many_new_items_are_looked_for_quickly(
+    meant_items: list[Any], found_items: list[Any]
+) -> None:
+    meant = with_(order_items=[*BEFORE["order_items"], *meant_items])
+    found = with_(order_items=[*BEFORE["order_items"], *found_items])
+
+    started = time.process_time()
+    comparison = compare(BEFORE, meant, found)
+
+    assert time.process_time() - started < 0.25
+    assert len(comparison.arrived) + len(comparison.differing) == 480
+
+
+def test_very_many_changes_of_items_are_looked_for_quickly() -> None:
+    before = {"order_items": [{**item, "id": str(n)} for n, item in enumerate(many_items(480))]}
+    meant = {
+        "order_items": [
+            {**item, "variation_list": dict.fromkeys(item["variation_list"], "w")}
+            for item in before["order_items"]
+        ]
+    }
+
+    started = time.process_time()
+    comparison = compare(before, meant, before)
+
+    assert time.process_time() - started < 0.25
+    assert (comparison.status, len(comparison.absent)) == ("not_done", 480 * 39)

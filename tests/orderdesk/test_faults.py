@@ -174,3 +174,19 @@ def test_what_is_deep_or_wide_is_compared_quickly() -> None:
     update({"order_history": [deep, wide]}, **order)
 
     assert time.process_time() - started < 0.2
+
+
+def test_very_many_discounts_and_notes_are_merged_quickly() -> None:
+    discounts = [{"name": "Same", "code": "", "amount": f"{n}.00"} for n in range(490)]
+    notes = [{"content": f"{n}", "date_added": "2026-11-01 10:00:00"} for n in range(490)]
+    order = an_order(discount_list=discounts, order_notes=notes)
+
+    started = time.process_time()
+    plan = update(
+        {"discount_list": [{**one, "amount": float(one["amount"])} for one in discounts[::-1]]},
+        **order,
+    )
+    same = update({"order_notes": notes, "discount_list": discounts}, **order)
+
+    assert time.process_time() - started < 0.25
+    assert (plan.changed, same.changed) == (("discount_list",), ())
