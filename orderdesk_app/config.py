@@ -131,7 +131,7 @@ class Settings(BaseSettings):
         10.0, "Seconds that a statement waits for another's lock.", example="10", gt=0, le=60
     )
     log_level: Annotated[
-        Literal["DEBUG", "INFO", "WARNING", "ERROR"], BeforeValidator(rules.upper_case)
+        Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"], BeforeValidator(rules.upper_case)
     ] = Setting("INFO", "`DEBUG` while looking for a fault.", example="INFO")
     tool_call_log_sample_rate: float = Setting(
         1.0,

@@ -395,7 +395,7 @@ def configure_logging(level: str, stream: TextIO | None = None) -> None:
     handler.addFilter(LimitLines())
     root = logging.getLogger()
     root.handlers[:] = [handler]
-    root.setLevel(logging.WARNING)
+    root.setLevel(max(logging.WARNING, logging.getLevelNamesMapping()[level]))
     logging.getLogger("orderdesk_app").setLevel(level)
     for name in list(logging.root.manager.loggerDict):
         if not name.startswith("orderdesk_app"):

@@ -41,6 +41,8 @@ _PARENT_POLL_SECONDS = 1.0
 # one that stops within a head, and one that is kept alive and not used. Only HTTP/1 has this limit.
 HEADER_SECONDS = 30
 MAX_HEADER_BYTES = 16 * 1024  # as Node has it; a longer head is answered with 431
+# Below a warning granian tells of each of its steps.
+_SERVER_LEVELS = {"ERROR": LogLevels.error, "CRITICAL": LogLevels.critical}
 # Granian's log lines get our format, and do not go to standard output.
 _LOG_CONFIG = Path(__file__).with_name("server_log.json")
 
@@ -175,7 +177,7 @@ def server(settings: Settings, factory: str = FACTORY) -> MPServer:
         respawn_failed_workers=True,
         workers_kill_timeout=kill_seconds,
         log_access=False,
-        log_level=LogLevels.warning,
+        log_level=_SERVER_LEVELS.get(settings.log_level, LogLevels.warning),
         log_dictconfig=json.loads(_LOG_CONFIG.read_text(encoding="utf-8")),
     )
     return _server

@@ -284,6 +284,26 @@ def test_libraries_are_heard_from_warnings_on_and_ours_at_our_level(lines: FairQ
     assert [line["event"] for line in lines()] == ["trouble", "detail"]
 
 
+@pytest.mark.parametrize(
+    ("level", "written_at"),
+    [
+        ("DEBUG", ["warning", "error", "critical"]),
+        ("WARNING", ["warning", "error", "critical"]),
+        ("ERROR", ["error", "critical"]),
+        ("CRITICAL", ["critical"]),
+    ],
+)
+def test_a_level_above_warnings_holds_for_libraries_too(
+    written: io.StringIO, lines: FairQueue, level: str, written_at: list[str]
+) -> None:
+    configure_logging(level, written)
+
+    for name in ("info", "warning", "error", "critical"):
+        getattr(logging.getLogger(f"some.library.{name}"), name)("chatter")
+
+    assert [line["level"] for line in lines()] == written_at
+
+
 async def test_what_a_task_left_behind_says_nothing_personal(written: io.StringIO) -> None:
     asyncio.get_running_loop().call_exception_handler(
         {

@@ -8,7 +8,9 @@ import re
 
 import pytest
 
+from orderdesk_app.config import load_settings
 from orderdesk_app.documents import ROOT, env_example
+from orderdesk_app.errors import ConfigurationError
 
 OLDER = {
     # the server
@@ -119,6 +121,31 @@ def test_an_older_setting_has_its_default_or_a_row_that_says_what_differs(name: 
         _, now, why = row
         assert why.endswith("."), "a reason is a sentence"
         assert now.startswith(ABSENT) == (here is None), "the row is as old as the code"
+
+
+# Values that the older system took besides its defaults.
+OLDER_VALUES = [
+    *[("LOG_LEVEL", value) for value in ("debug", "info", "warning", "error", "critical")],
+    *[("CACHE_BACKEND", value) for value in ("memory", "sqlite", "redis")],
+    *[("SESSION_COOKIE_SAMESITE", value) for value in ("Strict", "Lax", "None")],
+    *[("TRUST_PROXY", value) for value in ("true", "false", "1", "0", "yes", "on", "off")],
+    *[("ENABLE_WEBUI", value) for value in ("true", "false", "1", "0", "yes", "no")],
+    ("PORT", "1024"),
+    ("PORT", "65535"),
+    ("HTTP_TIMEOUT", "60"),
+    ("SESSION_TIMEOUT", "3600"),
+    ("DATABASE_URL", "sqlite:///data/other.db"),
+    ("PUBLIC_URL", "http://localhost:8080"),
+]
+
+
+@pytest.mark.parametrize(("name", "value"), OLDER_VALUES)
+def test_an_older_value_is_taken_or_its_row_says_that_it_is_not(name: str, value: str) -> None:
+    try:
+        load_settings({name: value})
+    except ConfigurationError:
+        _, now, _ = differences()[name]
+        assert f"`{value}`" in now
 
 
 def test_every_setting_in_the_table_is_one_of_the_older_system() -> None:
