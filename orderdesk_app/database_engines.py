@@ -41,6 +41,9 @@ class _CountingPool(AsyncAdaptedQueuePool):
     this method.
     """
 
+    # SQLAlchemy names a pool's logger after its class. By our name it would tell of each step, as
+    # our loggers do where libraries give warnings alone.
+    __module__ = AsyncAdaptedQueuePool.__module__
     waiting = 0
 
     def _do_get(self) -> Any:

@@ -68,6 +68,18 @@ async def test_calls_that_wait_are_counted(database: Database) -> None:
     assert counted("database_pool_in_use", pool=pool) == 0
 
 
+async def test_pools_write_nothing_into_the_log(
+    database: Database, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("DEBUG", "orderdesk_app")
+
+    async with database.read() as session:
+        await session.connection()
+    await database.close()
+
+    assert [record.name for record in caplog.records if "pool" in record.name.lower()] == []
+
+
 # ------------------------------------------------------------------ the event loop
 
 
