@@ -1,6 +1,6 @@
 """Every setting, once: its name, default, rule, and the sentence that says when to change it."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from types import MappingProxyType
 from typing import Annotated, Any, Literal, Self
@@ -444,9 +444,12 @@ def _read(
     return Settings.model_validate({**given, **instead})
 
 
-def unused_settings(environment: Iterable[str], env_file: Path = Path(".env")) -> list[str]:
-    """One sentence for each name in the environment and in `.env` that does nothing."""
-    return unused_names(environment, read_env_file(env_file), Settings.model_fields)
+def unused_settings(environment: Mapping[str, str], env_file: Path = Path(".env")) -> list[str]:
+    """One sentence for each name in the environment and in `.env` that does nothing. An empty
+    value is none.
+    """
+    given = [name for name, value in environment.items() if value]
+    return unused_names(given, read_env_file(env_file), Settings.model_fields)
 
 
 def _error_text(line: Any) -> str:

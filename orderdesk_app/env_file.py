@@ -31,6 +31,21 @@ NOT_YET = frozenset(
 )
 
 
+# Libraries read these by themselves, and only there.
+_OF_THE_PROCESS = frozenset(
+    {
+        "HTTP_PROXY",
+        "HTTPS_PROXY",
+        "ALL_PROXY",
+        "NO_PROXY",
+        "SSL_CERT_FILE",
+        "SSL_CERT_DIR",
+        "PGOPTIONS",
+        "PGSSLROOTCERT",
+    }
+)
+
+
 def read_env_file(path: Path) -> dict[str, str]:
     """The names (in capitals) and values of a `.env` file; ${…} is not replaced, as passwords may
     contain such signs. A file that is missing has none.
@@ -84,6 +99,8 @@ def unused_names(
 def _sentence(name: str, known: list[str]) -> str:
     if name in NOT_YET:
         return f"{name} does nothing in this release."
+    if name in _OF_THE_PROCESS:
+        return f"{name} in .env does nothing: set it in the environment of the process."
     shown = name[:60].encode("unicode_escape").decode()
     near = get_close_matches(name, [*known, *NOT_YET], 1)
     hint = f" Did you mean {near[0]}?" if near else ""

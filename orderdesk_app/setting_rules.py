@@ -11,6 +11,7 @@ from contextlib import suppress
 from difflib import get_close_matches
 from ipaddress import IPv6Address, ip_address
 from itertools import pairwise
+from pathlib import Path
 from typing import Any, NamedTuple, get_args
 from urllib.parse import urlsplit
 
@@ -41,6 +42,9 @@ _HOST_AND_PORT = re.compile(
     r"(?P<name>[a-z0-9_.-]+|\[[0-9a-f:.]+\])(?::(?P<port>[1-9][0-9]{0,4}))?",
     re.ASCII | re.IGNORECASE,
 )
+
+
+DATA = Path("data")  # the folder of the default DATABASE_URL
 
 
 class Host(NamedTuple):
@@ -193,9 +197,30 @@ def capitalized(value: object) -> object:
 
 
 def database_url(value: SecretStr) -> SecretStr:
-    if not value.get_secret_value().startswith(("sqlite:///", "postgres://", "postgresql://")):
-        raise ValueError("must begin with sqlite:///, postgres:// or postgresql://")
+    url = value.get_secret_value()
+    fault = missing_folder(url)
+    if not url.startswith(("sqlite:///", "postgres://", "postgresql://")):
+        fault = "must begin with sqlite:///, postgres:// or postgresql://"
+    if fault and ("://" not in url or url.startswith("sqlite")):  # a file was meant
+        fault += ". Example: DATABASE_URL=sqlite:///data/app.db"
+    if fault:
+        raise ValueError(fault)
     return value
+
+
+def missing_folder(url: str) -> str:
+    """What is wrong with the folder of an SQLite file; empty where it is there.
+
+    Only the default `data/` is made: any other that is missing is a mistyped path or a volume that
+    was not mounted, and a new database in it would look like lost data.
+    """
+    path = Path(url.removeprefix("sqlite:///").split("?")[0])
+    if not url.startswith("sqlite:///") or path.parent == DATA or path.parent.is_dir():
+        return ""
+    return (
+        f"the folder {path.parent.absolute()} does not exist. Make it, or mount it, or write "
+        "another path"
+    )
 
 
 def kms_key(value: SecretStr) -> SecretStr:
@@ -245,6 +270,8 @@ def error_text(name: str, field: FieldInfo, line: Mapping[str, Any]) -> str:
         if rule
         else str(line["msg"]).removeprefix("Value error, ")
     )
+    if "Example: " in words:  # the rule knows a better one
+        return f"{name.upper()}: {words}"
     extra = field.json_schema_extra
     example = extra.get("example", "") if isinstance(extra, dict) else ""
     near = example_like(name, str(line.get("input", "")), get_args(field.annotation))

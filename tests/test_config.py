@@ -211,7 +211,8 @@ def test_a_wrong_value_is_told_with_variable_rule_and_example(variable: str, val
     assert "pydantic" not in sentence
     assert "Input should" not in sentence.casefold()
     if variable in ("MCP_KMS_KEY", "ADMIN_MASTER_KEY", "DATABASE_URL"):
-        assert value not in sentence.replace("sqlite:///", ""), "a secret is not repeated"
+        plain = sentence.replace("sqlite:///data/app.db", "").replace("sqlite:///", "")
+        assert value not in plain, "a secret is not repeated"
 
 
 @pytest.mark.parametrize(
@@ -311,6 +312,14 @@ def test_all_faults_are_named_in_one_go() -> None:
         ("LOG_LEVEL", "warn", "WARNING"),
         ("CACHE_BACKEND", "sqlite3", "sqlite"),
         ("SESSION_COOKIE_SAMESITE", "strictly", "Strict"),
+        ("DATABASE_URL", "data/app.db", "sqlite:///data/app.db"),
+        ("DATABASE_URL", "sqlite://data/app.db", "sqlite:///data/app.db"),
+        ("DATABASE_URL", "sqlite:///no-such-folder/app.db", "sqlite:///data/app.db"),
+        (
+            "DATABASE_URL",
+            "mysql://u:p@db.example.com/x",
+            "postgresql://user:password@db.example.com/orderdesk?sslmode=require",
+        ),
     ],
 )
 def test_the_example_of_an_error_is_near_what_was_typed(
@@ -339,9 +348,40 @@ def test_production_needs_the_address_that_people_use(port: str) -> None:
 def test_every_setting_of_the_older_system_that_does_nothing_yet_is_named() -> None:
     assert NOT_YET.isdisjoint(name.upper() for name in Settings.model_fields), "it works now"
 
-    sentences = unused_settings(NOT_YET | {"PATH", "SMTP_PROT"}, Path("no-such-file"))
+    given = dict.fromkeys([*NOT_YET, "PATH", "SMTP_PROT"], "x")
+    sentences = unused_settings(given, Path("no-such-file"))
 
     assert sentences == [f"{name} does nothing in this release." for name in sorted(NOT_YET)]
+
+
+def test_an_empty_value_is_none_and_warned_of_nowhere(tmp_path: Path) -> None:
+    """As a compose file passes on what is not set."""
+    file = tmp_path / ".env"
+    file.write_text("REDIS_URL=\nPROT=\n")
+
+    assert unused_settings(dict.fromkeys(NOT_YET, ""), file) == []
+
+
+@pytest.mark.parametrize("name", ["HTTPS_PROXY", "no_proxy", "SSL_CERT_FILE"])
+def test_a_variable_that_libraries_read_belongs_into_the_environment(
+    tmp_path: Path, name: str
+) -> None:
+    file = tmp_path / ".env"
+    file.write_text(f"{name}=x\n")
+
+    assert unused_settings({name: "x"}, file) == [
+        f"{name.upper()} in .env does nothing: set it in the environment of the process."
+    ]
+
+
+def test_a_missing_folder_is_named_with_all_other_faults() -> None:
+    with pytest.raises(ConfigurationError) as error:
+        load_settings({"DATABASE_URL": "sqlite:///no-such-folder/app.db", "PORT": "x"})
+
+    first, second = str(error.value).splitlines()
+    assert first.startswith("PORT: ")
+    assert second.startswith(f"DATABASE_URL: the folder {Path('no-such-folder').absolute()} does")
+    assert not Path("no-such-folder").exists()
 
 
 def test_unknown_names_in_the_file_are_named_with_the_nearest_known_one(tmp_path: Path) -> None:

@@ -37,6 +37,7 @@ from orderdesk_app.database_engines import (
     use_of,
 )
 from orderdesk_app.errors import ConfigurationError, DatabaseBusy, StorageFailed
+from orderdesk_app.setting_rules import DATA, missing_folder
 from orderdesk_app.storage_faults import (
     check_free_space,
     connection_to,
@@ -89,15 +90,10 @@ NO_ANSWER = (
 Statement = str  # SQL with :names
 
 
-DATA = Path("data")  # the folder of the default DATABASE_URL
-
-
 def sqlite_path(url: str) -> Path:
     """The file of a `sqlite:///` address, readable by its owner alone.
 
-    Of folders only the default `data/` is made: any other that is missing is a mistyped path or a
-    volume that was not mounted, and a new database in it would look like lost data. Raises
-    ConfigurationError.
+    Of folders only the default `data/` is made. Raises ConfigurationError.
     """
     name = url.removeprefix("sqlite:///")
     if not name or name.startswith((":memory:", "file:")) or "?" in name:
@@ -109,11 +105,8 @@ def sqlite_path(url: str) -> Path:
     try:
         if path.parent == DATA:
             path.parent.mkdir(exist_ok=True, mode=0o700)
-        elif not path.parent.is_dir():
-            raise ConfigurationError(
-                f"DATABASE_URL: the folder {path.parent.absolute()} does not exist. Make it, or "
-                f"mount it, or write another path. {_EXAMPLES}"
-            )
+        elif missing := missing_folder(url):
+            raise ConfigurationError(f"DATABASE_URL: {missing}. {_EXAMPLES}")
         os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
     except OSError as error:
         raise ConfigurationError(
