@@ -138,6 +138,11 @@ async def test_what_opens_on_a_page_reads_well_too(
         await run(page)
         await result_of(page, outcome)
         await look(f"console-{tool}")
+        for view in ("Table", "Tree", "Request") if outcome == "Done" else ():
+            shown = page.get_by_role("group", name="Show as").get_by_role("button", name=view)
+            await shown.click()
+            await expect(shown).to_have_attribute("aria-pressed", "true")
+            await look(f"console-{tool}-{view.lower()}")
 
     await make_key(site, page, f"Looked at {scheme}")
     await look("plain-key")
