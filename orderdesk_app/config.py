@@ -9,7 +9,6 @@ from urllib.parse import urlsplit
 from pydantic import (
     AfterValidator,
     BeforeValidator,
-    Field,
     SecretStr,
     ValidationError,
     model_validator,
@@ -22,35 +21,14 @@ from pydantic_settings import (
 )
 
 from orderdesk_app import setting_rules as rules
-from orderdesk_app.env_file import read_env_file, unused_names
+from orderdesk_app.env_file import StrictDotEnv, read_env_file, unused_names
 from orderdesk_app.errors import ConfigurationError
-from orderdesk_app.setting_rules import is_loopback
+from orderdesk_app.setting_rules import Setting, is_loopback
 
 ORDER_DESK_API = "https://app.orderdesk.me/api/v2"
 
 
-# reads as a declaration
-def Setting(default: Any, words: str, *, example: str = "", shown: str = "", **limits: Any) -> Any:  # noqa: N802
-    """One setting: its default, when to change it, an example for the error text and
-    `.env.example`, and how documents write the default where its value is not what people type.
-    """
-    return Field(
-        default=default,
-        description=words,
-        json_schema_extra={"example": example, "shown": shown},
-        validate_default=True,
-        **limits,
-    )
-
-
 _DAYS: dict[str, Any] = {"example": "90", "ge": 0, "le": 36_500}
-
-
-class _StrictDotEnv(DotEnvSettingsSource):
-    """A `.env` file that is read by our rules (env_file.py)."""
-
-    def _read_env_file(self, file_path: Path) -> Mapping[str, str | None]:
-        return {name.lower(): value for name, value in read_env_file(file_path).items()}
 
 
 class Settings(BaseSettings):
@@ -244,6 +222,44 @@ class Settings(BaseSettings):
         30, "Console calls a minute for each person.", example="30", ge=1, le=100_000
     )
 
+    email_provider: Annotated[Literal["console", "smtp"], BeforeValidator(rules.lower_case)] = (
+        Setting(
+            "console",
+            (
+                "`smtp` sends mail. `console` prints it in development; in production nothing is "
+                "mailed then."
+            ),
+            example="console",
+        )
+    )
+    smtp_host: Annotated[str, AfterValidator(rules.mail_host)] = Setting(
+        "", "The mail server of `EMAIL_PROVIDER=smtp`.", example="smtp.example.com"
+    )
+    smtp_port: int = Setting(
+        587,
+        "`465` where the mail server expects TLS from the first byte; others use STARTTLS.",
+        example="587",
+        ge=1,
+        le=65535,
+    )
+    smtp_username: str = Setting(
+        "", "The name to log in with at the mail server; empty for none.", example="orders"
+    )
+    smtp_password: SecretStr = Setting(
+        SecretStr(""), "Its password.", example="<password of the mail server>"
+    )
+    smtp_use_tls: bool = Setting(
+        True,
+        (
+            "`false` for a relay in your own network that has no TLS; a password is never sent to "
+            "another machine that way."
+        ),
+        example="true",
+    )
+    smtp_from_email: Annotated[str, AfterValidator(rules.email_address)] = Setting(
+        "", "The address that mail comes from.", example="orders@example.com"
+    )
+
     cache_backend: Literal["memory", "sqlite"] = Setting(
         "memory", "`sqlite` keeps answers over a restart, sealed.", example="memory"
     )
@@ -324,7 +340,7 @@ class Settings(BaseSettings):
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         assert isinstance(dotenv_settings, DotEnvSettingsSource), "the library's own"
-        return init_settings, env_settings, _StrictDotEnv(settings_cls, dotenv_settings.env_file)
+        return init_settings, env_settings, StrictDotEnv(settings_cls, dotenv_settings.env_file)
 
     @model_validator(mode="before")
     @classmethod
@@ -361,6 +377,14 @@ class Settings(BaseSettings):
         faults += rules.faults_of_workers(
             self.workers, self.database_url.get_secret_value(), has_webui=self.enable_webui
         )
+        if self.email_provider == "smtp":
+            faults += rules.faults_of_mail(
+                host=self.smtp_host,
+                from_email=self.smtp_from_email,
+                username=self.smtp_username,
+                password=self.smtp_password.get_secret_value(),
+                use_tls=self.smtp_use_tls,
+            )
         if faults:
             raise ValueError("\n".join(faults))
         return self

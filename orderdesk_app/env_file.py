@@ -1,10 +1,11 @@
 """The `.env` file: read strictly, and which of its names do nothing."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from difflib import get_close_matches
 from pathlib import Path
 
 from dotenv.parser import Binding, parse_stream
+from pydantic_settings import DotEnvSettingsSource
 
 from orderdesk_app.errors import ConfigurationError
 
@@ -17,13 +18,6 @@ NOT_YET = frozenset(
         "SIGNUP_VERIFICATION_EXPIRY",
         "SIGNUP_RATE_LIMIT_PER_HOUR",
         "WEBUI_RATE_LIMIT_SIGNUP",
-        "EMAIL_PROVIDER",
-        "SMTP_HOST",
-        "SMTP_PORT",
-        "SMTP_USERNAME",
-        "SMTP_PASSWORD",
-        "SMTP_USE_TLS",
-        "SMTP_FROM_EMAIL",
         "AUTO_PROVISION_TENANT",
         "CACHE_TTL_CUSTOMERS",
         "MCP_KMS_KEY_PREVIOUS",
@@ -76,6 +70,13 @@ def read_env_file(path: Path) -> dict[str, str]:
         for binding in bindings
         if binding.key is not None and binding.value
     }
+
+
+class StrictDotEnv(DotEnvSettingsSource):
+    """A `.env` file that is read by our rules."""
+
+    def _read_env_file(self, file_path: Path) -> Mapping[str, str | None]:
+        return {name.lower(): value for name, value in read_env_file(file_path).items()}
 
 
 def _line_of(binding: Binding) -> int:

@@ -15,8 +15,24 @@ from pathlib import Path
 from typing import Any, NamedTuple, get_args
 from urllib.parse import urlsplit
 
-from pydantic import SecretStr
+from email_validator import EmailNotValidError, validate_email
+from pydantic import Field, SecretStr
 from pydantic.fields import FieldInfo
+
+
+# reads as a declaration
+def Setting(default: Any, words: str, *, example: str = "", shown: str = "", **limits: Any) -> Any:  # noqa: N802
+    """One setting: its default, when to change it, an example for the error text and
+    `.env.example`, and how documents write the default where its value is not what people type.
+    """
+    return Field(
+        default=default,
+        description=words,
+        json_schema_extra={"example": example, "shown": shown},
+        validate_default=True,
+        **limits,
+    )
+
 
 _FOUR_WORDS = re.compile(r"(?:[a-z]{3,}[-_. ]){3}[a-z]{3,}|(?:[A-Z]{3,}[-_. ]){3}[A-Z]{3,}")
 _LONG_WORDS = (
@@ -172,6 +188,25 @@ def api_url(value: str) -> str:
     if parts.scheme != "https" and not is_loopback(parts.hostname or ""):
         raise ValueError("must begin with https:// (http:// is for this machine alone)")
     return value.rstrip("/")
+
+
+def mail_host(value: str) -> str:
+    """The name or the IP address of a mail server, without a port; empty for none."""
+    name = value.strip().strip("[]").rstrip(".").lower()
+    if name and not _is_host(name):
+        raise ValueError("must be the name of the mail server, without smtp:// and without a port")
+    return name
+
+
+def email_address(value: str) -> str:
+    """The address of a sender; empty for none. Nothing is asked of the network."""
+    if not value.strip():
+        return ""
+    try:
+        found = validate_email(value.strip()[:255], check_deliverability=False)
+    except (EmailNotValidError, UnicodeError):
+        raise ValueError("must be an e-mail address, and nothing around it") from None
+    return f"{found.local_part}@{found.ascii_domain}"
 
 
 def proxy_count(value: object) -> object:
@@ -391,6 +426,31 @@ def faults_of_workers(workers: int, database_url: str, *, has_webui: bool) -> It
         )
     if workers > 1 and has_webui:
         yield "WORKERS: more than one needs ENABLE_WEBUI=false in this release"
+
+
+def faults_of_mail(
+    *, host: str, from_email: str, username: str, password: str, use_tls: bool
+) -> Iterator[str]:
+    """Of EMAIL_PROVIDER=smtp."""
+    if not host:
+        yield (
+            "SMTP_HOST: EMAIL_PROVIDER=smtp needs a mail server. Example: "
+            "SMTP_HOST=smtp.example.com"
+        )
+    if not from_email:
+        yield (
+            "SMTP_FROM_EMAIL: EMAIL_PROVIDER=smtp needs the address that mail comes from. Example: "
+            "SMTP_FROM_EMAIL=orders@example.com"
+        )
+    if username and not password:
+        yield "SMTP_PASSWORD: SMTP_USERNAME needs a password. Set it, or leave out both"
+    if password and not username:
+        yield "SMTP_USERNAME: SMTP_PASSWORD needs a name to log in with. Set it, or leave out both"
+    if (username or password) and not use_tls and host and not is_loopback(host):
+        yield (
+            "SMTP_USE_TLS: a password is sent over an encrypted line alone, unless SMTP_HOST is "
+            "this machine. Set SMTP_USE_TLS=true"
+        )
 
 
 def faults_of_production_secrets(*, kms_key: str, master_key: str, **others: str) -> Iterator[str]:

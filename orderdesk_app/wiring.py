@@ -27,7 +27,10 @@ from orderdesk_app.db.leases import Leases
 from orderdesk_app.db.migrate import known_revisions
 from orderdesk_app.db.signals import Signals
 from orderdesk_app.demo.app import BASE, SANDBOX_URL, SandboxApp, sandbox_app
-from orderdesk_app.errors import AuthFailed, ConfigurationError
+from orderdesk_app.errors import AuthFailed
+from orderdesk_app.mail.outbox import OutboxSender
+from orderdesk_app.mail.sender import MailSender
+from orderdesk_app.mail.smtp import SmtpSender, smtp_server
 from orderdesk_app.observability import UPSTREAM_REQUESTS, UPSTREAM_SECONDS
 from orderdesk_app.orderdesk.client import OrderDeskClient
 from orderdesk_app.orderdesk.locks import WriteLocks
@@ -46,7 +49,7 @@ from orderdesk_app.services.changes import Changes
 from orderdesk_app.services.console import ConsoleHistory
 from orderdesk_app.services.flash_messages import FlashMessages
 from orderdesk_app.services.folders import Folders
-from orderdesk_app.services.health import Health
+from orderdesk_app.services.health import Health, check_pages_at_start
 from orderdesk_app.services.journal import Journal
 from orderdesk_app.services.key_check import KeyCheck
 from orderdesk_app.services.keys import Keys
@@ -70,7 +73,6 @@ from orderdesk_app.tools.runner import Runner
 from orderdesk_app.tools.tool_services import ToolServices
 
 SANDBOX_API = SANDBOX_URL + BASE
-_LONG_CHECK_SECONDS = 600.0
 
 
 class Services:
@@ -169,6 +171,14 @@ class Services:
     @cached_property
     def health(self) -> Health:
         return Health(self.database, self.cache, known_revisions())
+
+    # ------------------------------------------------------------------ mail
+
+    @cached_property
+    def mail_sender(self) -> MailSender:
+        if self.settings.email_provider == "console":
+            return OutboxSender()
+        return SmtpSender(smtp_server(self.settings))
 
     # ------------------------------------------------------------------ Order Desk
 
@@ -444,7 +454,7 @@ async def _start(
         ),
     )
     closing.push_async_callback(database.close)
-    await _check_pages(database, closing)
+    closing.callback(await check_pages_at_start(database))
     keyring = await Keyring.open(
         KeyRows(database),
         kms_key=settings.mcp_kms_key.get_secret_value(),
@@ -467,21 +477,6 @@ async def _start(
     closing.push_async_callback(services.saturation.stop)
     closing.push_async_callback(services.unfinished.drain)
     return services
-
-
-async def _check_pages(database: Database, closing: AsyncExitStack) -> None:
-    """A damaged file stops the start. A large one is checked on beside the work that begins, and
-    readiness says what is found.
-    """
-    is_sound = await database.check_pages()
-    if is_sound is False:
-        raise ConfigurationError(
-            "DATABASE_URL: the file of the database is damaged. Restore a backup, or name another "
-            "file."
-        )
-    if is_sound is None:
-        checking = asyncio.create_task(database.check_pages(seconds=_LONG_CHECK_SECONDS))
-        closing.callback(checking.cancel)
 
 
 def _observe(method: str, outcome: str, seconds: float) -> None:

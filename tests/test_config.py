@@ -113,6 +113,24 @@ WRONG = {
     "RATE_LIMIT_RPM": ["0", "many"],
     "WEBUI_RATE_LIMIT_LOGIN": ["0", "many"],
     "WEBUI_RATE_LIMIT_API_CONSOLE": ["0", "many"],
+    "EMAIL_PROVIDER": ["sendgrid", "smtps"],
+    "SMTP_HOST": [
+        "smtp://mail.example.com",
+        "mail.example.com:587",
+        "mail example",
+        "bücher.example",
+    ],
+    "SMTP_PORT": ["0", "65536", "smtp"],
+    "SMTP_USE_TLS": ["perhaps", "starttls"],
+    "SMTP_FROM_EMAIL": [
+        "orders",
+        "orders@",
+        "@example.com",
+        "Orders <orders@example.com>",
+        "orders@example.com, others@example.com",
+        "orders@example.com\nBcc: others@example.com",
+        "orders@" + "x" * 250 + ".example.com",
+    ],
     "CACHE_BACKEND": ["disk", "redis"],
     "CACHE_TTL_ORDERS": ["-1", "long"],
     "CACHE_TTL_PRODUCTS": ["-1", "long"],
@@ -131,6 +149,8 @@ WRONG = {
 ANY_TEXT = {
     "ORDERDESK_MCP_KEY",
     "METRICS_TOKEN",
+    "SMTP_USERNAME",
+    "SMTP_PASSWORD",
     "ORDERDESK_TEST_STORE_ID",
     "ORDERDESK_TEST_API_KEY",
 }
@@ -163,6 +183,13 @@ DECLARED = {
     "RATE_LIMIT_RPM": 120,
     "WEBUI_RATE_LIMIT_LOGIN": 5,
     "WEBUI_RATE_LIMIT_API_CONSOLE": 30,
+    "EMAIL_PROVIDER": "console",
+    "SMTP_HOST": "",
+    "SMTP_PORT": 587,
+    "SMTP_USERNAME": "",
+    "SMTP_PASSWORD": "",
+    "SMTP_USE_TLS": True,
+    "SMTP_FROM_EMAIL": "",
     "CACHE_BACKEND": "memory",
     "CACHE_TTL_ORDERS": 15,
     "CACHE_TTL_PRODUCTS": 60,
@@ -340,6 +367,55 @@ def test_production_needs_the_address_that_people_use(port: str) -> None:
 
     assert str(error.value).startswith("PUBLIC_URL: production needs the address")
     assert len(str(error.value).splitlines()) == 1
+
+
+# ------------------------------------------------------------------ mail
+
+MAIL = {
+    "EMAIL_PROVIDER": "smtp",
+    "SMTP_HOST": "smtp.example.com",
+    "SMTP_FROM_EMAIL": "orders@example.com",
+}
+LOGIN = {"SMTP_USERNAME": "orders", "SMTP_PASSWORD": "correct horse"}
+
+
+@pytest.mark.parametrize(
+    ("given", "faults"),
+    [
+        ({}, ["SMTP_HOST", "SMTP_FROM_EMAIL"]),
+        ({**LOGIN, "SMTP_PASSWORD": ""}, ["SMTP_HOST", "SMTP_FROM_EMAIL", "SMTP_PASSWORD"]),
+        ({**MAIL, **LOGIN, "SMTP_USERNAME": ""}, ["SMTP_USERNAME"]),
+        ({**MAIL, **LOGIN, "SMTP_USE_TLS": "false"}, ["SMTP_USE_TLS"]),
+        ({**MAIL, "SMTP_PORT": "x", "SMTP_HOST": ""}, ["SMTP_PORT", "SMTP_HOST"]),
+    ],
+)
+def test_what_mail_lacks_is_told_at_once(given: dict[str, str], faults: list[str]) -> None:
+    with pytest.raises(ConfigurationError) as error:
+        load_settings({"EMAIL_PROVIDER": "smtp", **given})
+
+    assert [line.split(":")[0] for line in str(error.value).splitlines()] == faults
+    assert "correct horse" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        MAIL,
+        MAIL | LOGIN,
+        MAIL | {"SMTP_USE_TLS": "false"},
+        MAIL | LOGIN | {"SMTP_USE_TLS": "false", "SMTP_HOST": "127.0.0.1"},
+        MAIL | LOGIN | {"SMTP_USE_TLS": "false", "SMTP_HOST": "localhost"},
+        {"EMAIL_PROVIDER": "Console", "SMTP_USERNAME": "orders"},
+    ],
+)
+def test_mail_that_can_be_sent_stops_no_start(given: dict[str, str]) -> None:
+    assert load_settings(given).email_provider in ("smtp", "console")
+
+
+def test_a_sender_beyond_a_to_z_is_written_as_mail_is_sent() -> None:
+    settings = load_settings({"SMTP_FROM_EMAIL": "Orders@Bücher.example"})
+
+    assert settings.smtp_from_email == "Orders@xn--bcher-kva.example"
 
 
 # ------------------------------------------------------------------ names that do nothing

@@ -12,11 +12,13 @@ from orderdesk_app.cache.flight import SingleFlight
 from orderdesk_app.cache.store import Cache
 from orderdesk_app.db.engine import Database
 from orderdesk_app.db.migrate import schema_fault
+from orderdesk_app.errors import ConfigurationError
 from orderdesk_app.observability import log
 
 _LOG = log(__name__)
 CHECK_SECONDS = 3.0  # a part that takes longer does not answer
 _FRESH_SECONDS = 1.0
+_LONG_CHECK_SECONDS = 600.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +90,21 @@ class Health:
         if fault is not None:
             _LOG.error("the database has the schema of another release", reason=fault)
         return fault
+
+
+async def check_pages_at_start(database: Database) -> Callable[[], object]:
+    """A damaged file stops the start with a ConfigurationError. A large one is checked on beside
+    the work that begins, and readiness says what is found; the function returned ends that.
+    """
+    is_sound = await database.check_pages()
+    if is_sound is False:
+        raise ConfigurationError(
+            "DATABASE_URL: the file of the database is damaged. Restore a backup, or name another "
+            "file."
+        )
+    if is_sound is None:
+        return asyncio.create_task(database.check_pages(seconds=_LONG_CHECK_SECONDS)).cancel
+    return lambda: None
 
 
 async def _use(cache: Cache) -> None:
