@@ -1,5 +1,5 @@
-"""What one hostile request costs the others: how long it delays `/health/live`, and how many bytes
-refused calls leave on the disk.
+"""What one hostile request costs the others: how long it delays `/health/live`, what hostile
+sockets leave in memory, and how many bytes refused calls leave on the disk.
 """
 
 import asyncio
@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 from statistics import median
 
-from benchmarks import world
+from benchmarks import hostile_sockets, world
 from benchmarks.calls import Call, Connection, call
 from benchmarks.figures import Figure, at_most
 from benchmarks.processes import Server, cores, free_port, granian, orderdesk_serve, serving
@@ -45,6 +45,7 @@ def measure(folder: Path, *, has_webui: bool) -> list[Figure]:
         with serving(
             "orderdesk", orderdesk_serve(), port, core=core, log=log, environment=made.environment
         ) as ours:
+            memory = hostile_sockets.measure(ours, made) if has_webui else []
             delays = asyncio.run(_delays(ours, made))
             asyncio.run(_refused_calls(ours, made))  # the WAL has its size afterwards
             before = _bytes_on_disk(folder)
@@ -52,7 +53,11 @@ def measure(folder: Path, *, has_webui: bool) -> list[Figure]:
             time.sleep(_SETTLE_SECONDS)
         # the server has stopped: every count has its row, and the WAL is in the file
         kb = max(0, _bytes_on_disk(folder) - before) / REFUSED_CALLS
-    return [*delays, at_most("bytes on disk per 1,000 refused calls", kb, AT_MOST_KB, "kB")]
+    return [
+        *delays,
+        *memory,
+        at_most("bytes on disk per 1,000 refused calls", kb, AT_MOST_KB, "kB"),
+    ]
 
 
 # ------------------------------------------------------------------ delays
