@@ -15,8 +15,8 @@ FROM python:3.13.9-slim-trixie
 LABEL org.opencontainers.image.title="Order Desk agents" \
       org.opencontainers.image.description="AI assistants and people work on Order Desk orders, safely: a web app and MCP at /mcp." \
       org.opencontainers.image.licenses="MIT"
-# The base image brings a pip of its own; nothing is installed at run time.
-RUN python -m pip uninstall --yes pip && groupadd --system --gid 10001 orderdesk && useradd --system --uid 10001 --gid 10001 --home-dir /app --shell /usr/sbin/nologin orderdesk
+# The base image brings a pip of its own, and one more in ensurepip; nothing is installed at run time.
+RUN python -m pip uninstall --yes pip && rm -r /usr/local/lib/python3.*/ensurepip && groupadd --system --gid 10001 orderdesk && useradd --system --uid 10001 --gid 10001 --home-dir /app --shell /usr/sbin/nologin orderdesk
 WORKDIR /app
 COPY --from=built /venv /venv
 COPY . .

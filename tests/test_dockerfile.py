@@ -80,6 +80,7 @@ def test_the_image_has_no_pip() -> None:
     assert "python -m venv --without-pip /venv" in built
     assert re.findall(r"COPY --from=built (\S+)", final) == ["/venv", "/web", "/app/reflex.lock"]
     assert "RUN python -m pip uninstall --yes pip " in final
+    assert "rm -r /usr/local/lib/python3.*/ensurepip " in final
     assert "pip install" not in final
 
 
