@@ -6,6 +6,8 @@ import contextlib
 import os
 import socket
 import sys
+from collections.abc import Sequence
+from ipaddress import ip_address
 
 if sys.platform != "win32":
     import resource
@@ -80,23 +82,28 @@ def own_connection(address: tuple[str, int | str] | None) -> socket.socket | Non
     """
     if address is None:
         return None
-    host, port = address[0], int(address[1])  # granian gives the port as text
     try:
+        wanted = _end(address)
         names = os.listdir("/dev/fd")
-    except OSError:  # Windows
+    except (OSError, ValueError):  # Windows; no address but a name
         return None
     for name in names:
         try:
-            # looked at, and not closed: it is the server's
-            seen = socket.socket(socket.AF_INET, socket.SOCK_STREAM, 0, fileno=int(name))
+            # Looked at, and not closed: it is the server's. An address of IPv4 fits too.
+            seen = socket.socket(socket.AF_INET6, socket.SOCK_STREAM, 0, fileno=int(name))
         except OSError:
             continue
         try:
             peer = seen.getpeername()
-            if isinstance(peer, tuple) and peer[:2] == (host, port):
+            if isinstance(peer, tuple) and _end(peer) == wanted:
                 return seen.dup()
-        except OSError:
-            continue  # a file, or a socket that listens
+        except (OSError, ValueError):
+            continue  # a file, a socket that listens, or one of another kind
         finally:
             seen.detach()
     return None
+
+
+def _end(address: Sequence[object]) -> tuple[object, int]:
+    """Host and port, however they are written: granian gives the port as text."""
+    return ip_address(str(address[0]).partition("%")[0]), int(str(address[1]))

@@ -154,13 +154,21 @@ async def test_a_close_says_why(pair: Pair) -> None:
     assert event.code == 1008
 
 
-def test_a_connection_is_found_by_its_other_end() -> None:
+@pytest.mark.parametrize(
+    ("listens", "connects"),
+    [("127.0.0.1", "127.0.0.1"), ("::1", "::1"), ("::", "127.0.0.1"), ("::", "::1")],
+)
+def test_a_connection_is_found_by_its_other_end(listens: str, connects: str) -> None:
+    is_ipv6 = ":" in listens
     with (
-        socket.create_server(("127.0.0.1", 0)) as listener,
-        socket.create_connection(listener.getsockname()) as theirs,
+        socket.create_server(
+            (listens, 0),
+            family=socket.AF_INET6 if is_ipv6 else socket.AF_INET,
+            dualstack_ipv6=listens == "::",
+        ) as listener,
+        socket.create_connection((connects, listener.getsockname()[1])) as theirs,
     ):
-        ours, _ = listener.accept()
-        host, port = theirs.getsockname()
+        ours, (host, port, *_) = listener.accept()
         with ours:
             found = own_connection((host, str(port)))  # as granian gives it
             assert found is not None
@@ -170,4 +178,5 @@ def test_a_connection_is_found_by_its_other_end() -> None:
             assert theirs.recv(100) == b"by another descriptor"
             assert own_connection((host, 1)) is None
             assert own_connection(None) is None
+            assert own_connection(("testclient", 50000)) is None
         assert own_connection((host, port)) is None
