@@ -7,7 +7,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from orderdesk_app import wiring
-from orderdesk_app.errors import OrderDeskAgentsError, ValidationFailed
+from orderdesk_app.errors import NotFound, OrderDeskAgentsError, ValidationFailed
 from orderdesk_app.routes.forms import Form, redirect_to, redirect_with_error, signed_in_form
 from orderdesk_app.services.sessions import WebUser
 from orderdesk_app.tools.catalogue import find_tool
@@ -20,6 +20,8 @@ PAGE = "/console"
 async def run(request: Request, user: WebUser, form: Form) -> Response:
     try:
         tool = find_tool(form.get("tool", ""))
+        if not tool.secrets:  # the page asks before it writes, and this form does not
+            raise NotFound("This form is for tools with a secret alone. Reload the page.")
         arguments, errors = arguments_from(tool, form)
         if errors:
             name, words = next(iter(errors.items()))

@@ -11,7 +11,7 @@ from sqlmodel import col
 
 from orderdesk_app import wiring
 from orderdesk_app.db.stores import Store
-from orderdesk_app.tools.catalogue import every_tool
+from orderdesk_app.tools.catalogue import every_tool, find_tool
 from tests.web.browser_session import BrowserSession, Tab
 
 ORDER = "100000001"
@@ -97,6 +97,19 @@ def test_whatever_writes_to_a_live_store_shows_and_asks_once(tab: Tab, name: str
     assert untouched == []
     assert tab.vars["console_state.asks"] is False
     assert tab.vars["console_state.code"] == "Done"
+
+
+@pytest.mark.parametrize("name", [*WRITING, "stores_delete", "orders_list"])
+def test_the_form_of_secrets_runs_no_other_tool(ada: BrowserSession, tab: Tab, name: str) -> None:
+    """It asks nothing before it runs."""
+    example = find_tool(name).example.model_dump(mode="json", exclude_unset=True)
+    typed = {part: v if isinstance(v, str) else json.dumps(v) for part, v in example.items()}
+
+    store = tab.vars["signed_in_state.default_store_id"]
+    ada.post("/console/run", tool=name, default_store_id=store, confirm="", **typed)
+    tab.act("console_state.refresh_history")
+
+    assert tab.vars["console_state.history"] == []
 
 
 def test_the_example_is_filled_in_by_its_button(tab: Tab) -> None:
