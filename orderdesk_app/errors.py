@@ -33,12 +33,14 @@ import re
 from collections.abc import Iterable, Mapping
 from difflib import get_close_matches
 from enum import StrEnum
+from itertools import islice
 from typing import ClassVar, Literal, Self
 
 Outcome = Literal["not_done", "done", "partly_done", "unknown"]
 
 
 _PLAIN_WORD = r"[\w&'+/-]+(?:\.[\w&'+/-]+)*"  # a point ends no sentence in it
+_PATH = re.compile(r"[\w.\[\]=+-]{1,80}").fullmatch
 _PLAIN_WORDS = re.compile(rf"{_PLAIN_WORD}(?: {_PLAIN_WORD}){{0,7}}").fullmatch
 
 
@@ -350,6 +352,11 @@ def in_message(name: str) -> str:
     """
     name = name if len(name) <= 80 else name[:79] + "…"
     return name if _PLAIN_WORDS(name) else json.dumps(name, ensure_ascii=False)
+
+
+def paths_in_message(paths: Iterable[str], most: int = 20) -> str:
+    """The first dotted paths, as a message lists them; what else stands in a name is quoted."""
+    return ", ".join(path if _PATH(path) else in_message(path) for path in islice(paths, most))
 
 
 def nearest(name: str, known: Iterable[str]) -> str:

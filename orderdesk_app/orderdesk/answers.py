@@ -111,6 +111,10 @@ def fault(
     return Fault.SAID_NO
 
 
+# Messages put the sentence between these: it must not seem to end earlier.
+_OUR_QUOTES = str.maketrans("“”", "''")
+
+
 def sentence(answer: JsonObject | None, key: Secret) -> str:
     """Order Desk's own message, safe to quote: one line without markup, invisible characters or
     the key, at most 200 characters; empty where there is none.
@@ -119,6 +123,7 @@ def sentence(answer: JsonObject | None, key: Secret) -> str:
     if len(key.reveal()) >= LONG_ENOUGH_TO_SEARCH:
         words = words.replace(key.reveal(), "***")
     words = " ".join(_UNSEEN.sub(" ", _TAGS.sub(" ", words)).split())
+    words = words.translate(_OUR_QUOTES)
     return words if len(words) <= LONGEST_SENTENCE else words[: LONGEST_SENTENCE - 1].rstrip() + "…"
 
 

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from orderdesk_app.context import Json, OrderId
-from orderdesk_app.errors import NotFound
+from orderdesk_app.errors import NotFound, in_message
 from orderdesk_app.orderdesk.client import OrderDeskClient
 from orderdesk_app.orderdesk.comparison import Difference, compare, differences, is_same
 from orderdesk_app.orderdesk.merge import SOURCE_ID_PREFIX
@@ -58,8 +58,8 @@ class OrderKind:
     def no_such(self, store: OpenStore, object_id: str) -> NotFound:
         """The error for an id that the store does not have."""
         return NotFound(
-            f"Store {store.record.name} has no order {object_id}. Order ids are Order Desk's own; "
-            "find one by the shop's number with orders_list and source_id.",
+            f"Store {in_message(store.record.name)} has no order {object_id}. Order ids are "
+            "Order Desk's own; find one by the shop's number with orders_list and source_id.",
             field="order_id",
             outcome="not_done",
         )

@@ -3,7 +3,13 @@ is repeated when reading proves that it was not done.
 """
 
 from orderdesk_app.context import JsonObject, OrderId
-from orderdesk_app.errors import OrderDeskAgentsError, UpstreamFailed, VersionConflict
+from orderdesk_app.errors import (
+    OrderDeskAgentsError,
+    UpstreamFailed,
+    VersionConflict,
+    in_message,
+    paths_in_message,
+)
 from orderdesk_app.observability import RECONCILED
 from orderdesk_app.orderdesk import dates
 from orderdesk_app.orderdesk.client import OrderDeskClient
@@ -132,9 +138,9 @@ class OrderMove:
         self._write.may_still_happen = may_still_happen(lost)
         return unknown_because(
             lost,
-            f"{reason(lost)} Half done: {', '.join(self._fields)} changed; it is not known whether "
-            f"the order was moved to folder {self._move.folder_name}. Read it with orders_get "
-            "before you repeat the move alone.",
+            f"{reason(lost)} Half done: {paths_in_message(self._fields)} changed; it is not known "
+            f"whether the order was moved to folder {in_message(self._move.folder_name)}. Read it "
+            "with orders_get before you repeat the move alone.",
             self._details(),
         )
 
@@ -148,9 +154,9 @@ class OrderMove:
             return as_not_done(error)
         self._write.written_paths = tuple(self._fields)
         return error.reworded(
-            f"{reason(error)} Half done: {', '.join(self._fields)} changed; the order was not "
-            f"moved to folder {self._move.folder_name}. Repeat the move alone: changes with only "
-            f"folder_id {self._move.folder_id}.",
+            f"{reason(error)} Half done: {paths_in_message(self._fields)} changed; the order was "
+            f"not moved to folder {in_message(self._move.folder_name)}. Repeat the move alone: "
+            f"changes with only folder_id {self._move.folder_id}.",
             outcome="partly_done",
             details={**self._details(), "not_changed": ["folder_id"]},
         )

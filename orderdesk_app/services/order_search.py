@@ -19,6 +19,7 @@ from orderdesk_app.orderdesk.order import Order
 from orderdesk_app.orderdesk.order_fields import ADDRESS_FIELDS, SUMS, TEXTS
 from orderdesk_app.services.search_terms import Question, questions, shown_by
 
+_MOST_NAMED = 50  # folders in a message
 MOST_ROWS = 500  # of one page of Order Desk's
 ORDERED_BY = (
     *TEXTS,
@@ -365,7 +366,9 @@ def _folder(query: OrderQuery, folders: FolderNames) -> str | None:
             continue
         folder = _find(text, folders)
         if folder is None:
-            known = ", ".join(in_message(known) for _, known in folders) or "none known"
+            known = (
+                ", ".join(in_message(known) for _, known in folders[:_MOST_NAMED]) or "none known"
+            )
             words = (
                 "this store has no such folder"
                 if name == "folder_name"

@@ -13,6 +13,7 @@ from orderdesk_app.errors import (
     UpstreamUnreachable,
     ValidationFailed,
     VersionConflict,
+    paths_in_message,
 )
 from orderdesk_app.observability import RECONCILED
 from orderdesk_app.orderdesk import dates
@@ -34,7 +35,6 @@ from orderdesk_app.services.order_move import OrderMove
 from orderdesk_app.services.write_failures import as_not_done, in_conflict, is_conflict, reason
 from orderdesk_app.services.writes import Intent, Write, Writes
 
-_MOST_NAMED = 20  # paths in a message; the details have them all
 _Put = tuple[Order, tuple[str, ...]]  # the order after it, and the paths with another value
 
 
@@ -278,7 +278,7 @@ class OrderPut:
         why = f"{reason(lost)} " if lost is not None else ""
         paths = self._progress.rewritten + self._progress.missing
         words = (
-            f"{why}Order Desk did not write {', '.join(paths[:_MOST_NAMED])} as it was told to. "
+            f"{why}Order Desk did not write {paths_in_message(paths)} as it was told to. "
             "Read the order before you try again."
         )
         return lost.reworded(words) if lost is not None else UpstreamFailed(words)
@@ -293,13 +293,10 @@ class OrderPut:
             return error.reworded(error.message, outcome="not_done", details=details)
         done, rewritten = progress.arrived, progress.rewritten
         details |= {"changed": list(done), "not_changed": list(progress.missing)}
-        words = f"Partly done: {', '.join(done[:_MOST_NAMED])} changed. " if done else ""
+        words = f"Partly done: {paths_in_message(done)} changed. " if done else ""
         if rewritten:
             details["differing"] = list(rewritten)
-            words += (
-                "Something else than was asked for stands at "
-                f"{', '.join(rewritten[:_MOST_NAMED])}. "
-            )
+            words += f"Something else than was asked for stands at {paths_in_message(rewritten)}. "
         self._write.written_paths = (*done, *rewritten)
         return error.reworded(
             f"{words}{reason(error)} Read the order, then send only what is still wrong.",

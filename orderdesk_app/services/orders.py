@@ -6,7 +6,13 @@ from dataclasses import dataclass, field, replace
 from typing import TypedDict
 
 from orderdesk_app.context import Actor, Json, OrderId, Scope, now
-from orderdesk_app.errors import Faults, NotFound, PermissionDenied, ValidationFailed
+from orderdesk_app.errors import (
+    Faults,
+    NotFound,
+    PermissionDenied,
+    ValidationFailed,
+    in_message,
+)
 from orderdesk_app.orderdesk import json_text
 from orderdesk_app.orderdesk.answers import Page
 from orderdesk_app.orderdesk.client import OrderDeskClient
@@ -153,7 +159,8 @@ class Orders:
                 "orders_list and source_id"
             )
             raise NotFound(
-                f"Store {store.record.name} has no order {order_id}. {words}.", field="order_id"
+                f"Store {in_message(store.record.name)} has no order {order_id}. {words}.",
+                field="order_id",
             ) from error
         return Fetched(order, cached)
 

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import TypedDict
 
 from orderdesk_app.context import Actor, JsonObject, Scope
-from orderdesk_app.errors import NotFound, PermissionDenied
+from orderdesk_app.errors import NotFound, PermissionDenied, in_message
 from orderdesk_app.orderdesk.client import OrderDeskClient
 from orderdesk_app.orderdesk.wait_budget import WaitBudget
 from orderdesk_app.services.open_store import OpenStore
@@ -62,8 +62,8 @@ class Products:
         except NotFound as error:
             raise NotFound(
                 (
-                    f"Store {store.record.name} has no product {product_id}. Find ids with "
-                    "products_list."
+                    f"Store {in_message(store.record.name)} has no product {product_id}. Find ids "
+                    "with products_list."
                 ),
                 field="product_id",
             ) from error

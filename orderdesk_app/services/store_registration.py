@@ -30,6 +30,7 @@ from orderdesk_app.errors import (
     StoreKeyRefused,
     UpstreamFailed,
     ValidationFailed,
+    in_message,
 )
 from orderdesk_app.observability import STORE_CHANGES
 from orderdesk_app.orderdesk.access import StoreAccess
@@ -240,13 +241,13 @@ def require_distinct(
     for other in others:
         if name and other.name.casefold() == name.casefold():
             raise Conflict(
-                f"Another store is named {name} already. Choose another name.",
+                f"Another store is named {in_message(name)} already. Choose another name.",
                 field="store_name",
                 outcome="not_done",
             )
         if label and other.label.casefold() == label.casefold():
             raise Conflict(
-                f"Another store has the label {label} already. Choose another label.",
+                f"Another store has the label {in_message(label)} already. Choose another label.",
                 field="label",
                 outcome="not_done",
             )

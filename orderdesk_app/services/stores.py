@@ -21,7 +21,13 @@ from orderdesk_app.db.owned import owned
 from orderdesk_app.db.sessions import Session
 from orderdesk_app.db.signals import EVERYTHING, Signals
 from orderdesk_app.db.stores import Store
-from orderdesk_app.errors import NotFound, OrderDeskAgentsError, Unexpected, ValidationFailed
+from orderdesk_app.errors import (
+    NotFound,
+    OrderDeskAgentsError,
+    Unexpected,
+    ValidationFailed,
+    in_message,
+)
 from orderdesk_app.observability import STORE_CHANGES
 from orderdesk_app.orderdesk.access import StoreAccess
 from orderdesk_app.orderdesk.wait_budget import WaitBudget
@@ -286,7 +292,8 @@ class Stores:
         record = await self.find(actor, row_id)
         if typed_name.strip() != record.name:
             raise ValidationFailed(
-                f"Type the store's name, {record.name}, to disconnect it.", field="confirm"
+                f"Type the store's name, {record.name}, to disconnect it.",
+                field="confirm",
             )
         removing = self._remove(actor, record)
         await self._audited(
@@ -418,6 +425,6 @@ class Stores:
 def _choices(stores: tuple[StoreRecord, ...], most: int = _MOST_NAMED) -> str:
     if not stores:
         return " No store is connected yet: use stores_register."
-    named = "; ".join(f"{s.name} ({s.store_id})" for s in stores[:most])
+    named = "; ".join(f"{in_message(s.name)} ({s.store_id})" for s in stores[:most])
     others = len(stores) - most
     return f" The stores are: {named}" + (f"; and {others} more." if others > 0 else ".")

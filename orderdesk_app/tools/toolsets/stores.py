@@ -12,6 +12,8 @@ from orderdesk_app.services.store_registration import StoreRegistration
 from orderdesk_app.services.stores import Stores
 from orderdesk_app.tools.arguments import Arguments, DigitsId, SecretText, TextId
 from orderdesk_app.tools.catalogue import ToolCall, tool
+from orderdesk_app.tools.order_results import Notice
+from orderdesk_app.tools.views import NOTICE_WORDS
 
 
 class FolderView(TypedDict):
@@ -30,15 +32,18 @@ class StoreView(TypedDict):
 
 
 class OneStore(TypedDict):
+    notice: Notice
     store: StoreView
 
 
 class ResolvedStore(TypedDict):
+    notice: Notice
     store: StoreView
     matched_by: str
 
 
 class StoreList(TypedDict):
+    notice: Notice
     stores: list[StoreView]
     count: int
 
@@ -113,7 +118,7 @@ async def stores_register(call: ToolCall, arguments: RegisterStore) -> OneStore:
         label=arguments.label,
         budget=call.budget,
     )
-    return {"store": store_view(record, call.principal)}
+    return {"notice": NOTICE_WORDS, "store": store_view(record, call.principal)}
 
 
 @tool(
@@ -128,7 +133,7 @@ async def stores_list(call: ToolCall, arguments: NoArguments) -> StoreList:
     names none.
     """
     stores = [store_view(record, call.principal) for record in call.principal.account.stores]
-    return {"stores": stores, "count": len(stores)}
+    return {"notice": NOTICE_WORDS, "stores": stores, "count": len(stores)}
 
 
 @tool(
@@ -142,7 +147,7 @@ async def stores_list(call: ToolCall, arguments: NoArguments) -> StoreList:
 async def stores_use_store(call: ToolCall, arguments: StoreChoice) -> OneStore:
     """Make one store the active one for this key: later calls that name no store use it."""
     record = await call.services[Stores].use(call.principal, arguments.identifier)
-    return {"store": {**store_view(record, call.principal), "active": True}}
+    return {"notice": NOTICE_WORDS, "store": {**store_view(record, call.principal), "active": True}}
 
 
 @tool(
@@ -174,7 +179,11 @@ async def stores_delete(call: ToolCall, arguments: DeleteStore) -> DeletedStore:
 async def stores_resolve(call: ToolCall, arguments: StoreChoice) -> ResolvedStore:
     """Tell which store an id, name or label means, and how it matched."""
     record, matched_by = call.services[Stores].resolve(call.principal, arguments.identifier)
-    return {"store": store_view(record, call.principal), "matched_by": matched_by}
+    return {
+        "notice": NOTICE_WORDS,
+        "store": store_view(record, call.principal),
+        "matched_by": matched_by,
+    }
 
 
 def store_view(record: StoreRecord, principal: Principal) -> StoreView:
