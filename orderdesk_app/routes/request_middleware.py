@@ -151,7 +151,8 @@ class RequestMiddleware:
             return f"The request names {len(hosts)} hosts. Send one Host, that of PUBLIC_URL."
         host = hosts[0].strip(" \t")  # RFC 9110 5.5; the HTTP parser keeps what trails
         reach = self._reach(host)
-        if reach == "everything" or (reach == "agents" and (path in MCP_PATHS or is_oauth(path))):
+        is_for_agents = path in MCP_PATHS or path == _METRICS or is_oauth(path)
+        if reach == "everything" or (reach == "agents" and is_for_agents):
             return ""
         if reach == "agents":
             return (

@@ -305,7 +305,7 @@ PEOPLE = ("/", "/sign-in", "/sign-in/key", "/stores", "/settings/keys/create", "
 async def test_by_a_further_host_agents_and_monitors_are_served_and_the_web_app_is_not(
     allowed: str, host: str
 ) -> None:
-    middleware = front(allowed=allowed, have_metrics_token=True, **PRODUCTION)
+    middleware = front(allowed=allowed, **PRODUCTION)
 
     for path in AGENTS:
         assert (await ask(middleware, path, host=host)).status_code == 200, path
