@@ -114,8 +114,8 @@ class Settings(BaseSettings):
     tool_call_log_sample_rate: float = Setting(
         1.0,
         (
-            "The share of tool calls that get an INFO line in the log, 0 to 1. A call that failed "
-            "always gets one; `LOG_LEVEL=WARNING` turns all of them off."
+            "The share of tool calls that get an INFO line in the log, 0 to 1. Calls that failed "
+            "get one too, at most 60 a minute of a kind. `LOG_LEVEL=WARNING` turns all off."
         ),
         example="0.1",
         shown="1",

@@ -421,11 +421,14 @@ def is_running(process_id: int) -> bool:
 def test_a_worker_ends_with_its_main_process_and_the_port_is_free(tmp_path: Path) -> None:
     with serving(tmp_path, f"sqlite:///{tmp_path}/app.db") as (server,):
         [worker] = workers_of(server)
+        hanging = socket.create_connection(("127.0.0.1", server.port))
+        hanging.sendall(b"POST /mcp HTTP/1.1\r\nhost: local")
 
         server.process.kill()
         server.process.wait(10)
 
         _until(lambda: not is_running(worker))
+        hanging.close()
         with pytest.raises(httpx.ConnectError):
             httpx.get(f"{server.url}/health/live")
 

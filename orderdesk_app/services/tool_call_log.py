@@ -18,6 +18,8 @@ _LOGGER = "orderdesk_app.tool_calls"
 _LEVEL = logging.getLogger(_LOGGER)
 # Of refused calls, of which a caller can make any number, so many lines a minute for each kind.
 REFUSED_LINES = 10
+# Of calls of a tool that failed in one way, so many a minute; the others are sampled.
+FAILED_LINES = 60
 _MOST_KINDS = 1_000
 
 
@@ -27,8 +29,9 @@ def turn_off_tool_call_log() -> None:
 
 
 class ToolCallLog:
-    """Lines of calls that went well are sampled; a call that failed always has its line. Refused
-    calls have ten a minute for each account, tool and reason, and the next line has their count.
+    """Lines of calls that went well are sampled; a call that failed has its line, up to sixty a
+    minute for each tool and reason. Refused calls have ten a minute for each account, tool and
+    reason, and the next line has their count.
     """
 
     def __init__(
@@ -42,7 +45,7 @@ class ToolCallLog:
         self._random = random
         self._clock = clock
         self._minute = 0
-        self._refused: Counter[Hashable] = Counter()
+        self._lines: Counter[Hashable] = Counter()
         self._left_out = 0
 
     def record(
@@ -51,7 +54,7 @@ class ToolCallLog:
         """Write the line of a call that ran. `actor` is None before a stdio session's sign-in."""
         if not _LEVEL.isEnabledFor(logging.INFO):
             return
-        if outcome == "ok" and self._sample_rate < 1 and self._random() >= self._sample_rate:
+        if self._sample_rate < 1 and self._is_left_out(tool, outcome):
             return
         _write(actor, tool, outcome, seconds, via)
 
@@ -61,21 +64,28 @@ class ToolCallLog:
         """Write the line of a call that was refused for what it asked, or count it."""
         if not _LEVEL.isEnabledFor(logging.INFO):
             return
-        if self._is_one_too_many((actor.tenant_id if actor else "", tool, outcome)):
+        kind = (actor.tenant_id if actor else "", tool, outcome)
+        if self._is_one_too_many(kind, REFUSED_LINES):
             self._left_out += 1
             return
         _write(actor, tool, outcome, seconds, via, left_out=self._left_out)
         self._left_out = 0
 
-    def _is_one_too_many(self, kind: Hashable) -> bool:
+    def _is_left_out(self, tool: str, outcome: str) -> bool:
+        """In an outage every call fails: then those are sampled too, beyond one a second."""
+        if outcome != "ok" and not self._is_one_too_many((tool, outcome), FAILED_LINES):
+            return False
+        return self._random() >= self._sample_rate
+
+    def _is_one_too_many(self, kind: Hashable, most: int) -> bool:
         minute = int(self._clock() // 60)
         if minute != self._minute:
             self._minute = minute
-            self._refused.clear()
-        if kind not in self._refused and len(self._refused) >= _MOST_KINDS:
+            self._lines.clear()
+        if kind not in self._lines and len(self._lines) >= _MOST_KINDS:
             kind = "others"
-        self._refused[kind] += 1
-        return self._refused[kind] > REFUSED_LINES
+        self._lines[kind] += 1
+        return self._lines[kind] > most
 
 
 def _write(

@@ -12,7 +12,7 @@ from orderdesk_app.context import Actor, RequestContext, TenantId, Via, serving
 from orderdesk_app.errors import UpstreamUnreachable
 from orderdesk_app.observability import LOG_FIELDS, configure_logging
 from orderdesk_app.services.orders import Orders
-from orderdesk_app.services.tool_call_log import REFUSED_LINES, ToolCallLog
+from orderdesk_app.services.tool_call_log import FAILED_LINES, REFUSED_LINES, ToolCallLog
 from orderdesk_app.token_bucket import TokenBucket
 from tests.test_observability import NASTY
 from tests.worlds import FIRST_ORDER, World, open_world, settings_for
@@ -181,12 +181,24 @@ def test_a_share_of_the_calls_that_went_well_and_all_that_failed_have_lines(line
     numbers = iter(index / 100 for index in range(100))
     log = ToolCallLog(sample_rate=0.25, random=lambda: next(numbers))
 
-    for _ in range(100):
+    for number in range(100):
         log.record(actor(), "orders_get", "ok", 0.1, via="mcp")
-        log.record(actor(), "orders_get", "NOT_FOUND", 0.1, via="mcp")
+        log.record(actor(), "orders_get", f"CODE_{number % 10}", 0.1, via="mcp")
 
     outcomes = [line["outcome"] for line in lines()]
-    assert (outcomes.count("ok"), outcomes.count("NOT_FOUND")) == (25, 100)
+    assert (outcomes.count("ok"), len(outcomes)) == (25, 125)
+
+
+@pytest.mark.parametrize(("rate", "written"), [(1.0, 1_000), (0.0, FAILED_LINES)])
+def test_calls_that_fail_in_an_outage_are_sampled_beyond_one_a_second(
+    lines: Lines, rate: float, written: int
+) -> None:
+    log = ToolCallLog(sample_rate=rate, clock=lambda: 1_200_000.0)
+
+    for _ in range(1_000):
+        log.record(actor(), "orders_get", "ORDERDESK_API_ERROR", 0.1, via="mcp")
+
+    assert len(lines()) == written
 
 
 @pytest.mark.parametrize("level", ["WARNING", "ERROR"])
