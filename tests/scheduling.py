@@ -1,7 +1,8 @@
 """Which tests one worker of pytest-xdist runs one after the other.
 
 Each file is one unit, as with `--dist loadfile`. Two folders are one unit each: their servers cost
-more than their tests, and all tests of such a folder share them.
+more than their tests, and all tests of such a folder share them. The browser tests would take
+longer than everything else together, so those that look at every page are a unit of their own.
 """
 
 from typing import Any
@@ -10,12 +11,22 @@ import pytest
 from xdist.scheduler import LoadFileScheduling
 
 SHARED_FOLDERS = ("tests/browser", "tests/proofs")
+EVERY_PAGE = "every page in a browser"
+UNITS = {
+    "tests/browser/test_home.py": EVERY_PAGE,
+    "tests/browser/test_keyboard.py": EVERY_PAGE,
+    "tests/browser/test_pages.py": EVERY_PAGE,
+}
 
 
 class SharedFolderScheduling(LoadFileScheduling):
     def _split_scope(self, nodeid: str) -> str:
-        """The unit that a test belongs to: its folder if that is shared, else its file."""
+        """The unit that a test belongs to: a named one, its folder if that is shared, or its
+        file.
+        """
         file = super()._split_scope(nodeid)
+        if file in UNITS:
+            return UNITS[file]
         folder = file.rpartition("/")[0]
         return folder if folder in SHARED_FOLDERS else file
 
