@@ -15,7 +15,8 @@ def main() -> int:
     """
     gc.disable()
     command: Callable[[], int] = import_module("orderdesk_app.cli").main
-    gc.enable()  # no freeze: without these objects in its count it would do full walks too often
+    gc.freeze()  # they live until the end: no later walk, of the workers neither, goes over them
+    gc.enable()
     try:
         return command()
     finally:

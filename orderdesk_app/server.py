@@ -84,11 +84,12 @@ async def _is_signed_in(connection: HTTPConnection) -> bool:
 
 @contextmanager
 def _collector_paused() -> Iterator[None]:
-    """Imports free nothing: the garbage collector need not walk what they make."""
+    """Imports free nothing: the garbage collector need not walk what they make, now or later."""
     gc.disable()
     try:
         yield
     finally:
+        gc.freeze()
         gc.enable()
 
 
