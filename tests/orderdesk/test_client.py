@@ -944,3 +944,12 @@ def test_over_a_real_socket_only_an_unheard_write_is_called_not_done(
 
     assert error.outcome == ("not_done" if answered == "nobody listens" else "unknown")
     assert time.monotonic() - began < 4
+
+
+async def test_the_authorities_are_read_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    async with open_http():
+        pass
+    monkeypatch.setattr(ssl, "create_default_context", None)
+
+    async with open_http():
+        pass
