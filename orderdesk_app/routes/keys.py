@@ -48,14 +48,15 @@ _STEPS = Markup(
 async def create(request: Request, user: WebUser, form: Form) -> Response:
     try:
         wiring.current().form_tokens.spend(form["form_token"])
+    except Conflict as error:  # the same form once more: its key was made
+        return redirect_with_error(user, "/settings", error)
+    try:
         view, key = await wiring.current().keys.create(
             user.actor,
             form.get("name", "").strip(),
             _scopes(form),
             default_store_id=form.get("default_store") or None,
         )
-    except Conflict as error:
-        return redirect_with_error(user, "/settings", error)
     except OrderDeskAgentsError as error:
         return redirect_with_error(
             user,

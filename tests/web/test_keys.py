@@ -136,6 +136,19 @@ def test_a_refused_key_form_keeps_its_name_and_its_boxes(ada: BrowserSession) ->
     }
 
 
+def test_one_key_too_many_keeps_its_name_too(ada: BrowserSession) -> None:
+    for number in range(99):  # the master key is one more
+        ada.web.do(ada.web.services.keys.create, ada.actor, f"Till {number}")
+
+    ada.post("/settings/keys/create", name="Claude", scopes="orders:read")
+
+    with ada.tab() as tab:
+        tab.act("page_load.load_page")
+    assert tab.vars["signed_in_state.problem_form"] == "key"
+    assert tab.vars["signed_in_state.problem"].startswith("An account has at most 100 keys.")
+    assert tab.vars["signed_in_state.typed"]["name"] == "Claude"
+
+
 def test_a_key_that_may_do_nothing_is_told_at_the_boxes(ada: BrowserSession) -> None:
     ada.post("/settings/keys/create", name="Claude")
 
