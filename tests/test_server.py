@@ -119,7 +119,8 @@ try:
 except ConfigurationError as error:
     sys.exit(f"refused: {error}")
 with TestClient(app, base_url="http://localhost:8080") as http:
-    print("page:", http.get("/sign-in").text)
+    print("file:", http.get("/built.txt").text)
+    print("page:", http.get("/", follow_redirects=False).headers["location"])
     answers = [http.get("/ping", headers={"origin": origin}) for origin in sys.argv[2:]]
     print("origins:", [answer.headers.get("access-control-allow-origin") for answer in answers])
 """
@@ -146,13 +147,14 @@ def by_hand(folder: Path, *origins: str) -> subprocess.CompletedProcess[str]:
 
 def test_the_factory_serves_the_web_app_under_any_server(tmp_path: Path) -> None:
     client = tmp_path / ".web" / "build" / "client"
-    for page in (client / "index.html", client / "sign-in" / "index.html"):
-        page.parent.mkdir(parents=True, exist_ok=True)
-        page.write_text("<html>A built page.</html>")
+    client.mkdir(parents=True)
+    (client / "index.html").write_text("<html>A built page.</html>")
+    (client / "built.txt").write_text("A built file.")
 
     told = by_hand(tmp_path, "http://localhost:8080", "http://evil.example")
 
-    assert "page: <html>A built page.</html>" in told.stdout, told.stderr[-2000:]
+    assert "file: A built file." in told.stdout, told.stderr[-2000:]
+    assert "page: /sign-in" in told.stdout
     assert "origins: ['http://localhost:8080', None]" in told.stdout
 
 
