@@ -18,6 +18,8 @@ const onPaletteKey = (event) => {
   } else if (event.key === "Enter") {
     event.preventDefault();
     goToChosen();
+  } else if (event.key === "Tab") {
+    event.preventDefault(); // the field is all that there is; beside it what is typed is lost
   }
 };
 

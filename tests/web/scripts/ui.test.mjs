@@ -257,9 +257,11 @@ test("the palette opens by Ctrl K, goes round, and Enter follows the chosen entr
   const opened = [palette.open, document.activeElement === input];
   press("ArrowUp", input);
   const chosen = input.getAttribute("aria-activedescendant");
+  const tab = press("Tab", input);
   press("Enter", input);
 
   assert.deepEqual(opened, [true, true]);
+  assert.equal(tab.defaultPrevented, true);
   assert.deepEqual([chosen, followed], ["stores", ["stores"]]);
 });
 
