@@ -22,7 +22,6 @@
 // | data-filter-empty  | beside the list  | shown when no entry is                                |
 // | data-shortcut      | link of the menu | `g` and then this key goes there                      |
 // | data-query         | part of the page | the address's query, as it is for what is shown       |
-// | data-refresh       | hidden button    | pressed every five seconds while somebody looks       |
 // | data-time          | time             | "ago": runs on; "clock": in the zone of the browser   |
 // | data-zone          | hidden input     | gets the zone of the browser as its value             |
 // | data-server-time   | the frame        | the server's time when it drew the page               |
@@ -48,7 +47,6 @@ import * as forms from "./ui/forms.js";
 import * as json from "./ui/json.js";
 import * as keyboard from "./ui/keyboard.js";
 import * as palette from "./ui/palette.js";
-import * as refresh from "./ui/refresh.js";
 import * as restore from "./ui/restore.js";
 import * as runs from "./ui/runs.js";
 import * as session from "./ui/session.js";
@@ -57,7 +55,7 @@ import * as times from "./ui/times.js";
 import * as view from "./ui/view.js";
 
 const PARTS = [
-  theme, runs, dialogs, copy, forms, filter, keyboard, palette, focus, refresh, session, times,
+  theme, runs, dialogs, copy, forms, filter, keyboard, palette, focus, session, times,
 ];
 runAll(PARTS.map((part) => part.start));
 

@@ -5,6 +5,9 @@ import pkgutil
 from typing import Any
 
 import reflex as rx
+from reflex.event import Event
+from reflex.istate.manager.memory import StateManagerMemory
+from reflex_base.utils.format import format_event_handler
 from reflex_components_core.base.error_boundary import ErrorBoundary
 
 from orderdesk_app import pages
@@ -12,6 +15,7 @@ from orderdesk_app.components.frame import Viewer, frame
 from orderdesk_app.components.page import Page
 from orderdesk_app.observability import ERRORS, WEB_EVENTS, log
 from orderdesk_app.states.guard import Guard
+from orderdesk_app.states.live import LIVE
 from orderdesk_app.states.signed_in import Notices, PageLoad, SignedInState
 from orderdesk_app.states.switcher import Switcher
 from orderdesk_app.tools.catalogue import every_tool
@@ -85,6 +89,29 @@ _VIEWER = Viewer(
     stores=_SIGNED_IN_STATE.store_choices,
     active_store=_SIGNED_IN_STATE.active_store,
     choose_store=Switcher.choose_store,
+)
+
+
+async def _send_event(tab: str, name: str, router_data: dict[str, Any]) -> Any:
+    """Runs a handler in a tab. A state that expired is made again from the router data, by which
+    the guard knows the session.
+    """
+    manager = app.state_manager
+    assert isinstance(manager, StateManagerMemory), "rxconfig.py says so"
+    is_kept = tab in manager.states
+    event = Event(name=name, router_data={} if is_kept else dict(router_data))
+    return await app.event_processor.enqueue(tab, event)
+
+
+def _is_open(tab: str) -> bool:
+    namespace = app.event_namespace
+    return namespace is not None and tab in namespace.token_to_sid
+
+
+LIVE.configure(
+    {page.route: format_event_handler(page.on_change) for page in _PAGES if page.on_change},
+    send=_send_event,
+    is_open=_is_open,
 )
 
 for _page in _PAGES:

@@ -29,6 +29,7 @@ from orderdesk_app.routes.request_middleware import MCP_PATHS, RequestMiddleware
 from orderdesk_app.routes.sockets import SocketLimits
 from orderdesk_app.serving import NOTICE_SECONDS, STOP_NOTICE
 from orderdesk_app.setting_rules import host_list
+from orderdesk_app.states.live import LIVE
 
 OpenServices = Callable[[Settings], AbstractAsyncContextManager[wiring.Services]]
 
@@ -147,6 +148,9 @@ class App:
         )
         await self._open.enter_async_context(self._mcp.running())
         OPEN_SOCKETS.labels("request").set_function(lambda: self._stop.running)
+        if self._web is not None:
+            services.signals.subscribe(LIVE.hear)
+            self._open.callback(LIVE.stop)
         if STOP_NOTICE is not None:
             with contextlib.suppress(NotImplementedError, RuntimeError, ValueError):
                 # not in a thread of a test's client: only a main thread gets signals

@@ -149,7 +149,12 @@ class Services:
 
     @cached_property
     def audit(self) -> AuditLog:
-        return AuditLog(self.database, self.sealer, enabled=self.settings.enable_audit_log)
+        return AuditLog(
+            self.database,
+            self.sealer,
+            enabled=self.settings.enable_audit_log,
+            signals=self.signals,
+        )
 
     @cached_property
     def retention(self) -> Retention:

@@ -24,5 +24,6 @@ class Page:
     section: Section = "work"
     key: str = ""  # `g` and then this key goes there
     on_load: Any = None
+    on_change: Any = None  # reads the page's data again when something happened in the account
     actions: Callable[[], rx.Component] | None = None
     is_public: bool = False  # drawn alone, without frame, for people who are not signed in

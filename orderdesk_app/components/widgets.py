@@ -258,15 +258,6 @@ def clock(words: Any, at: Any) -> rx.Component:
     return rx.el.time(words, date_time=at, custom_attrs={"data-time": "clock"})
 
 
-def refreshed(by: Any) -> rx.Component:
-    """A hidden button that asks for the page's data again by that handler: assets/ui/refresh.js
-    presses it every five seconds while somebody looks.
-    """
-    return rx.el.button(
-        "Refresh", type="button", on_click=by, hidden=True, custom_attrs={"data-refresh": "5"}
-    )
-
-
 def meter(filled: Any, words: Any) -> rx.Component:
     """A bar, and what it says in words."""
     return rx.el.div(

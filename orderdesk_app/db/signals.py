@@ -51,8 +51,8 @@ class Signal(Row, table=True):
 
 
 class Signals:
-    """Topics are small texts: "tenant:<id>", "store:<StoreAccess.key>"; EVERYTHING when signals may
-    have been lost.
+    """Topics are small texts: "tenant:<id>", "store:<StoreAccess.key>", "activity:<tenant id>,…";
+    EVERYTHING when signals may have been lost.
     """
 
     def __init__(self, database: Database) -> None:
@@ -67,9 +67,10 @@ class Signals:
         """`callback(topic)` runs in the event loop, so it must not wait for anything."""
         self._callbacks.append(callback)
 
-    async def publish(self, session: AsyncSession, topic: str) -> None:
+    async def publish(self, session: AsyncSession, topic: str, *, here: bool = True) -> None:
         """Inside the writer's transaction: delivered when that commits, in this process before
-        `write()` ends. A rollback delivers nothing.
+        `write()` ends. A rollback delivers nothing. `here` False leaves this process out, which has
+        had the signal.
         """
         if self._database.is_sqlite:
             moment = now()
@@ -82,7 +83,8 @@ class Signals:
                 text("SELECT pg_notify(:channel, :payload)"),
                 {"channel": CHANNEL, "payload": f"{self._origin} {topic}"},
             )
-        after_commit(session, lambda: self.deliver(topic))
+        if here:
+            after_commit(session, lambda: self.deliver(topic))
 
     async def start(self) -> None:
         """Listen from now on; returns once it does (or, where the database cannot be reached, after

@@ -7,7 +7,7 @@ import reflex as rx
 from orderdesk_app.components.activity import activity_line, row_details
 from orderdesk_app.components.native import go, jump
 from orderdesk_app.components.page import Page
-from orderdesk_app.components.widgets import ago, callout, empty, field, icon, refreshed, skeleton
+from orderdesk_app.components.widgets import ago, callout, empty, field, icon, skeleton
 from orderdesk_app.services.activity_export import MOST_EXPORTED
 from orderdesk_app.states.activity import ActivityState
 
@@ -39,7 +39,6 @@ def activity() -> rx.Component:
             ),
         ),
         _pages(),
-        refreshed(S.refresh),
         class_name="stack",
     )
 
@@ -242,4 +241,5 @@ PAGE = Page(
     order=60,
     key="a",
     on_load=S.load,
+    on_change=S.refresh,
 )

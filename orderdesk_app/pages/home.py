@@ -17,7 +17,6 @@ from orderdesk_app.components.widgets import (
     empty,
     icon,
     meter,
-    refreshed,
     skeleton,
 )
 from orderdesk_app.states.home import HomeState
@@ -58,7 +57,6 @@ def home() -> rx.Component:
         ),
         rx.el.div(_latest(), _stores(), class_name="two"),
         rx.cond(S.is_newcomer & (S.stores.length() > 0), _steps()),
-        refreshed(S.load),
         class_name="stack",
     )
 
@@ -258,4 +256,13 @@ def _stores() -> rx.Component:
     )
 
 
-PAGE = Page(route="/", title="Home", icon="house", draw=home, order=10, key="h", on_load=S.load)
+PAGE = Page(
+    route="/",
+    title="Home",
+    icon="house",
+    draw=home,
+    order=10,
+    key="h",
+    on_load=S.load,
+    on_change=S.load,
+)

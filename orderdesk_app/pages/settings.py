@@ -17,7 +17,6 @@ from orderdesk_app.components.widgets import (
     icon,
     open_button,
     panel,
-    refreshed,
     skeleton,
     sorting_head,
     text_input,
@@ -41,7 +40,6 @@ def settings() -> rx.Component:
             class_name=rx.cond(S.loaded, "stack wide", "stack wide unread"),
         ),
         _make_dialog(),
-        refreshed(S.refresh),
         class_name="stack wide",
     )
 
@@ -431,5 +429,6 @@ PAGE = Page(
     section="foot",
     key=",",
     on_load=S.load,
+    on_change=S.refresh,
     actions=_new_key,
 )

@@ -18,7 +18,6 @@ from orderdesk_app.components.widgets import (
     icon,
     meter,
     open_button,
-    refreshed,
     second_store_note,
     secret_input,
     skeleton,
@@ -62,7 +61,6 @@ def stores() -> rx.Component:
     return rx.el.div(
         rx.cond(S.loaded, rx.cond(S.stores.length() > 0, filled, nothing), waiting),
         _connect_dialog(),
-        refreshed(S.refresh),
     )
 
 
@@ -370,5 +368,6 @@ PAGE = Page(
     order=40,
     key="s",
     on_load=S.load,
+    on_change=S.refresh,
     actions=_connect_button,
 )

@@ -6,17 +6,19 @@ Refused calls have short rows, and not each has its own (services/refusal_sampli
 import asyncio
 import contextlib
 import json
-from collections.abc import Callable, Hashable, Mapping, Set
+from collections.abc import Callable, Hashable, Iterator, Mapping, Set
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from operator import itemgetter
 from typing import Any, Protocol
 
 from sqlalchemy.exc import IntegrityError
+from sqlmodel.ext.asyncio.session import AsyncSession
 
 from orderdesk_app.context import Actor, Sealed, TenantId, Via, current_request, new_id, now
 from orderdesk_app.db.audit import SEALED_AS, AuditEntry
 from orderdesk_app.db.engine import Database
+from orderdesk_app.db.signals import Signals
 from orderdesk_app.errors import DatabaseBusy
 from orderdesk_app.observability import AUDIT_ROWS, AUDIT_WAITING, log
 from orderdesk_app.services.refusal_sampling import WINDOW_SECONDS, RefusalSampling
@@ -31,6 +33,8 @@ _MOST_MARKS = 10_000
 # networks of strangers that are told apart at a time; a /48 of IPv6 has 65,536
 _MOST_NETWORKS = 20
 MOST_REFUSAL_BYTES = 200
+ACTIVITY = "activity"  # the kind of the signals: their topic goes on with the accounts
+_MOST_IN_TOPIC = 200  # accounts; a signal of Postgres has at most 8,000 bytes
 _BY_KEY = (str(Via.MCP), str(Via.STDIO))
 
 
@@ -77,10 +81,20 @@ class AuditLog:
     for reads (committed within a second), `refuse` for calls and keys that were refused.
     """
 
-    def __init__(self, database: Database, sealer: Seals, *, enabled: bool) -> None:
+    def __init__(
+        self,
+        database: Database,
+        sealer: Seals,
+        *,
+        enabled: bool,
+        signals: Signals | None = None,
+    ) -> None:
         self._database = database
         self._sealer = sealer
         self._enabled = enabled
+        self._signals = signals
+        # accounts of whose committed rows other processes have not heard yet
+        self._unpublished: set[TenantId] = set()
         self._insert = _insert("?" if database.is_sqlite else "%s")
         self._queue: asyncio.Queue[_Pending] = asyncio.Queue(MOST_QUEUED)
         # out of the queue and not committed yet: kept when a commit fails
@@ -99,6 +113,14 @@ class AuditLog:
         self._marks_from = 0
         # No LRUCache: when it is full, every account's number must change, and none may be dropped.
         self._marks: dict[TenantId, int] = {}
+        if signals is not None:
+            signals.subscribe(self._hear)
+
+    def _hear(self, topic: str) -> None:
+        """Rows were committed, here or by another process."""
+        kind, _, tenants = topic.partition(":")
+        if kind == ACTIVITY:
+            self._advance({TenantId(tenant_id) for tenant_id in tenants.split(",")})
 
     async def start(self) -> None:
         self._is_stopping = False
@@ -141,6 +163,7 @@ class AuditLog:
                     await self._commit(lines, "write")
                 for done, _ in lines:
                     self._waiting_writes.pop(done.id, None)
+                self._signal_here({done.actor.tenant_id for done, _ in lines})
         finally:
             self._waiting_writes.pop(entry.id, None)
 
@@ -246,13 +269,35 @@ class AuditLog:
             await self._commit_in_flight()
 
     def mark(self, tenant_id: TenantId) -> int:
-        """A number that changes whenever this process commits rows of that account."""
+        """A number that changes whenever this process commits rows of that account, or hears that
+        another one did.
+        """
         return self._marks.get(tenant_id, self._marks_from)
 
     async def _commit_in_flight(self) -> None:
         if self._in_flight:
             await self._commit(self._in_flight, "read")
             self._in_flight = []
+        if self._unpublished:
+            tenants = set(self._unpublished)
+            async with self._database.write() as session:
+                await self._publish(session, tenants, here=False)
+            self._unpublished -= tenants
+
+    def _signal_here(self, tenants: Set[TenantId]) -> None:
+        """This process hears of rows at once, others with the next flush: an agent waits for the
+        commit of a write, and nobody for the signal.
+        """
+        if self._signals is not None:
+            for topic in _topics(tenants):
+                self._signals.deliver(topic)
+            self._unpublished |= tenants
+            self._has_rows.set()
+
+    async def _publish(self, session: AsyncSession, tenants: Set[TenantId], *, here: bool) -> None:
+        if self._signals is not None:
+            for topic in _topics(tenants):
+                await self._signals.publish(session, topic, here=here)
 
     async def _flush_until_stopped(self) -> None:
         while not self._is_stopping:
@@ -276,13 +321,16 @@ class AuditLog:
     async def _commit(self, lines: list[_Pending], kind: str) -> None:
         lines = sorted(lines, key=_in_lock_order)
         rows = [self._row(entry, await self._sealed(entry, text)) for entry, text in lines]
+        tenants = {entry.actor.tenant_id for entry, _ in lines}
         try:
             async with self._database.write() as session:
                 # A commit whose answer was lost may have happened. Then its rows are there already
                 # (ON CONFLICT), and the rows behind them must not wait for ever.
                 await (await session.connection()).exec_driver_sql(self._insert, rows)
+                if kind == "read":
+                    await self._publish(session, tenants, here=True)
         finally:
-            self._advance({entry.actor.tenant_id for entry, _ in lines})
+            self._advance(tenants)
         AUDIT_ROWS.labels(kind).inc(len(rows))
         AUDIT_WAITING.set(self._queue.qsize())
 
@@ -348,6 +396,13 @@ class AuditLog:
             if self._database.is_sqlite
             else moment
         )
+
+
+def _topics(tenants: Set[TenantId]) -> Iterator[str]:
+    # a wrong key belongs to no account
+    ids = sorted(str(tenant_id) for tenant_id in tenants if tenant_id)
+    for start in range(0, len(ids), _MOST_IN_TOPIC):
+        yield f"{ACTIVITY}:{','.join(ids[start : start + _MOST_IN_TOPIC])}"
 
 
 def _insert(place: str) -> str:

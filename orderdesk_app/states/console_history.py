@@ -30,7 +30,7 @@ class ConsoleHistory(SignedInState, mixin=True):
     @rx.event
     @handler
     async def refresh_history(self) -> None:
-        """How long ago the last calls were, and those of other tabs."""
+        """The last calls, those of other tabs too. Runs when something happens in the account."""
         await self._load_history()
 
     async def _load_history(self) -> None:

@@ -20,7 +20,7 @@ from orderdesk_app.states.activity_text import (
     quiet_label,
 )
 from orderdesk_app.states.signed_in import SignedInState, handler
-from orderdesk_app.states.times import ago, duration, stamp
+from orderdesk_app.states.times import ago, changes_in, duration, stamp
 
 _SLOW_MS = 1000
 _MOST_SHOWN = 15
@@ -102,7 +102,7 @@ class HomeState(OpenedRow, SignedInState):
     @rx.event
     @handler
     async def load(self) -> None:
-        """Also runs every five seconds while the page is visible."""
+        """Also runs when something happens in the account (states/live.py)."""
         services, actor = wiring.current(), self._require_actor()
         records = await services.stores.list(actor)
         day = await services.activity.day(actor)
@@ -124,6 +124,8 @@ class HomeState(OpenedRow, SignedInState):
         self.steps = _steps(bool(records), await services.activity.first_steps(actor))
         self.is_newcomer = not all(step["done"] for step in self.steps)
         self.loaded = True
+        if seconds := changes_in([store["free"] for store in self.stores], day.calls):
+            self._look_again(seconds)
 
     @rx.event
     @handler

@@ -111,7 +111,7 @@ class SettingsState(SignedInState):
     @rx.event
     @handler
     async def refresh(self) -> None:
-        """Runs every five seconds while the page is visible."""
+        """Runs when something happens in the account: a key was used, made or revoked."""
         await self._read_keys()
 
     async def _read_keys(self) -> None:

@@ -14,6 +14,7 @@ from orderdesk_app.errors import AuthFailed, OrderDeskAgentsError
 from orderdesk_app.observability import ERRORS, log
 from orderdesk_app.services.flash_messages import FlashMessage, message_of
 from orderdesk_app.services.open_store import StoreRecord
+from orderdesk_app.states.live import LIVE
 from orderdesk_app.states.times import stamp
 
 _LOG = log(__name__)
@@ -102,6 +103,10 @@ class SignedInState(rx.State):
         self.problem_form = flash.form if flash else ""
         self.problem_field = flash.field if flash else ""
         self.typed = dict(flash.typed) if flash else {}
+
+    def _look_again(self, seconds: float) -> None:
+        """Has the page of this tab read its data again in that time, without anything happening."""
+        LIVE.look_again(self.router.session.client_token, seconds)
 
     async def _load_stores(self) -> None:
         """Reads the account's stores for the switcher."""
@@ -205,6 +210,13 @@ class PageLoad(SignedInState):
     @handler
     async def load_page(self) -> None:
         self.server_time = stamp(now())
+        root = self._get_root_state()
+        LIVE.show(
+            self.router.session.client_token,
+            self._require_actor().tenant_id,
+            self.router.url.path,
+            root.router_data,
+        )
         flash = wiring.current().flash_messages.pop(self._session)
         if flash is not None and not flash.form:
             self._notify(flash.text, flash.tone)

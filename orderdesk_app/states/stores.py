@@ -16,7 +16,7 @@ from orderdesk_app.services.flash_messages import message_of
 from orderdesk_app.services.open_store import StoreRecord
 from orderdesk_app.states.activity_text import is_store_at_fault
 from orderdesk_app.states.signed_in import SignedInState, handler
-from orderdesk_app.states.times import ago, duration, stamp
+from orderdesk_app.states.times import ago, changes_in, duration, stamp
 
 
 class StoreCard(TypedDict):
@@ -57,7 +57,7 @@ class StoresState(SignedInState):
     @rx.event
     @handler
     async def refresh(self) -> None:
-        """Runs every five seconds while the page is visible; results of connection tests stay."""
+        """Runs when something happens in the account; results of connection tests stay."""
         await self._read()
 
     async def _read(self) -> None:
@@ -70,6 +70,8 @@ class StoresState(SignedInState):
         ]
         self.has_sandbox = any(record.is_sandbox for record in records)
         self.loaded = True
+        if seconds := changes_in([store["free"] for store in self.stores], day.calls):
+            self._look_again(seconds)
 
     @rx.event
     @handler

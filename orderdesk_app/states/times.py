@@ -2,7 +2,10 @@
 the zone that the browser is in.
 """
 
+from collections.abc import Sequence
 from datetime import UTC, datetime
+
+_FULL = 20
 
 
 def ago(then: datetime | None, now: datetime) -> str:
@@ -24,6 +27,15 @@ def ago(then: datetime | None, now: datetime) -> str:
 def stamp(then: datetime | None) -> str:
     """The moment for `datetime` of a time element, in UTC; empty for never."""
     return "" if then is None else then.astimezone(UTC).isoformat(timespec="milliseconds")
+
+
+def changes_in(free: Sequence[int], calls: int) -> float | None:
+    """In how many seconds numbers of the last day change though nothing happens; None where they
+    do not. The `free` requests of stores, of 20, fill up again, and calls leave the day.
+    """
+    if any(count < _FULL for count in free):
+        return 3.0
+    return 300.0 if calls else None
 
 
 def duration(milliseconds: float) -> str:

@@ -171,7 +171,7 @@ async def test_the_latest_says_who_did_what_with_what_outcome(
     await expect(lines.nth(1).locator(".badge.violet")).to_have_text("Claude on the till")
 
 
-async def test_the_page_catches_up_while_somebody_looks(
+async def test_the_page_shows_a_call_as_it_happens_and_its_time_runs(
     site: Site, ada: Account, page: Page
 ) -> None:
     await open_home(page)
@@ -179,7 +179,40 @@ async def test_the_page_catches_up_while_somebody_looks(
     async with agent(site, ada) as client:
         await client.get("stores_list")
 
-    await expect(figure(page, "Calls")).to_have_text("1", timeout=12_000)
+    await expect(figure(page, "Calls")).to_have_text("1")
+    time = region(page, "Latest").locator("time").first
+    await expect(time).to_have_text(re.compile(r"^[2-9] s ago$"))  # with no word from the server
+    await expect(time).to_have_attribute("title", re.compile(r"\d\d:\d\d:\d\d \S+$"))
+
+
+async def test_all_activity_is_narrowed_by_its_form_and_downloaded(
+    site: Site, ada: Account, page: Page
+) -> None:
+    async with agent(site, ada) as client:
+        await client.get("stores_list")
+        await client.call("orders_get", order_id="999999999")
+    await open_home(page)
+    await page.get_by_role("link", name="All activity").click()
+    await settled(page)
+    rows = page.get_by_role("main").locator(".lines > li")
+    missing = rows.filter(has_text="order 999999999")
+    await expect(missing).to_have_count(1)
+    everything = await rows.count()
+
+    await page.get_by_text("Filter", exact=True).click()
+    await page.get_by_label("Outcome").select_option("Not found")
+    await page.get_by_role("button", name="Show", exact=True).click()
+    await expect(page).to_have_url(re.compile(r"/activity\?outcome=NOT_FOUND$"))
+    await expect(rows).to_have_count(1)
+    async with page.expect_download() as download:
+        await page.get_by_role("link", name="CSV").click()
+    await page.get_by_role("link", name="Remove the filter: Not found").click()
+    await expect(rows).to_have_count(everything)
+    await page.go_back()
+
+    await expect(rows).to_have_count(1)
+    await expect(page.get_by_label("Outcome")).to_have_value("NOT_FOUND")
+    assert re.fullmatch(r"activity-\d{4}-\d\d-\d\d\.csv", (await download.value).suggested_filename)
 
 
 async def test_a_stores_health_is_that_of_its_last_call(

@@ -98,7 +98,7 @@ async def test_settings_catch_up_while_somebody_looks(site: Site, ada: Account, 
     async with agent(site, ada) as client:
         await client.get("stores_list")
 
-    await expect(row).to_contain_text(re.compile(r"\d+ s ago"), timeout=12_000)
+    await expect(row).to_contain_text(re.compile(r"\d+ s ago"), timeout=8_000)
     await expect(name).to_have_value("Half a na")  # the form that is being filled stays
     await expect(name).to_be_focused()
 

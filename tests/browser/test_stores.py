@@ -181,10 +181,10 @@ async def test_the_cards_catch_up_while_somebody_looks(
         await client.get("orders_list", limit=1)
 
     await expect(mine.locator("dd").filter(has_text=re.compile(r"^\d+ s ago$"))).to_be_visible(
-        timeout=12_000
+        timeout=8_000
     )
     # Order Desk's bucket fills again
-    await expect(mine).to_contain_text("20 requests free", timeout=12_000)
+    await expect(mine).to_contain_text("20 requests free", timeout=8_000)
     await expect(mine.get_by_role("status")).to_contain_text("the key works")
 
 

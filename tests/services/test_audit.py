@@ -16,10 +16,11 @@ import pytest
 from sqlalchemy.exc import IntegrityError
 from sqlmodel import col, select
 
-from orderdesk_app.context import Actor, RequestContext, Via, new_id, serving
+from orderdesk_app.context import Actor, RequestContext, TenantId, Via, new_id, serving
 from orderdesk_app.db.audit import AuditEntry
 from orderdesk_app.db.engine import Database
 from orderdesk_app.db.keyring import KeyRows
+from orderdesk_app.db.signals import Signals
 from orderdesk_app.errors import DatabaseBusy
 from orderdesk_app.security.keyring import Keyring
 from orderdesk_app.security.sealing import Sealer
@@ -586,3 +587,75 @@ async def test_a_row_for_which_there_is_no_place_in_time_is_told(
         await audit.queue(entry())
 
     assert error.value.outcome == "not_done"
+
+
+# ------------------------------------------------------------------ signals of what happened
+
+
+@pytest.mark.parametrize("kind", ["write", "queue"])
+async def test_this_process_and_others_hear_of_a_row_within_a_second(
+    database: Database, sealer: Sealer, actor: Actor, entry: MakeEntry, kind: str
+) -> None:
+    """The other process is another connection to the same database, with signals of its own."""
+
+    async def both_have_heard() -> bool:
+        return all(heard.values())
+
+    here, there = Signals(database), Signals(database)
+    heard: dict[str, list[str]] = {"here": [], "there": []}
+    here.subscribe(heard["here"].append)
+    there.subscribe(heard["there"].append)
+    audit = AuditLog(database, sealer, enabled=True, signals=here)
+    other = AuditLog(database, sealer, enabled=True, signals=there)
+    await here.start()
+    await there.start()
+    await audit.start()
+    try:
+        mark = other.mark(actor.tenant_id)
+        began = asyncio.get_running_loop().time()
+        await getattr(audit, kind)(entry())
+        heard_at_once = list(heard["here"])
+        await eventually(both_have_heard, 10, every=0.01)
+        took = asyncio.get_running_loop().time() - began
+        await asyncio.sleep(0.3)
+    finally:
+        await audit.stop()
+        await there.stop()
+        await here.stop()
+
+    assert took < 1.0
+    assert heard == {name: [f"activity:{actor.tenant_id}"] for name in ("here", "there")}
+    assert heard_at_once == (heard["here"] if kind == "write" else [])
+    assert other.mark(actor.tenant_id) != mark  # numbers that were kept are read again
+
+
+async def test_nothing_is_published_when_nothing_happens(
+    watched: Any, sealer: Sealer, entry: MakeEntry
+) -> None:
+    audit = AuditLog(watched, sealer, enabled=True, signals=Signals(watched.database))
+    await audit.flush()
+    before = watched.writes
+    await audit.queue(entry())
+    await audit.flush()
+    await audit.flush()
+
+    assert (before, watched.writes) == (0, 1)
+
+
+async def test_many_accounts_fit_into_few_signals(
+    database: Database, sealer: Sealer, signals: Signals, actor: Actor, entry: MakeEntry
+) -> None:
+    heard: list[str] = []
+    signals.subscribe(heard.append)
+    audit = AuditLog(database, sealer, enabled=True, signals=signals)
+    stranger = replace(actor, tenant_id=TenantId(""))
+    ids = [TenantId(f"01KB{number:022d}") for number in range(450)]
+
+    for tenant_id in ids:
+        audit.refuse_key(entry(actor=replace(stranger, tenant_id=tenant_id)), str(tenant_id))
+    audit.refuse_key(entry(actor=stranger), "nobody")
+    await audit.stop()
+
+    told = [name for topic in heard for name in topic.removeprefix("activity:").split(",")]
+    assert set(told) <= set(ids)
+    assert all(topic.startswith("activity:") and len(topic) < 7_900 for topic in heard)

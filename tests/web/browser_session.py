@@ -3,6 +3,7 @@ websocket raw.
 """
 
 import asyncio
+import importlib
 import json
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -194,6 +195,11 @@ class Tab:
         while not self.vars.get(variable):
             self._receive()
 
+    def wait_for_redirect(self) -> None:
+        """Until the server has sent the tab to another page."""
+        while not self.redirects:
+            self._receive()
+
     def _emit(self, name: str, payload: dict[str, Any], router: dict[str, Any]) -> None:
         assert self._socket is not None
         self._socket.send_text(
@@ -227,6 +233,18 @@ def handler_named(end: str) -> str:
     """The full name of the one handler that ends so."""
     (found,) = [name for name in RegistrationContext.get().event_handlers if name.endswith(end)]
     return found
+
+
+def forget(token: str) -> None:
+    """As the framework does with the state of a tab after an hour without events."""
+    manager = importlib.import_module("orderdesk_app.orderdesk_app").app.state_manager
+    manager.states.pop(token)
+
+
+def cookies_of(token: str) -> str:
+    """The cookies that the state of a tab believes to have come with."""
+    manager = importlib.import_module("orderdesk_app.orderdesk_app").app.state_manager
+    return str(manager.states[token].router.headers.cookie)
 
 
 def our_handlers() -> list[str]:

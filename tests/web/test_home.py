@@ -1,5 +1,6 @@
 """Each figure of Home: something happens, and the page shows it."""
 
+import time
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -8,8 +9,9 @@ from typing import Any
 import pytest
 
 from orderdesk_app.context import Via, now
-from orderdesk_app.services.audit import Entry
-from tests.web.browser_session import BrowserSession, Tab
+from orderdesk_app.db.signals import Signals
+from orderdesk_app.services.audit import AuditLog, Entry
+from tests.web.browser_session import BrowserSession, Tab, cookies_of, forget, handler_named
 from tests.web.test_console import form_of
 
 
@@ -353,3 +355,106 @@ def test_a_key_in_an_address_is_warned_of_with_the_way_to_the_header(
     assert warnings(bert) == []
     ada.post("/settings/keys/rotate-master", confirm="replace")
     assert warnings(ada) == []
+
+
+# ------------------------------------------------------------------ pages that go on by themselves
+
+
+@pytest.mark.parametrize(
+    ("path", "variable"),
+    [
+        ("/", "home_state.quiet"),
+        ("/activity", "activity_state.rows"),
+        ("/console", "console_state.history"),
+        ("/stores", "stores_state.stores"),
+        ("/settings", "settings_state.total"),
+    ],
+)
+def test_a_page_that_is_open_shows_a_call_without_asking(
+    ada: BrowserSession, path: str, variable: str
+) -> None:
+    with ada.tab() as tab:
+        tab.send(handler_named("page_load.load_page"), path=path)
+        began = time.monotonic()
+
+        happen(ada)
+        ada.web.do(ada.web.services.keys.create, ada.actor, "a key")
+        ada.web.do(ada.web.services.stores.add_sandbox, ada.actor)
+        ada.web.do(ada.web.services.console.run, ada.actor, "stores_list", {})
+        tab.wait_for(variable)
+
+        assert time.monotonic() - began < 5  # most of it is the sandbox
+
+
+def test_a_page_shows_a_call_of_another_process(ada: BrowserSession, tab: Tab) -> None:
+    """Its row and its signal are in the database, and nothing else."""
+    tab.send(handler_named("page_load.load_page"), path="/activity")
+    services = ada.web.services
+    signals = Signals(services.database)
+    elsewhere = AuditLog(services.database, services.sealer, enabled=True, signals=signals)
+    entry = Entry(actor=ada.actor, action="tool", tool="orders_get", arguments={"order_id": "4711"})
+
+    ada.web.do(elsewhere.write, entry)
+    ada.web.do(elsewhere.flush)
+    tab.wait_for("activity_state.rows")
+
+    assert tab.vars["activity_state.rows"][0]["what"] == "read order 4711"
+
+
+def test_an_open_page_of_a_neighbour_is_sent_nothing(
+    ada: BrowserSession, bert: BrowserSession
+) -> None:
+    with bert.tab() as tab:
+        tab.send(handler_named("page_load.load_page"), path="/")
+        before = len(tab.seen)
+
+        happen(ada, arguments={"order_id": "4711"})
+        happen(bert)
+        tab.wait_for("home_state.quiet")
+
+        assert "4711" not in tab.seen[before:]
+        assert tile(tab, "Calls")["value"] == "1"
+
+
+def test_a_page_whose_session_has_ended_is_sent_to_the_sign_in_and_shows_nothing(
+    ada: BrowserSession, tab: Tab
+) -> None:
+    tab.send(handler_named("page_load.load_page"), path="/")
+    other = BrowserSession(ada.web, ada.view, ada.key)
+    other.sign_in()
+    ada.post("/sign-out")
+    seen = len(tab.seen)
+
+    happen(other, arguments={"order_id": "4711"})
+    tab.wait_for_redirect()
+
+    assert tab.redirects == ["/sign-in?error=ended"]
+    assert "read order" not in tab.seen[seen:]
+
+
+def test_a_page_whose_state_has_expired_goes_on(ada: BrowserSession, tab: Tab) -> None:
+    """Reflex forgets a state after an hour without events."""
+    tab.send(handler_named("page_load.load_page"), path="/activity")
+    forget(tab.token)
+
+    happen(ada, arguments={"order_id": "4711"})
+    tab.wait_for("activity_state.rows")
+
+    assert tab.vars["activity_state.rows"][0]["what"] == "read order 4711"
+    assert tab.redirects == []
+
+
+def test_an_open_page_stays_its_own_persons_when_another_tab_made_the_call(
+    ada: BrowserSession, tab: Tab
+) -> None:
+    """A signal is heard while the other tab's event runs; nothing of that event comes along."""
+    other = BrowserSession(ada.web, ada.view, ada.key)
+    other.sign_in()
+    with other.tab() as second:
+        second.send(handler_named("page_load.load_page"), path="/")
+        tab.act("stores_state.add_sandbox")
+        second.wait_for("home_state.stores")
+
+        assert other.cookie in cookies_of(second.token)
+        assert ada.cookie not in cookies_of(second.token)
+        assert second.vars["signed_in_state.name"] == "Ada's Teas"

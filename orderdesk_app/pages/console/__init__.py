@@ -7,7 +7,6 @@ from typing import Any
 import reflex as rx
 
 from orderdesk_app.components.page import Page
-from orderdesk_app.components.widgets import refreshed
 from orderdesk_app.pages.console.form import tool_form
 from orderdesk_app.pages.console.history import call_history
 from orderdesk_app.pages.console.result import result_view
@@ -21,7 +20,6 @@ def console() -> rx.Component:
     return rx.el.div(
         rx.el.div(tool_list(), tool_form(), result_view(), class_name="console"),
         call_history(),
-        rx.cond(S.history.length() > 0, refreshed(S.refresh_history)),
         class_name="stack",
         custom_attrs={
             "data-query": rx.cond(
@@ -41,4 +39,5 @@ PAGE = Page(
     order=50,
     key="c",
     on_load=S.load,
+    on_change=S.refresh_history,
 )
