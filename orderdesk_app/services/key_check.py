@@ -23,6 +23,7 @@ class KeyCheck:
         self._access = access
         self._limit = limit
         self._audit = audit
+        self._being_checked: set[str] = set()
 
     async def principal(self, token: str, *, address: str, kind: str | None = None) -> Principal:
         """The principal of a key (of that kind: "master" or "access").
@@ -31,17 +32,28 @@ class KeyCheck:
         """
         if met := self._access.met(token):
             return await self._access.by_token(token, kind=kind, met=met)
-        # Taken first and given back, so that many keys at once are all counted.
-        self._limit.spend(address)
+        # Taken first and given back, so that many keys at once are all counted. The same key at
+        # once is one try until it proves wrong: after a start, a hundred requests with a key that
+        # works arrive before it was found.
+        if is_first := token not in self._being_checked:
+            self._limit.spend(address)
+            self._being_checked.add(token)
         try:
             found = await self._access.by_token(token, kind=kind)
         except AuthFailed as error:
+            if not is_first:
+                self._limit.spend(address)
             self._record(address, error)
             raise
         except BaseException:
-            self._limit.give_back(address)
+            if is_first:
+                self._limit.give_back(address)
             raise
-        self._limit.give_back(address)
+        finally:
+            if is_first:
+                self._being_checked.discard(token)
+        if is_first:
+            self._limit.give_back(address)
         return found
 
     def _record(self, address: str, error: AuthFailed) -> None:

@@ -1,5 +1,6 @@
 """Wrong keys are limited by network address and written down in few rows; keys that work go on."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -65,6 +66,26 @@ async def test_a_key_that_works_costs_nothing_and_goes_on(check: KeyCheck, tenan
     assert await tries(check, "203.0.113.9") == WRONG_KEYS
     found = await check.principal(tenant.master_key.reveal(), address="203.0.113.9")
     assert found.actor.tenant_id == tenant.view.id
+
+
+async def test_a_key_that_works_may_come_many_times_at_once(check: KeyCheck, tenant: Any) -> None:
+    token = tenant.master_key.reveal()
+    requests = [check.principal(token, address="203.0.113.9") for _ in range(2 * WRONG_KEYS)]
+
+    found = await asyncio.gather(*requests)
+
+    assert {principal.actor.tenant_id for principal in found} == {tenant.view.id}
+    assert await tries(check, "203.0.113.9") == WRONG_KEYS
+
+
+async def test_a_wrong_key_many_times_at_once_is_counted_each_time(check: KeyCheck) -> None:
+    token = new_access_key().reveal()
+    requests = [check.principal(token, address="203.0.113.9") for _ in range(2 * WRONG_KEYS)]
+
+    errors = await asyncio.gather(*requests, return_exceptions=True)
+
+    assert [type(error) for error in errors].count(AuthFailed) == WRONG_KEYS
+    assert [type(error) for error in errors].count(RateLimited) == WRONG_KEYS
 
 
 async def test_wrong_keys_leave_ten_rows_and_a_count(
