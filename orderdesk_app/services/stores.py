@@ -221,12 +221,13 @@ class Stores:
         table: Any = Session if actor.session_id else Credential
         row_id = actor.session_id or actor.credential_id
         async with self._database.write() as session:
+            # Published first: calls with the same key wait for each other from the update on.
+            await self._signals.publish(session, f"tenant:{actor.tenant_id}")
             await session.exec(
                 update(table)
                 .where(table.id == row_id, table.tenant_id == actor.tenant_id)
                 .values(active_store_id=record.id)
             )
-            await self._signals.publish(session, f"tenant:{actor.tenant_id}")
         return record
 
     async def delete(self, principal: Principal, store_id: str) -> None:
