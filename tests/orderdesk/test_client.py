@@ -9,7 +9,6 @@ from decimal import Decimal
 from typing import Any
 
 import httpx
-import httpx._transports.default as httpx_transport
 import pytest
 
 from orderdesk_app.context import OrderId, Secret, StoreId
@@ -947,17 +946,11 @@ def test_over_a_real_socket_only_an_unheard_write_is_called_not_done(
     assert time.monotonic() - began < 4
 
 
-async def test_the_authorities_are_read_once(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_authorities_are_read_once(monkeypatch: pytest.MonkeyPatch) -> None:
     given: list[object] = []
-
-    def trusting(*, verify: ssl.SSLContext, **_: object) -> ssl.SSLContext:
-        given.append(verify)
-        return verify
-
-    monkeypatch.setattr(httpx_transport, "create_ssl_context", trusting)
-    for _ in range(2):
-        async with open_http():
-            pass
+    monkeypatch.setattr(httpx, "AsyncClient", lambda **options: given.append(options["verify"]))
+    open_http()
+    open_http()
 
     assert isinstance(given[0], ssl.SSLContext)
-    assert all(verify is given[0] for verify in given)
+    assert given[0] is given[1]
