@@ -233,6 +233,7 @@ async def test_a_tool_with_a_secret_is_posted_plainly_and_the_secret_is_not_kept
     site: Site, page: Page
 ) -> None:
     await open_console(page, "stores_register")
+    await expect(form_of(page).get_by_role("note")).to_contain_text("This is your second store.")
     await form_of(page).get_by_label("store_id").fill("10031")
     await form_of(page).get_by_label("api_key").fill(API_KEY)
 

@@ -121,11 +121,11 @@ async def test_the_form_says_what_it_cannot_do_without(page: Page) -> None:
 
     await page.get_by_role("banner").get_by_role("button", name="Connect store").click()
 
-    marked = (
-        page.get_by_role("dialog", name="Connect a store")
-        .locator("label")
-        .filter(has_text="(required)")
+    dialog = page.get_by_role("dialog", name="Connect a store")
+    await expect(dialog.get_by_role("note")).to_contain_text(
+        "This is your second store. Assistants whose key has no default store then have to name"
     )
+    marked = dialog.locator("label").filter(has_text="(required)")
     assert [await label.inner_text() for label in await marked.all()] == [
         "Store id (required)",
         "API key (required)",
