@@ -201,7 +201,7 @@ class Frontend:
         the bundler that Reflex's own build has brought. Raises ConfigurationError.
         """
         script = self.client / "ui.js"
-        bundler = self.web / "node_modules" / ".bin" / "rolldown"
+        bundler = self.web / "node_modules" / "rolldown" / "bin" / "cli.mjs"
         source = str(self.root / "assets" / "ui.js")
         done = subprocess.run(  # noqa: S603  our own command
             ["node", str(bundler), source, "--file", str(script), "--format", "esm", "--minify"],  # noqa: S607
