@@ -212,6 +212,9 @@ def is_same(one: object, other: object) -> bool:
 
     Two texts must be equal to the letter.
     """
+    kind = type(one)
+    if kind is type(other) and (kind is str or kind is int):
+        return one == other  # most values of an order, so they come first
     if is_blank(one) or is_blank(other):
         return is_blank(one) and is_blank(other)
     if isinstance(one, bool) or isinstance(other, bool):

@@ -6,6 +6,7 @@ that does not fit.
 
 from collections.abc import Mapping, Sized
 from decimal import Decimal
+from typing import TypeGuard
 
 from orderdesk_app.context import Json
 from orderdesk_app.errors import ValidationFailed
@@ -76,12 +77,19 @@ def whole_number(value: object) -> object:
     return value
 
 
+def is_plain(value: object) -> TypeGuard[str]:
+    """True for most texts, of which nothing has to be checked: a surrogate and U+0000 are not
+    printable.
+    """
+    return isinstance(value, str) and len(value) <= LONGEST_TEXT and value.isprintable()
+
+
 def check_text(text: object, path: str) -> None:
     """Raises ValidationFailed for text that UTF-8 cannot carry or a database cannot store, and for
     one that is longer than any field of an order.
     """
-    if isinstance(text, str) and len(text) <= LONGEST_TEXT and text.isprintable():
-        return  # most texts; a surrogate and U+0000 are not printable
+    if is_plain(text):
+        return
     if isinstance(text, str) and len(text) > LONGEST_TEXT:
         short = path if len(path) <= _LONGEST_PATH else f"{path[:_LONGEST_PATH]}…"
         raise ValidationFailed(

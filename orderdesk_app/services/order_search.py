@@ -340,7 +340,7 @@ async def _look_through(
         [order for order in page.rows if matched_by(order)],
         is_whole,
         matched_by,
-        f"names, companies, phones, items and tracking numbers of "
+        f"shop numbers, e-mails, names, companies, phones, items and tracking numbers of "
         f"{'all' if is_whole else 'the first'} {len(page.rows)} orders"
         f"{'' if is_whole else ' (a date or folder filter reaches others)'}",
     )

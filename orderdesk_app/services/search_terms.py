@@ -6,6 +6,7 @@ phone, a company, a SKU, a tracking number. Order Desk filters by some of these 
 (docs/orderdesk-api.md section 3).
 """
 
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
@@ -13,6 +14,9 @@ from orderdesk_app.orderdesk.comparison import as_list, as_map
 from orderdesk_app.orderdesk.order import Order
 
 LONGEST_ID = 20  # digits
+_ORDER_NUMBER = re.compile(
+    r"(?:sales )?(?:order|invoice)(?: ?(?:no\.?|nr\.?|number|id))? ?[:#]? ?([#\w-]*\d[\w/-]*)", re.I
+)
 _LEAST_PHONE = 7  # digits; fewer are too many people's
 
 
@@ -26,7 +30,7 @@ class Question:
 
 def questions(search: str) -> tuple[tuple[Question, ...], tuple[Question, ...]]:
     """The likely meanings of the text (at most three questions), and the others (at most four)."""
-    text = search.strip()
+    text = plain_search(search)
     number = text.lstrip("#").strip()
     if text.isascii() and text.isdigit():
         by_id = (_one("id", text),) if len(text) <= LONGEST_ID else ()
@@ -35,7 +39,9 @@ def questions(search: str) -> tuple[tuple[Question, ...], tuple[Question, ...]]:
     if "@" in text:
         return (_one("email", text), _one("source_id", text)), ()
     if text.startswith("#") and number:
-        return (_one("source_id", text), _one("source_id", number)), ()
+        is_id = number.isascii() and number.isdigit() and len(number) <= LONGEST_ID
+        by_id = (_one("id", number),) if is_id else ()
+        return (_one("source_id", text), _one("source_id", number), *by_id), ()
     if is_phone(text):
         return _phones(text), (_one("source_id", text),)
     words = text.split()
@@ -51,6 +57,17 @@ def questions(search: str) -> tuple[tuple[Question, ...], tuple[Question, ...]]:
     )
 
 
+def plain_search(text: str) -> str:
+    """What people write around a number or a name is left out: `Order no. W-1042`, and
+    `Okafor, Ada` is Ada Okafor.
+    """
+    text = " ".join(text.split())
+    if match := _ORDER_NUMBER.fullmatch(text):
+        return match[1]
+    last, comma, first = text.partition(", ")
+    return f"{first} {last}" if comma and first and last and "," not in first else text
+
+
 def is_phone(text: str) -> bool:
     """True for digits with what people write between them."""
     return len(digits_of(text)) >= _LEAST_PHONE and not text.strip("0123456789 +-().\u00a0/")
@@ -63,13 +80,15 @@ def digits_of(text: str) -> str:
 
 def shown_by(order: Order, search: str) -> tuple[str, ...]:
     """Where an order that was read has the text, in places for which Order Desk has no filter."""
-    wanted = " ".join(search.split()).casefold()
+    wanted = plain_search(search).casefold()
     return tuple(dict.fromkeys(name for name, text in _places(order) if wanted in text)) + (
         ("phone",) if is_phone(search) and _has_phone(order, digits_of(search)) else ()
     )
 
 
 def _places(order: Order) -> Iterator[tuple[str, str]]:
+    yield "source_id", _folded(order.get("source_id"))
+    yield "email", _folded(order.get("email"))
     for item in as_list(order.get("order_items")):
         for name in ("code", "name"):
             yield f"order_items.{name}", _folded(as_map(item).get(name))

@@ -288,8 +288,8 @@ async def test_a_search_that_finds_nothing_says_what_was_searched(world: World) 
     assert result["orders"] == []
     assert result["pagination"]["total"] == 0
     assert result["coverage"] == (
-        "Searched source_id, customer_last_name, shipping_last_name, names, companies, phones, "
-        "items and tracking numbers of all 500 orders."
+        "Searched source_id, customer_last_name, shipping_last_name, shop numbers, e-mails, names, "
+        "companies, phones, items and tracking numbers of all 500 orders."
     )
 
 
@@ -308,6 +308,11 @@ def as_people_write(order: dict[str, Any]) -> dict[str, str]:
         "item": item["name"],
         "shop number with #": f"#{order['source_id']}",
         "shop number": order["source_id"],
+        "shop number with a word": f"Order no. {order['source_id']}",
+        "id with a word": f"order #{order['id']}",
+        "id with #": f"#{order['id']}",
+        "last name, first name": f"{customer['last_name']}, {customer['first_name']}",
+        "part of the e-mail": order["email"].partition("@")[0],
     }
 
 
@@ -323,6 +328,11 @@ PEOPLE_WRITE = [
     "item",
     "shop number with #",
     "shop number",
+    "shop number with a word",
+    "id with a word",
+    "id with #",
+    "last name, first name",
+    "part of the e-mail",
 ]
 
 
@@ -332,6 +342,7 @@ async def test_an_order_is_found_by_what_people_have(world: World, kind: str) ->
         "orders_create",
         order_data={
             "source_id": "W-1042",
+            "email": "zuleika.q@example.com",
             "customer": {
                 "first_name": "Zuleika",
                 "last_name": "Quist",
