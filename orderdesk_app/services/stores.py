@@ -5,7 +5,7 @@ What a person does leaves its own audit row here; a tool's row is written by too
 """
 
 import time
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar
 
@@ -63,7 +63,7 @@ class ConnectionTest:
 class BucketLevels(Protocol):
     """The part of db.buckets that Stores uses."""
 
-    async def level(self, key: str) -> float: ...
+    async def levels(self, keys: Sequence[str]) -> dict[str, float]: ...
 
 
 class Stores:
@@ -105,11 +105,13 @@ class Stores:
             raise NotFound("That store is no longer connected. Reload the page.", field="store_id")
         return found
 
-    async def free_requests(self, record: StoreRecord) -> int:
-        """How many requests Order Desk would take from us at once, of 20 (docs/orderdesk-api.md
-        section 10).
+    async def free_requests(self, records: Sequence[StoreRecord]) -> Sequence[int]:
+        """How many requests Order Desk would take from us at once for each store, of 20
+        (docs/orderdesk-api.md section 10).
         """
-        return int(await self._levels.level(record.upstream_id))
+        keys = [record.upstream_id for record in records]
+        levels = await self._levels.levels(keys)
+        return [int(levels[key]) for key in keys]
 
     def resolve(
         self, principal: Principal, identifier: str, *, field: str = "identifier"

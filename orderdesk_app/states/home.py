@@ -115,8 +115,9 @@ class HomeState(OpenedRow, SignedInState):
             _quiet_row(calls)
             for calls in (await services.activity.quiet(actor, reads=READS))[:_MOST_QUIET]
         ]
+        free = await services.stores.free_requests(records)
         self.stores = [
-            _health(record, day, await services.stores.free_requests(record)) for record in records
+            _health(record, day, count) for record, count in zip(records, free, strict=True)
         ]
         self.problems = _problems(records, day)
         if await services.keys.stood_in_address(actor):
@@ -124,7 +125,7 @@ class HomeState(OpenedRow, SignedInState):
         self.steps = _steps(bool(records), await services.activity.first_steps(actor))
         self.is_newcomer = not all(step["done"] for step in self.steps)
         self.loaded = True
-        if seconds := changes_in([store["free"] for store in self.stores], day.calls):
+        if seconds := changes_in(free, day.calls):
             self._look_again(seconds)
 
     @rx.event

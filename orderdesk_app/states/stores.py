@@ -64,13 +64,14 @@ class StoresState(SignedInState):
         services, actor = wiring.current(), self._require_actor()
         records = await services.stores.list(actor)
         day = await services.activity.day(actor)
+        free = await services.stores.free_requests(records)
         self.stores = [
-            _card(record, day.stores.get(record.id), await services.stores.free_requests(record))
-            for record in records
+            _card(record, day.stores.get(record.id), count)
+            for record, count in zip(records, free, strict=True)
         ]
         self.has_sandbox = any(record.is_sandbox for record in records)
         self.loaded = True
-        if seconds := changes_in([store["free"] for store in self.stores], day.calls):
+        if seconds := changes_in(free, day.calls):
             self._look_again(seconds)
 
     @rx.event

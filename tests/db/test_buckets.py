@@ -31,6 +31,14 @@ def buckets(database, clock):
     return Buckets(database, clock=clock)
 
 
+def noting(asked, name, function):
+    def noted(*arguments):
+        asked.append(name)
+        return function(*arguments)
+
+    return noted
+
+
 async def take_all(buckets: Buckets) -> int:
     taken = 0
     while await buckets.take(KEY) == 0.0:
@@ -182,12 +190,33 @@ async def test_taking_is_cheap_enough_for_every_request(sqlite_url):
 
 
 async def test_the_level_is_seen_without_taking_anything(buckets, clock):
-    untouched = await buckets.level(KEY)
+    async def level():
+        return (await buckets.levels([KEY]))[KEY]
+
+    untouched = await level()
     for _ in range(5):
         await buckets.take(KEY)
 
     assert untouched == 20
-    assert await buckets.level(KEY) == pytest.approx(15)
-    assert await buckets.level(KEY) == pytest.approx(15)
+    assert await level() == pytest.approx(15)
+    assert await level() == pytest.approx(15)
     await buckets.drain(KEY, 60)
-    assert await buckets.level(KEY) == 0
+    assert await level() == 0
+
+
+async def test_the_levels_of_many_stores_are_one_question_and_no_write(
+    buckets, database, monkeypatch
+):
+    await buckets.take(KEY)
+    keys = [KEY, *(f"store {number}" for number in range(200))]
+    asked = []
+    for name in ("read", "execute", "write"):
+        monkeypatch.setattr(database, name, noting(asked, name, getattr(database, name)))
+
+    levels = await buckets.levels(keys)
+
+    assert list(levels) == keys
+    assert levels[KEY] == pytest.approx(19)
+    assert set(levels.values()) - {levels[KEY]} == {20}
+    assert asked == ["read"]
+    assert await buckets.levels([]) == {}

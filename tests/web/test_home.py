@@ -423,12 +423,18 @@ def test_a_page_whose_session_has_ended_is_sent_to_the_sign_in_and_shows_nothing
     other = BrowserSession(ada.web, ada.view, ada.key)
     other.sign_in()
     ada.post("/sign-out")
-    seen = len(tab.seen)
 
-    happen(other, arguments={"order_id": "4711"})
+    happen(other)
     tab.wait_for_redirect()
+    seen = len(tab.seen)
+    with other.tab() as second:
+        second.send(handler_named("page_load.load_page"), path="/activity")
+        happen(other, arguments={"order_id": "4711"})
+        second.wait_for("activity_state.rows")
+    tab.act("home_state.load")
 
-    assert tab.redirects == ["/sign-in?error=ended"]
+    assert set(tab.redirects) == {"/sign-in?error=ended"}
+    assert tab.vars["home_state.metrics"] == []
     assert "read order" not in tab.seen[seen:]
 
 
