@@ -1,13 +1,15 @@
-"""How a worker stops: its requests end, its writes end, and what still hangs then is cut off.
+"""How a worker stops: it refuses new requests, its requests end, its writes end, and what still
+hangs then is cut off.
 
-The server program waits for every connection, also for one that stopped in the middle of a request.
-So the worker ends by itself once nothing is left that is worth waiting for.
+The server program would wait for every connection, also for one that stopped in the middle of a
+request. So the worker ends by itself once nothing is left that is worth waiting for.
 """
 
 import asyncio
+import math
 import os
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any
 
 from starlette.types import Message, Receive
@@ -20,7 +22,7 @@ ANSWER_SECONDS = 0.5
 
 
 class ServerStopping(Exception):
-    """A request that took too long for a stop. Nothing of it was written."""
+    """A request that came too late, or took too long, for a stop. Nothing of it was written."""
 
 
 class GracefulStop:
@@ -38,21 +40,37 @@ class GracefulStop:
         self._request_seconds = request_seconds
         self._answer_seconds = answer_seconds
         self._exit_process = exit_process
-        self._running: set[asyncio.Task[Any]] = set()
+        self._count = 0
+        self._running: set[asyncio.Task[Any]] = set()  # which a stop waits for
         self._stopping: asyncio.Task[None] | None = None
+        self._is_refusing = False
         self._is_cutting = False
+        self._ended_at = -math.inf  # when the newest answer was ready to leave
         self._is_due = asyncio.Event()
         self._is_closed = asyncio.Event()
 
     @property
     def running(self) -> int:
         """How many requests run now."""
-        return len(self._running)
+        return self._count
 
-    async def serve(self, answer: Awaitable[None]) -> None:
-        """Await the answer of a request, for which a stop waits. Raises ServerStopping when it does
-        not come in time.
+    async def serve(self, answer: Awaitable[None], *, is_waited_for: bool = True) -> None:
+        """Await the answer of a request, for which a stop waits. Raises ServerStopping when the
+        request or its answer does not come in time.
+
+        One that is not waited for, such as health, is answered until services close.
         """
+        if self._is_refusing if is_waited_for else self._is_due.is_set():
+            if isinstance(answer, Coroutine):
+                answer.close()
+            raise ServerStopping
+        self._count += 1
+        try:
+            await (self._serve(answer) if is_waited_for else answer)
+        finally:
+            self._count -= 1
+
+    async def _serve(self, answer: Awaitable[None]) -> None:
         task = asyncio.current_task()
         assert task is not None, "a request is answered in a task"
         self._running.add(task)
@@ -65,6 +83,7 @@ class GracefulStop:
             raise ServerStopping from None
         finally:
             self._running.discard(task)
+            self._ended_at = time.monotonic()
 
     def begin(self, finish_writes: Callable[[], Awaitable[None]]) -> None:
         """A stop begins: the server will end this process soon."""
@@ -93,13 +112,16 @@ class GracefulStop:
     async def _stop(self, finish_writes: Callable[[], Awaitable[None]]) -> None:
         until = time.monotonic() + self._request_seconds
         await asyncio.sleep(self._notice_seconds)
+        self._is_refusing = True
         await self._requests_ended(until)
         await finish_writes()  # each has its own time limits
         await self._requests_ended(time.monotonic() + self._answer_seconds)
         self._is_cutting = True
         for task in self._running:
             task.cancel()  # as if its caller had hung up: nothing of it was written
-        await asyncio.sleep(self._answer_seconds)
+        await self._requests_ended(time.monotonic() + self._answer_seconds)
+        if (rest := self._ended_at + self._answer_seconds - time.monotonic()) > 0:
+            await asyncio.sleep(rest)
         self._is_due.set()
         await self._is_closed.wait()
         self._exit_process(0)

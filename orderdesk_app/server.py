@@ -27,7 +27,7 @@ from orderdesk_app.routes.oauth import is_oauth, no_oauth
 from orderdesk_app.routes.pages import PageGate
 from orderdesk_app.routes.request_middleware import MCP_PATHS, RequestMiddleware
 from orderdesk_app.routes.sockets import SocketLimits
-from orderdesk_app.serving import NOTICE_SECONDS, STOP_NOTICE
+from orderdesk_app.serving import NOTICE_SECONDS, STOP_NOTICE, is_stop_asked
 from orderdesk_app.setting_rules import host_list
 from orderdesk_app.states.live import LIVE
 
@@ -121,8 +121,10 @@ class App:
                 assert self._mcp is not None, "requests come after lifespan.startup"
                 return await self._stop.serve(self._mcp(scope, receive, send))
             if taken := methods_at(scope, self._routes):
-                answer = self._router if scope["method"] in taken else wrong_method(scope, taken)
-                return await self._stop.serve(answer(scope, receive, send))
+                app = self._router if scope["method"] in taken else wrong_method(scope, taken)
+                answer = app(scope, receive, send)
+                is_health = scope["path"].startswith("/health")
+                return await self._stop.serve(answer, is_waited_for=not is_health)
             if is_oauth(scope["path"]):
                 return await no_oauth(scope)(scope, receive, send)
         if self._web is not None:
@@ -157,6 +159,8 @@ class App:
                 asyncio.get_running_loop().add_signal_handler(
                     STOP_NOTICE, self._begin_stop, services
                 )
+            if is_stop_asked():
+                self._begin_stop(services)
         # These objects live until the end. Without this the collector would walk them all again and
         # again while requests wait.
         gc.collect()

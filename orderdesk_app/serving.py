@@ -4,6 +4,7 @@ It starts workers as forks, so what is imported here is imported once. A worker 
 again; a worker whose main process dies ends with it.
 """
 
+import asyncio
 import ctypes
 import json
 import multiprocessing
@@ -17,6 +18,8 @@ from math import ceil
 from pathlib import Path
 from typing import Any, cast
 
+from granian import _signals as granian_signals
+from granian._granian import WorkerSignal
 from granian.constants import HTTPModes, Interfaces, Loops
 from granian.http import HTTP1Settings
 from granian.log import LogLevels, logger
@@ -104,7 +107,33 @@ def run_worker(*arguments: Any, **options: Any) -> None:
     if _server is not None and _server.interrupt_signal:
         sys.exit(0)
     _end_with_parent()
+    if STOP_NOTICE is not None:
+        cast(Any, granian_signals).set_loop_signals = _set_loop_signals
     MPServer._spawn_asgi_lifespan_worker(*_with_own_listener(*arguments), **options)
+
+
+def _set_loop_signals(loop: asyncio.AbstractEventLoop) -> WorkerSignal:
+    """In the place of granian's function: a worker that is told to stop ends by itself
+    (graceful_stop.py), and granian never hears of it.
+
+    Granian's own stop (2.8) joins its thread while it holds the interpreter lock. With a connection
+    still open, that thread may need the lock for it: then the worker hangs, and writes with it.
+    """
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, _ask_to_stop)
+    return WorkerSignal()
+
+
+def _ask_to_stop() -> None:
+    global _is_stop_asked
+    _is_stop_asked = True
+    if STOP_NOTICE is not None:
+        os.kill(os.getpid(), STOP_NOTICE)
+
+
+def is_stop_asked() -> bool:
+    """Whether this worker was told to stop, perhaps before its app could hear a notice."""
+    return _is_stop_asked
 
 
 def _with_own_listener(
@@ -143,6 +172,7 @@ def _watch_parent(parent_id: int) -> None:
     os._exit(1)
 
 
+_is_stop_asked = False
 _server: MPServer | None = None  # of this process, and of the forks that it makes
 _kill_seconds = 60.0
 

@@ -96,6 +96,30 @@ async def test_a_request_that_takes_too_long_is_cut_off(given: Given) -> None:
     assert stop.running == 0
 
 
+async def test_a_request_that_comes_after_the_notice_is_refused(given: Given) -> None:
+    stop = given()
+    serving = asyncio.create_task(stop.serve(asyncio.sleep(0.15)))
+    await asyncio.sleep(0)
+    stop.begin(nothing)
+    await stop.serve(nothing())  # within the notice
+    await asyncio.sleep(0.05)
+
+    with pytest.raises(ServerStopping):
+        await stop.serve(nothing())
+
+    await serving
+
+
+async def test_an_idle_process_ends_without_waiting(given: Given, exits: list[int]) -> None:
+    stop = given(answer_seconds=30)
+
+    stop.begin(nothing)
+    await stop.receive(hears_nothing)
+    stop.closed()
+
+    await eventually(_is(exits, [0]), 5)
+
+
 async def test_a_request_lives_as_long_as_a_write_is_waited_for(given: Given) -> None:
     """It may be the one that the write answers."""
     stop = given(request_seconds=0.02)

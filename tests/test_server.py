@@ -420,6 +420,11 @@ def is_running(process_id: int) -> bool:
     return not stat.exists() or stat.read_text().rsplit(")", 1)[1].split()[0] != "Z"
 
 
+def is_listening(server: Server) -> bool:
+    with socket.socket() as connection:
+        return connection.connect_ex(("127.0.0.1", server.port)) == 0
+
+
 def test_a_worker_ends_with_its_main_process_and_the_port_is_free(tmp_path: Path) -> None:
     with serving(tmp_path, f"sqlite:///{tmp_path}/app.db") as (server,):
         [worker] = workers_of(server)
@@ -431,8 +436,7 @@ def test_a_worker_ends_with_its_main_process_and_the_port_is_free(tmp_path: Path
 
         _until(lambda: not is_running(worker))
         hanging.close()
-        with pytest.raises(httpx.ConnectError):
-            httpx.get(f"{server.url}/health/live")
+        _until(lambda: not is_listening(server))
 
 
 def test_a_worker_that_dies_is_started_again(tmp_path: Path) -> None:
@@ -481,7 +485,9 @@ def test_readiness_fails_before_the_server_takes_no_more_requests(tmp_path: Path
         with contextlib.suppress(httpx.TransportError):
             while True:
                 answer = httpx.get(f"{server.url}/health/ready", timeout=5)
-                answers.append((answer.status_code, answer.json()["checks"].get("server")))
+                answers.append((answer.status_code, answer.json()))
         server.process.wait(10)
 
-    assert answers[-1] == (503, "stopping")
+    checks = [told["checks"].get("server") for _, told in answers if "checks" in told]
+    assert {status for status, _ in answers} <= {200, 503}
+    assert checks[-1] == "stopping"
