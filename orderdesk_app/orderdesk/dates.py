@@ -11,6 +11,7 @@ _KNOWN = re.compile(
     r"\d{4}-\d\d-\d\d(?:[T ]\d\d:\d\d(?::\d\d(?:[.,]\d{1,9})?)?(?:Z|[+-]\d\d:?\d\d)?)?",
     re.ASCII | re.IGNORECASE,
 )
+NO_DATE = "0000-00-00 00:00:00"  # as MySQL, and so perhaps Order Desk, writes none
 _FRACTION = re.compile(r"[.,]\d+")
 
 

@@ -16,8 +16,8 @@ from orderdesk_app.errors import (
 from orderdesk_app.orderdesk import json_text
 from orderdesk_app.orderdesk.answers import Page
 from orderdesk_app.orderdesk.client import OrderDeskClient
-from orderdesk_app.orderdesk.comparison import as_map
-from orderdesk_app.orderdesk.dates import is_same_moment, to_upstream
+from orderdesk_app.orderdesk.comparison import as_map, is_blank
+from orderdesk_app.orderdesk.dates import NO_DATE, is_same_moment, to_upstream
 from orderdesk_app.orderdesk.field_values import date_of
 from orderdesk_app.orderdesk.merge import check_update, find_folder, plan_create, wanted_folder
 from orderdesk_app.orderdesk.order import Order
@@ -370,7 +370,7 @@ class Orders:
             self._writes,
             self._client,
             write,
-            {name: value for name, value in as_map(changes).items() if name != "date_updated"},
+            as_map(changes),
             expected=expected,
             folders=folders,
         )
@@ -440,8 +440,8 @@ def _expected_version(expected: str | None, changes: Json) -> str | None:
     if expected is not None:
         to_upstream(expected, "expected_date_updated")
     in_order = as_map(changes).get("date_updated")
-    if in_order is None:
-        return expected
+    if is_blank(in_order) or in_order == NO_DATE:
+        return expected  # no version; the plan compares it with what is there
     seen = date_of(in_order, "date_updated")
     if expected is not None and not is_same_moment(seen, expected):
         raise ValidationFailed(

@@ -6,6 +6,9 @@ import asyncio
 import json
 from typing import Any
 
+import pytest
+
+from orderdesk_app.orderdesk.dates import NO_DATE
 from tests.worlds import FIRST_ORDER, World, counted
 
 
@@ -90,3 +93,20 @@ async def test_a_date_that_is_none_is_refused_before_any_request(small: World) -
     )
     assert error.field == "date_updated"
     assert counted("upstream_requests") == before
+
+
+async def test_an_order_that_was_never_updated_can_be_sent_back(
+    small: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    endpoints = small.services.client.orders
+    read = endpoints.get_order
+
+    async def without_date(*given: Any) -> dict[str, Any]:
+        return {**await read(*given), "date_updated": NO_DATE}
+
+    monkeypatch.setattr(endpoints, "get_order", without_date)
+    order = await whole(small)
+    assert order["date_updated"] == NO_DATE
+
+    result = await small.owner.get("orders_update", order_id=FIRST_ORDER, changes=order)
+    assert result["status"] == "unchanged"
