@@ -281,7 +281,9 @@ def _is_there(order: Order, name: str, value: object, folders: FolderNames) -> b
     """True for a value that is in the order already, as it is when a caller sends back what was
     read: there is nothing to change.
     """
-    if name == "folder":  # which results add to an order
+    if name == "matched_by":  # results add this and the next to an order
+        return isinstance(value, list)
+    if name == "folder":
         folder_id = str(order.get("folder_id") or "")
         return value == next((known for id_, known in folders if id_ == folder_id), folder_id)
     if name == "cc_number":

@@ -26,6 +26,7 @@ from orderdesk_app.db.stores import Store
 from orderdesk_app.db.tenants import Tenant
 from orderdesk_app.errors import (
     Conflict,
+    Faults,
     PermissionDenied,
     StoreKeyRefused,
     UpstreamFailed,
@@ -99,6 +100,7 @@ class StoreRegistration:
         Raises StoreKeyRefused, Conflict (already connected), ValidationFailed, UpstreamFailed.
         """
         require_store_writes(actor)
+        _check_all(store_id, api_key, name, label)
         access = StoreAccess(
             api_url=self._api_url,
             store_id=StoreId(_checked_store_id(store_id)),
@@ -275,6 +277,21 @@ def checked_key(api_key: Secret) -> Secret:
             field="api_key",
         )
     return Secret(text)
+
+
+def _check_all(store_id: str, api_key: Secret, name: str | None, label: str | None) -> None:
+    """Raises ValidationFailed that tells every fault at once."""
+    faults = Faults()
+    with faults.caught():
+        _checked_store_id(store_id)
+    with faults.caught():
+        checked_key(api_key)
+    with faults.caught():
+        if name:
+            checked_name(name)
+    with faults.caught():
+        checked_label(label)
+    faults.raise_any()
 
 
 def checked_name(name: str) -> str:

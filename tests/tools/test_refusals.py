@@ -238,3 +238,16 @@ async def test_faults_within_an_object_are_told_beside_those_of_the_arguments(
     assert isinstance(error, ValidationFailed)
     assert [fault.field for fault in error.faults] == ["store_id", "order_itms", "shipping"]
     assert "store_identifier" in error.message
+
+
+async def test_all_faults_of_a_new_store_are_told_at_once(shared: World) -> None:
+    error = await shared.owner.refused(
+        "stores_register",
+        store_id="10077",
+        api_key="two words",
+        store_name="a\u200b",
+        label="\u3164",
+    )
+
+    assert isinstance(error, ValidationFailed)
+    assert [fault.field for fault in error.faults] == ["api_key", "store_name", "label"]

@@ -34,6 +34,14 @@ async def test_every_order_can_be_sent_back_whole(small: World) -> None:
     assert counted("upstream_requests", method="PUT") == before
 
 
+async def test_a_row_of_a_search_can_be_sent_back_whole(small: World) -> None:
+    [row] = (await small.owner.get("orders_list", search=FIRST_ORDER, view="full"))["orders"]
+    assert row["matched_by"]
+
+    result = await small.owner.get("orders_update", order_id=FIRST_ORDER, changes=dict(row))
+    assert result["status"] == "unchanged"
+
+
 async def test_one_change_in_a_whole_order_is_the_only_one(world: World) -> None:
     order = await whole(world)
     order["shipping"]["city"] = "Elsewhere"
