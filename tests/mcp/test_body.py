@@ -429,3 +429,36 @@ def test_every_list_and_map_has_an_upper_limit(mcp_server: McpServer, changes: A
         answer = http.post("/mcp", json=call("orders_update", arguments))
 
     assert "at most 500 entries" in answer.json()["result"]["content"][0]["text"]
+
+
+LARGE = {
+    "one text": b'["' + b"x" * (MOST - 4) + b'"]',
+    "escapes": b'["' + b"\\u00e9" * (MOST // 6 - 4) + b'"]',
+    "letters of two bytes": b'["' + "é".encode() * (MOST // 2 - 4) + b'"]',
+    "backslashes": b'["' + b"\\\\" * (MOST // 2 - 4) + b'"]',
+    "spaces": b" " * (MOST - 2) + b"{}",
+    "long whole numbers": b"[" + b",".join([b"9" * 200] * 19_000) + b"]",
+    "texts like exponents": b'["' + b"e12x" * (MOST // 4 - 4) + b'"]',
+    "values": b"[" + b",".join([b'{"a":1.5}'] * 9_900) + b"]",
+}
+
+
+@pytest.mark.parametrize("kind", LARGE)
+def test_the_largest_body_is_read_in_a_moment(kind: str) -> None:
+    """All others wait meanwhile."""
+    seconds: list[float] = []
+    for _ in range(3):
+        started = time.process_time()
+        bodies.parse(LARGE[kind])
+        seconds.append(time.process_time() - started)
+
+    assert min(seconds) < 0.03
+
+
+@pytest.mark.parametrize("number", [b"1e400", b"-1E+999", b"9" * 400 + b".0"])
+@pytest.mark.parametrize("place", [b"%s", b'{"a":[{"b":%s}]}', b'["' + b"x" * 20_000 + b'",%s]'])
+def test_a_number_beyond_all_is_refused_in_bodies_of_any_length(
+    place: bytes, number: bytes
+) -> None:
+    with pytest.raises(InvalidRequest):
+        bodies.parse(place % number)
