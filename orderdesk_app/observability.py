@@ -111,6 +111,12 @@ AUDIT_WAITING = _gauge("audit_waiting", "Audit rows of reads that wait for their
 STORE_CHANGES = _counter("store_changes", "Stores connected, edited and removed.", "action")
 KEY_CHANGES = _counter("key_changes", "Keys made, revoked and rotated.", "action")
 SIGNALS = _counter("change_signals", "Changes heard from this and other processes.", "topic")
+JOBS = _counter(
+    "jobs",
+    "Tries of background jobs by what became of them: done, again (later), gave_up.",
+    "kind",
+    "outcome",
+)
 ERRORS = _counter("unexpected_errors", "Faults of ours that a user met.", "where")
 WEB_EVENTS = _counter("web_events", "Events of the web app by what the guard said.", "outcome")
 DATABASE_POOL_IN_USE = _gauge(

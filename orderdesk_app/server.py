@@ -145,6 +145,9 @@ class App:
 
     async def _start(self) -> None:
         services = await self._open.enter_async_context(self._open_services(self._settings))
+        # Servers alone run jobs: a command ends too soon, and stdio's output is the protocol's.
+        await services.jobs.start()
+        self._open.push_async_callback(services.jobs.stop)
         self._mcp = McpEndpoint(
             services.runner, services.key_check, allow_query_token=self._settings.allow_query_token
         )

@@ -203,7 +203,7 @@ def email_address(value: str) -> str:
     if not value.strip():
         return ""
     try:
-        found = validate_email(value.strip()[:255], check_deliverability=False)
+        found = validate_email(value.strip()[:255], check_deliverability=False, strict=True)
     except (EmailNotValidError, UnicodeError):
         raise ValueError("must be an e-mail address, and nothing around it") from None
     return f"{found.local_part}@{found.ascii_domain}"

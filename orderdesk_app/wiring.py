@@ -22,15 +22,14 @@ from orderdesk_app.context import Actor
 from orderdesk_app.database_engines import PostgresLimits
 from orderdesk_app.db.buckets import Buckets
 from orderdesk_app.db.engine import Database
+from orderdesk_app.db.jobs import JobRows
 from orderdesk_app.db.keyring import KeyRows
 from orderdesk_app.db.leases import Leases
 from orderdesk_app.db.migrate import known_revisions
 from orderdesk_app.db.signals import Signals
 from orderdesk_app.demo.app import BASE, SANDBOX_URL, SandboxApp, sandbox_app
 from orderdesk_app.errors import AuthFailed
-from orderdesk_app.mail.outbox import OutboxSender
 from orderdesk_app.mail.sender import MailSender
-from orderdesk_app.mail.smtp import SmtpSender, smtp_server
 from orderdesk_app.observability import UPSTREAM_REQUESTS, UPSTREAM_SECONDS
 from orderdesk_app.orderdesk.client import OrderDeskClient
 from orderdesk_app.orderdesk.locks import WriteLocks
@@ -50,10 +49,12 @@ from orderdesk_app.services.console import ConsoleHistory
 from orderdesk_app.services.flash_messages import FlashMessages
 from orderdesk_app.services.folders import Folders
 from orderdesk_app.services.health import Health, check_pages_at_start
+from orderdesk_app.services.jobs import Jobs
 from orderdesk_app.services.journal import Journal
 from orderdesk_app.services.key_check import KeyCheck
 from orderdesk_app.services.keys import Keys
 from orderdesk_app.services.limits import Limits
+from orderdesk_app.services.mailer import MAIL, Mailer, deliver_with, has_mail, sender_of
 from orderdesk_app.services.orders import Orders
 from orderdesk_app.services.products import Products
 from orderdesk_app.services.reads import Reads
@@ -181,9 +182,16 @@ class Services:
 
     @cached_property
     def mail_sender(self) -> MailSender:
-        if self.settings.email_provider == "console":
-            return OutboxSender()
-        return SmtpSender(smtp_server(self.settings))
+        return sender_of(self.settings)
+
+    @cached_property
+    def jobs(self) -> Jobs:
+        handlers = {MAIL: deliver_with(self.mail_sender)}
+        return Jobs(JobRows(self.database, handlers), self.sealer, handlers)
+
+    @cached_property
+    def mailer(self) -> Mailer:
+        return Mailer(self.jobs, self.settings.public_url, is_set_up=has_mail(self.settings))
 
     # ------------------------------------------------------------------ Order Desk
 

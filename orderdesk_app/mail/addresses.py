@@ -18,7 +18,7 @@ def email_address(text: str) -> str:
         # A longer text is no address, and must not cost the time of looking.
         if len(text) > MOST_CHARACTERS:
             raise EmailNotValidError
-        found = validate_email(text, check_deliverability=False)
+        found = validate_email(text, check_deliverability=False, strict=True)
     except (EmailNotValidError, UnicodeError):
         raise ValidationFailed(
             "This is no e-mail address. Write one such as ada@example.com.", field="email"

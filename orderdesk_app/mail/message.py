@@ -31,7 +31,8 @@ class Mail:
 def one_line(text: str, most: int) -> str:
     """The text on one line of at most `most` characters, without characters that nobody sees."""
     seen = "".join(" " if unicodedata.category(sign) in _NOT_IN_A_LINE else sign for sign in text)
-    line = " ".join(seen.split())
+    # A header's reader, our own library included, decodes what begins like this (RFC 2047).
+    line = " ".join(seen.replace("=?", "= ?").split())
     return line if len(line) <= most else line[: most - 1].rstrip() + "…"
 
 

@@ -10,6 +10,8 @@ from starlette.routing import Route
 
 from orderdesk_app import __version__, wiring
 from orderdesk_app.context import ALL_SCOPES
+from orderdesk_app.db.engine import NO_ANSWER
+from orderdesk_app.db.jobs import JobCounts
 from orderdesk_app.errors import RateLimited
 from orderdesk_app.orderdesk.proxy import proxy_for
 from orderdesk_app.routes.request_middleware import ADDRESS
@@ -83,6 +85,7 @@ async def detailed(request: Request) -> Response:
             403,
         )
     checked = await services.health.check()
+    jobs = await _job_counts(services)
     proxy = proxy_for(services.settings.orderdesk_api_url)
     parts: dict[str, object] = {
         "status": _word(checked),
@@ -95,8 +98,17 @@ async def detailed(request: Request) -> Response:
         "environment": services.settings.app_env,
         "web_ui": services.settings.enable_webui,
         "proxy": asdict(proxy) if proxy else None,
+        "mail": services.settings.email_provider,
+        "jobs": asdict(jobs) if jobs else None,
     }
     return JSONResponse(parts, 200 if checked.is_fine else 503)
+
+
+async def _job_counts(services: wiring.Services) -> JobCounts | None:
+    try:
+        return await services.jobs.counts()
+    except NO_ANSWER:  # the checks say that the database is away
+        return None
 
 
 def _word(checked: Checked) -> str:

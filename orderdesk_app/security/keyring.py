@@ -14,6 +14,9 @@ from orderdesk_app.context import TenantId
 from orderdesk_app.security.kms import KmsKey, derive, load_kms_key
 
 ROOT = "digest"
+# In a tenant's place: what is sealed for this installation, as it belongs to no tenant, or goes
+# before anybody could want its key gone.
+INSTALLATION = TenantId("installation")
 _MOST_TENANTS = 50_000
 
 
@@ -53,6 +56,7 @@ class Keyring:
         self._salt = salt
         self._tenants: LRUCache[str, AESGCM] = LRUCache(_MOST_TENANTS)
         self.digest_key = self.purpose("digest")
+        self._installation = AESGCM(self.purpose("seal"))
 
     def __repr__(self) -> str:
         return "Keyring(***)"
@@ -90,6 +94,8 @@ class Keyring:
 
     def held(self, tenant_id: TenantId | str) -> AESGCM | None:
         """The tenant's cipher if this process has loaded it, else None; does not wait."""
+        if tenant_id == INSTALLATION:
+            return self._installation
         return self._tenants.get(tenant_id)
 
 
