@@ -167,7 +167,8 @@ def _watch_parent(parent_id: int) -> None:
     if STOP_NOTICE is not None:
         os.kill(os.getpid(), STOP_NOTICE)
         time.sleep(NOTICE_SECONDS)
-    os.kill(os.getpid(), signal.SIGTERM)
+    if sys.platform != "linux":  # there prctl has sent one, and a second can block granian
+        os.kill(os.getpid(), signal.SIGTERM)
     time.sleep(_kill_seconds)
     os._exit(1)
 
