@@ -1,4 +1,5 @@
-"""The `orderdesk` command: serve, build, migrate, stdio, tools, signin-link.
+"""The `orderdesk` command: serve, build, migrate, stdio, tools, signin-link,
+mail-test.
 
 Settings come from the environment and `.env`.
 """
@@ -28,8 +29,11 @@ from orderdesk_app.context import Secret
 from orderdesk_app.db.migrate import upgrade
 from orderdesk_app.errors import ConfigurationError, OrderDeskAgentsError
 from orderdesk_app.frontend import ROOT, Frontend, reflex_environment
+from orderdesk_app.mail.addresses import email_address
+from orderdesk_app.mail.sender import MailFailed
 from orderdesk_app.mcp.stdio import serve_stdio
 from orderdesk_app.observability import configure_logging
+from orderdesk_app.services.mailer import send_trial, sender_of
 from orderdesk_app.services.tool_call_log import turn_off_tool_call_log
 from orderdesk_app.serving import server
 from orderdesk_app.setting_rules import url_host
@@ -66,7 +70,15 @@ def parser() -> argparse.ArgumentParser:
     )
     top.add_argument("--version", action="version", version=f"orderdesk {__version__}")
     commands = top.add_subparsers(title="commands", metavar="COMMAND", required=True)
-    for add_command in (_add_serve, _add_build, _add_migrate, _add_stdio, _add_tools, _add_link):
+    for add_command in (
+        _add_serve,
+        _add_build,
+        _add_migrate,
+        _add_stdio,
+        _add_tools,
+        _add_link,
+        _add_mail_test,
+    ):
         add_command(commands)
     return top
 
@@ -145,6 +157,19 @@ def _add_link(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -
         ),
     )
     link.set_defaults(run=run_sign_in_link)
+
+
+def _add_mail_test(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    trial = commands.add_parser(
+        "mail-test",
+        help="send one mail to an address, and say what went wrong",
+        description=(
+            "Sends a test mail with the settings of EMAIL_PROVIDER and SMTP_…, at once and once. "
+            "Says what the mail server answered, and what to change."
+        ),
+    )
+    trial.add_argument("address", metavar="ADDRESS", help="such as you@example.com")
+    trial.set_defaults(run=run_mail_test)
 
 
 def warn_of_unused_settings() -> None:
@@ -435,6 +460,28 @@ async def make_link(settings: Settings) -> str:
             master_key=Secret(given) if given else None, has_webui=True
         )
         return link_address(settings, await services.sign_in.make_link(admin.tenant_id))
+
+
+def run_mail_test(chosen: argparse.Namespace) -> int:
+    settings = load_settings()
+    address = email_address(chosen.address)
+    try:
+        asyncio.run(send_trial(sender_of(settings), address, settings.public_url))
+    except MailFailed as failure:
+        said = f' It said: "{failure.said}"' if failure.said else ""
+        print(f"orderdesk: {failure.words}{said}", file=sys.stderr)
+        return FAILED
+    if settings.email_provider == "console":
+        print(
+            "orderdesk: this was printed and not sent. Set EMAIL_PROVIDER=smtp to send mail.",
+            file=sys.stderr,
+        )
+    else:
+        print(
+            f"The mail server {settings.smtp_host}:{settings.smtp_port} took the mail. Look into "
+            "the mailbox; if it is not there, among its spam."
+        )
+    return 0
 
 
 if __name__ == "__main__":
