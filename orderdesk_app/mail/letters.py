@@ -141,6 +141,9 @@ class SignInLink:
         )
 
 
+_A_ROLE = {Role.OWNER: "an owner", Role.MEMBER: "a member", Role.VIEWER: "a viewer"}
+
+
 @dataclass(frozen=True, slots=True)
 class Invitation:
     """To a colleague. `inviter` and `account` are names that people typed."""
@@ -158,7 +161,7 @@ class Invitation:
             f"{inviter} invites you to {account}",
             (
                 f"“{inviter}” invites you to the account “{account}” at Order Desk agents, as "
-                f"{self.role}. There, AI assistants and people work on Order Desk orders.",
+                f"{_A_ROLE[self.role]}. There, AI assistants and people work on Order Desk orders.",
             ),
             "See the invitation",
             _link(self.path, self.token),
