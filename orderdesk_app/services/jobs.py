@@ -26,7 +26,7 @@ _LONGEST_WAIT = 3600.0
 WORK_SECONDS = 45.0
 LEASE_SECONDS = 90.0
 _POLL_SECONDS = 5.0
-STOP_SECONDS = 5.0
+STOP_SECONDS = 3.0
 _SWEEP_SECONDS = 3600.0
 _KEPT_SECONDS = 30 * 86_400.0  # of a job that gave up
 
@@ -111,7 +111,7 @@ class Jobs:
         self._runner = asyncio.create_task(self._run(), name="jobs")
 
     async def stop(self) -> None:
-        """Begin nothing more, and let what runs end, for five seconds. What has not ended then is
+        """Begin nothing more, and let what runs end, for three seconds. What has not ended then is
         run again when its lease is over.
         """
         if self._runner is None:
