@@ -11,8 +11,11 @@ from orderdesk_app.context import Json
 from orderdesk_app.errors import ValidationFailed
 from orderdesk_app.orderdesk import json_text
 
-# `{"`, `[{`, `["`, and what Python prints of the same
-_LOOKS_LIKE_JSON = re.compile(r"\s*+(\{\s*+[\"'}]|\[\s*+[\[{\"'\]])")
+# `{"`, `[{`, `["`, what Python prints of the same, and an empty `{}` or `[]` alone: `[] call first`
+# is a person's box to tick
+_LOOKS_LIKE_JSON = re.compile(
+    r"\s*+(\{\s*+[\"']|\[\s*+[\[{\"']|\{\s*+\}\s*+\Z|\[\s*+\]\s*+\Z)"
+)
 
 
 def looks_like_json(text: str) -> bool:

@@ -16,6 +16,7 @@ from orderdesk_app.errors import ValidationFailed
 from orderdesk_app.orderdesk.comparison import as_list, note_key
 from orderdesk_app.orderdesk.merge import Plan, plan_create, plan_update
 from orderdesk_app.orderdesk.order_fields import ADDRESS_FIELDS, MOST_ENTRIES, SHAPES
+from orderdesk_app.orderdesk.quoted_json import looks_like_json
 
 NOON = datetime(2026, 11, 22, 12, tzinfo=UTC)
 FOLDERS = (("21654", "New"), ("21655", "Prepared"), ("21656", "Closed"))
@@ -507,7 +508,10 @@ all_changes = st.fixed_dictionaries(
         "customer": addresses,
         "checkout_data": maps,
         "order_metadata": maps,
-        "order_notes": st.lists(words.filter(lambda text: bool(text.strip())), max_size=4),
+        "order_notes": st.lists(
+            words.filter(lambda text: bool(text.strip()) and not looks_like_json(text)),
+            max_size=4,
+        ),
         "order_items": st.builds(
             lambda first, new: [{**first, "id": "1"}, *new],
             item_changes,

@@ -138,7 +138,16 @@ async def test_no_note_is_json(small: World, place: str, note: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "words", ["[URGENT] ring first", "(see [3])", "{name} was told", "[12345]", "“[]” is no list"]
+    "words",
+    [
+        "[URGENT] ring first",
+        "(see [3])",
+        "{name} was told",
+        "[12345]",
+        "“[]” is no list",
+        "[] wrapped",
+        "[ ] ring first",
+    ],
 )
 async def test_brackets_in_a_persons_words_stay(small: World, words: str) -> None:
     order = await order_after(small, {"order_notes": words})
