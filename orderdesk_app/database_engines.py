@@ -68,7 +68,12 @@ PRAGMAS = ("PRAGMA journal_mode=WAL", "PRAGMA synchronous=NORMAL", "PRAGMA forei
 
 def sqlite_engine(path: Path, *, reads_only: bool, busy_seconds: float) -> AsyncEngine:
     """`busy_seconds`: how long a statement waits for another process."""
-    url = URL.create("sqlite+aiosqlite", database=str(path))
+    # "rw": it makes no file, see `existing_file`
+    url = URL.create(
+        "sqlite+aiosqlite",
+        database=path.resolve().as_uri(),
+        query={"mode": "rw", "uri": "true"},
+    )
     # The driver begins no transaction by itself: a read needs no BEGIN and no ROLLBACK (which saves
     # two trips to the thread), a write says BEGIN IMMEDIATE.
     by_hand = {"timeout": busy_seconds, "isolation_level": None}

@@ -73,13 +73,18 @@ def check_free_space(folder: Path) -> None:
         raise OSError(errno.ENOSPC, "the disk of the database is full")
 
 
+def existing_file(path: Path) -> str:
+    """The URI by which SQLite opens a file and never makes one: only a migration makes it. Where it
+    was moved away, an empty file in its place would be taken for the database.
+    """
+    return f"{path.resolve().as_uri()}?mode=rw"
+
+
 @contextlib.contextmanager
 def connection_to(path: Path, *, seconds: float) -> Iterator[sqlite3.Connection]:
     """A connection to an SQLite file that is there; each statement is its own transaction."""
     with contextlib.closing(
-        sqlite3.connect(
-            f"{path.resolve().as_uri()}?mode=rw", uri=True, timeout=seconds, isolation_level=None
-        )
+        sqlite3.connect(existing_file(path), uri=True, timeout=seconds, isolation_level=None)
     ) as connection:
         yield connection
 

@@ -41,6 +41,7 @@ from orderdesk_app.setting_rules import DATA, missing_folder
 from orderdesk_app.storage_faults import (
     check_free_space,
     connection_to,
+    existing_file,
     file_identity,
     is_locked,
     is_sound,
@@ -419,7 +420,9 @@ def after_commit(session: AsyncSession, call: Callable[[], None]) -> None:
 
 async def open_sqlite(path: Path) -> aiosqlite.Connection:
     """A connection outside of the pools: every statement is its own transaction."""
-    connection = aiosqlite.connect(path, isolation_level=None, timeout=BUSY_SECONDS)
+    connection = aiosqlite.connect(
+        existing_file(path), uri=True, isolation_level=None, timeout=BUSY_SECONDS
+    )
     connection._thread.daemon = True  # a forgotten connection must not keep the process alive
     await connection
     for pragma in PRAGMAS:

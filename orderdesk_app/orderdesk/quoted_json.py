@@ -13,9 +13,7 @@ from orderdesk_app.orderdesk import json_text
 
 # `{"`, `[{`, `["`, what Python prints of the same, and an empty `{}` or `[]` alone: `[] call first`
 # is a person's box to tick
-_LOOKS_LIKE_JSON = re.compile(
-    r"\s*+(\{\s*+[\"']|\[\s*+[\[{\"']|\{\s*+\}\s*+\Z|\[\s*+\]\s*+\Z)"
-)
+_LOOKS_LIKE_JSON = re.compile(r"\s*+(\{\s*+[\"']|\[\s*+[\[{\"']|\{\s*+\}\s*+\Z|\[\s*+\]\s*+\Z)")
 
 
 def looks_like_json(text: str) -> bool:

@@ -4,7 +4,7 @@ import json
 import re
 from typing import Any
 
-from playwright.async_api import Locator, Page, expect
+from playwright.async_api import Error, Locator, Page, expect
 
 from tests.browser.conftest import CHAPTER, Site
 
@@ -20,6 +20,15 @@ async def settled(page: Page) -> None:
         await expect(page.locator("main .bone")).to_have_count(0)
     else:
         await page.wait_for_load_state("networkidle")
+
+
+async def visit(page: Page, address: str) -> None:
+    """Load an address, unless the page just leaves for another one by itself."""
+    try:
+        await page.goto(address)
+    except Error as error:
+        if "interrupted by another navigation" not in error.message:
+            raise
 
 
 async def go_to(page: Page, title: str) -> None:

@@ -588,6 +588,28 @@ async def test_a_full_disk_is_not_ready_also_where_small_writes_still_fit(sqlite
     await database.close()
 
 
+async def test_no_way_to_a_file_that_is_gone_makes_an_empty_one(sqlite_url):
+    database = Database(sqlite_url)
+    database.path.unlink()
+
+    async def write() -> None:
+        async with database.write() as session:
+            session.add(Tenant(name="Ada"))
+
+    for way in (
+        names(database),
+        write(),
+        database.query("SELECT 1", {}),
+        database.execute("DELETE FROM buckets", {}),
+        database.ping(),
+    ):
+        with pytest.raises((StorageFailed, OperationalError, sqlite3.OperationalError)):
+            await way
+
+    assert not database.path.exists()
+    await database.close()
+
+
 async def test_a_ping_commits_a_write(database):
     await database.ping()
 
