@@ -27,7 +27,7 @@ from orderdesk_app.routes.oauth import is_oauth, no_oauth
 from orderdesk_app.routes.pages import PageGate
 from orderdesk_app.routes.request_middleware import MCP_PATHS, RequestMiddleware
 from orderdesk_app.routes.sockets import SocketLimits
-from orderdesk_app.serving import NOTICE_SECONDS, STOP_NOTICE, is_stop_asked
+from orderdesk_app.serving import NOTICE_SECONDS, STOP_NOTICE
 from orderdesk_app.setting_rules import host_list
 from orderdesk_app.states.live import LIVE
 
@@ -162,8 +162,6 @@ class App:
                 asyncio.get_running_loop().add_signal_handler(
                     STOP_NOTICE, self._begin_stop, services
                 )
-            if is_stop_asked():
-                self._begin_stop(services)
         # These objects live until the end. Without this the collector would walk them all again and
         # again while requests wait.
         gc.collect()

@@ -119,21 +119,17 @@ def _set_loop_signals(loop: asyncio.AbstractEventLoop) -> WorkerSignal:
     Granian's own stop (2.8) joins its thread while it holds the interpreter lock. With a connection
     still open, that thread may need the lock for it: then the worker hangs, and writes with it.
     """
+    event = WorkerSignal()
     for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, _ask_to_stop)
-    return WorkerSignal()
+        loop.add_signal_handler(number, _stop_worker, event)
+    return event
 
 
-def _ask_to_stop() -> None:
-    global _is_stop_asked
-    _is_stop_asked = True
-    if STOP_NOTICE is not None:
+def _stop_worker(event: WorkerSignal) -> None:
+    if STOP_NOTICE is None or signal.getsignal(STOP_NOTICE) is signal.SIG_IGN:
+        event.set()  # an app that hears no notice, or ours before it has started
+    else:
         os.kill(os.getpid(), STOP_NOTICE)
-
-
-def is_stop_asked() -> bool:
-    """Whether this worker was told to stop, perhaps before its app could hear a notice."""
-    return _is_stop_asked
 
 
 def _with_own_listener(
@@ -173,7 +169,6 @@ def _watch_parent(parent_id: int) -> None:
     os._exit(1)
 
 
-_is_stop_asked = False
 _server: MPServer | None = None  # of this process, and of the forks that it makes
 _kill_seconds = 60.0
 

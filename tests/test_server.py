@@ -27,7 +27,9 @@ from tests.worlds import (
     SandboxServer,
     Server,
     eventually,
+    free_port,
     open_services,
+    own_environment,
     sandbox_process,
     sandbox_server,
     serving,
@@ -280,6 +282,27 @@ def test_a_call_that_the_key_does_not_allow_leaves_its_row(
         http.post("/mcp", json=call("orders_delete", {"order_id": FIRST_ORDER}))
 
     _until(lambda: _audited(mcp_server, "orders_delete") == ["PERMISSION_DENIED"])
+
+
+def test_an_app_that_hears_no_notice_is_stopped_too(tmp_path: Path) -> None:
+    port = free_port()
+    code = (
+        "from orderdesk_app.config import load_settings; from orderdesk_app.serving "
+        "import server; server(load_settings(), 'starlette.applications:Starlette').serve()"
+    )
+    environment = {**own_environment(), "HOME": str(tmp_path), "PORT": str(port)}
+    with (tmp_path / "log").open("wb") as out:
+        process = subprocess.Popen(
+            [sys.executable, "-c", code], cwd=ROOT, env=environment, stdout=out, stderr=out
+        )
+    try:
+        server = Server(port, process, tmp_path / "log", tmp_path)
+        _until(lambda: is_listening(server))
+        process.terminate()
+
+        assert process.wait(10) == 0
+    finally:
+        process.kill()
 
 
 def test_a_stop_waits_for_the_write_that_is_under_way_and_for_nobody_who_hangs(
