@@ -282,6 +282,8 @@ async def test_a_replaced_master_key_signs_in_and_the_old_one_does_not(
     site: Site, opens: Opens, ada: Account, page: Page
 ) -> None:
     elsewhere = await opens()
+    # without a session there is no websocket
+    elsewhere.watch.expect("WebSocket connection to .* failed")
     other = await elsewhere.new_page()
     await _sign_in(other, ada.master_key)
     await expect(other.get_by_role("heading", level=1)).to_have_text("Home")

@@ -95,6 +95,7 @@ async def test_a_person_changes_an_order_and_leaves_nothing_behind(
 async def test_signing_out_in_one_tab_ends_the_others(site: Site, opens: Opens) -> None:
     account = await site.make_account("Two tabs")
     context = await opens(account)
+    context.watch.expect("WebSocket connection to .* failed")  # without a session there is none
     first, second = await context.new_page(), await context.new_page()
     for page in (first, second):
         await page.goto("/console")
