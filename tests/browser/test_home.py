@@ -193,6 +193,7 @@ async def test_all_activity_is_narrowed_by_its_form_and_downloaded(
         await client.call("orders_get", order_id="999999999")
     await open_home(page)
     await page.get_by_role("link", name="All activity").click()
+    await expect(page.get_by_role("heading", level=1)).to_have_text("Activity")
     await settled(page)
     rows = page.get_by_role("main").locator(".lines > li")
     missing = rows.filter(has_text="order 999999999")
