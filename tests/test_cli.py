@@ -13,7 +13,8 @@ from pathlib import Path
 import httpx
 import pytest
 
-from orderdesk_app.cli import parser, web_address
+from orderdesk_app.cli import parser
+from orderdesk_app.cli.sign_in_link import web_address
 from orderdesk_app.config import load_settings
 from orderdesk_app.frontend import ROOT
 from orderdesk_app.serving import server
@@ -257,7 +258,7 @@ def test_what_is_said_waits_until_the_server_answers(tmp_path: Path) -> None:
     port = free_port()
     code = (
         "import sys\n"
-        "from orderdesk_app.cli import print_when_live\n"
+        "from orderdesk_app.cli.serve import print_when_live\n"
         "from orderdesk_app.config import load_settings\n"
         f"print_when_live(load_settings({{'PORT': '{port}'}}, None), 'It answers.')\n"
         "exec(sys.argv[1])\n"
@@ -295,7 +296,7 @@ def test_what_is_said_waits_until_the_server_answers(tmp_path: Path) -> None:
 def test_nothing_is_said_when_the_server_ends_before_it_answers() -> None:
     code = (
         "import sys\n"
-        "from orderdesk_app.cli import print_when_live\n"
+        "from orderdesk_app.cli.serve import print_when_live\n"
         "from orderdesk_app.config import load_settings\n"
         f"print_when_live(load_settings({{'PORT': '{free_port()}'}}, None), 'It answers.')\n"
         "raise SystemExit(3)\n"

@@ -17,6 +17,7 @@ import brotli
 import pytest
 
 from orderdesk_app import cli
+from orderdesk_app.cli import build
 from orderdesk_app.config import load_settings
 from orderdesk_app.errors import ConfigurationError
 from orderdesk_app.frontend import (
@@ -288,7 +289,7 @@ def test_a_build_that_is_interrupted_says_so(
             raise KeyboardInterrupt
         return subprocess.CompletedProcess(command, code, stdout="", stderr="")
 
-    monkeypatch.setattr(cli, "Frontend", lambda: Frontend(project))
+    monkeypatch.setattr(build, "Frontend", lambda: Frontend(project))
     monkeypatch.setattr("orderdesk_app.frontend.subprocess.run", interrupted)
 
     ended = cli.main(["build", "--force"])

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from orderdesk_app import cli
+from orderdesk_app.cli import mail_test
 from orderdesk_app.config import load_settings
 from tests.mail_server import mail_server
 
@@ -18,7 +19,7 @@ def run(monkeypatch: pytest.MonkeyPatch) -> Run:
     """Runs the command in this process, with these settings alone."""
 
     def run(*arguments: str, **settings: str) -> int:
-        monkeypatch.setattr(cli, "load_settings", lambda: load_settings(settings))
+        monkeypatch.setattr(mail_test, "load_settings", lambda: load_settings(settings))
         monkeypatch.chdir(cli.ROOT)
         return cli.main(["mail-test", *arguments])
 

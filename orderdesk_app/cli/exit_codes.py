@@ -1,0 +1,5 @@
+"""How a command ends."""
+
+FAILED = 1
+WRONG_SETTING = 2  # or a wrong argument, as argparse has it
+INTERRUPTED = 130  # 128 and the number of SIGINT, as a shell has it
