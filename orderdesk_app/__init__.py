@@ -1,6 +1,6 @@
 """Order Desk agents: people and AI assistants work on Order Desk orders, safely.
 
-Start reading in wiring.py.
+Start reading in wiring/.
 """
 
 __version__ = "0.1.0"

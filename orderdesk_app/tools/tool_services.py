@@ -1,6 +1,6 @@
 """The services that tools use, found by their class.
 
-A new one is a property in wiring.py, named in its `tool_services`.
+A new one is a property in wiring/, named in its `tool_services`.
 """
 
 from typing import TypeVar
@@ -21,5 +21,5 @@ class ToolServices:
 
     def __getitem__(self, wanted: type[ServiceT]) -> ServiceT:
         found = self._by_class.get(wanted)
-        assert isinstance(found, wanted), f"wiring.py gives tools no {wanted.__name__}"
+        assert isinstance(found, wanted), f"wiring/ gives tools no {wanted.__name__}"
         return found

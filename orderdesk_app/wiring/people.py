@@ -1,0 +1,68 @@
+"""Services of people: accounts, keys, sessions and signing in."""
+
+from functools import cached_property
+
+from orderdesk_app.security.web import SessionCookies
+from orderdesk_app.services.access import Access
+from orderdesk_app.services.flash_messages import FlashMessages
+from orderdesk_app.services.key_check import KeyCheck
+from orderdesk_app.services.keys import Keys
+from orderdesk_app.services.sessions import FormTokens, Sessions
+from orderdesk_app.services.sign_in import SignIn
+from orderdesk_app.services.tenants import Tenants
+from orderdesk_app.wiring.engines import Engines
+
+
+class People(Engines):
+    """The services that know people, built on the engines."""
+
+    @cached_property
+    def keys(self) -> Keys:
+        return Keys(
+            self.database,
+            self.keyring,
+            self.signals,
+            self.passwords,
+            audit=self.audit,
+            rotations=self.limits.rotations,
+        )
+
+    @cached_property
+    def tenants(self) -> Tenants:
+        return Tenants(self.database, self.keys)
+
+    @cached_property
+    def access(self) -> Access:
+        return Access(self.database, self.keys, self.signals)
+
+    @cached_property
+    def key_check(self) -> KeyCheck:
+        return KeyCheck(self.access, self.limits.wrong_keys, self.audit)
+
+    @cached_property
+    def sessions(self) -> Sessions:
+        secret = self.settings.jwt_secret_key.get_secret_value().encode()
+        cookies = SessionCookies(secret or self.keyring.purpose("jwt"))
+        timeout = self.settings.session_timeout
+        is_secure = self.settings.cookie_secure
+        return Sessions(self.database, self.keyring, cookies, timeout=timeout, is_secure=is_secure)
+
+    @cached_property
+    def sign_in(self) -> SignIn:
+        return SignIn(
+            self.database,
+            self.keyring,
+            self.keys,
+            self.sessions,
+            limit=self.limits.sign_in,
+            audit=self.audit,
+        )
+
+    @cached_property
+    def form_tokens(self) -> FormTokens:
+        secret = self.settings.csrf_secret_key.get_secret_value().encode()
+        return FormTokens(secret or self.keyring.purpose("csrf"))
+
+    @cached_property
+    def flash_messages(self) -> FlashMessages:
+        return FlashMessages()
