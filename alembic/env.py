@@ -3,9 +3,9 @@ its own for people at work on the schema.
 """
 
 from alembic import context
-from orderdesk_app.config import load_settings
 from orderdesk_app.db.migrate import exclusive
 from orderdesk_app.db.schema import METADATA
+from orderdesk_app.settings_reader import load_settings
 
 
 def run(connection):

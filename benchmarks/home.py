@@ -13,11 +13,11 @@ from benchmarks.figures import Figure, at_most
 from benchmarks.postgres import postgres
 from benchmarks.processes import free_port
 from orderdesk_app import wiring
-from orderdesk_app.config import load_settings
 from orderdesk_app.context import Actor, Via
 from orderdesk_app.db.migrate import upgrade
 from orderdesk_app.services.activity_filter import read_filter
 from orderdesk_app.services.audit import Entry
+from orderdesk_app.settings_reader import load_settings
 from orderdesk_app.tools.catalogue import every_tool
 from orderdesk_app.wiring import Services
 

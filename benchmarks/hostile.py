@@ -20,8 +20,8 @@ from benchmarks.processes import Server, cores, free_port, granian, orderdesk_se
 from benchmarks.upstream import DOUBLY_PACKED_ORDER, PACKED_ORDER, UNASKED_ORDER
 from benchmarks.world import World
 from orderdesk_app import wiring
-from orderdesk_app.config import load_settings
 from orderdesk_app.context import Secret, Via
+from orderdesk_app.settings_reader import load_settings
 
 PROBES, RUNS = 200, 3
 PAUSE_SECONDS = 0.001  # between two probes

@@ -13,10 +13,10 @@ from benchmarks.figures import Figure, at_most, told
 from benchmarks.processes import Server
 from benchmarks.world import World
 from orderdesk_app import wiring
-from orderdesk_app.config import load_settings
 from orderdesk_app.connections import raise_descriptor_limit
 from orderdesk_app.context import Via
 from orderdesk_app.services.sessions import COOKIE
+from orderdesk_app.settings_reader import load_settings
 
 SOCKETS = 400
 AT_MOST_MIB = 10.0

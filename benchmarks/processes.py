@@ -36,7 +36,7 @@ def free_port() -> int:
 def granian(factory: str, port: int) -> list[str]:
     """Any ASGI factory under the very server and settings that ours runs under."""
     code = (
-        "import sys; from orderdesk_app.config import load_settings; from "
+        "import sys; from orderdesk_app.settings_reader import load_settings; from "
         "orderdesk_app.serving import server; server(load_settings({'PORT': sys.argv[1]}), "
         "sys.argv[2]).serve()"
     )

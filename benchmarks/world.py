@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from orderdesk_app import wiring
-from orderdesk_app.config import load_settings
 from orderdesk_app.context import Secret, Via
 from orderdesk_app.db.migrate import upgrade
 from orderdesk_app.orderdesk.wait_budget import WaitBudget
+from orderdesk_app.settings_reader import load_settings
 
 FIRST_STORE = 20_001
 

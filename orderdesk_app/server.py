@@ -14,7 +14,7 @@ from starlette.routing import Route, Router
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from orderdesk_app import wiring
-from orderdesk_app.config import Settings, load_settings
+from orderdesk_app.config import Settings
 from orderdesk_app.frontend import Frontend
 from orderdesk_app.graceful_stop import GracefulStop
 from orderdesk_app.mcp.endpoint import McpEndpoint
@@ -29,6 +29,7 @@ from orderdesk_app.routes.request_middleware import MCP_PATHS, RequestMiddleware
 from orderdesk_app.routes.sockets import SocketLimits
 from orderdesk_app.serving import NOTICE_SECONDS, STOP_NOTICE
 from orderdesk_app.setting_rules import host_list
+from orderdesk_app.settings_reader import load_settings
 from orderdesk_app.states.live import LIVE
 
 OpenServices = Callable[[Settings], AbstractAsyncContextManager[wiring.Services]]

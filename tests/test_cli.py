@@ -15,9 +15,9 @@ import pytest
 
 from orderdesk_app.cli import parser
 from orderdesk_app.cli.sign_in_link import web_address
-from orderdesk_app.config import load_settings
 from orderdesk_app.frontend import ROOT
 from orderdesk_app.serving import server
+from orderdesk_app.settings_reader import load_settings
 from tests.worlds import free_port, own_environment, serving, start_server, wait_until_ready
 
 pytestmark = pytest.mark.slow
@@ -176,8 +176,8 @@ def test_a_stop_waits_as_long_as_a_write_may_take(timeout: str) -> None:
 
 def test_the_servers_own_lines_are_json_on_standard_error(tmp_path: Path) -> None:
     code = (
-        "from orderdesk_app.config import load_settings; from orderdesk_app.serving import "
-        "server; server(load_settings(), 'no_such_module:app').serve()"
+        "from orderdesk_app.settings_reader import load_settings; from orderdesk_app.serving "
+        "import server; server(load_settings(), 'no_such_module:app').serve()"
     )
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "PORT": str(free_port())}
 
@@ -259,7 +259,7 @@ def test_what_is_said_waits_until_the_server_answers(tmp_path: Path) -> None:
     code = (
         "import sys\n"
         "from orderdesk_app.cli.serve import print_when_live\n"
-        "from orderdesk_app.config import load_settings\n"
+        "from orderdesk_app.settings_reader import load_settings\n"
         f"print_when_live(load_settings({{'PORT': '{port}'}}, None), 'It answers.')\n"
         "exec(sys.argv[1])\n"
     )
@@ -297,7 +297,7 @@ def test_nothing_is_said_when_the_server_ends_before_it_answers() -> None:
     code = (
         "import sys\n"
         "from orderdesk_app.cli.serve import print_when_live\n"
-        "from orderdesk_app.config import load_settings\n"
+        "from orderdesk_app.settings_reader import load_settings\n"
         f"print_when_live(load_settings({{'PORT': '{free_port()}'}}, None), 'It answers.')\n"
         "raise SystemExit(3)\n"
     )

@@ -10,10 +10,11 @@ from secrets import token_bytes, token_hex, token_urlsafe
 
 import pytest
 
-from orderdesk_app.config import Settings, load_settings, unused_settings
+from orderdesk_app.config import Settings
 from orderdesk_app.env_file import NOT_YET
 from orderdesk_app.errors import ConfigurationError
 from orderdesk_app.setting_rules import decode_key, host_list, is_loopback, is_published
+from orderdesk_app.settings_reader import load_settings, unused_settings
 
 ROOT = Path(__file__).resolve().parent.parent
 KMS = b64encode(token_bytes(32)).decode()

@@ -32,7 +32,7 @@ SERVE = f"""
 import resource
 resource.setrlimit(resource.RLIMIT_NOFILE, ({SOFT}, {HARD}))
 from orderdesk_app import connections, serving
-from orderdesk_app.config import load_settings
+from orderdesk_app.settings_reader import load_settings
 serving.HEADER_SECONDS = {HEADER_SECONDS}
 connections.STALLED_SECONDS = {STALLED_SECONDS}
 serving.server(load_settings()).serve()

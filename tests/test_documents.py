@@ -7,9 +7,10 @@ import re
 import pytest
 
 from orderdesk_app import pages
-from orderdesk_app.config import Settings, load_settings
+from orderdesk_app.config import Settings
 from orderdesk_app.documents import ROOT, env_example, outdated, settings_table
 from orderdesk_app.routes import all_routes, health, metrics
+from orderdesk_app.settings_reader import load_settings
 from orderdesk_app.tools.catalogue import every_tool
 
 

@@ -18,7 +18,6 @@ import pytest
 
 from orderdesk_app import cli
 from orderdesk_app.cli import build
-from orderdesk_app.config import load_settings
 from orderdesk_app.errors import ConfigurationError
 from orderdesk_app.frontend import (
     LOCKS,
@@ -29,6 +28,7 @@ from orderdesk_app.frontend import (
     make_origin_relative,
     reflex_environment,
 )
+from orderdesk_app.settings_reader import load_settings
 
 
 @pytest.fixture

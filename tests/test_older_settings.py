@@ -8,9 +8,9 @@ import re
 
 import pytest
 
-from orderdesk_app.config import load_settings
 from orderdesk_app.documents import ROOT, env_example
 from orderdesk_app.errors import ConfigurationError
+from orderdesk_app.settings_reader import load_settings
 
 OLDER = {
     # the server

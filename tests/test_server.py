@@ -287,7 +287,7 @@ def test_a_call_that_the_key_does_not_allow_leaves_its_row(
 def test_an_app_that_hears_no_notice_is_stopped_too(tmp_path: Path) -> None:
     port = free_port()
     code = (
-        "from orderdesk_app.config import load_settings; from orderdesk_app.serving "
+        "from orderdesk_app.settings_reader import load_settings; from orderdesk_app.serving "
         "import server; server(load_settings(), 'starlette.applications:Starlette').serve()"
     )
     environment = {**own_environment(), "HOME": str(tmp_path), "PORT": str(port)}

@@ -157,7 +157,7 @@ def web_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[WebServer]:
     log = folder / "log"
     with log.open("wb") as out:
         code = (
-            "from orderdesk_app.config import load_settings; from orderdesk_app.serving "
+            "from orderdesk_app.settings_reader import load_settings; from orderdesk_app.serving "
             "import server; server(load_settings()).serve()"
         )
         process = subprocess.Popen(

@@ -25,7 +25,7 @@ import pytest
 from sqlmodel import col, select
 
 from orderdesk_app import wiring
-from orderdesk_app.config import Settings, load_settings
+from orderdesk_app.config import Settings
 from orderdesk_app.context import Secret, Via
 from orderdesk_app.db.audit import AuditEntry
 from orderdesk_app.db.buckets import Buckets
@@ -36,6 +36,7 @@ from orderdesk_app.security.passwords import Passwords
 from orderdesk_app.services.access import Principal
 from orderdesk_app.services.open_store import StoreRecord
 from orderdesk_app.services.sandbox import SandboxKeys
+from orderdesk_app.settings_reader import load_settings
 from orderdesk_app.tools.catalogue import Tool
 from orderdesk_app.tools.runner import Outcome
 

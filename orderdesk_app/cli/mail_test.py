@@ -5,10 +5,10 @@ import asyncio
 import sys
 
 from orderdesk_app.cli.exit_codes import FAILED
-from orderdesk_app.config import load_settings
 from orderdesk_app.mail.addresses import email_address
 from orderdesk_app.mail.sender import MailFailed
 from orderdesk_app.services.mailer import send_trial, sender_of
+from orderdesk_app.settings_reader import load_settings
 
 
 def add_command(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:

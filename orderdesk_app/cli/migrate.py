@@ -3,8 +3,8 @@
 import argparse
 import sys
 
-from orderdesk_app.config import UNUSED_BY_STDIO, load_settings
 from orderdesk_app.db.migrate import upgrade
+from orderdesk_app.settings_reader import UNUSED_BY_STDIO, load_settings
 
 
 def add_command(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:

@@ -14,13 +14,14 @@ from orderdesk_app.cli.build import build_if_needed
 from orderdesk_app.cli.reload import serve_and_reload
 from orderdesk_app.cli.sign_in_link import link_address, web_address
 from orderdesk_app.cli.unused_settings import warn_of_unused_settings
-from orderdesk_app.config import Settings, load_settings
+from orderdesk_app.config import Settings
 from orderdesk_app.context import Secret
 from orderdesk_app.db.migrate import upgrade
 from orderdesk_app.errors import ConfigurationError
 from orderdesk_app.frontend import Frontend, reflex_environment
 from orderdesk_app.observability import configure_logging
 from orderdesk_app.serving import server
+from orderdesk_app.settings_reader import load_settings
 
 
 def add_command(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:

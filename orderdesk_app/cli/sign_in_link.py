@@ -6,12 +6,13 @@ import sys
 from urllib.parse import urlencode, urlsplit
 
 from orderdesk_app import wiring
-from orderdesk_app.config import Settings, load_settings
+from orderdesk_app.config import Settings
 from orderdesk_app.context import Secret
 from orderdesk_app.db.migrate import upgrade
 from orderdesk_app.errors import ConfigurationError
 from orderdesk_app.observability import configure_logging
 from orderdesk_app.setting_rules import url_host
+from orderdesk_app.settings_reader import load_settings
 
 
 def add_command(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:

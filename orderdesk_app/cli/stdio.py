@@ -10,12 +10,13 @@ import sys
 from orderdesk_app import wiring
 from orderdesk_app.cli.exit_codes import FAILED
 from orderdesk_app.cli.unused_settings import warn_of_unused_settings
-from orderdesk_app.config import UNUSED_BY_STDIO, Settings, load_settings
+from orderdesk_app.config import Settings
 from orderdesk_app.context import Secret
 from orderdesk_app.db.migrate import upgrade
 from orderdesk_app.mcp.stdio import serve_stdio
 from orderdesk_app.observability import configure_logging
 from orderdesk_app.services.tool_call_log import turn_off_tool_call_log
+from orderdesk_app.settings_reader import UNUSED_BY_STDIO, load_settings
 
 
 def add_command(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:

@@ -3,7 +3,7 @@
 import os
 import sys
 
-from orderdesk_app.config import unused_settings
+from orderdesk_app.settings_reader import unused_settings
 
 
 def warn_of_unused_settings() -> None:

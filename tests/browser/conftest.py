@@ -24,11 +24,12 @@ from playwright._impl._api_structures import SetCookieParam
 from playwright.async_api import Browser, BrowserContext, Page, async_playwright
 
 from orderdesk_app import wiring
-from orderdesk_app.config import Settings, load_settings
+from orderdesk_app.config import Settings
 from orderdesk_app.context import Actor, Scope, Secret, Via
 from orderdesk_app.frontend import ROOT, Frontend
 from orderdesk_app.services.sandbox import SandboxKeys
 from orderdesk_app.services.sessions import COOKIE
+from orderdesk_app.settings_reader import load_settings
 from tests.browser.chromium import ORDER, Chromium, choose
 from tests.browser.recorder import Recorder
 from tests.browser.watch import Watch

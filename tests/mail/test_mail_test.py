@@ -8,7 +8,7 @@ import pytest
 
 from orderdesk_app import cli
 from orderdesk_app.cli import mail_test
-from orderdesk_app.config import load_settings
+from orderdesk_app.settings_reader import load_settings
 from tests.mail_server import mail_server
 
 Run = Callable[..., int]

@@ -11,12 +11,12 @@ from typing import Any
 
 import pytest
 
-from orderdesk_app.config import load_settings
 from orderdesk_app.context import Secret
 from orderdesk_app.errors import ConfigurationError
 from orderdesk_app.mail.message import Mail
 from orderdesk_app.mail.sender import MailFailed
 from orderdesk_app.mail.smtp import SmtpSender, SmtpServer, smtp_server
+from orderdesk_app.settings_reader import load_settings
 from tests.mail_server import (
     DROP,
     DROP_BEFORE,

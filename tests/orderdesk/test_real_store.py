@@ -5,13 +5,13 @@ Without them there is nothing here to run, so that a run of all tests neither ne
 skips anything.
 """
 
-from orderdesk_app.config import load_settings
 from orderdesk_app.context import OrderId, Secret, StoreId
 from orderdesk_app.orderdesk.access import StoreAccess
 from orderdesk_app.orderdesk.buckets import MemoryBuckets
 from orderdesk_app.orderdesk.client import OrderDeskClient
 from orderdesk_app.orderdesk.transport import Transport, open_http
 from orderdesk_app.orderdesk.wait_budget import WaitBudget
+from orderdesk_app.settings_reader import load_settings
 
 SETTINGS = load_settings()
 

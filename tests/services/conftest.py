@@ -12,7 +12,6 @@ import pytest
 
 from orderdesk_app import wiring
 from orderdesk_app.cache.store import MemoryCache
-from orderdesk_app.config import load_settings
 from orderdesk_app.context import Actor, OrderId, Sealed, Secret, StoreId, StoreRowId
 from orderdesk_app.db.changes import Change
 from orderdesk_app.db.engine import Database
@@ -36,6 +35,7 @@ from orderdesk_app.services.open_store import OpenStore, StoreRecord
 from orderdesk_app.services.orders import Orders
 from orderdesk_app.services.reads import Reads
 from orderdesk_app.services.unfinished import UnfinishedWork
+from orderdesk_app.settings_reader import load_settings
 
 KEY = "the-key-of-the-store"
 API_URL = f"{SANDBOX_URL}{BASE}"

@@ -10,11 +10,11 @@ import pytest
 from starlette.testclient import TestClient
 
 from orderdesk_app import wiring
-from orderdesk_app.config import load_settings
 from orderdesk_app.db.migrate import upgrade
 from orderdesk_app.frontend import MOUNTS, reflex_environment
 from orderdesk_app.routes import sockets
 from orderdesk_app.server import create_app
+from orderdesk_app.settings_reader import load_settings
 from tests.web.browser_session import ORIGIN, BrowserSession, Web
 from tests.worlds import open_services
 

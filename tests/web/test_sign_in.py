@@ -10,12 +10,12 @@ from markupsafe import escape
 from starlette.requests import Request
 from starlette.types import Message
 
-from orderdesk_app.config import load_settings
 from orderdesk_app.errors import BodyEncoded, BodyTooSlow, DatabaseBusy, StorageFailed
 from orderdesk_app.routes import all_routes, forms
 from orderdesk_app.routes.forms import is_same_origin
 from orderdesk_app.routes.sign_in import KEY_WORDS, OTHER_WORDS, with_key
 from orderdesk_app.services.sessions import COOKIE, SECURE_COOKIE
+from orderdesk_app.settings_reader import load_settings
 from orderdesk_app.token_bucket import TokenBucket
 from orderdesk_app.wiring import Services
 from tests.web.browser_session import ORIGIN, BrowserSession, Web
