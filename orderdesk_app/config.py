@@ -17,6 +17,7 @@ from pydantic_settings import (
     SettingsConfigDict,
 )
 
+from orderdesk_app import setting_combinations as combinations
 from orderdesk_app import setting_rules as rules
 from orderdesk_app.env_file import StrictDotEnv
 from orderdesk_app.setting_rules import Setting, is_loopback
@@ -218,6 +219,45 @@ class Settings(BaseSettings):
         30, "Console calls a minute for each person.", example="30", ge=1, le=100_000
     )
 
+    enable_public_signup: bool = Setting(
+        False,
+        "`true` lets anybody open an account on `/sign-up`; production then needs mail.",
+        example="true",
+    )
+    require_email_verification: bool = Setting(
+        True,
+        (
+            "`false` opens the account without a mail: the address is a label then, never used to "
+            "sign in or to send mail."
+        ),
+        example="true",
+    )
+    signup_verification_expiry: int = Setting(
+        900,
+        "Seconds that the mailed link of a sign-up works.",
+        example="900",
+        ge=60,
+        le=86_400,
+    )
+    signup_rate_limit_per_hour: int = Setting(
+        3,
+        "Sign-ups an hour for each network (an IPv4 address, an IPv6 /64).",
+        example="3",
+        ge=1,
+        le=100_000,
+    )
+    webui_rate_limit_signup: int = Setting(
+        2, "Sign-ups a minute for each network.", example="2", ge=1, le=10_000
+    )
+    auto_provision_tenant: bool = Setting(
+        False,
+        (
+            "`true` opens an account for every strong master key that nobody has used; whoever "
+            "reaches this server can then open one."
+        ),
+        example="false",
+    )
+
     email_provider: Annotated[Literal["console", "smtp"], BeforeValidator(rules.lower_case)] = (
         Setting(
             "console",
@@ -356,30 +396,35 @@ class Settings(BaseSettings):
         is_local = is_loopback(urlsplit(self.public_url).hostname or "")
         if self.is_production:
             faults = [
-                *rules.faults_of_production_secrets(
+                *combinations.faults_of_production_secrets(
                     kms_key=self.mcp_kms_key.get_secret_value(),
                     master_key=self.admin_master_key.get_secret_value(),
                     jwt_secret_key=self.jwt_secret_key.get_secret_value(),
                     csrf_secret_key=self.csrf_secret_key.get_secret_value(),
                     metrics_token=self.metrics_token.get_secret_value(),
                 ),
-                *rules.faults_of_production_address(
+                *combinations.faults_of_production_address(
                     is_given="public_url" in self.model_fields_set,
                     is_safe=self.cookie_secure or is_local,
                 ),
             ]
         else:
-            faults = [*rules.faults_of_development(host=self.host, is_local=is_local)]
-        faults += rules.faults_of_workers(
+            faults = [*combinations.faults_of_development(host=self.host, is_local=is_local)]
+        faults += combinations.faults_of_workers(
             self.workers, self.database_url.get_secret_value(), has_webui=self.enable_webui
         )
         if self.email_provider == "smtp":
-            faults += rules.faults_of_mail(
+            faults += combinations.faults_of_mail(
                 host=self.smtp_host,
                 from_email=self.smtp_from_email,
                 username=self.smtp_username,
                 password=self.smtp_password.get_secret_value(),
                 use_tls=self.smtp_use_tls,
+            )
+        if self.enable_public_signup:
+            faults += combinations.faults_of_public_signup(
+                has_webui=self.enable_webui,
+                is_mail_lost=self.is_production and self.email_provider == "console",
             )
         if faults:
             raise ValueError("\n".join(faults))

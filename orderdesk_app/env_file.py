@@ -13,12 +13,6 @@ from orderdesk_app.errors import ConfigurationError
 NOT_YET = frozenset(
     {
         "REDIS_URL",
-        "ENABLE_PUBLIC_SIGNUP",
-        "REQUIRE_EMAIL_VERIFICATION",
-        "SIGNUP_VERIFICATION_EXPIRY",
-        "SIGNUP_RATE_LIMIT_PER_HOUR",
-        "WEBUI_RATE_LIMIT_SIGNUP",
-        "AUTO_PROVISION_TENANT",
         "CACHE_TTL_CUSTOMERS",
         "MCP_KMS_KEY_PREVIOUS",
     }
