@@ -32,8 +32,9 @@ from orderdesk_app.security.sealing import Sealer
 from orderdesk_app.services.keys import Keys
 from orderdesk_app.services.tenants import NewAccount, Tenants
 from tests.slow import is_slow, no_process_in_a_fast_test
+from tests.web_app import ada, admin, bert, served, web
 
-__all__ = ["no_process_in_a_fast_test"]
+__all__ = ["ada", "admin", "bert", "no_process_in_a_fast_test", "served", "web"]
 
 UNPRIVILEGED = "nobody"  # Postgres refuses to run as root
 # every column, index and constraint, in words

@@ -1,5 +1,5 @@
 """The whole app in this process, without a browser and without a build: plain forms over HTTP,
-events over the raw websocket.
+events over the raw websocket. tests/conftest.py has these fixtures for tests/web and tests/attacks.
 """
 
 import contextlib
