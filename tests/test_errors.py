@@ -19,6 +19,7 @@ from orderdesk_app.context import now
 from orderdesk_app.errors import OrderDeskAgentsError
 from orderdesk_app.mcp.server import call_tool_result
 from orderdesk_app.server import create_app
+from orderdesk_app.services.magic_links import MagicLinks
 from orderdesk_app.services.sign_in import SignIn
 from orderdesk_app.states.activity_text import is_store_at_fault, outcome_label
 from orderdesk_app.token_bucket import TokenBucket
@@ -456,11 +457,10 @@ async def test_an_expired_link_says_so(world: World) -> None:
     link = await services.sign_in.make_link((await world.owner.principal()).actor.tenant_id)
     later = SignIn(
         services.database,
-        services.keyring,
+        MagicLinks(services.keyring, services.sealer, clock=lambda: now() + timedelta(minutes=15)),
         services.keys,
         services.sessions,
         limit=services.limits.sign_in,
-        clock=lambda: now() + timedelta(minutes=15),
     )
 
     with pytest.raises(errors.LinkExpired, match="15 minutes"):

@@ -28,7 +28,6 @@ from orderdesk_app.context import (
 )
 from orderdesk_app.db.engine import Database
 from orderdesk_app.db.keys import Credential
-from orderdesk_app.db.magic_links import MagicLink
 from orderdesk_app.db.memberships import Membership
 from orderdesk_app.db.owned import owned
 from orderdesk_app.db.sessions import Session
@@ -51,6 +50,7 @@ from orderdesk_app.security.tokens import could_be_key, hint, new_access_key, ne
 from orderdesk_app.services.access import FoundKey
 from orderdesk_app.services.audit import AuditTrail, Entry
 from orderdesk_app.services.limits import Limit
+from orderdesk_app.services.magic_links import LinkPurpose, end_links
 from orderdesk_app.services.members import find_first_owner, member_of
 from orderdesk_app.services.names import is_visible, without_idle_half_spaces
 
@@ -249,10 +249,7 @@ class Keys:
                 col(Session.id) != (actor.session_id or ""),
             )
             await session.exec(others.values(ended_at=moment))
-            links = update(MagicLink).where(
-                col(MagicLink.tenant_id) == actor.tenant_id, col(MagicLink.used_at).is_(None)
-            )
-            await session.exec(links.values(used_at=moment))
+            await end_links(session, actor.tenant_id, (LinkPurpose.SIGN_IN,), moment)
             await self._signals.publish(session, f"tenant:{actor.tenant_id}")
         await self._audit_change(
             actor, *(("rotated", "key.rotate_master") if former else ("made", "key.make_master"))

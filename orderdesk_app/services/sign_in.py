@@ -1,32 +1,27 @@
 """Signing in: with the master key, or by a link that works once."""
 
-from collections.abc import Callable
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Protocol
 
-from sqlmodel import and_, col, delete, select, update
+from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
-from orderdesk_app.context import Actor, Secret, TenantId, Via, now
+from orderdesk_app.context import Actor, Secret, TenantId, Via
 from orderdesk_app.db.engine import Database
-from orderdesk_app.db.magic_links import SIGN_IN, MagicLink
 from orderdesk_app.db.memberships import Membership
 from orderdesk_app.db.tenants import Tenant
 from orderdesk_app.db.users import User
-from orderdesk_app.errors import AuthFailed, LinkExpired, LinkUsed, NotFound, SignInFailed
+from orderdesk_app.errors import AuthFailed, LinkExpired, NotFound, SignInFailed
 from orderdesk_app.observability import SIGN_INS
-from orderdesk_app.security.digests import digest
-from orderdesk_app.security.keyring import Keyring
-from orderdesk_app.security.tokens import new_link_secret
-from orderdesk_app.security.web import SignedText
 from orderdesk_app.services.access import FoundKey
 from orderdesk_app.services.audit import AuditTrail, Entry
 from orderdesk_app.services.keys import MASTER, Keys
+from orderdesk_app.services.magic_links import Link, LinkPurpose, MagicLinks, expired_words
 from orderdesk_app.services.members import Member, find_first_owner, member_of
 from orderdesk_app.services.sessions import Sessions, WebUser
 
-LINK_MINUTES = 15
+LINK_SECONDS = 900.0
 NO_TENANT = TenantId("")  # of an actor who has not signed in
 
 
@@ -55,22 +50,19 @@ class SignIn:
     def __init__(
         self,
         database: Database,
-        keyring: Keyring,
+        links: MagicLinks,
         keys: Keys,
         sessions: Sessions,
         *,
         limit: SignInLimit,
         audit: AuditTrail | None = None,
-        clock: Callable[[], datetime] = now,
     ) -> None:
         self._database = database
-        self._keyring = keyring
+        self._links = links
         self._keys = keys
         self._sessions = sessions
         self._limit = limit
         self._audit = audit
-        self._clock = clock
-        self._links = SignedText(keyring.purpose("links"), "sign-in link")
 
     async def with_key(
         self, key: Secret, *, address: str, user_agent: str, replaces: str | None = None
@@ -144,28 +136,17 @@ class SignIn:
         """The token of a new link that signs the account's first owner in: good once, for 15
         minutes. Raises NotFound for an account without an owner who may sign in.
         """
-        secret = new_link_secret()
-        moment = self._clock()
         async with self._database.write() as session:
-            old = delete(MagicLink).where(
-                col(MagicLink.tenant_id) == tenant_id,
-                col(MagicLink.expires_at) < moment - timedelta(days=1),
-            )
-            await session.exec(old)
             owner = await find_first_owner(session, tenant_id)
             if owner is None:
                 raise NotFound("This account has no owner who may sign in.")
-            session.add(
-                MagicLink(
-                    tenant_id=tenant_id,
-                    user_id=owner.user_id,
-                    purpose=SIGN_IN,
-                    digest=self._digest(secret),
-                    created_at=moment,
-                    expires_at=moment + timedelta(minutes=LINK_MINUTES),
-                )
+            return await self._links.make(
+                session,
+                LinkPurpose.SIGN_IN,
+                works_for=LINK_SECONDS,
+                tenant_id=tenant_id,
+                user_id=owner.user_id,
             )
-        return Secret(self._links.sign(secret))
 
     async def look_at_link(self, token: str) -> str:
         """The name of the account that the link signs in to; the link stays unused.
@@ -173,7 +154,8 @@ class SignIn:
         Raises NotFound, LinkUsed or LinkExpired.
         """
         async with self._database.read() as session:
-            found = await self._good_link(session, self._secret(token))
+            link = await self._links.look(session, token, LinkPurpose.SIGN_IN)
+            found = await self._account_of(session, link)
         return found.account_name
 
     async def use_link(
@@ -186,13 +168,13 @@ class SignIn:
         self._limit.check(address)
         stranger = Actor(NO_TENANT, via=Via.WEB, address=address)
         try:
-            secret = self._secret(token)
             async with self._database.read() as session:
-                found = await self._good_link(session, secret)
+                link = await self._links.look(session, token, LinkPurpose.SIGN_IN)
+                found = await self._account_of(session, link)
             async with self._database.write() as session:
                 await self._keys.lock(session, found.tenant_id)
-                found = await self._good_link(session, secret)
-                await self._use_up(session, secret)
+                link = await self._links.use(session, token, LinkPurpose.SIGN_IN)
+                found = await self._account_of(session, link)
                 cookie = await self._sessions.begin(
                     session,
                     found.tenant_id,
@@ -215,58 +197,26 @@ class SignIn:
         if self._audit is not None:
             await self._audit.write_or_queue(Entry(actor=user.actor, action="sign_out"))
 
-    async def _use_up(self, session: AsyncSession, secret: str) -> None:
-        moment = self._clock()
-        # One statement finds and marks: of two at once the second finds nothing.
-        used = await session.exec(
-            update(MagicLink)
-            .where(
-                col(MagicLink.digest) == self._digest(secret),
-                col(MagicLink.used_at).is_(None),
-                col(MagicLink.expires_at) > moment,
-            )
-            .values(used_at=moment)
-            .returning(col(MagicLink.id))
-        )
-        if used.scalar_one_or_none() is None:
-            raise LinkUsed(_USED)
-
-    async def _good_link(self, session: AsyncSession, secret: str) -> FoundLink:
-        """Raises NotFound, LinkUsed or LinkExpired, this also for an account or a user that is
-        disabled, and for a user who is no longer a member.
+    async def _account_of(self, session: AsyncSession, link: Link) -> FoundLink:
+        """Whom the link signs in. Raises LinkExpired for an account or a user that is disabled, and
+        for a user who is no longer a member.
         """
         question = (
-            select(MagicLink, Tenant, Membership, User)
-            .join(Tenant, col(Tenant.id) == col(MagicLink.tenant_id))
-            .join(User, col(User.id) == col(MagicLink.user_id))
-            .outerjoin(
-                Membership,
-                and_(
-                    col(Membership.tenant_id) == col(MagicLink.tenant_id),
-                    col(Membership.user_id) == col(MagicLink.user_id),
-                ),
+            select(Tenant, Membership, User)
+            .join(Membership, col(Membership.tenant_id) == col(Tenant.id))
+            .join(User, col(User.id) == col(Membership.user_id))
+            .where(
+                col(Membership.tenant_id) == link.tenant_id,
+                col(Membership.user_id) == link.user_id,
+                col(Tenant.disabled_at).is_(None),
+                col(User.disabled_at).is_(None),
             )
-            .where(MagicLink.digest == self._digest(secret), MagicLink.purpose == SIGN_IN)
         )
         found = (await session.exec(question)).one_or_none()
         if found is None:
-            raise NotFound(_UNKNOWN)
-        link, tenant, membership, user = found
-        if link.used_at is not None:
-            raise LinkUsed(_USED)
-        is_disabled = tenant.disabled_at is not None or user.disabled_at is not None
-        if self._clock() >= link.expires_at or is_disabled or membership is None:
-            raise LinkExpired(_EXPIRED)
+            raise LinkExpired(expired_words(LinkPurpose.SIGN_IN, timedelta(seconds=LINK_SECONDS)))
+        tenant, membership, user = found
         return FoundLink(tenant.id, tenant.name, member_of(membership, user))
-
-    def _secret(self, token: str) -> str:
-        secret = self._links.read(token)
-        if secret is None:
-            raise NotFound(_UNKNOWN)
-        return secret
-
-    def _digest(self, secret: str) -> bytes:
-        return digest(self._keyring.digest_key, secret)
 
     async def _record(self, actor: Actor, action: str, outcome: str = "ok") -> None:
         SIGN_INS.labels(action.removeprefix("sign_in."), outcome).inc()
@@ -288,10 +238,3 @@ def _known(stranger: Actor, tenant_id: TenantId, member: Member) -> Actor:
 _UNKNOWN_KEY = (
     "This master key is not known here. Copy it again, whole, or sign in with a sign-in link."
 )
-_NEW_ONE = (
-    "Ask for a new one: whoever runs this installation makes it with the command orderdesk "
-    "signin-link."
-)
-_UNKNOWN = f"This sign-in link is not known here. Copy it again, whole. {_NEW_ONE}"
-_USED = f"This sign-in link was used before; each works once. {_NEW_ONE}"
-_EXPIRED = f"This sign-in link is too old; each works for {LINK_MINUTES} minutes. {_NEW_ONE}"

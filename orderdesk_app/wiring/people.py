@@ -7,6 +7,7 @@ from orderdesk_app.services.access import Access
 from orderdesk_app.services.flash_messages import FlashMessages
 from orderdesk_app.services.key_check import KeyCheck
 from orderdesk_app.services.keys import Keys
+from orderdesk_app.services.magic_links import MagicLinks
 from orderdesk_app.services.sessions import FormTokens, Sessions
 from orderdesk_app.services.sign_in import SignIn
 from orderdesk_app.services.tenants import Tenants
@@ -48,10 +49,14 @@ class People(Engines):
         return Sessions(self.database, self.keyring, cookies, timeout=timeout, is_secure=is_secure)
 
     @cached_property
+    def magic_links(self) -> MagicLinks:
+        return MagicLinks(self.keyring, self.sealer)
+
+    @cached_property
     def sign_in(self) -> SignIn:
         return SignIn(
             self.database,
-            self.keyring,
+            self.magic_links,
             self.keys,
             self.sessions,
             limit=self.limits.sign_in,

@@ -32,8 +32,9 @@ WITHOUT_AN_ACTOR = {
     "services/members.py:_members": "who may act for an account is how an actor begins",
     "services/tenants.py:_admin": "the first start asks whether an operator owns an account",
     "services/tenants.py:get": "the actor's own account, by its id",
-    "services/sign_in.py:_use_up": "a link is how an actor begins; it is found by its digest",
-    "services/sign_in.py:_good_link": "a link is how an actor begins; it is found by its digest",
+    "services/sign_in.py:_account_of": "a link is how an actor begins; it was found by its digest",
+    "services/magic_links.py:_find": "a link is how an actor begins; it is found by its digest",
+    "services/magic_links.py:use": "the row was just found by its digest",
     "services/store_registration.py:locked_stores": "locks the actor's own account, by its id",
     "services/sandbox.py:_owner": (
         "the sandbox is an Order Desk of its own and knows stores by its own keys"

@@ -28,6 +28,7 @@ from orderdesk_app.services.activity_entries import ActivityEntries
 from orderdesk_app.services.audit import AuditLog
 from orderdesk_app.services.keys import Keys
 from orderdesk_app.services.limits import Limits
+from orderdesk_app.services.magic_links import MagicLinks
 from orderdesk_app.services.members import Member
 from orderdesk_app.services.sessions import Sessions
 from orderdesk_app.services.sign_in import SignIn
@@ -509,8 +510,9 @@ async def test_what_people_hold_still_opens_the_account(past: Past) -> None:
     sessions = Sessions(
         database, past.keyring, SessionCookies(past.keyring.purpose("jwt")), timeout=43_200
     )
+    links = MagicLinks(past.keyring, Sealer(past.keyring))
     sign_in = SignIn(
-        database, past.keyring, keys, sessions, limit=Limits(rpm=9, login=9, console=9).sign_in
+        database, links, keys, sessions, limit=Limits(rpm=9, login=9, console=9).sign_in
     )
     [(owner,)] = await database.execute("SELECT user_id FROM memberships", {})
     member = Member(owner, Role.OWNER, is_operator=False)
