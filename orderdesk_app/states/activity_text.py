@@ -30,6 +30,7 @@ _ACTIONS = {
     "sign_in.key": ("signed in with a key", "to sign in with a key"),
     "sign_in.link": ("signed in with a link", "to sign in with a link"),
     "sign_out": ("signed out", "to sign out"),
+    "profile.rename": ("changed their own name", "to change their own name"),
     "key.create": ("made the key “{name}”", "to make a key"),
     "key.revoke": ("revoked the key “{name}”", "to revoke a key"),
     "key.rotate_master": ("replaced the master key", "to replace the master key"),

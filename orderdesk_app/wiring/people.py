@@ -8,6 +8,7 @@ from orderdesk_app.services.flash_messages import FlashMessages
 from orderdesk_app.services.key_check import KeyCheck
 from orderdesk_app.services.keys import Keys
 from orderdesk_app.services.magic_links import MagicLinks
+from orderdesk_app.services.profile import Profile
 from orderdesk_app.services.sessions import FormTokens, Sessions
 from orderdesk_app.services.sign_in import SignIn
 from orderdesk_app.services.tenants import Tenants
@@ -31,6 +32,10 @@ class People(Engines):
     @cached_property
     def tenants(self) -> Tenants:
         return Tenants(self.database, self.keys)
+
+    @cached_property
+    def profile(self) -> Profile:
+        return Profile(self.database, self.signals, self.tenants, self.audit)
 
     @cached_property
     def access(self) -> Access:

@@ -14,6 +14,7 @@ FORMS = sorted(
     {route.path for route in all_routes() if "POST" in (route.methods or ())} - {"/sign-in/link"}
 )
 PAGES = {
+    "account": "/account",
     "console": "/console",
     "settings": "/settings",
     "stores": "/stores",

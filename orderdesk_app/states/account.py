@@ -1,0 +1,49 @@
+"""Your account: who is signed in. Each further section of the page has a state of its own, whose
+`load` stands in SECTIONS.
+"""
+
+from typing import Any
+
+import reflex as rx
+
+from orderdesk_app import wiring
+from orderdesk_app.context import Role
+from orderdesk_app.states.signed_in import SignedInState, handler
+
+# What `load` and `refresh` run after their own part, in the order of the page.
+SECTIONS: tuple[Any, ...] = ()
+
+_ROLES = {
+    Role.OWNER: "Owner",
+    Role.MEMBER: "Member",
+    Role.VIEWER: "Viewer",
+}
+
+
+class AccountState(SignedInState):
+    loaded: bool = False
+    person: str = ""
+    email: str = ""  # empty without one
+    role: str = ""
+    account: str = ""
+
+    @rx.event
+    @handler
+    async def load(self) -> list[Any]:
+        await self._read()
+        return list(SECTIONS)
+
+    @rx.event
+    @handler
+    async def refresh(self) -> list[Any]:
+        """Runs when something happens in the account."""
+        await self._read()
+        return list(SECTIONS)
+
+    async def _read(self) -> None:
+        profile = await wiring.current().profile.get(self._require_actor())
+        self.person = profile.name
+        self.email = profile.email or ""
+        self.role = _ROLES[profile.role] + (", operator" if profile.is_operator else "")
+        self.account = profile.account
+        self.loaded = True
