@@ -1,5 +1,6 @@
 """Who may act for an account: its members, and the owner in whose name its master key acts."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from sqlmodel import col, select
@@ -7,6 +8,7 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 from sqlmodel.sql.expression import Select, SelectOfScalar
 
 from orderdesk_app.context import Actor, Role, TenantId, UserId
+from orderdesk_app.db.engine import Database
 from orderdesk_app.db.memberships import Membership
 from orderdesk_app.db.users import User
 
@@ -18,6 +20,16 @@ class Member:
     user_id: UserId
     role: Role
     is_operator: bool
+
+
+async def lock_members(
+    database: Database, session: AsyncSession, tenant_ids: Iterable[TenantId]
+) -> None:
+    """Inside a write: no other write that changes who owns these accounts gets past this line until
+    ours has ended. Call it before the question whether an owner is left.
+    """
+    for tenant_id in sorted(tenant_ids):  # all in the same order, so that none waits in a circle
+        await database.advisory_lock(session, f"members:{tenant_id}")
 
 
 async def find_member(session: AsyncSession, tenant_id: TenantId, user_id: UserId) -> Member | None:

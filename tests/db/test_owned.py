@@ -30,6 +30,7 @@ WITHOUT_AN_ACTOR = {
     "services/sessions.py:_end": "the signed cookie names the row",
     "services/members.py:users_of": "the one way to the people of an account",
     "services/members.py:_members": "who may act for an account is how an actor begins",
+    "services/operators.py:require_operator_left": "operators are those of all accounts",
     "services/tenants.py:_admin": "the first start asks whether an operator owns an account",
     "services/tenants.py:get": "the actor's own account, by its id",
     "services/sign_in.py:_account_of": "a link is how an actor begins; it was found by its digest",
