@@ -178,7 +178,7 @@ async def _rotations(given: Mapping[str, str]) -> Figure:
                 (await services.tenants.make_tenant(f"Account {secrets.token_hex(4)}"))[1]
                 for _ in range(3)
             ]
-            actor = (await services.access.by_token(rotating.reveal(), via=Via.WEB)).actor
+            actor = (await services.access.by_token(rotating.reveal(), via=Via.SYSTEM)).actor
             idle = await _first_call(services, quiet)
             rotations = [
                 asyncio.ensure_future(services.keys.rotate_master(actor)) for _ in range(ROTATIONS)

@@ -13,6 +13,7 @@ OrderDeskAgentsError
 │   ├── LinkExpired         AUTH_ERROR             410
 │   └── LinkUsed            AUTH_ERROR             410
 ├── PermissionDenied        PERMISSION_DENIED      403   known, but not allowed
+│   └── ReauthenticationRequired PERMISSION_DENIED 403   the sign-in is too old for this act
 ├── NotFound                NOT_FOUND              404   also for another tenant's rows
 ├── Conflict                CONFLICT_ERROR         409   the object has changed; nothing was written
 │   └── VersionConflict     CONFLICT_ERROR         409   it is not the version that the caller saw
@@ -180,6 +181,10 @@ class LinkUsed(AuthFailed):
 class PermissionDenied(OrderDeskAgentsError):
     code = "PERMISSION_DENIED"
     http_status = 403
+
+
+class ReauthenticationRequired(PermissionDenied):
+    pass
 
 
 class NotFound(OrderDeskAgentsError):

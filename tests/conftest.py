@@ -33,6 +33,7 @@ from orderdesk_app.services.keys import Keys
 from orderdesk_app.services.tenants import NewAccount, Tenants
 from tests.slow import is_slow, no_process_in_a_fast_test
 from tests.web_app import ada, admin, bert, served, web
+from tests.worlds import MadeUpActors
 
 __all__ = ["ada", "admin", "bert", "no_process_in_a_fast_test", "served", "web"]
 
@@ -368,7 +369,7 @@ def signals(database: Database) -> Signals:
 @pytest.fixture
 def keys(database: Database, keyring: Keyring, signals: Signals) -> Keys:
     # the fewest that bcrypt knows: tests need no slowness
-    return Keys(database, keyring, signals, Passwords(rounds=4))
+    return Keys(database, keyring, signals, Passwords(rounds=4), MadeUpActors(database))
 
 
 @pytest.fixture

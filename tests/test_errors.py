@@ -13,9 +13,11 @@ from typing import Any
 
 import httpx
 import pytest
+from sqlmodel import update
 
 from orderdesk_app import errors
-from orderdesk_app.context import now
+from orderdesk_app.context import Via, now
+from orderdesk_app.db.sessions import Session
 from orderdesk_app.errors import OrderDeskAgentsError
 from orderdesk_app.mcp.server import call_tool_result
 from orderdesk_app.server import create_app
@@ -93,6 +95,22 @@ async def with_few_scopes(world: World) -> Outcome:
     )
 
 
+async def with_an_old_sign_in(world: World) -> Outcome:
+    """In the console, by somebody who signed in an hour ago."""
+    services, principal = world.services, await world.owner.principal()
+    owner = principal.actor
+    assert owner.user_id is not None
+    cookie = await services.sessions.start(
+        owner.tenant_id, owner.user_id, credential_id=None, address="", user_agent=""
+    )
+    user = await services.sessions.resume(cookie)
+    assert user is not None
+    async with services.database.write() as session:
+        await session.exec(update(Session).values(proved_at=now() - timedelta(hours=1)))
+    console = replace(principal, actor=replace(user.actor, via=Via.CONSOLE))
+    return await services.runner.run(console, "stores_delete", {"store_id": world.store_id})
+
+
 async def too_often(world: World) -> Outcome:
     world.services.limits.tools.rules = TokenBucket(1, 1 / 10)
     await world.owner.call("stores_list")
@@ -148,6 +166,7 @@ MET: list[tuple[type[OrderDeskAgentsError], Meeting]] = [
     (errors.SignInFailed, asking("tenant_use_master_key", master_key="x" * 64)),
     (errors.StoreKeyRefused, asking("stores_register", store_id="10005", api_key="wrong")),
     (errors.PermissionDenied, with_few_scopes),
+    (errors.ReauthenticationRequired, with_an_old_sign_in),
     (errors.NotFound, asking("orders_get", order_id="99")),
     (errors.Conflict, twice),
     (errors.RateLimited, too_often),

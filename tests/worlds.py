@@ -17,6 +17,7 @@ import time
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -26,15 +27,17 @@ from sqlmodel import col, select
 
 from orderdesk_app import wiring
 from orderdesk_app.config import Settings
-from orderdesk_app.context import Secret, Via
+from orderdesk_app.context import Actor, Secret, Via
 from orderdesk_app.db.audit import AuditEntry
 from orderdesk_app.db.buckets import Buckets
 from orderdesk_app.db.engine import Database
+from orderdesk_app.db.sessions import Session
 from orderdesk_app.errors import OrderDeskAgentsError
 from orderdesk_app.observability import REGISTRY
 from orderdesk_app.security.passwords import Passwords
 from orderdesk_app.services.access import Principal
 from orderdesk_app.services.open_store import StoreRecord
+from orderdesk_app.services.reauthentication import Reauthentication
 from orderdesk_app.services.sandbox import SandboxKeys
 from orderdesk_app.settings_reader import load_settings
 from orderdesk_app.tools.catalogue import Tool
@@ -253,11 +256,27 @@ class FullBuckets(Buckets):
         pass
 
 
+class MadeUpActors(Reauthentication):
+    """An actor that a test makes up has no row in `sessions`, and counts as one who has just signed
+    in. A session that has a row is asked, as everywhere.
+    """
+
+    async def _proved_at(self, actor: Actor) -> datetime | None:
+        async with self._database.read() as session:
+            row = await session.get(Session, actor.session_id) if actor.session_id else None
+        return await super()._proved_at(actor) if row else self._clock()
+
+
 def open_services(
     settings: Settings, *, buckets: Callable[[Database], Buckets] = Buckets
 ) -> AbstractAsyncContextManager[wiring.Services]:
     """All services as wiring builds them, with the fewest rounds that bcrypt knows."""
-    return wiring.open_services(settings, passwords=Passwords(rounds=4), buckets=buckets)
+    return wiring.open_services(
+        settings,
+        passwords=Passwords(rounds=4),
+        buckets=buckets,
+        reauthentication=MadeUpActors,
+    )
 
 
 @contextlib.asynccontextmanager

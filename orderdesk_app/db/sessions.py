@@ -23,6 +23,8 @@ class Session(Row, table=True):
     )
     active_store_id: str | None = Field(default=None, foreign_key="stores.id", ondelete="SET NULL")
     created_at: datetime = Field(default_factory=now)
+    # of the sign-in, or of the last proof of identity after it (services/reauthentication.py)
+    proved_at: datetime = Field(default_factory=now)
     seen_at: datetime = Field(default_factory=now)
     expires_at: datetime
     ended_at: datetime | None = None

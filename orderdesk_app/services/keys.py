@@ -53,6 +53,7 @@ from orderdesk_app.services.limits import Limit
 from orderdesk_app.services.magic_links import LinkPurpose, end_links
 from orderdesk_app.services.members import find_first_owner, member_of
 from orderdesk_app.services.names import is_visible, without_idle_half_spaces
+from orderdesk_app.services.reauthentication import Reauthentication
 
 _LOG = log(__name__)
 MASTER, ACCESS = "master", "access"
@@ -98,6 +99,7 @@ class Keys:
         keyring: Keyring,
         signals: Signals,
         passwords: Passwords,
+        reauthentication: Reauthentication,
         *,
         audit: AuditTrail | None = None,
         rotations: Limit | None = None,
@@ -107,6 +109,7 @@ class Keys:
         self._keyring = keyring
         self._signals = signals
         self._passwords = passwords
+        self._reauthentication = reauthentication
         self._audit = audit
         self._rotations = rotations
         # by digest: the hash that a key was verified against
@@ -134,7 +137,7 @@ class Keys:
         default_store_id: str | None = None,
     ) -> tuple[KeyView, Secret]:
         """A new access key, shown once and never again; it only reads unless more is asked for. Its
-        calls that name no store mean the default store.
+        calls that name no store mean the default store. Raises ReauthenticationRequired.
         """
         _only_people(actor)
         name = without_idle_half_spaces(name.strip())
@@ -155,6 +158,7 @@ class Keys:
                 "A key cannot be allowed more than you are. Choose fewer permissions.",
                 field="scopes",
             )
+        await self._reauthentication.require_recent(actor)
         key = new_access_key()
         row = Credential(
             tenant_id=actor.tenant_id,
@@ -217,13 +221,14 @@ class Keys:
 
     async def rotate_master(self, actor: Actor) -> Secret:
         """A new master key in the place of the old one, shown once; other sessions of the account
-        end, unused sign-in links too. Raises RateLimited.
+        end, unused sign-in links too. Raises ReauthenticationRequired or RateLimited.
         """
         _only_people(actor)
         if actor.role in (Role.MEMBER, Role.VIEWER):  # the key acts as the owner
             raise PermissionDenied(
                 "Only an owner of the account can make or replace its master key. Ask an owner."
             )
+        await self._reauthentication.require_recent(actor)
         if self._rotations is not None:
             self._rotations.spend(actor.tenant_id)
         key = new_master_key()

@@ -110,6 +110,7 @@ class Sessions:
             user_id=user_id,
             credential_id=credential_id,
             created_at=moment,
+            proved_at=moment,
             seen_at=moment,
             expires_at=moment + self._timeout,
             address=address[:64],

@@ -34,6 +34,7 @@ from orderdesk_app.orderdesk.wait_budget import WaitBudget
 from orderdesk_app.services.access import Access, Principal, store_record
 from orderdesk_app.services.audit import AuditLog, Entry
 from orderdesk_app.services.open_store import OpenStore, StoreRecord
+from orderdesk_app.services.reauthentication import Reauthentication
 from orderdesk_app.services.sealed import Seals
 from orderdesk_app.services.store_registration import (
     StoreRegistration,
@@ -78,6 +79,7 @@ class Stores:
         registration: StoreRegistration,
         audit: AuditLog,
         levels: BucketLevels,
+        reauthentication: Reauthentication,
         *,
         wait_seconds: float,
     ) -> None:
@@ -88,6 +90,7 @@ class Stores:
         self._registration = registration
         self._audit = audit
         self._levels = levels
+        self._reauthentication = reauthentication
         self._wait_seconds = wait_seconds
         self._opened: LRUCache[str, OpenStore] = LRUCache(_MOST_OPENED)
         signals.subscribe(self._forget_opened)
@@ -233,8 +236,8 @@ class Stores:
         return record
 
     async def delete(self, principal: Principal, store_id: str) -> None:
-        """Disconnects a store: its row, sealed key, journal and sandbox rows go. Raises
-        NotFound.
+        """Disconnects a store: its row, sealed key, journal and sandbox rows go. Raises NotFound or
+        ReauthenticationRequired.
         """
         actor = principal.actor
         require_store_writes(actor, Scope.STORES_DELETE)
@@ -245,6 +248,7 @@ class Stores:
                 f"No store of this account has the id {store_id[:40]}.{_choices(stores)}",
                 field="store_id",
             )
+        await self._reauthentication.require_recent(actor)
         await self._remove(actor, record)
 
     # ------------------------------------------------------------------ what people do
@@ -290,7 +294,7 @@ class Stores:
     async def disconnect(self, actor: Actor, row_id: str, *, typed_name: str) -> StoreRecord:
         """Deletes its key and its journal here.
 
-        Raises ValidationFailed unless its name was typed.
+        Raises ValidationFailed unless its name was typed, and ReauthenticationRequired.
         """
         record = await self.find(actor, row_id)
         if typed_name.strip() != record.name:
@@ -298,6 +302,7 @@ class Stores:
                 f"Type the store's name, {record.name}, to disconnect it.",
                 field="confirm",
             )
+        await self._reauthentication.require_recent(actor)
         removing = self._remove(actor, record)
         await self._audited(
             actor, "store.disconnect", removing, WaitBudget(self._wait_seconds), record

@@ -20,6 +20,7 @@ from orderdesk_app.db.keyring import KeyRows
 from orderdesk_app.security.keyring import Keyring
 from orderdesk_app.security.passwords import Passwords
 from orderdesk_app.services.health import check_pages_at_start
+from orderdesk_app.services.reauthentication import Reauthentication
 from orderdesk_app.wiring.engines import SANDBOX_API
 from orderdesk_app.wiring.services import Services
 
@@ -43,15 +44,18 @@ async def open_services(
     http: httpx.AsyncClient | None = None,
     passwords: Passwords | None = None,
     buckets: Callable[[Database], Buckets] = Buckets,
+    reauthentication: Callable[[Database], Reauthentication] = Reauthentication,
 ) -> AsyncIterator[Services]:
     """Build, start and, at the end, stop everything.
 
-    A test may pass its own way to Order Desk, hashes that are quick to make, and buckets that are
-    never empty.
+    A test may pass its own way to Order Desk, hashes that are quick to make, buckets that are never
+    empty, and actors of its own who need no session.
     """
     global _current
     async with AsyncExitStack() as closing:
-        services = await _start(settings, closing, http, passwords or Passwords(), buckets)
+        services = await _start(
+            settings, closing, http, passwords or Passwords(), buckets, reauthentication
+        )
         before = _current
         _current = services
         try:
@@ -66,6 +70,7 @@ async def _start(
     http: httpx.AsyncClient | None,
     passwords: Passwords,
     buckets: Callable[[Database], Buckets],
+    reauthentication: Callable[[Database], Reauthentication],
 ) -> Services:
     """Build and start everything; `closing` stops it in the reverse order."""
     database = Database(
@@ -87,6 +92,7 @@ async def _start(
     )
     services = Services(settings, database, keyring, http=http, passwords=passwords)
     services.buckets = buckets(database)
+    services.reauthentication = reauthentication(database)
     closing.push_async_callback(services.cache.close)
     if http is None:
         closing.push_async_callback(services.http.aclose)

@@ -9,6 +9,7 @@ from orderdesk_app.services.key_check import KeyCheck
 from orderdesk_app.services.keys import Keys
 from orderdesk_app.services.magic_links import MagicLinks
 from orderdesk_app.services.profile import Profile
+from orderdesk_app.services.reauthentication import Reauthentication
 from orderdesk_app.services.sessions import FormTokens, Sessions
 from orderdesk_app.services.sign_in import SignIn
 from orderdesk_app.services.tenants import Tenants
@@ -19,12 +20,17 @@ class People(Engines):
     """The services that know people, built on the engines."""
 
     @cached_property
+    def reauthentication(self) -> Reauthentication:
+        return Reauthentication(self.database)
+
+    @cached_property
     def keys(self) -> Keys:
         return Keys(
             self.database,
             self.keyring,
             self.signals,
             self.passwords,
+            self.reauthentication,
             audit=self.audit,
             rotations=self.limits.rotations,
         )

@@ -79,6 +79,7 @@ class Services(People):
             self.registration,
             self.audit,
             self.buckets,
+            self.reauthentication,
             wait_seconds=self.settings.http_timeout,
         )
 

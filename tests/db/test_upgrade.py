@@ -33,6 +33,7 @@ from orderdesk_app.services.members import Member
 from orderdesk_app.services.sessions import Sessions
 from orderdesk_app.services.sign_in import SignIn
 from tests.db.ownership import add_missing_rows, belonging_to
+from tests.worlds import MadeUpActors
 
 LATELY = datetime.now(UTC) - timedelta(minutes=5)
 NEXT_HOUR = datetime.now(UTC) + timedelta(hours=1)
@@ -495,18 +496,31 @@ async def test_a_key_may_do_what_it_could_deleting_included(
     upgrade(past.url)
 
     database = Database(past.url)
-    keys = Keys(database, past.keyring, Signals(database), Passwords(rounds=4))
+    keys = Keys(
+        database, past.keyring, Signals(database), Passwords(rounds=4), MadeUpActors(database)
+    )
     found = await keys.find(past.access_key.reveal())
     await database.close()
     assert found is not None
     assert sorted(found.scopes) == after
 
 
+def test_a_session_was_proved_when_it_began(past: Past) -> None:
+    upgrade(past.url)
+
+    with exclusive(past.url) as connection:
+        moments = connection.execute(text("SELECT created_at, proved_at FROM sessions")).all()
+    assert moments
+    assert [began for began, proved in moments if began != proved] == []
+
+
 async def test_what_people_hold_still_opens_the_account(past: Past) -> None:
     upgrade(past.url)
 
     database = Database(past.url)
-    keys = Keys(database, past.keyring, Signals(database), Passwords(rounds=4))
+    keys = Keys(
+        database, past.keyring, Signals(database), Passwords(rounds=4), MadeUpActors(database)
+    )
     sessions = Sessions(
         database, past.keyring, SessionCookies(past.keyring.purpose("jwt")), timeout=43_200
     )

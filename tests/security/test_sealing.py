@@ -11,7 +11,7 @@ from orderdesk_app.security.keyring import Keyring
 from orderdesk_app.security.passwords import Passwords
 from orderdesk_app.security.sealing import Sealer
 from orderdesk_app.services.keys import Keys
-from tests.worlds import on_sqlite
+from tests.worlds import MadeUpActors, on_sqlite
 
 PLACE = ("stores", "api_key", "01ROW")
 
@@ -111,7 +111,7 @@ async def test_sealing_without_waiting_needs_a_tenant_that_was_met(database, dat
 
 async def test_who_was_found_by_key_may_seal_without_waiting(database, data_dir, signals, tenant):
     keyring = await Keyring.open(KeyRows(database), kms_key="", data_dir=data_dir)
-    keys = Keys(database, keyring, signals, Passwords(rounds=4))
+    keys = Keys(database, keyring, signals, Passwords(rounds=4), MadeUpActors(database))
 
     await keys.find(tenant.master_key.reveal())
 

@@ -20,6 +20,7 @@ from orderdesk_app.security.keyring import Keyring
 from orderdesk_app.security.passwords import Passwords
 from orderdesk_app.services.access import Access, LoadingCache
 from orderdesk_app.services.keys import Keys
+from tests.worlds import MadeUpActors
 
 
 @dataclass
@@ -44,7 +45,7 @@ def asked(database: Database) -> CountingDatabase:
 
 @pytest.fixture
 def keys(asked: Any, keyring: Keyring, signals: Signals) -> Keys:
-    return Keys(asked, keyring, signals, Passwords(rounds=4))
+    return Keys(asked, keyring, signals, Passwords(rounds=4), MadeUpActors(asked))
 
 
 @pytest.fixture

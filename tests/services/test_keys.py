@@ -29,6 +29,7 @@ from orderdesk_app.services.keys import Keys
 from orderdesk_app.services.limits import ROTATIONS, Limits
 from orderdesk_app.services.members import Member
 from orderdesk_app.services.sessions import Sessions
+from tests.worlds import MadeUpActors
 
 
 class CountedPasswords(Passwords):
@@ -50,7 +51,7 @@ def passwords():
 
 @pytest.fixture
 def counted(database, keyring, signals, passwords):
-    return Keys(database, keyring, signals, passwords)
+    return Keys(database, keyring, signals, passwords, MadeUpActors(database))
 
 
 @pytest.fixture
@@ -356,7 +357,14 @@ async def test_an_account_rotates_its_master_key_a_few_times_a_minute(
     database, keyring, signals, passwords, tenant, neighbour
 ):
     limits = Limits(rpm=60, login=5, console=30, clock=lambda: 0.0)
-    keys = Keys(database, keyring, signals, passwords, rotations=limits.rotations)
+    keys = Keys(
+        database,
+        keyring,
+        signals,
+        passwords,
+        MadeUpActors(database),
+        rotations=limits.rotations,
+    )
     ada = replace(tenant.actor, via=Via.WEB)
 
     for _ in range(ROTATIONS):
