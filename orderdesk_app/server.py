@@ -19,7 +19,7 @@ from orderdesk_app.frontend import Frontend
 from orderdesk_app.graceful_stop import GracefulStop
 from orderdesk_app.mcp.endpoint import McpEndpoint
 from orderdesk_app.observability import OPEN_SOCKETS, configure_logging
-from orderdesk_app.routes import all_routes, health, metrics
+from orderdesk_app.routes import all_routes, machine_routes
 from orderdesk_app.routes.forms import signed_in_user
 from orderdesk_app.routes.headers import SecurityHeaders
 from orderdesk_app.routes.not_found import methods_at, not_found, wrong_method
@@ -41,7 +41,7 @@ def create_app(
     """One app per process, ready for a server's lifespan. Raises ConfigurationError."""
     settings = settings or load_settings()
     configure_logging(settings.log_level)
-    routes: list[Route] = [*health.ROUTES, *metrics.ROUTES]
+    routes: list[Route] = machine_routes()
     web: ASGIApp | None = None
     hashes: tuple[str, ...] = ()
     if settings.enable_webui:

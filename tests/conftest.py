@@ -32,10 +32,18 @@ from orderdesk_app.security.sealing import Sealer
 from orderdesk_app.services.keys import Keys
 from orderdesk_app.services.tenants import NewAccount, Tenants
 from tests.slow import is_slow, no_process_in_a_fast_test
-from tests.web_app import ada, admin, bert, served, web
+from tests.web_app import ada, admin, bert, served, sockets_for_strangers, web
 from tests.worlds import MadeUpActors
 
-__all__ = ["ada", "admin", "bert", "no_process_in_a_fast_test", "served", "web"]
+__all__ = [
+    "ada",
+    "admin",
+    "bert",
+    "no_process_in_a_fast_test",
+    "served",
+    "sockets_for_strangers",
+    "web",
+]
 
 UNPRIVILEGED = "nobody"  # Postgres refuses to run as root
 # every column, index and constraint, in words

@@ -5,7 +5,26 @@ No Reflex here.
 
 from starlette.routing import Route
 
-from orderdesk_app.routes import account, activity, console, keys, sign_in, stores
+from orderdesk_app.routes import (
+    account,
+    activity,
+    console,
+    health,
+    keys,
+    metrics,
+    sign_in,
+    stores,
+)
+
+
+def every_route() -> list[Route]:
+    """All plain routes. Beside them there are `/mcp`, the addresses of OAuth, and the web app's."""
+    return [*machine_routes(), *all_routes()]
+
+
+def machine_routes() -> list[Route]:
+    """What is served without the web app too."""
+    return [*health.ROUTES, *metrics.ROUTES]
 
 
 def all_routes() -> list[Route]:

@@ -12,12 +12,14 @@ from orderdesk_app.routes.forms import (
     redirect_with_notice,
     signed_in_form,
 )
+from orderdesk_app.services.callers import Callers, open_to
 from orderdesk_app.services.sessions import WebUser
 
 PAGE = "/account"
 
 
 @signed_in_form
+@open_to(Callers.SIGNED_IN)
 async def rename(request: Request, user: WebUser, form: Form) -> Response:
     name = form.get("name", "")
     try:

@@ -16,6 +16,8 @@ from orderdesk_app.routes.html_pages import error_page
 from orderdesk_app.security.web import sign_in_address
 from orderdesk_app.services.activity_export import Form
 from orderdesk_app.services.activity_filter import read_filter
+from orderdesk_app.services.callers import open_to
+from orderdesk_app.services.roles import Permission
 from orderdesk_app.tools.catalogue import every_tool
 
 PAGE = "/activity"
@@ -26,6 +28,7 @@ _MEDIA_TYPES: dict[Form, str] = {
 }
 
 
+@open_to(Permission.EXPORT_ACCOUNT)
 async def export(request: Request) -> Response:
     """The rows of the filters in the address, those of the page with the same ones."""
     user = await signed_in_user(request)

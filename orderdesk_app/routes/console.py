@@ -9,6 +9,8 @@ from starlette.routing import Route
 from orderdesk_app import wiring
 from orderdesk_app.errors import NotFound, OrderDeskAgentsError, ValidationFailed
 from orderdesk_app.routes.forms import Form, redirect_to, redirect_with_error, signed_in_form
+from orderdesk_app.services.callers import open_to
+from orderdesk_app.services.roles import Permission
 from orderdesk_app.services.sessions import WebUser
 from orderdesk_app.tools.catalogue import find_tool
 from orderdesk_app.tools.form import arguments_from
@@ -17,6 +19,7 @@ PAGE = "/console"
 
 
 @signed_in_form
+@open_to(Permission.RUN_READING_TOOLS)
 async def run(request: Request, user: WebUser, form: Form) -> Response:
     try:
         tool = find_tool(form.get("tool", ""))

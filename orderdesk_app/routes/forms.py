@@ -17,6 +17,7 @@ from orderdesk_app.errors import (
     BodyEncoded,
     BodyTooLarge,
     BodyTooSlow,
+    NotFound,
     OrderDeskAgentsError,
     PermissionDenied,
     ValidationFailed,
@@ -25,7 +26,9 @@ from orderdesk_app.observability import ERRORS, log
 from orderdesk_app.routes.html_pages import error_page, is_for_a_program
 from orderdesk_app.routes.request_middleware import ADDRESS
 from orderdesk_app.security.web import body_encoding
+from orderdesk_app.services.callers import allowed_callers, may_call
 from orderdesk_app.services.flash_messages import FlashMessage, message_of
+from orderdesk_app.services.roles import Permission, refusal_of
 from orderdesk_app.services.sessions import COOKIE, WebUser
 from orderdesk_app.setting_rules import read_host
 
@@ -110,6 +113,11 @@ def signed_in_form(endpoint: SignedInEndpoint) -> Endpoint:
         if user is None:
             return redirect_to("/sign-in", error="ended")
         wiring.current().form_tokens.check(user.session_id, form.get("form_token", ""))
+        allowed = allowed_callers(endpoint)
+        if not may_call(allowed, user.actor):
+            if isinstance(allowed, Permission):
+                raise PermissionDenied(refusal_of(allowed))
+            raise NotFound("Nothing is served at this address.")  # what is for operators
         return await endpoint(request, user, form)
 
     return checked

@@ -15,16 +15,19 @@ from orderdesk_app.db.jobs import JobCounts
 from orderdesk_app.errors import RateLimited
 from orderdesk_app.orderdesk.proxy import proxy_for
 from orderdesk_app.routes.request_middleware import ADDRESS
+from orderdesk_app.services.callers import Callers, open_to
 from orderdesk_app.services.health import Checked
 
 _STARTED = time.time()
 
 
+@open_to(Callers.ANYBODY)
 async def live(request: Request) -> Response:
     """200 while the process answers."""
     return JSONResponse({"status": "ok"})
 
 
+@open_to(Callers.ANYBODY)
 async def ready(request: Request) -> Response:
     """200 when database and cache really answer, else 503: `{"status", "checks": {"database",
     "cache"}}`, and in "checks" also "server" while it stops, and "schema" where the database is of
@@ -36,6 +39,7 @@ async def ready(request: Request) -> Response:
     )
 
 
+@open_to(Callers.ANYBODY)
 async def summary(request: Request) -> Response:
     """As `ready`, with the version; for people and simple monitors."""
     checked = await wiring.current().health.check()
@@ -45,6 +49,7 @@ async def summary(request: Request) -> Response:
     )
 
 
+@open_to(Callers.OPERATORS)
 async def detailed(request: Request) -> Response:
     """For operators, by session cookie or bearer key: each part with its time."""
     services = wiring.current()

@@ -18,6 +18,8 @@ from orderdesk_app.routes.forms import (
     signed_in_form,
 )
 from orderdesk_app.routes.html_pages import copyable, plain_page
+from orderdesk_app.services.callers import open_to
+from orderdesk_app.services.roles import Permission
 from orderdesk_app.services.sessions import WebUser
 from orderdesk_app.services.snippets import claude_code, claude_desktop
 
@@ -45,6 +47,7 @@ _STEPS = Markup(
 
 
 @signed_in_form
+@open_to(Permission.MANAGE_OWN_KEYS)
 async def create(request: Request, user: WebUser, form: Form) -> Response:
     try:
         wiring.current().form_tokens.spend(form["form_token"])
@@ -79,6 +82,7 @@ async def create(request: Request, user: WebUser, form: Form) -> Response:
 
 
 @signed_in_form
+@open_to(Permission.MANAGE_OWN_KEYS)
 async def revoke(request: Request, user: WebUser, form: Form) -> Response:
     try:
         await wiring.current().keys.revoke(user.actor, form.get("key_id", ""))
@@ -90,6 +94,7 @@ async def revoke(request: Request, user: WebUser, form: Form) -> Response:
 
 
 @signed_in_form
+@open_to(Permission.MANAGE_MASTER_KEY)
 async def rotate_master(request: Request, user: WebUser, form: Form) -> Response:
     services = wiring.current()
     try:

@@ -8,10 +8,12 @@ from starlette.routing import Route
 
 from orderdesk_app import wiring
 from orderdesk_app.observability import metrics_text
+from orderdesk_app.services.callers import Callers, open_to
 
 _READ = ("GET", "HEAD")
 
 
+@open_to(Callers.ANYBODY)
 async def metrics(request: Request) -> Response:
     """Open in development; in production only for METRICS_TOKEN as bearer, and 404 without one set
     or sent.

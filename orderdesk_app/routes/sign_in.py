@@ -34,6 +34,7 @@ from orderdesk_app.routes.forms import (
 from orderdesk_app.routes.html_pages import callout, error_page, plain_page
 from orderdesk_app.security.tokens import ACCESS_PREFIX
 from orderdesk_app.security.web import own_page, sign_in_address
+from orderdesk_app.services.callers import Callers, open_to
 from orderdesk_app.services.sessions import WebUser
 
 KEY_WORDS = {
@@ -73,6 +74,7 @@ _ASK = Markup(
 )
 
 
+@open_to(Callers.ANYBODY)
 async def show_form(request: Request) -> Response:
     """The sign-in page; a person who is signed in is sent on to the page that they want."""
     wanted = own_page(request.query_params.get("next", ""))
@@ -95,6 +97,7 @@ async def show_form(request: Request) -> Response:
 
 
 @same_origin_form
+@open_to(Callers.ANYBODY)
 async def with_key(request: Request, form: Form) -> Response:
     key, wanted = Secret(form.get("key", "").strip()), own_page(form.get("next", ""))
     try:
@@ -115,6 +118,7 @@ async def with_key(request: Request, form: Form) -> Response:
     return set_session_cookie(redirect_to(wanted), cookie)
 
 
+@open_to(Callers.ANYBODY)
 async def show_link(request: Request) -> Response:
     token = request.query_params.get("token", "")
     try:
@@ -125,6 +129,7 @@ async def show_link(request: Request) -> Response:
 
 
 @same_origin_form
+@open_to(Callers.ANYBODY)
 async def with_link(request: Request, form: Form) -> Response:
     try:
         token = form.get("token") or request.query_params.get("token", "")
@@ -142,12 +147,14 @@ async def with_link(request: Request, form: Form) -> Response:
 
 
 @signed_in_form
+@open_to(Callers.SIGNED_IN)
 async def sign_out(request: Request, user: WebUser, form: Form) -> Response:
     # the row first: open tabs end at once
     await wiring.current().sign_in.sign_out(user, session_cookie(request))
     return clear_session_cookie(redirect_to("/sign-in", out="1"))
 
 
+@open_to(Callers.ANYBODY)
 async def old_address(request: Request) -> Response:
     """`/webui` was the address of the older system."""
     return RedirectResponse("/", 307)

@@ -15,12 +15,15 @@ from orderdesk_app.routes.forms import (
     redirect_with_notice,
     signed_in_form,
 )
+from orderdesk_app.services.callers import open_to
+from orderdesk_app.services.roles import Permission
 from orderdesk_app.services.sessions import WebUser
 
 PAGE = "/stores"
 
 
 @signed_in_form
+@open_to(Permission.MANAGE_STORES)
 async def connect(request: Request, user: WebUser, form: Form) -> Response:
     typed = {name: form.get(name, "")[:200] for name in ("store_id", "store_name", "label")}
     try:
@@ -39,6 +42,7 @@ async def connect(request: Request, user: WebUser, form: Form) -> Response:
 
 
 @signed_in_form
+@open_to(Permission.MANAGE_STORES)
 async def edit(request: Request, user: WebUser, form: Form) -> Response:
     row_id, key = form.get("row_id", ""), form.get("api_key", "").strip()
     typed = {name: form.get(name, "")[:200] for name in ("store_name", "label")}
@@ -62,6 +66,7 @@ async def edit(request: Request, user: WebUser, form: Form) -> Response:
 
 
 @signed_in_form
+@open_to(Permission.MANAGE_STORES)
 async def disconnect(request: Request, user: WebUser, form: Form) -> Response:
     row_id = form.get("row_id", "")
     try:

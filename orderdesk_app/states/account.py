@@ -8,6 +8,7 @@ import reflex as rx
 
 from orderdesk_app import wiring
 from orderdesk_app.context import Role
+from orderdesk_app.services.callers import Callers, open_to
 from orderdesk_app.states.signed_in import SignedInState, handler
 
 # What `load` and `refresh` run after their own part, in the order of the page.
@@ -29,12 +30,14 @@ class AccountState(SignedInState):
 
     @rx.event
     @handler
+    @open_to(Callers.SIGNED_IN)
     async def load(self) -> list[Any]:
         await self._read()
         return list(SECTIONS)
 
     @rx.event
     @handler
+    @open_to(Callers.SIGNED_IN)
     async def refresh(self) -> list[Any]:
         """Runs when something happens in the account."""
         await self._read()

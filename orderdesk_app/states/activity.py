@@ -19,6 +19,8 @@ from orderdesk_app.services.activity_filter import (
     read_place,
 )
 from orderdesk_app.services.activity_log import ActivityPage
+from orderdesk_app.services.callers import open_to
+from orderdesk_app.services.roles import Permission
 from orderdesk_app.states.activity_rows import WRITES, ActivityRow, OpenedRow, activity_rows
 from orderdesk_app.states.activity_text import action_labels, outcome_label
 from orderdesk_app.states.signed_in import SignedInState, handler
@@ -80,6 +82,7 @@ class ActivityState(OpenedRow, SignedInState):
 
     @rx.event
     @handler
+    @open_to(Permission.SEE_ACCOUNT)
     async def load(self) -> None:
         await self._load()
 
@@ -117,6 +120,7 @@ class ActivityState(OpenedRow, SignedInState):
 
     @rx.event
     @handler
+    @open_to(Permission.SEE_ACCOUNT)
     async def refresh(self) -> None:
         """What happened meanwhile, on the first page: the others stay as they are."""
         if not self.newest and not self.fault:
@@ -124,6 +128,7 @@ class ActivityState(OpenedRow, SignedInState):
 
     @rx.event
     @handler
+    @open_to(Permission.SEE_ACCOUNT)
     async def apply(self, form: dict[str, Any]) -> EventSpec | None:
         """Goes to the address of what was chosen."""
         query = {name: str(value) for name, value in form.items() if value}

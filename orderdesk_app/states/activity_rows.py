@@ -8,7 +8,9 @@ import reflex as rx
 from orderdesk_app import wiring
 from orderdesk_app.context import Actor, now
 from orderdesk_app.services.activity_entries import ActivityEntry
+from orderdesk_app.services.callers import open_to
 from orderdesk_app.services.open_store import StoreRecord
+from orderdesk_app.services.roles import Permission
 from orderdesk_app.states.activity_text import (
     actor_label,
     kind_of,
@@ -53,6 +55,7 @@ class OpenedRow(SignedInState, mixin=True):
 
     @rx.event
     @handler
+    @open_to(Permission.SEE_ACCOUNT)
     async def open_row(self, row_id: str) -> None:
         """Opens a row: its arguments, its request id, and what it changed; closes it again."""
         if self.opened == row_id:

@@ -11,6 +11,8 @@ import reflex as rx
 
 from orderdesk_app import wiring
 from orderdesk_app.errors import Conflict, NotFound, OrderDeskAgentsError
+from orderdesk_app.services.callers import open_to
+from orderdesk_app.services.roles import Permission
 from orderdesk_app.states.console_form import ToolForm, errors_of, is_confirmed, shown_store
 from orderdesk_app.states.console_history import ConsoleHistory
 from orderdesk_app.states.console_result import ConsoleResult
@@ -27,6 +29,7 @@ class ConsoleState(ToolForm, ConsoleResult, ConsoleHistory, SignedInState):
 
     @rx.event
     @handler
+    @open_to(Permission.SEE_ACCOUNT)
     async def load(self) -> None:
         await self._load_page()
 
@@ -67,6 +70,7 @@ class ConsoleState(ToolForm, ConsoleResult, ConsoleHistory, SignedInState):
 
     @rx.event
     @handler
+    @open_to(Permission.SEE_ACCOUNT)
     async def choose(self, name: str) -> None:
         self._choose(name)
 
@@ -77,6 +81,7 @@ class ConsoleState(ToolForm, ConsoleResult, ConsoleHistory, SignedInState):
 
     @rx.event(background=True)
     @handler
+    @open_to(Permission.RUN_READING_TOOLS)
     async def run(self, form: dict[str, Any]) -> None:
         """Runs the tool without the state's lock, so that the tab stays responsive while Order Desk
         takes its time.
@@ -191,6 +196,7 @@ class ConsoleState(ToolForm, ConsoleResult, ConsoleHistory, SignedInState):
 
     @rx.event
     @handler
+    @open_to(Permission.SEE_ACCOUNT)
     async def open_call(self, call_id: str) -> None:
         """A past call: its result, and its arguments in the form to run again."""
         await self._open(call_id)

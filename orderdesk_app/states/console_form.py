@@ -16,8 +16,10 @@ import reflex as rx
 from orderdesk_app import wiring
 from orderdesk_app.context import new_id
 from orderdesk_app.errors import Conflict, OrderDeskAgentsError, ValidationFailed
+from orderdesk_app.services.callers import open_to
 from orderdesk_app.services.console import PastCall
 from orderdesk_app.services.open_store import StoreRecord
+from orderdesk_app.services.roles import Permission
 from orderdesk_app.states.difference_text import DifferenceRow, difference_rows, order_label
 from orderdesk_app.states.signed_in import SignedInState, handler, store_label
 from orderdesk_app.tools.catalogue import Tool, find_tool, tools_for
@@ -120,6 +122,7 @@ class ToolForm(SignedInState, mixin=True):
 
     @rx.event
     @handler
+    @open_to(Permission.SEE_ACCOUNT)
     async def fill_example(self) -> None:
         """The button that fills in the example."""
         tool = find_tool(self.tool)

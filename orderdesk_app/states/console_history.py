@@ -7,7 +7,9 @@ import reflex as rx
 
 from orderdesk_app import wiring
 from orderdesk_app.context import now
+from orderdesk_app.services.callers import open_to
 from orderdesk_app.services.console import PastCall
+from orderdesk_app.services.roles import Permission
 from orderdesk_app.states.console_result import without_surrogates
 from orderdesk_app.states.signed_in import SignedInState, handler
 from orderdesk_app.states.times import ago, duration, stamp
@@ -29,6 +31,7 @@ class ConsoleHistory(SignedInState, mixin=True):
 
     @rx.event
     @handler
+    @open_to(Permission.SEE_ACCOUNT)
     async def refresh_history(self) -> None:
         """The last calls, those of other tabs too. Runs when something happens in the account."""
         await self._load_history()

@@ -7,7 +7,9 @@ from typing import Any, TypedDict
 import reflex as rx
 
 from orderdesk_app import wiring
+from orderdesk_app.services.callers import open_to
 from orderdesk_app.services.console import PastCall
+from orderdesk_app.services.roles import Permission
 from orderdesk_app.states.difference_text import DifferenceRow, difference_rows, headline
 from orderdesk_app.states.signed_in import SignedInState, handler
 from orderdesk_app.states.times import duration
@@ -52,11 +54,13 @@ class ConsoleResult(SignedInState, mixin=True):
 
     @rx.event
     @handler
+    @open_to(Permission.SEE_ACCOUNT)
     async def show(self, view: str) -> None:
         self.view = view if view in ("raw", "tree", "table", "request") else "raw"
 
     @rx.event
     @handler
+    @open_to(Permission.SEE_ACCOUNT)
     async def sort(self, column: str) -> None:
         """Sorts the table by that column; the same column again turns the order round.
 
@@ -80,6 +84,7 @@ class ConsoleResult(SignedInState, mixin=True):
 
     @rx.event
     @handler
+    @open_to(Permission.SEE_ACCOUNT)
     async def download(self) -> Any:
         call = await wiring.current().console.history.get(self._require_actor(), self.call)
         return rx.download(data=self._unkept or as_json(call.result), filename=f"{call.tool}.json")

@@ -19,9 +19,11 @@ from orderdesk_app import wiring
 from orderdesk_app.context import new_id
 from orderdesk_app.observability import ERRORS, WEB_EVENTS, log
 from orderdesk_app.security.web import sign_in_address
+from orderdesk_app.services.callers import allowed_callers, may_call
+from orderdesk_app.services.roles import Permission, refusal_of
 from orderdesk_app.services.sessions import WebUser
 from orderdesk_app.states.payloads import fits
-from orderdesk_app.states.signed_in import HANDLER, OPERATORS_ONLY, SignedInState
+from orderdesk_app.states.signed_in import HANDLER, SignedInState
 
 _LOG = log(__name__)
 _STATE: Final = "reflex___state____state"
@@ -88,9 +90,13 @@ class Guard(Middleware):
             return StateUpdate(
                 delta={}, events=Event.from_event_type(rx.redirect(_back_by_signing_in(root)))
             )
-        if getattr(registered.handler.fn, OPERATORS_ONLY, False) and not user.actor.is_operator:
+        allowed = allowed_callers(registered.handler.fn)
+        if not may_call(allowed, user.actor):
             WEB_EVENTS.labels("wrong_role").inc()
-            return _no_update()
+            if not isinstance(allowed, Permission):
+                return _no_update()
+            person._notify(refusal_of(allowed), "red")
+            return await _changes_of(root)
         if not fits(registered.handler.fn, event.payload):
             WEB_EVENTS.labels("bad_payload").inc()
             return _no_update()
@@ -174,6 +180,11 @@ async def _sessions_unreachable(root: BaseState, error: Exception) -> StateUpdat
         ),
         "red",
     )
+    return await _changes_of(root)
+
+
+async def _changes_of(root: BaseState) -> StateUpdate:
+    """What was assigned to variables here, for the browser."""
     delta = await root._get_resolved_delta()
     root._clean()
     return StateUpdate(delta=delta, events=[])

@@ -11,7 +11,9 @@ import reflex as rx
 from orderdesk_app import wiring
 from orderdesk_app.context import now
 from orderdesk_app.services.activity import Day, FirstSteps, QuietCalls
+from orderdesk_app.services.callers import open_to
 from orderdesk_app.services.open_store import StoreRecord
+from orderdesk_app.services.roles import Permission
 from orderdesk_app.states.activity_rows import READS, ActivityRow, OpenedRow, activity_rows
 from orderdesk_app.states.activity_text import (
     actor_label,
@@ -101,6 +103,7 @@ class HomeState(OpenedRow, SignedInState):
 
     @rx.event
     @handler
+    @open_to(Permission.SEE_ACCOUNT)
     async def load(self) -> None:
         """Also runs when something happens in the account (states/live.py)."""
         services, actor = wiring.current(), self._require_actor()
@@ -130,6 +133,7 @@ class HomeState(OpenedRow, SignedInState):
 
     @rx.event
     @handler
+    @open_to(Permission.SEE_ACCOUNT)
     async def show_table(self) -> None:
         """Show or hide the curves as a table."""
         self.as_table = not self.as_table

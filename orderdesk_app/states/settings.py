@@ -11,7 +11,9 @@ import reflex as rx
 from orderdesk_app import __version__, wiring
 from orderdesk_app.config import Settings
 from orderdesk_app.context import ALL_SCOPES, Scope, now
+from orderdesk_app.services.callers import open_to
 from orderdesk_app.services.keys import MASTER, KeyView
+from orderdesk_app.services.roles import Permission
 from orderdesk_app.services.snippets import claude_code, claude_desktop
 from orderdesk_app.states.signed_in import SignedInState, handler
 from orderdesk_app.states.times import ago, span, stamp
@@ -60,6 +62,7 @@ class SettingsState(SignedInState):
 
     @rx.event
     @handler
+    @open_to(Permission.SEE_ACCOUNT)
     async def load(self) -> None:
         settings = wiring.current().settings
         self.address = f"{settings.public_url}/mcp"
@@ -81,6 +84,7 @@ class SettingsState(SignedInState):
 
     @rx.event
     @handler
+    @open_to(Permission.SEE_ACCOUNT)
     async def sort(self, column: str) -> None:
         """The keys by that column, times with the latest first; the same column again turns them
         round. Keys that were never used stand last.
@@ -91,6 +95,7 @@ class SettingsState(SignedInState):
 
     @rx.event
     @handler
+    @open_to(Permission.SEE_ACCOUNT)
     async def find(self, text: str) -> None:
         """The keys whose name or last characters have that text in them."""
         self._arrange(self.sorted_by, is_descending=self.is_descending, search=text)
@@ -110,6 +115,7 @@ class SettingsState(SignedInState):
 
     @rx.event
     @handler
+    @open_to(Permission.SEE_ACCOUNT)
     async def refresh(self) -> None:
         """Runs when something happens in the account: a key was used, made or revoked."""
         await self._read_keys()

@@ -12,6 +12,7 @@ from orderdesk_app import wiring
 from orderdesk_app.context import Actor, RequestContext, StoreRowId, new_id, now, serving
 from orderdesk_app.errors import AuthFailed, OrderDeskAgentsError
 from orderdesk_app.observability import ERRORS, log
+from orderdesk_app.services.callers import Callers, open_to
 from orderdesk_app.services.flash_messages import FlashMessage, message_of
 from orderdesk_app.services.open_store import StoreRecord
 from orderdesk_app.states.live import LIVE
@@ -19,8 +20,8 @@ from orderdesk_app.states.times import stamp
 
 _LOG = log(__name__)
 _MOST_NOTICES = 3
-OPERATORS_ONLY = "__orderdesk_operators_only__"
 HANDLER = "__orderdesk_act__"
+operators_only = open_to(Callers.OPERATORS)
 
 
 class Notice(TypedDict):
@@ -138,14 +139,6 @@ def store_label(record: StoreRecord | None) -> str:
 F = TypeVar("F", bound=Callable[..., Any])
 
 
-def operators_only(handler: F) -> F:
-    """Marks a handler for operators alone; the guard refuses everybody else, and services authorise
-    again.
-    """
-    setattr(handler, OPERATORS_ONLY, True)
-    return handler
-
-
 def handler(function: F) -> F:
     """Every handler has this decorator, below @rx.event: an error becomes a notice with a next
     step, never a stack trace.
@@ -208,6 +201,7 @@ class PageLoad(SignedInState):
 
     @rx.event
     @handler
+    @open_to(Callers.SIGNED_IN)
     async def load_page(self) -> None:
         self.server_time = stamp(now())
         root = self._get_root_state()
@@ -229,5 +223,6 @@ class Notices(SignedInState):
 
     @rx.event
     @handler
+    @open_to(Callers.SIGNED_IN)
     async def dismiss(self, notice_id: str) -> None:
         self.notices = [notice for notice in self.notices if notice["id"] != notice_id]

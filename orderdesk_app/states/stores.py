@@ -12,8 +12,10 @@ from orderdesk_app import wiring
 from orderdesk_app.context import now
 from orderdesk_app.errors import OrderDeskAgentsError
 from orderdesk_app.services.activity import StoreState
+from orderdesk_app.services.callers import open_to
 from orderdesk_app.services.flash_messages import message_of
 from orderdesk_app.services.open_store import StoreRecord
+from orderdesk_app.services.roles import Permission
 from orderdesk_app.states.activity_text import is_store_at_fault
 from orderdesk_app.states.signed_in import SignedInState, handler
 from orderdesk_app.states.times import ago, changes_in, duration, stamp
@@ -48,6 +50,7 @@ class StoresState(SignedInState):
 
     @rx.event
     @handler
+    @open_to(Permission.SEE_ACCOUNT)
     async def load(self) -> None:
         self.busy = []
         self.answers = {}
@@ -56,6 +59,7 @@ class StoresState(SignedInState):
 
     @rx.event
     @handler
+    @open_to(Permission.SEE_ACCOUNT)
     async def refresh(self) -> None:
         """Runs when something happens in the account; results of connection tests stay."""
         await self._read()
@@ -76,6 +80,7 @@ class StoresState(SignedInState):
 
     @rx.event
     @handler
+    @open_to(Permission.MANAGE_STORES)
     async def add_sandbox(self) -> AsyncGenerator[None, None]:
         self.busy = [*self.busy, "sandbox"]
         yield
@@ -98,6 +103,7 @@ class StoresState(SignedInState):
 
     @rx.event(background=True)
     @handler
+    @open_to(Permission.RUN_READING_TOOLS)
     async def test(self, row_id: str) -> None:
         """Order Desk may take its time, so it is asked without the state's lock."""
         async with self:

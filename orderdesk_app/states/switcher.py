@@ -3,6 +3,8 @@
 import reflex as rx
 
 from orderdesk_app import wiring
+from orderdesk_app.services.callers import open_to
+from orderdesk_app.services.roles import Permission
 from orderdesk_app.states.console import ConsoleState
 from orderdesk_app.states.signed_in import SignedInState, handler
 
@@ -12,6 +14,7 @@ class Switcher(SignedInState):
 
     @rx.event
     @handler
+    @open_to(Permission.RUN_READING_TOOLS)
     async def choose_store(self, row_id: str) -> None:
         services, actor = wiring.current(), self._require_actor()
         record = await services.stores.find(actor, row_id)

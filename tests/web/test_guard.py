@@ -9,7 +9,6 @@ from reflex_base.registry import RegistrationContext
 from sqlalchemy.exc import OperationalError
 from starlette.websockets import WebSocketDisconnect
 
-from orderdesk_app.routes.sockets import SocketLimits
 from orderdesk_app.states.guard import FRAMEWORK, HYDRATE, forget_closed_tabs, without_zeros
 from orderdesk_app.states.signed_in import HANDLER, SignedInState, handler, operators_only
 from tests.web.browser_session import STATE, BrowserSession, Tab, Web, handler_named, our_handlers
@@ -39,14 +38,6 @@ class ProbeState(SignedInState):
     @handler
     async def fails(self) -> None:
         raise RuntimeError("a library's words")
-
-
-@pytest.fixture
-def sockets_for_strangers(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The guard does not trust that strangers have none: sessions end while a socket is open."""
-    monkeypatch.setattr(
-        SocketLimits, "__call__", lambda self, scope, receive, send: self._app(scope, receive, send)
-    )
 
 
 def test_a_stranger_gets_no_socket(web: Web) -> None:

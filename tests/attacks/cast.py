@@ -1,0 +1,180 @@
+"""The people of an attack: everybody of an account, an operator, a stranger, and the neighbour whom
+nobody may see or touch. And what can be called, as the registries say at run time.
+"""
+
+import itertools
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import urlencode
+
+from sqlalchemy import select
+from starlette.routing import Route
+
+from orderdesk_app.context import Role, Secret, TenantId, UserId
+from orderdesk_app.db.memberships import Membership
+from orderdesk_app.db.schema import METADATA
+from orderdesk_app.db.users import User
+from orderdesk_app.routes import all_routes, every_route
+from tests.web.browser_session import ORIGIN, BrowserSession, Web
+
+ANONYMOUS, VIEWER, MEMBER, OWNER = "anonymous", "viewer", "member", "owner"
+NEIGHBOUR, OPERATOR = "neighbour", "operator"
+# what stands in everything of the neighbour's that a person can name
+MARK = "Bert-has-this-and-nobody-else"
+_NUMBERS = itertools.count(1)
+
+
+@dataclass
+class Cast:
+    """Who may try an attack. All but the anonymous one are signed in."""
+
+    web: Web
+    people: dict[str, BrowserSession]
+    users: dict[str, UserId]
+
+    def __getitem__(self, name: str) -> BrowserSession:
+        return self.people[name]
+
+    def sign_in_again(self, name: str) -> None:
+        """A new session of the same user, whose last one an attack may have ended."""
+        person = self.people[name]
+        person.cookie = self.web.do(_new_session, self.web, person.view.id, self.users[name])
+
+
+def invite_cast(web: Web) -> Cast:
+    """A new account with an owner, a member and a viewer; a neighbour with things of their own; an
+    operator; and somebody without a session.
+    """
+    owner = web.make_account("Ada's Teas")
+    neighbour = web.make_account(MARK)
+    operator = web.make_account("The house", is_operator=True)
+    people = {OWNER: owner, NEIGHBOUR: neighbour, OPERATOR: operator}
+    users = {name: person.view.owner_id for name, person in people.items()}
+    people[ANONYMOUS] = BrowserSession(web, owner.view, Secret(""))
+    cast = Cast(web, people, users)
+    for name, role in ((MEMBER, Role.MEMBER), (VIEWER, Role.VIEWER)):
+        users[name] = web.do(add_user, web, owner.view.id, role)
+        people[name] = BrowserSession(web, owner.view, Secret(""))
+        cast.sign_in_again(name)
+    return cast
+
+
+async def add_user(web: Web, tenant_id: TenantId, role: Role) -> UserId:
+    """Somebody else in that account."""
+    user = User(name=f"A {role}", email=f"{role}-{next(_NUMBERS)}@example.com")
+    user_id = user.id
+    async with web.services.database.write() as session:
+        session.add(user)
+        await session.flush()
+        session.add(Membership(tenant_id=tenant_id, user_id=user_id, role=role.value))
+    return user_id
+
+
+async def _new_session(web: Web, tenant_id: TenantId, user_id: UserId) -> str:
+    return await web.services.sessions.start(
+        tenant_id, user_id, credential_id=None, address="127.0.0.1", user_agent="a browser"
+    )
+
+
+# ------------------------------------------------------------------ what is theirs
+
+
+@dataclass
+class Belongings:
+    """All kinds of things of one account, each with a name that has MARK in it."""
+
+    owner: BrowserSession
+    ids: tuple[str, ...]  # of rows, and of people
+
+    def rows(self) -> Mapping[str, list[Any]]:
+        """All rows of the account in all tables, as they are now."""
+        return self.owner.web.do(_rows_of, self.owner)
+
+
+def give_belongings(owner: BrowserSession) -> Belongings:
+    """A store, a key, a call in the console, and a row in the activity."""
+    web, services = owner.web, owner.web.services
+    store = web.do(services.stores.add_sandbox, owner.actor)
+    web.do(services.stores.edit, owner.actor, store.id, name=MARK, label="", api_key=None)
+    key, _ = web.do(services.keys.create, owner.actor, MARK)
+    asked = {"limit": 1, "search": MARK}
+    call = web.do(services.console.run, owner.actor, "orders_list", asked)
+    people = (str(owner.view.id), str(owner.view.owner_id), owner.actor.session_id or "")
+    return Belongings(owner, (store.id, store.store_id, key.id, call.id, *people))
+
+
+# A session is seen, and a job runs, without anybody having changed them.
+_MOVES_BY_ITSELF = frozenset({"seen_at", "last_used_at", "last_activity_at"})
+
+
+async def _rows_of(owner: BrowserSession) -> Mapping[str, list[Any]]:
+    services = owner.web.services
+    await services.audit.flush()
+    found: dict[str, list[Any]] = {}
+    async with services.database.read() as session:
+        connection = await session.connection()
+        for table in METADATA.sorted_tables:
+            if "tenant_id" in table.c:
+                mine = table.c.tenant_id == owner.view.id
+            elif table.name == "tenants":
+                mine = table.c.id == owner.view.id
+            elif table.name == "users":
+                mine = table.c.id == owner.view.owner_id
+            elif "user_id" in table.c:
+                mine = table.c.user_id == owner.view.owner_id
+            else:
+                continue
+            columns = [column for column in table.c if column.name not in _MOVES_BY_ITSELF]
+            rows = (await connection.execute(select(*columns).where(mine))).all()
+            found[table.name] = sorted(map(repr, rows))
+    return found
+
+
+# ------------------------------------------------------------------ what can be asked
+
+
+def every_method() -> Iterator[tuple[str, str, Route]]:
+    """Each method of each plain route, with an address of that route."""
+    for route in every_route():
+        for method in sorted(route.methods or ()):
+            yield method, address_of(route), route
+
+
+def address_of(route: Route, value: str = "x") -> str:
+    """An address that the route answers, with the value in the place of each variable."""
+    return route.path_format.format(**dict.fromkeys(route.param_convertors, value))
+
+
+def forms() -> list[str]:
+    """The addresses of all forms."""
+    return [address_of(route) for route in all_routes() if "POST" in (route.methods or ())]
+
+
+@contextmanager
+def switched_off(target: Any, name: str, fake: Callable[..., Any]) -> Iterator[None]:
+    """Without one guard, for the proof that its attack would succeed."""
+    before = getattr(target, name)
+    setattr(target, name, fake)
+    try:
+        yield
+    finally:
+        setattr(target, name, before)
+
+
+def post(browser: BrowserSession, path: str, body: str | bytes = b"", **headers: str) -> Any:
+    """A form with exactly that body; `_` in the names of headers stands for `-`."""
+    named = {name.replace("_", "-"): value for name, value in headers.items()}
+    given = {
+        "origin": ORIGIN,
+        "content-type": "application/x-www-form-urlencoded",
+        **named,
+    }
+    sent = {name: value for name, value in given.items() if value}
+    content = body.encode() if isinstance(body, str) else body
+    return browser.request("POST", path, content=content, headers=sent)
+
+
+def encoded(*pairs: tuple[str, str]) -> str:
+    return urlencode(pairs)

@@ -1,0 +1,17 @@
+"""One account with everybody in it, and a neighbour with belongings, for all attacks of a file."""
+
+import pytest
+
+from tests.attacks.cast import NEIGHBOUR, Belongings, Cast, give_belongings, invite_cast
+from tests.web.browser_session import Web
+
+
+@pytest.fixture(scope="module")
+def cast(served: Web) -> Cast:
+    return invite_cast(served)
+
+
+@pytest.fixture(scope="module")
+def theirs(cast: Cast) -> Belongings:
+    """What the neighbour has."""
+    return give_belongings(cast[NEIGHBOUR])
