@@ -19,7 +19,7 @@ class MasterKeyMetadata(Row, table=True):
     id: str = Field(primary_key=True)
     purpose: str
     tenant_id: TenantId | None = Field(
-        default=None, sa_type=String, foreign_key="tenants.id", ondelete="CASCADE"
+        default=None, sa_type=String, foreign_key="tenants.id", ondelete="CASCADE", index=True
     )
     salt: bytes = Field(sa_type=LargeBinary)
     wrapped: bytes = Field(sa_type=LargeBinary)

@@ -27,7 +27,9 @@ class Credential(Row, table=True):
     bcrypt: bytes | None = Field(default=None, sa_type=LargeBinary)
     hint: str  # the last four characters, by which people recognise a key
     scopes: list[str] = Field(default_factory=list, sa_type=JSON)
-    active_store_id: str | None = Field(default=None, foreign_key="stores.id", ondelete="SET NULL")
+    active_store_id: str | None = Field(
+        default=None, foreign_key="stores.id", ondelete="SET NULL", index=True
+    )
     created_at: datetime = Field(default_factory=now)
     last_used_at: datetime | None = None
     in_address_at: datetime | None = None  # when it last stood in an address (`?token=`)

@@ -19,9 +19,11 @@ class Session(Row, table=True):
     user_id: UserId = Field(sa_type=String, foreign_key="users.id", ondelete="CASCADE", index=True)
     # None: signed in by a link
     credential_id: str | None = Field(
-        default=None, foreign_key="credentials.id", ondelete="CASCADE"
+        default=None, foreign_key="credentials.id", ondelete="CASCADE", index=True
     )
-    active_store_id: str | None = Field(default=None, foreign_key="stores.id", ondelete="SET NULL")
+    active_store_id: str | None = Field(
+        default=None, foreign_key="stores.id", ondelete="SET NULL", index=True
+    )
     created_at: datetime = Field(default_factory=now)
     # of the sign-in, or of the last proof of identity after it (services/reauthentication.py)
     proved_at: datetime = Field(default_factory=now)

@@ -1,0 +1,226 @@
+"""Deletes all that belongs to accounts and users, in small batches that are each committed by
+themselves, so that no other write waits for long.
+
+What belongs to whom is read from the foreign keys of the schema: a new table joins by itself.
+"""
+
+import asyncio
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from sqlalchemy import (
+    ColumnElement,
+    MetaData,
+    Table,
+    and_,
+    delete,
+    func,
+    or_,
+    select,
+    text,
+    tuple_,
+    update,
+)
+from sqlalchemy.sql.dml import Delete, Update
+from sqlmodel.ext.asyncio.session import AsyncSession
+
+from orderdesk_app.context import TenantId, UserId
+from orderdesk_app.db.engine import Database
+
+_FEWEST = 50
+_MOST = 2_000
+_GOAL_SECONDS = 0.04  # of one batch, in which nobody else writes to SQLite
+# The last write deletes these. The job that goes on after a crash is a row of `jobs` and goes with
+# its user or its account; keys lead to audit rows that name them alone.
+_TO_THE_END = ("credentials", "jobs", "tenants", "users")
+
+# What says who did something, and with which data. What was done, when and how it ended stays.
+NAMELESS: Mapping[str, object] = {
+    "user_id": None,
+    "role": "",
+    "credential_id": None,
+    "session_id": None,
+    "client_name": "",
+    "client_version": "",
+    "address": "",
+    "arguments": None,
+    "request_id": "",
+}
+# The images of an order in the journal are the account's, whoever wrote it.
+_NAMELESS_CHANGE: Mapping[str, object] = {
+    "user_id": None,
+    "credential_id": None,
+    "session_id": None,
+    "client_name": "",
+    "request_id": "",
+}
+
+Condition = ColumnElement[bool]
+Statement = Delete | Update
+
+
+@dataclass(frozen=True, slots=True)
+class Doomed:
+    """What is deleted: a user, or none, and accounts."""
+
+    user_id: UserId | None
+    tenant_ids: Sequence[TenantId]
+
+    def __post_init__(self) -> None:
+        assert self.user_id or self.tenant_ids, "conditions of nothing would be those of all"
+
+
+class RowDeletion:
+    """The rows of those who are deleted, in all tables of `metadata` (db/schema.py)."""
+
+    def __init__(self, database: Database, metadata: MetaData) -> None:
+        self._database = database
+        self._tables = metadata.sorted_tables
+        self._audit = metadata.tables["audit_log"]
+        self._changes = metadata.tables["changes"]
+        self._jobs = metadata.tables["jobs"]
+        self._keys = metadata.tables["credentials"]
+        self._tenants = metadata.tables["tenants"]
+        self._users = metadata.tables["users"]
+
+    async def count_rows(self, session: AsyncSession, doomed: Doomed) -> dict[str, int]:
+        """How many rows of each table go; those of which only the names go are not in it."""
+        connection = await session.connection()
+        counts: dict[str, int] = {}
+        for table in self._tables:
+            if conditions := [*self._conditions(table, doomed)]:
+                question = select(func.count()).select_from(table).where(or_(*conditions))
+                counts[table.name] = (await connection.execute(question)).scalar_one()
+        return counts
+
+    async def count_nameless(self, session: AsyncSession, doomed: Doomed) -> int:
+        """How many rows in the audit logs of other accounts lose their personal fields."""
+        if doomed.user_id is None:
+            return 0
+        mine = self._audit.c.user_id == doomed.user_id
+        elsewhere = or_(
+            self._audit.c.tenant_id.is_(None), self._audit.c.tenant_id.not_in(doomed.tenant_ids)
+        )
+        question = select(func.count()).select_from(self._audit).where(mine, elsewhere)
+        count: int = (await (await session.connection()).execute(question)).scalar_one()
+        return count
+
+    async def delete_waiting_jobs(self, session: AsyncSession, doomed: Doomed) -> None:
+        """Inside a write: what waits to be done for them, such as mails, is not done any more."""
+        conditions = self._conditions(self._jobs, doomed)
+        await (await session.connection()).execute(delete(self._jobs).where(or_(*conditions)))
+
+    async def has_rows(self, session: AsyncSession, doomed: Doomed) -> bool:
+        """Whether the user, or one of the accounts, is still there."""
+        user = select(self._users.c.id).where(self._users.c.id == doomed.user_id)
+        tenants = select(self._tenants.c.id).where(self._tenants.c.id.in_(doomed.tenant_ids))
+        found = await (await session.connection()).execute(user.union_all(tenants).limit(1))
+        return found.first() is not None
+
+    async def delete_rows(self, doomed: Doomed, *, until: float) -> bool:
+        """Delete the rows batch by batch, all but those of `delete_rest`. False: the time was over
+        (time.monotonic()), and a later call has to go on.
+        """
+        count = _FEWEST
+        for statement in await self._statements(doomed):
+            while True:
+                if time.monotonic() >= until:
+                    return False
+                async with self._database.write() as session:
+                    began = time.monotonic()
+                    done = await (await session.connection()).execute(statement(count))
+                took = time.monotonic() - began
+                if done.rowcount < count:
+                    break
+                count = next_count(count, took)
+                await asyncio.sleep(took)  # for others to write
+        return True
+
+    async def delete_rest(self, session: AsyncSession, doomed: Doomed) -> None:
+        """Inside a write: the user and the accounts themselves, and by the foreign keys whatever is
+        left of theirs.
+        """
+        connection = await session.connection()
+        if doomed.user_id is not None:
+            await connection.execute(delete(self._keys).where(self._own_keys(doomed.user_id)))
+        # Accounts first: the audit log locks both in this order.
+        await connection.execute(
+            delete(self._tenants).where(self._tenants.c.id.in_(doomed.tenant_ids))
+        )
+        await connection.execute(delete(self._users).where(self._users.c.id == doomed.user_id))
+
+    async def _statements(self, doomed: Doomed) -> list[Callable[[int], Statement]]:
+        """What is done to each table, for a number of rows at a time; parts before their whole."""
+        found = [
+            _delete(table, condition)
+            for table in reversed(self._tables)
+            if table.name not in _TO_THE_END
+            for condition in self._conditions(table, doomed)
+        ]
+        if doomed.user_id is not None:
+            for table, values in ((self._audit, NAMELESS), (self._changes, _NAMELESS_CHANGE)):
+                found.append(_take_names(table, table.c.user_id == doomed.user_id, values))
+            refusals = await self._refusals_of_keys(doomed.user_id)
+            found += [_take_names(self._audit, condition, NAMELESS) for condition in refusals]
+        return found
+
+    async def _refusals_of_keys(self, user_id: UserId) -> list[Condition]:
+        """The audit rows of refused calls with the user's access keys, which name the key alone."""
+        question = select(self._keys.c.tenant_id, self._keys.c.id).where(self._own_keys(user_id))
+        async with self._database.read() as session:
+            keys = (await (await session.connection()).execute(question)).all()
+        return [
+            # in these words the index of what did not go well has it
+            and_(
+                self._audit.c.tenant_id == tenant_id,
+                text("audit_log.outcome <> 'ok'"),
+                self._audit.c.credential_id == key_id,
+            )
+            for tenant_id, key_id in keys
+        ]
+
+    def _conditions(self, table: Table, doomed: Doomed) -> Iterator[Condition]:
+        """Which rows of the table go: one condition for each foreign key that says so."""
+        if table is self._tenants and doomed.tenant_ids:
+            yield table.c.id.in_(doomed.tenant_ids)
+        if table is self._users and doomed.user_id is not None:
+            yield table.c.id == doomed.user_id
+        if table is self._keys and doomed.user_id is not None:
+            yield self._own_keys(doomed.user_id)
+        cascades = [key for key in table.foreign_keys if key.ondelete == "CASCADE"]
+        direct = [key for key in cascades if key.column.table in (self._tenants, self._users)]
+        # A row that names account or user is found by that, any other by what it is a part of.
+        for key in direct or cascades:
+            parents = [*self._conditions(key.column.table, doomed)]
+            if key.column.table is self._tenants and doomed.tenant_ids:
+                yield key.parent.in_(doomed.tenant_ids)
+            elif key.column.table is self._users and doomed.user_id is not None:
+                yield key.parent == doomed.user_id
+            elif parents and not direct:
+                yield key.parent.in_(select(key.column).where(or_(*parents)))
+
+    def _own_keys(self, user_id: UserId) -> Condition:
+        """The master keys of an account are the account's, whoever made them."""
+        return and_(self._keys.c.user_id == user_id, self._keys.c.kind == "access")
+
+
+def _delete(table: Table, condition: Condition) -> Callable[[int], Statement]:
+    return lambda count: delete(table).where(_some(table, condition, count))
+
+
+def _take_names(
+    table: Table, condition: Condition, values: Mapping[str, object]
+) -> Callable[[int], Statement]:
+    return lambda count: update(table).where(_some(table, condition, count)).values(**values)
+
+
+def _some(table: Table, condition: Condition, count: int) -> Condition:
+    key = tuple_(*table.primary_key)
+    return key.in_(select(*table.primary_key).where(condition).limit(count))
+
+
+def next_count(count: int, took: float) -> int:
+    """About as many rows as take the goal."""
+    factor = min(2.0, max(0.5, _GOAL_SECONDS / took)) if took > 0 else 2.0
+    return min(_MOST, max(_FEWEST, int(count * factor)))
