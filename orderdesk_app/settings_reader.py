@@ -3,9 +3,9 @@
 from collections.abc import Mapping
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any
+from typing import Any, Self
 
-from pydantic import ValidationError
+from pydantic import ValidationError, model_validator
 
 from orderdesk_app import setting_rules as rules
 from orderdesk_app.config import Settings
@@ -54,19 +54,50 @@ def load_settings(
     raise ConfigurationError("\n".join(dict.fromkeys(faults)))
 
 
+class _EachAlone(Settings):
+    """The settings without the rules of what they must be together."""
+
+    @model_validator(mode="after")
+    def _check_together(self) -> Self:
+        return self
+
+
+def settings_as_given(
+    environment: Mapping[str, str] | None = None, env_file: Path | None = Path(".env")
+) -> Settings:
+    """The settings of a start that would be refused, for `orderdesk doctor` alone: a value that is
+    wrong by itself is its default, and a faulty `.env` is not read.
+    """
+    if environment is None and env_file is not None:
+        try:
+            read_env_file(env_file)
+        except ConfigurationError:
+            env_file = None
+    try:
+        return _read(environment, env_file, {}, of=_EachAlone)
+    except ValidationError as error:
+        wrong = {str(line["loc"][0]) for line in error.errors(include_url=False) if line["loc"]}
+    defaults = {name: Settings.model_fields[name].default for name in wrong}
+    return _read(environment, env_file, defaults, of=_EachAlone)
+
+
 def _read(
-    environment: Mapping[str, str] | None, env_file: Path | None, instead: Mapping[str, Any]
+    environment: Mapping[str, str] | None,
+    env_file: Path | None,
+    instead: Mapping[str, Any],
+    *,
+    of: type[Settings] = Settings,
 ) -> Settings:
     if environment is None:
         if env_file is not None:
             read_env_file(env_file)  # first: the library has its own words for a faulty file
-        return Settings(_env_file=env_file, **instead)
+        return of(_env_file=env_file, **instead)
     given = {
         name.lower(): value
         for name, value in environment.items()
         if name.lower() in Settings.model_fields and value != ""
     }
-    return Settings.model_validate({**given, **instead})
+    return of.model_validate({**given, **instead})
 
 
 def unused_settings(environment: Mapping[str, str], env_file: Path = Path(".env")) -> list[str]:

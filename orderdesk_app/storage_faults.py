@@ -94,12 +94,19 @@ def is_sound(path: Path, has_to_stop: Callable[[], bool]) -> bool | None:
     stop before that was known. Blocks.
     """
     with connection_to(path, seconds=1) as connection:
-        connection.set_progress_handler(has_to_stop, _STEPS)
-        try:
-            return bool(connection.execute("PRAGMA quick_check(1)").fetchone() == ("ok",))
-        except sqlite3.Error as error:
-            fault = storage_fault(error)
-            return False if fault is not None and fault.is_damage else None
+        return has_sound_pages(connection, has_to_stop)
+
+
+def has_sound_pages(connection: sqlite3.Connection, has_to_stop: Callable[[], bool]) -> bool | None:
+    """`is_sound` for the file of an open connection."""
+    connection.set_progress_handler(has_to_stop, _STEPS)
+    try:
+        return bool(connection.execute("PRAGMA quick_check(1)").fetchone() == ("ok",))
+    except sqlite3.Error as error:
+        fault = storage_fault(error)
+        return False if fault is not None and fault.is_damage else None
+    finally:
+        connection.set_progress_handler(None, 0)
 
 
 def is_locked(error: Exception) -> bool:

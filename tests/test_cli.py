@@ -22,7 +22,7 @@ from tests.worlds import free_port, own_environment, serving, start_server, wait
 
 pytestmark = pytest.mark.slow
 
-COMMANDS = ("serve", "build", "migrate", "stdio", "tools", "signin-link", "mail-test")
+COMMANDS = ("serve", "build", "migrate", "stdio", "tools", "signin-link", "mail-test", "doctor")
 Run = Callable[..., subprocess.CompletedProcess[str]]
 
 

@@ -91,10 +91,9 @@ NO_ANSWER = (
 Statement = str  # SQL with :names
 
 
-def sqlite_path(url: str) -> Path:
-    """The file of a `sqlite:///` address, readable by its owner alone.
-
-    Of folders only the default `data/` is made. Raises ConfigurationError.
+def sqlite_file(url: str) -> Path:
+    """The file that a `sqlite:///` address names; whether it is there is not asked. Raises
+    ConfigurationError for what names none.
     """
     name = url.removeprefix("sqlite:///")
     if not name or name.startswith((":memory:", "file:")) or "?" in name:
@@ -102,7 +101,15 @@ def sqlite_path(url: str) -> Path:
             "DATABASE_URL: sqlite:/// is followed by the path of a file, and nothing "
             f"else. {_EXAMPLES}"
         )
-    path = Path(name)
+    return Path(name)
+
+
+def sqlite_path(url: str) -> Path:
+    """The file of a `sqlite:///` address, made where it is missing, readable by its owner alone.
+
+    Of folders only the default `data/` is made. Raises ConfigurationError.
+    """
+    path = sqlite_file(url)
     try:
         if path.parent == DATA:
             path.parent.mkdir(exist_ok=True, mode=0o700)

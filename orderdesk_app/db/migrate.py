@@ -15,33 +15,23 @@ from alembic.config import Config
 from alembic.script import ScriptDirectory
 from alembic.util import CommandError
 from sqlalchemy import URL, Connection, NullPool, create_engine, event, text
-from sqlalchemy.exc import DatabaseError, OperationalError
+from sqlalchemy.exc import DatabaseError
 
 import orderdesk_app
 from alembic import command
-from orderdesk_app.db.engine import Database, is_sqlite_url, postgres_conninfo, sqlite_path
+from orderdesk_app.database_refusals import unusable_database
+from orderdesk_app.db.engine import (
+    Database,
+    is_sqlite_url,
+    postgres_conninfo,
+    sqlite_file,
+    sqlite_path,
+)
 from orderdesk_app.errors import ConfigurationError
 
 SCRIPTS = Path(orderdesk_app.__file__).resolve().parent.parent / "alembic"
 _LOCK = 6_021_947  # any number, the same in every process of ours
 WAIT_SECONDS = 60.0
-_REFUSALS = {  # by SQLSTATE: how the server is set up or used, no fault of a migration
-    "42501": (
-        "its user may not make tables there. Let the database's owner run: GRANT CREATE ON "
-        "SCHEMA public TO the user of DATABASE_URL"
-    ),
-    "25006": (
-        "this server takes no changes (a standby, or default_transaction_read_only). Use the "
-        "address of the server that does"
-    ),
-    "55P03": (
-        "its tables are held by another program. Stop that program, or wait for it, and start again"
-    ),
-    "3F000": (
-        "no schema to make tables in: the search_path of its user or of the address names "
-        "none. Example: options=-csearch_path%3Dpublic"
-    ),
-}
 
 
 @lru_cache(1)
@@ -91,43 +81,11 @@ def upgrade(url: str, *, to: str = "head") -> None:
             "release, or restore an older backup."
         ) from error
     except DatabaseError as error:
-        if words := _REFUSALS.get(getattr(error.orig, "sqlstate", None) or ""):
-            raise ConfigurationError(f"DATABASE_URL: {words}") from None
-        if type(error) not in (OperationalError, DatabaseError):
+        if (refusal := unusable_database(error, file=_file(url))) is None:
             raise  # a fault of a migration, not of the address
         if isinstance(error.orig, sqlite3.Error):
-            said = _file_error_text(error.orig)
-            if said is None:
-                raise
-            raise ConfigurationError(f"DATABASE_URL: the file {sqlite_path(url)} {said}") from error
-        # Without its cause: the driver's words may quote parts of the address.
-        raise ConfigurationError(
-            "DATABASE_URL: the database cannot be reached, is none, or refused us. Check "
-            "host, port, name, user and password. "
-            "Example: "
-            "DATABASE_URL=postgresql://user:password@db.example.com/orderdesk?sslmode=require"
-        ) from None
-
-
-def _file_error_text(error: sqlite3.Error) -> str | None:
-    """What is wrong with an SQLite file and the next step; None for a fault of a migration."""
-    # the primary code, without the bits that SQLite adds for details
-    code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR) & 0xFF
-    if code in (sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT):
-        return "is no SQLite database, or it is damaged. Restore a backup, or name another file."
-    if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
-        return "is held by another program. Stop that program, or wait for it, and start again."
-    if code == sqlite3.SQLITE_FULL:
-        return "stands on a disk that is full. Make room, and start again."
-    if code == sqlite3.SQLITE_ERROR:
-        theirs = (
-            "holds tables that were not made by this program, or not whole. Name another "
-            "file, or restore a backup."
-        )
-        return theirs if "already exists" in str(error) else None
-    return (
-        "cannot be read or written. Check the rights of the file and of its folder, and the disk."
-    )
+            raise refusal from error
+        raise refusal from None  # the driver's words may quote parts of the address
 
 
 @contextmanager
@@ -155,6 +113,10 @@ def exclusive(url: str) -> Iterator[Connection]:
             yield connection
     finally:
         engine.dispose()
+
+
+def _file(url: str) -> Path | None:
+    return sqlite_file(url) if is_sqlite_url(url) else None
 
 
 def _sqlite(path: Path) -> Any:

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import ssl
 from dataclasses import dataclass
+from email.message import EmailMessage
 from ipaddress import ip_address
 from urllib.parse import urlsplit
 
@@ -94,8 +95,15 @@ class SmtpSender:
 
     async def send(self, mail: Mail) -> None:
         """Returns after the server's 250. Raises MailFailed."""
+        await self._visit(as_message(mail, self._server.from_email), mail.to)
+
+    async def check(self) -> None:
+        """Connects and logs in, and sends nothing. Raises MailFailed."""
+        await self._visit()
+
+    async def _visit(self, message: EmailMessage | None = None, to: str = "") -> None:
+        """One connection: log in, hand the message over, say goodbye."""
         server = self._server
-        message = as_message(mail, server.from_email)
         client = self._client()
         step = Step.CONNECT
         try:
@@ -107,8 +115,9 @@ class SmtpSender:
                 if server.password:
                     step = Step.LOG_IN
                     await client.login(server.username, server.password.reveal())
-                step = Step.HAND_OVER
-                await client.send_message(message, sender=server.from_email, recipients=[mail.to])
+                if message is not None:
+                    step = Step.HAND_OVER
+                    await client.send_message(message, sender=server.from_email, recipients=[to])
         except (SMTPException, OSError, ValueError) as error:
             client.close()
             raise mail_failure(error, step, f"{url_host(server.host)}:{server.port}") from error

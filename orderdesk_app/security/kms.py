@@ -3,7 +3,8 @@
 import base64
 import os
 import secrets
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -73,8 +74,25 @@ def load_kms_key(configured: str, data_dir: Path, *, may_make: bool) -> KmsKey:
     Blocks. Raises ConfigurationError.
     """
     path = data_dir / KEY_FILE
+    with _in_words(configured, path):
+        if not configured:
+            _make_private(path)
+        text = configured or _read(path) or _make(path, may_make=may_make)
+        return KmsKey.of(decode_key(text))
+
+
+def find_kms_key(configured: str, data_dir: Path) -> KmsKey | None:
+    """`load_kms_key` that changes nothing: None where neither is there."""
+    path = data_dir / KEY_FILE
+    with _in_words(configured, path):
+        text = configured or _read(path)
+        return KmsKey.of(decode_key(text)) if text else None
+
+
+@contextmanager
+def _in_words(configured: str, path: Path) -> Iterator[None]:
     try:
-        return KmsKey.of(decode_key(configured or _read(path) or _make(path, may_make=may_make)))
+        yield
     except OSError as error:
         raise ConfigurationError(
             f"MCP_KMS_KEY: it is not set, and the key file {path} cannot be used "
@@ -88,20 +106,19 @@ def load_kms_key(configured: str, data_dir: Path, *, may_make: bool) -> KmsKey:
 def _read(path: Path) -> str:
     with suppress(FileNotFoundError):
         text = path.read_text(encoding="ascii", errors="replace").strip()
-        if path.stat().st_mode & 0o077:
-            path.chmod(0o600)
         return text or "-"  # an empty file is a damaged key, not a missing one
     return ""
 
 
+def _make_private(path: Path) -> None:
+    with suppress(FileNotFoundError):
+        if path.stat().st_mode & 0o077:
+            path.chmod(0o600)
+
+
 def _make(path: Path, *, may_make: bool) -> str:
     if not may_make:
-        raise ConfigurationError(
-            f"MCP_KMS_KEY: it is not set, the key file {path} is missing, and this database "
-            "was made with a key. "
-            "Set MCP_KMS_KEY to the key of before, put the file back, or begin with a new "
-            "DATABASE_URL. Example: MCP_KMS_KEY=<what data/kms.key held>"
-        )
+        raise ConfigurationError(MISSING_KEY.format(path=path))
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     draft = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
     descriptor = os.open(draft, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600)
@@ -119,4 +136,9 @@ def _make(path: Path, *, may_make: bool) -> str:
     return _read(path)
 
 
+MISSING_KEY = (
+    "MCP_KMS_KEY: it is not set, the key file {path} is missing, and this database was made with a "
+    "key. Set MCP_KMS_KEY to the key of before, put the file back, or begin with a new "
+    "DATABASE_URL. Example: MCP_KMS_KEY=<what data/kms.key held>"
+)
 _EXAMPLE = "MCP_KMS_KEY=<output of: openssl rand -base64 32>"
