@@ -9,9 +9,11 @@ from orderdesk_app.components.native import go, jump
 from orderdesk_app.components.page import Page
 from orderdesk_app.components.widgets import ago, callout, empty, field, icon, skeleton
 from orderdesk_app.services.activity_export import MOST_EXPORTED
+from orderdesk_app.services.roles import Permission
 from orderdesk_app.states.activity import ActivityState
 
 S: Any = ActivityState  # on its class, a state's attributes are variables of the browser
+_MAY_EXPORT = S.permissions.contains(str(Permission.EXPORT_ACCOUNT))
 
 
 def activity() -> rx.Component:
@@ -72,7 +74,7 @@ def _filters() -> rx.Component:
                 aria_label="Filters that are set",
             ),
         ),
-        rx.cond(S.rows.length() > 0, _export()),
+        rx.cond((S.rows.length() > 0) & _MAY_EXPORT, _export()),
         class_name="row filter-bar",
     )
 

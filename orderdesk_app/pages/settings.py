@@ -22,10 +22,14 @@ from orderdesk_app.components.widgets import (
     text_input,
 )
 from orderdesk_app.context import READING_SCOPES, SCOPE_PRESETS, Scope
+from orderdesk_app.services.roles import Permission, refusal_of
 from orderdesk_app.services.snippets import PLACEHOLDER
 from orderdesk_app.states.settings import SettingsState
 
 S: Any = SettingsState  # on its class, a state's attributes are variables of the browser
+_MAKES = S.permissions.contains(str(Permission.MANAGE_OWN_KEYS))
+_REVOKES_ALL = S.permissions.contains(str(Permission.MANAGE_ALL_KEYS))
+_ROTATES = S.permissions.contains(str(Permission.MANAGE_MASTER_KEY))
 _LONG = 8  # keys that one looks through without help
 _HAS_CHOICE = S.store_choices.length() > 1  # of stores that a call may mean
 
@@ -35,13 +39,17 @@ def settings() -> rx.Component:
         _keys(),
         rx.el.div(
             _connect(),
-            _master(),
+            rx.cond(_ROTATES, _master()),
             _system(),
             class_name=rx.cond(S.loaded, "stack wide", "stack wide unread"),
         ),
-        _make_dialog(),
+        rx.cond(_MAKES, _make_dialog()),
         class_name="stack wide",
     )
+
+
+def _new_key_action() -> rx.Component:
+    return rx.cond(_MAKES, _new_key())
 
 
 def _new_key(look: str = "button primary") -> rx.Component:
@@ -65,6 +73,7 @@ def _keys() -> rx.Component:
                 head("Name", "name"),
                 head("Ends with"),
                 head("May"),
+                rx.cond(S.has_others, head("Of")),
                 rx.cond(_HAS_CHOICE, head("Default store")),
                 head("Made", "made"),
                 head("Last used", "used"),
@@ -81,7 +90,11 @@ def _keys() -> rx.Component:
             "A key lets one assistant work for you. Give each its own: then you see who did "
             "what, and can stop one without the others."
         ),
-        _new_key("button"),
+        rx.cond(
+            _MAKES,
+            _new_key("button"),
+            rx.el.p(refusal_of(Permission.MANAGE_OWN_KEYS), class_name="dim small"),
+        ),
     )
     search = rx.el.input(
         type="search",
@@ -129,6 +142,10 @@ def _key(key: Any) -> rx.Component:
         cell("Ends with", rx.el.code(key["hint"])),
         cell("May", rx.el.span(key["scopes"], class_name="dim small")),
         rx.cond(
+            S.has_others,
+            cell("Of", rx.el.span(rx.cond(key["is_mine"], "You", key["by"]), class_name="small")),
+        ),
+        rx.cond(
             _HAS_CHOICE,
             cell(
                 "Default store",
@@ -149,16 +166,19 @@ def _key(key: Any) -> rx.Component:
             "",
             # no question before it: a key that leaked is an emergency, and a new one is made in
             # seconds
-            post_form(
-                rx.el.input(type="hidden", name="key_id", value=key["id"], read_only=True),
-                rx.el.button(
-                    "Revoke",
-                    type="submit",
-                    class_name="button small danger",
-                    aria_label="Revoke " + key["name"],
+            rx.cond(
+                key["is_mine"] | _REVOKES_ALL,
+                post_form(
+                    rx.el.input(type="hidden", name="key_id", value=key["id"], read_only=True),
+                    rx.el.button(
+                        "Revoke",
+                        type="submit",
+                        class_name="button small danger",
+                        aria_label="Revoke " + key["name"],
+                    ),
+                    action="/settings/keys/revoke",
+                    token=S.form_token,
                 ),
-                action="/settings/keys/revoke",
-                token=S.form_token,
             ),
         ),
         key=key["id"],
@@ -203,12 +223,19 @@ def _make_dialog() -> rx.Component:
             "aria_invalid": rx.cond(unticked != "", "true", "false"),
             "aria_describedby": "scopes-wrong",
         }
-        return rx.el.label(
-            rx.el.input(
-                type="checkbox", name="scopes", value=str(scope), default_checked=ticked, **given
+        return rx.cond(
+            S.offered.contains(str(scope)),
+            rx.el.label(
+                rx.el.input(
+                    type="checkbox",
+                    name="scopes",
+                    value=str(scope),
+                    default_checked=ticked,
+                    **given,
+                ),
+                scope.words,
+                class_name="check",
             ),
-            scope.words,
-            class_name="check",
         )
 
     def preset(words: str, scopes: frozenset[Scope]) -> rx.Component:
@@ -430,5 +457,5 @@ PAGE = Page(
     key=",",
     on_load=S.load,
     on_change=S.refresh,
-    actions=_new_key,
+    actions=_new_key_action,
 )

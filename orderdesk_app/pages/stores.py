@@ -23,9 +23,11 @@ from orderdesk_app.components.widgets import (
     skeleton,
     text_input,
 )
+from orderdesk_app.services.roles import Permission, refusal_of
 from orderdesk_app.states.stores import StoresState
 
 S: Any = StoresState  # on its class, a state's attributes are variables of the browser
+_MANAGES = S.permissions.contains(str(Permission.MANAGE_STORES))
 
 
 def stores() -> rx.Component:
@@ -38,20 +40,30 @@ def stores() -> rx.Component:
                 "orders, within what you allow. The sandbox is a store of 500 believable "
                 "orders to try things on."
             ),
-            rx.el.div(
-                _connect_button("button"),
-                _sandbox_button(),
-                class_name="row",
-                justify_content="center",
+            rx.cond(
+                _MANAGES,
+                rx.el.div(
+                    _connect_button("button"),
+                    _sandbox_button(),
+                    class_name="row",
+                    justify_content="center",
+                ),
+                _only_owners(),
             ),
         ),
         class_name="panel",
     )
     filled = rx.el.div(
         rx.el.div(rx.foreach(S.stores, _card), class_name="cards"),
-        rx.el.div(_sandbox_button(), class_name="row"),
-        rx.foreach(S.stores, _edit_dialog),
-        rx.foreach(S.stores, _disconnect_dialog),
+        rx.cond(
+            _MANAGES,
+            rx.fragment(
+                rx.el.div(_sandbox_button(), class_name="row"),
+                rx.foreach(S.stores, _edit_dialog),
+                rx.foreach(S.stores, _disconnect_dialog),
+            ),
+            _only_owners(),
+        ),
         class_name="stack",
     )
     waiting = rx.el.div(
@@ -60,8 +72,16 @@ def stores() -> rx.Component:
     )
     return rx.el.div(
         rx.cond(S.loaded, rx.cond(S.stores.length() > 0, filled, nothing), waiting),
-        _connect_dialog(),
+        rx.cond(_MANAGES, _connect_dialog()),
     )
+
+
+def _only_owners() -> rx.Component:
+    return rx.el.p(refusal_of(Permission.MANAGE_STORES), class_name="dim small")
+
+
+def _connect_action() -> rx.Component:
+    return rx.cond(_MANAGES, _connect_button())
 
 
 def _connect_button(look: str = "button primary") -> rx.Component:
@@ -119,18 +139,23 @@ def _card(store: Any) -> rx.Component:
                 is_busy=S.busy.contains(store["id"]),
                 aria_label="Test connection of " + store["name"],
             ),
-            open_button(
-                "edit-" + store["id"],
-                "Edit",
-                class_name="button small",
-                aria_label="Edit " + store["name"],
-            ),
-            rx.el.span(class_name="grow"),
-            open_button(
-                "disconnect-" + store["id"],
-                "Disconnect",
-                class_name="button small danger",
-                aria_label="Disconnect " + store["name"],
+            rx.cond(
+                _MANAGES,
+                rx.fragment(
+                    open_button(
+                        "edit-" + store["id"],
+                        "Edit",
+                        class_name="button small",
+                        aria_label="Edit " + store["name"],
+                    ),
+                    rx.el.span(class_name="grow"),
+                    open_button(
+                        "disconnect-" + store["id"],
+                        "Disconnect",
+                        class_name="button small danger",
+                        aria_label="Disconnect " + store["name"],
+                    ),
+                ),
             ),
             class_name="row",
         ),
@@ -369,5 +394,5 @@ PAGE = Page(
     key="s",
     on_load=S.load,
     on_change=S.refresh,
-    actions=_connect_button,
+    actions=_connect_action,
 )

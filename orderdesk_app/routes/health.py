@@ -78,7 +78,9 @@ async def detailed(request: Request) -> Response:
         )
     if not actor.is_operator:
         return JSONResponse({"error": "forbidden", "message": "This is for admins."}, 403)
-    if actor.scopes != ALL_SCOPES:  # a limited key, such as an agent's
+    # a limited key, such as an agent's; a session reaches as far as a role in one account, and
+    # operators are no owners of other accounts
+    if actor.session_id is None and actor.scopes != ALL_SCOPES:
         return JSONResponse(
             {
                 "error": "forbidden",

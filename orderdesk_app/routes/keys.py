@@ -82,7 +82,7 @@ async def create(request: Request, user: WebUser, form: Form) -> Response:
 
 
 @signed_in_form
-@open_to(Permission.MANAGE_OWN_KEYS)
+@open_to(Permission.SEE_ACCOUNT)  # a key of one's own, in any role
 async def revoke(request: Request, user: WebUser, form: Form) -> Response:
     try:
         await wiring.current().keys.revoke(user.actor, form.get("key_id", ""))

@@ -30,6 +30,7 @@ from orderdesk_app.errors import AuthFailed
 from orderdesk_app.observability import SIGNALS
 from orderdesk_app.services.members import Member, find_member
 from orderdesk_app.services.open_store import StoreRecord
+from orderdesk_app.services.roles import scopes_of
 
 MOST_KEPT = 20_000
 _MOST_CLIENTS = 50  # of one key
@@ -43,7 +44,8 @@ _ADDRESS_SECONDS = 3600  # how often it is noted that a key stands in an address
 class FoundKey:
     """A key that was found by its digest and, for a master key, verified.
 
-    `member` is the user in whose name it acts.
+    `member` is the user in whose name it acts; `scopes` are those of the key that the role of this
+    user lets it use now, so that no call has to compare them.
     """
 
     credential_id: str
@@ -231,11 +233,13 @@ class Access:
         """
         account = await self.account(actor.tenant_id)
         member = await self._member(actor.tenant_id, actor.user_id) if actor.user_id else None
+        role = member.role if member else None
         return Principal(
             actor=replace(
                 actor,
-                role=member.role if member else None,
+                role=role,
                 is_operator=member is not None and member.is_operator,
+                scopes=actor.scopes & scopes_of(role),
             ),
             account=account,
             active_store_id=active_store_id,

@@ -19,6 +19,7 @@ from orderdesk_app.services.activity_entries import ActivityEntry
 from orderdesk_app.services.activity_filter import ActivityFilter, Place
 from orderdesk_app.services.activity_log import ActivityLog
 from orderdesk_app.services.audit import AuditTrail, Entry
+from orderdesk_app.services.roles import Permission, require
 from orderdesk_app.services.stores import Stores
 
 Form = Literal["csv", "jsonl"]
@@ -62,8 +63,10 @@ class ActivityExport:
         """The parts of the file: the newest MOST_EXPORTED rows, the newest first. Where there are
         more, its last row says so. The download itself is a row of the audit log.
 
-        Raises RateLimited for an account that has MOST_AT_ONCE files under way.
+        Raises PermissionDenied, and RateLimited for an account that has MOST_AT_ONCE files under
+        way.
         """
+        require(actor, Permission.EXPORT_ACCOUNT)
         if self._running[actor.tenant_id] >= MOST_AT_ONCE:
             raise RateLimited(
                 f"{MOST_AT_ONCE} downloads of this account are under way. Wait until one has ended."

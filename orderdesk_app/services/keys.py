@@ -54,6 +54,7 @@ from orderdesk_app.services.magic_links import LinkPurpose, end_links
 from orderdesk_app.services.members import find_first_owner, member_of
 from orderdesk_app.services.names import is_visible, without_idle_half_spaces
 from orderdesk_app.services.reauthentication import Reauthentication
+from orderdesk_app.services.roles import Permission, require, scopes_of
 
 _LOG = log(__name__)
 MASTER, ACCESS = "master", "access"
@@ -79,6 +80,7 @@ class KeyView:
     last_used_at: datetime | None
     is_master: bool
     default_store_id: str | None = None  # the store of calls that name none
+    user_id: UserId | None = None  # who made it; None of a user who is deleted
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,6 +142,7 @@ class Keys:
         calls that name no store mean the default store. Raises ReauthenticationRequired.
         """
         _only_people(actor)
+        require(actor, Permission.MANAGE_OWN_KEYS)
         name = without_idle_half_spaces(name.strip())
         if not 1 <= len(name) <= _LONGEST_NAME or not is_visible(name):
             raise ValidationFailed(
@@ -149,15 +152,7 @@ class Keys:
                 ),
                 field="name",
             )
-        if not scopes:
-            raise ValidationFailed(
-                "A key needs at least one permission. Choose what it may do.", field="scopes"
-            )
-        if not set(scopes) <= actor.scopes:
-            raise PermissionDenied(
-                "A key cannot be allowed more than you are. Choose fewer permissions.",
-                field="scopes",
-            )
+        _check_scopes(actor, scopes)
         await self._reauthentication.require_recent(actor)
         key = new_access_key()
         row = Credential(
@@ -192,7 +187,8 @@ class Keys:
     async def revoke(self, actor: Actor, key_id: str) -> KeyView:
         """The access key stops working at once, here and in every other process within a second.
 
-        Raises NotFound.
+        Everybody may revoke a key that they made themselves, whatever their role is by now. Raises
+        NotFound, and PermissionDenied for the key of somebody else.
         """
         _only_people(actor)
         async with self._database.write() as session:
@@ -213,6 +209,8 @@ class Keys:
                     "The master key cannot be revoked, as nobody could sign in. Rotate it instead.",
                     field="key_id",
                 )
+            if row.user_id is None or row.user_id != actor.user_id:
+                require(actor, Permission.MANAGE_ALL_KEYS)
             row.revoked_at = now()
             session.add(row)
             await self._signals.publish(session, f"tenant:{actor.tenant_id}")
@@ -224,10 +222,7 @@ class Keys:
         end, unused sign-in links too. Raises ReauthenticationRequired or RateLimited.
         """
         _only_people(actor)
-        if actor.role in (Role.MEMBER, Role.VIEWER):  # the key acts as the owner
-            raise PermissionDenied(
-                "Only an owner of the account can make or replace its master key. Ask an owner."
-            )
+        require(actor, Permission.MANAGE_MASTER_KEY)  # the key acts as the owner
         await self._reauthentication.require_recent(actor)
         if self._rotations is not None:
             self._rotations.spend(actor.tenant_id)
@@ -302,13 +297,15 @@ class Keys:
             return None
         await self._keyring.tenant(row.tenant_id)  # so that the next call may seal without waiting
         await self._note_use(row)
+        member = member_of(membership, user)
         return FoundKey(
             credential_id=row.id,
             tenant_id=row.tenant_id,
-            member=member_of(membership, user),
+            member=member,
             kind=row.kind,
             name=row.name,
-            scopes=ALL_SCOPES if row.kind == MASTER else frozenset(_scopes(row)),
+            scopes=(ALL_SCOPES if row.kind == MASTER else frozenset(_scopes(row)))
+            & scopes_of(member.role),
             active_store_id=StoreRowId(row.active_store_id) if row.active_store_id else None,
         )
 
@@ -443,6 +440,19 @@ def _only_people(actor: Actor) -> None:
         )
 
 
+def _check_scopes(actor: Actor, scopes: Collection[Scope]) -> None:
+    """Raises ValidationFailed for none, and PermissionDenied for more than the actor may."""
+    if not scopes:
+        raise ValidationFailed(
+            "A key needs at least one permission. Choose what it may do.", field="scopes"
+        )
+    if not set(scopes) <= actor.scopes & scopes_of(actor.role):
+        raise PermissionDenied(
+            "A key cannot be allowed more than you are. Choose fewer permissions.",
+            field="scopes",
+        )
+
+
 def _scopes(row: Credential) -> tuple[Scope, ...]:
     return tuple(scope for scope in Scope if scope.value in row.scopes)
 
@@ -458,4 +468,5 @@ def _view(row: Credential) -> KeyView:
         row.last_used_at,
         row.kind == MASTER,
         row.active_store_id,
+        row.user_id,
     )

@@ -18,7 +18,8 @@ from orderdesk_app.db.users import User
 from orderdesk_app.errors import Conflict, PermissionDenied
 from orderdesk_app.security.keyring import Keyring
 from orderdesk_app.security.web import SessionCookies, SignedText, cookie_in
-from orderdesk_app.services.members import member_of
+from orderdesk_app.services.members import Member, member_of
+from orderdesk_app.services.roles import scopes_of
 
 COOKIE = "orderdesk_session"
 # Browsers take this name only with Secure, Path=/ and no Domain, and only over https: no other host
@@ -168,22 +169,9 @@ class Sessions:
                     update(Session).where(col(Session.id) == row.id).values(seen_at=moment)
                 )
         await self._keyring.tenant(row.tenant_id)  # so that the next call may seal without waiting
-        member = member_of(membership, user)
-        actor = Actor(
-            tenant_id=row.tenant_id,
-            user_id=member.user_id,
-            role=member.role,
-            is_operator=member.is_operator,
-            via=Via.WEB,
-            credential_id=row.credential_id,
-            session_id=row.id,
-            address=row.address,
-        )
+        active_store_id = StoreRowId(row.active_store_id) if row.active_store_id else None
         return WebUser(
-            actor,
-            tenant.name,
-            row.id,
-            StoreRowId(row.active_store_id) if row.active_store_id else None,
+            _actor(row, member_of(membership, user)), tenant.name, row.id, active_store_id
         )
 
     async def end(self, cookie: str | None) -> None:
@@ -199,6 +187,21 @@ class Sessions:
             .where(col(Session.id) == session_id, col(Session.ended_at).is_(None))
             .values(ended_at=self._clock())
         )
+
+
+def _actor(row: Session, member: Member) -> Actor:
+    """The user of that session, with the rights that their role gives them now."""
+    return Actor(
+        tenant_id=row.tenant_id,
+        user_id=member.user_id,
+        role=member.role,
+        is_operator=member.is_operator,
+        scopes=scopes_of(member.role),
+        via=Via.WEB,
+        credential_id=row.credential_id,
+        session_id=row.id,
+        address=row.address,
+    )
 
 
 class FormTokens:

@@ -41,6 +41,7 @@ from orderdesk_app.services.access import Access, store_record
 from orderdesk_app.services.folders import folders_of
 from orderdesk_app.services.names import is_visible, visible_only, without_idle_half_spaces
 from orderdesk_app.services.open_store import StoreRecord
+from orderdesk_app.services.roles import Permission, require
 from orderdesk_app.services.sandbox import SandboxKeys
 from orderdesk_app.services.sealed import Seals
 
@@ -229,6 +230,7 @@ async def locked_stores(session: AsyncSession, actor: Actor) -> Sequence[Store]:
 
 def require_store_writes(actor: Actor, scope: Scope = Scope.STORES_WRITE) -> None:
     """Raises PermissionDenied for an actor who may not change stores, or disconnect them."""
+    require(actor, Permission.MANAGE_STORES)
     if scope not in actor.scopes:
         raise PermissionDenied(
             f"This key may not change stores. Make a key with the permission {scope} "

@@ -14,15 +14,15 @@ from typing import Any, TypedDict
 import reflex as rx
 
 from orderdesk_app import wiring
-from orderdesk_app.context import new_id
+from orderdesk_app.context import Actor, new_id
 from orderdesk_app.errors import Conflict, OrderDeskAgentsError, ValidationFailed
 from orderdesk_app.services.callers import open_to
 from orderdesk_app.services.console import PastCall
 from orderdesk_app.services.open_store import StoreRecord
-from orderdesk_app.services.roles import Permission
+from orderdesk_app.services.roles import PERMISSION_OF_SCOPE, Permission, refusal_of
 from orderdesk_app.states.difference_text import DifferenceRow, difference_rows, order_label
 from orderdesk_app.states.signed_in import SignedInState, handler, store_label
-from orderdesk_app.tools.catalogue import Tool, find_tool, tools_for
+from orderdesk_app.tools.catalogue import Tool, every_tool, find_tool, tools_for
 from orderdesk_app.tools.console import Question
 from orderdesk_app.tools.form import Field, argument_at, example_of, fields_of
 
@@ -34,6 +34,7 @@ class ToolRow(TypedDict):
     words: str  # for the search
     tone: str
     does: str
+    refused: str  # why this person may not run it; empty where they may
 
 
 class FieldRow(TypedDict):
@@ -50,6 +51,7 @@ class FieldRow(TypedDict):
 
 class ToolForm(SignedInState, mixin=True):
     tools: list[ToolRow] = []
+    refusals: str = ""  # why some of them are disabled; empty where none is
     tool: str = ""
     title: str = ""
     description: str = ""
@@ -72,6 +74,7 @@ class ToolForm(SignedInState, mixin=True):
     errors: dict[str, str] = {}  # by argument
     error_focus: str = ""  # changes whenever the focus should go to the first field with an error
     refusal: str = ""  # why the form was not run, beside its button
+    refused_to: str = ""  # why this person may not run the tool at all; empty where they may
 
     page_id: str = ""  # "<account>.<id>"; another one when the server had forgotten the page
     form_id: str = ""
@@ -85,7 +88,8 @@ class ToolForm(SignedInState, mixin=True):
         """What every load of the page begins with; a form that is filled stays as it is."""
         actor = self._require_actor()
         self.page_id = self.page_id or f"{actor.tenant_id}.{new_id()}"
-        self.tools = [_tool_row(tool) for tool in tools_for(actor.scopes)]
+        self.tools = [_tool_row(tool, _refusal_of(tool, actor)) for tool in every_tool()]
+        self.refusals = " ".join({row["refused"]: None for row in self.tools if row["refused"]})
         # The browser frees its button when it sees another token: a click that was lost with the
         # connection keeps no button busy.
         self.run_token = new_id()
@@ -103,6 +107,7 @@ class ToolForm(SignedInState, mixin=True):
         self.title = tool.title
         self.description = tool.description.replace("`", "")  # models read it as Markdown
         self.has_secret = bool(tool.secrets)
+        self.refused_to = _refusal_of(tool, self._require_actor())
         self.changes_orders = tool.takes_store and not tool.reads
         self.deletes = tool.deletes
         shown = [field for field in fields if field.required or field.value or field.in_example]
@@ -252,7 +257,7 @@ def errors_of(tool: Tool, call: PastCall) -> dict[str, str]:
     return {name: str(call.error.get("message", ""))} if name else {}
 
 
-def _tool_row(tool: Tool) -> ToolRow:
+def _tool_row(tool: Tool, refused: str) -> ToolRow:
     does, tone = (
         ("Reads", "gray")
         if tool.reads
@@ -267,7 +272,13 @@ def _tool_row(tool: Tool) -> ToolRow:
         words=f"{tool.name} {tool.title} {tool.toolset}",
         tone=tone,
         does=does,
+        refused=refused,
     )
+
+
+def _refusal_of(tool: Tool, actor: Actor) -> str:
+    is_allowed = tool in tools_for(actor.scopes)
+    return "" if is_allowed else refusal_of(PERMISSION_OF_SCOPE[tool.scope])
 
 
 def _field_row(field: Field) -> FieldRow:

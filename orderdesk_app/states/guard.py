@@ -20,7 +20,7 @@ from orderdesk_app.context import new_id
 from orderdesk_app.observability import ERRORS, WEB_EVENTS, log
 from orderdesk_app.security.web import sign_in_address
 from orderdesk_app.services.callers import allowed_callers, may_call
-from orderdesk_app.services.roles import Permission, refusal_of
+from orderdesk_app.services.roles import Permission, permissions_of, refusal_of
 from orderdesk_app.services.sessions import WebUser
 from orderdesk_app.states.payloads import fits
 from orderdesk_app.states.signed_in import HANDLER, SignedInState
@@ -119,6 +119,9 @@ class Guard(Middleware):
         if (person.name, person.is_operator) != (name, is_operator):
             person.name = name
             person.is_operator = is_operator
+        permissions = sorted(map(str, permissions_of(user.actor.role))) if user else []
+        if person.permissions != permissions:
+            person.permissions = permissions
         if bool(person.form_token) != (user is not None):
             person.form_token = wiring.current().form_tokens.issue(session) if user else ""
         return person

@@ -10,7 +10,7 @@ import reflex as rx
 
 from orderdesk_app import __version__, wiring
 from orderdesk_app.config import Settings
-from orderdesk_app.context import ALL_SCOPES, Scope, now
+from orderdesk_app.context import ALL_SCOPES, Scope, UserId, now
 from orderdesk_app.services.callers import open_to
 from orderdesk_app.services.keys import MASTER, KeyView
 from orderdesk_app.services.roles import Permission
@@ -33,6 +33,8 @@ class KeyRow(TypedDict):
     kind: str
     hint: str
     scopes: str
+    by: str  # who made it; empty for the one who looks
+    is_mine: bool
     default_store: str  # empty for none
     made: str
     made_at: str
@@ -49,6 +51,8 @@ class SettingsState(SignedInState):
     loaded: bool = False
     keys: list[KeyRow] = []  # those that were looked for
     total: int = 0
+    has_others: bool = False  # keys that somebody else made
+    offered: list[str] = []  # the scopes that a new key of this person may have
     search: str = ""
     sorted_by: str = "made"
     is_descending: bool = True
@@ -79,6 +83,7 @@ class SettingsState(SignedInState):
                 is_descending=order.startswith("-"),
                 search=str(query.get("q") or ""),
             )
+        self.offered = sorted(self._require_actor().scopes)
         await self._read_keys()
         self.loaded = True
 
@@ -126,6 +131,7 @@ class SettingsState(SignedInState):
         stores: dict[str, str] = {
             record.id: record.name for record in await services.stores.list(actor)
         }
+        people = await services.activity_log.people(actor)
         master = next((key for key in keys if key.kind == MASTER), None)
         self.master_hint = master.hint if master else ""
         self.master_default_store = stores.get((master and master.default_store_id) or "", "")
@@ -135,8 +141,9 @@ class SettingsState(SignedInState):
         found = [
             key for key in keys if wanted in key.name.casefold() or wanted in key.hint.casefold()
         ]
+        self.has_others = any(key.user_id != actor.user_id for key in keys)
         self.keys = [
-            _row(key, now(), stores)
+            _row(key, now(), stores, people, actor.user_id)
             for key in _in_order(found, self.sorted_by, is_descending=self.is_descending)
         ]
 
@@ -149,7 +156,14 @@ def _in_order(keys: Sequence[KeyView], column: str, *, is_descending: bool) -> l
     ]
 
 
-def _row(key: KeyView, moment: datetime, stores: Mapping[str, str]) -> KeyRow:
+def _row(
+    key: KeyView,
+    moment: datetime,
+    stores: Mapping[str, str],
+    people: Mapping[str, str],
+    me: UserId | None,
+) -> KeyRow:
+    is_mine = key.user_id is not None and key.user_id == me
     return KeyRow(
         id=key.id,
         name=key.name,
@@ -158,6 +172,8 @@ def _row(key: KeyView, moment: datetime, stores: Mapping[str, str]) -> KeyRow:
         scopes="Everything"
         if set(key.scopes) >= ALL_SCOPES
         else ", ".join(scope.words for scope in Scope if scope in key.scopes),
+        by="" if is_mine else people.get(key.user_id or "", "Somebody who has left"),
+        is_mine=is_mine,
         default_store=stores.get(key.default_store_id or "", ""),
         made=ago(key.created_at, moment),
         made_at=stamp(key.created_at),

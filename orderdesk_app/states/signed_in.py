@@ -50,6 +50,7 @@ class SignedInState(rx.State):
 
     name: str = ""
     is_operator: bool = False
+    permissions: list[str] = []  # what their role may do; services ask again
     # proves that a form of ours was sent by this session; not the session's secret
     form_token: str = ""
     notices: list[Notice] = []

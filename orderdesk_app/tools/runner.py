@@ -26,6 +26,7 @@ from orderdesk_app.orderdesk.wait_budget import WaitBudget
 from orderdesk_app.services.access import Principal
 from orderdesk_app.services.audit import AuditLog, Entry
 from orderdesk_app.services.limits import Limits
+from orderdesk_app.services.roles import require_scope
 from orderdesk_app.services.stores import Stores
 from orderdesk_app.services.tool_call_log import ToolCallLog
 from orderdesk_app.services.unfinished import UnfinishedWork, has_begun
@@ -228,11 +229,8 @@ class Runner:
     ) -> ToolCall:
         if principal is None and not tool.works_signed_out:
             raise AuthFailed(SIGN_IN_FIRST)
-        if principal is not None and tool.scope not in principal.actor.scopes:
-            raise PermissionDenied(
-                f"This key may not do that: it lacks the permission “{tool.scope.words}” "
-                f"({tool.scope}). Make a key with it under Settings."
-            )
+        if principal is not None:
+            require_scope(principal.actor, tool.scope)
         return ToolCall(
             services=self._services, budget=budget, signed_in=principal, sign_in=sign_in
         )

@@ -90,8 +90,9 @@ def _run_bar() -> rx.Component:
                 "and what you had typed is gone."
             ),
         ),
+        rx.cond(S.refused_to != "", callout(S.refused_to, tone="amber", role="note")),
         rx.cond(
-            S.changes_orders & (S.default_store != ""),
+            S.changes_orders & (S.default_store != "") & (S.refused_to == ""),
             callout(
                 "Unless you name a store, this changes ",
                 S.default_store,
@@ -117,6 +118,7 @@ def _run_bar() -> rx.Component:
                 type="submit",
                 class_name="button primary grow",
                 title="Ctrl Enter",
+                disabled=S.refused_to != "",
             ),
             rx.cond(
                 S.fills_example,

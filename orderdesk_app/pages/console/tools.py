@@ -25,6 +25,7 @@ def tool_list() -> rx.Component:
                 ),
                 badge(tool["does"], tool["tone"]),
                 type="button",
+                disabled=tool["refused"] != "",
                 on_click=S.choose(tool["name"]),
                 class_name="tool",
                 aria_pressed=rx.cond(S.tool == tool["name"], "true", "false"),
@@ -52,6 +53,7 @@ def tool_list() -> rx.Component:
             auto_complete="off",
             custom_attrs={"data-filter": "tools"},
         ),
+        rx.cond(S.refusals != "", rx.el.p(S.refusals, class_name="dim small")),
         rx.cond(
             S.loaded,
             rx.el.div(*(group(name) for name in TOOLSETS), id="tools", class_name="tools"),
