@@ -19,6 +19,7 @@ from orderdesk_app.db import (
     signals,
     stores,
     tenants,
+    user_days,
     users,
 )
 from orderdesk_app.db.rows import Row
@@ -40,6 +41,7 @@ TABLES = (
     signals,
     stores,
     tenants,
+    user_days,
     users,
 )
 METADATA = Row.metadata

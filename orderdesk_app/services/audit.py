@@ -88,11 +88,14 @@ class AuditLog:
         *,
         enabled: bool,
         signals: Signals | None = None,
+        note: Callable[[Entry], None] = lambda _: None,
     ) -> None:
+        """`note` hears of every entry, also while no rows are written."""
         self._database = database
         self._sealer = sealer
         self._enabled = enabled
         self._signals = signals
+        self._note = note
         # accounts of whose committed rows other processes have not heard yet
         self._unpublished: set[TenantId] = set()
         self._insert = _insert("?" if database.is_sqlite else "%s")
@@ -145,6 +148,10 @@ class AuditLog:
 
         A row that cannot be committed is an error: no write goes unrecorded.
         """
+        self._note(entry)
+        await self._write(entry)
+
+    async def _write(self, entry: Entry) -> None:
         if not self._enabled:
             return
         line = _pending(entry)
@@ -171,8 +178,9 @@ class AuditLog:
         """`write` for an action that is done already: a row that cannot be committed is queued, as
         an error would wrongly say that the action failed.
         """
+        self._note(entry)
         try:
-            await self.write(entry)
+            await self._write(entry)
         except Exception as error:
             _LOG.error(
                 "an audit row waits for the database",
@@ -180,7 +188,7 @@ class AuditLog:
                 action=entry.tool or entry.action,
             )
             try:
-                await self.queue(entry)
+                await self._enqueue(entry)
             except DatabaseBusy as full:
                 _LOG.error("an audit row is lost", exc_info=full, action=entry.tool or entry.action)
 
@@ -189,6 +197,10 @@ class AuditLog:
 
         Raises DatabaseBusy when the database takes no rows for too long.
         """
+        self._note(entry)
+        await self._enqueue(entry)
+
+    async def _enqueue(self, entry: Entry) -> None:
         if not self._enabled:
             return
         line: _Pending = _pending(entry)
@@ -233,6 +245,7 @@ class AuditLog:
         kind: Hashable,
         coarse_kind: Hashable,
     ) -> None:
+        self._note(entry)
         if not self._enabled:
             return
         entry = replace(entry, arguments=None, is_refusal=True)

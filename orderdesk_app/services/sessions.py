@@ -123,6 +123,11 @@ class Sessions:
             )
         )
         session.add(row)
+        await session.exec(
+            update(User)
+            .where(col(User.id) == user_id)
+            .values(last_sign_in_at=moment, last_active_at=moment)
+        )
         await session.flush()
         return self._cookies.sign(row.id, expires_at=row.expires_at.timestamp())
 
@@ -164,15 +169,21 @@ class Sessions:
         ):
             return None
         if is_use and moment - row.seen_at >= self._idle / _SEEN_SHARE:
-            async with self._database.write() as session:
-                await session.exec(
-                    update(Session).where(col(Session.id) == row.id).values(seen_at=moment)
-                )
+            await self._note_use(row, moment)
         await self._keyring.tenant(row.tenant_id)  # so that the next call may seal without waiting
         active_store_id = StoreRowId(row.active_store_id) if row.active_store_id else None
         return WebUser(
             _actor(row, member_of(membership, user)), tenant.name, row.id, active_store_id
         )
+
+    async def _note_use(self, row: Session, moment: datetime) -> None:
+        async with self._database.write() as session:
+            await session.exec(
+                update(Session).where(col(Session.id) == row.id).values(seen_at=moment)
+            )
+            await session.exec(
+                update(User).where(col(User.id) == row.user_id).values(last_active_at=moment)
+            )
 
     async def end(self, cookie: str | None) -> None:
         """Ends the session of the cookie, in every tab and for every copy of the cookie."""

@@ -100,6 +100,8 @@ async def _start(
     services.build()
     await services.signals.start()
     closing.push_async_callback(services.signals.stop)
+    await services.user_activity.start()
+    closing.push_async_callback(services.user_activity.stop)
     await services.audit.start()
     closing.push_async_callback(services.audit.stop)
     await services.retention.start()

@@ -35,6 +35,7 @@ from orderdesk_app.services.mailer import MAIL, Mailer, deliver_with, has_mail, 
 from orderdesk_app.services.reads import Reads
 from orderdesk_app.services.retention import Retention
 from orderdesk_app.services.sandbox import DatabaseRows, SandboxKeys
+from orderdesk_app.services.user_activity import UserActivity
 
 SANDBOX_API = SANDBOX_URL + BASE
 
@@ -90,12 +91,17 @@ class Engines:
         return Reads(self.cache, self.signals, self.sealer, seal=is_sealed)
 
     @cached_property
+    def user_activity(self) -> UserActivity:
+        return UserActivity(self.database)
+
+    @cached_property
     def audit(self) -> AuditLog:
         return AuditLog(
             self.database,
             self.sealer,
             enabled=self.settings.enable_audit_log,
             signals=self.signals,
+            note=self.user_activity.note,
         )
 
     @cached_property

@@ -1,7 +1,7 @@
 """Whose rows a table holds, read from the foreign keys of the schema, and rows made from it."""
 
 from collections.abc import Mapping
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from typing import Any
 
 import pytest
@@ -18,6 +18,7 @@ _MADE_UP = {
     float: 1.0,
     bool: False,
     bytes: b"x",
+    date: date(2026, 1, 2),
     datetime: datetime(2026, 1, 2, tzinfo=UTC),
     object: {},  # of JSON
 }

@@ -27,6 +27,8 @@ WITHOUT_AN_ACTOR = {
     "services/keys.py:find": "a key is how an actor begins; it is found by its digest",
     "services/keys.py:_note_use": "the row was just found by its key",
     "services/sessions.py:resume": "a signed cookie is how an actor begins",
+    "services/sessions.py:begin": "somebody has signed in as that user",
+    "services/sessions.py:_note_use": "the signed cookie names the row",
     "services/sessions.py:_end": "the signed cookie names the row",
     "services/members.py:users_of": "the one way to the people of an account",
     "services/members.py:_members": "who may act for an account is how an actor begins",

@@ -304,6 +304,25 @@ def test_each_tenant_gets_one_owner_and_the_admins_is_an_operator(old_url: str) 
     ]
 
 
+def test_what_users_did_before_is_in_their_lists(old_url: str) -> None:
+    upgrade(old_url)
+
+    with exclusive(old_url) as connection:
+        found = connection.execute(
+            text(
+                "SELECT m.tenant_id, u.state, u.top_role, u.name_key, u.email_key, "
+                "u.last_sign_in_at IS NULL, u.last_active_at IS NULL, "
+                "(SELECT sum(calls) FROM user_days d WHERE d.user_id = u.id) "
+                "FROM memberships m JOIN users u ON u.id = m.user_id ORDER BY m.tenant_id"
+            )
+        ).all()
+    assert [tuple(row) for row in found] == [
+        (ADA, "active", "owner", "ada's teas", None, False, False, 1),
+        (ADMIN, "operator", "owner", "admin", "admin@example.com", True, False, 1),
+        (CLOSED, "active", "owner", "closed", None, True, True, None),
+    ]
+
+
 @pytest.mark.parametrize(
     "table", ["sessions", "credentials", "changes", "magic_links", "audit_log"]
 )

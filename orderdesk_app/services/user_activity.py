@@ -1,0 +1,98 @@
+"""When users were active last and how much they called, written down in the background: a call
+only notes it in memory, and a cached read makes no query.
+"""
+
+import asyncio
+import contextlib
+from dataclasses import replace
+from datetime import date, datetime, timedelta
+
+from cachetools import LRUCache
+
+from orderdesk_app.context import UserId
+from orderdesk_app.db.engine import Database
+from orderdesk_app.db.user_days import Noted, write_activity
+from orderdesk_app.observability import log
+from orderdesk_app.services.audit import Entry
+
+_LOG = log(__name__)
+FLUSH_SECONDS = 10.0
+_STEP = timedelta(minutes=1)  # how exact a last activity is
+_BATCH = 200  # users in one transaction, so that no other write waits for long
+_MOST_REMEMBERED = 50_000
+_MOST_WAITING = 100_000  # while the database cannot be reached
+
+
+class UserActivity:
+    """A process that is killed loses the last seconds of it."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._calls: dict[tuple[UserId, date], Noted] = {}
+        self._seen: dict[UserId, Noted] = {}
+        self._written: LRUCache[UserId, datetime] = LRUCache(_MOST_REMEMBERED)
+        self._has_notes = asyncio.Event()
+        self._stop = asyncio.Event()
+        self._flushing = asyncio.Lock()
+        self._flusher: asyncio.Task[None] | None = None
+
+    def note(self, entry: Entry) -> None:
+        """Somebody did something; a row of the audit log says what."""
+        user_id = entry.actor.user_id
+        if user_id is not None:
+            self._note(Noted(user_id, entry.at, entry.times if entry.action == "tool" else 0))
+
+    def _note(self, noted: Noted) -> None:
+        if len(self._calls) + len(self._seen) >= _MOST_WAITING:
+            return
+        if noted.calls:
+            place = (noted.user_id, noted.day)
+            before = self._calls.get(place)
+            calls = noted.calls + (before.calls if before else 0)
+            self._calls[place] = Noted(noted.user_id, noted.at, calls)
+        written = self._written.get(noted.user_id)
+        if written is None or noted.at - written >= _STEP:
+            seen = self._seen.get(noted.user_id)
+            if seen is None or seen.at < noted.at:
+                self._seen[noted.user_id] = replace(noted, calls=0)
+        self._has_notes.set()
+
+    async def start(self) -> None:
+        self._stop.clear()
+        self._flusher = asyncio.create_task(self._flush_until_stopped(), name="user-activity")
+
+    async def stop(self) -> None:
+        """Write what was noted, then stop."""
+        if self._flusher is not None:
+            self._stop.set()
+            self._has_notes.set()
+            await self._flusher
+            self._flusher = None
+        with contextlib.suppress(Exception):  # the log has it
+            await self.flush()
+
+    async def flush(self) -> None:
+        """Write what was noted so far, in batches; what cannot be written is kept."""
+        async with self._flushing:
+            calls, self._calls = list(self._calls.values()), {}
+            seen, self._seen = list(self._seen.values()), {}
+            try:
+                while calls or seen:
+                    await write_activity(self._database, seen[:_BATCH], calls[:_BATCH])
+                    for noted in seen[:_BATCH]:
+                        self._written[noted.user_id] = noted.at
+                    del calls[:_BATCH], seen[:_BATCH]
+            except BaseException as error:
+                _LOG.error("activity of users waits for the database", exc_info=error)
+                for noted in [*calls, *seen]:
+                    self._note(noted)
+                raise
+
+    async def _flush_until_stopped(self) -> None:
+        while not self._stop.is_set():
+            await self._has_notes.wait()
+            self._has_notes.clear()
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._stop.wait(), FLUSH_SECONDS)
+            with contextlib.suppress(Exception):  # the log has it, and the next round tries again
+                await self.flush()
