@@ -79,6 +79,7 @@ _TOOLS = [(tool.name, tool.title) for tool in every_tool()]
 _SIGNED_IN_STATE: Any = (
     SignedInState  # on its class, a state's attributes are variables of the browser
 )
+_PAGE_LOAD: Any = PageLoad
 _VIEWER = Viewer(
     name=_SIGNED_IN_STATE.name,
     is_operator=_SIGNED_IN_STATE.is_operator,
@@ -112,6 +113,7 @@ LIVE.configure(
     {page.route: format_event_handler(page.on_change) for page in _PAGES if page.on_change},
     send=_send_event,
     is_open=_is_open,
+    check=format_event_handler(_PAGE_LOAD.check_session),
 )
 
 for _page in _PAGES:

@@ -17,7 +17,8 @@ class Session(Row, table=True):
         sa_type=String, foreign_key="tenants.id", ondelete="CASCADE", index=True
     )
     user_id: UserId = Field(sa_type=String, foreign_key="users.id", ondelete="CASCADE", index=True)
-    # None: signed in by a link
+    method: str  # a SignInMethod of services/sessions.py
+    # of the master key that signed in; None for another method
     credential_id: str | None = Field(
         default=None, foreign_key="credentials.id", ondelete="CASCADE", index=True
     )

@@ -4,8 +4,10 @@ import hmac
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from enum import StrEnum
 
 from cachetools import LRUCache
+from sqlalchemy import ColumnElement
 from sqlmodel import and_, col, delete, select, update
 from sqlmodel.ext.asyncio.session import AsyncSession
 
@@ -13,6 +15,7 @@ from orderdesk_app.context import Actor, StoreRowId, TenantId, UserId, Via, new_
 from orderdesk_app.db.engine import Database
 from orderdesk_app.db.memberships import Membership
 from orderdesk_app.db.sessions import Session
+from orderdesk_app.db.signals import Signals
 from orderdesk_app.db.tenants import Tenant
 from orderdesk_app.db.users import User
 from orderdesk_app.errors import Conflict, PermissionDenied
@@ -29,6 +32,14 @@ _IDLE_SHARE = 4  # an idle session ends after a quarter of its time
 _KEPT = timedelta(days=30)  # how long rows of ended sessions are kept
 _MOST_SPENT = 10_000
 _SEEN_SHARE = 20  # how often, within the idle time, seen_at is written
+
+
+class SignInMethod(StrEnum):
+    """How a session began."""
+
+    KEY = "key"  # the account's master key
+    LINK = "link"
+    PASSKEY = "passkey"
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,11 +63,13 @@ class Sessions:
         *,
         timeout: int,
         is_secure: bool = False,
+        signals: Signals | None = None,
         clock: Callable[[], datetime] = now,
     ) -> None:
         self._database = database
         self._keyring = keyring
         self._cookies = cookies
+        self._signals = signals
         self._clock = clock
         self.cookie_name = SECURE_COOKIE if is_secure else COOKIE
         self._timeout = timedelta(seconds=timeout)
@@ -97,10 +110,12 @@ class Sessions:
         credential_id: str | None,
         address: str,
         user_agent: str,
+        method: SignInMethod | None = None,
         replaces: str | None = None,
     ) -> str:
         """`start` inside a write that the caller has opened; ends the session of the cookie that
-        the new one replaces in the browser.
+        the new one replaces in the browser. Without a `method` it is the key, where there is one,
+        else a link.
         """
         if (replaced := self._cookies.read(replaces)) is not None:
             await self._end(session, replaced)
@@ -109,6 +124,7 @@ class Sessions:
             id=new_id(),
             tenant_id=tenant_id,
             user_id=user_id,
+            method=method or (SignInMethod.KEY if credential_id else SignInMethod.LINK),
             credential_id=credential_id,
             created_at=moment,
             proved_at=moment,
@@ -192,12 +208,30 @@ class Sessions:
             async with self._database.write() as session:
                 await self._end(session, session_id)
 
+    def moment(self) -> datetime:
+        """The time by which sessions begin and end."""
+        return self._clock()
+
+    def live(self) -> tuple[ColumnElement[bool], ...]:
+        """The conditions of a session that goes on: not ended, not too old, not idle for long."""
+        moment = self._clock()
+        return (
+            col(Session.ended_at).is_(None),
+            col(Session.expires_at) > moment,
+            col(Session.seen_at) > moment - self._idle,
+        )
+
     async def _end(self, session: AsyncSession, session_id: str) -> None:
-        await session.exec(
+        ended = await session.exec(
             update(Session)
             .where(col(Session.id) == session_id, col(Session.ended_at).is_(None))
             .values(ended_at=self._clock())
+            .returning(col(Session.user_id))
         )
+        user_id = ended.scalar_one_or_none()
+        if user_id is not None and self._signals is not None:
+            # Its open pages are signed out by it (states/live.py).
+            await self._signals.publish(session, f"user:{user_id}")
 
 
 def _actor(row: Session, member: Member) -> Actor:

@@ -30,7 +30,9 @@ _ACTIONS = {
     "sign_in.key": ("signed in with a key", "to sign in with a key"),
     "sign_in.link": ("signed in with a link", "to sign in with a link"),
     "sign_out": ("signed out", "to sign out"),
-    "profile.rename": ("changed their own name", "to change their own name"),
+    "session.end": ("ended a session: {device}", "to end a session"),
+    "session.end_others": ("ended all other sessions", "to end all other sessions"),
+    "profile.rename": ("chose another name", "to choose another name"),
     "key.create": ("made the key “{name}”", "to make a key"),
     "key.revoke": ("revoked the key “{name}”", "to revoke a key"),
     "key.rotate_master": ("replaced the master key", "to replace the master key"),
@@ -141,9 +143,13 @@ def action_labels() -> dict[str, str]:
     """What people do on the pages, by the name of the action: "made a key"."""
     gaps = {"store": "a store", "name": "…"}
     return {
-        name: " ".join(done.replace("the key “{name}”", "a key").format_map(gaps).split())
+        name: " ".join(_without_names(done).format_map(gaps).split())
         for name, (done, _) in _ACTIONS.items()
     }
+
+
+def _without_names(phrase: str) -> str:
+    return phrase.replace("the key “{name}”", "a key").replace(": {device}", "")
 
 
 def outcome_label(outcome: str) -> str:

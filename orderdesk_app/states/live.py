@@ -31,6 +31,7 @@ class _Tab:
     """A page that is shown somewhere."""
 
     tenant_id: str
+    user_id: str
     event: str  # the full name of the handler that reads the page's data again
     router_data: dict[str, Any]
     sent_at: float = 0.0
@@ -44,32 +45,50 @@ class LivePages:
 
     def __init__(self) -> None:
         self._events: Mapping[str, str] = {}
+        self._check = ""
         self._tabs: dict[str, _Tab] = {}
         self._of_tenants: defaultdict[str, set[str]] = defaultdict(set)
+        self._of_users: defaultdict[str, set[str]] = defaultdict(set)
         self._due: dict[str, None] = {}
         self._sender: asyncio.Task[None] | None = None
 
     def configure(
-        self, events: Mapping[str, str], *, send: SendEvent, is_open: Callable[[str], bool]
+        self,
+        events: Mapping[str, str],
+        *,
+        send: SendEvent,
+        is_open: Callable[[str], bool],
+        check: str = "",
     ) -> None:
-        """`events` are the handlers of the pages, by their address; `is_open` says whether a tab
-        is connected.
+        """`events` are the handlers of the pages, by their address, and `check` that of all others:
+        the guard signs a page out where its session has ended. `is_open` says whether a tab is
+        connected.
         """
         self._events = events
+        self._check = check
         self._send = send
         self._is_open = is_open
 
-    def show(self, tab: str, tenant_id: str, path: str, router_data: Mapping[str, Any]) -> None:
+    def show(
+        self,
+        tab: str,
+        tenant_id: str,
+        path: str,
+        router_data: Mapping[str, Any],
+        *,
+        user_id: str = "",
+    ) -> None:
         """A tab shows the page of that path now, and nothing that it showed before."""
         self.forget(tab)
-        event = self._events.get(path)
-        if event is None:
+        event = self._events.get(path, self._check)
+        if not event:
             return
         if len(self._tabs) % 100 == 99:
             for other in [other for other in self._tabs if not self._is_open(other)]:
                 self.forget(other)
-        self._tabs[tab] = _Tab(tenant_id, event, dict(router_data))
+        self._tabs[tab] = _Tab(tenant_id, user_id, event, dict(router_data))
         self._of_tenants[tenant_id].add(tab)
+        self._of_users[user_id].add(tab)
 
     def forget(self, tab: str) -> None:
         """The tab is gone, or shows something else."""
@@ -79,10 +98,13 @@ class LivePages:
             return
         if known.later is not None:
             known.later.cancel()
-        tabs = self._of_tenants[known.tenant_id]
-        tabs.discard(tab)
-        if not tabs:
-            del self._of_tenants[known.tenant_id]
+        for tabs_of, name in (
+            (self._of_tenants, known.tenant_id),
+            (self._of_users, known.user_id),
+        ):
+            tabs_of[name].discard(tab)
+            if not tabs_of[name]:
+                del tabs_of[name]
 
     def look_again(self, tab: str, seconds: float) -> None:
         """What the tab shows changes by itself in that time; a change before that comes first."""
@@ -94,10 +116,19 @@ class LivePages:
             known.later = loop.call_later(seconds, self._make_due, tab)
 
     def hear(self, topic: str) -> None:
-        """A signal (db/signals.py): what happened may be on the pages of its account."""
+        """A signal (db/signals.py): what happened may be on the pages of its account, or the
+        sessions of a user have ended.
+        """
         kind, _, names = topic.partition(":")
         if kind in ("activity", "tenant"):
-            tabs = [tab for name in names.split(",") for tab in self._of_tenants.get(name, ())]
+            tabs = [
+                tab
+                for name in names.split(",")
+                for tab in self._of_tenants.get(name, ())
+                if kind == "tenant" or self._tabs[tab].event != self._check
+            ]
+        elif kind == "user":
+            tabs = list(self._of_users.get(names, ()))
         else:
             # "*": signals may have been lost
             tabs = list(self._tabs) if topic == "*" else []

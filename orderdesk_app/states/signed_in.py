@@ -205,18 +205,27 @@ class PageLoad(SignedInState):
     @open_to(Callers.SIGNED_IN)
     async def load_page(self) -> None:
         self.server_time = stamp(now())
-        root = self._get_root_state()
+        root, actor = self._get_root_state(), self._require_actor()
         LIVE.show(
             self.router.session.client_token,
-            self._require_actor().tenant_id,
+            actor.tenant_id,
             self.router.url.path,
             root.router_data,
+            user_id=actor.user_id or "",
         )
         flash = wiring.current().flash_messages.pop(self._session)
         if flash is not None and not flash.form:
             self._notify(flash.text, flash.tone)
         self._set_form_problem(flash if flash is not None and flash.form else None)
         await self._load_stores()
+
+    @rx.event
+    @handler
+    @open_to(Callers.SIGNED_IN)
+    async def check_session(self) -> None:
+        """Does nothing itself: the guard comes first, and signs out a page whose session has
+        ended.
+        """
 
 
 class Notices(SignedInState):

@@ -8,6 +8,7 @@ from orderdesk_app.services.flash_messages import FlashMessages
 from orderdesk_app.services.key_check import KeyCheck
 from orderdesk_app.services.keys import Keys
 from orderdesk_app.services.magic_links import MagicLinks
+from orderdesk_app.services.own_sessions import OwnSessions
 from orderdesk_app.services.profile import Profile
 from orderdesk_app.services.reauthentication import Reauthentication
 from orderdesk_app.services.sessions import FormTokens, Sessions
@@ -57,7 +58,18 @@ class People(Engines):
         cookies = SessionCookies(secret or self.keyring.purpose("jwt"))
         timeout = self.settings.session_timeout
         is_secure = self.settings.cookie_secure
-        return Sessions(self.database, self.keyring, cookies, timeout=timeout, is_secure=is_secure)
+        return Sessions(
+            self.database,
+            self.keyring,
+            cookies,
+            timeout=timeout,
+            is_secure=is_secure,
+            signals=self.signals,
+        )
+
+    @cached_property
+    def own_sessions(self) -> OwnSessions:
+        return OwnSessions(self.database, self.sessions, self.signals, self.audit)
 
     @cached_property
     def magic_links(self) -> MagicLinks:

@@ -30,7 +30,9 @@ class Browser:
         self.times: list[float] = []
         self.slow: dict[str, asyncio.Future[None]] = {}
         self.pages = LivePages()
-        self.pages.configure(PAGES, send=self.send, is_open=self.open.__contains__)
+        self.pages.configure(
+            PAGES, send=self.send, is_open=self.open.__contains__, check="page.check"
+        )
 
     async def send(self, tab: str, event: str, router_data: dict[str, Any]) -> Any:
         self.sent.append((tab, event))
@@ -41,9 +43,9 @@ class Browser:
         done.set_result(None)
         return done
 
-    def show(self, tab: str, tenant: str, path: str = "/") -> None:
+    def show(self, tab: str, tenant: str, path: str = "/", user: str = "") -> None:
         self.open.add(tab)
-        self.pages.show(tab, tenant, path, {})
+        self.pages.show(tab, tenant, path, {}, user_id=user)
 
     async def settle(self) -> None:
         """Until nobody is sent anything any more."""
@@ -91,6 +93,27 @@ async def test_changed_keys_and_lost_signals_are_something_that_happens(
     await browser.settle()
 
     assert browser.sent == [("one", "home.load")]
+
+
+async def test_every_page_of_a_user_is_looked_at_when_something_of_theirs_changes(
+    browser: Browser,
+) -> None:
+    """Their session may have ended, in whichever account it was."""
+    browser.show("one", "ada", user="anna")
+    browser.show("two", "bert", "/a/page/that/shows/nothing/live", user="anna")
+    browser.show("three", "ada", user="otto")
+
+    browser.pages.hear("user:anna")
+    await browser.settle()
+    browser.pages.forget("one")
+    browser.pages.hear("user:otto")
+    await browser.settle()
+
+    assert sorted(browser.sent) == [
+        ("one", "home.load"),
+        ("three", "home.load"),
+        ("two", "page.check"),
+    ]
 
 
 async def test_many_calls_at_once_are_few_events_and_the_last_one_is_seen(

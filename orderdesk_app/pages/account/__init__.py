@@ -4,11 +4,12 @@ import reflex as rx
 
 from orderdesk_app.components.page import Page
 from orderdesk_app.pages.account.profile import profile
+from orderdesk_app.pages.account.sessions import sessions
 from orderdesk_app.states.account import AccountState
 
 
 def account() -> rx.Component:
-    return rx.el.div(profile(), class_name="stack wide")
+    return rx.el.div(profile(), sessions(), class_name="stack wide")
 
 
 PAGE = Page(
