@@ -6,6 +6,7 @@ request. So the worker ends by itself once nothing is left that is worth waiting
 """
 
 import asyncio
+import logging
 import math
 import os
 import time
@@ -124,6 +125,8 @@ class GracefulStop:
             await asyncio.sleep(rest)
         self._is_due.set()
         await self._is_closed.wait()
+        for handler in logging.root.handlers:
+            handler.flush()  # which a normal exit does
         self._exit_process(0)
 
     async def _requests_ended(self, until: float) -> None:

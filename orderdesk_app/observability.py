@@ -6,10 +6,12 @@ the arguments, an exception its type and place without its text. Of the web fram
 the place stays: it puts what browsers sent into its templates.
 """
 
+import asyncio
 import logging
 import re
 import sys
 import traceback
+from collections import deque
 from collections.abc import MutableMapping
 from contextlib import nullcontext, suppress
 from dataclasses import dataclass
@@ -161,6 +163,8 @@ def metric_families() -> list[Metric]:
 
 # ------------------------------------------------------------------ the log
 
+# How long the lines of tool calls may wait to be written together.
+LINE_SECONDS = 0.05
 LOG_FIELDS = frozenset(
     {
         "event",
@@ -364,22 +368,50 @@ def json_formatter() -> logging.Formatter:
 
 
 class LogStream(logging.StreamHandler[TextIO]):
-    """Where our log goes, with a short way for lines that are JSON already."""
+    """Where our log goes, with a short way for lines that are JSON already: they pass no filter and
+    no formatter, and those of a moment are written together.
+    """
 
-    def write_line(self, line: str) -> None:
-        """Write one line as it is: it passes no filter and no formatter. A log that cannot be
-        written stops no call, as with any other line.
-        """
+    def __init__(self, stream: TextIO) -> None:
+        super().__init__(stream)
+        self._lines: deque[str] = deque()
+        self._loop: asyncio.AbstractEventLoop | None = None  # which writes the lines soon
+
+    def queue_line(self, line: str) -> None:
+        """Write the line within LINE_SECONDS, and before any line that is logged later."""
+        self._lines.append(line)
+        try:
+            loop = asyncio.get_running_loop()
+        except RuntimeError:  # nothing would write it later
+            return self.flush()
+        if len(self._lines) == 1 or loop is not self._loop:
+            self._loop = loop
+            loop.call_later(LINE_SECONDS, self.flush)
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self._write_lines()
+        super().emit(record)
+
+    def flush(self) -> None:
+        self._write_lines()
+        with suppress(OSError, ValueError):
+            super().flush()
+
+    def _write_lines(self) -> None:
+        # A log that cannot be written stops no call, as with any other line.
         with self.lock or nullcontext(), suppress(OSError, ValueError):
-            self.stream.write(f"{line}\n")
-            self.stream.flush()
+            lines = []
+            while self._lines:
+                lines.append(f"{self._lines.popleft()}\n")
+            if lines:
+                self.stream.write("".join(lines))
 
 
-def write_line(line: str) -> None:
+def queue_line(line: str) -> None:
     """Write one line that is JSON already, for what is written too often for the long way."""
     for handler in logging.root.handlers:
         if isinstance(handler, LogStream):
-            handler.write_line(line)
+            handler.queue_line(line)
 
 
 def configure_logging(level: str, stream: TextIO | None = None) -> None:

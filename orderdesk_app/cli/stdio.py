@@ -3,6 +3,7 @@
 import argparse
 import asyncio
 import contextlib
+import logging
 import os
 import signal
 import sys
@@ -78,5 +79,6 @@ async def serve_over_stdio(settings: Settings) -> None:
         )
     if not serving.done():
         # A thread still blocks in a read of stdin, and only the client can end that.
+        logging.shutdown()
         os._exit(FAILED)
     await serving

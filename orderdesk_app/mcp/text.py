@@ -8,8 +8,8 @@ import json
 import re
 from collections.abc import Iterable, Mapping
 from functools import lru_cache
-from secrets import token_hex
 
+from orderdesk_app.context import random_bytes
 from orderdesk_app.tools.views import NOTICE, View
 
 # Characters that change how text is shown or hide text: bidi controls, zero-width, tag characters,
@@ -111,7 +111,7 @@ def _with_json(lines: str) -> Section:
 
 
 def _insert_marker(text: str) -> str:
-    return text.replace(_MARKER_SLOT, f"customer-text-{token_hex(4)}")
+    return text.replace(_MARKER_SLOT, f"customer-text-{random_bytes()[:4].hex()}")
 
 
 def _lines(

@@ -55,6 +55,8 @@ class FoundKey:
     name: str
     scopes: frozenset[Scope]
     active_store_id: StoreRowId | None
+    # by entry point, made of the key and an account, and valid as long as both are
+    principals: "dict[Via, Principal]" = field(default_factory=dict, repr=False, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,8 +76,8 @@ class Principal:
     account: Account
     credential_name: str = ""
     active_store_id: StoreRowId | None = None
-    _with_clients: LRUCache[tuple[str, str, str], "Principal"] = field(
-        default_factory=lambda: LRUCache(_MOST_CLIENTS), repr=False, compare=False
+    _with_clients: dict[tuple[str, str, str], "Principal"] = field(
+        default_factory=dict, repr=False, compare=False
     )
 
     def with_client(self, client_name: str, client_version: str, address: str) -> "Principal":
@@ -93,8 +95,10 @@ class Principal:
                     client_version=client_version,
                     address=address,
                 ),
-                _with_clients=LRUCache(_MOST_CLIENTS),
+                _with_clients={},
             )
+            if len(self._with_clients) >= _MOST_CLIENTS:
+                self._with_clients.clear()
             self._with_clients[client_name, client_version, address] = known
         return known
 
@@ -163,10 +167,6 @@ class Access:
         self._accounts: LoadingCache[Account] = LoadingCache(seconds=_ACCOUNT_SECONDS)
         self._members: LoadingCache[Member] = LoadingCache(seconds=_MEMBER_SECONDS)
         self._in_address: LoadingCache[bool] = LoadingCache(seconds=_ADDRESS_SECONDS)
-        # made of a found key and an account, and valid as long as both are
-        self._principals: LRUCache[tuple[str, Via], tuple[FoundKey, Principal]] = LRUCache(
-            MOST_KEPT
-        )
         signals.subscribe(self._on_signal)
 
     async def by_token(
@@ -197,9 +197,9 @@ class Access:
         if kind == "master" and self._in_address.get(name := _name(token)) is None:
             # once an hour: a cached read makes no database query
             await self._in_address.load(name, lambda: self._note_address(found))
-        known = self._principals.get((found.credential_id, via))
-        if known is not None and known[0] is found and known[1].account is account:
-            return known[1]
+        known = found.principals.get(via)
+        if known is not None and known.account is account:
+            return known
         actor = Actor(
             tenant_id=account.tenant_id,
             user_id=found.member.user_id,
@@ -215,7 +215,7 @@ class Access:
             credential_name=found.name,
             active_store_id=found.active_store_id,
         )
-        self._principals[found.credential_id, via] = (found, principal)
+        found.principals[via] = principal
         return principal
 
     def met(self, token: str) -> FoundKey | None:

@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from functools import lru_cache
 
 from orderdesk_app.context import Actor, current_request
-from orderdesk_app.observability import program_label, write_line
+from orderdesk_app.observability import program_label, queue_line
 
 _LOGGER = "orderdesk_app.tool_calls"
 _LEVEL = logging.getLogger(_LOGGER)
@@ -95,7 +95,7 @@ def _write(
     # bookkeeping. All values but the client's name are ours, or of a few harmless characters.
     tenant = f'"tenant_id": "{actor.tenant_id}", "client": {_client(actor)}, ' if actor else ""
     count = f', "left_out": {left_out}' if left_out else ""
-    write_line(
+    queue_line(
         f'{{"event": "tool call", "tool": "{tool}", "outcome": "{outcome}", '
         f'"seconds": {seconds:.4f}, {tenant}"via": "{via}", '
         f'"request_id": "{current_request().request_id}", "level": "info", '

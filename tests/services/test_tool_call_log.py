@@ -1,5 +1,6 @@
 """The line of a tool call in the log: what it says, what it never says, and how many there are."""
 
+import asyncio
 import io
 import json
 import logging
@@ -10,7 +11,7 @@ import pytest
 
 from orderdesk_app.context import Actor, RequestContext, TenantId, Via, serving
 from orderdesk_app.errors import UpstreamUnreachable
-from orderdesk_app.observability import LOG_FIELDS, configure_logging
+from orderdesk_app.observability import LINE_SECONDS, LOG_FIELDS, configure_logging, log
 from orderdesk_app.services.orders import Orders
 from orderdesk_app.services.tool_call_log import FAILED_LINES, REFUSED_LINES, ToolCallLog
 from orderdesk_app.token_bucket import TokenBucket
@@ -37,6 +38,8 @@ def lines(stream: io.StringIO) -> Lines:
     """The lines of tool calls."""
 
     def read() -> list[dict[str, Any]]:
+        for handler in logging.root.handlers:
+            handler.flush()
         found = [json.loads(line) for line in stream.getvalue().splitlines()]
         return [line for line in found if line["event"] == "tool call"]
 
@@ -51,6 +54,36 @@ async def world(sqlite_url: str) -> AsyncIterator[World]:
 
 def actor(client_name: str = "claude-code/2.1", client_version: str = "") -> Actor:
     return Actor(TENANT, via=Via.MCP, client_name=client_name, client_version=client_version)
+
+
+def tool_calls_in(stream: io.StringIO) -> list[str]:
+    return [json.loads(line)["event"] for line in stream.getvalue().splitlines()]
+
+
+# ------------------------------------------------------------------ when it is written
+
+
+async def test_the_lines_of_a_moment_are_written_together_and_soon(stream: io.StringIO) -> None:
+    for _ in range(3):
+        ToolCallLog(sample_rate=1).record(actor(), "orders_get", "ok", 0.1, via="mcp")
+    assert tool_calls_in(stream) == []
+
+    await asyncio.sleep(2 * LINE_SECONDS)
+
+    assert tool_calls_in(stream) == ["tool call"] * 3
+
+
+async def test_a_line_is_written_before_what_is_logged_after_it(stream: io.StringIO) -> None:
+    ToolCallLog(sample_rate=1).record(actor(), "orders_get", "ok", 0.1, via="mcp")
+    log("orderdesk_app.test").warning("later")
+
+    assert tool_calls_in(stream) == ["tool call", "later"]
+
+
+def test_without_an_event_loop_a_line_is_written_at_once(stream: io.StringIO) -> None:
+    ToolCallLog(sample_rate=1).record(actor(), "orders_get", "ok", 0.1, via="mcp")
+
+    assert tool_calls_in(stream) == ["tool call"]
 
 
 # ------------------------------------------------------------------ what a line says
