@@ -34,5 +34,9 @@ export const reopen = () => all('dialog[data-reopen="1"]').forEach((dialog) => {
   if (dialog.dataset.reopened || dialog.open) return;
   dialog.dataset.reopened = "1";
   openDialog(dialog.id);
+  // what was typed to confirm came back with the form
+  all("input[data-confirm]", dialog).forEach((input) => {
+    if (input.value) input.dispatchEvent(new Event("input", { bubbles: true }));
+  });
   (one("[aria-invalid=true]", dialog) || one("input:not([type=hidden])", dialog))?.focus();
 });

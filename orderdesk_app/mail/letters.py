@@ -141,6 +141,32 @@ class SignInLink:
         )
 
 
+@dataclass(frozen=True, slots=True)
+class ConfirmLink:
+    """To somebody who is signed in and asked to confirm who they are by mail."""
+
+    token: Secret
+    works_for: float
+    path: str = "/confirm/link"
+
+    def letter(self) -> Letter:
+        return Letter(
+            "Confirm that it is you",
+            (
+                "You are about to make a key or to delete something in Order Desk agents. Confirm "
+                "with this link that it is you.",
+            ),
+            "Confirm that it is me",
+            _link(self.path, self.token),
+            (
+                f"The link works once, for {minutes(self.works_for)}, and only in the browser in "
+                "which you asked for it.",
+                "If you did not ask for this, somebody may be using a browser in which you are "
+                "signed in: end your other sessions under Your account.",
+            ),
+        )
+
+
 _A_ROLE = {Role.OWNER: "an owner", Role.MEMBER: "a member", Role.VIEWER: "a viewer"}
 
 

@@ -291,7 +291,8 @@ def _make_dialog() -> rx.Component:
             action="/settings/keys/create",
             token=S.form_token,
             class_name="form",
-            key="key" + S.problem,  # drawn again with what was typed
+            # drawn again with what was typed
+            key=rx.cond(is_back, "key-again" + S.problem, "key"),
         ),
         custom_attrs={"data-reopen": rx.cond(S.problem_form == "key", "1", "")},
     )
@@ -407,6 +408,9 @@ def _master() -> rx.Component:
                         id="confirm-rotate",
                         error=unmeant,
                         auto_complete="off",
+                        default_value=rx.cond(
+                            S.problem_form == "rotate-master", S.typed["confirm"], ""
+                        ),
                         custom_attrs={"data-confirm": "replace"},
                     ),
                     error=unmeant,
@@ -424,6 +428,7 @@ def _master() -> rx.Component:
                 action="/settings/keys/rotate-master",
                 token=S.form_token,
                 class_name="form",
+                key=rx.cond(S.problem_form == "rotate-master", "again" + S.problem, "rotate"),
             ),
             custom_attrs={"data-reopen": rx.cond(S.problem_form == "rotate-master", "1", "")},
         ),

@@ -352,7 +352,10 @@ def _disconnect_dialog(store: Any) -> rx.Component:
             ),
         ),
         post_form(
-            rx.cond((S.problem_form == form) & (S.problem_field != "confirm"), callout(S.problem)),
+            rx.cond(
+                (S.problem_form == form) & (S.problem_field != "confirm") & (S.problem != ""),
+                callout(S.problem),
+            ),
             rx.el.input(type="hidden", name="row_id", value=store["id"], read_only=True),
             field(
                 rx.fragment("Type ", rx.el.span(store["name"], class_name="mono"), " to confirm"),
@@ -362,6 +365,7 @@ def _disconnect_dialog(store: Any) -> rx.Component:
                     id="confirm-" + store["id"],
                     error=_wrong(form, "confirm"),
                     auto_complete="off",
+                    default_value=rx.cond(S.problem_form == form, S.typed["confirm"], ""),
                     custom_attrs={"data-confirm": store["name"]},
                 ),
                 error=_wrong(form, "confirm"),
@@ -379,6 +383,8 @@ def _disconnect_dialog(store: Any) -> rx.Component:
             action="/stores/disconnect",
             token=S.form_token,
             class_name="form",
+            # drawn again with what was typed
+            key=rx.cond(S.problem_form == form, "again" + S.problem, "disconnect"),
         ),
         custom_attrs={"data-reopen": rx.cond(S.problem_form == form, "1", "")},
         key=form,

@@ -8,6 +8,7 @@ from starlette.routing import Route
 from orderdesk_app.routes import (
     account,
     activity,
+    confirm,
     console,
     health,
     keys,
@@ -31,6 +32,7 @@ def all_routes() -> list[Route]:
     """The forms and downloads of the web app, which are answered before Reflex sees them."""
     return [
         *sign_in.ROUTES,
+        *confirm.ROUTES,
         *account.ROUTES,
         *keys.ROUTES,
         *stores.ROUTES,

@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from functools import wraps
 from urllib.parse import parse_qsl, urlencode
 
+from starlette.datastructures import URL
 from starlette.requests import ClientDisconnect, HTTPConnection, Request
 from starlette.responses import JSONResponse, RedirectResponse, Response
 
@@ -20,12 +21,13 @@ from orderdesk_app.errors import (
     NotFound,
     OrderDeskAgentsError,
     PermissionDenied,
+    ReauthenticationRequired,
     ValidationFailed,
 )
 from orderdesk_app.observability import ERRORS, log
 from orderdesk_app.routes.html_pages import error_page, is_for_a_program
 from orderdesk_app.routes.request_middleware import ADDRESS
-from orderdesk_app.security.web import body_encoding
+from orderdesk_app.security.web import body_encoding, confirm_address, own_page
 from orderdesk_app.services.callers import allowed_callers, may_call
 from orderdesk_app.services.flash_messages import FlashMessage, message_of
 from orderdesk_app.services.roles import Permission, refusal_of
@@ -118,7 +120,12 @@ def signed_in_form(endpoint: SignedInEndpoint) -> Endpoint:
             if isinstance(allowed, Permission):
                 raise PermissionDenied(refusal_of(allowed))
             raise NotFound("Nothing is served at this address.")  # what is for operators
-        return await endpoint(request, user, form)
+        try:
+            return await endpoint(request, user, form)
+        except ReauthenticationRequired as error:
+            if is_for_a_program(request.scope):
+                raise
+            return redirect_with_error(user, _page_of(request), error)
 
     return checked
 
@@ -149,12 +156,23 @@ def redirect_with_error(
     form: str = "",
     typed: Mapping[str, str] | None = None,
 ) -> RedirectResponse:
-    """303 to the page, which shows the error at its field and keeps what was typed."""
+    """303 to the page, which shows the error at its field and keeps what was typed; where the
+    person has to confirm who they are first, by way of the page that asks it.
+    """
+    if isinstance(error, ReauthenticationRequired):
+        wiring.current().held_forms.hold(user.session_id, form=form, typed=typed)
+        return redirect_to(confirm_address(path))
     wiring.current().flash_messages.set(
         user.session_id,
         FlashMessage(message_of(error), field=error.field or "", form=form, typed=typed or {}),
     )
     return redirect_to(path)
+
+
+def _page_of(request: Request) -> str:
+    """The page that the form was sent from, as far as the browser says it."""
+    url = URL(request.headers.get("referer", ""))
+    return own_page(f"{url.path}?{url.query}" if url.query else url.path)
 
 
 def redirect_with_notice(user: WebUser, path: str, text: str) -> RedirectResponse:

@@ -10,7 +10,12 @@ from starlette.routing import Route
 
 from orderdesk_app import wiring
 from orderdesk_app.context import Scope, Secret
-from orderdesk_app.errors import Conflict, OrderDeskAgentsError, ValidationFailed
+from orderdesk_app.errors import (
+    Conflict,
+    OrderDeskAgentsError,
+    ReauthenticationRequired,
+    ValidationFailed,
+)
 from orderdesk_app.routes.forms import (
     Form,
     redirect_with_error,
@@ -108,8 +113,9 @@ async def rotate_master(request: Request, user: WebUser, form: Form) -> Response
                 field="confirm",
             )
         key = await services.keys.rotate_master(user.actor)
-    except ValidationFailed as error:
-        return redirect_with_error(user, "/settings", error, form="rotate-master")
+    except (ValidationFailed, ReauthenticationRequired) as error:
+        typed = {"confirm": form.get("confirm", "")[:200]}
+        return redirect_with_error(user, "/settings", error, form="rotate-master", typed=typed)
     except OrderDeskAgentsError as error:
         return redirect_with_error(user, "/settings", error)
     if is_first:

@@ -74,7 +74,8 @@ async def disconnect(request: Request, user: WebUser, form: Form) -> Response:
             user.actor, row_id, typed_name=form.get("confirm", "")
         )
     except OrderDeskAgentsError as error:
-        return redirect_with_error(user, PAGE, error, form=f"disconnect-{row_id[:40]}")
+        typed = {"confirm": form.get("confirm", "")[:200]}
+        return redirect_with_error(user, PAGE, error, form=f"disconnect-{row_id[:40]}", typed=typed)
     return redirect_with_notice(
         user,
         PAGE,

@@ -87,6 +87,25 @@ def sign_in_address(wanted: str, *, error: str = "") -> str:
     return f"/sign-in?{query}" if query else "/sign-in"
 
 
+def confirm_address(wanted: str, *, error: str = "", sent: str = "") -> str:
+    """The page that asks a person to confirm who they are, and then leads to the wanted one;
+    `error` and `sent` are codes that routes/confirm.py turns into sentences.
+    """
+    page = own_page(wanted)
+    query = urlencode(
+        {
+            name: value
+            for name, value in (
+                ("error", error),
+                ("sent", sent),
+                ("next", "" if page == "/" else page),
+            )
+            if value
+        }
+    )
+    return f"/confirm?{query}" if query else "/confirm"
+
+
 class SessionCookies:
     """JSON Web Tokens that name a session.
 

@@ -48,7 +48,16 @@ MOST_ROWS = 2_400
 FRESH_SECONDS = 2.0
 _MOST_DAYS = 1_000
 RECENT = 5_000  # newest rows of an account that Home looks through
-_QUIET_ACTIONS = ("sign_in.key", "sign_in.link", "sign_out", "store.test", "activity.export")
+_QUIET_ACTIONS = (
+    "sign_in.key",
+    "sign_in.link",
+    "sign_out",
+    "confirm.key",
+    "confirm.mail",
+    "confirm.link",
+    "store.test",
+    "activity.export",
+)
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,6 +13,7 @@ from orderdesk_app.context import current_request
 from orderdesk_app.errors import OrderDeskAgentsError
 
 _SECONDS = 60
+_HELD_SECONDS = 30 * 60  # a mailed link comes late, and works for 15 minutes
 _MOST = 5_000
 
 
@@ -45,11 +46,29 @@ def message_of(error: OrderDeskAgentsError) -> str:
 class FlashMessages:
     """At most one message for each session, the newest; reading it removes it."""
 
-    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
-        self._kept: TTLCache[str, FlashMessage] = TTLCache(_MOST, ttl=_SECONDS, timer=clock)
+    def __init__(
+        self, *, seconds: float = _SECONDS, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._kept: TTLCache[str, FlashMessage] = TTLCache(_MOST, ttl=seconds, timer=clock)
 
     def set(self, session_id: str, message: FlashMessage) -> None:
         self._kept[session_id] = message
 
     def pop(self, session_id: str) -> FlashMessage | None:
         return self._kept.pop(session_id, None)
+
+
+class HeldForms(FlashMessages):
+    """Forms that were refused until their person has confirmed who they are, with what was typed
+    (routes/confirm.py): at most one for each session, the newest.
+    """
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        super().__init__(seconds=_HELD_SECONDS, clock=clock)
+
+    def hold(
+        self, session_id: str, *, form: str = "", typed: Mapping[str, str] | None = None
+    ) -> None:
+        """`form` is which form of its page, "" for an act without one."""
+        words = "You confirmed that it is you. Now do it again."
+        self.set(session_id, FlashMessage(words, tone="green", form=form, typed=typed or {}))

@@ -13,6 +13,7 @@ from orderdesk_app.token_bucket import Level, TokenBucket
 
 MOST_KEYS = 100_000
 WRONG_KEYS = 60  # a minute from one network address, at /mcp
+PROOF_MAILS = 3  # to one person at once, then one a minute
 ROTATIONS = 5  # a minute for each account: each takes a quarter of a second of bcrypt
 
 
@@ -104,6 +105,20 @@ class Limits:
             words="Too many sign-in tries from this address.",
             clock=clock,
             shared_by=network_of,
+        )
+        self.proofs = Limit(
+            "proofs",
+            per_minute=login,
+            burst=login,
+            words="Too many tries to confirm who you are.",
+            clock=clock,
+        )
+        self.proof_mails = Limit(
+            "proof_mails",
+            per_minute=1,
+            burst=PROOF_MAILS,
+            words="Too many links were mailed to you.",
+            clock=clock,
         )
         self.wrong_keys = Limit(
             "wrong_keys",

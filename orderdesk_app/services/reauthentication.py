@@ -2,7 +2,7 @@
 left open, or a stolen cookie, cannot do it.
 
 The service that does such an act calls `require_recent` before it changes anything. To revoke is an
-emergency and never asks.
+emergency and never asks. routes/confirm.py is the way through for people.
 """
 
 from collections.abc import Callable
@@ -36,8 +36,8 @@ class Reauthentication:
         """
         if not await self.is_recent(actor):
             raise ReauthenticationRequired(
-                "Confirm that it is you: sign in again, then repeat this. Your sign-in is more "
-                f"than {PROOF_MINUTES} minutes old."
+                "Confirm that it is you: open /confirm in the web app, then repeat this. Your "
+                f"sign-in is more than {PROOF_MINUTES} minutes old."
             )
 
     async def is_recent(self, actor: Actor) -> bool:

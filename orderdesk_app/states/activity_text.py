@@ -29,6 +29,9 @@ _PHRASES = {
 _ACTIONS = {
     "sign_in.key": ("signed in with a key", "to sign in with a key"),
     "sign_in.link": ("signed in with a link", "to sign in with a link"),
+    "confirm.key": ("confirmed who they are with a key", "to confirm who they are with a key"),
+    "confirm.mail": ("asked for a link to confirm who they are", "to get a link"),
+    "confirm.link": ("confirmed who they are with a link", "to confirm who they are with a link"),
     "sign_out": ("signed out", "to sign out"),
     "session.end": ("ended a session: {device}", "to end a session"),
     "session.end_others": ("ended all other sessions", "to end all other sessions"),

@@ -65,7 +65,7 @@ class ConsoleState(ToolForm, ConsoleResult, ConsoleHistory, SignedInState):
         self._fill_form(find_tool(self.typed["tool"]), values)
         if self.problem_field:
             self._refuse({self.problem_field: self.problem})
-        else:
+        elif self.problem:
             self._notify(self.problem, "red")
 
     @rx.event

@@ -10,8 +10,9 @@ from reflex.istate.proxy import StateProxy
 
 from orderdesk_app import wiring
 from orderdesk_app.context import Actor, RequestContext, StoreRowId, new_id, now, serving
-from orderdesk_app.errors import AuthFailed, OrderDeskAgentsError
+from orderdesk_app.errors import AuthFailed, OrderDeskAgentsError, ReauthenticationRequired
 from orderdesk_app.observability import ERRORS, log
+from orderdesk_app.security.web import confirm_address
 from orderdesk_app.services.callers import Callers, open_to
 from orderdesk_app.services.flash_messages import FlashMessage, message_of
 from orderdesk_app.services.open_store import StoreRecord
@@ -100,8 +101,10 @@ class SignedInState(rx.State):
         self.notices = [*others, Notice(id=new_id(), text=text, tone=tone)][-_MOST_NOTICES:]
 
     def _set_form_problem(self, flash: FlashMessage | None) -> None:
-        """The form that was refused, or none."""
-        self.problem = flash.text if flash else ""
+        """The form that was refused, or none. One whose person has confirmed who they are since
+        comes back without a problem.
+        """
+        self.problem = flash.text if flash and flash.tone == "red" else ""
         self.problem_form = flash.form if flash else ""
         self.problem_field = flash.field if flash else ""
         self.typed = dict(flash.typed) if flash else {}
@@ -145,7 +148,11 @@ def handler(function: F) -> F:
     step, never a stack trace.
     """
 
-    async def refuse(state: SignedInState, error: Exception) -> None:
+    async def refuse(state: SignedInState, error: Exception) -> Any:
+        """What the browser does next, if anything."""
+        if isinstance(error, ReauthenticationRequired):
+            wiring.current().held_forms.hold(state._session)
+            return rx.redirect(confirm_address(_address_of(state)))
         if isinstance(error, OrderDeskAgentsError):
             text = message_of(error)
         else:
@@ -163,6 +170,7 @@ def handler(function: F) -> F:
                 state._notify(text, "red")
         else:
             state._notify(text, "red")
+        return None
 
     wrapped: Callable[..., Any]
     if inspect.isasyncgenfunction(function):
@@ -178,7 +186,8 @@ def handler(function: F) -> F:
                     ):
                         yield event
                 except Exception as error:
-                    await refuse(self, error)
+                    if (next_event := await refuse(self, error)) is not None:
+                        yield next_event
 
         wrapped = stream
     else:
@@ -189,12 +198,17 @@ def handler(function: F) -> F:
                 try:
                     return await cast(Coroutine[Any, Any, Any], function(self, *args, **kwargs))
                 except Exception as error:
-                    await refuse(self, error)
-                    return None
+                    return await refuse(self, error)
 
         wrapped = run
     setattr(wrapped, HANDLER, True)
     return cast(F, wrapped)
+
+
+def _address_of(state: SignedInState) -> str:
+    """The page that the tab shows, with its query."""
+    url = state.router.url
+    return f"{url.path}?{url.query}" if url.query else url.path
 
 
 class PageLoad(SignedInState):
@@ -214,7 +228,7 @@ class PageLoad(SignedInState):
             user_id=actor.user_id or "",
         )
         flash = wiring.current().flash_messages.pop(self._session)
-        if flash is not None and not flash.form:
+        if flash is not None and (not flash.form or flash.tone == "green"):
             self._notify(flash.text, flash.tone)
         self._set_form_problem(flash if flash is not None and flash.form else None)
         await self._load_stores()

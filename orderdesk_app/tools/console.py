@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from orderdesk_app.context import Actor, Json, StoreRowId, Via
-from orderdesk_app.errors import Conflict, OrderDeskAgentsError
+from orderdesk_app.errors import Conflict, OrderDeskAgentsError, ReauthenticationRequired
 from orderdesk_app.orderdesk import json_text
 from orderdesk_app.services.access import Access, Principal
 from orderdesk_app.services.console import ConsoleHistory, PastCall
@@ -57,14 +57,16 @@ class Console:
         """Run the call and return it as the history keeps it, an error as `{"error": {...}}`.
 
         `shown_store_id` is the store that the page showed, empty for none. Raises Conflict when the
-        call would use another store, and RateLimited by the console's own limit; the history keeps
-        neither.
+        call would use another store, RateLimited by the console's own limit, and
+        ReauthenticationRequired; the history keeps none of these.
         """
         principal = await self._principal(actor, active_store_id)
         if shown_store_id is not None:
             self._check_shown_store(shown_store_id, principal, name, arguments)
         self._limits.console.spend(actor.tenant_id)
         outcome = await self._runner.run(principal, name, dict(arguments))
+        if isinstance(outcome.error, ReauthenticationRequired):
+            raise outcome.error
         return await self.history.keep(
             actor,
             tool=outcome.tool.name if outcome.tool else "unknown",

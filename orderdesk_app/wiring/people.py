@@ -4,7 +4,8 @@ from functools import cached_property
 
 from orderdesk_app.security.web import SessionCookies
 from orderdesk_app.services.access import Access
-from orderdesk_app.services.flash_messages import FlashMessages
+from orderdesk_app.services.flash_messages import FlashMessages, HeldForms
+from orderdesk_app.services.identity_proofs import IdentityProofs
 from orderdesk_app.services.key_check import KeyCheck
 from orderdesk_app.services.keys import Keys
 from orderdesk_app.services.magic_links import MagicLinks
@@ -94,3 +95,20 @@ class People(Engines):
     @cached_property
     def flash_messages(self) -> FlashMessages:
         return FlashMessages()
+
+    @cached_property
+    def held_forms(self) -> HeldForms:
+        return HeldForms()
+
+    @cached_property
+    def identity_proofs(self) -> IdentityProofs:
+        return IdentityProofs(
+            self.database,
+            self.keys,
+            self.magic_links,
+            self.mailer,
+            self.audit,
+            by_address=self.limits.sign_in,
+            by_session=self.limits.proofs,
+            mails=self.limits.proof_mails,
+        )

@@ -7,12 +7,16 @@ import importlib
 import json
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from datetime import timedelta
 from typing import Any
 
 from reflex_base.registry import RegistrationContext
+from sqlmodel import col, update
 from starlette.testclient import TestClient, WebSocketTestSession
 
-from orderdesk_app.context import Actor, Secret, Via
+from orderdesk_app.context import Actor, Secret, Via, now
+from orderdesk_app.db.sessions import Session
+from orderdesk_app.services.reauthentication import PROOF_MINUTES
 from orderdesk_app.services.sessions import COOKIE
 from orderdesk_app.services.tenants import NewAccount
 from orderdesk_app.wiring import Services
@@ -64,6 +68,18 @@ class BrowserSession:
         answer = self.post("/sign-in/key", key=self.key.reveal(), token=False)
         assert answer.headers["location"] == "/"
         self.cookie = answer.headers["set-cookie"].split(";")[0].removeprefix(f"{COOKIE}=")
+
+    def grow_old(self, minutes: float = PROOF_MINUTES + 1) -> None:
+        """The sign-in is that long ago."""
+
+        session_id, proved_at = self.actor.session_id, now() - timedelta(minutes=minutes)
+
+        async def age() -> None:
+            async with self.web.services.database.write() as session:
+                row = update(Session).where(col(Session.id) == session_id)
+                await session.exec(row.values(proved_at=proved_at))
+
+        self.web.do(age)
 
     def form_token(self) -> str:
         user = self.web.do(self.web.services.sessions.resume, self.cookie)

@@ -11,10 +11,12 @@ from tests.web.browser_session import ORIGIN, BrowserSession
 
 BROWSER = {"accept": "text/html,application/xhtml+xml,*/*;q=0.8"}
 FORMS = sorted(
-    {route.path for route in all_routes() if "POST" in (route.methods or ())} - {"/sign-in/link"}
+    {route.path for route in all_routes() if "POST" in (route.methods or ())}
+    - {"/sign-in/link", "/confirm/link"}
 )
 PAGES = {
     "account": "/account",
+    "confirm": "/confirm",
     "console": "/console",
     "settings": "/settings",
     "stores": "/stores",
