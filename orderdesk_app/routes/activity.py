@@ -11,7 +11,7 @@ from starlette.types import Receive, Scope, Send
 from orderdesk_app import wiring
 from orderdesk_app.context import current_request, now
 from orderdesk_app.errors import OrderDeskAgentsError, ValidationFailed
-from orderdesk_app.routes.forms import signed_in_user
+from orderdesk_app.routes.forms import check_caller, signed_in_user
 from orderdesk_app.routes.html_pages import error_page
 from orderdesk_app.security.web import sign_in_address
 from orderdesk_app.services.activity_export import Form
@@ -35,6 +35,7 @@ async def export(request: Request) -> Response:
     if user is None:
         return RedirectResponse(sign_in_address(PAGE, error="ended"), 303)
     try:
+        check_caller(export, user.actor)
         form = _form(request.query_params.get("format", "csv"))
         wanted = read_filter(request.query_params)
         opened = wiring.current().activity_export.open(user.actor, wanted, form, writes=_WRITES)

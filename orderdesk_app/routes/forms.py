@@ -12,7 +12,7 @@ from starlette.requests import ClientDisconnect, HTTPConnection, Request
 from starlette.responses import JSONResponse, RedirectResponse, Response
 
 from orderdesk_app import wiring
-from orderdesk_app.context import current_request
+from orderdesk_app.context import Actor, current_request
 from orderdesk_app.db.engine import NO_ANSWER
 from orderdesk_app.errors import (
     BodyEncoded,
@@ -115,11 +115,7 @@ def signed_in_form(endpoint: SignedInEndpoint) -> Endpoint:
         if user is None:
             return redirect_to("/sign-in", error="ended")
         wiring.current().form_tokens.check(user.session_id, form.get("form_token", ""))
-        allowed = allowed_callers(endpoint)
-        if not may_call(allowed, user.actor):
-            if isinstance(allowed, Permission):
-                raise PermissionDenied(refusal_of(allowed))
-            raise NotFound("Nothing is served at this address.")  # what is for operators
+        check_caller(endpoint, user.actor)
         try:
             return await endpoint(request, user, form)
         except ReauthenticationRequired as error:
@@ -128,6 +124,18 @@ def signed_in_form(endpoint: SignedInEndpoint) -> Endpoint:
             return redirect_with_error(user, _page_of(request), error)
 
     return checked
+
+
+def check_caller(endpoint: Callable[..., object], actor: Actor) -> None:
+    """Raises PermissionDenied where the endpoint is not open to that actor, and NotFound where it
+    is for operators.
+    """
+    allowed = allowed_callers(endpoint)
+    if may_call(allowed, actor):
+        return
+    if isinstance(allowed, Permission):
+        raise PermissionDenied(refusal_of(allowed))
+    raise NotFound("Nothing is served at this address.")
 
 
 async def signed_in_user(connection: HTTPConnection, *, is_use: bool = True) -> WebUser | None:

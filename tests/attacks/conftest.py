@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.attacks.cast import NEIGHBOUR, Belongings, Cast, give_belongings, invite_cast
+from tests.attacks.cast import NEIGHBOUR, OWNER, Belongings, Cast, give_belongings, invite_cast
 from tests.web.browser_session import Web
 
 
@@ -15,3 +15,9 @@ def cast(served: Web) -> Cast:
 def theirs(cast: Cast) -> Belongings:
     """What the neighbour has."""
     return give_belongings(cast[NEIGHBOUR])
+
+
+@pytest.fixture(scope="module")
+def ours(cast: Cast) -> Belongings:
+    """What the account of the others has."""
+    return give_belongings(cast[OWNER])

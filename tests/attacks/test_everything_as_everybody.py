@@ -12,19 +12,28 @@ from typing import Any
 
 import pytest
 from reflex_base.registry import RegistrationContext
+from starlette.routing import Route
 
+from orderdesk_app.context import Actor
+from orderdesk_app.routes import forms
 from orderdesk_app.services.callers import Callers, allowed_callers, may_call
+from orderdesk_app.services.keys import Keys
 from orderdesk_app.states import guard
 from orderdesk_app.states.signed_in import HANDLER
 from tests.attacks.cast import (
     ANONYMOUS,
+    MARK,
     MEMBER,
     NEIGHBOUR,
     OPERATOR,
     OWNER,
     VIEWER,
+    Belongings,
     Cast,
+    address_of,
+    encoded,
     every_method,
+    post,
     switched_off,
 )
 from tests.web.browser_session import Tab, handler_named, our_handlers
@@ -91,7 +100,7 @@ def test_an_event_runs_for_those_who_may(cast: Cast, who: str) -> None:
             if not is_right:
                 wrong.append(f"{name} ({allowed}): {said}")
 
-    assert wrong == []
+    assert not wrong, wrong
 
 
 def test_without_the_check_of_roles_the_guard_would_let_a_viewer_through(cast: Cast) -> None:
@@ -132,3 +141,155 @@ def fields_read_by(function: Callable[..., Any]) -> set[str]:
     """The names of a form's fields that stand in its module: none is known here."""
     module = inspect.getmodule(inspect.unwrap(function))
     return set(_FIELD.findall(inspect.getsource(module))) if module else set()
+
+
+# ------------------------------------------------------------------ routes
+
+
+@pytest.mark.parametrize("who", [*ATTACKERS, NEIGHBOUR])
+def test_a_route_answers_those_who_may(cast: Cast, who: str) -> None:
+    wrong = []
+    for method, address, route in every_method():
+        allowed = allowed_callers(route.endpoint)
+        answer = ask(cast, who, method, address, route)
+        was_refused = is_refusal(answer)
+        if allowed is not Callers.ANYBODY and was_refused == expected(allowed, cast, who):
+            wrong.append(f"{method} {address} ({allowed}): {answer.status_code}")
+        if answer.status_code >= 500:
+            wrong.append(f"{method} {address}: {answer.status_code}")
+
+    assert not wrong, wrong
+
+
+def test_without_the_check_of_roles_a_form_would_let_a_viewer_through(cast: Cast) -> None:
+    [(method, address, route)] = [
+        each for each in every_method() if each[1] == "/settings/keys/rotate-master"
+    ]
+    assert is_refusal(ask(cast, VIEWER, method, address, route))
+
+    with switched_off(forms, "may_call", lambda *_: True):
+        assert not is_refusal(ask(cast, VIEWER, method, address, route))
+
+
+def ask(cast: Cast, who: str, method: str, address: str, route: Route, value: str = "x") -> Any:
+    """One request as a page of ours sends it, with the value in each field that is read there."""
+    person = cast[who]
+    if who != ANONYMOUS and not person.form_token():
+        cast.sign_in_again(who)  # an answer before ended the session, as it should
+    names = fields_read_by(route.endpoint) - {"form_token"}
+    fields = {"form_token": person.form_token(), **dict.fromkeys(sorted(names), value)}
+    if method == "POST":
+        return post(person, address, encoded(*fields.items()))
+    return person.request(method, f"{address}?{encoded(*fields.items())}")
+
+
+def is_refusal(answer: Any) -> bool:
+    """Whether the answer is that this caller may not. What is for operators is not there for
+    others, which is not the answer to a link or a row that nobody knows.
+    """
+    location = answer.headers.get("location", "")
+    is_sent_to_sign_in = location.startswith("/sign-in") and "out=1" not in location
+    is_hidden = answer.status_code == 404 and "Nothing is served at this address" in answer.text
+    return answer.status_code in (401, 403) or is_hidden or is_sent_to_sign_in
+
+
+# ------------------------------------------------------------------ the neighbour
+
+
+@pytest.mark.usefixtures("sockets_for_strangers")
+@pytest.mark.parametrize("who", ATTACKERS)
+def test_no_event_shows_or_changes_anything_of_a_neighbour(
+    cast: Cast, theirs: Belongings, who: str
+) -> None:
+    before = theirs.rows()
+    tab = Tab(cast.web, cast[who].cookie, f"neighbours-{who}-{id(cast)}")
+
+    with tab:
+        for name in handlers():
+            if is_for_operators(allowed_callers(function_of(name)), who):
+                continue
+            for identity in ids_for(who, theirs):
+                query = {"call": identity, "tool": identity, "row": identity, "id": identity}
+                tab.send(name, payload_of(name, identity), query=query, waits=False)
+
+    assert MARK not in tab.seen
+    assert theirs.rows() == before
+
+
+def ids_for(who: str, theirs: Belongings) -> tuple[str, ...]:
+    """All of them for those who may most; the others pass through the same services."""
+    return theirs.ids if who in (OWNER, OPERATOR) else theirs.ids[:1]
+
+
+def is_for_operators(allowed: Any, who: str) -> bool:
+    """Operators see and control every user: that is what these are for."""
+    return who == OPERATOR and allowed is Callers.OPERATORS
+
+
+@pytest.mark.parametrize("who", ATTACKERS)
+def test_no_request_shows_or_changes_anything_of_a_neighbour(
+    cast: Cast, theirs: Belongings, who: str
+) -> None:
+    before = theirs.rows()
+    shown = []
+
+    for method, _, route in every_method():
+        if is_for_operators(allowed_callers(route.endpoint), who) or method == "HEAD":
+            continue
+        for identity in ids_for(who, theirs):
+            answer = ask(cast, who, method, address_of(route, identity), route, identity)
+            if MARK in answer.text:
+                shown.append(f"{method} {route.path}")
+
+    assert shown == []
+    assert theirs.rows() == before
+
+
+def test_without_the_bond_to_its_owner_a_neighbours_key_would_be_revoked(
+    cast: Cast, theirs: Belongings
+) -> None:
+    """What the walk looks at does change when it is not guarded."""
+    before, revoke, neighbour = theirs.rows(), Keys.revoke, cast[NEIGHBOUR].actor
+    [route] = [each for each in every_method() if each[1] == "/settings/keys/revoke"]
+
+    def revoke_theirs(keys: Keys, _: Actor, key_id: str) -> Any:
+        return revoke(keys, neighbour, key_id)
+
+    with switched_off(Keys, "revoke", revoke_theirs):
+        for identity in theirs.ids:
+            ask(cast, OWNER, *route, value=identity)
+
+    assert theirs.rows() != before
+
+
+# ------------------------------------------------------------------ behind the guard
+
+
+@pytest.mark.parametrize("who", [VIEWER, MEMBER])
+def test_services_authorise_again(
+    cast: Cast, ours: Belongings, who: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without the check in front of them, nothing of the account is changed either."""
+    monkeypatch.setattr(guard, "may_call", lambda *_: True)
+    monkeypatch.setattr(forms, "may_call", lambda *_: True)
+    before = ours.rows_but_the_log()
+    wrong = []
+
+    with cast[who].tab() as tab:
+        for name in handlers():
+            if expected(allowed_callers(function_of(name)), cast, who):
+                continue
+            for identity in ours.ids:
+                tab.send(name, payload_of(name, identity))
+            if ours.rows_but_the_log() != before:
+                wrong.append(name)
+                before = ours.rows_but_the_log()
+    for method, address, route in every_method():
+        if method == "POST" and not expected(allowed_callers(route.endpoint), cast, who):
+            for identity in ours.ids:
+                ask(cast, who, method, address, route, identity)
+            if ours.rows_but_the_log() != before:
+                wrong.append(address)
+                before = ours.rows_but_the_log()
+
+    assert not wrong, wrong
