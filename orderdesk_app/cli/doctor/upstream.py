@@ -58,13 +58,12 @@ def _words(error: Exception) -> str:
             )
         if isinstance(cause, socket.gaierror):
             return "is not found: DNS knows no such name. Correct ORDERDESK_API_URL, or DNS."
-        if isinstance(cause, ConnectionRefusedError):
-            return (
-                "refused the connection: nothing serves there. Correct ORDERDESK_API_URL, or the "
-                "proxy."
-            )
         if isinstance(cause, (TimeoutError, httpx.TimeoutException)):
             return f"did not answer within {_SECONDS:.0f} s. See whether a firewall blocks the way."
+    if isinstance(error, httpx.ConnectError):
+        return (
+            "refused the connection: nothing serves there. Correct ORDERDESK_API_URL, or the proxy."
+        )
     return "ended the connection. See whether a firewall or a proxy is in between."
 
 
