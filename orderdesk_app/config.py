@@ -241,7 +241,10 @@ class Settings(BaseSettings):
     )
     signup_rate_limit_per_hour: int = Setting(
         3,
-        "Sign-ups an hour for each network (an IPv4 address, an IPv6 /64).",
+        (
+            "Sign-ups an hour for each network (an IPv4 address, an IPv6 /64), and as many "
+            "accounts that AUTO_PROVISION_TENANT opens."
+        ),
         example="3",
         ge=1,
         le=100_000,

@@ -9,6 +9,7 @@ OrderDeskAgentsError
 │   └── BodyEncoded         VALIDATION_ERROR       415   gzip and the like are not unpacked
 ├── AuthFailed              AUTH_ERROR             401   the caller is not known
 │   ├── SignInFailed        AUTH_ERROR             401
+│   │   └── WeakKey         AUTH_ERROR             401   no account opens for a key like this
 │   ├── StoreKeyRefused     AUTH_ERROR             401   Order Desk refused the store's key
 │   ├── LinkExpired         AUTH_ERROR             410
 │   └── LinkUsed            AUTH_ERROR             410
@@ -164,6 +165,14 @@ class AuthFailed(OrderDeskAgentsError):
 
 class SignInFailed(AuthFailed):
     pass
+
+
+class WeakKey(SignInFailed):
+    """`is_short`: it has too few characters, or some that no key has; else it is too simple."""
+
+    def __init__(self, message: str, *, field: str | None = None, is_short: bool = False) -> None:
+        super().__init__(message, field=field)
+        self.is_short = is_short
 
 
 class StoreKeyRefused(AuthFailed):

@@ -125,6 +125,7 @@ class McpEndpoint:
                 token,
                 address=scope.get("orderdesk.address", ""),
                 kind="master" if is_in_query else None,
+                opens_accounts=True,
             )
         except RateLimited as error:
             CREDENTIALS_REFUSED.labels("mcp").inc()

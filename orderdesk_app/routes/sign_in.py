@@ -18,6 +18,7 @@ from orderdesk_app.errors import (
     NotFound,
     RateLimited,
     ValidationFailed,
+    WeakKey,
 )
 from orderdesk_app.routes.forms import (
     Form,
@@ -41,6 +42,14 @@ KEY_WORDS = {
     "unknown": "That key is not known here. Check that you copied all 64 characters.",
     "agents": (
         "This is an access key, which is for assistants. Sign in with the account's master key."
+    ),
+    "short": (
+        "That key is not known here, and it is too short to open an account: a master key has 32 "
+        "to 256 characters without spaces."
+    ),
+    "simple": (
+        "That key is not known here, and it is too simple to open an account: somebody could guess "
+        "it. Use a random one."
     ),
 }
 OTHER_WORDS = {
@@ -109,6 +118,8 @@ async def with_key(request: Request, form: Form) -> Response:
         )
     except RateLimited:
         return redirect_to(sign_in_address(wanted, error="many"))
+    except WeakKey as error:
+        return redirect_to(sign_in_address(wanted, error="short" if error.is_short else "simple"))
     except (AuthFailed, NotFound, ValidationFailed):
         return redirect_to(
             sign_in_address(

@@ -2,11 +2,12 @@
 rows.
 """
 
-from orderdesk_app.context import Actor, TenantId, Via
-from orderdesk_app.errors import AuthFailed
+from orderdesk_app.context import Actor, Secret, TenantId, Via
+from orderdesk_app.errors import AuthFailed, RateLimited
 from orderdesk_app.services.access import Access, Principal
 from orderdesk_app.services.audit import AuditLog, Entry
 from orderdesk_app.services.limits import Limit, network_of
+from orderdesk_app.services.provisioning import Provisioning
 
 ACTION = "key.check"
 NOBODY = TenantId("")
@@ -19,14 +20,30 @@ class KeyCheck:
     none left, so that one broken program does not lock out its neighbours.
     """
 
-    def __init__(self, access: Access, limit: Limit, audit: AuditLog) -> None:
+    def __init__(
+        self,
+        access: Access,
+        limit: Limit,
+        audit: AuditLog,
+        *,
+        provisioning: Provisioning | None = None,
+    ) -> None:
         self._access = access
         self._limit = limit
         self._audit = audit
+        self._provisioning = provisioning
         self._being_checked: set[str] = set()
 
-    async def principal(self, token: str, *, address: str, kind: str | None = None) -> Principal:
-        """The principal of a key (of that kind: "master" or "access").
+    async def principal(
+        self,
+        token: str,
+        *,
+        address: str,
+        kind: str | None = None,
+        opens_accounts: bool = False,
+    ) -> Principal:
+        """The principal of a key (of that kind: "master" or "access"). `opens_accounts`: for a
+        strong one that is new an account opens, where AUTO_PROVISION_TENANT is on.
 
         Raises AuthFailed for a wrong one, RateLimited for a network that sent too many of them.
         """
@@ -39,11 +56,13 @@ class KeyCheck:
             self._limit.spend(address)
             self._being_checked.add(token)
         try:
-            found = await self._access.by_token(token, kind=kind)
+            found = await self._find(token, address, kind, opens_accounts=opens_accounts)
         except AuthFailed as error:
             if not is_first:
                 self._limit.spend(address)
             self._record(address, error)
+            raise
+        except RateLimited:  # too many new accounts: the try counts
             raise
         except BaseException:
             if is_first:
@@ -55,6 +74,20 @@ class KeyCheck:
         if is_first:
             self._limit.give_back(address)
         return found
+
+    async def _find(
+        self, token: str, address: str, kind: str | None, *, opens_accounts: bool
+    ) -> Principal:
+        try:
+            return await self._access.by_token(token, kind=kind)
+        except AuthFailed:
+            if not opens_accounts or self._provisioning is None:
+                raise
+            if not await self._provisioning.open_account(
+                Secret(token), via=Via.MCP, address=address
+            ):
+                raise
+        return await self._access.by_token(token, kind=kind)
 
     def _record(self, address: str, error: AuthFailed) -> None:
         stranger = Actor(NOBODY, via=Via.MCP, address=address)

@@ -309,6 +309,12 @@ class Keys:
             active_store_id=StoreRowId(row.active_store_id) if row.active_store_id else None,
         )
 
+    async def is_taken(self, token: str) -> bool:
+        """Whether the key was ever used here, revoked or not."""
+        question = select(Credential.id).where(Credential.digest == self._digest(token))
+        async with self._database.read() as session:
+            return (await session.exec(question)).first() is not None
+
     async def note_address(self, found: FoundKey) -> None:
         """The key stood in an address."""
         actor = Actor(found.tenant_id)

@@ -89,56 +89,57 @@ class Limits:
     """Every limit of the product, by name."""
 
     def __init__(
-        self, *, rpm: int, login: int, console: int, clock: Callable[[], float] = time.monotonic
+        self,
+        *,
+        rpm: int,
+        login: int,
+        console: int,
+        accounts_an_hour: int = 3,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self.tools = Limit(
-            "tools",
-            per_minute=rpm,
-            burst=rpm * 2,
-            words=f"This account may make {rpm} calls a minute.",
-            clock=clock,
+        def limit(
+            name: str,
+            per_minute: float,
+            words: str,
+            *,
+            burst: float | None = None,
+            by_network: bool = False,
+        ) -> Limit:
+            return Limit(
+                name,
+                per_minute=per_minute,
+                burst=per_minute if burst is None else burst,
+                words=words,
+                clock=clock,
+                shared_by=network_of if by_network else str,
+            )
+
+        self.tools = limit(
+            "tools", rpm, f"This account may make {rpm} calls a minute.", burst=rpm * 2
         )
-        self.sign_in = Limit(
-            "sign_in",
-            per_minute=login,
-            burst=login,
-            words="Too many sign-in tries from this address.",
-            clock=clock,
-            shared_by=network_of,
+        self.sign_in = limit(
+            "sign_in", login, "Too many sign-in tries from this address.", by_network=True
         )
-        self.proofs = Limit(
-            "proofs",
-            per_minute=login,
-            burst=login,
-            words="Too many tries to confirm who you are.",
-            clock=clock,
+        self.proofs = limit("proofs", login, "Too many tries to confirm who you are.")
+        self.proof_mails = limit(
+            "proof_mails", 1, "Too many links were mailed to you.", burst=PROOF_MAILS
         )
-        self.proof_mails = Limit(
-            "proof_mails",
-            per_minute=1,
-            burst=PROOF_MAILS,
-            words="Too many links were mailed to you.",
-            clock=clock,
-        )
-        self.wrong_keys = Limit(
+        self.wrong_keys = limit(
             "wrong_keys",
-            per_minute=WRONG_KEYS,
-            burst=WRONG_KEYS,
-            words="Too many wrong keys came from this network address.",
-            clock=clock,
-            shared_by=network_of,
+            WRONG_KEYS,
+            "Too many wrong keys came from this network address.",
+            by_network=True,
         )
-        self.rotations = Limit(
+        self.new_accounts = limit(
+            "new_accounts",
+            accounts_an_hour / 60,
+            "Too many new accounts were opened from this network address.",
+            burst=accounts_an_hour,
+            by_network=True,
+        )
+        self.rotations = limit(
             "rotations",
-            per_minute=ROTATIONS,
-            burst=ROTATIONS,
-            words=f"An account may rotate its master key {ROTATIONS} times a minute.",
-            clock=clock,
+            ROTATIONS,
+            f"An account may rotate its master key {ROTATIONS} times a minute.",
         )
-        self.console = Limit(
-            "console",
-            per_minute=console,
-            burst=console,
-            words=f"The console runs {console} calls a minute.",
-            clock=clock,
-        )
+        self.console = limit("console", console, f"The console runs {console} calls a minute.")

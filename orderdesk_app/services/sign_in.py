@@ -12,13 +12,14 @@ from orderdesk_app.db.engine import Database
 from orderdesk_app.db.memberships import Membership
 from orderdesk_app.db.tenants import Tenant
 from orderdesk_app.db.users import User
-from orderdesk_app.errors import AuthFailed, LinkExpired, NotFound, SignInFailed
+from orderdesk_app.errors import AuthFailed, LinkExpired, NotFound, SignInFailed, WeakKey
 from orderdesk_app.observability import SIGN_INS
 from orderdesk_app.services.access import FoundKey
 from orderdesk_app.services.audit import AuditTrail, Entry
 from orderdesk_app.services.keys import MASTER, Keys
 from orderdesk_app.services.magic_links import Link, LinkPurpose, MagicLinks, expired_words
 from orderdesk_app.services.members import Member, find_first_owner, member_of
+from orderdesk_app.services.provisioning import Provisioning
 from orderdesk_app.services.sessions import Sessions, WebUser
 
 LINK_SECONDS = 900.0
@@ -56,6 +57,7 @@ class SignIn:
         *,
         limit: SignInLimit,
         audit: AuditTrail | None = None,
+        provisioning: Provisioning | None = None,
     ) -> None:
         self._database = database
         self._links = links
@@ -63,6 +65,7 @@ class SignIn:
         self._sessions = sessions
         self._limit = limit
         self._audit = audit
+        self._provisioning = provisioning
 
     async def with_key(
         self, key: Secret, *, address: str, user_agent: str, replaces: str | None = None
@@ -100,11 +103,12 @@ class SignIn:
         """The account and owner of this master key; `by` is who presents it, as far as that is
         known.
 
-        Only a wrong one counts as an attempt, against the address and in the audit log. Raises
+        Only a wrong one counts as an attempt, against the address and in the audit log. For a
+        strong one that is new an account opens, where AUTO_PROVISION_TENANT is on. Raises
         SignInFailed or RateLimited.
         """
         self._limit.check(by.address)  # before bcrypt, so that parallel guesses all count
-        found = await self._keys.find(key.reveal().strip())
+        found = await self._keys.find(key.reveal().strip()) or await self._newly_opened(key, by)
         if found is not None and found.kind == MASTER:
             self._limit.give_back(by.address)
             return found
@@ -120,6 +124,16 @@ class SignIn:
                 field="master_key",
             )
         raise SignInFailed(_UNKNOWN_KEY, field="master_key")
+
+    async def _newly_opened(self, key: Secret, by: Actor) -> FoundKey | None:
+        if self._provisioning is None:
+            return None
+        try:
+            is_open = await self._provisioning.open_account(key, via=by.via, address=by.address)
+        except WeakKey as error:
+            await self._record(by, "sign_in.key", error.code)
+            raise
+        return await self._keys.find(key.reveal().strip()) if is_open else None
 
     async def record_sign_in(self, actor: Actor) -> None:
         """Commits the audit row of an agent's sign-in: `actor` presented a good key (over HTTP or

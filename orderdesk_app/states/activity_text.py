@@ -27,6 +27,7 @@ _PHRASES = {
     "tenant_use_master_key": ("checked a master key", "a master key"),
 }
 _ACTIONS = {
+    "account.open": ("opened this account with a new master key", "to open an account"),
     "sign_in.key": ("signed in with a key", "to sign in with a key"),
     "sign_in.link": ("signed in with a link", "to sign in with a link"),
     "confirm.key": ("confirmed who they are with a key", "to confirm who they are with a key"),

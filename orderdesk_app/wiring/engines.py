@@ -119,6 +119,7 @@ class Engines:
             rpm=self.settings.rate_limit_rpm,
             login=self.settings.webui_rate_limit_login,
             console=self.settings.webui_rate_limit_api_console,
+            accounts_an_hour=self.settings.signup_rate_limit_per_hour,
         )
 
     @cached_property

@@ -11,6 +11,7 @@ from orderdesk_app.services.keys import Keys
 from orderdesk_app.services.magic_links import MagicLinks
 from orderdesk_app.services.own_sessions import OwnSessions
 from orderdesk_app.services.profile import Profile
+from orderdesk_app.services.provisioning import Provisioning
 from orderdesk_app.services.reauthentication import Reauthentication
 from orderdesk_app.services.sessions import FormTokens, Sessions
 from orderdesk_app.services.sign_in import SignIn
@@ -42,6 +43,16 @@ class People(Engines):
         return Tenants(self.database, self.keys)
 
     @cached_property
+    def provisioning(self) -> Provisioning:
+        return Provisioning(
+            self.tenants,
+            self.keys,
+            self.limits.new_accounts,
+            self.audit,
+            is_on=self.settings.auto_provision_tenant,
+        )
+
+    @cached_property
     def profile(self) -> Profile:
         return Profile(self.database, self.signals, self.tenants, self.audit)
 
@@ -51,7 +62,9 @@ class People(Engines):
 
     @cached_property
     def key_check(self) -> KeyCheck:
-        return KeyCheck(self.access, self.limits.wrong_keys, self.audit)
+        return KeyCheck(
+            self.access, self.limits.wrong_keys, self.audit, provisioning=self.provisioning
+        )
 
     @cached_property
     def sessions(self) -> Sessions:
@@ -85,6 +98,7 @@ class People(Engines):
             self.sessions,
             limit=self.limits.sign_in,
             audit=self.audit,
+            provisioning=self.provisioning,
         )
 
     @cached_property
