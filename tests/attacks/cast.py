@@ -2,7 +2,9 @@
 nobody may see or touch. And what can be called, as the registries say at run time.
 """
 
+import inspect
 import itertools
+import re
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -146,6 +148,15 @@ def every_method() -> Iterator[tuple[str, str, Route]]:
 def address_of(route: Route, value: str = "x") -> str:
     """An address that the route answers, with the value in the place of each variable."""
     return route.path_format.format(**dict.fromkeys(route.param_convertors, value))
+
+
+_FIELD = re.compile(r"""(?:form|fields|query_params|query)(?:\.get\(|\[)\s*["'](\w+)["']""")
+
+
+def fields_read_by(function: Callable[..., Any]) -> set[str]:
+    """The names of a form's fields that stand in its module: none is known here."""
+    module = inspect.getmodule(inspect.unwrap(function))
+    return set(_FIELD.findall(inspect.getsource(module))) if module else set()
 
 
 def forms() -> list[str]:

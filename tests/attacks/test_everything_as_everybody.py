@@ -6,7 +6,6 @@ Guards: the guard of events and the checks of forms, and behind them the service
 """
 
 import inspect
-import re
 from collections.abc import Callable
 from typing import Any
 
@@ -33,6 +32,7 @@ from tests.attacks.cast import (
     address_of,
     encoded,
     every_method,
+    fields_read_by,
     post,
     switched_off,
 )
@@ -134,13 +134,6 @@ def payload_of(name: str, value: str = "x") -> dict[str, Any]:
 
 
 _EXAMPLES: dict[str, Any] = {"bool": True, "int": 1}
-_FIELD = re.compile(r"""(?:form|fields|query_params|query)(?:\.get\(|\[)\s*["'](\w+)["']""")
-
-
-def fields_read_by(function: Callable[..., Any]) -> set[str]:
-    """The names of a form's fields that stand in its module: none is known here."""
-    module = inspect.getmodule(inspect.unwrap(function))
-    return set(_FIELD.findall(inspect.getsource(module))) if module else set()
 
 
 # ------------------------------------------------------------------ routes
