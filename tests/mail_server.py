@@ -92,10 +92,14 @@ class MailServer:
 
 @asynccontextmanager
 async def mail_server(
-    *, tls: str = "starttls", with_login: bool = False, with_utf8: bool = True
+    *,
+    tls: str = "starttls",
+    with_login: bool = False,
+    with_utf8: bool = True,
+    state: MailServer | None = None,
 ) -> AsyncIterator[MailServer]:
-    """`tls` is "starttls", "implicit" or "none"."""
-    state = MailServer()
+    """`tls` is "starttls", "implicit" or "none"; `state` is for a server of a test's own kind."""
+    state = state or MailServer()
     context = server_context() if tls != "none" else None
 
     def protocol() -> SMTP:
