@@ -5,22 +5,19 @@ Refused calls have short rows, and not each has its own (services/refusal_sampli
 
 import asyncio
 import contextlib
-import json
-from collections.abc import Callable, Hashable, Iterator, Mapping, Set
-from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
-from operator import itemgetter
-from typing import Any, Protocol
+from collections.abc import Callable, Hashable, Iterator, Set
+from dataclasses import replace
+from typing import Protocol
 
-from sqlalchemy.exc import IntegrityError
 from sqlmodel.ext.asyncio.session import AsyncSession
 
-from orderdesk_app.context import Actor, Sealed, TenantId, Via, current_request, new_id, now
-from orderdesk_app.db.audit import SEALED_AS, AuditEntry
+from orderdesk_app.context import TenantId
 from orderdesk_app.db.engine import Database
 from orderdesk_app.db.signals import Signals
 from orderdesk_app.errors import DatabaseBusy
 from orderdesk_app.observability import AUDIT_ROWS, AUDIT_WAITING, log
+from orderdesk_app.services.audit_rows import AuditRows, Pending, pending
+from orderdesk_app.services.audit_rows import Entry as Entry  # which every service writes
 from orderdesk_app.services.refusal_sampling import WINDOW_SECONDS, RefusalSampling
 from orderdesk_app.services.sealed import Seals
 
@@ -28,38 +25,11 @@ _LOG = log(__name__)
 MOST_QUEUED = 2_000
 FLUSH_SECONDS = 0.4
 LONGEST_WAIT = 10.0  # seconds for a place in the queue: the disk may be full for hours
-_MOST_ARGUMENT_BYTES = 16_384
 _MOST_MARKS = 10_000
 # networks of strangers that are told apart at a time; a /48 of IPv6 has 65,536
 _MOST_NETWORKS = 20
-MOST_REFUSAL_BYTES = 200
 ACTIVITY = "activity"  # the kind of the signals: their topic goes on with the accounts
 _MOST_IN_TOPIC = 200  # accounts; a signal of Postgres has at most 8,000 bytes
-_BY_KEY = (str(Via.MCP), str(Via.STDIO))
-
-
-@dataclass(frozen=True, slots=True)
-class Entry:
-    """One thing that happened. `arguments` are without secrets; they are sealed in the row.
-
-    A refusal has a short row without arguments, which may stand for `times` of them.
-    """
-
-    actor: Actor
-    action: str
-    outcome: str = "ok"
-    tool: str | None = None
-    store_row_id: str | None = None
-    arguments: Mapping[str, Any] | None = None
-    duration_ms: float = 0.0
-    cached: bool = False
-    upstream_requests: int = 0
-    change_id: str | None = None
-    is_refusal: bool = False
-    times: int = 1
-    id: str = field(default_factory=new_id)
-    at: datetime = field(default_factory=now)
-    request_id: str = field(default_factory=lambda: current_request().request_id)
 
 
 class AuditTrail(Protocol):
@@ -68,12 +38,6 @@ class AuditTrail(Protocol):
     async def write(self, entry: Entry) -> None: ...
 
     async def write_or_queue(self, entry: Entry) -> None: ...
-
-
-_COLUMNS = tuple(AuditEntry.__table__.columns.keys())  # type: ignore[attr-defined]
-_in_order_of_columns: Callable[[Mapping[str, Any]], tuple[Any, ...]] = itemgetter(*_COLUMNS)
-# A row that waits, with its arguments as they are stored.
-_Pending = tuple[Entry, bytes | None]
 
 
 class AuditLog:
@@ -92,18 +56,19 @@ class AuditLog:
     ) -> None:
         """`note` hears of every entry, also while no rows are written."""
         self._database = database
-        self._sealer = sealer
         self._enabled = enabled
         self._signals = signals
         self._note = note
         # accounts of whose committed rows other processes have not heard yet
         self._unpublished: set[TenantId] = set()
-        self._insert = _insert("?" if database.is_sqlite else "%s")
-        self._queue: asyncio.Queue[_Pending] = asyncio.Queue(MOST_QUEUED)
+        self._rows = AuditRows(sealer, is_sqlite=database.is_sqlite)
+        # rows whose commit failed, and may have happened all the same
+        self._tried: set[str] = set()
+        self._queue: asyncio.Queue[Pending] = asyncio.Queue(MOST_QUEUED)
         # out of the queue and not committed yet: kept when a commit fails
-        self._in_flight: list[_Pending] = []
+        self._in_flight: list[Pending] = []
         self._committing = asyncio.Lock()
-        self._waiting_writes: dict[str, _Pending] = {}  # rows of writes whose callers wait for them
+        self._waiting_writes: dict[str, Pending] = {}  # rows of writes whose callers wait for them
         self._writing = asyncio.Lock()
         self._has_rows = asyncio.Event()
         self._flush_now = asyncio.Event()
@@ -149,12 +114,16 @@ class AuditLog:
         A row that cannot be committed is an error: no write goes unrecorded.
         """
         self._note(entry)
-        await self._write(entry)
+        try:
+            await self._write(entry)
+        except BaseException:
+            self._tried.discard(entry.id)  # nobody tries again
+            raise
 
     async def _write(self, entry: Entry) -> None:
         if not self._enabled:
             return
-        line = _pending(entry)
+        line = pending(entry)
         self._waiting_writes[entry.id] = line
         try:
             async with self._writing:
@@ -190,6 +159,7 @@ class AuditLog:
             try:
                 await self._enqueue(entry)
             except DatabaseBusy as full:
+                self._tried.discard(entry.id)
                 _LOG.error("an audit row is lost", exc_info=full, action=entry.tool or entry.action)
 
     async def queue(self, entry: Entry) -> None:
@@ -203,7 +173,7 @@ class AuditLog:
     async def _enqueue(self, entry: Entry) -> None:
         if not self._enabled:
             return
-        line: _Pending = _pending(entry)
+        line: Pending = pending(entry)
         try:
             self._queue.put_nowait(line)
         except asyncio.QueueFull:
@@ -212,7 +182,7 @@ class AuditLog:
         if self._queue.qsize() > MOST_QUEUED // 2:
             self._flush_now.set()
 
-    async def _wait_for_place(self, line: _Pending) -> None:
+    async def _wait_for_place(self, line: Pending) -> None:
         self._flush_now.set()
         try:
             async with asyncio.timeout(LONGEST_WAIT):
@@ -331,19 +301,22 @@ class AuditLog:
                 self._has_rows.set()
                 await asyncio.sleep(FLUSH_SECONDS)
 
-    async def _commit(self, lines: list[_Pending], kind: str) -> None:
-        lines = sorted(lines, key=_in_lock_order)
-        rows = [self._row(entry, await self._sealed(entry, text)) for entry, text in lines]
-        tenants = {entry.actor.tenant_id for entry, _ in lines}
+    async def _commit(self, lines: list[Pending], kind: str) -> None:
+        rows = await self._rows.rows(lines)
+        entries = [entry for entry, _ in lines]
+        tenants = {entry.actor.tenant_id for entry in entries}
+        ids = {entry.id for entry in entries}
         try:
             async with self._database.write() as session:
-                # A commit whose answer was lost may have happened. Then its rows are there already
-                # (ON CONFLICT), and the rows behind them must not wait for ever.
-                await (await session.connection()).exec_driver_sql(self._insert, rows)
+                await self._rows.insert(session, rows, entries, tried=ids & self._tried)
                 if kind == "read":
                     await self._publish(session, tenants, here=True)
+        except BaseException:
+            self._tried |= ids
+            raise
         finally:
             self._advance(tenants)
+        self._tried -= ids
         AUDIT_ROWS.labels(kind).inc(len(rows))
         AUDIT_WAITING.set(self._queue.qsize())
 
@@ -356,134 +329,9 @@ class AuditLog:
         for tenant_id in tenants:
             self._marks[tenant_id] = self._commits
 
-    async def _sealed(self, entry: Entry, text: bytes | None) -> Sealed | None:
-        if text is None:
-            return None
-        place = (entry.actor.tenant_id, SEALED_AS, "arguments", entry.id)
-        try:
-            return self._sealer.seal(*place, text)
-        except LookupError:  # this account's key was evicted, as very many are active
-            pass
-        try:
-            return await self._sealer.seal_for(*place, text)
-        except IntegrityError:  # the tenant was deleted, and its key with it
-            return None
-
-    def _row(self, entry: Entry, sealed: Sealed | None) -> tuple[Any, ...]:
-        actor = entry.actor
-        row = {
-            "id": entry.id,
-            "at": self._timestamp(entry.at),
-            "tenant_id": actor.tenant_id,
-            "user_id": actor.user_id,
-            "role": str(actor.role or ""),
-            "via": str(actor.via),
-            "credential_id": actor.credential_id,
-            "session_id": actor.session_id,
-            "client_name": _storable(actor.client_name[:80]),
-            "client_version": _storable(actor.client_version[:40]),
-            "address": actor.address[:64],
-            "action": entry.action,
-            "tool": _storable(entry.tool) if entry.tool else None,
-            "store_row_id": entry.store_row_id,
-            "arguments": sealed,
-            "outcome": entry.outcome,
-            "duration_ms": entry.duration_ms,
-            "cached": entry.cached,
-            "upstream_requests": entry.upstream_requests,
-            "request_id": entry.request_id,
-            "change_id": entry.change_id,
-            "times": entry.times,
-        }
-        if entry.is_refusal:
-            row = _short(row)
-        return _in_order_of_columns(row)
-
-    def _timestamp(self, at: datetime) -> datetime | str:
-        """A time as the column keeps it: SQLite has no times, and SQLAlchemy's form of them sorts
-        as text.
-        """
-        moment = at.astimezone(UTC)
-        return (
-            moment.replace(tzinfo=None).isoformat(" ", "microseconds")
-            if self._database.is_sqlite
-            else moment
-        )
-
 
 def _topics(tenants: Set[TenantId]) -> Iterator[str]:
     # a wrong key belongs to no account
     ids = sorted(str(tenant_id) for tenant_id in tenants if tenant_id)
     for start in range(0, len(ids), _MOST_IN_TOPIC):
         yield f"{ACTIVITY}:{','.join(ids[start : start + _MOST_IN_TOPIC])}"
-
-
-def _insert(place: str) -> str:
-    # In the driver's own syntax: with SQLAlchemy's statement, twenty columns of it would be most of
-    # what a call costs here. A tenant or a user that was deleted while the row waited must not
-    # hold up the rows behind it: the row then names none.
-    values = {
-        "tenant_id": "(SELECT id FROM tenants WHERE id = ?)".replace("?", place),
-        "user_id": "(SELECT id FROM users WHERE id = ?)".replace("?", place),
-    }
-    return (
-        f"INSERT INTO audit_log ({', '.join(_COLUMNS)}) "  # noqa: S608
-        f"VALUES ({', '.join(values.get(name, place) for name in _COLUMNS)}) "
-        "ON CONFLICT (id) DO NOTHING"
-    )
-
-
-def _in_lock_order(line: _Pending) -> tuple[str, str, datetime, str]:
-    """Each row locks its account's counts (db/activity_slots.py). All processes lock in the same
-    order, so that none waits for another that waits for it.
-    """
-    entry = line[0]
-    return entry.actor.tenant_id or "", entry.store_row_id or "", entry.at, entry.id
-
-
-def _short(row: Mapping[str, Any]) -> dict[str, Any]:
-    """The row of a refusal, of which there may be many: at most MOST_REFUSAL_BYTES of text. It
-    names the key of an agent, or else the person, and what else there is room for.
-    """
-    row = {**row, "role": "", "client_version": "", "session_id": None}
-    if row["credential_id"] is not None and row["via"] in _BY_KEY:
-        row["user_id"] = None  # the key's row names its user
-    else:
-        row["credential_id"] = None  # of a person, who may have signed in with a key
-    extra = {name: row[name] for name in ("request_id", "address", "client_name")}
-    row |= dict.fromkeys(extra, "")
-    room = MOST_REFUSAL_BYTES - sum(_size(value) for value in row.values())
-    for name, value in extra.items():
-        if _size(value) <= room:
-            row[name] = value
-            room -= _size(value)
-    return row
-
-
-def _size(value: object) -> int:
-    if isinstance(value, datetime):
-        return len("2026-01-01 00:00:00.000000")
-    return len(value.encode()) if isinstance(value, str) else 0
-
-
-# `json.dumps` makes an encoder in each call that sets an option.
-_to_json = json.JSONEncoder(default=str, ensure_ascii=False).encode
-
-
-def _pending(entry: Entry) -> _Pending:
-    if not entry.arguments:
-        return entry, None
-    # UTF-8 cannot encode half a surrogate pair
-    text = _to_json(entry.arguments).encode(errors="replace")
-    if len(text) <= _MOST_ARGUMENT_BYTES:
-        return entry, text
-    cut = {"cut": True, "bytes": len(text), "names": sorted(entry.arguments)[:100]}
-    # The queued row does not keep them: a queue of whole requests would be gigabytes.
-    return replace(entry, arguments=None), json.dumps(cut).encode()
-
-
-def _storable(text: str) -> str:
-    """A name that a caller sent, in a form that every database takes: Postgres refuses U+0000, and
-    UTF-8 cannot encode half a surrogate pair.
-    """
-    return text.replace("\x00", "").encode(errors="replace").decode()

@@ -24,11 +24,14 @@ WITHOUT_AN_ACTOR = {
     "services/access.py:_read_account": (
         "reads the account of the key that was found, its stores through owned()"
     ),
+    "services/audit_rows.py:_found": "which of the rows being written are there already, by id",
     "services/keys.py:find": "a key is how an actor begins; it is found by its digest",
+    "services/keys.py:is_taken": "whether anybody has that key; it is found by its digest",
     "services/keys.py:_note_use": "the row was just found by its key",
     "services/own_sessions.py:_sessions_of": "a person sees their own sessions in all accounts",
     "services/own_sessions.py:_end": "the rows were just found by _sessions_of",
     "services/own_sessions.py:_names_of": "the accounts of rows that _sessions_of found",
+    "services/reauthentication.py:_proved_at": "one column of the actor's own session",
     "services/sessions.py:resume": "a signed cookie is how an actor begins",
     "services/sessions.py:begin": "somebody has signed in as that user",
     "services/sessions.py:_note_use": "the signed cookie names the row",

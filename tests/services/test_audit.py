@@ -17,6 +17,7 @@ from sqlalchemy.exc import IntegrityError
 from sqlmodel import col, select
 
 from orderdesk_app.context import Actor, RequestContext, TenantId, Via, new_id, serving
+from orderdesk_app.db.activity_slots import ActivitySlot
 from orderdesk_app.db.audit import AuditEntry
 from orderdesk_app.db.engine import Database
 from orderdesk_app.db.keyring import KeyRows
@@ -93,6 +94,11 @@ async def audit(watched: Any, sealer: Sealer) -> AsyncIterator[AuditLog]:
     await audit.start()
     yield audit
     await audit.stop()
+
+
+async def calls_counted(database: Database) -> int:
+    async with database.read() as session:
+        return sum(slot.calls for slot in (await session.exec(select(ActivitySlot))).all())
 
 
 async def rows(database: Database) -> list[AuditEntry]:
@@ -312,6 +318,22 @@ async def test_rows_whose_commit_was_cut_off_but_happened_stop_nobody(
     await audit.flush()
 
     assert [row.tool for row in await rows(watched)] == ["first", "second"]
+    assert await calls_counted(watched) == 2
+
+
+async def test_a_write_whose_commit_was_cut_off_but_happened_is_counted_once(
+    audit: AuditLog, watched: Any, entry: MakeEntry
+) -> None:
+    async def hears_nothing() -> None:
+        watched.after = nothing_happens
+        raise OSError("the connection was lost")
+
+    watched.after = hears_nothing
+    await audit.write_or_queue(entry(tool="only"))
+    await audit.flush()
+
+    assert [row.tool for row in await rows(watched)] == ["only"]
+    assert await calls_counted(watched) == 1
 
 
 @pytest.mark.parametrize("does_wait", [True, False])
