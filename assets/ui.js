@@ -14,6 +14,7 @@
 // | data-copy-label    | part of a button | the words that become "Copied"                        |
 // | data-reveal        | button           | shows and hides the password field of that id         |
 // | data-trim          | input            | spaces around what is pasted or sent are dropped      |
+// | data-countdown     | button           | works after so many seconds, and counts them          |
 // | data-confirm       | input            | the submit button works once this text is typed       |
 // | data-tick          | button           | ticks these values among its form's boxes, no others  |
 // | data-filter        | input            | filters the list of that id while somebody types      |
@@ -39,6 +40,7 @@
 // `data-label` on a cell is read by look.css alone.
 import * as address from "./ui/address.js";
 import * as copy from "./ui/copy.js";
+import * as countdown from "./ui/countdown.js";
 import * as dialogs from "./ui/dialogs.js";
 import { runAll } from "./ui/dom.js";
 import * as filter from "./ui/filter.js";
@@ -55,7 +57,7 @@ import * as times from "./ui/times.js";
 import * as view from "./ui/view.js";
 
 const PARTS = [
-  theme, runs, dialogs, copy, forms, filter, keyboard, palette, focus, session, times,
+  theme, runs, dialogs, copy, countdown, forms, filter, keyboard, palette, focus, session, times,
 ];
 runAll(PARTS.map((part) => part.start));
 

@@ -106,6 +106,7 @@ RECONCILED = _counter(
     "reconciliations", "Lost answers settled by reading the order again.", "verdict"
 )
 SIGN_INS = _counter("sign_ins", "Sign-in attempts.", "way", "outcome")
+SIGN_UPS = _counter("sign_ups", "Sign-ups: asked, limited, opened.", "outcome")
 CREDENTIALS_REFUSED = _counter("credentials_refused", "Requests with no or a bad key.", "door")
 RATE_LIMITED = _counter("rate_limited", "Calls refused because a limit was reached.", "limit")
 AUDIT_ROWS = _counter("audit_rows", "Audit rows committed.", "kind")

@@ -482,6 +482,7 @@ MOVES: list[tuple[str, dict[str, str], Callable[[World], Awaitable[None]]]] = [
 ]
 ELSEWHERE = {
     "jobs": "tests/services/test_jobs.py",
+    "sign_ups": "tests/services/test_sign_up.py",
     "build_info": "test_the_version_stands_in_the_metrics",
     "tool_calls_running": "test_calls_in_progress_are_counted_while_they_run",
     "audit_waiting": "test_rows_that_wait_are_counted",

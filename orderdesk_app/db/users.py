@@ -31,6 +31,8 @@ class User(Row, table=True):
 
     id: UserId = Field(default_factory=lambda: UserId(new_id()), sa_type=String, primary_key=True)
     email: str | None = Field(default=None, unique=True)  # verified: it is theirs
+    # a label: never unique, never used to sign in or to send mail
+    unverified_email: str | None = None
     name: str
     is_operator: bool = False  # operators run this installation and see every tenant
     created_at: datetime = Field(default_factory=now)

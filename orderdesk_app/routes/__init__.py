@@ -13,7 +13,9 @@ from orderdesk_app.routes import (
     health,
     keys,
     metrics,
+    outbox,
     sign_in,
+    sign_up,
     stores,
 )
 
@@ -33,9 +35,11 @@ def all_routes() -> list[Route]:
     return [
         *sign_in.ROUTES,
         *confirm.ROUTES,
+        *sign_up.ROUTES,
         *account.ROUTES,
         *keys.ROUTES,
         *stores.ROUTES,
         *console.ROUTES,
         *activity.ROUTES,
+        *outbox.ROUTES,
     ]

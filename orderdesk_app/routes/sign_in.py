@@ -74,6 +74,7 @@ _FORM = Markup(
     '<p class="dim small">No key at hand? In development the server prints a one-time link when '
     "it starts; an administrator makes one with <code>orderdesk signin-link</code>.</p>"
 )
+_SIGN_UP = Markup('<p class="small">New here? <a href="/sign-up">Create an account</a>.</p>')
 _WRONG_KEY = Markup('<span class="wrong" id="key-wrong" role="alert">{words}</span>')
 _ASK = Markup(
     "<p>This link signs you in as <strong>{name}</strong>. It works once.</p>"
@@ -102,6 +103,8 @@ async def show_form(request: Request) -> Response:
         is_wrong="true" if wrong else "false",
         wrong=_WRONG_KEY.format(words=wrong) if wrong else "",
     )
+    if wiring.current().sign_up.rules.is_open:
+        body += _SIGN_UP
     return plain_page("Sign in", body, heading="Sign in to Order Desk agents")
 
 

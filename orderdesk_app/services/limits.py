@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from ipaddress import IPv6Address, IPv6Network, ip_address
 from math import ceil
 
@@ -14,6 +15,7 @@ from orderdesk_app.token_bucket import Level, TokenBucket
 MOST_KEYS = 100_000
 WRONG_KEYS = 60  # a minute from one network address, at /mcp
 PROOF_MAILS = 3  # to one person at once, then one a minute
+SIGN_UP_MAILS = 5  # an hour to one address, from however many networks they are asked for
 ROTATIONS = 5  # a minute for each account: each takes a quarter of a second of bcrypt
 
 
@@ -85,6 +87,32 @@ class Limit:
             self._buckets[key] = Level(min(self.rules.capacity, tokens + cost), then)
 
 
+class EveryLimit:
+    """Several limits that an attempt has to keep at once; one that is refused costs nothing."""
+
+    def __init__(self, *limits: Limit) -> None:
+        self._limits = limits
+
+    def check(self, key: str) -> None:
+        """Takes one token of each. Raises RateLimited of the first that has none."""
+        for place, limit in enumerate(self._limits):
+            try:
+                limit.check(key)
+            except RateLimited:
+                for spent in self._limits[:place]:
+                    spent.give_back(key)
+                raise
+
+
+@dataclass(frozen=True, slots=True)
+class SignUpLimits:
+    """Of a network that signs up, of the mails to one address, and of a network's uses of links."""
+
+    attempts: EveryLimit
+    mails: Limit
+    uses: Limit
+
+
 class Limits:
     """Every limit of the product, by name."""
 
@@ -95,6 +123,7 @@ class Limits:
         login: int,
         console: int,
         accounts_an_hour: int = 3,
+        sign_ups_a_minute: int = 2,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         def limit(
@@ -124,6 +153,9 @@ class Limits:
         self.proof_mails = limit(
             "proof_mails", 1, "Too many links were mailed to you.", burst=PROOF_MAILS
         )
+        self.sign_up = _limits_of_sign_up(
+            accounts_an_hour, sign_ups_a_minute, uses=self.sign_in, clock=clock
+        )
         self.wrong_keys = limit(
             "wrong_keys",
             WRONG_KEYS,
@@ -143,3 +175,27 @@ class Limits:
             f"An account may rotate its master key {ROTATIONS} times a minute.",
         )
         self.console = limit("console", console, f"The console runs {console} calls a minute.")
+
+
+def _limits_of_sign_up(
+    an_hour: int, a_minute: int, *, uses: Limit, clock: Callable[[], float]
+) -> SignUpLimits:
+    def limit(name: str, per_minute: float, burst: float, shared_by: Callable[[str], str]) -> Limit:
+        return Limit(
+            name,
+            per_minute=per_minute,
+            burst=burst,
+            words="Too many sign-ups.",
+            clock=clock,
+            shared_by=shared_by,
+        )
+
+    return SignUpLimits(
+        attempts=EveryLimit(
+            # the hour first: its wait is the longer one
+            limit("sign_up_hour", an_hour / 60, an_hour, network_of),
+            limit("sign_up_minute", a_minute, a_minute, network_of),
+        ),
+        mails=limit("sign_up_mails", SIGN_UP_MAILS / 60, SIGN_UP_MAILS, str.lower),
+        uses=uses,
+    )

@@ -37,6 +37,7 @@ class LinkPurpose(StrEnum):
 class _Words:
     noun: str
     next_step: str
+    after_use: str = ""  # the next step of somebody whose link was used before, if another
 
 
 _WORDS = {
@@ -45,7 +46,12 @@ _WORDS = {
         "Ask for a new one: whoever runs this installation makes it with the command orderdesk "
         "signin-link.",
     ),
-    LinkPurpose.SIGN_UP: _Words("link", "Sign up again: a new one is sent to you."),
+    LinkPurpose.SIGN_UP: _Words(
+        "link",
+        "Sign up again: a new one is sent to you.",
+        "If you did so, your account is open. Without its key, sign up again with the same "
+        "address: you are sent a link that signs you in, and make a new key under Settings.",
+    ),
     LinkPurpose.INVITATION: _Words("invitation", "Ask the person who invited you for a new one."),
     LinkPurpose.CONFIRM: _Words(
         "link", "Go back to the page that you came from, and ask for a new one."
@@ -200,7 +206,9 @@ async def end_links(
 
 
 def used_words(purpose: LinkPurpose) -> str:
-    return f"This {_WORDS[purpose].noun} was used before; each works once. {_next_step(purpose)}"
+    words = _WORDS[purpose]
+    next_step = words.after_use or words.next_step
+    return f"This {words.noun} was used before; each works once. {next_step}"
 
 
 def expired_words(purpose: LinkPurpose, worked_for: timedelta) -> str:

@@ -3,13 +3,14 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from sqlmodel import col, select
+from sqlmodel import col, func, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 from sqlmodel.sql.expression import Select, SelectOfScalar
 
 from orderdesk_app.context import Actor, Role, TenantId, UserId
 from orderdesk_app.db.engine import Database
 from orderdesk_app.db.memberships import Membership
+from orderdesk_app.db.tenants import Tenant
 from orderdesk_app.db.users import User
 
 
@@ -43,6 +44,32 @@ async def find_first_owner(session: AsyncSession, tenant_id: TenantId) -> Member
     owners = _members(tenant_id).where(col(Membership.role) == Role.OWNER.value)
     question = owners.order_by(col(Membership.created_at), col(Membership.user_id)).limit(1)
     return _enabled((await session.exec(question)).one_or_none())
+
+
+async def lock_email(database: Database, session: AsyncSession, email: str) -> None:
+    """Inside a write: no other write gives this address to a user until ours has ended. Call it
+    before the question whose it is.
+    """
+    await database.advisory_lock(session, f"email:{email.lower()}")
+
+
+async def find_user_by_email(session: AsyncSession, email: str) -> User | None:
+    """The user whose verified address it is; None where it is nobody's. `email` is as
+    email_address() returns it. Servers take a name before the @ in any case, so no case differs.
+    """
+    question = select(User).where(col(User.email_key) == func.lower(email))
+    return (await session.exec(question.order_by(col(User.created_at)).limit(1))).one_or_none()
+
+
+async def find_first_membership(session: AsyncSession, user_id: UserId) -> Membership | None:
+    """The account that the user has been in for longest; None without any that is open."""
+    question = (
+        select(Membership)
+        .join(Tenant, col(Tenant.id) == col(Membership.tenant_id))
+        .where(col(Membership.user_id) == user_id, col(Tenant.disabled_at).is_(None))
+        .order_by(col(Membership.created_at), col(Membership.tenant_id))
+    )
+    return (await session.exec(question.limit(1))).one_or_none()
 
 
 def users_of(actor: Actor) -> SelectOfScalar[User]:

@@ -18,11 +18,11 @@ from orderdesk_app.db.tenants import Tenant
 from orderdesk_app.db.users import User
 from orderdesk_app.errors import ConfigurationError, NotFound, ValidationFailed
 from orderdesk_app.security.tokens import could_be_key, new_master_key
-from orderdesk_app.services.keys import MASTER, Keys
+from orderdesk_app.services.keys import MASTER, HashedKey, Keys
 from orderdesk_app.services.names import is_visible
 
 ADMIN_NAME = "Admin"
-_LONGEST_NAME = 80
+LONGEST_NAME = 80
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,15 +124,7 @@ class Tenants:
         """A new account with its owner, and its master key (made here unless given), which is shown
         once and never again.
         """
-        name = name.strip()
-        if not 1 <= len(name) <= _LONGEST_NAME or not is_visible(name):
-            raise ValidationFailed(
-                (
-                    f"An account's name has 1 to {_LONGEST_NAME} characters on one line. "
-                    "Choose another."
-                ),
-                field="name",
-            )
+        name = account_name(name)
         if master_key is not None and not could_be_key(master_key.reveal()):
             raise ValidationFailed(
                 "A master key has 32 to 256 characters without spaces. Choose another.",
@@ -141,9 +133,35 @@ class Tenants:
         key = master_key or new_master_key()
         hashed = await self._keys.hash_key(key)
         async with self._database.write() as session:
-            tenant, owner = await _add_account(session, name, is_operator=is_operator)
-            await self._keys.add_master(session, tenant.id, hashed, user_id=owner.id)
-        return NewAccount(tenant.id, name, owner.id, is_operator), key
+            account = await self.add_account(session, name, hashed, is_operator=is_operator)
+        return account, key
+
+    async def add_account(
+        self,
+        session: AsyncSession,
+        name: str,
+        hashed: HashedKey,
+        *,
+        is_operator: bool = False,
+        owner: User | None = None,
+        email: str | None = None,
+        unverified_email: str | None = None,
+    ) -> NewAccount:
+        """Inside a write: an account with its owner and its master key, all or nothing.
+
+        `name` is as account_name() returns it. `owner` is somebody who exists already; else a user
+        is made, with the address that is theirs, or with one that they only typed.
+        """
+        tenant, owner = await _add_account(
+            session,
+            name,
+            is_operator=is_operator,
+            owner=owner,
+            email=email,
+            unverified_email=unverified_email,
+        )
+        await self._keys.add_master(session, tenant.id, hashed, user_id=owner.id)
+        return NewAccount(tenant.id, name, owner.id, owner.is_operator)
 
     async def _admin(self, session: AsyncSession) -> FirstStart | None:
         """The oldest account that an operator owns; disabled ones do not count."""
@@ -163,13 +181,37 @@ class Tenants:
         return FirstStart(owner.tenant_id, owner.user_id, is_first=False) if owner else None
 
 
+def account_name(text: str) -> str:
+    """The name without spaces around it. Raises ValidationFailed."""
+    name = text.strip()
+    if not 1 <= len(name) <= LONGEST_NAME or not is_visible(name):
+        raise ValidationFailed(
+            f"An account's name has 1 to {LONGEST_NAME} characters on one line. Choose another.",
+            field="name",
+        )
+    return name
+
+
 async def _add_account(
-    session: AsyncSession, name: str, *, is_operator: bool
+    session: AsyncSession,
+    name: str,
+    *,
+    is_operator: bool,
+    owner: User | None = None,
+    email: str | None = None,
+    unverified_email: str | None = None,
 ) -> tuple[Tenant, User]:
     """Inside a write: a tenant with its owner."""
     moment = now()
     tenant = Tenant(name=name, created_at=moment)
-    owner = User(name=name, is_operator=is_operator, created_at=moment)
+    if owner is None:
+        owner = User(
+            name=name,
+            email=email,
+            unverified_email=unverified_email,
+            is_operator=is_operator,
+            created_at=moment,
+        )
     session.add_all([tenant, owner])
     await session.flush()
     session.add(

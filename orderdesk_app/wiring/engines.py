@@ -120,6 +120,7 @@ class Engines:
             login=self.settings.webui_rate_limit_login,
             console=self.settings.webui_rate_limit_api_console,
             accounts_an_hour=self.settings.signup_rate_limit_per_hour,
+            sign_ups_a_minute=self.settings.webui_rate_limit_signup,
         )
 
     @cached_property

@@ -15,6 +15,7 @@ from orderdesk_app.services.provisioning import Provisioning
 from orderdesk_app.services.reauthentication import Reauthentication
 from orderdesk_app.services.sessions import FormTokens, Sessions
 from orderdesk_app.services.sign_in import SignIn
+from orderdesk_app.services.sign_up import SignUp, SignUpRules
 from orderdesk_app.services.tenants import Tenants
 from orderdesk_app.wiring.engines import Engines
 
@@ -99,6 +100,25 @@ class People(Engines):
             limit=self.limits.sign_in,
             audit=self.audit,
             provisioning=self.provisioning,
+        )
+
+    @cached_property
+    def sign_up(self) -> SignUp:
+        rules = SignUpRules(
+            is_open=self.settings.enable_public_signup,
+            needs_proof=self.settings.require_email_verification,
+            works_for=self.settings.signup_verification_expiry,
+        )
+        return SignUp(
+            self.database,
+            self.tenants,
+            self.keys,
+            self.magic_links,
+            self.mailer,
+            self.sessions,
+            rules,
+            limits=self.limits.sign_up,
+            audit=self.audit,
         )
 
     @cached_property

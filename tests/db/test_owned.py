@@ -37,6 +37,8 @@ WITHOUT_AN_ACTOR = {
     "services/sessions.py:_note_use": "the signed cookie names the row",
     "services/sessions.py:_end": "the signed cookie names the row",
     "services/members.py:users_of": "the one way to the people of an account",
+    "services/members.py:find_user_by_email": "a proved address is how an actor begins",
+    "services/members.py:find_first_membership": "the accounts of the user that was just found",
     "services/members.py:_members": "who may act for an account is how an actor begins",
     "services/operators.py:require_operator_left": "operators are those of all accounts",
     "services/tenants.py:_admin": "the first start asks whether an operator owns an account",

@@ -76,7 +76,7 @@ async def test_a_link_gives_back_what_it_was_made_with_once(desk: Desk, tenant: 
         {"email": ADDRESS},
     )
     for again in (desk.look, desk.use):
-        with pytest.raises(LinkUsed, match=r"each works once\. Sign up again"):
+        with pytest.raises(LinkUsed, match=r"each works once\. If you did so"):
             await again(token)
 
 

@@ -8,6 +8,7 @@ install();
 const ui = (name) => import(new URL(`../../../assets/ui/${name}.js`, import.meta.url));
 const address = await ui("address");
 const copy = await ui("copy");
+const countdown = await ui("countdown");
 const dialogs = await ui("dialogs");
 const filter = await ui("filter");
 const focus = await ui("focus");
@@ -583,4 +584,21 @@ test("a time that the server writes again is right after the page has changed", 
   times.update();
 
   assert.equal(call.textContent, "1 s ago");
+});
+
+test("a button counts the seconds until it may be pressed", (t) => {
+  t.mock.timers.enable({ apis: ["setTimeout", "Date"] });
+  const button = el("button", { "data-countdown": "60" });
+  button.textContent = "Send it again";
+  page(button);
+
+  countdown.start();
+  const first = [button.disabled, button.textContent];
+  t.mock.timers.tick(59_000);
+  const late = [button.disabled, button.textContent];
+  t.mock.timers.tick(1000);
+
+  assert.deepEqual(first, [true, "Send it again in 60 s"]);
+  assert.deepEqual(late, [true, "Send it again in 1 s"]);
+  assert.deepEqual([button.disabled, button.textContent], [false, "Send it again"]);
 });

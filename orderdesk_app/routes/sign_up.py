@@ -1,0 +1,314 @@
+"""Public sign-up: the form, the mailed link, and the one answer that shows the new master key.
+
+The pages are plain HTML: strangers get no websocket (routes/sockets.py). A link is used up by a
+POST alone: mail scanners open links.
+"""
+
+from math import ceil
+from urllib.parse import quote
+
+from markupsafe import Markup
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, Response
+from starlette.routing import Route
+
+from orderdesk_app import wiring
+from orderdesk_app.errors import (
+    AuthFailed,
+    Conflict,
+    LinkUsed,
+    NotFound,
+    OrderDeskAgentsError,
+    PermissionDenied,
+    RateLimited,
+    ValidationFailed,
+)
+from orderdesk_app.mail.addresses import MOST_CHARACTERS, readable
+from orderdesk_app.mail.letters import minutes
+from orderdesk_app.routes.forms import (
+    Form,
+    client_address,
+    redirect_to,
+    same_origin_form,
+    session_cookie,
+    set_session_cookie,
+    signed_in_user,
+    user_agent,
+)
+from orderdesk_app.routes.html_pages import callout, copyable, error_page, plain_page
+from orderdesk_app.services.callers import Callers, open_to
+from orderdesk_app.services.sign_up import Browser, OpenedAccount
+from orderdesk_app.services.tenants import LONGEST_NAME
+
+RESEND_SECONDS = 60  # two a minute are allowed; whoever waits this long is not refused
+_NOTHING = Markup()
+_TITLE = "Create an account"
+_FORM = Markup(
+    "<p>{intro}</p>{notice}"
+    '<form class="form" action="/sign-up" method="post">'
+    '<div class="field"><label for="email">E-mail</label>'
+    '<input class="input" id="email" name="email" type="email" required autofocus '
+    'maxlength="{most}" placeholder="ada@example.com" value="{typed}" data-trim="1" '
+    'spellcheck="false" autocapitalize="off" autocomplete="email" aria-invalid="{is_wrong}" '
+    'aria-describedby="email-wrong">{wrong}</div>{name}'
+    '<button type="submit" class="button primary full">{label}</button></form>'
+    '<p class="dim small">You have an account? <a href="/sign-in">Sign in</a>.</p>'
+)
+_WRONG = Markup('<span class="wrong" id="{field}-wrong" role="alert">{words}</span>')
+_NAME = Markup(
+    '<div class="field"><label for="name">Name of the account</label>'
+    '<span class="help" id="name-help">Such as your shop’s name. Colleagues whom you invite see it.'
+    "</span>"
+    '<input class="input" id="name" name="name" maxlength="{most}" value="{typed}" '
+    'autocomplete="organization" aria-invalid="{is_wrong}" aria-describedby="name-help name-wrong">'
+    "{wrong}</div>"
+)
+_SENT = Markup(
+    "{notice}<p>We have sent a mail to <strong>{email}</strong>. Open the link in it to go on; it "
+    "works once, for {works_for}.</p>"
+    '<p class="dim">Nothing there after a minute? Look among spam, and check the address.</p>'
+    '<div class="row"><form action="/sign-up/again" method="post">'
+    '<input type="hidden" name="email" value="{email}">'
+    '<button type="submit" class="button" data-countdown="{seconds}">Send it again</button></form>'
+    '<a class="button ghost" href="/sign-up">Use another address</a></div>'
+)
+_CONFIRM = Markup(
+    "<p>Open an account for <strong>{email}</strong>. The link works once.</p>"
+    # goes to the address that was opened, token and all: the server never sends the token
+    '<form class="form" method="post">{name}'
+    '<button type="submit" class="button primary full">Open my account</button></form>'
+)
+_KEY = Markup(
+    '<p class="callout amber">This is the only time that this key is shown. Store it now, such as '
+    "in a password manager: nobody can read it again, us included.</p>"
+    "<p>This key signs you in and may do everything in your account. Keep it to yourself: "
+    "assistants get keys of their own, which you can limit and revoke.</p>"
+    "{key}"
+    '<div class="row"><a class="button" download="order-desk-agents-master-key.txt" '
+    'href="data:text/plain;charset=utf-8,{file}">Download as a text file</a></div>'
+    '<form class="form" action="/" method="get"><label class="check"><input type="checkbox" '
+    "required>I have stored it</label>"
+    '<button type="submit" class="button primary">Continue</button></form>'
+    '<p class="dim small">{way_out}</p>'
+)
+_WAY_OUT = (
+    "Closed this page too early? Sign up again with this address: you are sent a link that signs "
+    "you in, and make a new key under Settings."
+)
+_NO_WAY_OUT = (
+    "Your address is not verified, so nothing is ever mailed to it: while you are signed in, you "
+    "can make another key under Settings. After that this key is the only way in."
+)
+
+
+@open_to(Callers.ANYBODY)
+async def show_form(request: Request) -> Response:
+    """The sign-up page; a person who is signed in has an account."""
+    if await signed_in_user(request) is not None:
+        return redirect_to("/")
+    if not wiring.current().sign_up.rules.is_open:
+        return _closed(200)
+    return _form_page()
+
+
+@same_origin_form
+@open_to(Callers.ANYBODY)
+async def send_link(request: Request, form: Form) -> Response:
+    """One answer whether or not the address has an account."""
+    services = wiring.current()
+    try:
+        if not services.sign_up.rules.needs_proof:
+            opened = await services.sign_up.open_without_proof(
+                form.get("email", ""), form.get("name", ""), browser=_browser(request)
+            )
+            return _key_page(opened, _NO_WAY_OUT)
+        email = await services.sign_up.send_link(
+            form.get("email", ""), address=client_address(request)
+        )
+    except PermissionDenied:
+        return _closed(403)
+    except (ValidationFailed, RateLimited) as error:
+        return _form_page(form, error)
+    return _sent_page(email)
+
+
+@same_origin_form
+@open_to(Callers.ANYBODY)
+async def send_again(request: Request, form: Form) -> Response:
+    if not wiring.current().sign_up.rules.needs_proof:
+        return redirect_to("/sign-up")
+    try:
+        email = await wiring.current().sign_up.send_link(
+            form.get("email", ""), address=client_address(request)
+        )
+    except PermissionDenied:
+        return _closed(403)
+    except ValidationFailed as error:
+        return _form_page(form, error)
+    except RateLimited as error:
+        return _sent_page(form.get("email", "").strip(), error)
+    return _sent_page(email, notice=callout("Sent again.", tone="green"))
+
+
+@open_to(Callers.ANYBODY)
+async def show_link(request: Request) -> Response:
+    """Uses nothing up: mail scanners open links."""
+    if not wiring.current().sign_up.rules.is_open:
+        return _closed(403)
+    try:
+        email = await wiring.current().sign_up.look(request.query_params.get("token", ""))
+    except (AuthFailed, NotFound) as error:
+        return await _dead_link(request, error)
+    return _confirm_page(email)
+
+
+@same_origin_form
+@open_to(Callers.ANYBODY)
+async def use_link(request: Request, form: Form) -> Response:
+    """The one answer that shows the key."""
+    sign_up = wiring.current().sign_up
+    token = request.query_params.get("token", "")
+    try:
+        opened = await sign_up.verify(token, form.get("name", ""), browser=_browser(request))
+    except ValidationFailed as error:
+        return _confirm_page(await sign_up.look(token), form, error)
+    except RateLimited as error:
+        return _with_wait(_busy_page(error), error)
+    except (AuthFailed, NotFound, Conflict) as error:
+        return await _dead_link(request, error)
+    return _key_page(opened, _WAY_OUT)
+
+
+def _browser(request: Request) -> Browser:
+    return Browser(client_address(request), user_agent(request), session_cookie(request))
+
+
+def _form_page(
+    form: Form | None = None, error: ValidationFailed | RateLimited | None = None
+) -> Response:
+    given = form or {}
+    needs_proof = wiring.current().sign_up.rules.needs_proof
+    field = error.field if isinstance(error, ValidationFailed) else None
+    is_wrong = field == "email"
+    page = plain_page(
+        _TITLE,
+        _FORM.format(
+            intro=(
+                "Type your e-mail address: we send you a link to go on with."
+                if needs_proof
+                else "Your address is a label of the account: nothing is sent to it."
+            ),
+            notice=_too_many(error) if isinstance(error, RateLimited) else Markup(),
+            most=MOST_CHARACTERS,
+            typed=given.get("email", "")[: 2 * MOST_CHARACTERS],
+            is_wrong="true" if is_wrong else "false",
+            wrong=_WRONG.format(field="email", words=error.message) if error and is_wrong else "",
+            name="" if needs_proof else _name_field(given.get("name", ""), error),
+            label="Send me a link" if needs_proof else _TITLE,
+        ),
+        status=error.http_status if error else 200,
+    )
+    return _with_wait(page, error)
+
+
+def _name_field(typed: str, error: OrderDeskAgentsError | None) -> Markup:
+    is_wrong = error is not None and error.field == "name"
+    return _NAME.format(
+        most=LONGEST_NAME,
+        typed=typed[: 2 * LONGEST_NAME],
+        is_wrong="true" if is_wrong else "false",
+        wrong=_WRONG.format(field="name", words=error.message) if error and is_wrong else "",
+    )
+
+
+def _sent_page(email: str, error: RateLimited | None = None, notice: Markup = _NOTHING) -> Response:
+    page = plain_page(
+        "Check your mail",
+        _SENT.format(
+            notice=_too_many(error) if error else notice,
+            email=readable(email),
+            works_for=minutes(wiring.current().sign_up.rules.works_for),
+            seconds=RESEND_SECONDS,
+        ),
+        status=error.http_status if error else 200,
+    )
+    return _with_wait(page, error)
+
+
+def _confirm_page(
+    email: str, form: Form | None = None, error: ValidationFailed | None = None
+) -> Response:
+    body = _CONFIRM.format(
+        email=readable(email), name=_name_field((form or {}).get("name", ""), error)
+    )
+    return plain_page("Open your account", body, status=error.http_status if error else 200)
+
+
+def _key_page(opened: OpenedAccount, way_out: str) -> Response:
+    """`no-store`, as every plain page; the key is in this answer and nowhere else."""
+    key = opened.master_key.reveal()
+    address = wiring.current().settings.public_url
+    file = (
+        f"Master key of the account {opened.account.name} at {address}\n\n{key}\n\n"
+        "It signs in, and may do everything in the account. Keep it to yourself.\n"
+    )
+    body = _KEY.format(
+        key=copyable("new-key", key, "Your master key"), file=quote(file), way_out=way_out
+    )
+    page = plain_page("Your account is open", body, wide=True)
+    return set_session_cookie(page, opened.cookie)
+
+
+def _closed(status: int) -> Response:
+    return error_page(
+        status,
+        "Sign-up is closed",
+        "Accounts are not opened by sign-up here. Ask whoever runs this installation for one, or a "
+        "colleague for an invitation to theirs.",
+        href="/sign-in",
+        label="Sign in",
+    )
+
+
+async def _dead_link(request: Request, error: OrderDeskAgentsError) -> Response:
+    """What to do instead: somebody who has just used it is signed in, and may have reloaded."""
+    if isinstance(error, LinkUsed) and await signed_in_user(request) is not None:
+        return error_page(
+            error.http_status,
+            "Your account is open",
+            "This link was used, and you are signed in. Your master key was shown once: if you "
+            "have not stored it, make a new one under Settings.",
+            label="Go on",
+        )
+    return error_page(
+        error.http_status,
+        "This link no longer works",
+        error.message,
+        href="/sign-up",
+        label="Sign up again",
+    )
+
+
+def _busy_page(error: RateLimited) -> HTMLResponse:
+    words = "Too many tries from this network. Wait a minute, then open the link in the mail again."
+    return error_page(error.http_status, "Not now", words, href="/sign-up", label="Sign up")
+
+
+def _too_many(error: RateLimited) -> Markup:
+    wait = minutes(ceil((error.retry_after or 1) / 60) * 60)
+    return callout(f"Too many sign-ups from this network. Try again in {wait}.", tone="amber")
+
+
+def _with_wait(page: HTMLResponse, error: OrderDeskAgentsError | None) -> Response:
+    if error is not None and error.retry_after is not None:
+        page.headers["Retry-After"] = str(ceil(error.retry_after))
+    return page
+
+
+ROUTES = [
+    Route("/sign-up", show_form, methods=["GET"]),
+    Route("/sign-up", send_link, methods=["POST"]),
+    Route("/sign-up/again", send_again, methods=["POST"]),
+    Route("/verify", show_link, methods=["GET"]),
+    Route("/verify", use_link, methods=["POST"]),
+]
