@@ -13,6 +13,7 @@ from orderdesk_app.routes import (
     health,
     keys,
     metrics,
+    older_addresses,
     outbox,
     sign_in,
     sign_up,
@@ -42,4 +43,5 @@ def all_routes() -> list[Route]:
         *console.ROUTES,
         *activity.ROUTES,
         *outbox.ROUTES,
+        *older_addresses.ROUTES,
     ]

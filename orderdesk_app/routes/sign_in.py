@@ -18,7 +18,6 @@ from orderdesk_app.errors import (
     NotFound,
     RateLimited,
     ValidationFailed,
-    WeakKey,
 )
 from orderdesk_app.routes.forms import (
     Form,
@@ -42,14 +41,6 @@ KEY_WORDS = {
     "unknown": "That key is not known here. Check that you copied all 64 characters.",
     "agents": (
         "This is an access key, which is for assistants. Sign in with the account's master key."
-    ),
-    "short": (
-        "That key is not known here, and it is too short to open an account: a master key has 32 "
-        "to 256 characters without spaces."
-    ),
-    "simple": (
-        "That key is not known here, and it is too simple to open an account: somebody could guess "
-        "it. Use a random one."
     ),
 }
 OTHER_WORDS = {
@@ -121,8 +112,6 @@ async def with_key(request: Request, form: Form) -> Response:
         )
     except RateLimited:
         return redirect_to(sign_in_address(wanted, error="many"))
-    except WeakKey as error:
-        return redirect_to(sign_in_address(wanted, error="short" if error.is_short else "simple"))
     except (AuthFailed, NotFound, ValidationFailed):
         return redirect_to(
             sign_in_address(
@@ -168,12 +157,6 @@ async def sign_out(request: Request, user: WebUser, form: Form) -> Response:
     return clear_session_cookie(redirect_to("/sign-in", out="1"))
 
 
-@open_to(Callers.ANYBODY)
-async def old_address(request: Request) -> Response:
-    """`/webui` was the address of the older system."""
-    return RedirectResponse("/", 307)
-
-
 def _dead_link(error: LinkExpired | LinkUsed | NotFound | AuthFailed) -> Response:
     return error_page(
         error.http_status,
@@ -190,6 +173,4 @@ ROUTES = [
     Route("/sign-in/link", show_link, methods=["GET"]),
     Route("/sign-in/link", with_link, methods=["POST"]),
     Route("/sign-out", sign_out, methods=["POST"]),
-    Route("/webui", old_address, methods=["GET"]),
-    Route("/webui/{rest:path}", old_address, methods=["GET"]),
 ]

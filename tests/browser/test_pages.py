@@ -224,12 +224,14 @@ async def test_a_page_that_is_nowhere_is_a_404_that_leads_home(
     await expect(page.get_by_role("heading", level=1)).to_have_text("Home")
 
 
-async def test_the_older_systems_address_leads_home(opens: Opens, settler: Account) -> None:
+async def test_an_older_systems_address_leads_to_the_page_of_that_name(
+    opens: Opens, settler: Account
+) -> None:
     page = await (await opens(settler)).new_page()
 
     await page.goto("/webui/console")
 
-    await expect(page.get_by_role("heading", level=1)).to_have_text("Home")
+    await expect(page.get_by_role("heading", level=1)).to_have_text("Console")
 
 
 async def test_every_page_but_the_public_ones_sends_a_stranger_to_the_sign_in(
