@@ -1,5 +1,6 @@
 """The audit log: who did what, through which client, and how it ended."""
 
+from collections.abc import Mapping
 from datetime import datetime
 
 from sqlalchemy import Index, LargeBinary, String, text
@@ -10,6 +11,19 @@ from orderdesk_app.db.rows import Row
 
 # The table was called so in the first release, and what is sealed in it is bound to that name.
 SEALED_AS = "audit_entries"
+
+# What a row says about a person, once they are deleted: nothing. What was done, when, where and how
+# it ended stays. (Who did it is a foreign key, and empties itself.)
+NAMELESS: Mapping[str, object] = {
+    "role": "",
+    "credential_id": None,
+    "session_id": None,
+    "client_name": "",
+    "client_version": "",
+    "address": "",
+    "arguments": None,
+    "request_id": "",
+}
 
 
 def _partial_index(condition: str, *columns: str) -> Index:

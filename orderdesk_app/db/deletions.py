@@ -8,6 +8,7 @@ import asyncio
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 
 from sqlalchemy import (
     ColumnElement,
@@ -35,18 +36,6 @@ _GOAL_SECONDS = 0.04  # of one batch, in which nobody else writes to SQLite
 # its user or its account; keys lead to audit rows that name them alone.
 _TO_THE_END = ("credentials", "jobs", "tenants", "users")
 
-# What says who did something, and with which data. What was done, when and how it ended stays.
-NAMELESS: Mapping[str, object] = {
-    "user_id": None,
-    "role": "",
-    "credential_id": None,
-    "session_id": None,
-    "client_name": "",
-    "client_version": "",
-    "address": "",
-    "arguments": None,
-    "request_id": "",
-}
 # The images of an order in the journal are the account's, whoever wrote it.
 _NAMELESS_CHANGE: Mapping[str, object] = {
     "user_id": None,
@@ -72,15 +61,22 @@ class Doomed:
 
 
 class RowDeletion:
-    """The rows of those who are deleted, in all tables of `metadata` (db/schema.py)."""
+    """The rows of those who are deleted, in all tables of `metadata` (db/schema.py). `nameless` are
+    the values of an audit row that stays (db/audit.py).
+    """
 
-    def __init__(self, database: Database, metadata: MetaData) -> None:
+    def __init__(
+        self, database: Database, metadata: MetaData, *, nameless: Mapping[str, object]
+    ) -> None:
+        self._nameless = {**nameless, "user_id": None}
         self._database = database
         self._tables = metadata.sorted_tables
         self._audit = metadata.tables["audit_log"]
         self._changes = metadata.tables["changes"]
         self._jobs = metadata.tables["jobs"]
         self._keys = metadata.tables["credentials"]
+        self._memberships = metadata.tables["memberships"]
+        self._stores = metadata.tables["stores"]
         self._tenants = metadata.tables["tenants"]
         self._users = metadata.tables["users"]
 
@@ -106,16 +102,42 @@ class RowDeletion:
         count: int = (await (await session.connection()).execute(question)).scalar_one()
         return count
 
-    async def delete_waiting_jobs(self, session: AsyncSession, doomed: Doomed) -> None:
-        """Inside a write: what waits to be done for them, such as mails, is not done any more."""
+    async def close(self, session: AsyncSession, doomed: Doomed, moment: datetime) -> None:
+        """Inside a write: nobody gets in any more with what was theirs. Names are emptied, the user
+        leaves the accounts that stay, and what waits to be done for them, such as mails, is not
+        done.
+        """
+        connection = await session.connection()
+        closed = {"name": "", "disabled_at": moment}
+        gone = self._tenants.c.id.in_(doomed.tenant_ids)
+        await connection.execute(update(self._tenants).where(gone).values(**closed))
+        if doomed.user_id is not None:
+            user = update(self._users).where(self._users.c.id == doomed.user_id)
+            await connection.execute(user.values(email=None, is_operator=False, **closed))
+            stays = self._memberships.c.tenant_id.not_in(doomed.tenant_ids)
+            mine = self._memberships.c.user_id == doomed.user_id
+            await connection.execute(delete(self._memberships).where(mine, stays))
         conditions = self._conditions(self._jobs, doomed)
-        await (await session.connection()).execute(delete(self._jobs).where(or_(*conditions)))
+        await connection.execute(delete(self._jobs).where(or_(*conditions)))
 
-    async def has_rows(self, session: AsyncSession, doomed: Doomed) -> bool:
-        """Whether the user, or one of the accounts, is still there."""
-        user = select(self._users.c.id).where(self._users.c.id == doomed.user_id)
-        tenants = select(self._tenants.c.id).where(self._tenants.c.id.in_(doomed.tenant_ids))
-        found = await (await session.connection()).execute(user.union_all(tenants).limit(1))
+    async def stores(self, session: AsyncSession, doomed: Doomed) -> list[tuple[str, str]]:
+        """The address and the id of each store that goes."""
+        columns = self._stores.c
+        question = select(columns.api_url, columns.store_id).distinct()
+        gone = columns.tenant_id.in_(doomed.tenant_ids)
+        rows = await (await session.connection()).execute(question.where(gone))
+        return [(str(api_url), str(store_id)) for api_url, store_id in rows]
+
+    async def has_open_writes(self, session: AsyncSession, doomed: Doomed, since: datetime) -> bool:
+        """Whether the journal of the accounts has a row, begun since then, that is still open."""
+        columns = self._changes.c
+        question = select(columns.id).where(
+            columns.tenant_id.in_(doomed.tenant_ids),
+            columns.at > since,
+            columns.state == "open",
+            columns.closed_at.is_(None),
+        )
+        found = await (await session.connection()).execute(question.limit(1))
         return found.first() is not None
 
     async def delete_rows(self, doomed: Doomed, *, until: float) -> bool:
@@ -159,10 +181,10 @@ class RowDeletion:
             for condition in self._conditions(table, doomed)
         ]
         if doomed.user_id is not None:
-            for table, values in ((self._audit, NAMELESS), (self._changes, _NAMELESS_CHANGE)):
+            for table, values in ((self._audit, self._nameless), (self._changes, _NAMELESS_CHANGE)):
                 found.append(_take_names(table, table.c.user_id == doomed.user_id, values))
             refusals = await self._refusals_of_keys(doomed.user_id)
-            found += [_take_names(self._audit, condition, NAMELESS) for condition in refusals]
+            found += [_take_names(self._audit, condition, self._nameless) for condition in refusals]
         return found
 
     async def _refusals_of_keys(self, user_id: UserId) -> list[Condition]:

@@ -90,10 +90,14 @@ class JobRows:
             f"AND kind IN ({known})"
         )
 
-    async def add(self, session: AsyncSession, job: Job, *, expires_in: float | None) -> None:
-        """Insert the job into this transaction, to be run at once; its times are set here."""
+    async def add(
+        self, session: AsyncSession, job: Job, *, expires_in: float | None, run_in: float = 0.0
+    ) -> None:
+        """Insert the job into this transaction, to be run in so many seconds; its times are set
+        here.
+        """
         values = job.model_dump() | {
-            "run_at": self._moment(),
+            "run_at": self._moment(run_in),
             "expires_at": None if expires_in is None else self._moment(expires_in),
         }
         await (await session.connection()).execute(insert(Job).values(values))

@@ -98,6 +98,10 @@ class Keyring:
             return self._installation
         return self._tenants.get(tenant_id)
 
+    def forget(self, tenant_id: TenantId | str) -> None:
+        """The tenant is deleted: this process keeps none of its key."""
+        self._tenants.pop(tenant_id, None)
+
 
 async def _add(
     rows: WrappedKeys, kms: KmsKey, row_id: str, purpose: str, tenant_id: TenantId | None

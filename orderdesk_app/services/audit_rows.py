@@ -3,7 +3,7 @@ add to the counts of their account.
 """
 
 import json
-from collections.abc import Callable, Iterable, Mapping, Set
+from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from operator import itemgetter
@@ -16,6 +16,7 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 from orderdesk_app.context import Actor, Sealed, Via, current_request, new_id, now
 from orderdesk_app.db.activity_slots import SlotCounts, add_counts_statement, slot_of, slot_start
 from orderdesk_app.db.audit import SEALED_AS, AuditEntry
+from orderdesk_app.services.nameless_rows import without_the_deleted
 from orderdesk_app.services.sealed import Seals
 
 MOST_REFUSAL_BYTES = 200
@@ -71,7 +72,7 @@ class AuditRows:
         self,
         session: AsyncSession,
         rows: list[tuple[Any, ...]],
-        entries: Iterable[Entry],
+        entries: Sequence[Entry],
         *,
         tried: Set[str],
     ) -> None:
@@ -80,6 +81,8 @@ class AuditRows:
         """
         done = await _found(session, tried)
         connection = await session.connection()
+        actors = [entry.actor for entry in entries]
+        rows = await without_the_deleted(connection, actors, _COLUMNS, rows)
         await connection.exec_driver_sql(self._insert, rows)
         if counts := self._counts(entry for entry in entries if entry.id not in done):
             await connection.exec_driver_sql(self._add_counts, counts)

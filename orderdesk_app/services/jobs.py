@@ -83,9 +83,11 @@ class Jobs:
         tenant_id: TenantId | None = None,
         user_id: UserId | None = None,
         expires_in: float | None = None,
+        run_in: float = 0.0,
     ) -> str:
-        """Add a job to this transaction; it runs after the commit. It goes with its tenant or its
-        user, and is not begun later than `expires_in` seconds from now. Returns its id.
+        """Add a job to this transaction; it runs `run_in` seconds after the commit. It goes with
+        its tenant or its user, and is not begun later than `expires_in` seconds from now. Returns
+        its id.
         """
         assert kind in self._handlers, kind
         job_id = new_id()
@@ -99,7 +101,7 @@ class Jobs:
             payload=sealed,
             run_at=0.0,
         )
-        await self._rows.add(session, job, expires_in=expires_in)
+        await self._rows.add(session, job, expires_in=expires_in, run_in=run_in)
         after_commit(session, self._woken.set)
         return job_id
 

@@ -12,14 +12,18 @@ from datetime import datetime, timedelta
 from typing import Literal, Protocol
 
 from sqlalchemy import and_, or_, update
-from sqlmodel import col
+from sqlmodel import col, select
+from sqlmodel.ext.asyncio.session import AsyncSession
 
 from orderdesk_app.context import Actor, JsonObject, Sealed, Via, current_request, new_id, now
 from orderdesk_app.db.changes import Change, may_be_left_open
 from orderdesk_app.db.engine import Database
 from orderdesk_app.db.owned import owned
 from orderdesk_app.db.signals import Signals
-from orderdesk_app.errors import DatabaseBusy, OrderDeskAgentsError
+from orderdesk_app.db.stores import Store
+from orderdesk_app.db.tenants import Tenant
+from orderdesk_app.db.users import User
+from orderdesk_app.errors import AuthFailed, DatabaseBusy, NotFound, OrderDeskAgentsError
 from orderdesk_app.observability import log
 from orderdesk_app.orderdesk import json_text
 from orderdesk_app.services.audit import AuditTrail, Entry
@@ -104,7 +108,11 @@ class Journal:
         meant: Image | None,
         paths: Sequence[str],
     ) -> str:
-        """Commit a row for a write that is about to begin; its id is the change id."""
+        """Commit a row for a write that is about to begin; its id is the change id.
+
+        Raises AuthFailed or NotFound where the account, the user or the store is gone or disabled:
+        whoever deletes an account waits for the writes that have a row, and no other begins.
+        """
         row_id = new_id()
         row = Change(
             id=row_id,
@@ -124,6 +132,7 @@ class Journal:
             request_id=current_request().request_id,
         )
         async with self._database.write() as session:
+            await _require_all_there(session, actor, store)
             session.add(row)
         return row_id
 
@@ -311,3 +320,25 @@ class Journal:
             _LOG.error("a journal image could not be opened", exc_info=error)
             return None
         return image if isinstance(image, dict) else None
+
+
+async def _require_all_there(session: AsyncSession, actor: Actor, store: StoreRecord) -> None:
+    """Inside a write, before a row is added."""
+    question = (
+        select(Store.id, Tenant.disabled_at, User.disabled_at)
+        .join(Tenant, col(Tenant.id) == col(Store.tenant_id))
+        .outerjoin(User, col(User.id) == actor.user_id)
+        .where(col(Store.id) == store.id, col(Store.tenant_id) == actor.tenant_id)
+        # on Postgres: an account is not disabled between this question and the commit
+        .with_for_update(read=True, of=Tenant)
+    )
+    found = (await session.exec(question)).one_or_none()
+    if found is None:
+        raise NotFound(
+            "That store is no longer connected, so nothing was written.", outcome="not_done"
+        )
+    if any(disabled_at is not None for disabled_at in found[1:]):
+        raise AuthFailed(
+            "This account or this user no longer exists, so nothing was written.",
+            outcome="not_done",
+        )

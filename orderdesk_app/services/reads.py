@@ -106,6 +106,11 @@ class Reads:
             store_key = topic.removeprefix("store:")
             self._writes[store_key] = self._writes.get(store_key, 0) + 1
             self._pending[store_key] = self._news
+        elif topic.startswith("tenant:"):
+            # stores may be gone, and nobody asks again for what was read from them
+            tenant_id = topic.removeprefix("tenant:")
+            for key in [key for key in self._parsed if key.startswith(f"{tenant_id}|")]:
+                del self._parsed[key]
 
     def _state(self, store_key: str) -> tuple[int, int]:
         return self._writes.get(store_key, 0), self._heard_all

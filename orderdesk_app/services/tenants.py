@@ -118,6 +118,11 @@ class Tenants:
             raise NotFound("This account no longer exists. Ask whoever runs this installation.")
         return TenantView(tenant.id, tenant.name, tenant.created_at)
 
+    async def admin(self) -> FirstStart | None:
+        """The admin account as it is now; None where no operator owns an account."""
+        async with self._database.read() as session:
+            return await self._admin(session)
+
     async def make_tenant(
         self, name: str, *, is_operator: bool = False, master_key: Secret | None = None
     ) -> tuple[NewAccount, Secret]:

@@ -21,6 +21,7 @@ from typing import Protocol, TypeVar
 
 from orderdesk_app.context import Actor, JsonObject, current_request
 from orderdesk_app.errors import (
+    AuthFailed,
     NotFound,
     OrderDeskAgentsError,
     OutcomeUnknown,
@@ -414,6 +415,8 @@ class Writes:
                 meant=intent.meant,
                 paths=intent.paths,
             )
+        except (AuthFailed, NotFound):
+            raise  # the account, the user or the store was deleted while the write waited
         except Exception as error:
             _LOG.error("the journal could not be opened", exc_info=error)
             raise Unexpected(

@@ -29,7 +29,7 @@ from orderdesk_app.security.passwords import Passwords
 from orderdesk_app.security.sealing import Sealer
 from orderdesk_app.services.audit import AuditLog
 from orderdesk_app.services.health import Health
-from orderdesk_app.services.jobs import Jobs
+from orderdesk_app.services.jobs import Handler, Jobs
 from orderdesk_app.services.limits import Limits
 from orderdesk_app.services.mailer import MAIL, Mailer, deliver_with, has_mail, sender_of
 from orderdesk_app.services.reads import Reads
@@ -134,8 +134,13 @@ class Engines:
         return sender_of(self.settings)
 
     @cached_property
+    def job_handlers(self) -> dict[str, Handler]:
+        """What runs the jobs of each kind."""
+        return {MAIL: deliver_with(self.mail_sender)}
+
+    @cached_property
     def jobs(self) -> Jobs:
-        handlers = {MAIL: deliver_with(self.mail_sender)}
+        handlers = self.job_handlers
         return Jobs(JobRows(self.database, handlers), self.sealer, handlers)
 
     @cached_property

@@ -2,10 +2,17 @@
 
 from functools import cached_property
 
+from orderdesk_app.context import JsonObject
+from orderdesk_app.db.audit import NAMELESS
+from orderdesk_app.db.deletions import RowDeletion
+from orderdesk_app.db.schema import METADATA
 from orderdesk_app.security.web import SessionCookies
 from orderdesk_app.services.access import Access
+from orderdesk_app.services.account_deletion import AccountDeletion
+from orderdesk_app.services.deletions import DELETION, Deletions
 from orderdesk_app.services.flash_messages import FlashMessages, HeldForms
 from orderdesk_app.services.identity_proofs import IdentityProofs
+from orderdesk_app.services.jobs import Handler
 from orderdesk_app.services.key_check import KeyCheck
 from orderdesk_app.services.keys import Keys
 from orderdesk_app.services.magic_links import MagicLinks
@@ -17,6 +24,7 @@ from orderdesk_app.services.sessions import FormTokens, Sessions
 from orderdesk_app.services.sign_in import SignIn
 from orderdesk_app.services.sign_up import SignUp, SignUpRules
 from orderdesk_app.services.tenants import Tenants
+from orderdesk_app.services.user_deletion import UserDeletion
 from orderdesk_app.wiring.engines import Engines
 
 
@@ -56,6 +64,36 @@ class People(Engines):
     @cached_property
     def profile(self) -> Profile:
         return Profile(self.database, self.signals, self.tenants, self.audit)
+
+    @cached_property
+    def deletions(self) -> Deletions:
+        return Deletions(
+            self.database,
+            RowDeletion(self.database, METADATA, nameless=NAMELESS),
+            self.jobs,
+            self.signals,
+            self.keyring,
+            self.reads,
+            self.keys,
+            self.tenants,
+            self.audit,
+            write_seconds=self.settings.http_timeout,
+        )
+
+    @cached_property
+    def user_deletion(self) -> UserDeletion:
+        return UserDeletion(self.database, self.deletions, self.reauthentication)
+
+    @cached_property
+    def account_deletion(self) -> AccountDeletion:
+        return AccountDeletion(self.database, self.deletions, self.reauthentication)
+
+    @cached_property
+    def job_handlers(self) -> dict[str, Handler]:
+        async def go_on_with_deletion(payload: JsonObject) -> None:
+            await self.deletions.run_job(payload)  # which itself adds jobs
+
+        return {**super().job_handlers, DELETION: go_on_with_deletion}
 
     @cached_property
     def access(self) -> Access:

@@ -7,6 +7,7 @@ import pytest
 from sqlalchemy import func, insert, select
 
 from orderdesk_app.context import new_id, now
+from orderdesk_app.db.audit import NAMELESS
 from orderdesk_app.db.deletions import Doomed, RowDeletion, next_count
 from orderdesk_app.db.engine import Database
 from orderdesk_app.db.schema import METADATA
@@ -40,7 +41,7 @@ async def test_all_tables_of_an_account_and_a_user_are_emptied(
     database: Database, two_tenants: Any
 ) -> None:
     ada, bert = two_tenants
-    deletion = RowDeletion(database, METADATA)
+    deletion = RowDeletion(database, METADATA, nameless=NAMELESS)
     async with database.write() as session:
         ids = {"tenants": str(ada.view.id), "users": str(ada.view.owner_id)}
         connection = await session.connection()
@@ -68,7 +69,7 @@ async def test_many_rows_go_in_batches_and_a_later_call_goes_on(
     database: Database, two_tenants: Any
 ) -> None:
     ada, _ = two_tenants
-    deletion = RowDeletion(database, METADATA)
+    deletion = RowDeletion(database, METADATA, nameless=NAMELESS)
     rows = [
         {
             "id": new_id(),

@@ -40,6 +40,15 @@ WITHOUT_AN_ACTOR = {
     "services/members.py:find_user_by_email": "a proved address is how an actor begins",
     "services/members.py:find_first_membership": "the accounts of the user that was just found",
     "services/members.py:_members": "who may act for an account is how an actor begins",
+    "services/account_deletion.py:_find": "the actor's own account, by its id",
+    "services/deletions.py:memberships_of": "a user is deleted with all accounts of theirs",
+    "services/deletions.py:has_other_owner": "whether an account goes with the user",
+    "services/user_deletion.py:_find": "operators delete anybody, others themselves",
+    "services/user_deletion.py:_require_operator": "the operator who deletes, as they are now",
+    "services/user_deletion.py:_described": "an account of the user who is deleted",
+    "services/journal.py:_require_all_there": (
+        "asks for the actor's own account and user, before anything is written"
+    ),
     "services/operators.py:require_operator_left": "operators are those of all accounts",
     "services/tenants.py:_admin": "the first start asks whether an operator owns an account",
     "services/tenants.py:get": "the actor's own account, by its id",

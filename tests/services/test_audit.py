@@ -18,7 +18,7 @@ from sqlmodel import col, select
 
 from orderdesk_app.context import Actor, RequestContext, TenantId, Via, new_id, serving
 from orderdesk_app.db.activity_slots import ActivitySlot
-from orderdesk_app.db.audit import AuditEntry
+from orderdesk_app.db.audit import NAMELESS, AuditEntry
 from orderdesk_app.db.engine import Database
 from orderdesk_app.db.keyring import KeyRows
 from orderdesk_app.db.signals import Signals
@@ -188,6 +188,27 @@ async def test_rows_of_who_was_deleted_hold_no_others_up(
         (None, actor.user_id) if gone == "tenants" else (actor.tenant_id, None)
     )
     assert (theirs.tenant_id, theirs.user_id) == (neighbour.view.id, neighbour.view.owner_id)
+
+
+@pytest.mark.parametrize("gone", ["tenants", "users"])
+async def test_a_row_of_who_was_deleted_says_nothing_about_them(
+    database: Database, sealer: Sealer, actor: Actor, entry: MakeEntry, neighbour: Any, gone: str
+) -> None:
+    audit = AuditLog(database, sealer, enabled=True)
+    await audit.queue(entry(arguments={"search": "Ada"}))
+    audit.refuse_call(entry(outcome="PERMISSION_DENIED"))
+    await audit.queue(entry(actor=neighbour.actor, arguments={"search": "Bert"}))
+    own_id = actor.tenant_id if gone == "tenants" else actor.user_id
+    await database.execute(f"DELETE FROM {gone} WHERE id = :id", {"id": own_id})
+
+    await audit.flush()
+
+    *ours, theirs = sorted(await rows(database), key=lambda row: row.tenant_id == neighbour.view.id)
+    for row in ours:
+        assert {name: getattr(row, name) for name in NAMELESS} == NAMELESS
+        assert (row.tool, row.action) == ("orders_get", "tool")
+    assert len(ours) == 2
+    assert theirs.arguments is not None
 
 
 async def test_what_is_recorded_is_committed_when_it_returns(

@@ -1,0 +1,34 @@
+"""Audit rows that are committed after their user or account was deleted: they say nothing about a
+person.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from orderdesk_app.context import Actor
+from orderdesk_app.db.audit import NAMELESS
+from orderdesk_app.db.present import ids_present
+
+
+async def without_the_deleted(
+    connection: AsyncConnection,
+    actors: Sequence[Actor],
+    columns: Sequence[str],
+    rows: Sequence[tuple[Any, ...]],
+) -> list[tuple[Any, ...]]:
+    """Inside the write that inserts them: the rows of those actors, of which some may be deleted.
+    Ids of users and accounts are left to the statement.
+    """
+    tenants = {actor.tenant_id for actor in actors if actor.tenant_id}
+    users = {actor.user_id for actor in actors if actor.user_id}
+    gone = (tenants | users) - await ids_present(connection, tenants, users)
+    if not gone:
+        return list(rows)
+    return [
+        tuple(NAMELESS.get(name, value) for name, value in zip(columns, row, strict=True))
+        if actor.tenant_id in gone or actor.user_id in gone
+        else row
+        for actor, row in zip(actors, rows, strict=True)
+    ]

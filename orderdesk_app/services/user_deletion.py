@@ -1,0 +1,187 @@
+"""Deleting a user with everything of theirs: an operator deletes anybody, a person themselves."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from sqlmodel import col, select
+from sqlmodel.ext.asyncio.session import AsyncSession
+
+from orderdesk_app.context import Actor, TenantId, UserId, Via
+from orderdesk_app.db.deletions import Doomed
+from orderdesk_app.db.engine import Database
+from orderdesk_app.db.memberships import Membership
+from orderdesk_app.db.tenants import Tenant
+from orderdesk_app.db.users import User
+from orderdesk_app.errors import NotFound, PermissionDenied, ValidationFailed
+from orderdesk_app.services.deletions import (
+    BEING_DELETED,
+    Count,
+    Deletions,
+    has_other_owner,
+    in_words,
+    memberships_of,
+)
+from orderdesk_app.services.members import lock_members, users_of
+from orderdesk_app.services.operators import require_operator_left
+from orderdesk_app.services.reauthentication import Reauthentication
+
+ACTION = "user.delete"
+_MOST_NAMED = 20  # people of an account that the dialog names
+
+
+@dataclass(frozen=True, slots=True)
+class AccountOfUser:
+    """An account that the user is in. `others` are the names of its other people, at most twenty of
+    `other_count`: of an account that goes they lose it too.
+    """
+
+    id: TenantId
+    name: str
+    others: tuple[str, ...]
+    other_count: int
+
+
+@dataclass(frozen=True, slots=True)
+class UserPreview:
+    """What the deletion of a user does. `to_type` is their e-mail, or their name without one."""
+
+    user_id: UserId
+    name: str
+    to_type: str
+    goes: tuple[AccountOfUser, ...]
+    stays: tuple[AccountOfUser, ...]
+    counts: tuple[Count, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Deleted:
+    """What was deleted. Without `is_finished` the rest goes within minutes."""
+
+    counts: tuple[Count, ...]
+    is_finished: bool
+
+
+class UserDeletion:
+    """Only a person in the web app deletes; others than operators find nobody but themselves."""
+
+    def __init__(
+        self, database: Database, deletions: Deletions, reauthentication: Reauthentication
+    ) -> None:
+        self._database = database
+        self._deletions = deletions
+        self._reauthentication = reauthentication
+
+    async def preview(self, actor: Actor, user_id: UserId) -> UserPreview:
+        """What would go, and who else would lose an account. Raises NotFound."""
+        _require_person(actor, user_id)
+        async with self._database.read() as session:
+            user = await _find(session, user_id)
+            goes, stays = await _accounts(session, user_id)
+            accounts = [await _described(session, user_id, tenant) for tenant in (*goes, *stays)]
+        counts = await self._deletions.count(Doomed(user_id, goes))
+        return UserPreview(
+            user_id,
+            user.name,
+            _to_type(user),
+            tuple(accounts[: len(goes)]),
+            tuple(accounts[len(goes) :]),
+            tuple(in_words(counts)),
+        )
+
+    async def delete(self, actor: Actor, user_id: UserId, typed: str) -> Deleted:
+        """Delete the user, the accounts of which nobody else is an owner, and what is in them.
+
+        Raises NotFound, ValidationFailed unless their e-mail (or name) was typed, Conflict for the
+        last operator, PermissionDenied for a person who signed in with a key that others may have,
+        ReauthenticationRequired.
+        """
+        _require_person(actor, user_id)
+        await self._reauthentication.require_recent(actor)
+        preview = await self.preview(actor, user_id)
+        _require_typed(typed, preview.to_type)
+        counts = await self._deletions.count(
+            Doomed(user_id, [account.id for account in preview.goes])
+        )
+        async with self._database.write() as session:
+            memberships = await memberships_of(session, user_id)
+            await lock_members(self._database, session, [each.tenant_id for each in memberships])
+            goes, stays = await _accounts(session, user_id)
+            await require_operator_left(
+                self._database, session, without_user=user_id, without_tenants=goes
+            )
+            user = await _find(session, user_id, is_locked=True)
+            _require_typed(typed, _to_type(user))
+            if actor.user_id == user_id:
+                _require_own(actor, goes, stays)
+            else:
+                await _require_operator(session, actor)
+            by = None if actor.user_id == user_id else actor
+            deletion = await self._deletions.begin(
+                session, ACTION, Doomed(user_id, goes), counts, by=by
+            )
+        is_finished = await self._deletions.run(deletion)
+        return Deleted(tuple(in_words(counts)), is_finished)
+
+
+def _require_person(actor: Actor, user_id: UserId) -> None:
+    if actor.via != Via.WEB or not (actor.is_operator or actor.user_id == user_id):
+        raise NotFound(_UNKNOWN)
+
+
+async def _find(session: AsyncSession, user_id: UserId, *, is_locked: bool = False) -> User:
+    question = select(User).where(User.id == user_id)
+    user = (await session.exec(question.with_for_update() if is_locked else question)).one_or_none()
+    if user is None or user.name == BEING_DELETED:
+        raise NotFound(_UNKNOWN)
+    return user
+
+
+async def _require_operator(session: AsyncSession, actor: Actor) -> None:
+    """They may have been demoted, disabled or deleted since the page was drawn."""
+    user = (await session.exec(select(User).where(User.id == actor.user_id))).one_or_none()
+    if user is None or not user.is_operator or user.disabled_at is not None:
+        raise NotFound(_UNKNOWN)
+
+
+async def _accounts(
+    session: AsyncSession, user_id: UserId
+) -> tuple[list[TenantId], list[TenantId]]:
+    """The user's accounts: those of which nobody else is an owner, and those that stay."""
+    goes: list[TenantId] = []
+    stays: list[TenantId] = []
+    for membership in await memberships_of(session, user_id):
+        tenant_id = membership.tenant_id
+        (stays if await has_other_owner(session, tenant_id, user_id) else goes).append(tenant_id)
+    return goes, stays
+
+
+async def _described(session: AsyncSession, user_id: UserId, tenant_id: TenantId) -> AccountOfUser:
+    name = (await session.exec(select(Tenant.name).where(Tenant.id == tenant_id))).one()
+    people = users_of(Actor(tenant_id)).where(col(User.id) != user_id)
+    others = (await session.exec(people.order_by(col(Membership.created_at)))).all()
+    names = [user.name for user in others]
+    return AccountOfUser(tenant_id, name, tuple(names[:_MOST_NAMED]), len(names))
+
+
+def _require_own(actor: Actor, goes: Sequence[TenantId], stays: Sequence[TenantId]) -> None:
+    """Whoever has the master key of one account is not let near the person's other accounts, and
+    not near the person, where others own the account too and may have the key.
+    """
+    if actor.credential_id is not None and (stays or list(goes) != [actor.tenant_id]):
+        raise PermissionDenied(
+            "You signed in with the account's master key, which others may have too, and you are "
+            "in more than this account. Sign in by a mailed link or with a passkey, and delete "
+            "your account then."
+        )
+
+
+def _to_type(user: User) -> str:
+    return user.email or user.name
+
+
+def _require_typed(typed: str, expected: str) -> None:
+    if typed.strip().casefold() != expected.casefold():
+        raise ValidationFailed(f"Type {expected} to delete this user.", field="confirm")
+
+
+_UNKNOWN = "There is no such user here. Reload the page."
