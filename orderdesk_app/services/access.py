@@ -2,15 +2,10 @@
 database query.
 """
 
-import time
-from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field, replace
 from hashlib import sha256
-from typing import Generic, Protocol, TypeVar
+from typing import Protocol
 
-from cachetools import Cache, LRUCache
-
-from orderdesk_app.cache.flight import SingleFlight
 from orderdesk_app.context import (
     ALL_SCOPES,
     Actor,
@@ -28,11 +23,11 @@ from orderdesk_app.db.stores import Store
 from orderdesk_app.db.tenants import Tenant
 from orderdesk_app.errors import AuthFailed
 from orderdesk_app.observability import SIGNALS
+from orderdesk_app.services.loading_cache import LoadingCache
 from orderdesk_app.services.members import Member, find_member
 from orderdesk_app.services.open_store import StoreRecord
 from orderdesk_app.services.roles import scopes_of
 
-MOST_KEPT = 20_000
 _MOST_CLIENTS = 50  # of one key
 _KEY_SECONDS = 300  # then a master key is verified again
 _ACCOUNT_SECONDS = 300
@@ -103,50 +98,6 @@ class Principal:
         return known
 
 
-T = TypeVar("T")
-
-
-class LoadingCache(Generic[T]):
-    """A bounded cache that never keeps a value that was read before a change was signalled.
-
-    Callers that miss the same key at the same time share one reading.
-    """
-
-    def __init__(self, *, seconds: float, clock: Callable[[], float] = time.monotonic) -> None:
-        # LRUCache with our own expiry: a hit in TTLCache takes six times as long, and every cached
-        # read makes two lookups.
-        self._values: LRUCache[str, tuple[float, T]] = LRUCache(MOST_KEPT)
-        self._generation = 0
-        self._flight = SingleFlight()
-        self._seconds = seconds
-        self._clock = clock
-
-    def get(self, key: str) -> T | None:
-        until, value = self._values.get(key, (0.0, None))
-        return value if until > self._clock() else None
-
-    async def load(self, key: str, read: Callable[[], Awaitable[T | None]]) -> T | None:
-        seen = self._generation
-
-        async def read_and_keep() -> T | None:
-            value = await read()
-            if value is not None and seen == self._generation:
-                self._values[key] = (self._clock() + self._seconds, value)
-            return value
-
-        # The generation is part of the key: a reading that begins after a change never shares one
-        # that began before it.
-        return await self._flight.do(f"{seen}|{key}", read_and_keep)
-
-    def evict(self, doomed: Callable[[str, T], bool]) -> None:
-        self._generation += 1
-        for key in list(self._values):
-            # not LRUCache's own lookup, which would count as a use
-            _, value = Cache.__getitem__(self._values, key)
-            if doomed(key, value):
-                del self._values[key]
-
-
 class FindsKeys(Protocol):
     """The part of services/keys.py that Access uses."""
 
@@ -163,9 +114,16 @@ class Access:
     def __init__(self, database: Database, keys: FindsKeys, signals: Signals) -> None:
         self._database = database
         self._keys = keys
-        self._found: LoadingCache[FoundKey] = LoadingCache(seconds=_KEY_SECONDS)
-        self._accounts: LoadingCache[Account] = LoadingCache(seconds=_ACCOUNT_SECONDS)
-        self._members: LoadingCache[Member] = LoadingCache(seconds=_MEMBER_SECONDS)
+        self._found: LoadingCache[FoundKey] = LoadingCache(
+            seconds=_KEY_SECONDS,
+            topics=lambda _, found: (f"tenant:{found.tenant_id}", f"user:{found.member.user_id}"),
+        )
+        self._accounts: LoadingCache[Account] = LoadingCache(
+            seconds=_ACCOUNT_SECONDS, topics=lambda tenant_id, _: (f"tenant:{tenant_id}",)
+        )
+        self._members: LoadingCache[Member] = LoadingCache(
+            seconds=_MEMBER_SECONDS, topics=_topics_of_member
+        )
         self._in_address: LoadingCache[bool] = LoadingCache(seconds=_ADDRESS_SECONDS)
         signals.subscribe(self._on_signal)
 
@@ -286,19 +244,16 @@ class Access:
             )
 
     def _on_signal(self, topic: str) -> None:
-        kind, _, rest = topic.partition(":")
+        kind = topic.partition(":")[0]
         SIGNALS.labels(kind if kind in ("tenant", "user", "store") else "other").inc()
-        if topic == EVERYTHING:
-            self._found.evict(lambda _, __: True)
-            self._accounts.evict(lambda _, __: True)
-            self._members.evict(lambda _, __: True)
-        elif kind == "tenant":
-            self._found.evict(lambda _, found: found.tenant_id == rest)
-            self._accounts.evict(lambda key, _: key == rest)
-            self._members.evict(lambda key, _: key.startswith(f"{rest} "))
-        elif kind == "user":
-            self._found.evict(lambda _, found: found.member.user_id == rest)
-            self._members.evict(lambda key, _: key.endswith(f" {rest}"))
+        if kind in ("tenant", "user", EVERYTHING):
+            for cache in (self._found, self._accounts, self._members):
+                cache.evict(topic)
+
+
+def _topics_of_member(name: str, _: Member) -> tuple[str, ...]:
+    tenant_id, user_id = name.split(" ")
+    return f"tenant:{tenant_id}", f"user:{user_id}"
 
 
 def _name(token: str) -> str:

@@ -18,8 +18,9 @@ from orderdesk_app.db.users import User
 from orderdesk_app.errors import AuthFailed
 from orderdesk_app.security.keyring import Keyring
 from orderdesk_app.security.passwords import Passwords
-from orderdesk_app.services.access import Access, LoadingCache
+from orderdesk_app.services.access import Access
 from orderdesk_app.services.keys import Keys
+from orderdesk_app.services.loading_cache import LoadingCache
 from tests.worlds import MadeUpActors
 
 
@@ -278,7 +279,7 @@ async def test_what_is_remembered_is_forgotten_after_its_time_and_never_grows_wi
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     clock = Clock()
-    monkeypatch.setattr("orderdesk_app.services.access.MOST_KEPT", 10)
+    monkeypatch.setattr("orderdesk_app.services.loading_cache.MOST_KEPT", 10)
     remembered: LoadingCache[str] = LoadingCache(seconds=300, clock=clock)
 
     async def read() -> str:
@@ -296,7 +297,7 @@ async def test_what_is_remembered_is_forgotten_after_its_time_and_never_grows_wi
 async def test_a_change_of_others_puts_nobody_first_in_line_to_be_forgotten(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("orderdesk_app.services.access.MOST_KEPT", 10)
+    monkeypatch.setattr("orderdesk_app.services.loading_cache.MOST_KEPT", 10)
     remembered: LoadingCache[str] = LoadingCache(seconds=300)
 
     async def read() -> str:
@@ -305,10 +306,39 @@ async def test_a_change_of_others_puts_nobody_first_in_line_to_be_forgotten(
     for number in range(10):
         await remembered.load(f"key {number}", read)
     assert remembered.get("key 0") == "value"  # used last
-    remembered.evict(lambda key, value: False)
+    remembered.evict("tenant:another")
     await remembered.load("key 10", read)
 
     assert (remembered.get("key 0"), remembered.get("key 1")) == ("value", None)
+
+
+async def test_a_change_forgets_the_values_of_its_topic_and_looks_at_no_others(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("orderdesk_app.services.loading_cache.MOST_KEPT", 100)
+    looked_at: list[str] = []
+
+    def topics(key: str, value: str) -> tuple[str, ...]:
+        looked_at.append(key)
+        return (f"tenant:{value}", "user:all")
+
+    async def load(number: int) -> None:
+        async def read() -> str:
+            return f"tenant {number % 50}"
+
+        await remembered.load(f"key {number}", read)
+
+    remembered: LoadingCache[str] = LoadingCache(seconds=300, topics=topics)
+    for number in range(130):  # thirty leave again, as there is no room
+        await load(number)
+    looked_at.clear()
+    remembered.evict("tenant:tenant 7")
+
+    assert sorted(looked_at) == ["key 107", "key 57"]
+    assert remembered.get("key 57") is None
+    assert remembered.get("key 58") == "tenant 8"
+    remembered.evict("user:all")
+    assert remembered.get("key 58") is None
 
 
 async def test_many_who_come_at_once_share_one_question(
@@ -341,7 +371,7 @@ async def test_who_asks_after_a_change_does_not_share_what_was_read_before_it() 
 
     first = asyncio.create_task(remembered.load("key", slow))
     await begun.wait()
-    remembered.evict(lambda _, __: True)
+    remembered.evict("*")
     told = await remembered.load("key", quick)
     may_end.set()
 
