@@ -196,7 +196,7 @@ class Access:
             actor=replace(
                 actor,
                 role=role,
-                is_operator=member is not None and member.is_operator,
+                is_operator=actor.is_operator and member is not None and member.is_operator,
                 scopes=actor.scopes & scopes_of(role),
             ),
             account=account,

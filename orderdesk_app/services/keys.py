@@ -51,7 +51,11 @@ from orderdesk_app.services.access import FoundKey
 from orderdesk_app.services.audit import AuditTrail, Entry
 from orderdesk_app.services.limits import Limit
 from orderdesk_app.services.magic_links import LinkPurpose, end_links
-from orderdesk_app.services.members import find_first_owner, member_of
+from orderdesk_app.services.members import (
+    as_by_master_key,
+    find_first_owner,
+    member_of,
+)
 from orderdesk_app.services.names import is_visible, without_idle_half_spaces
 from orderdesk_app.services.reauthentication import Reauthentication
 from orderdesk_app.services.roles import Permission, require, scopes_of
@@ -288,16 +292,18 @@ class Keys:
         )
         async with self._database.read() as session:
             found = (await session.exec(question)).one_or_none()
-        if found is None:
-            return None
-        row, membership, user = found
+            if found is None:
+                return None
+            row, membership, user = found
+            member = member_of(membership, user)
+            if row.kind == MASTER:
+                member = await as_by_master_key(session, row.tenant_id, member)
         if user.disabled_at is not None:
             return None
         if row.kind == MASTER and not await self._is_verified(row, Secret(token)):
             return None
         await self._keyring.tenant(row.tenant_id)  # so that the next call may seal without waiting
         await self._note_use(row)
-        member = member_of(membership, user)
         return FoundKey(
             credential_id=row.id,
             tenant_id=row.tenant_id,

@@ -1,7 +1,7 @@
 """Who may act for an account: its members, and the owner in whose name its master key acts."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from sqlmodel import col, func, select
 from sqlmodel.ext.asyncio.session import AsyncSession
@@ -12,6 +12,7 @@ from orderdesk_app.db.engine import Database
 from orderdesk_app.db.memberships import Membership
 from orderdesk_app.db.tenants import Tenant
 from orderdesk_app.db.users import User
+from orderdesk_app.errors import PermissionDenied
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +95,46 @@ def _members(tenant_id: TenantId) -> Select[Membership, User]:
 
 def member_of(membership: Membership, user: User) -> Member:
     return Member(user.id, Role(membership.role), user.is_operator)
+
+
+async def as_by_master_key(session: AsyncSession, tenant_id: TenantId, member: Member) -> Member:
+    """The first owner as the account's master key acts for them. Each owner can make a new one, so
+    where there are others it makes nobody an operator.
+    """
+    if not member.is_operator:
+        return member
+    owners = await _count_owners(session, tenant_id)
+    return member if is_only_owner(owners) else replace(member, is_operator=False)
+
+
+async def require_person(session: AsyncSession, actor: Actor) -> None:
+    """Call it for what reaches beyond the account: passkeys, all data of a person, leaving for
+    good.
+
+    Raises PermissionDenied in a session that a master key began, where the account has other
+    owners, who can make such a key, or the person has other accounts, which it does not open.
+    """
+    if actor.credential_id is None:
+        return
+    accounts = select(func.count()).where(Membership.user_id == actor.user_id)
+    owners = await _count_owners(session, actor.tenant_id)
+    if is_only_owner(owners) and (await session.exec(accounts)).one() == 1:
+        return
+    raise PermissionDenied(
+        "You signed in with the account's master key, which does not prove which person you are. "
+        "Sign out, and sign in with a link that is mailed to you, or with a passkey."
+    )
+
+
+async def _count_owners(session: AsyncSession, tenant_id: TenantId) -> int:
+    question = select(func.count()).where(
+        Membership.tenant_id == tenant_id, Membership.role == Role.OWNER.value
+    )
+    return (await session.exec(question)).one()
+
+
+def is_only_owner(owners: int) -> bool:
+    return owners == 1
 
 
 def _enabled(found: tuple[Membership, User] | None) -> Member | None:

@@ -21,7 +21,11 @@ from orderdesk_app.db.users import User
 from orderdesk_app.errors import Conflict, PermissionDenied
 from orderdesk_app.security.keyring import Keyring
 from orderdesk_app.security.web import SessionCookies, SignedText, cookie_in
-from orderdesk_app.services.members import Member, member_of
+from orderdesk_app.services.members import (
+    Member,
+    as_by_master_key,
+    member_of,
+)
 from orderdesk_app.services.roles import scopes_of
 
 COOKIE = "orderdesk_session"
@@ -172,9 +176,12 @@ class Sessions:
         )
         async with self._database.read() as session:
             found = (await session.exec(question)).one_or_none()
-        if found is None:
-            return None
-        row, tenant, membership, user = found
+            if found is None:
+                return None
+            row, tenant, membership, user = found
+            member = member_of(membership, user)
+            if row.credential_id is not None:
+                member = await as_by_master_key(session, row.tenant_id, member)
         moment = self._clock()
         if (
             row.ended_at is not None
@@ -188,9 +195,7 @@ class Sessions:
             await self._note_use(row, moment)
         await self._keyring.tenant(row.tenant_id)  # so that the next call may seal without waiting
         active_store_id = StoreRowId(row.active_store_id) if row.active_store_id else None
-        return WebUser(
-            _actor(row, member_of(membership, user)), tenant.name, row.id, active_store_id
-        )
+        return WebUser(_actor(row, member), tenant.name, row.id, active_store_id)
 
     async def _note_use(self, row: Session, moment: datetime) -> None:
         async with self._database.write() as session:
