@@ -78,6 +78,28 @@ async def test_every_page_has_something_to_show_a_newcomer(
     assert not faults, "\n".join(faults)
 
 
+async def test_pages_of_an_account_with_two_stores_read_well(site: Site, opens: Opens) -> None:
+    """Then a person chooses the store, a live one is named as such, and results name theirs."""
+    account = await site.make_account("Two shops")
+    await site.connect(account, "10002", "Teas by mail")
+    faults = []
+
+    for scheme, size in VIEWS[:1] + VIEWS[3:]:
+        page = await (await opens(account, size=size, scheme=scheme)).new_page()
+        for name, address in (
+            ("home", "/"),
+            ("console", "/console?tool=orders_get"),
+            ("stores", "/stores"),
+        ):
+            await page.goto(address)
+            await settled(page)
+            await expect(page.get_by_text("Teas by mail").first).to_be_attached()
+            await picture(page, f"{name}-two-stores", scheme, size)
+            faults += [f"{name} ({scheme}): {fault}" for fault in await axe(page)]
+
+    assert not faults, "\n".join(faults)
+
+
 @pytest.mark.parametrize(("scheme", "size"), [VIEWS[0], VIEWS[3]], ids=["light-1280", "dark-390"])
 async def test_what_opens_on_a_page_reads_well_too(
     site: Site, opens: Opens, settler: Account, scheme: str, size: tuple[int, int]
