@@ -210,7 +210,10 @@ class Settings(BaseSettings):
     )
     webui_rate_limit_login: int = Setting(
         5,
-        "Sign-in tries a minute for each address, kept by each worker for itself.",
+        (
+            "Wrong keys and links of an address that wait for nothing; each further one waits "
+            "twice as long as the one before, up to 15 minutes. Kept by each worker for itself."
+        ),
         example="5",
         ge=1,
         le=10_000,

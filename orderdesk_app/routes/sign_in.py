@@ -1,10 +1,11 @@
-"""Signing in with a key or a one-time link, and signing out.
+"""Signing in with a key or a one-time link, asking for a link by e-mail, and signing out.
 
 The page is plain HTML: strangers get no websocket (routes/sockets.py). A link is used up by a POST
 alone: mail scanners open links.
 """
 
-from markupsafe import Markup
+from typing import Literal
+
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
@@ -18,7 +19,9 @@ from orderdesk_app.errors import (
     NotFound,
     RateLimited,
     ValidationFailed,
+    WeakKey,
 )
+from orderdesk_app.mail.addresses import MOST_CHARACTERS
 from orderdesk_app.routes.forms import (
     Form,
     clear_session_cookie,
@@ -31,7 +34,8 @@ from orderdesk_app.routes.forms import (
     signed_in_user,
     user_agent,
 )
-from orderdesk_app.routes.html_pages import callout, error_page, plain_page
+from orderdesk_app.routes.html_pages import error_page
+from orderdesk_app.routes.sign_in_page import SignInWays, link_page, sign_in_page, with_wait
 from orderdesk_app.security.tokens import ACCESS_PREFIX
 from orderdesk_app.security.web import own_page, sign_in_address
 from orderdesk_app.services.callers import Callers, open_to
@@ -42,6 +46,14 @@ KEY_WORDS = {
     "agents": (
         "This is an access key, which is for assistants. Sign in with the account's master key."
     ),
+    "short": (
+        "That key is not known here, and it is too short to open an account: a master key has 32 "
+        "to 256 characters without spaces."
+    ),
+    "simple": (
+        "That key is not known here, and it is too simple to open an account: somebody could guess "
+        "it. Use a random one."
+    ),
 }
 OTHER_WORDS = {
     "many": "Too many tries from this address. Wait a minute, then try again.",
@@ -51,28 +63,6 @@ OTHER_WORDS = {
     ),
     "ended": "Your session has ended. Sign in again.",
 }
-_FORM = Markup(
-    '<form class="form" action="/sign-in/key" method="post">{notice}'
-    '<input type="hidden" name="next" value="{wanted}">'
-    '<div class="field"><label for="key">Key</label><div class="withbutton">'
-    '<input class="input" id="key" name="key" type="password" required autofocus '
-    'maxlength="512" placeholder="Master key, 64 characters" data-trim="1" spellcheck="false" '
-    'autocapitalize="off" autocomplete="off" aria-invalid="{is_wrong}" '
-    'aria-describedby="key-wrong">'
-    '<button type="button" class="button" aria-label="Show or hide the key" '
-    'aria-pressed="false" data-reveal="key">Show</button></div>{wrong}</div>'
-    '<button type="submit" class="button primary full">Sign in</button></form>'
-    '<p class="dim small">No key at hand? In development the server prints a one-time link when '
-    "it starts; an administrator makes one with <code>orderdesk signin-link</code>.</p>"
-)
-_SIGN_UP = Markup('<p class="small">New here? <a href="/sign-up">Create an account</a>.</p>')
-_WRONG_KEY = Markup('<span class="wrong" id="key-wrong" role="alert">{words}</span>')
-_ASK = Markup(
-    "<p>This link signs you in as <strong>{name}</strong>. It works once.</p>"
-    # goes to the address that was opened, token and all: the server never sends the token
-    '<form method="post">'
-    '<button type="submit" class="button primary full">Sign in as {name}</button></form>'
-)
 
 
 @open_to(Callers.ANYBODY)
@@ -82,21 +72,18 @@ async def show_form(request: Request) -> Response:
     if await signed_in_user(request) is not None:
         return RedirectResponse(wanted, 303)
     error = request.query_params.get("error", "")
-    notice = Markup()
+    notices: dict[str, Literal["green", "amber"]] = {}
     if request.query_params.get("out") == "1":
-        notice = callout("You are signed out.", tone="green")
+        notices["You are signed out."] = "green"
     if error in OTHER_WORDS:
-        notice += callout(OTHER_WORDS[error], tone="amber")
-    wrong = KEY_WORDS.get(error, "")
-    body = _FORM.format(
-        notice=notice,
-        wanted="" if wanted == "/" else wanted,
-        is_wrong="true" if wrong else "false",
-        wrong=_WRONG_KEY.format(words=wrong) if wrong else "",
+        notices[OTHER_WORDS[error]] = "amber"
+    return sign_in_page(
+        wanted,
+        notices=notices,
+        ways=_ways(),
+        is_mailed=request.query_params.get("mailed") == "1",
+        wrong_key=KEY_WORDS.get(error, ""),
     )
-    if wiring.current().sign_up.rules.is_open:
-        body += _SIGN_UP
-    return plain_page("Sign in", body, heading="Sign in to Order Desk agents")
 
 
 @same_origin_form
@@ -110,8 +97,17 @@ async def with_key(request: Request, form: Form) -> Response:
             user_agent=user_agent(request),
             replaces=session_cookie(request),
         )
-    except RateLimited:
-        return redirect_to(sign_in_address(wanted, error="many"))
+    except RateLimited as error:
+        page = sign_in_page(
+            wanted,
+            notices={},
+            ways=_ways(),
+            wrong_key=error.message,
+            status=error.http_status,
+        )
+        return with_wait(page, error)
+    except WeakKey as error:
+        return redirect_to(sign_in_address(wanted, error="short" if error.is_short else "simple"))
     except (AuthFailed, NotFound, ValidationFailed):
         return redirect_to(
             sign_in_address(
@@ -121,32 +117,54 @@ async def with_key(request: Request, form: Form) -> Response:
     return set_session_cookie(redirect_to(wanted), cookie)
 
 
+@same_origin_form
+@open_to(Callers.ANYBODY)
+async def mail_link(request: Request, form: Form) -> Response:
+    """One answer whether or not the address has an account."""
+    links, typed = wiring.current().sign_in_links, form.get("email", "")
+    wanted = own_page(form.get("next", ""))
+    try:
+        await links.ask(typed, address=client_address(request), next_page=wanted)
+    except (ValidationFailed, RateLimited) as error:
+        page = sign_in_page(
+            wanted,
+            notices={},
+            ways=_ways(),
+            wrong_email=error.message,
+            typed_email=typed[:MOST_CHARACTERS],
+            status=error.http_status,
+        )
+        return with_wait(page, error) if isinstance(error, RateLimited) else page
+    return redirect_to("/sign-in", mailed="1", next="" if wanted == "/" else wanted)
+
+
 @open_to(Callers.ANYBODY)
 async def show_link(request: Request) -> Response:
     token = request.query_params.get("token", "")
     try:
-        name = await wiring.current().sign_in.look_at_link(token)
+        return link_page(await wiring.current().sign_in.look_at_link(token))
     except (LinkExpired, LinkUsed, NotFound, AuthFailed) as error:
         return _dead_link(error)
-    return plain_page("Sign in", _ASK.format(name=name))
 
 
 @same_origin_form
 @open_to(Callers.ANYBODY)
 async def with_link(request: Request, form: Form) -> Response:
+    token = form.get("token") or request.query_params.get("token", "")
     try:
-        token = form.get("token") or request.query_params.get("token", "")
         cookie = await wiring.current().sign_in.use_link(
             token,
             address=client_address(request),
             user_agent=user_agent(request),
             replaces=session_cookie(request),
+            tenant_id=form.get("account", ""),
         )
-    except RateLimited:
-        return redirect_to("/sign-in", error="many")
+    except RateLimited as error:
+        title = "Too many links that do not work"
+        return with_wait(error_page(error.http_status, title, error.message), error)
     except (LinkExpired, LinkUsed, NotFound, AuthFailed) as error:
         return _dead_link(error)
-    return set_session_cookie(redirect_to("/"), cookie)
+    return set_session_cookie(redirect_to(own_page(form.get("next", ""))), cookie)
 
 
 @signed_in_form
@@ -157,19 +175,27 @@ async def sign_out(request: Request, user: WebUser, form: Form) -> Response:
     return clear_session_cookie(redirect_to("/sign-in", out="1"))
 
 
+def _ways() -> SignInWays:
+    services = wiring.current()
+    return SignInWays(
+        has_mail=services.sign_in_links.is_possible, has_sign_up=services.sign_up.rules.is_open
+    )
+
+
 def _dead_link(error: LinkExpired | LinkUsed | NotFound | AuthFailed) -> Response:
     return error_page(
         error.http_status,
         "This link no longer works",
         error.message,
         href="/sign-in",
-        label="Sign in with a key",
+        label="Sign in",
     )
 
 
 ROUTES = [
     Route("/sign-in", show_form, methods=["GET"]),
     Route("/sign-in/key", with_key, methods=["POST"]),
+    Route("/sign-in/mail", mail_link, methods=["POST"]),
     Route("/sign-in/link", show_link, methods=["GET"]),
     Route("/sign-in/link", with_link, methods=["POST"]),
     Route("/sign-out", sign_out, methods=["POST"]),

@@ -10,12 +10,14 @@ from cachetools import LRUCache
 
 from orderdesk_app.errors import RateLimited
 from orderdesk_app.observability import RATE_LIMITED
+from orderdesk_app.services.delays import DelayRules, GrowingDelays
 from orderdesk_app.token_bucket import Level, TokenBucket
 
 MOST_KEYS = 100_000
 WRONG_KEYS = 60  # a minute from one network address, at /mcp
 PROOF_MAILS = 3  # to one person at once, then one a minute
 SIGN_UP_MAILS = 5  # an hour to one address, from however many networks they are asked for
+LONGEST_DELAY = 900.0  # seconds: as long as a sign-in link works
 ROTATIONS = 5  # a minute for each account: each takes a quarter of a second of bcrypt
 
 
@@ -146,15 +148,15 @@ class Limits:
         self.tools = limit(
             "tools", rpm, f"This account may make {rpm} calls a minute.", burst=rpm * 2
         )
-        self.sign_in = limit(
-            "sign_in", login, "Too many sign-in tries from this address.", by_network=True
-        )
         self.proofs = limit("proofs", login, "Too many tries to confirm who you are.")
         self.proof_mails = limit(
             "proof_mails", 1, "Too many links were mailed to you.", burst=PROOF_MAILS
         )
         self.sign_up = _limits_of_sign_up(
-            accounts_an_hour, sign_ups_a_minute, uses=self.sign_in, clock=clock
+            accounts_an_hour,
+            sign_ups_a_minute,
+            uses=limit("sign_up_uses", login, "Too many sign-ups.", by_network=True),
+            clock=clock,
         )
         self.wrong_keys = limit(
             "wrong_keys",
@@ -175,6 +177,39 @@ class Limits:
             f"An account may rotate its master key {ROTATIONS} times a minute.",
         )
         self.console = limit("console", console, f"The console runs {console} calls a minute.")
+        self._add_delays(login, clock)
+
+    def _add_delays(self, login: int, clock: Callable[[], float]) -> None:
+        self.sign_in = GrowingDelays(
+            "sign_in",
+            DelayRules(free=login, first=2, longest=LONGEST_DELAY),
+            words="Too many sign-in tries from this address.",
+            clock=clock,
+            shared_by=network_of,
+        )
+        # apart from strangers' tries: whoever is signed in is not delayed by them
+        self.proofs_by_network = GrowingDelays(
+            "proofs_by_network",
+            DelayRules(free=login, first=2, longest=LONGEST_DELAY),
+            words="Too many tries to confirm who you are.",
+            clock=clock,
+            shared_by=network_of,
+        )
+        # Nobody on a shared network waits longer than a minute for others.
+        self.link_requests = GrowingDelays(
+            "link_requests",
+            DelayRules(free=2 * login, first=2, longest=60),
+            words="Too many links were asked for from this address.",
+            clock=clock,
+            shared_by=network_of,
+        )
+        # As long as a link works: whoever asks in somebody else's name leaves them a good one.
+        self.links_of_mailbox = GrowingDelays(
+            "links_of_mailbox",
+            DelayRules(free=2, first=60, longest=LONGEST_DELAY),
+            words="A link was sent to this address a short while ago, and still works.",
+            clock=clock,
+        )
 
 
 def _limits_of_sign_up(

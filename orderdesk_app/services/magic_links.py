@@ -43,8 +43,8 @@ class _Words:
 _WORDS = {
     LinkPurpose.SIGN_IN: _Words(
         "sign-in link",
-        "Ask for a new one: whoever runs this installation makes it with the command orderdesk "
-        "signin-link.",
+        "Ask for a new one on the sign-in page; whoever runs this installation makes one too, with "
+        "the command orderdesk signin-link.",
     ),
     LinkPurpose.SIGN_UP: _Words(
         "link",

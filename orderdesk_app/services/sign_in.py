@@ -1,15 +1,17 @@
 """Signing in: with the master key, or by a link that works once."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Protocol
 
-from sqlmodel import col, select
+from sqlmodel import col, func, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from orderdesk_app.context import Actor, Secret, TenantId, Via
 from orderdesk_app.db.engine import Database
 from orderdesk_app.db.memberships import Membership
+from orderdesk_app.db.sessions import Session
 from orderdesk_app.db.tenants import Tenant
 from orderdesk_app.db.users import User
 from orderdesk_app.errors import AuthFailed, LinkExpired, NotFound, SignInFailed, WeakKey
@@ -23,22 +25,41 @@ from orderdesk_app.services.provisioning import Provisioning
 from orderdesk_app.services.sessions import Sessions, WebUser
 
 LINK_SECONDS = 900.0
+MOST_ACCOUNTS = 200  # of one person, to choose from
 NO_TENANT = TenantId("")  # of an actor who has not signed in
 
 
-class SignInLimit(Protocol):
-    """Limits the attempts of an address (services/limits.py)."""
+class SignInDelays(Protocol):
+    """Delays the failed attempts of an address (services/delays.py)."""
 
     def check(self, key: str) -> None:
-        """Raises RateLimited."""
+        """Counts one. Raises RateLimited while it has to wait."""
 
     def give_back(self, key: str) -> None:
-        """Gives an attempt back that succeeded."""
+        """Takes one back that was none."""
+
+
+@dataclass(frozen=True, slots=True)
+class LinkAccount:
+    """An account that a link may sign in to."""
+
+    id: TenantId
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class LinkView:
+    """A link that may be used. Its accounts, the one that was used last first; whoever has several
+    chooses. `next_page` is where its person was going.
+    """
+
+    accounts: tuple[LinkAccount, ...]
+    next_page: str
 
 
 @dataclass(frozen=True, slots=True)
 class FoundLink:
-    """A sign-in link that may be used, with the account and the user that it signs in."""
+    """An account that a link signs in to, and its person as a member of it."""
 
     tenant_id: TenantId
     account_name: str
@@ -55,7 +76,7 @@ class SignIn:
         keys: Keys,
         sessions: Sessions,
         *,
-        limit: SignInLimit,
+        limit: SignInDelays,
         audit: AuditTrail | None = None,
         provisioning: Provisioning | None = None,
     ) -> None:
@@ -63,7 +84,7 @@ class SignIn:
         self._links = links
         self._keys = keys
         self._sessions = sessions
-        self._limit = limit
+        self._delays = limit
         self._audit = audit
         self._provisioning = provisioning
 
@@ -103,14 +124,20 @@ class SignIn:
         """The account and owner of this master key; `by` is who presents it, as far as that is
         known.
 
-        Only a wrong one counts as an attempt, against the address and in the audit log. For a
-        strong one that is new an account opens, where AUTO_PROVISION_TENANT is on. Raises
+        Only a wrong one counts as an attempt, against the address and in the audit log. So a right
+        one works from a network that sent many wrong ones: a stranger there locks nobody out. Keys
+        are random, and an unknown one costs a look into an index and no bcrypt.
+
+        For a strong one that is new an account opens, where AUTO_PROVISION_TENANT is on. Raises
         SignInFailed or RateLimited.
         """
-        self._limit.check(by.address)  # before bcrypt, so that parallel guesses all count
-        found = await self._keys.find(key.reveal().strip()) or await self._newly_opened(key, by)
+        found = await self._keys.find(key.reveal().strip())
         if found is not None and found.kind == MASTER:
-            self._limit.give_back(by.address)
+            return found
+        self._delays.check(by.address)  # first, so that parallel guesses all count
+        found = found or await self._newly_opened(key, by)
+        if found is not None and found.kind == MASTER:
+            self._delays.give_back(by.address)
             return found
         if found is not None and by.tenant_id == NO_TENANT:
             by = replace(by, tenant_id=found.tenant_id)
@@ -162,33 +189,40 @@ class SignIn:
                 user_id=owner.user_id,
             )
 
-    async def look_at_link(self, token: str) -> str:
-        """The name of the account that the link signs in to; the link stays unused.
-
-        Raises NotFound, LinkUsed or LinkExpired.
-        """
+    async def look_at_link(self, token: str) -> LinkView:
+        """What the link signs in to; it stays unused. Raises NotFound, LinkUsed or LinkExpired."""
         async with self._database.read() as session:
             link = await self._links.look(session, token, LinkPurpose.SIGN_IN)
-            found = await self._account_of(session, link)
-        return found.account_name
+            found = await self._accounts_of(session, link)
+        return LinkView(
+            tuple(LinkAccount(each.tenant_id, each.account_name) for each in found),
+            str(link.payload.get("next_page", "")),
+        )
 
     async def use_link(
-        self, token: str, *, address: str, user_agent: str, replaces: str | None = None
+        self,
+        token: str,
+        *,
+        address: str,
+        user_agent: str,
+        replaces: str | None = None,
+        tenant_id: str = "",
     ) -> str:
-        """Uses the link up and signs in; returns the cookie's value, as `with_key` does.
+        """Uses the link up and signs in, to that account of its person or else to the one that was
+        used last; returns the cookie's value, as `with_key` does.
 
-        Of many uses at once one succeeds. Raises NotFound, LinkUsed, LinkExpired or RateLimited.
+        Of many uses at once one succeeds. Only one that fails counts as an attempt. Raises
+        NotFound, LinkUsed, LinkExpired or RateLimited.
         """
-        self._limit.check(address)
         stranger = Actor(NO_TENANT, via=Via.WEB, address=address)
         try:
             async with self._database.read() as session:
                 link = await self._links.look(session, token, LinkPurpose.SIGN_IN)
-                found = await self._account_of(session, link)
+                found = await self._account_of(session, link, tenant_id)
             async with self._database.write() as session:
                 await self._keys.lock(session, found.tenant_id)
                 link = await self._links.use(session, token, LinkPurpose.SIGN_IN)
-                found = await self._account_of(session, link)
+                found = await self._account_of(session, link, found.tenant_id)
                 cookie = await self._sessions.begin(
                     session,
                     found.tenant_id,
@@ -199,9 +233,9 @@ class SignIn:
                     replaces=replaces,
                 )
         except (AuthFailed, NotFound) as error:
+            self._delays.check(address)
             await self._record(stranger, "sign_in.link", error.code)
             raise
-        self._limit.give_back(address)
         await self._record(_known(stranger, found.tenant_id, found.member), "sign_in.link")
         return cookie
 
@@ -211,31 +245,55 @@ class SignIn:
         if self._audit is not None:
             await self._audit.write_or_queue(Entry(actor=user.actor, action="sign_out"))
 
-    async def _account_of(self, session: AsyncSession, link: Link) -> FoundLink:
-        """Whom the link signs in. Raises LinkExpired for an account or a user that is disabled, and
-        for a user who is no longer a member.
+    async def _account_of(self, session: AsyncSession, link: Link, tenant_id: str) -> FoundLink:
+        """The account of that id, or the one that was used last. Raises what `_accounts_of` raises,
+        also for an account that the link does not sign in to.
         """
+        accounts = await self._accounts_of(session, link)
+        found = next((each for each in accounts if tenant_id in ("", each.tenant_id)), None)
+        if found is None:
+            raise LinkExpired(_expired_words())
+        return found
+
+    async def _accounts_of(self, session: AsyncSession, link: Link) -> Sequence[FoundLink]:
+        """Where the link signs its person in: to its own account, or to all of theirs, the one that
+        was used last first. Raises LinkExpired where there is none: an account or the user is
+        disabled, or the user is no longer a member.
+        """
+        used_at = (
+            select(func.max(Session.created_at))
+            .where(col(Session.tenant_id) == col(Tenant.id), col(Session.user_id) == col(User.id))
+            .scalar_subquery()
+        )
         question = (
             select(Tenant, Membership, User)
             .join(Membership, col(Membership.tenant_id) == col(Tenant.id))
             .join(User, col(User.id) == col(Membership.user_id))
             .where(
-                col(Membership.tenant_id) == link.tenant_id,
                 col(Membership.user_id) == link.user_id,
                 col(Tenant.disabled_at).is_(None),
                 col(User.disabled_at).is_(None),
             )
+            .order_by(used_at.desc().nulls_last(), col(Membership.created_at), col(Tenant.id))
         )
-        found = (await session.exec(question)).one_or_none()
-        if found is None:
-            raise LinkExpired(expired_words(LinkPurpose.SIGN_IN, timedelta(seconds=LINK_SECONDS)))
-        tenant, membership, user = found
-        return FoundLink(tenant.id, tenant.name, member_of(membership, user))
+        if link.tenant_id is not None:
+            question = question.where(col(Membership.tenant_id) == link.tenant_id)
+        found = (await session.exec(question.limit(MOST_ACCOUNTS))).all()
+        if not found:
+            raise LinkExpired(_expired_words())
+        return [
+            FoundLink(tenant.id, tenant.name, member_of(membership, user))
+            for tenant, membership, user in found
+        ]
 
     async def _record(self, actor: Actor, action: str, outcome: str = "ok") -> None:
         SIGN_INS.labels(action.removeprefix("sign_in."), outcome).inc()
         if self._audit is not None:
             await self._audit.write(Entry(actor=actor, action=action, outcome=outcome))
+
+
+def _expired_words() -> str:
+    return expired_words(LinkPurpose.SIGN_IN, timedelta(seconds=LINK_SECONDS))
 
 
 def _known(stranger: Actor, tenant_id: TenantId, member: Member) -> Actor:

@@ -34,6 +34,7 @@ _ACTIONS = {
     "confirm.mail": ("asked for a link to confirm who they are", "to get a link"),
     "confirm.link": ("confirmed who they are with a link", "to confirm who they are with a link"),
     "sign_up": ("opened the account", "to open the account"),
+    "sign_in.mail": ("asked for a sign-in link", "to ask for a sign-in link"),
     "sign_out": ("signed out", "to sign out"),
     "session.end": ("ended a session: {device}", "to end a session"),
     "session.end_others": ("ended all other sessions", "to end all other sessions"),

@@ -22,6 +22,7 @@ from orderdesk_app.services.provisioning import Provisioning
 from orderdesk_app.services.reauthentication import Reauthentication
 from orderdesk_app.services.sessions import FormTokens, Sessions
 from orderdesk_app.services.sign_in import SignIn
+from orderdesk_app.services.sign_in_links import SIGN_IN_MAIL, SignInLinks
 from orderdesk_app.services.sign_up import SignUp, SignUpRules
 from orderdesk_app.services.tenants import Tenants
 from orderdesk_app.services.user_deletion import UserDeletion
@@ -93,7 +94,14 @@ class People(Engines):
         async def go_on_with_deletion(payload: JsonObject) -> None:
             await self.deletions.run_job(payload)  # which itself adds jobs
 
-        return {**super().job_handlers, DELETION: go_on_with_deletion}
+        async def mail_sign_in_link(payload: JsonObject) -> None:
+            await self.sign_in_links.deliver(payload)
+
+        return {
+            **super().job_handlers,
+            DELETION: go_on_with_deletion,
+            SIGN_IN_MAIL: mail_sign_in_link,
+        }
 
     @cached_property
     def access(self) -> Access:
@@ -160,6 +168,18 @@ class People(Engines):
         )
 
     @cached_property
+    def sign_in_links(self) -> SignInLinks:
+        return SignInLinks(
+            self.database,
+            self.magic_links,
+            self.mailer,
+            self.jobs,
+            self.audit,
+            by_network=self.limits.link_requests,
+            by_mailbox=self.limits.links_of_mailbox,
+        )
+
+    @cached_property
     def form_tokens(self) -> FormTokens:
         secret = self.settings.csrf_secret_key.get_secret_value().encode()
         return FormTokens(secret or self.keyring.purpose("csrf"))
@@ -180,7 +200,7 @@ class People(Engines):
             self.magic_links,
             self.mailer,
             self.audit,
-            by_address=self.limits.sign_in,
+            by_address=self.limits.proofs_by_network,
             by_session=self.limits.proofs,
             mails=self.limits.proof_mails,
         )

@@ -6,6 +6,7 @@ import pytest
 
 from orderdesk_app.errors import RateLimited
 from orderdesk_app.services import limits as limits_service
+from orderdesk_app.services.delays import GrowingDelays
 from orderdesk_app.services.limits import Limit, Limits
 from tests.worlds import counted
 
@@ -28,12 +29,15 @@ def limits(clock: Clock) -> Limits:
     return Limits(rpm=60, login=5, console=30, clock=clock)
 
 
-def spent(limit: Limit, key: str = "ada", cost: float = 1) -> int:
+def spent(limit: Limit | GrowingDelays, key: str = "ada", cost: float = 1) -> int:
     """How many calls go through before the limit says no."""
     count = 0
     try:
         while count < 10_000:
-            limit.spend(key, cost)
+            if isinstance(limit, Limit):
+                limit.spend(key, cost)
+            else:
+                limit.check(key)
             count += 1
     except RateLimited:
         return count

@@ -8,7 +8,7 @@ from sqlmodel import col, select
 
 from orderdesk_app.context import Actor, Secret, Via
 from orderdesk_app.db.audit import AuditEntry
-from orderdesk_app.token_bucket import TokenBucket
+from orderdesk_app.services.delays import DelayRules
 from tests.worlds import World, counted
 
 UNKNOWN = "x" * 64
@@ -56,7 +56,7 @@ async def flushed(small: World) -> list[AuditEntry]:
 
 async def test_every_sign_in_leaves_its_row_before_the_answer(small: World) -> None:
     neighbour = await small.neighbour.principal()
-    small.services.limits.sign_in.rules = TokenBucket(10, 10 / 60)
+    small.services.limits.sign_in.rules = DelayRules(10, 60, 60)
 
     await small.services.runner.run(
         None,
@@ -131,7 +131,7 @@ async def test_a_wrong_key_is_written_down_with_who_tried_it(small: World) -> No
 
 
 async def test_wrong_keys_are_limited_by_address(small: World) -> None:
-    small.services.limits.sign_in.rules = TokenBucket(3, 1 / 60)
+    small.services.limits.sign_in.rules = DelayRules(3, 60, 60)
     principal = await small.owner.principal()
     here, there = (
         replace(principal, actor=replace(principal.actor, address=address))
@@ -155,7 +155,7 @@ async def test_wrong_keys_are_limited_by_address(small: World) -> None:
 
 
 async def test_the_right_key_may_be_shown_as_often_as_one_likes(small: World) -> None:
-    small.services.limits.sign_in.rules = TokenBucket(3, 1 / 60)
+    small.services.limits.sign_in.rules = DelayRules(3, 60, 60)
 
     for _ in range(6):
         assert (

@@ -22,6 +22,7 @@ from orderdesk_app.services.tenants import NewAccount
 from orderdesk_app.wiring import Services
 
 ORIGIN = "http://localhost:8080"
+ADDRESS = "testclient"  # of everybody, as the app sees them
 STATE = "reflex___state____state"
 
 

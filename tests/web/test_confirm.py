@@ -10,9 +10,10 @@ from sqlmodel import col, update
 from orderdesk_app.db.users import User
 from orderdesk_app.errors import ReauthenticationRequired
 from orderdesk_app.mail.letters import ConfirmLink
+from orderdesk_app.services.delays import DelayRules
 from orderdesk_app.services.identity_proofs import ProofChoices
 from orderdesk_app.token_bucket import TokenBucket
-from tests.web.browser_session import ORIGIN, BrowserSession, handler_named
+from tests.web.browser_session import ADDRESS, ORIGIN, BrowserSession, handler_named
 from tests.web.test_console import run
 from tests.web.test_keys import keys_of
 
@@ -232,12 +233,16 @@ def test_no_link_is_mailed_without_an_address_and_not_without_end(
     assert len(mailed) == 3
 
 
-@pytest.mark.parametrize("limit", ["proofs", "sign_in"], ids=["session", "network address"])
+@pytest.mark.parametrize(
+    ("limit", "rules"),
+    [("proofs", TokenBucket(2, 1 / 1000)), ("proofs_by_network", DelayRules(2, 1000, 1000))],
+    ids=["session", "network address"],
+)
 def test_wrong_proofs_use_up_tries_and_right_ones_do_not(
-    ada: BrowserSession, monkeypatch: pytest.MonkeyPatch, limit: str
+    ada: BrowserSession, monkeypatch: pytest.MonkeyPatch, limit: str, rules: object
 ) -> None:
-    counted = getattr(ada.web.services.limits, limit)
-    monkeypatch.setattr(counted, "rules", TokenBucket(2, 1 / 1000))
+    ada.web.services.limits.proofs_by_network.forget(ADDRESS)  # tries of other tests
+    monkeypatch.setattr(getattr(ada.web.services.limits, limit), "rules", rules)
     ada.grow_old()
 
     tries = [ada.key.reveal()] * 3 + ["x" * 64] * 2 + [ada.key.reveal()]

@@ -14,11 +14,11 @@ from orderdesk_app.errors import BodyEncoded, BodyTooSlow, DatabaseBusy, Storage
 from orderdesk_app.routes import all_routes, forms
 from orderdesk_app.routes.forms import is_same_origin
 from orderdesk_app.routes.sign_in import KEY_WORDS, OTHER_WORDS, with_key
+from orderdesk_app.services.delays import DelayRules
 from orderdesk_app.services.sessions import COOKIE, SECURE_COOKIE
 from orderdesk_app.settings_reader import load_settings
-from orderdesk_app.token_bucket import TokenBucket
 from orderdesk_app.wiring import Services
-from tests.web.browser_session import ORIGIN, BrowserSession, Web
+from tests.web.browser_session import ADDRESS, ORIGIN, BrowserSession, Web
 
 
 def link_for(session: BrowserSession) -> str:
@@ -163,15 +163,19 @@ def test_an_access_key_is_told_that_it_is_for_assistants(ada: BrowserSession) ->
 def test_too_many_tries_from_one_address_wait(
     ada: BrowserSession, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    limit = ada.web.services.limits.sign_in
-    monkeypatch.setattr(limit, "rules", TokenBucket(2, 0.01))
+    monkeypatch.setattr(ada.web.services.limits.sign_in, "rules", DelayRules(2, 100, 100))
+    ada.web.services.limits.sign_in.forget(ADDRESS)  # tries of other tests
 
-    answers = [
-        stranger(ada).post("/sign-in/key", key="wrong", token=False).headers["location"]
-        for _ in range(3)
+    *answers, last = [
+        stranger(ada).post("/sign-in/key", key="wrong", token=False) for _ in range(3)
     ]
+    right = stranger(ada).post("/sign-in/key", key=ada.key.reveal(), token=False)
 
-    assert answers == ["/sign-in?error=unknown", "/sign-in?error=unknown", "/sign-in?error=many"]
+    assert [answer.headers["location"] for answer in answers] == ["/sign-in?error=unknown"] * 2
+    assert (last.status_code, last.headers["retry-after"]) == (429, "100")
+    assert "Try again in 2 minutes." in last.text
+    assert 'aria-invalid="true"' in last.text
+    assert right.headers["location"] == "/"  # nobody is locked out by a neighbour's tries
 
 
 @pytest.mark.parametrize("origin", [None, "http://evil.example", "null", "http://localhost:9999"])
