@@ -28,6 +28,12 @@ _MOST_CLIENTS = 50
 # what people do on the pages and that changes something, and what a later read settled
 _CHANGING_ACTIONS = (
     "key.create",
+    "person.invite",
+    "person.withdraw",
+    "person.join",
+    "person.role",
+    "person.remove",
+    "person.leave",
     "key.revoke",
     "key.rotate_master",
     "key.make_master",

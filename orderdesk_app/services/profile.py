@@ -55,12 +55,7 @@ class Profile:
 
     async def rename(self, actor: Actor, name: str) -> str:
         """Changes the actor's own name; returns it as it is kept. Raises ValidationFailed."""
-        name = without_idle_half_spaces(" ".join(name.split()))
-        if not 1 <= len(name) <= LONGEST_NAME or not is_visible(name):
-            raise ValidationFailed(
-                f"A name has 1 to {LONGEST_NAME} characters, all of them visible. Type it again.",
-                field="name",
-            )
+        name = person_name(name)
         async with self._database.write() as session:
             user = await _find_user(session, actor)
             if user.name == name:
@@ -69,6 +64,17 @@ class Profile:
             await self._signals.publish(session, f"user:{user.id}")
         await self._audit.write_or_queue(Entry(actor=actor, action="profile.rename"))
         return name
+
+
+def person_name(text: str) -> str:
+    """The name with single spaces. Raises ValidationFailed."""
+    name = without_idle_half_spaces(" ".join(text.split()))
+    if not 1 <= len(name) <= LONGEST_NAME or not is_visible(name):
+        raise ValidationFailed(
+            f"A name has 1 to {LONGEST_NAME} characters, all of them visible. Type it again.",
+            field="name",
+        )
+    return name
 
 
 async def _find_user(session: AsyncSession, actor: Actor) -> User:

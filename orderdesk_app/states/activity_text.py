@@ -39,6 +39,12 @@ _ACTIONS = {
     "session.end": ("ended a session: {device}", "to end a session"),
     "session.end_others": ("ended all other sessions", "to end all other sessions"),
     "profile.rename": ("chose another name", "to choose another name"),
+    "person.invite": ("invited somebody as {role}", "to invite somebody"),
+    "person.withdraw": ("withdrew an invitation", "to withdraw an invitation"),
+    "person.join": ("joined the account as {role}", "to join the account"),
+    "person.role": ("made {person} {role}", "to change a role"),
+    "person.remove": ("removed {person}", "to remove somebody"),
+    "person.leave": ("left the account", "to leave the account"),
     "key.create": ("made the key “{name}”", "to make a key"),
     "key.revoke": ("revoked the key “{name}”", "to revoke a key"),
     "key.rotate_master": ("replaced the master key", "to replace the master key"),
@@ -157,7 +163,15 @@ def action_labels() -> dict[str, str]:
 
 
 def _without_names(phrase: str) -> str:
-    return phrase.replace("the key “{name}”", "a key").replace(": {device}", "")
+    for named, plain in (
+        ("the key “{name}”", "a key"),
+        (": {device}", ""),
+        (" as {role}", ""),
+        ("made {person} {role}", "changed a role"),
+        ("{person}", "somebody"),
+    ):
+        phrase = phrase.replace(named, plain)
+    return phrase
 
 
 def outcome_label(outcome: str) -> str:

@@ -12,11 +12,13 @@ from orderdesk_app.services.account_deletion import AccountDeletion
 from orderdesk_app.services.deletions import DELETION, Deletions
 from orderdesk_app.services.flash_messages import FlashMessages, HeldForms
 from orderdesk_app.services.identity_proofs import IdentityProofs
+from orderdesk_app.services.invitations import Invitations, answer_limit, invitation_limit
 from orderdesk_app.services.jobs import Handler
 from orderdesk_app.services.key_check import KeyCheck
 from orderdesk_app.services.keys import Keys
 from orderdesk_app.services.magic_links import MagicLinks
 from orderdesk_app.services.own_sessions import OwnSessions
+from orderdesk_app.services.people import People as AccountPeople
 from orderdesk_app.services.profile import Profile
 from orderdesk_app.services.provisioning import Provisioning
 from orderdesk_app.services.reauthentication import Reauthentication
@@ -146,6 +148,27 @@ class People(Engines):
             limit=self.limits.sign_in,
             audit=self.audit,
             provisioning=self.provisioning,
+        )
+
+    @cached_property
+    def people(self) -> AccountPeople:
+        return AccountPeople(
+            self.database, self.signals, self.tenants, self.reauthentication, self.audit
+        )
+
+    @cached_property
+    def invitations(self) -> Invitations:
+        return Invitations(
+            self.database,
+            self.signals,
+            self.magic_links,
+            self.mailer,
+            self.sessions,
+            self.reauthentication,
+            self.audit,
+            limit=invitation_limit(),
+            answers=answer_limit(),
+            public_url=self.settings.public_url,
         )
 
     @cached_property

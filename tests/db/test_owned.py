@@ -49,6 +49,10 @@ WITHOUT_AN_ACTOR = {
     "services/journal.py:_require_all_there": (
         "asks for the actor's own account and user, before anything is written"
     ),
+    "services/people.py:_has_another_account": "whether the member has an account beside this one",
+    "services/invitations.py:_find": "a link is how an actor begins; it was found by its digest",
+    "services/invitations.py:who_may_accept": "the user who is signed in, by their own id",
+    "services/invitations.py:_send": "the actor's own account, by its id",
     "services/operators.py:require_operator_left": "operators are those of all accounts",
     "services/tenants.py:_admin": "the first start asks whether an operator owns an account",
     "services/tenants.py:get": "the actor's own account, by its id",

@@ -12,12 +12,13 @@ from tests.web.browser_session import ORIGIN, BrowserSession
 BROWSER = {"accept": "text/html,application/xhtml+xml,*/*;q=0.8"}
 FORMS = sorted(
     {route.path for route in all_routes() if "POST" in (route.methods or ())}
-    - {"/sign-in/link", "/confirm/link"}
+    - {"/sign-in/link", "/confirm/link", "/invitation"}
 )
 PAGES = {
     "account": "/account",
     "confirm": "/confirm",
     "console": "/console",
+    "people": "/people",
     "settings": "/settings",
     "stores": "/stores",
     "sign-in": "/sign-in",

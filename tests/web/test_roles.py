@@ -17,7 +17,6 @@ from tests.worlds import FIRST_ORDER
 
 # There is no page for them yet.
 WITHOUT_PAGE = {
-    Permission.MANAGE_PEOPLE,
     Permission.MANAGE_LIMITS,
     Permission.DELETE_ACCOUNT,
 }
@@ -97,6 +96,22 @@ def cannot_disconnect(who: BrowserSession) -> bool:
     return denied_by_form(who, "/stores/disconnect", row_id=store.id, confirm=store.name)
 
 
+def cannot_invite(who: BrowserSession) -> bool:
+    email = f"{who.actor.user_id}@example.com"
+    return denied_by_form(who, "/people/invite", email=email, role="viewer")
+
+
+def cannot_change_a_role(who: BrowserSession) -> bool:
+    return denied_by_form(
+        who, "/people/role", user_id=str(who.actor.user_id), role=str(who.actor.role)
+    )
+
+
+def cannot_remove_somebody(who: BrowserSession) -> bool:
+    other = add_colleague(who, Role.VIEWER)
+    return denied_by_form(who, "/people/remove", user_id=str(other.user_id))
+
+
 # What is true of somebody whose role does not have the permission. The last ones end the stage.
 ACTS: list[tuple[Permission, Callable[[BrowserSession], bool]]] = [
     (Permission.SEE_ACCOUNT, sees_nothing),
@@ -115,6 +130,9 @@ ACTS: list[tuple[Permission, Callable[[BrowserSession], bool]]] = [
     (Permission.MANAGE_STORES, cannot_add_a_sandbox),
     (Permission.MANAGE_STORES, cannot_register),
     (Permission.MANAGE_STORES, cannot_disconnect),
+    (Permission.MANAGE_PEOPLE, cannot_invite),
+    (Permission.MANAGE_PEOPLE, cannot_change_a_role),
+    (Permission.MANAGE_PEOPLE, cannot_remove_somebody),
     (Permission.MANAGE_MASTER_KEY, cannot_rotate),
 ]
 
