@@ -3,9 +3,10 @@ websocket raw.
 """
 
 import asyncio
+import contextlib
 import importlib
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
@@ -16,6 +17,7 @@ from starlette.testclient import TestClient, WebSocketTestSession
 
 from orderdesk_app.context import Actor, Secret, Via, now
 from orderdesk_app.db.sessions import Session
+from orderdesk_app.services.delays import DelayRules, GrowingDelays
 from orderdesk_app.services.reauthentication import PROOF_MINUTES
 from orderdesk_app.services.sessions import COOKIE
 from orderdesk_app.services.tenants import NewAccount
@@ -244,6 +246,19 @@ class Tab:
         for event in update.get("events") or []:
             if event["name"] == "_redirect":
                 self.redirects.append(str(event["payload"].get("path", "")).strip('"'))
+
+
+@contextlib.contextmanager
+def delayed(delays: GrowingDelays, rules: DelayRules) -> Iterator[None]:
+    """Other rules for a while, and no tries of other tests, nor any left for them."""
+    before = delays.rules
+    delays.forget(ADDRESS)
+    delays.rules = rules
+    try:
+        yield
+    finally:
+        delays.rules = before
+        delays.forget(ADDRESS)
 
 
 def handler_named(end: str) -> str:

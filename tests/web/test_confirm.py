@@ -13,7 +13,7 @@ from orderdesk_app.mail.letters import ConfirmLink
 from orderdesk_app.services.delays import DelayRules
 from orderdesk_app.services.identity_proofs import ProofChoices
 from orderdesk_app.token_bucket import TokenBucket
-from tests.web.browser_session import ADDRESS, ORIGIN, BrowserSession, handler_named
+from tests.web.browser_session import ORIGIN, BrowserSession, delayed, handler_named
 from tests.web.test_console import run
 from tests.web.test_keys import keys_of
 
@@ -233,22 +233,29 @@ def test_no_link_is_mailed_without_an_address_and_not_without_end(
     assert len(mailed) == 3
 
 
-@pytest.mark.parametrize(
-    ("limit", "rules"),
-    [("proofs", TokenBucket(2, 1 / 1000)), ("proofs_by_network", DelayRules(2, 1000, 1000))],
-    ids=["session", "network address"],
-)
-def test_wrong_proofs_use_up_tries_and_right_ones_do_not(
-    ada: BrowserSession, monkeypatch: pytest.MonkeyPatch, limit: str, rules: object
+def test_wrong_proofs_use_up_tries_of_the_session_and_right_ones_do_not(
+    ada: BrowserSession, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    ada.web.services.limits.proofs_by_network.forget(ADDRESS)  # tries of other tests
-    monkeypatch.setattr(getattr(ada.web.services.limits, limit), "rules", rules)
+    monkeypatch.setattr(ada.web.services.limits.proofs, "rules", TokenBucket(2, 1 / 1000))
+
+    assert answers_to_proofs(ada) == EXPECTED
+
+
+def test_wrong_proofs_use_up_tries_of_the_network_and_right_ones_do_not(
+    ada: BrowserSession,
+) -> None:
+    with delayed(ada.web.services.limits.proofs_by_network, DelayRules(2, 1000, 1000)):
+        assert answers_to_proofs(ada) == EXPECTED
+
+
+EXPECTED = ["/"] * 3 + ["/confirm?error=unknown"] * 2 + ["/confirm?error=many"]
+
+
+def answers_to_proofs(ada: BrowserSession) -> list[str]:
+    """To three right ones, two wrong ones, and one that comes too soon."""
     ada.grow_old()
-
     tries = [ada.key.reveal()] * 3 + ["x" * 64] * 2 + [ada.key.reveal()]
-    answers = [ada.post("/confirm/key", key=key).headers["location"] for key in tries]
-
-    assert answers == ["/"] * 3 + ["/confirm?error=unknown"] * 2 + ["/confirm?error=many"]
+    return [ada.post("/confirm/key", key=key).headers["location"] for key in tries]
 
 
 def test_a_person_without_a_key_or_an_address_is_told_to_sign_in_again(

@@ -18,7 +18,7 @@ from orderdesk_app.services.delays import DelayRules
 from orderdesk_app.services.sessions import COOKIE, SECURE_COOKIE
 from orderdesk_app.settings_reader import load_settings
 from orderdesk_app.wiring import Services
-from tests.web.browser_session import ADDRESS, ORIGIN, BrowserSession, Web
+from tests.web.browser_session import ORIGIN, BrowserSession, Web, delayed
 
 
 def link_for(session: BrowserSession) -> str:
@@ -160,16 +160,12 @@ def test_an_access_key_is_told_that_it_is_for_assistants(ada: BrowserSession) ->
     assert answer.headers["location"] == "/sign-in?error=agents"
 
 
-def test_too_many_tries_from_one_address_wait(
-    ada: BrowserSession, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(ada.web.services.limits.sign_in, "rules", DelayRules(2, 100, 100))
-    ada.web.services.limits.sign_in.forget(ADDRESS)  # tries of other tests
-
-    *answers, last = [
-        stranger(ada).post("/sign-in/key", key="wrong", token=False) for _ in range(3)
-    ]
-    right = stranger(ada).post("/sign-in/key", key=ada.key.reveal(), token=False)
+def test_too_many_tries_from_one_address_wait(ada: BrowserSession) -> None:
+    with delayed(ada.web.services.limits.sign_in, DelayRules(2, 100, 100)):
+        *answers, last = [
+            stranger(ada).post("/sign-in/key", key="wrong", token=False) for _ in range(3)
+        ]
+        right = stranger(ada).post("/sign-in/key", key=ada.key.reveal(), token=False)
 
     assert [answer.headers["location"] for answer in answers] == ["/sign-in?error=unknown"] * 2
     assert (last.status_code, last.headers["retry-after"]) == (429, "100")

@@ -11,7 +11,7 @@ from orderdesk_app.mail.message import Mail
 from orderdesk_app.mail.outbox import OutboxSender
 from orderdesk_app.services.delays import DelayRules
 from orderdesk_app.services.sessions import COOKIE
-from tests.web.browser_session import ADDRESS, BrowserSession, Web
+from tests.web.browser_session import BrowserSession, Web, delayed
 from tests.worlds import eventually
 
 MAILED = "/sign-in?mailed=1"
@@ -168,14 +168,9 @@ def test_one_mailbox_is_not_flooded_and_the_page_says_how_long_to_wait(
     assert stranger(ada).send(path_in(mails_to(ada.web, address)[0]), {"x": ""}).status_code == 303
 
 
-def test_one_network_asks_for_links_at_a_pace(
-    ada: BrowserSession, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    limit = ada.web.services.limits.link_requests
-    monkeypatch.setattr(limit, "rules", DelayRules(2, 30, 30))
-    limit.forget(ADDRESS)  # tries of other tests
-
-    answers = [ask(ada, f"{new_id()}@example.net") for _ in range(3)]
+def test_one_network_asks_for_links_at_a_pace(ada: BrowserSession) -> None:
+    with delayed(ada.web.services.limits.link_requests, DelayRules(2, 30, 30)):
+        answers = [ask(ada, f"{new_id()}@example.net") for _ in range(3)]
 
     assert [answer.status_code for answer in answers] == [303, 303, 429]
     assert answers[-1].headers["retry-after"] == "30"
