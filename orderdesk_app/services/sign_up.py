@@ -104,8 +104,10 @@ class SignUp:
             # Answer as if it had worked: somebody else may have asked for the mails until now.
             return email
         async with self._database.write() as session:
-            letter = await self._letter_for(session, email)
-            await self._mailer.send(session, letter, to=email, expires_in=self.rules.works_for)
+            user = await find_user_by_email(session, email)
+            letter = await self._letter_for(session, email, user)
+            to = address_of(user, email)
+            await self._mailer.send(session, letter, to=to, expires_in=self.rules.works_for)
         SIGN_UPS.labels("asked").inc()
         return email
 
@@ -188,14 +190,13 @@ class SignUp:
             SIGN_UPS.labels("limited").inc()
             raise
 
-    async def _letter_for(self, session: AsyncSession, email: str) -> Content:
+    async def _letter_for(self, session: AsyncSession, email: str, user: User | None) -> Content:
         """The letter with its link. Somebody whose accounts are all gone is a newcomer.
 
         Known or not, the same questions are asked and a row of the same size is made: else the time
         would tell them apart.
         """
         works_for = self.rules.works_for
-        user = await find_user_by_email(session, email)
         tenant_id = await _tenant_of(session, user)
         is_known = tenant_id is not None or (user is not None and user.disabled_at is not None)
         token = await self._links.make(
@@ -253,6 +254,13 @@ class SignUp:
             # The key exists and was never shown before: a full queue must not keep it back.
             await self._audit.write_or_queue(Entry(actor=actor, action="sign_up"))
         return OpenedAccount(account, key, cookie)
+
+
+def address_of(user: User | None, email: str) -> str:
+    """Where the mail goes: to the address that the user has proved. One that differs in its case
+    alone may be somebody else's at its server, and the link signs in.
+    """
+    return (user and user.email) or email
 
 
 async def _tenant_of(session: AsyncSession, user: User | None) -> TenantId | None:
