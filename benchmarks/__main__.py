@@ -8,7 +8,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from benchmarks import added_time, home, hostile, rates, start, together
+from benchmarks import added_time, home, hostile, rates, start, together, users
 from benchmarks.figures import Figure, table
 
 PARTS = {
@@ -18,6 +18,7 @@ PARTS = {
     "together": together.measure,
     "home": home.measure,
     "hostile": hostile.measure,
+    "users": users.measure,
 }
 
 

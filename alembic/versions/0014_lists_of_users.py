@@ -57,11 +57,10 @@ def upgrade() -> None:
     _make_user_days()
     _look_back()
     for name in SORTED_BY:
+        op.create_index(op.f(f"ix_users_{name}_id"), "users", [name, "id"])
         op.create_index(
             op.f(f"ix_users_state_top_role_{name}_id"), "users", ["state", "top_role", name, "id"]
         )
-    for name in ("name_key", "email_key"):
-        op.create_index(op.f(f"ix_users_{name}"), "users", [name])
     if is_postgres:
         _keep_top_role_on_postgres()
     else:

@@ -20,13 +20,16 @@ class User(Row, table=True):
 
     __tablename__ = "users"
     __table_args__ = (
+        Index(None, "name_key", "id"),
+        Index(None, "email_key", "id"),
+        Index(None, "created_at", "id"),
+        Index(None, "last_sign_in_at", "id"),
+        Index(None, "last_active_at", "id"),
         Index(None, "state", "top_role", "name_key", "id"),
         Index(None, "state", "top_role", "email_key", "id"),
         Index(None, "state", "top_role", "created_at", "id"),
         Index(None, "state", "top_role", "last_sign_in_at", "id"),
         Index(None, "state", "top_role", "last_active_at", "id"),
-        Index(None, "name_key"),
-        Index(None, "email_key"),
     )
 
     id: UserId = Field(default_factory=lambda: UserId(new_id()), sa_type=String, primary_key=True)

@@ -50,6 +50,7 @@ class FoundKey:
     name: str
     scopes: frozenset[Scope]
     active_store_id: StoreRowId | None
+    made_by: UserId | None = None  # where that is known
     # by entry point, made of the key and an account, and valid as long as both are
     principals: "dict[Via, Principal]" = field(default_factory=dict, repr=False, compare=False)
 
@@ -116,7 +117,11 @@ class Access:
         self._keys = keys
         self._found: LoadingCache[FoundKey] = LoadingCache(
             seconds=_KEY_SECONDS,
-            topics=lambda _, found: (f"tenant:{found.tenant_id}", f"user:{found.member.user_id}"),
+            topics=lambda _, found: (
+                f"tenant:{found.tenant_id}",
+                f"user:{found.member.user_id}",
+                f"user:{found.made_by}",
+            ),
         )
         self._accounts: LoadingCache[Account] = LoadingCache(
             seconds=_ACCOUNT_SECONDS, topics=lambda tenant_id, _: (f"tenant:{tenant_id}",)

@@ -41,6 +41,10 @@ _CHANGING_ACTIONS = (
     "store.edit",
     "store.disconnect",
     "order.settle",
+    "user.disable",
+    "user.enable",
+    "user.make_operator",
+    "user.remove_operator",
 )
 _PEOPLE = (str(Via.CONSOLE), str(Via.WEB))
 

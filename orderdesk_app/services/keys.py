@@ -8,6 +8,7 @@ from typing import Any
 
 from cachetools import TTLCache
 from sqlalchemy.exc import IntegrityError
+from sqlalchemy.orm import aliased
 from sqlmodel import and_, col, func, or_, select, update
 from sqlmodel.ext.asyncio.session import AsyncSession
 
@@ -264,8 +265,10 @@ class Keys:
         """The account and user of a key, by reading one row; None for an unknown, revoked or
         malformed key, and for a disabled account or user.
 
-        A master key acts as the account's first owner, an access key as the user who made it, as
-        long as they are a member.
+        A master key acts as the account's first owner who is not disabled, an access key as the
+        user who made it, as long as they are a member. A user who is disabled has seen each key
+        that they made, so that none of these works, the master key included: another owner signs
+        in without it and makes a new one.
 
         A master key is also checked by bcrypt, the first time in this process and then every ten
         minutes; an unknown key never gets that far.
@@ -277,15 +280,19 @@ class Keys:
             and_(is_master, col(Membership.role) == Role.OWNER.value),
             and_(~is_master, col(Membership.user_id) == col(Credential.user_id)),
         )
+        maker = aliased(User)
         question = (
             select(Credential, Membership, User)
             .join(Tenant, col(Tenant.id) == col(Credential.tenant_id))
             .join(Membership, and_(col(Membership.tenant_id) == col(Tenant.id), acts_as))
             .join(User, col(User.id) == col(Membership.user_id))
+            .outerjoin(maker, col(maker.id) == col(Credential.user_id))
             .where(
                 Credential.digest == self._digest(token),
                 col(Credential.revoked_at).is_(None),
                 col(Tenant.disabled_at).is_(None),
+                col(User.disabled_at).is_(None),
+                col(maker.disabled_at).is_(None),
             )
             .order_by(col(Membership.created_at), col(Membership.user_id))
             .limit(1)
@@ -298,8 +305,6 @@ class Keys:
             member = member_of(membership, user)
             if row.kind == MASTER:
                 member = await as_by_master_key(session, row.tenant_id, member)
-        if user.disabled_at is not None:
-            return None
         if row.kind == MASTER and not await self._is_verified(row, Secret(token)):
             return None
         await self._keyring.tenant(row.tenant_id)  # so that the next call may seal without waiting
@@ -308,6 +313,7 @@ class Keys:
             credential_id=row.id,
             tenant_id=row.tenant_id,
             member=member,
+            made_by=row.user_id,
             kind=row.kind,
             name=row.name,
             scopes=(ALL_SCOPES if row.kind == MASTER else frozenset(_scopes(row)))

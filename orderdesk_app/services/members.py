@@ -41,8 +41,12 @@ async def find_member(session: AsyncSession, tenant_id: TenantId, user_id: UserI
 
 
 async def find_first_owner(session: AsyncSession, tenant_id: TenantId) -> Member | None:
-    """The member who has been an owner for longest; None without an owner, or if disabled."""
-    owners = _members(tenant_id).where(col(Membership.role) == Role.OWNER.value)
+    """The member who has been an owner for longest, of those who are not disabled; None without
+    one.
+    """
+    owners = _members(tenant_id).where(
+        col(Membership.role) == Role.OWNER.value, col(User.disabled_at).is_(None)
+    )
     question = owners.order_by(col(Membership.created_at), col(Membership.user_id)).limit(1)
     return _enabled((await session.exec(question)).one_or_none())
 

@@ -55,6 +55,10 @@ _ACTIONS = {
     "user.delete": ("deleted a user", "to delete a user"),
     "account.delete": ("deleted an account", "to delete an account"),
     "activity.export": ("downloaded the activity", "to download the activity"),
+    "user.disable": ("disabled a user", "to disable a user"),
+    "user.enable": ("enabled a user", "to enable a user"),
+    "user.make_operator": ("made a user an operator", "to make a user an operator"),
+    "user.remove_operator": ("took a user's rights as an operator", "to take an operator's rights"),
     "store.test": ("tested the connection of {store}", "the connection of {store}"),
 }
 _OUTCOMES = {

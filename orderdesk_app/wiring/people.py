@@ -28,6 +28,7 @@ from orderdesk_app.services.sign_in_links import SIGN_IN_MAIL, SignInLinks
 from orderdesk_app.services.sign_up import SignUp, SignUpRules
 from orderdesk_app.services.tenants import Tenants
 from orderdesk_app.services.user_deletion import UserDeletion
+from orderdesk_app.services.users import Users
 from orderdesk_app.wiring.engines import Engines
 
 
@@ -201,6 +202,10 @@ class People(Engines):
             by_network=self.limits.link_requests,
             by_mailbox=self.limits.links_of_mailbox,
         )
+
+    @cached_property
+    def users(self) -> Users:
+        return Users(self.database, self.signals, self.reauthentication, self.audit)
 
     @cached_property
     def form_tokens(self) -> FormTokens:

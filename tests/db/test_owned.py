@@ -60,6 +60,21 @@ WITHOUT_AN_ACTOR = {
     "services/sign_in_links.py:_may_sign_in": "a mailbox is how an actor begins, by its link",
     "services/magic_links.py:_find": "a link is how an actor begins; it is found by its digest",
     "services/magic_links.py:use": "the row was just found by its digest",
+    **dict.fromkeys(
+        [
+            "services/user_list.py:_with_counts",
+            "services/users.py:_begin",
+            "services/users.py:_signal",
+            "services/users.py:_require_operator",
+            "services/users.py:_end_sessions",
+            "services/users.py:_calls_of",
+            "services/users.py:_accounts_of",
+            "services/users.py:_stores_of",
+            "services/users.py:_keys_of",
+            "services/users.py:_sessions_of",
+        ],
+        "operators see the users of all accounts, and each way begins with that question",
+    ),
     "services/store_registration.py:locked_stores": "locks the actor's own account, by its id",
     "services/sandbox.py:_owner": (
         "the sandbox is an Order Desk of its own and knows stores by its own keys"
