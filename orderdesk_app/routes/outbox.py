@@ -27,7 +27,7 @@ _EMPTY = Markup(
 _LIST = Markup(
     '<p class="dim">The last {most} mails since the start, the newest first. Nothing is sent: '
     "EMAIL_PROVIDER is console.</p>"
-    '<ul class="stack tight plain">{rows}</ul>'
+    '<ul class="stack">{rows}</ul>'
 )
 _ROW = Markup(
     '<li><a href="/outbox/{id}">{subject}</a><div class="dim small">to {to}, '
@@ -35,7 +35,7 @@ _ROW = Markup(
 )
 _MAIL = Markup(
     '<p class="dim">To {to}, <time datetime="{at}">{clock} UTC</time></p>'
-    '<iframe class="mail" title="The mail as HTML" src="/outbox/{id}/html" '
+    '<iframe title="The mail as HTML" src="/outbox/{id}/html" '
     'sandbox="allow-popups allow-popups-to-escape-sandbox '
     'allow-top-navigation-by-user-activation"></iframe>'
     '<h2>As text</h2><pre class="code" tabindex="0" aria-label="The mail as text">{text}</pre>'

@@ -57,8 +57,8 @@ _FORM = Markup(
 _WRONG = Markup('<span class="wrong" id="{field}-wrong" role="alert">{words}</span>')
 _NAME = Markup(
     '<div class="field"><label for="name">Name of the account</label>'
-    '<span class="help" id="name-help">Such as your shop’s name. Colleagues whom you invite see it.'
-    "</span>"
+    '<span class="help" id="name-help">Such as your shop’s name. Without one, it is called after '
+    "your address.</span>"
     '<input class="input" id="name" name="name" maxlength="{most}" value="{typed}" '
     'autocomplete="organization" aria-invalid="{is_wrong}" aria-describedby="name-help name-wrong">'
     "{wrong}</div>"
@@ -88,7 +88,7 @@ _KEY = Markup(
     'href="data:text/plain;charset=utf-8,{file}">Download as a text file</a></div>'
     '<form class="form" action="/" method="get"><label class="check"><input type="checkbox" '
     "required>I have stored it</label>"
-    '<button type="submit" class="button primary">Continue</button></form>'
+    '<div class="row"><button type="submit" class="button primary">Continue</button></div></form>'
     '<p class="dim small">{way_out}</p>'
 )
 _WAY_OUT = (

@@ -33,6 +33,7 @@ from orderdesk_app.settings_reader import load_settings
 from tests.browser.chromium import ORDER, Chromium, choose
 from tests.browser.recorder import Recorder
 from tests.browser.watch import Watch
+from tests.mail_server import MailServer, mail_server
 from tests.worlds import (
     API_KEY,
     FIRST_ORDER,
@@ -269,9 +270,19 @@ class Serving:
         ]
 
 
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def post_office() -> AsyncIterator[MailServer]:
+    """A real SMTP server, which gets all mail of the site."""
+    async with mail_server(tls="none") as server:
+        yield server
+
+
 @pytest.fixture(scope="session")
 def serving(
-    frontend: Frontend, sandbox_server: SandboxServer, tmp_path_factory: pytest.TempPathFactory
+    frontend: Frontend,
+    sandbox_server: SandboxServer,
+    post_office: MailServer,
+    tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[Serving]:
     """`orderdesk serve`, started as a person starts it; it is ready a moment later."""
     folder = tmp_path_factory.mktemp("site")
@@ -290,6 +301,14 @@ def serving(
         "RATE_LIMIT_RPM": "100000",
         "WEBUI_RATE_LIMIT_LOGIN": "10000",
         "WEBUI_RATE_LIMIT_API_CONSOLE": "100000",
+        "ENABLE_PUBLIC_SIGNUP": "true",
+        "SIGNUP_RATE_LIMIT_PER_HOUR": "100000",
+        "WEBUI_RATE_LIMIT_SIGNUP": "10000",
+        "EMAIL_PROVIDER": "smtp",
+        "SMTP_HOST": "127.0.0.1",
+        "SMTP_PORT": str(post_office.port),
+        "SMTP_USE_TLS": "false",
+        "SMTP_FROM_EMAIL": "orders@example.com",
     }
     serving = Serving(environment, folder, port, public_port)
     serving.start()

@@ -2,11 +2,14 @@
 
 import json
 import re
+from email.message import EmailMessage
 from typing import Any
 
 from playwright.async_api import Error, Locator, Page, expect
 
 from tests.browser.conftest import CHAPTER, Site
+from tests.mail_server import MailServer
+from tests.worlds import eventually
 
 SIGN_IN = re.compile(r"/sign-in(\?.*)?$")
 
@@ -49,6 +52,20 @@ async def sign_out(page: Page) -> None:
         .click()
     )
     await expect(page.get_by_role("heading", level=1)).to_have_text("Sign in to Order Desk agents")
+
+
+async def mailed_link(post_office: MailServer, address: str, *, count: int = 1) -> str:
+    """The link in the last of so many mails to that address, once they have come."""
+
+    async def arrived() -> list[EmailMessage]:
+        mails = [mail for mail in post_office.mails if mail["To"] == address]
+        return mails if len(mails) >= count else []
+
+    mail: EmailMessage = (await eventually(arrived, 20))[-1]
+    text = mail.get_body(("plain",))
+    assert text is not None
+    [link] = re.findall(r"^http\S+\?token=\S+", text.get_content(), re.M)
+    return str(link)
 
 
 # ------------------------------------------------------------------ settings and stores
