@@ -36,6 +36,11 @@
 // | data-served        | part of the page | the server draws this address, and it is loaded       |
 // | data-highlight     | pre              | its JSON gets colours                                 |
 // | data-json-tree     | div              | becomes a tree of the JSON in the element of that id  |
+// | data-passkey       | form             | "create" or "get": asks the authenticator before it   |
+// |                    |                  | is sent; shown where the browser knows passkeys       |
+// | data-question      | the same form    | the address that says what the authenticator is asked |
+// | data-passkey-wrong | part of the form | shown with the words for what went wrong              |
+// | data-no-passkeys   | part of the page | hidden where the browser knows passkeys               |
 //
 // `data-label` on a cell is read by look.css alone.
 import * as address from "./ui/address.js";
@@ -49,6 +54,7 @@ import * as forms from "./ui/forms.js";
 import * as json from "./ui/json.js";
 import * as keyboard from "./ui/keyboard.js";
 import * as palette from "./ui/palette.js";
+import * as passkeys from "./ui/passkeys.js";
 import * as restore from "./ui/restore.js";
 import * as runs from "./ui/runs.js";
 import * as session from "./ui/session.js";
@@ -58,6 +64,7 @@ import * as view from "./ui/view.js";
 
 const PARTS = [
   theme, runs, dialogs, copy, countdown, forms, filter, keyboard, palette, focus, session, times,
+  passkeys,
 ];
 runAll(PARTS.map((part) => part.start));
 

@@ -30,7 +30,7 @@ from orderdesk_app.routes.forms import (
     signed_in_form,
     signed_in_user,
 )
-from orderdesk_app.routes.html_pages import callout, error_page, plain_page
+from orderdesk_app.routes.html_pages import callout, error_page, passkey_form, plain_page
 from orderdesk_app.security.web import confirm_address, own_page, sign_in_address
 from orderdesk_app.services.callers import Callers, open_to
 from orderdesk_app.services.identity_proofs import ProofChoices
@@ -41,6 +41,7 @@ TITLE = "Confirm that it is you"
 _KEY_WORDS = {"unknown": "That is not your master key. Check that you copied all 64 characters."}
 _OTHER_WORDS = {
     "many": "Too many tries. Wait a minute, then try again.",
+    "passkey": "That passkey did not confirm that it is you. Try again, or use another way.",
     "mail": "No link can be mailed to you here. Confirm in another way.",
 }
 _INTRO = Markup(
@@ -98,7 +99,7 @@ async def show(request: Request) -> Response:
         return redirect_to(sign_in_address(wanted))
     services = wiring.current()
     if await services.reauthentication.is_recent(user.actor):
-        return _lead_back(user, wanted)
+        return lead_back(user, wanted)
     choices = await services.identity_proofs.choices(user.actor)
     error, sent = request.query_params.get("error", ""), request.query_params.get("sent", "")
     notice = Markup()
@@ -120,6 +121,15 @@ async def show(request: Request) -> Response:
 
 def _ways(choices: ProofChoices, hidden: Markup, *, wrong: str) -> Markup:
     ways = Markup()
+    if choices.has_passkey:
+        ways += passkey_form(
+            "get",
+            action="/confirm/passkey",
+            options="/confirm/passkey/options",
+            label="Confirm with a passkey",
+            inside=hidden,
+            is_primary=True,
+        )
     if choices.has_master_key:
         ways += _KEY_FORM.format(
             hidden=hidden,
@@ -137,13 +147,13 @@ async def with_key(request: Request, user: WebUser, form: Form) -> Response:
     wanted = own_page(form.get("next", ""))
     try:
         await wiring.current().identity_proofs.with_key(
-            _actor(request, user), Secret(form.get("key", "").strip())
+            actor_at(request, user), Secret(form.get("key", "").strip())
         )
     except RateLimited:
         return redirect_to(confirm_address(wanted, error="many"))
     except SignInFailed:
         return redirect_to(confirm_address(wanted, error="unknown"))
-    return _lead_back(user, wanted)
+    return lead_back(user, wanted)
 
 
 @signed_in_form
@@ -151,7 +161,7 @@ async def with_key(request: Request, user: WebUser, form: Form) -> Response:
 async def mail(request: Request, user: WebUser, form: Form) -> Response:
     wanted = own_page(form.get("next", ""))
     try:
-        await wiring.current().identity_proofs.mail_link(_actor(request, user), next_page=wanted)
+        await wiring.current().identity_proofs.mail_link(actor_at(request, user), next_page=wanted)
     except RateLimited:
         return redirect_to(confirm_address(wanted, error="many"))
     except ValidationFailed:
@@ -167,7 +177,7 @@ async def show_link(request: Request) -> Response:
     services = wiring.current()
     try:
         await services.identity_proofs.look_at_link(
-            _actor(request, user), request.query_params.get("token", "")
+            actor_at(request, user), request.query_params.get("token", "")
         )
     except (LinkExpired, LinkUsed, NotFound, PermissionDenied) as error:
         return _dead_link(error)
@@ -179,15 +189,15 @@ async def show_link(request: Request) -> Response:
 async def with_link(request: Request, user: WebUser, form: Form) -> Response:
     token = request.query_params.get("token", "")
     try:
-        wanted = await wiring.current().identity_proofs.use_link(_actor(request, user), token)
+        wanted = await wiring.current().identity_proofs.use_link(actor_at(request, user), token)
     except RateLimited:
         return redirect_to(confirm_address("/", error="many"))
     except (LinkExpired, LinkUsed, NotFound, PermissionDenied) as error:
         return _dead_link(error)
-    return _lead_back(user, own_page(wanted))
+    return lead_back(user, own_page(wanted))
 
 
-def _lead_back(user: WebUser, wanted: str) -> RedirectResponse:
+def lead_back(user: WebUser, wanted: str) -> RedirectResponse:
     """303 to the page, which shows the form that was refused as it was."""
     services = wiring.current()
     held = services.held_forms.pop(user.session_id)
@@ -196,7 +206,7 @@ def _lead_back(user: WebUser, wanted: str) -> RedirectResponse:
     return redirect_to(wanted)
 
 
-def _actor(request: Request, user: WebUser) -> Actor:
+def actor_at(request: Request, user: WebUser) -> Actor:
     """The person with the network address of this request, which may not be that of the sign-in."""
     return replace(user.actor, address=client_address(request))
 

@@ -47,7 +47,11 @@ class SecurityHeaders:
             (b"x-content-type-options", b"nosniff"),
             (b"x-frame-options", b"DENY"),
             (b"referrer-policy", b"same-origin"),
-            (b"permissions-policy", b"camera=(), microphone=(), geolocation=(), payment=()"),
+            (
+                b"permissions-policy",
+                b"camera=(), microphone=(), geolocation=(), payment=(), "
+                b"publickey-credentials-create=(self), publickey-credentials-get=(self)",
+            ),
             (b"cross-origin-opener-policy", b"same-origin"),
             (b"cross-origin-resource-policy", b"same-origin"),
         ]

@@ -29,6 +29,14 @@ _TRIANGLE_ALERT = Markup(
     '<path d="m21.73 18-8-14a2 2 0 0 0-3.48 0l-8 14A2 2 0 0 0 4 21h16a2 2 0 0 0 1.73-3"/>'
     '<path d="M12 9v4"/><path d="M12 17h.01"/>'
 )
+_FINGERPRINT = Markup(
+    '<path d="M12 10a2 2 0 0 0-2 2c0 1.02-.1 2.51-.26 4"/>'
+    '<path d="M14 13.12c0 2.38 0 6.38-1 8.88"/><path d="M17.29 21.02c.12-.6.43-2.3.5-3.02"/>'
+    '<path d="M2 12a10 10 0 0 1 18-6"/><path d="M2 16h.01"/>'
+    '<path d="M21.8 16c.2-2 .131-5.354 0-6"/>'
+    '<path d="M5 19.5C5.5 18 6 15 6 12a6 6 0 0 1 .34-2"/><path d="M8.65 22c.21-.66.45-1.32.57-2"/>'
+    '<path d="M9 6.8a6 6 0 0 1 9 5.2v2"/>'
+)
 _REFERENCE = Markup('<p class="dim small">Reference: <code>{reference}</code></p>')
 
 
@@ -100,3 +108,35 @@ def copyable(identity: str, text: str, label: str) -> Markup:
         "data-copy-label>Copy</span></button></div>"
         '<pre class="code" id="{identity}" tabindex="0" aria-label="{label}">{text}</pre></div>'
     ).format(identity=identity, text=text, label=label)
+
+
+def passkey_form(
+    act: Literal["create", "get"],
+    *,
+    action: str,
+    options: str,
+    label: str,
+    inside: Markup,
+    is_primary: bool = False,
+) -> Markup:
+    """A form that asks the authenticator before it is sent (assets/ui/passkeys.js). The script
+    shows it where the browser knows passkeys. `options` is where the question is asked for.
+    """
+    return Markup(
+        '<form class="form" action="{action}" method="post" data-passkey="{act}" '
+        'data-question="{options}" hidden>{inside}'
+        '<input type="hidden" name="credential">'
+        '<div class="field" data-passkey-wrong hidden><span class="wrong"></span>'
+        '</div><button type="submit" class="button{primary} full">'
+        '<svg aria-hidden="true" viewBox="0 0 24 24" width="16" height="16" fill="none" '
+        'stroke="currentColor" stroke-width="2" stroke-linecap="round" stroke-linejoin="round">'
+        "{shape}</svg>{label}</button></form>"
+    ).format(
+        action=action,
+        act=act,
+        options=options,
+        inside=inside,
+        primary=" primary" if is_primary else "",
+        shape=_FINGERPRINT,
+        label=label,
+    )

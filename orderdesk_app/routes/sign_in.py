@@ -61,6 +61,7 @@ OTHER_WORDS = {
         "This form came from another address than this server's own. Open the sign-in page "
         "by the address in PUBLIC_URL."
     ),
+    "passkey": "That passkey does not sign in here. Try again, or sign in in another way.",
     "ended": "Your session has ended. Sign in again.",
 }
 
@@ -178,7 +179,9 @@ async def sign_out(request: Request, user: WebUser, form: Form) -> Response:
 def _ways() -> SignInWays:
     services = wiring.current()
     return SignInWays(
-        has_mail=services.sign_in_links.is_possible, has_sign_up=services.sign_up.rules.is_open
+        has_passkeys=services.passkeys.is_available,
+        has_mail=services.sign_in_links.is_possible,
+        has_sign_up=services.sign_up.rules.is_open,
     )
 
 

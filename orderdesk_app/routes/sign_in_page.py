@@ -10,7 +10,7 @@ from starlette.responses import Response
 
 from orderdesk_app.errors import RateLimited
 from orderdesk_app.mail.addresses import MOST_CHARACTERS
-from orderdesk_app.routes.html_pages import callout, plain_page
+from orderdesk_app.routes.html_pages import callout, passkey_form, plain_page
 from orderdesk_app.services.sign_in import LinkView
 
 _KEY_FORM = Markup(
@@ -37,6 +37,7 @@ _MAIL_FORM = Markup(
     "your account.</span></div>"
     '<button type="submit" class="button full">E-mail me a link</button></form>'
 )
+_NEXT = Markup('<input type="hidden" name="next" value="{wanted}">')
 _AUTOFOCUS = Markup("autofocus ")
 _OTHER_WAYS = Markup(
     '<p class="dim small">No key at hand? In development the server prints a one-time link when '
@@ -69,6 +70,7 @@ _MAILED = (
 class SignInWays:
     """What the page offers besides the key."""
 
+    has_passkeys: bool
     has_mail: bool
     has_sign_up: bool
 
@@ -99,6 +101,14 @@ def sign_in_page(
         is_wrong="true" if wrong_key else "false",
         wrong=_WRONG.format(field="key", words=wrong_key) if wrong_key else "",
     )
+    if ways.has_passkeys:
+        body += passkey_form(
+            "get",
+            action="/sign-in/passkey",
+            options="/sign-in/passkey/options",
+            label="Use a passkey",
+            inside=_NEXT.format(wanted=next_page),
+        )
     if ways.has_mail:
         body += _MAIL_FORM.format(
             wanted=next_page,

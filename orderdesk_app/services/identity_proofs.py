@@ -1,5 +1,5 @@
-"""How somebody who is signed in proves again who they are: with the master key, or by a mailed
-link.
+"""How somebody who is signed in proves again who they are: with a passkey, the master key,
+or a mailed link.
 
 A proof renews the one session that it was made in (services/reauthentication.py).
 """
@@ -33,6 +33,7 @@ from orderdesk_app.services.limits import Limit
 from orderdesk_app.services.magic_links import Link, LinkPurpose, MagicLinks
 from orderdesk_app.services.mailer import Mailer
 from orderdesk_app.services.members import find_first_owner, users_of
+from orderdesk_app.services.passkeys import Passkeys
 
 LINK_SECONDS = 15 * 60.0
 
@@ -51,6 +52,7 @@ class AttemptLimit(Protocol):
 class ProofChoices:
     """How this person can prove who they are."""
 
+    has_passkey: bool
     has_master_key: bool  # one that acts as them
     email: str | None  # where a link can be mailed to
 
@@ -66,6 +68,7 @@ class IdentityProofs:
         keys: Keys,
         links: MagicLinks,
         mailer: Mailer,
+        passkeys: Passkeys,
         audit: AuditTrail,
         *,
         by_address: AttemptLimit,
@@ -76,6 +79,7 @@ class IdentityProofs:
         self._keys = keys
         self._links = links
         self._mailer = mailer
+        self._passkeys = passkeys
         self._audit = audit
         self._by_address = by_address
         self._by_session = by_session
@@ -90,7 +94,11 @@ class IdentityProofs:
             has_key = (await session.exec(keys.limit(1))).first() is not None
             email = await self._email_of(session, actor)
         acts_as_them = owner is not None and owner.user_id == actor.user_id
-        return ProofChoices(has_key and acts_as_them, email if self._mailer.is_set_up else None)
+        return ProofChoices(
+            bool(await self._passkeys.list(actor)),
+            has_key and acts_as_them,
+            email if self._mailer.is_set_up else None,
+        )
 
     async def with_key(self, actor: Actor, key: Secret) -> None:
         """Proves the session with a master key that acts as this very user: another owner's proves
@@ -110,6 +118,21 @@ class IdentityProofs:
             await self._renew(session, actor)
         self._give_back(actor)
         await self._record(actor, "key")
+
+    async def with_passkey(self, actor: Actor, answer: str, question_cookie: str | None) -> None:
+        """Proves the session with one of the person's own passkeys. Raises SignInFailed or
+        RateLimited.
+        """
+        self._check(actor)
+        try:
+            async with self._database.write() as session:
+                await self._passkeys.use_to_confirm(session, actor, answer, question_cookie)
+                await self._renew(session, actor)
+        except SignInFailed as error:
+            await self._record(actor, "passkey", error.code)
+            raise
+        self._give_back(actor)
+        await self._record(actor, "passkey")
 
     async def mail_link(self, actor: Actor, *, next_page: str) -> str:
         """Mails the person a link that proves this session alone, and leads on to `next_page`;

@@ -8,10 +8,11 @@ emergency and never asks. routes/confirm.py is the way through for people.
 from collections.abc import Callable
 from datetime import datetime, timedelta
 
-from sqlmodel import col, select
+from sqlmodel import col
 
 from orderdesk_app.context import Actor, Via, now
 from orderdesk_app.db.engine import Database
+from orderdesk_app.db.owned import owned
 from orderdesk_app.db.sessions import Session
 from orderdesk_app.errors import ReauthenticationRequired
 
@@ -51,10 +52,9 @@ class Reauthentication:
 
     async def _proved_at(self, actor: Actor) -> datetime | None:
         """None for a session that has ended, and for one that is not this actor's."""
-        question = select(Session.proved_at).where(
-            col(Session.id) == (actor.session_id or ""),
-            col(Session.tenant_id) == actor.tenant_id,
-            col(Session.ended_at).is_(None),
+        question = owned(actor, Session).where(
+            col(Session.id) == (actor.session_id or ""), col(Session.ended_at).is_(None)
         )
         async with self._database.read() as session:
-            return (await session.exec(question)).one_or_none()
+            row = (await session.exec(question)).one_or_none()
+        return row.proved_at if row else None

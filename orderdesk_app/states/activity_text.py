@@ -35,6 +35,13 @@ _ACTIONS = {
     "confirm.link": ("confirmed who they are with a link", "to confirm who they are with a link"),
     "sign_up": ("opened the account", "to open the account"),
     "sign_in.mail": ("asked for a sign-in link", "to ask for a sign-in link"),
+    "confirm.passkey": (
+        "confirmed who they are with a passkey",
+        "to confirm who they are with a passkey",
+    ),
+    "sign_in.passkey": ("signed in with a passkey", "to sign in with a passkey"),
+    "passkey.add": ("added the passkey “{name}”", "to add a passkey"),
+    "passkey.remove": ("removed the passkey “{name}”", "to remove a passkey"),
     "sign_out": ("signed out", "to sign out"),
     "session.end": ("ended a session: {device}", "to end a session"),
     "session.end_others": ("ended all other sessions", "to end all other sessions"),

@@ -6,6 +6,7 @@ from orderdesk_app.context import JsonObject
 from orderdesk_app.db.audit import NAMELESS
 from orderdesk_app.db.deletions import RowDeletion
 from orderdesk_app.db.schema import METADATA
+from orderdesk_app.security.passkeys import PasskeyRules
 from orderdesk_app.security.web import SessionCookies
 from orderdesk_app.services.access import Access
 from orderdesk_app.services.account_deletion import AccountDeletion
@@ -18,6 +19,9 @@ from orderdesk_app.services.key_check import KeyCheck
 from orderdesk_app.services.keys import Keys
 from orderdesk_app.services.magic_links import MagicLinks
 from orderdesk_app.services.own_sessions import OwnSessions
+from orderdesk_app.services.passkey_challenges import PasskeyChallenges
+from orderdesk_app.services.passkey_sign_in import PasskeySignIn
+from orderdesk_app.services.passkeys import Passkeys
 from orderdesk_app.services.people import People as AccountPeople
 from orderdesk_app.services.profile import Profile
 from orderdesk_app.services.provisioning import Provisioning
@@ -221,12 +225,35 @@ class People(Engines):
         return HeldForms()
 
     @cached_property
+    def passkeys(self) -> Passkeys:
+        return Passkeys(
+            self.database,
+            PasskeyRules(self.settings.public_url),
+            PasskeyChallenges(self.keyring),
+            self.reauthentication,
+            self.signals,
+            self.audit,
+        )
+
+    @cached_property
+    def passkey_sign_in(self) -> PasskeySignIn:
+        return PasskeySignIn(
+            self.database,
+            self.passkeys,
+            self.keys,
+            self.sessions,
+            self.audit,
+            limit=self.limits.sign_in,
+        )
+
+    @cached_property
     def identity_proofs(self) -> IdentityProofs:
         return IdentityProofs(
             self.database,
             self.keys,
             self.magic_links,
             self.mailer,
+            self.passkeys,
             self.audit,
             by_address=self.limits.proofs_by_network,
             by_session=self.limits.proofs,

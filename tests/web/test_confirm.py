@@ -263,7 +263,7 @@ def test_a_person_without_a_key_or_an_address_is_told_to_sign_in_again(
 ) -> None:
     ada.grow_old()
     with_key = ada.get("/confirm").text
-    nothing = ProofChoices(has_master_key=False, email=None)
+    nothing = ProofChoices(has_passkey=False, has_master_key=False, email=None)
 
     async def choices(*_: Any) -> ProofChoices:
         return nothing

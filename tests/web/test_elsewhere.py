@@ -12,7 +12,7 @@ from tests.web.browser_session import ORIGIN, BrowserSession
 BROWSER = {"accept": "text/html,application/xhtml+xml,*/*;q=0.8"}
 FORMS = sorted(
     {route.path for route in all_routes() if "POST" in (route.methods or ())}
-    - {"/sign-in/link", "/confirm/link", "/invitation"}
+    - {route.path for route in all_routes() if "GET" in (route.methods or ())}
 )
 PAGES = {
     "account": "/account",
@@ -23,6 +23,7 @@ PAGES = {
     "stores": "/stores",
     "sign-in": "/sign-in",
     "sign-out": "/",
+    "sign-up": "/sign-up",
 }
 
 

@@ -3,13 +3,14 @@
 import reflex as rx
 
 from orderdesk_app.components.page import Page
+from orderdesk_app.pages.account.passkeys import passkeys
 from orderdesk_app.pages.account.profile import profile
 from orderdesk_app.pages.account.sessions import sessions
 from orderdesk_app.states.account import AccountState
 
 
 def account() -> rx.Component:
-    return rx.el.div(profile(), sessions(), class_name="stack wide")
+    return rx.el.div(profile(), passkeys(), sessions(), class_name="stack wide")
 
 
 PAGE = Page(

@@ -16,6 +16,7 @@ const forms = await ui("forms");
 const json = await ui("json");
 const keyboard = await ui("keyboard");
 const palette = await ui("palette");
+const passkeys = await ui("passkeys");
 const restore = await ui("restore");
 const runs = await ui("runs");
 const session = await ui("session");
@@ -601,4 +602,137 @@ test("a button counts the seconds until it may be pressed", (t) => {
   assert.deepEqual(first, [true, "Send it again in 60 s"]);
   assert.deepEqual(late, [true, "Send it again in 1 s"]);
   assert.deepEqual([button.disabled, button.textContent], [false, "Send it again"]);
+});
+
+// ------------------------------------------------------------------ passkeys
+
+const passkeyForm = (act) => {
+  const token = el("input", { name: "form_token" });
+  token.value = "a token";
+  const credential = el("input", { name: "credential" });
+  const words = el("span");
+  const wrong = el("div", { "data-passkey-wrong": "" }, words);
+  wrong.hidden = true;
+  const button = el("button", { type: "submit" });
+  const form = el(
+    "form",
+    { method: "post", "data-passkey": act, "data-question": "/question" },
+    token, credential, wrong, button,
+  );
+  form.hidden = true;
+  form.sent = 0;
+  form.submit = () => {
+    form.sent += 1;
+  };
+  return { form, button, words, wrong, credential };
+};
+
+const withPasskeys = (answers, { status = 200, type = "basic" } = {}) => {
+  globalThis.PublicKeyCredential = class {};
+  navigator.credentials = answers;
+  globalThis.fetch = async (address, options) => {
+    globalThis.fetched = { address, token: options.body.get("form_token") };
+    return {
+      ok: status < 300 && type === "basic",
+      status,
+      type,
+      json: async () => ({
+        challenge: "_-8",
+        user: { id: "AQI", name: "Ada" },
+        excludeCredentials: [{ id: "Aw", type: "public-key" }],
+      }),
+    };
+  };
+};
+
+test("bytes travel as base64url and come back", () => {
+  const bytes = Uint8Array.from({ length: 256 }, (_, at) => at);
+
+  assert.deepEqual([...passkeys.toBytes(passkeys.toText(bytes))], [...bytes]);
+  assert.equal(passkeys.toText(Uint8Array.of(255, 239)), "_-8");
+});
+
+test("a passkey form is shown where the browser knows passkeys, and not elsewhere", () => {
+  const { form } = passkeyForm("get");
+  const note = el("p", { "data-no-passkeys": "" });
+  page(form, note);
+  delete globalThis.PublicKeyCredential;
+  passkeys.start();
+  const without = [form.hidden, Boolean(note.hidden)];
+  withPasskeys({});
+  passkeys.start();
+
+  assert.deepEqual([without, [form.hidden, note.hidden]], [[true, false], [false, true]]);
+});
+
+test("a passkey form asks the authenticator and sends its answer once", async () => {
+  const asked = [];
+  withPasskeys({
+    create: async ({ publicKey }) => {
+      asked.push(publicKey);
+      return {
+        id: "Ag",
+        rawId: Uint8Array.of(2).buffer,
+        type: "public-key",
+        response: {
+          clientDataJSON: Uint8Array.of(1).buffer,
+          attestationObject: Uint8Array.of(3).buffer,
+          getTransports: () => ["internal"],
+        },
+      };
+    },
+  });
+  const { form, button, credential, wrong } = passkeyForm("create");
+  page(form);
+
+  await Promise.all([passkeys.run(form, button), passkeys.run(form, button)]);
+
+  assert.deepEqual(globalThis.fetched, { address: "/question", token: "a token" });
+  assert.equal(asked.length, 1);
+  assert.deepEqual([...asked[0].challenge], [255, 239]);
+  assert.deepEqual([...asked[0].user.id], [1, 2]);
+  assert.deepEqual([...asked[0].excludeCredentials[0].id], [3]);
+  assert.deepEqual(JSON.parse(credential.value), {
+    id: "Ag",
+    rawId: "Ag",
+    type: "public-key",
+    response: { clientDataJSON: "AQ", attestationObject: "Aw", transports: ["internal"] },
+  });
+  assert.deepEqual([form.sent, wrong.hidden], [1, true]);
+});
+
+test("a passkey that was not used says why, and can be tried again", async () => {
+  for (const [name, answer, words] of [
+    ["NotAllowedError", {}, /cancelled, or took too long/],
+    ["InvalidStateError", {}, /a passkey of yours already/],
+    ["TypeError", {}, /did not work/],
+    ["", { status: 429 }, /Too many tries/],
+    ["", { status: 403 }, /confirm who you are/],
+    ["", { type: "opaqueredirect", status: 0 }, /session has ended/],
+  ]) {
+    withPasskeys({
+      get: async () => {
+        throw Object.assign(new Error(), { name });
+      },
+    }, answer);
+    const one = passkeyForm("get");
+    page(one.form);
+
+    await passkeys.run(one.form, one.button);
+
+    assert.match(one.words.textContent, words);
+    assert.deepEqual([one.form.sent, one.wrong.hidden], [0, false]);
+    assert.equal(one.button.getAttribute("aria-busy"), null);
+  }
+});
+
+test("a passkey form is not sent without an answer, nor by the other forms' script", () => {
+  withPasskeys({ get: () => new Promise(() => {}) });
+  const { form, button } = passkeyForm("get");
+  page(form);
+  const event = new Event("submit", { submitter: button });
+
+  form.dispatchEvent(event);
+
+  assert.deepEqual([event.defaultPrevented, event.isStopped, form.sent], [true, true, 0]);
 });
