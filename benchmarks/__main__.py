@@ -8,7 +8,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from benchmarks import added_time, home, hostile, rates, start, together, users
+from benchmarks import added_time, home, hostile, rates, start, tenants, together, users
 from benchmarks.figures import Figure, table
 
 PARTS = {
@@ -19,6 +19,7 @@ PARTS = {
     "home": home.measure,
     "hostile": hostile.measure,
     "users": users.measure,
+    "tenants": tenants.measure,
 }
 
 

@@ -7,8 +7,9 @@ from orderdesk_app.security.digests import digest
 from orderdesk_app.security.tokens import new_access_key
 from orderdesk_app.wiring import Services
 
-_DAY = 86_400
-_NUMBERS = "WITH RECURSIVE numbers(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM numbers WHERE n < :count) "
+_NUMBERS = (
+    "WITH RECURSIVE numbers(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM numbers WHERE n < :count) "
+)
 _FIRST = ("Ada", "Bert", "Chioma", "Dmitri", "Elif", "Fatou", "Grace", "Hiro", "Ines", "Jonas")
 _LAST = ("Okafor", "Larsen", "Ito", "Novak", "Silva", "Becker", "Moreau", "Khan", "Rossi", "Ng")
 _NAME = "{first} || ' ' || {last} || ' ' || n"
@@ -26,8 +27,8 @@ _FILL = (
     "INSERT INTO memberships (tenant_id, user_id, role, created_at) SELECT 'tenant' || n, "
     "'user' || (n + 1), CASE WHEN n % 2 = 0 THEN 'member' ELSE 'viewer' END, {past} FROM numbers "
     "WHERE n % 5 = 0 AND n < :count",
-    "INSERT INTO credentials (id, tenant_id, user_id, kind, name, digest, hint, scopes, created_at) "
-    "SELECT 'key' || n, 'tenant' || n, 'user' || n, 'access', 'Key', {digest}, 'wxyz', "
+    "INSERT INTO credentials (id, tenant_id, user_id, kind, name, digest, hint, scopes, "
+    "created_at) SELECT 'key' || n, 'tenant' || n, 'user' || n, 'access', 'Key', {digest}, 'wxyz', "
     "{scopes}, {past} FROM numbers",
     "INSERT INTO stores (id, tenant_id, store_id, name, label, api_url, api_key, is_sandbox, "
     "timezone, folders, settings, created_at, updated_at) SELECT 'store' || n, 'tenant' || n, "
@@ -75,12 +76,16 @@ async def fill(services: Services, count: int, *, keys: int = 0) -> list[Secret]
         await database.execute(words, {"count": count})
     made = [new_access_key() for _ in range(keys)]
     for number, key in enumerate(made):
+        place = 1 + number * (count // keys)
         await database.execute(
             "UPDATE credentials SET digest = :digest WHERE id = :id",
             {
                 "digest": digest(services.keyring.digest_key, key.reveal()),
-                "id": f"key{1 + number * (count // max(keys, 1))}",
+                "id": f"key{place}",
             },
+        )
+        await database.execute(
+            "UPDATE users SET disabled_at = NULL WHERE id = :id", {"id": f"user{place}"}
         )
     await database.execute("ANALYZE", {})  # as Postgres does by itself within a minute
     return made

@@ -2,7 +2,7 @@
 
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -11,14 +11,23 @@ from tests.conftest import Postgres
 
 @contextmanager
 def postgres() -> Iterator[str]:
-    """The address of a migrated database: a folder with a short name, a unix socket."""
+    """The address of a migrated database."""
+    with databases() as new_database:
+        yield new_database()
+
+
+@contextmanager
+def databases() -> Iterator[Callable[[], str]]:
+    """Each call gives the address of another migrated database: a folder with a short name, a unix
+    socket.
+    """
     folder = Path(tempfile.mkdtemp(prefix="odpg-", dir="/tmp"))
     try:
         server = Postgres(folder)
         server.start()
         try:
             server.make_template()
-            yield server.url("ready")
+            yield lambda: server.url(server.new_database())
         finally:
             server.stop()
     finally:
