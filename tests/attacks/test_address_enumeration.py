@@ -1,0 +1,106 @@
+"""Somebody learns which addresses have accounts, from the answer to a form that takes an address.
+Guard: one answer, of the same status, headers, cookies and words, whoever the address belongs to.
+(The time that it takes is measured in benchmarks.)
+"""
+
+from typing import Any
+
+import pytest
+
+from orderdesk_app.context import Role
+from orderdesk_app.db.users import User
+from orderdesk_app.errors import Conflict
+from orderdesk_app.services.callers import Callers, allowed_callers
+from orderdesk_app.services.sign_up import SignUp
+from tests.attacks.cast import (
+    ANONYMOUS,
+    OWNER,
+    Cast,
+    address_of,
+    encoded,
+    every_method,
+    fields_read_by,
+    post,
+    switched_off,
+)
+from tests.web.browser_session import Web
+from tests.web.colleagues import add_colleague
+from tests.web.test_sign_up import opened
+
+__all__ = ["opened"]
+
+KINDS = ("known", "disabled", "without_account", "unverified", "nobody")
+
+
+@pytest.fixture(scope="module")
+def addresses(cast: Cast) -> dict[str, str]:
+    """One address of each kind, all of the same length."""
+    found = {kind: f"{kind:x>20}@example.com" for kind in KINDS}
+    add_colleague(cast[OWNER], Role.MEMBER, "Known", found["known"])
+    disabled = add_colleague(cast[OWNER], Role.MEMBER, "Disabled", found["disabled"])
+    web = cast.web
+    web.do(
+        web.services.database.execute,
+        "UPDATE users SET disabled_at = created_at WHERE id = :user",
+        {"user": disabled.user_id},
+    )
+    web.do(keep, web, User(name="Without", email=found["without_account"]))
+    web.do(keep, web, User(name="Unverified", unverified_email=found["unverified"]))
+    return found
+
+
+async def keep(web: Web, user: User) -> None:
+    async with web.services.database.write() as session:
+        session.add(user)
+
+
+def forms_that_take_an_address() -> list[Any]:
+    """Those for strangers, as the table of routes and their own modules say."""
+    return [
+        route
+        for method, _, route in every_method()
+        if method == "POST"
+        and allowed_callers(route.endpoint) is Callers.ANYBODY
+        and "email" in fields_read_by(route.endpoint)
+    ]
+
+
+def answer_to(cast: Cast, path: str, email: str) -> tuple[Any, ...]:
+    """All that can be seen of the answer, without the address and the number of the request."""
+    fields = encoded(("email", email), ("name", "x"), ("token", "x"))
+    answer = post(cast[ANONYMOUS], path, fields)
+    headers = {
+        name: value for name, value in answer.headers.multi_items() if name != "x-request-id"
+    }
+    words = answer.text.replace(email, "…").replace(answer.headers["x-request-id"], "…")
+    return answer.status_code, headers, words
+
+
+def test_there_are_forms_that_take_an_address() -> None:
+    assert len(forms_that_take_an_address()) >= 3
+
+
+@pytest.mark.usefixtures("opened")
+@pytest.mark.parametrize("route", forms_that_take_an_address(), ids=lambda route: str(route.path))
+def test_each_address_gets_the_same_answer(
+    cast: Cast, addresses: dict[str, str], route: Any
+) -> None:
+    answers = {kind: answer_to(cast, address_of(route), email) for kind, email in addresses.items()}
+
+    assert {repr(answer) for answer in answers.values()} == {repr(answers["nobody"])}
+
+
+@pytest.mark.usefixtures("opened")
+def test_without_the_guard_the_answers_would_differ(cast: Cast, addresses: dict[str, str]) -> None:
+    send = SignUp.send_link
+
+    async def send_or_refuse(self: SignUp, email: str, *, address: str) -> str:
+        if email == addresses["known"]:
+            raise Conflict("This address has an account.")
+        return await send(self, email, address=address)
+
+    with switched_off(SignUp, "send_link", send_or_refuse):
+        known = answer_to(cast, "/sign-up", addresses["known"])
+        nobody = answer_to(cast, "/sign-up", addresses["nobody"])
+
+    assert known != nobody
