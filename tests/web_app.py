@@ -14,6 +14,7 @@ from orderdesk_app.db.migrate import upgrade
 from orderdesk_app.frontend import MOUNTS, reflex_environment
 from orderdesk_app.routes import sockets
 from orderdesk_app.server import create_app
+from orderdesk_app.services import invitations
 from orderdesk_app.settings_reader import load_settings
 from tests.web.browser_session import ORIGIN, BrowserSession, Web
 from tests.worlds import open_services
@@ -38,7 +39,9 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Web]:
             patched.setattr(sockets, name, 1_000_000)
         app = create_app(settings, open_services=open_services)
     with contextlib.ExitStack() as closing:
-        client = closing.enter_context(TestClient(app, base_url=ORIGIN, follow_redirects=False))
+        with pytest.MonkeyPatch.context() as patched:
+            patched.setattr(invitations, "MOST_ANSWERS", 1_000_000)
+            client = closing.enter_context(TestClient(app, base_url=ORIGIN, follow_redirects=False))
         yield Web(client, wiring.current())
 
 
