@@ -218,10 +218,10 @@ class NewDevice:
                 f"Network address: {typed(self.address)}",
             ),
             "See my sessions",
-            "/settings",
+            "/account",
             (
-                "If this was you, there is nothing to do. If not, end that session and make a new "
-                "master key.",
+                "If this was you, there is nothing to do. If not, end that session under Your "
+                "account, and let an owner make a new master key under Settings.",
             ),
         )
 

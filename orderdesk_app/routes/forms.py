@@ -29,6 +29,7 @@ from orderdesk_app.routes.html_pages import error_page, is_for_a_program
 from orderdesk_app.routes.request_middleware import ADDRESS
 from orderdesk_app.security.web import body_encoding, confirm_address, own_page
 from orderdesk_app.services.callers import allowed_callers, may_call
+from orderdesk_app.services.devices import KEPT_DAYS, new_device_token
 from orderdesk_app.services.flash_messages import FlashMessage, message_of
 from orderdesk_app.services.roles import Permission, refusal_of
 from orderdesk_app.services.sessions import COOKIE, WebUser
@@ -189,20 +190,34 @@ def redirect_with_notice(user: WebUser, path: str, text: str) -> RedirectRespons
     return redirect_to(path)
 
 
-def set_session_cookie(response: Response, cookie: str) -> Response:
-    """The response with the session cookie, closed to scripts and to other sites."""
-    settings = wiring.current().settings
-    name = wiring.current().sessions.cookie_name
-    _clear_former_cookie(response, name)
-    response.set_cookie(
-        name,
-        cookie,
-        max_age=settings.session_timeout,
-        path="/",
-        httponly=True,
-        secure=settings.cookie_secure,
-        samesite="strict" if settings.session_cookie_samesite == "Strict" else "lax",
-    )
+def device_of(connection: HTTPConnection) -> str:
+    """The token by which this browser is known (services/devices.py); a new one for a browser that
+    has none. Whoever signs it in gives it back to `set_session_cookie`.
+    """
+    known = wiring.current().sessions.device_in(*connection.headers.getlist("cookie"))
+    return known or new_device_token()
+
+
+def set_session_cookie(response: Response, cookie: str, device: str) -> Response:
+    """The response with the session cookie and the browser's own one, closed to scripts and to
+    other sites.
+    """
+    sessions, settings = wiring.current().sessions, wiring.current().settings
+    _clear_former_cookie(response, sessions.cookie_name)
+    is_strict = settings.session_cookie_samesite == "Strict"
+    for name, value, seconds in (
+        (sessions.cookie_name, cookie, settings.session_timeout),
+        (sessions.device_cookie_name, device, KEPT_DAYS * 86_400),
+    ):
+        response.set_cookie(
+            name,
+            value,
+            max_age=seconds,
+            path="/",
+            httponly=True,
+            secure=settings.cookie_secure,
+            samesite="strict" if is_strict else "lax",
+        )
     return response
 
 

@@ -24,6 +24,7 @@ from orderdesk_app.errors import (
 from orderdesk_app.routes.forms import (
     Form,
     client_address,
+    device_of,
     redirect_to,
     same_origin_form,
     session_cookie,
@@ -88,6 +89,7 @@ async def show(request: Request) -> Response:
 async def accept(request: Request, form: Form) -> Response:
     user = await signed_in_user(request)
     services, token = wiring.current(), _token(request)
+    device = device_of(request)
     try:
         accepted = await services.invitations.accept(
             token,
@@ -96,6 +98,7 @@ async def accept(request: Request, form: Form) -> Response:
             address=client_address(request),
             user_agent=user_agent(request),
             replaces=session_cookie(request),
+            device=device,
         )
     except ValidationFailed as error:
         offer = await services.invitations.look(token, user)
@@ -104,7 +107,7 @@ async def accept(request: Request, form: Form) -> Response:
         return _dead(error)
     except (PermissionDenied, Conflict, RateLimited) as error:
         return error_page(error.http_status, "That was not done", error.message)
-    return set_session_cookie(redirect_to("/"), accepted.cookie)
+    return set_session_cookie(redirect_to("/"), accepted.cookie, device)
 
 
 def _page(offer: Offer, user: WebUser | None, *, typed: str = "", wrong: str = "") -> Response:

@@ -24,6 +24,7 @@ from orderdesk_app.routes.confirm import actor_at, lead_back
 from orderdesk_app.routes.forms import (
     Form,
     client_address,
+    device_of,
     redirect_to,
     redirect_with_error,
     redirect_with_notice,
@@ -75,7 +76,7 @@ async def ask_to_sign_in(request: Request, form: Form) -> Response:
 @same_origin_form
 @open_to(Callers.ANYBODY)
 async def sign_in(request: Request, form: Form) -> Response:
-    wanted = own_page(form.get("next", ""))
+    wanted, device = own_page(form.get("next", "")), device_of(request)
     try:
         cookie = await wiring.current().passkey_sign_in.with_passkey(
             form.get("credential", ""),
@@ -83,12 +84,13 @@ async def sign_in(request: Request, form: Form) -> Response:
             address=client_address(request),
             user_agent=user_agent(request),
             replaces=session_cookie(request),
+            device=device,
         )
     except RateLimited:
         return redirect_to(sign_in_address(wanted, error="many"))
     except SignInFailed:
         return redirect_to(sign_in_address(wanted, error="passkey"))
-    return set_session_cookie(_answered(redirect_to(wanted)), cookie)
+    return set_session_cookie(_answered(redirect_to(wanted)), cookie, device)
 
 
 # ------------------------------------------------------------------ confirming

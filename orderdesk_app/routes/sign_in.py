@@ -26,6 +26,7 @@ from orderdesk_app.routes.forms import (
     Form,
     clear_session_cookie,
     client_address,
+    device_of,
     redirect_to,
     same_origin_form,
     session_cookie,
@@ -91,12 +92,14 @@ async def show_form(request: Request) -> Response:
 @open_to(Callers.ANYBODY)
 async def with_key(request: Request, form: Form) -> Response:
     key, wanted = Secret(form.get("key", "").strip()), own_page(form.get("next", ""))
+    device = device_of(request)
     try:
         cookie = await wiring.current().sign_in.with_key(
             key,
             address=client_address(request),
             user_agent=user_agent(request),
             replaces=session_cookie(request),
+            device=device,
         )
     except RateLimited as error:
         page = sign_in_page(
@@ -115,7 +118,7 @@ async def with_key(request: Request, form: Form) -> Response:
                 wanted, error="agents" if key.reveal().startswith(ACCESS_PREFIX) else "unknown"
             )
         )
-    return set_session_cookie(redirect_to(wanted), cookie)
+    return set_session_cookie(redirect_to(wanted), cookie, device)
 
 
 @same_origin_form
@@ -152,12 +155,14 @@ async def show_link(request: Request) -> Response:
 @open_to(Callers.ANYBODY)
 async def with_link(request: Request, form: Form) -> Response:
     token = form.get("token") or request.query_params.get("token", "")
+    device = device_of(request)
     try:
         cookie = await wiring.current().sign_in.use_link(
             token,
             address=client_address(request),
             user_agent=user_agent(request),
             replaces=session_cookie(request),
+            device=device,
             tenant_id=form.get("account", ""),
         )
     except RateLimited as error:
@@ -165,7 +170,7 @@ async def with_link(request: Request, form: Form) -> Response:
         return with_wait(error_page(error.http_status, title, error.message), error)
     except (LinkExpired, LinkUsed, NotFound, AuthFailed) as error:
         return _dead_link(error)
-    return set_session_cookie(redirect_to(own_page(form.get("next", ""))), cookie)
+    return set_session_cookie(redirect_to(own_page(form.get("next", ""))), cookie, device)
 
 
 @signed_in_form

@@ -28,6 +28,7 @@ from orderdesk_app.mail.letters import minutes
 from orderdesk_app.routes.forms import (
     Form,
     client_address,
+    device_of,
     redirect_to,
     same_origin_form,
     session_cookie,
@@ -115,13 +116,13 @@ async def show_form(request: Request) -> Response:
 @open_to(Callers.ANYBODY)
 async def send_link(request: Request, form: Form) -> Response:
     """One answer whether or not the address has an account."""
-    services = wiring.current()
+    services, browser = wiring.current(), _browser(request)
     try:
         if not services.sign_up.rules.needs_proof:
             opened = await services.sign_up.open_without_proof(
-                form.get("email", ""), form.get("name", ""), browser=_browser(request)
+                form.get("email", ""), form.get("name", ""), browser=browser
             )
-            return _key_page(opened, _NO_WAY_OUT)
+            return _key_page(opened, browser, _NO_WAY_OUT)
         email = await services.sign_up.send_link(
             form.get("email", ""), address=client_address(request)
         )
@@ -166,21 +167,23 @@ async def show_link(request: Request) -> Response:
 @open_to(Callers.ANYBODY)
 async def use_link(request: Request, form: Form) -> Response:
     """The one answer that shows the key."""
-    sign_up = wiring.current().sign_up
+    sign_up, browser = wiring.current().sign_up, _browser(request)
     token = request.query_params.get("token", "")
     try:
-        opened = await sign_up.verify(token, form.get("name", ""), browser=_browser(request))
+        opened = await sign_up.verify(token, form.get("name", ""), browser=browser)
     except ValidationFailed as error:
         return _confirm_page(await sign_up.look(token), form, error)
     except RateLimited as error:
         return _with_wait(_busy_page(error), error)
     except (AuthFailed, NotFound, Conflict) as error:
         return await _dead_link(request, error)
-    return _key_page(opened, _WAY_OUT)
+    return _key_page(opened, browser, _WAY_OUT)
 
 
 def _browser(request: Request) -> Browser:
-    return Browser(client_address(request), user_agent(request), session_cookie(request))
+    return Browser(
+        client_address(request), user_agent(request), session_cookie(request), device_of(request)
+    )
 
 
 def _form_page(
@@ -244,7 +247,7 @@ def _confirm_page(
     return plain_page("Open your account", body, status=error.http_status if error else 200)
 
 
-def _key_page(opened: OpenedAccount, way_out: str) -> Response:
+def _key_page(opened: OpenedAccount, browser: Browser, way_out: str) -> Response:
     """`no-store`, as every plain page; the key is in this answer and nowhere else."""
     key = opened.master_key.reveal()
     address = wiring.current().settings.public_url
@@ -256,7 +259,7 @@ def _key_page(opened: OpenedAccount, way_out: str) -> Response:
         key=copyable("new-key", key, "Your master key"), file=quote(file), way_out=way_out
     )
     page = plain_page("Your account is open", body, wide=True)
-    return set_session_cookie(page, opened.cookie)
+    return set_session_cookie(page, opened.cookie, browser.device)
 
 
 def _closed(status: int) -> Response:

@@ -281,10 +281,11 @@ class Invitations:
         address: str,
         user_agent: str,
         replaces: str | None,
+        device: str = "",
     ) -> Accepted:
         """Uses the link up, makes the membership, and signs in to the account: all of it or
         nothing. `user` is who is signed in, `name` what a new user is to be called, `replaces` the
-        cookie of the session that ends.
+        cookie of the session that ends, `device` the browser's own token.
 
         Raises what `look` raises, PermissionDenied for somebody with another address, Conflict for
         a member, ValidationFailed (field "name") and RateLimited.
@@ -317,6 +318,7 @@ class Invitations:
                 address=address,
                 user_agent=user_agent,
                 replaces=replaces,
+                device=device,
             )
             await self._signals.publish(session, f"tenant:{tenant_id}")
             await self._signals.publish(session, f"user:{person.id}")

@@ -203,6 +203,12 @@ class Limits:
             clock=clock,
             shared_by=network_of,
         )
+        self.device_mails = GrowingDelays(
+            "device_mails",
+            DelayRules(free=5, first=600, longest=6 * 3600),
+            words="Mails about new devices were sent a short while ago.",
+            clock=clock,
+        )
         # As long as a link works: whoever asks in somebody else's name leaves them a good one.
         self.links_of_mailbox = GrowingDelays(
             "links_of_mailbox",

@@ -51,6 +51,7 @@ class PasskeySignIn:
         address: str,
         user_agent: str,
         replaces: str | None = None,
+        device: str = "",
     ) -> str:
         """Signs in; returns the session cookie's value, and ends the session that the browser held
         so far. Only an attempt that fails counts, so that a stranger locks nobody out.
@@ -72,6 +73,7 @@ class PasskeySignIn:
                     user_agent=user_agent,
                     method=SignInMethod.PASSKEY,
                     replaces=replaces,
+                    device=device,
                 )
         except SignInFailed as error:
             self._delays.check(address)

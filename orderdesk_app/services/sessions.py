@@ -21,6 +21,7 @@ from orderdesk_app.db.users import User
 from orderdesk_app.errors import Conflict, PermissionDenied
 from orderdesk_app.security.keyring import Keyring
 from orderdesk_app.security.web import SessionCookies, SignedText, cookie_in
+from orderdesk_app.services.devices import Devices, is_device_token
 from orderdesk_app.services.members import (
     Member,
     as_by_master_key,
@@ -32,6 +33,7 @@ COOKIE = "orderdesk_session"
 # Browsers take this name only with Secure, Path=/ and no Domain, and only over https: no other host
 # of the domain can set it.
 SECURE_COOKIE = f"__Host-{COOKIE}"
+DEVICE_COOKIE = "orderdesk_device"
 _IDLE_SHARE = 4  # an idle session ends after a quarter of its time
 _KEPT = timedelta(days=30)  # how long rows of ended sessions are kept
 _MOST_SPENT = 10_000
@@ -68,14 +70,17 @@ class Sessions:
         timeout: int,
         is_secure: bool = False,
         signals: Signals | None = None,
+        devices: Devices | None = None,
         clock: Callable[[], datetime] = now,
     ) -> None:
         self._database = database
         self._keyring = keyring
         self._cookies = cookies
         self._signals = signals
+        self._devices = devices
         self._clock = clock
         self.cookie_name = SECURE_COOKIE if is_secure else COOKIE
+        self.device_cookie_name = f"__Host-{DEVICE_COOKIE}" if is_secure else DEVICE_COOKIE
         self._timeout = timedelta(seconds=timeout)
         self._idle = self._timeout / _IDLE_SHARE
 
@@ -84,6 +89,11 @@ class Sessions:
         are two.
         """
         return cookie_in(";".join(headers), self.cookie_name)
+
+    def device_in(self, *headers: str) -> str | None:
+        """The token of the browser in the Cookie headers of a request; None for anything else."""
+        token = cookie_in(";".join(headers), self.device_cookie_name)
+        return token if is_device_token(token) else None
 
     async def start(
         self,
@@ -116,10 +126,11 @@ class Sessions:
         user_agent: str,
         method: SignInMethod | None = None,
         replaces: str | None = None,
+        device: str = "",
     ) -> str:
         """`start` inside a write that the caller has opened; ends the session of the cookie that
         the new one replaces in the browser. Without a `method` it is the key, where there is one,
-        else a link.
+        else a link. `device` is the browser's own token (services/devices.py), where it has one.
         """
         if (replaced := self._cookies.read(replaces)) is not None:
             await self._end(session, replaced)
@@ -149,6 +160,8 @@ class Sessions:
             .values(last_sign_in_at=moment, last_active_at=moment)
         )
         await session.flush()
+        if self._devices is not None and device:
+            await self._devices.meet(session, row, device)
         return self._cookies.sign(row.id, expires_at=row.expires_at.timestamp())
 
     async def resume(self, cookie: str | None, *, is_use: bool = True) -> WebUser | None:

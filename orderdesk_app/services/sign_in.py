@@ -89,7 +89,13 @@ class SignIn:
         self._provisioning = provisioning
 
     async def with_key(
-        self, key: Secret, *, address: str, user_agent: str, replaces: str | None = None
+        self,
+        key: Secret,
+        *,
+        address: str,
+        user_agent: str,
+        replaces: str | None = None,
+        device: str = "",
     ) -> str:
         """Signs in with a master key; returns the cookie's value. The session of the cookie
         `replaces`, which the browser held so far, ends.
@@ -113,6 +119,7 @@ class SignIn:
                     address=address,
                     user_agent=user_agent,
                     replaces=replaces,
+                    device=device,
                 )
         if not still_works:
             await self._record(actor, "sign_in.key", SignInFailed.code)
@@ -206,6 +213,7 @@ class SignIn:
         address: str,
         user_agent: str,
         replaces: str | None = None,
+        device: str = "",
         tenant_id: str = "",
     ) -> str:
         """Uses the link up and signs in, to that account of its person or else to the one that was
@@ -231,6 +239,7 @@ class SignIn:
                     address=address,
                     user_agent=user_agent,
                     replaces=replaces,
+                    device=device,
                 )
         except (AuthFailed, NotFound) as error:
             self._delays.check(address)

@@ -44,11 +44,14 @@ class SignUpRules:
 
 @dataclass(frozen=True, slots=True)
 class Browser:
-    """Where somebody signs up. `replaces` is the session cookie that the browser held so far."""
+    """Where somebody signs up. `replaces` is the session cookie that the browser held so far,
+    `device` its own token (services/devices.py).
+    """
 
     address: str
     user_agent: str
     replaces: str | None = None
+    device: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -236,6 +239,7 @@ class SignUp:
             address=browser.address,
             user_agent=browser.user_agent,
             replaces=browser.replaces,
+            device=browser.device,
         )
 
     async def _opened(

@@ -11,6 +11,7 @@ from orderdesk_app.security.web import SessionCookies
 from orderdesk_app.services.access import Access
 from orderdesk_app.services.account_deletion import AccountDeletion
 from orderdesk_app.services.deletions import DELETION, Deletions
+from orderdesk_app.services.devices import Devices
 from orderdesk_app.services.flash_messages import FlashMessages, HeldForms
 from orderdesk_app.services.identity_proofs import IdentityProofs
 from orderdesk_app.services.invitations import Invitations, answer_limit, invitation_limit
@@ -133,7 +134,12 @@ class People(Engines):
             timeout=timeout,
             is_secure=is_secure,
             signals=self.signals,
+            devices=self.devices,
         )
+
+    @cached_property
+    def devices(self) -> Devices:
+        return Devices(self.keyring, self.mailer, mails=self.limits.device_mails)
 
     @cached_property
     def own_sessions(self) -> OwnSessions:
