@@ -113,7 +113,8 @@ class RowDeletion:
         await connection.execute(update(self._tenants).where(gone).values(**closed))
         if doomed.user_id is not None:
             user = update(self._users).where(self._users.c.id == doomed.user_id)
-            await connection.execute(user.values(email=None, is_operator=False, **closed))
+            addresses = {"email": None, "unverified_email": None}
+            await connection.execute(user.values(is_operator=False, **addresses, **closed))
             stays = self._memberships.c.tenant_id.not_in(doomed.tenant_ids)
             mine = self._memberships.c.user_id == doomed.user_id
             await connection.execute(delete(self._memberships).where(mine, stays))

@@ -1,16 +1,13 @@
 """The download of the activity: a plain address, so that the browser itself saves the file."""
 
-from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack
-
 from starlette.requests import Request
-from starlette.responses import RedirectResponse, Response, StreamingResponse
+from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
-from starlette.types import Receive, Scope, Send
 
 from orderdesk_app import wiring
 from orderdesk_app.context import current_request, now
 from orderdesk_app.errors import OrderDeskAgentsError, ValidationFailed
+from orderdesk_app.routes.downloads import Download
 from orderdesk_app.routes.forms import check_caller, signed_in_user
 from orderdesk_app.routes.html_pages import error_page
 from orderdesk_app.security.web import sign_in_address
@@ -39,8 +36,8 @@ async def export(request: Request) -> Response:
         form = _form(request.query_params.get("format", "csv"))
         wanted = read_filter(request.query_params)
         opened = wiring.current().activity_export.open(user.actor, wanted, form, writes=_WRITES)
-        open_until_sent = AsyncExitStack()
-        parts = await open_until_sent.enter_async_context(opened)
+        name = f"activity-{now():%Y-%m-%d}.{form}"
+        return await Download.of(opened, name=name, media_type=_MEDIA_TYPES[form])
     except OrderDeskAgentsError as error:
         return error_page(
             error.http_status,
@@ -50,30 +47,6 @@ async def export(request: Request) -> Response:
             label="Activity",
             reference=current_request().request_id,
         )
-    headers = {
-        "Content-Disposition": f'attachment; filename="activity-{now():%Y-%m-%d}.{form}"',
-        "Cache-Control": "no-store",
-    }
-    return _Download(parts, open_until_sent, headers=headers, media_type=_MEDIA_TYPES[form])
-
-
-class _Download(StreamingResponse):
-    """Closes what it sends, also when the browser goes away meanwhile."""
-
-    def __init__(
-        self,
-        parts: AsyncIterator[bytes],
-        closing: AsyncExitStack,
-        *,
-        headers: dict[str, str],
-        media_type: str,
-    ) -> None:
-        super().__init__(parts, headers=headers, media_type=media_type)
-        self._closing = closing
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        async with self._closing:
-            await super().__call__(scope, receive, send)
 
 
 def _form(name: str) -> Form:

@@ -9,12 +9,17 @@ import reflex as rx
 from orderdesk_app import wiring
 from orderdesk_app.context import Role
 from orderdesk_app.services.callers import Callers, open_to
+from orderdesk_app.states.account_own_data import AccountOwnDataState
 from orderdesk_app.states.account_passkeys import AccountPasskeysState
 from orderdesk_app.states.account_sessions import AccountSessionsState
 from orderdesk_app.states.signed_in import SignedInState, handler
 
 # What `load` and `refresh` run after their own part, in the order of the page.
-SECTIONS: tuple[Any, ...] = (AccountPasskeysState.load, AccountSessionsState.load)
+SECTIONS: tuple[Any, ...] = (
+    AccountPasskeysState.load,
+    AccountSessionsState.load,
+    AccountOwnDataState.load,
+)
 
 _ROLES = {
     Role.OWNER: "Owner",

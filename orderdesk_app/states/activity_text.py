@@ -59,6 +59,7 @@ _ACTIONS = {
     "store.connect": ("connected {store}", "to connect store {store_id}"),
     "store.edit": ("edited {store}", "to edit {store}"),
     "store.disconnect": ("disconnected {store}", "to disconnect {store}"),
+    "data.export": ("downloaded their data", "to download their data"),
     "user.delete": ("deleted a user", "to delete a user"),
     "account.delete": ("deleted an account", "to delete an account"),
     "activity.export": ("downloaded the activity", "to download the activity"),

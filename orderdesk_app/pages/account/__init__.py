@@ -3,6 +3,7 @@
 import reflex as rx
 
 from orderdesk_app.components.page import Page
+from orderdesk_app.pages.account.own_data import own_data
 from orderdesk_app.pages.account.passkeys import passkeys
 from orderdesk_app.pages.account.profile import profile
 from orderdesk_app.pages.account.sessions import sessions
@@ -10,7 +11,7 @@ from orderdesk_app.states.account import AccountState
 
 
 def account() -> rx.Component:
-    return rx.el.div(profile(), passkeys(), sessions(), class_name="stack wide")
+    return rx.el.div(profile(), passkeys(), sessions(), own_data(), class_name="stack wide")
 
 
 PAGE = Page(
