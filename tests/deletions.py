@@ -23,6 +23,7 @@ from orderdesk_app.context import (
     now,
 )
 from orderdesk_app.db.engine import Database
+from orderdesk_app.db.invitations import Invitation
 from orderdesk_app.db.memberships import Membership
 from orderdesk_app.db.schema import METADATA
 from orderdesk_app.db.users import User
@@ -79,6 +80,16 @@ async def make_person(world: World) -> Person:
         )
         session.add(_member(shared_account.id, own.user_id, Role.OWNER))
         session.add(_member(own.tenant_id, cleo, Role.VIEWER))
+        session.add(
+            Invitation(
+                tenant_id=bert.tenant_id,
+                invited_by=bert.user_id,
+                email=EMAIL.capitalize(),
+                email_key=EMAIL,
+                role=Role.VIEWER.value,
+                expires_at=now(),
+            )
+        )
         await services.mailer.send(session, Trial(), to=EMAIL, user_id=own.user_id)
         await services.signals.publish(session, f"user:{own.user_id}")
         await services.signals.publish(session, f"tenant:{own.tenant_id}")

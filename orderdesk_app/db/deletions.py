@@ -23,6 +23,7 @@ from sqlalchemy import (
     tuple_,
     update,
 )
+from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.sql.dml import Delete, Update
 from sqlmodel.ext.asyncio.session import AsyncSession
 
@@ -73,6 +74,7 @@ class RowDeletion:
         self._tables = metadata.sorted_tables
         self._audit = metadata.tables["audit_log"]
         self._changes = metadata.tables["changes"]
+        self._invitations = metadata.tables["invitations"]
         self._jobs = metadata.tables["jobs"]
         self._keys = metadata.tables["credentials"]
         self._memberships = metadata.tables["memberships"]
@@ -112,6 +114,7 @@ class RowDeletion:
         gone = self._tenants.c.id.in_(doomed.tenant_ids)
         await connection.execute(update(self._tenants).where(gone).values(**closed))
         if doomed.user_id is not None:
+            await self._delete_invitations(connection, doomed.user_id)
             user = update(self._users).where(self._users.c.id == doomed.user_id)
             addresses = {"email": None, "unverified_email": None}
             await connection.execute(user.values(is_operator=False, **addresses, **closed))
@@ -120,6 +123,13 @@ class RowDeletion:
             await connection.execute(delete(self._memberships).where(mine, stays))
         conditions = self._conditions(self._jobs, doomed)
         await connection.execute(delete(self._jobs).where(or_(*conditions)))
+
+    async def _delete_invitations(self, connection: AsyncConnection, user_id: UserId) -> None:
+        """Those to the user's address, which others made: the address is the user's."""
+        question = select(self._users.c.email).where(self._users.c.id == user_id)
+        if email := (await connection.execute(question)).scalar_one_or_none():
+            theirs = self._invitations.c.email_key == email.lower()
+            await connection.execute(delete(self._invitations).where(theirs))
 
     async def stores(self, session: AsyncSession, doomed: Doomed) -> list[tuple[str, str]]:
         """The address and the id of each store that goes."""
