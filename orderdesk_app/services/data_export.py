@@ -21,6 +21,7 @@ from orderdesk_app.db.engine import Database
 from orderdesk_app.db.keys import Credential
 from orderdesk_app.db.memberships import Membership
 from orderdesk_app.db.owned import owned
+from orderdesk_app.db.passkeys import Passkey
 from orderdesk_app.db.sessions import Session
 from orderdesk_app.db.stores import Store
 from orderdesk_app.db.tenants import Tenant
@@ -63,6 +64,16 @@ class _Account:
     def is_whole(self) -> bool:
         """Whether all that is in the account is the person's to take along."""
         return may(self.actor, Permission.EXPORT_ACCOUNT)
+
+
+def export_limit() -> Limit:
+    """How often a person may download: each reads all that is theirs."""
+    return Limit(
+        "data_exports",
+        per_minute=0.1,
+        burst=3,
+        words="Your data was downloaded several times just now.",
+    )
 
 
 class DataExport:
@@ -111,6 +122,7 @@ class DataExport:
                 "created_at": _time(user.created_at),
                 "last_sign_in_at": _time(user.last_sign_in_at),
                 "last_active_at": _time(user.last_active_at),
+                "passkeys": await self._passkeys(actor),
             },
         }
         yield json_text.dumps(head)[:-1] + b', "accounts": ['
@@ -154,6 +166,20 @@ class DataExport:
                 ),
             )
             for tenant, membership in found
+        ]
+
+    async def _passkeys(self, actor: Actor) -> list[Json]:
+        question = select(Passkey).where(col(Passkey.user_id) == actor.user_id)
+        async with self._database.read() as session:
+            rows = (await session.exec(question.order_by(col(Passkey.created_at)))).all()
+        return [
+            {
+                "id": row.id,
+                "name": row.name,
+                "created_at": _time(row.created_at),
+                "last_used_at": _time(row.last_used_at),
+            }
+            for row in rows
         ]
 
     async def _facts(self, account: _Account) -> JsonObject:

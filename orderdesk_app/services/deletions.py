@@ -45,6 +45,7 @@ _WORDS: Mapping[str, tuple[str, str]] = {
     "tenants": ("account", "accounts"),
     "stores": ("connected store", "connected stores"),
     "credentials": ("key", "keys"),
+    "passkeys": ("passkey", "passkeys"),
     "sessions": ("session", "sessions"),
     "audit_log": ("row of activity", "rows of activity"),
     "changes": ("change in the journal", "changes in the journal"),

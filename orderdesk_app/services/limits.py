@@ -176,9 +176,6 @@ class Limits:
             ROTATIONS,
             f"An account may rotate its master key {ROTATIONS} times a minute.",
         )
-        self.data_exports = limit(
-            "data_exports", 0.1, "Your data was downloaded several times just now.", burst=3
-        )
         self.console = limit("console", console, f"The console runs {console} calls a minute.")
         self._add_delays(login, clock)
 

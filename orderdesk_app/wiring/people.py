@@ -10,7 +10,7 @@ from orderdesk_app.security.passkeys import PasskeyRules
 from orderdesk_app.security.web import SessionCookies
 from orderdesk_app.services.access import Access
 from orderdesk_app.services.account_deletion import AccountDeletion
-from orderdesk_app.services.data_export import DataExport
+from orderdesk_app.services.data_export import DataExport, export_limit
 from orderdesk_app.services.deletions import DELETION, Deletions
 from orderdesk_app.services.devices import Devices
 from orderdesk_app.services.flash_messages import FlashMessages, HeldForms
@@ -100,8 +100,7 @@ class People(Engines):
 
     @cached_property
     def data_export(self) -> DataExport:
-        limit = self.limits.data_exports
-        return DataExport(self.database, self.sealer, self.audit, limit=limit)
+        return DataExport(self.database, self.sealer, self.audit, limit=export_limit())
 
     @cached_property
     def job_handlers(self) -> dict[str, Handler]:

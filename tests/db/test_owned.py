@@ -48,6 +48,8 @@ WITHOUT_AN_ACTOR = {
     "services/members.py:find_first_membership": "the accounts of the user that was just found",
     "services/members.py:_members": "who may act for an account is how an actor begins",
     "services/account_deletion.py:_find": "the actor's own account, by its id",
+    "services/data_export.py:_person": "the actor's own user, with their accounts",
+    "services/data_export.py:_passkeys": "those of the actor's own user",
     "services/deletions.py:memberships_of": "a user is deleted with all accounts of theirs",
     "services/deletions.py:has_other_owner": "whether an account goes with the user",
     "services/user_deletion.py:_find": "operators delete anybody, others themselves",

@@ -23,6 +23,7 @@ EXPORTED = {
     "console_calls": "console",
     "credentials": "keys",
     "memberships": "role",
+    "passkeys": "passkeys",
     "sessions": "sessions",
     "stores": "stores",
 }
