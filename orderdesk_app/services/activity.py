@@ -37,8 +37,8 @@ from orderdesk_app.services.activity_entries import (
     AGENTS,
     ActivityEntries,
     ActivityEntry,
-    key_names,
-    names_of_keys,
+    WhoActed,
+    who_did,
 )
 from orderdesk_app.services.audit import AuditLog
 
@@ -73,6 +73,9 @@ class QuietCalls:
     key: str
     counts: dict[str, int]
     last_at: datetime
+    user_id: str | None = None
+    person: str = ""
+    master_key_id: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,8 +166,7 @@ class Activity:
                     .limit(count)
                 )
             ).all()
-            keys = await key_names(session, actor, rows)
-        return await self._entries.opened(actor, rows, keys)
+            return await self._entries.opened(session, actor, rows)
 
     async def notable(
         self, actor: Actor, *, reads: Sequence[str], count: int
@@ -185,8 +187,7 @@ class Activity:
                     )
                 )
             ).all()
-            keys = await key_names(session, actor, rows)
-        return await self._entries.opened(actor, rows, keys)
+            return await self._entries.opened(session, actor, rows)
 
     async def quiet(self, actor: Actor, *, reads: Sequence[str]) -> list[QuietCalls]:
         """What changed nothing in the last day and among the last RECENT rows, folded by who did
@@ -194,7 +195,12 @@ class Activity:
         """
         await self._audit.flush()
         name = func.coalesce(AuditEntry.tool, AuditEntry.action)
-        who = (AuditEntry.via, AuditEntry.credential_id, AuditEntry.client_name)
+        who = (
+            AuditEntry.via,
+            AuditEntry.credential_id,
+            AuditEntry.user_id,
+            AuditEntry.client_name,
+        )
         async with self._database.read() as session:
             day = now() - timedelta(hours=HOURS)
             start = max(await _recent_start(session, actor) or day, day)
@@ -203,19 +209,26 @@ class Activity:
             )  # type: ignore[call-overload]
             rows = rows.where(_is_quiet(reads), col(AuditEntry.at) >= start).group_by(*who, name)
             found = (await (await session.connection()).execute(rows)).all()
-            used = {row[1] for row in found if row[0] in AGENTS and row[1]}
-            names = await names_of_keys(session, actor, used)
-        folded: dict[tuple[str, str, str], QuietCalls] = {}
-        for via, credential, client, called, times, last in found:
-            key = names.get(credential or "", "") if via in AGENTS else ""
-            one = (via, client, key)
+            acted = [WhoActed(*row[:3]) for row in found]
+            names = await who_did(session, actor, acted)
+        folded: dict[tuple[str | None, ...], QuietCalls] = {}
+        for one, (*_, client, called, times, last) in zip(acted, found, strict=True):
+            key, user_id = names.key_of(one), names.user_of(one)
+            place = (one.via, client, key, user_id)
             at = datetime.fromisoformat(last) if isinstance(last, str) else last
             at = at if at.tzinfo else at.replace(tzinfo=UTC)
-            known = folded.get(one)
+            known = folded.get(place)
             counts = {**(known.counts if known else {})}
             counts[called] = counts.get(called, 0) + times
-            folded[one] = QuietCalls(
-                via, client, key, counts, max(at, known.last_at) if known else at
+            folded[place] = QuietCalls(
+                one.via,
+                client,
+                key,
+                counts,
+                max(at, known.last_at) if known else at,
+                user_id,
+                names.people.get(user_id or "", ""),
+                names.master_key_of(one),
             )
         return sorted(folded.values(), key=lambda calls: calls.last_at, reverse=True)
 
@@ -227,8 +240,7 @@ class Activity:
             ).one_or_none()
             if row is None:
                 raise NotFound("That row is no longer in the activity.")
-            keys = await key_names(session, actor, [row])
-        [entry] = await self._entries.opened(actor, [row], keys)
+            [entry] = await self._entries.opened(session, actor, [row])
         return entry
 
     async def first_steps(self, actor: Actor) -> FirstSteps:

@@ -1,22 +1,26 @@
-"""Rows of the audit log as people read them: with the name of the key, and with their arguments."""
+"""Rows of the audit log as people read them: with the names of key and person, and with their
+arguments.
+"""
 
 import json
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
 
-from sqlmodel import col
+from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from orderdesk_app.context import Actor, JsonObject, Via
 from orderdesk_app.db.audit import SEALED_AS, AuditEntry
 from orderdesk_app.db.keys import Credential
 from orderdesk_app.db.owned import owned
+from orderdesk_app.db.users import User
 from orderdesk_app.observability import ERRORS, log
 from orderdesk_app.services.sealed import Seals
 
 _LOG = log(__name__)
 AGENTS = (str(Via.MCP), str(Via.STDIO))
+PERSON = "person"  # the argument of a row that is about somebody: the id of a user
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +33,7 @@ class ActivityEntry:
     tool: str | None
     via: str
     client: str
-    key: str  # the name of the access key it was done with; empty for people and for the master key
+    key: str  # the name of the key it was done with; empty for people who had none
     store_row_id: str | None
     outcome: str
     duration_ms: float
@@ -38,7 +42,47 @@ class ActivityEntry:
     change_id: str | None
     arguments: JsonObject
     times: int = 1  # refused calls of one kind share a row
+    # the user who did it, or in whose name an access key did, and their name; empty for nobody who
+    # is known, and for a user who is deleted
     user_id: str | None = None
+    person: str = ""
+    # of a master key, at any entry point; its holder need not be the user
+    master_key_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class WhoActed:
+    """Through which entry point, with which key, and as which user."""
+
+    via: str
+    credential_id: str | None
+    user_id: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Names:
+    """The keys of some rows, and the names of people, by id."""
+
+    keys: Mapping[str, Credential]
+    people: Mapping[str, str]
+
+    def master_key_of(self, row: AuditEntry | WhoActed) -> str | None:
+        """The id of the master key that the row was done with."""
+        key = self.keys.get(row.credential_id or "")
+        return key.id if key is not None and key.kind == "master" else None
+
+    def key_of(self, row: AuditEntry | WhoActed) -> str:
+        """The name of the key; empty for a person who had none."""
+        key = self.keys.get(row.credential_id or "")
+        is_meant = key is not None and (row.via in AGENTS or key.kind == "master")
+        return key.name if key is not None and is_meant else ""
+
+    def user_of(self, row: AuditEntry | WhoActed) -> str | None:
+        """The user who did it. A refused call of a key names the key alone, and the key its
+        user.
+        """
+        key = self.keys.get(row.credential_id or "")
+        return row.user_id or (key.user_id if key is not None and key.kind == "access" else None)
 
 
 class ActivityEntries:
@@ -48,12 +92,19 @@ class ActivityEntries:
         self._sealer = sealer
 
     async def opened(
-        self, actor: Actor, rows: Iterable[AuditEntry], keys: Mapping[str, str]
+        self, session: AsyncSession, actor: Actor, rows: Sequence[AuditEntry]
     ) -> list[ActivityEntry]:
-        """The actor's own rows, in their order. `keys` are the names of `key_names`."""
-        return [await self._entry(actor, row, keys) for row in rows]
+        """The actor's own rows, in their order."""
+        names = await who_did(session, actor, rows)
+        entries = [await self._entry(actor, row, names) for row in rows]
+        meant = {str(found) for entry in entries if (found := entry.arguments.get(PERSON))}
+        if not meant:
+            return entries
+        people = await names_of_people(session, meant)
+        return [_naming_the_person(entry, people) for entry in entries]
 
-    async def _entry(self, actor: Actor, row: AuditEntry, keys: Mapping[str, str]) -> ActivityEntry:
+    async def _entry(self, actor: Actor, row: AuditEntry, names: Names) -> ActivityEntry:
+        user_id = names.user_of(row)
         return ActivityEntry(
             id=row.id,
             at=row.at,
@@ -61,8 +112,10 @@ class ActivityEntries:
             tool=row.tool,
             via=row.via,
             client=row.client_name,
-            key=keys.get(row.credential_id or "", "") if row.via in AGENTS else "",
-            user_id=row.user_id,
+            key=names.key_of(row),
+            user_id=user_id,
+            person=names.people.get(user_id or "", ""),
+            master_key_id=names.master_key_of(row),
             store_row_id=row.store_row_id,
             outcome=row.outcome,
             duration_ms=row.duration_ms,
@@ -88,21 +141,32 @@ class ActivityEntries:
         return found
 
 
-async def key_names(
-    session: AsyncSession, actor: Actor, rows: Iterable[AuditEntry]
-) -> dict[str, str]:
-    """The names of the access keys of agents' rows, by id; revoked ones too."""
-    used = {row.credential_id for row in rows if row.via in AGENTS and row.credential_id}
-    return await names_of_keys(session, actor, used)
+def _naming_the_person(entry: ActivityEntry, people: Mapping[str, str]) -> ActivityEntry:
+    """The name of whom it was done to: the row itself keeps the id alone, so that nothing of a user
+    who is deleted stays in it.
+    """
+    meant = entry.arguments.get(PERSON)
+    if not meant:
+        return entry
+    name = people.get(str(meant), "somebody who is deleted")
+    return replace(entry, arguments={**entry.arguments, PERSON: name})
 
 
-async def names_of_keys(
-    session: AsyncSession, actor: Actor, key_ids: Iterable[str]
-) -> dict[str, str]:
-    """The names of these access keys, by id; the master key has none."""
-    keys = await session.exec(
-        owned(actor, Credential).where(
-            col(Credential.id).in_(list(key_ids)), col(Credential.kind) == "access"
-        )
-    )
-    return {key.id: key.name for key in keys.all()}
+async def who_did(
+    session: AsyncSession, actor: Actor, rows: Iterable[AuditEntry | WhoActed]
+) -> Names:
+    """The keys and people of the actor's own rows; revoked keys and people who left too."""
+    rows = list(rows)
+    used = {row.credential_id for row in rows if row.credential_id}
+    found = await session.exec(owned(actor, Credential).where(col(Credential.id).in_(used)))
+    keys = {key.id: key for key in found.all()}
+    users = {row.user_id for row in rows} | {key.user_id for key in keys.values()}
+    return Names(keys, await names_of_people(session, {user for user in users if user}))
+
+
+async def names_of_people(session: AsyncSession, user_ids: Collection[str]) -> dict[str, str]:
+    """The names of these users, by id: rows of the account that asks name them."""
+    if not user_ids:
+        return {}
+    question = select(User.id, User.name).where(col(User.id).in_(user_ids))
+    return {str(user_id): name for user_id, name in (await session.exec(question)).all()}

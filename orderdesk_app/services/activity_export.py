@@ -84,7 +84,6 @@ class ActivityExport:
     async def _parts(
         self, actor: Actor, wanted: ActivityFilter, form: Form, writes: Sequence[str]
     ) -> AsyncIterator[bytes]:
-        people = await self._log.people(actor)
         stores = {str(store.id): store.name for store in await self._stores.list(actor)}
         if form == "csv":
             yield (_BYTE_ORDER_MARK + _csv_line(COLUMNS)).encode()
@@ -94,7 +93,7 @@ class ActivityExport:
             page = await self._log.page(
                 actor, wanted, writes=writes, count=min(ROWS_AT_ONCE, left), before=before
             )
-            rows = [_row(entry, people, stores) for entry in page.entries]
+            rows = [_row(entry, stores) for entry in page.entries]
             left -= len(rows)
             before = page.older
             if before is not None and not left:
@@ -105,9 +104,7 @@ class ActivityExport:
                 return
 
 
-def _row(
-    entry: ActivityEntry, people: Mapping[str, str], stores: Mapping[str, str]
-) -> dict[str, Json]:
+def _row(entry: ActivityEntry, stores: Mapping[str, str]) -> dict[str, Json]:
     """One row, in the order of COLUMNS."""
     values: tuple[Json, ...] = (
         entry.at.astimezone(UTC).isoformat(timespec="milliseconds"),
@@ -116,7 +113,7 @@ def _row(
         entry.via,
         entry.key,
         entry.client,
-        people.get(entry.user_id or "", ""),
+        "" if entry.master_key_id else entry.person,
         stores.get(entry.store_row_id or "", ""),
         round(entry.duration_ms, 3),
         entry.cached,

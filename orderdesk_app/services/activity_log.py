@@ -18,7 +18,7 @@ from orderdesk_app.context import Actor, Via
 from orderdesk_app.db.audit import AuditEntry
 from orderdesk_app.db.engine import Database
 from orderdesk_app.db.owned import owned
-from orderdesk_app.services.activity_entries import ActivityEntries, ActivityEntry, key_names
+from orderdesk_app.services.activity_entries import ActivityEntries, ActivityEntry
 from orderdesk_app.services.activity_filter import ActivityFilter, Place
 from orderdesk_app.services.audit import AuditLog
 from orderdesk_app.services.members import users_of
@@ -149,8 +149,7 @@ class ActivityLog:
         end: Place | None = None,
     ) -> ActivityPage:
         async with self._database.read() as session:
-            keys = await key_names(session, actor, rows)
-        entries = await self._entries.opened(actor, rows, keys)
+            entries = await self._entries.opened(session, actor, rows)
         return ActivityPage(entries, older, newer, looked_to=end.at if end else None)
 
 

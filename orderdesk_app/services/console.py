@@ -1,10 +1,10 @@
-"""The console's history: the last ten calls of each person, sealed and without secrets, to look at
+"""The console's history: the last ten calls of each account, sealed and without secrets, to look at
 and to run again.
 """
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 
 from sqlalchemy import delete
@@ -16,6 +16,7 @@ from orderdesk_app.db.console import ConsoleCall
 from orderdesk_app.db.engine import Database
 from orderdesk_app.db.owned import owned
 from orderdesk_app.errors import NotFound
+from orderdesk_app.services.activity_entries import names_of_people
 from orderdesk_app.services.sealed import Seals
 
 KEPT = 10
@@ -39,6 +40,9 @@ class PastCall:
     duration_ms: float
     cached: bool
     is_cut: bool = False
+    user_id: str | None = None  # who ran it, and their name
+    person: str = field(default="", compare=False)
+    master_key_id: str | None = None  # of the session that ran it
 
     @property
     def error(self) -> Mapping[str, object]:
@@ -67,21 +71,12 @@ class ConsoleHistory:
     ) -> PastCall:
         """Keeps a call, and deletes all but the last ten."""
         row_id = new_id()
-        # half a surrogate pair has no bytes; JSON knows this escape
-        text = json.dumps(result, ensure_ascii=False, default=str).encode(errors="backslashreplace")
-        is_cut = len(text) > MOST_RESULT_BYTES
-        if is_cut:
-            text = json.dumps(
-                {
-                    "cut": (
-                        f"The result was {len(text):,} bytes, too large to keep. Run the call "
-                        "again to see it."
-                    )
-                }
-            ).encode()
+        text, is_cut = _kept_text(result)
         row = ConsoleCall(
             id=row_id,
             tenant_id=actor.tenant_id,
+            user_id=actor.user_id,
+            credential_id=actor.credential_id,
             tool=tool,
             arguments=await self._sealer.seal_for(
                 actor.tenant_id,
@@ -98,7 +93,17 @@ class ConsoleHistory:
             cached=cached,
         )
         kept = PastCall(
-            row_id, row.at, tool, arguments, result, outcome, duration_ms, cached, is_cut
+            row_id,
+            row.at,
+            tool,
+            arguments,
+            result,
+            outcome,
+            duration_ms,
+            cached,
+            is_cut,
+            user_id=actor.user_id,
+            master_key_id=actor.credential_id,
         )
         async with self._database.write() as session:
             session.add(row)
@@ -116,7 +121,8 @@ class ConsoleHistory:
                     .limit(KEPT)
                 )
             ).all()
-        return [await self._opened(row) for row in rows]
+            names = await names_of_people(session, {row.user_id for row in rows if row.user_id})
+        return [await self._opened(row, names.get(row.user_id or "", "")) for row in rows]
 
     async def get(self, actor: Actor, call_id: str) -> PastCall:
         """One of the last ten calls. Raises NotFound."""
@@ -128,7 +134,7 @@ class ConsoleHistory:
             raise NotFound("That call is no longer in the history: the last ten are kept.")
         return await self._opened(row)
 
-    async def _opened(self, row: ConsoleCall) -> PastCall:
+    async def _opened(self, row: ConsoleCall, person: str = "") -> PastCall:
         arguments = json.loads(
             await self._sealer.open_for(
                 row.tenant_id, "console_calls", "arguments", row.id, row.arguments
@@ -149,7 +155,20 @@ class ConsoleHistory:
             row.duration_ms,
             row.cached,
             "cut" in result and len(result) == 1,
+            user_id=row.user_id,
+            person=person,
+            master_key_id=row.credential_id,
         )
+
+
+def _kept_text(result: Mapping[str, object]) -> tuple[bytes, bool]:
+    """The result as it is kept, and whether it was too large to keep whole."""
+    # half a surrogate pair has no bytes; JSON knows this escape
+    text = json.dumps(result, ensure_ascii=False, default=str).encode(errors="backslashreplace")
+    if len(text) <= MOST_RESULT_BYTES:
+        return text, False
+    words = f"The result was {len(text):,} bytes, too large to keep. Run the call again to see it."
+    return json.dumps({"cut": words}).encode(), True
 
 
 async def _delete_old(session: AsyncSession, actor: Actor) -> None:

@@ -115,7 +115,7 @@ class ActivityState(OpenedRow, SignedInState):
             )
             self._show_filters(wanted)
             self._show_places(wanted, page, is_newest=before is None and page.newer is None)
-            self.rows = activity_rows(page.entries, actor, people, records)
+            self.rows = activity_rows(page.entries, actor, records)
         self.loaded = True
 
     @rx.event

@@ -1,6 +1,6 @@
 """Rows of the activity as Home and the page of all activity show them; one is open at a time."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from typing import TypedDict
 
 import reflex as rx
@@ -14,8 +14,8 @@ from orderdesk_app.services.roles import Permission
 from orderdesk_app.states.activity_text import (
     actor_label,
     kind_of,
+    means_of,
     outcome_of,
-    program_label,
     summary_of,
 )
 from orderdesk_app.states.console_result import as_json
@@ -73,36 +73,23 @@ class OpenedRow(SignedInState, mixin=True):
 
 
 def activity_rows(
-    entries: Iterable[ActivityEntry],
-    actor: Actor,
-    people: Mapping[str, str],
-    stores: Iterable[StoreRecord],
+    entries: Iterable[ActivityEntry], actor: Actor, stores: Iterable[StoreRecord]
 ) -> list[ActivityRow]:
-    """The rows for the screen. `people` are the names of the account's users, by their id."""
+    """The rows for the screen of that actor."""
     of_stores = {str(record.id): record for record in stores}
-    return [
-        _row(entry, of_stores.get(entry.store_row_id or ""), _other_person(entry, actor, people))
-        for entry in entries
-    ]
+    return [_row(entry, of_stores.get(entry.store_row_id or ""), actor) for entry in entries]
 
 
-def _other_person(entry: ActivityEntry, actor: Actor, people: Mapping[str, str]) -> str:
-    """The name of whoever did it, where that is not the one who looks."""
-    if entry.user_id is None or entry.user_id == actor.user_id:
-        return ""
-    return people.get(entry.user_id, "Somebody who has left")
-
-
-def _row(entry: ActivityEntry, store: StoreRecord | None, person: str) -> ActivityRow:
+def _row(entry: ActivityEntry, store: StoreRecord | None, actor: Actor) -> ActivityRow:
     outcome, tone = outcome_of(entry)
     # what the sentence says is not said twice
     place = store.name if store and store.name != entry.arguments.get("store") else ""
     return ActivityRow(
         id=entry.id,
         kind=kind_of(entry),
-        who=actor_label(entry, person),
+        who=actor_label(entry, actor),
         what=summary_of(entry),
-        where=" · ".join(part for part in (place, program_label(entry)) if part),
+        where=" · ".join(part for part in (place, *means_of(entry, actor)) if part),
         outcome=outcome,
         tone=tone,
         by_agent=entry.via in ("mcp", "stdio"),

@@ -6,8 +6,11 @@ A tool without a phrase of its own is named by its title.
 from collections.abc import Mapping
 from typing import Literal
 
+from orderdesk_app.context import Actor
 from orderdesk_app.services.activity import QuietCalls
-from orderdesk_app.services.activity_entries import ActivityEntry
+from orderdesk_app.services.activity_entries import AGENTS, ActivityEntry
+from orderdesk_app.services.console import PastCall
+from orderdesk_app.services.keys import MASTER_NAME
 from orderdesk_app.tools.catalogue import every_tool
 
 # What was done, and what was tried when it failed.
@@ -103,19 +106,42 @@ _ENTRY_POINTS = {
 }
 
 
-def actor_label(entry: ActivityEntry | QuietCalls, person: str = "") -> str:
-    """The name that a person gave to the key; without one, the assistant's own name where it sent
-    one. `person` is the name of somebody else than the one who looks.
+def actor_label(entry: ActivityEntry | QuietCalls, actor: Actor) -> str:
+    """Who did it, for the person who looks: "You" is that person alone. An agent has the name that
+    a person gave to its key; without one, its own name where it sent one.
     """
-    if entry.via in ("mcp", "stdio"):
+    if entry.via in AGENTS:
         return entry.key or entry.client or _ENTRY_POINTS[entry.via]
     label = _ENTRY_POINTS.get(entry.via, "Somebody")
-    return label.replace("You", person, 1) if person else label
+    if entry.master_key_id is not None and entry.master_key_id != actor.credential_id:
+        # whoever has the key: that need not be the owner in whose name it acts
+        return label.replace("You", entry.key, 1)
+    if entry.user_id == actor.user_id:
+        return label
+    somebody = "Somebody who has left" if entry.user_id else "Somebody"
+    return label.replace("You", entry.person or somebody, 1)
 
 
-def program_label(entry: ActivityEntry | QuietCalls) -> str:
-    """The program that used the key, as it calls itself; empty where `actor_label` says it."""
-    return entry.client if entry.key else ""
+def caller_label(call: PastCall, actor: Actor) -> str:
+    """Who ran it in the console, for the person who looks; empty for a call of long ago."""
+    if call.master_key_id is not None and call.master_key_id != actor.credential_id:
+        return MASTER_NAME
+    if call.user_id is None:
+        return ""
+    return "You" if call.user_id == actor.user_id else call.person or "Somebody who has left"
+
+
+def means_of(entry: ActivityEntry | QuietCalls, actor: Actor) -> list[str]:
+    """By what it was done, as far as `actor_label` does not say it: the program that used a key, as
+    it calls itself; the colleague whose key it was; the master key of the one who looks.
+    """
+    if entry.via not in AGENTS:
+        is_yours = entry.master_key_id is not None and entry.master_key_id == actor.credential_id
+        return [entry.key.lower()] if is_yours else []
+    if not entry.key:
+        return []
+    is_of_another = entry.master_key_id is None and entry.user_id != actor.user_id
+    return [part for part in (entry.client, entry.person if is_of_another else "") if part]
 
 
 def summary_of(entry: ActivityEntry) -> str:

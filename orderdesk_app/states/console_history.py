@@ -6,10 +6,11 @@ from typing import TypedDict
 import reflex as rx
 
 from orderdesk_app import wiring
-from orderdesk_app.context import now
+from orderdesk_app.context import Actor, now
 from orderdesk_app.services.callers import open_to
 from orderdesk_app.services.console import PastCall
 from orderdesk_app.services.roles import Permission
+from orderdesk_app.states.activity_text import caller_label
 from orderdesk_app.states.console_result import without_surrogates
 from orderdesk_app.states.signed_in import SignedInState, handler
 from orderdesk_app.states.times import ago, duration, stamp
@@ -24,10 +25,12 @@ class CallRow(TypedDict):
     duration: str
     ago: str
     at: str
+    who: str
 
 
 class ConsoleHistory(SignedInState, mixin=True):
     history: list[CallRow] = []
+    names_others: bool = False  # somebody else ran one of them
 
     @rx.event
     @handler
@@ -37,11 +40,12 @@ class ConsoleHistory(SignedInState, mixin=True):
         await self._load_history()
 
     async def _load_history(self) -> None:
-        history = wiring.current().console.history
-        self.history = [_call_row(call) for call in await history.list(self._require_actor())]
+        history, actor = wiring.current().console.history, self._require_actor()
+        self.history = [_call_row(call, actor) for call in await history.list(actor)]
+        self.names_others = any(row["who"] not in ("", "You") for row in self.history)
 
 
-def _call_row(call: PastCall) -> CallRow:
+def _call_row(call: PastCall, actor: Actor) -> CallRow:
     return CallRow(
         id=call.id,
         tool=call.tool,
@@ -51,4 +55,5 @@ def _call_row(call: PastCall) -> CallRow:
         duration=duration(call.duration_ms),
         ago=ago(call.at, now()),
         at=stamp(call.at),
+        who=caller_label(call, actor),
     )

@@ -9,7 +9,7 @@ from typing import TypedDict
 import reflex as rx
 
 from orderdesk_app import wiring
-from orderdesk_app.context import now
+from orderdesk_app.context import Actor, now
 from orderdesk_app.services.activity import Day, FirstSteps, QuietCalls
 from orderdesk_app.services.callers import open_to
 from orderdesk_app.services.open_store import StoreRecord
@@ -18,7 +18,7 @@ from orderdesk_app.states.activity_rows import READS, ActivityRow, OpenedRow, ac
 from orderdesk_app.states.activity_text import (
     actor_label,
     is_store_at_fault,
-    program_label,
+    means_of,
     quiet_label,
 )
 from orderdesk_app.states.signed_in import SignedInState, handler
@@ -112,10 +112,9 @@ class HomeState(OpenedRow, SignedInState):
         self.metrics = _metrics(day)
         self.hours = _hours(day)
         latest = await services.activity.notable(actor, reads=READS, count=_MOST_SHOWN)
-        people = await services.activity_log.people(actor)
-        self.latest = activity_rows(latest, actor, people, records)
+        self.latest = activity_rows(latest, actor, records)
         self.quiet = [
-            _quiet_row(calls)
+            _quiet_row(calls, actor)
             for calls in (await services.activity.quiet(actor, reads=READS))[:_MOST_QUIET]
         ]
         free = await services.stores.free_requests(records)
@@ -238,12 +237,12 @@ def _begin(day: Day, hour: int) -> datetime:
     return day.since + timedelta(hours=hour)
 
 
-def _quiet_row(calls: QuietCalls) -> QuietRow:
+def _quiet_row(calls: QuietCalls, actor: Actor) -> QuietRow:
     return QuietRow(
-        id=f"{calls.via} {calls.client} {calls.key}",
-        who=actor_label(calls),
+        id=f"{calls.via} {calls.client} {calls.key} {calls.user_id}",
+        who=actor_label(calls, actor),
         what=quiet_label(calls),
-        where=program_label(calls),
+        where=" · ".join(means_of(calls, actor)),
         by_agent=calls.via in ("mcp", "stdio"),
         ago=ago(calls.last_at, now()),
         at=stamp(calls.last_at),

@@ -58,6 +58,9 @@ WITHOUT_AN_ACTOR = {
     "services/journal.py:_require_all_there": (
         "asks for the actor's own account and user, before anything is written"
     ),
+    "services/activity_entries.py:names_of_people": (
+        "rows of the actor's own account name these users, some of whom have left"
+    ),
     "services/people.py:_has_another_account": "whether the member has an account beside this one",
     "services/invitations.py:_find": "a link is how an actor begins; it was found by its digest",
     "services/invitations.py:who_may_accept": "the user who is signed in, by their own id",

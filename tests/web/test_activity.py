@@ -60,7 +60,7 @@ def test_every_row_is_there_reads_too(ada: BrowserSession, tab: Tab) -> None:
         ("deleted order 2", "deleted", "Deleted"),
         ("read order 1", "read", "Done"),
     ]
-    assert {row["who"] for row in rows[:3]} == {"Claude"}
+    assert {(row["who"], row["where"]) for row in rows[:3]} == {("Master key", "Claude")}
 
 
 def test_refused_here_not_found_and_order_desk_failed_are_three_things(

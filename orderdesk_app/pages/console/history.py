@@ -23,6 +23,7 @@ def call_history() -> rx.Component:
                 class_name="gives-way",
             ),
             cell("Outcome", badge(call["outcome"], call["tone"])),
+            rx.cond(S.names_others, cell("By", rx.el.span(call["who"], class_name="small"))),
             cell("Took", call["duration"], class_name="number one-line"),
             cell("When", ago(call["ago"], call["at"]), class_name="one-line"),
             cell(
@@ -58,6 +59,7 @@ def call_history() -> rx.Component:
                             rx.el.th("Tool", scope="col"),
                             rx.el.th("Arguments", scope="col"),
                             rx.el.th("Outcome", scope="col"),
+                            rx.cond(S.names_others, rx.el.th("By", scope="col")),
                             rx.el.th("Took", scope="col", class_name="number"),
                             rx.el.th("When", scope="col"),
                             rx.el.th(rx.el.span("Open", class_name="sr"), scope="col"),
