@@ -45,8 +45,8 @@ _OTHER_WORDS = {
     "mail": "No link can be mailed to you here. Confirm in another way.",
 }
 _INTRO = Markup(
-    "<p>Making keys and deleting need a proof of the last {minutes} minutes that it is you. "
-    "Then you come back to where you were, with what you typed.</p>{notice}"
+    "<p>Your sign-in is more than {minutes} minutes old, and making keys and deleting need a fresh "
+    "proof. Afterwards you are back where you were, with what you typed.</p>{notice}"
 )
 _HIDDEN = Markup(
     '<input type="hidden" name="form_token" value="{token}">'
@@ -55,13 +55,13 @@ _HIDDEN = Markup(
 _KEY_FORM = Markup(
     '<form class="form" action="/confirm/key" method="post">{hidden}'
     '<div class="field"><label for="key">Master key</label><div class="withbutton">'
-    '<input class="input" id="key" name="key" type="password" required autofocus '
+    '<input class="input" id="key" name="key" type="password" required {autofocus}'
     'maxlength="512" placeholder="64 characters" data-trim="1" spellcheck="false" '
     'autocapitalize="off" autocomplete="off" aria-invalid="{is_wrong}" '
     'aria-describedby="key-wrong">'
     '<button type="button" class="button" aria-label="Show or hide the key" '
     'aria-pressed="false" data-reveal="key">Show</button></div>{wrong}</div>'
-    '<button type="submit" class="button primary full">Confirm with the key</button></form>'
+    '<button type="submit" class="button{primary} full">Confirm with the key</button></form>'
 )
 _WRONG_KEY = Markup('<span class="wrong" id="key-wrong" role="alert">{words}</span>')
 _MAIL_FORM = Markup(
@@ -73,7 +73,7 @@ _NO_WAY = Markup(
     "in again: that is a proof too.</p>"
 )
 _OTHERWISE = Markup(
-    '<p class="dim small">To sign in again proves it too. '
+    '<p class="dim small">Signing in again is a proof too. '
     '<a href="{wanted}">Go back without confirming</a></p>'
 )
 _LINK_FORM = Markup(
@@ -133,6 +133,8 @@ def _ways(choices: ProofChoices, hidden: Markup, *, wrong: str) -> Markup:
     if choices.has_master_key:
         ways += _KEY_FORM.format(
             hidden=hidden,
+            autofocus=Markup("autofocus ") if wrong or not choices.has_passkey else "",
+            primary="" if choices.has_passkey else " primary",
             is_wrong="true" if wrong else "false",
             wrong=_WRONG_KEY.format(words=wrong) if wrong else "",
         )
