@@ -7,20 +7,22 @@ Guard: `Reauthentication.require_recent`. Which acts ask it is read from the cod
 import ast
 import importlib
 import inspect
-from collections.abc import Callable, Iterator
-from dataclasses import replace
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-import orderdesk_app
 from orderdesk_app import services as services_package
-from orderdesk_app.context import Actor, Role, Via
-from orderdesk_app.errors import ReauthenticationRequired
+from orderdesk_app.context import Role, UserId, new_id
+from orderdesk_app.errors import OrderDeskAgentsError, ReauthenticationRequired
+from orderdesk_app.services.open_store import StoreRecord
 from orderdesk_app.services.reauthentication import Reauthentication
-from tests.attacks.cast import OPERATOR, OWNER, Cast, switched_off
-from tests.web.browser_session import BrowserSession
+from orderdesk_app.wiring import Services
+from tests.attacks.cast import Belongings, switched_off
+from tests.web.browser_session import BrowserSession, Web
+from tests.web.colleagues import add_colleague
 
 FOLDER = Path(services_package.__file__).parent
 
@@ -51,3 +53,101 @@ def called(name: str, web_services: Any) -> Callable[..., Any]:
             method: Callable[..., Any] = getattr(getattr(web_services, attribute), act)
             return method
     raise LookupError(f"no service of the app is a {owner}")
+
+
+@dataclass
+class Victim:
+    """An owner and operator, whose sign-in is an hour old, with somebody and a store beside."""
+
+    browser: BrowserSession
+    colleague: UserId
+    store: StoreRecord
+
+    @property
+    def services(self) -> Services:
+        return self.browser.web.services
+
+    def call(self, act: str) -> Any:
+        """The act, with arguments that would do it."""
+        method = called(act, self.services)
+        first, *parameters = inspect.signature(method).parameters.values()
+        given = {
+            parameter.name: self.value_of(parameter.name)
+            for parameter in parameters
+            if parameter.default is parameter.empty
+        }
+        actor = self.browser.actor
+        principal = replace(self.browser.web.do(self.services.access.of_actor, actor), actor=actor)
+        return self.browser.web.do(
+            method, principal if first.name == "principal" else actor, **given
+        )
+
+    def value_of(self, name: str) -> Any:
+        """By the name of a parameter. A new one that is not known here fails the test."""
+        return {
+            "answer": "{}",
+            "cookie": "x",
+            "email": f"{new_id()}@example.com".lower(),
+            "invitation_id": "x",
+            "is_operator": True,
+            "name": "Made by a thief",
+            "role": Role.OWNER,
+            "row_id": self.store.id,
+            "store_id": self.store.store_id,
+            "typed": self.browser.view.name,
+            "typed_name": self.store.name,
+            "user_id": self.colleague,
+        }[name]
+
+
+@pytest.fixture
+def victim(web: Web) -> Victim:
+    browser = web.make_account("Ada's Teas", is_operator=True)
+    store = web.do(web.services.stores.add_sandbox, browser.actor)
+    colleague = add_colleague(browser, Role.MEMBER, "Bo", f"{new_id().lower()}@example.com")
+    assert colleague.user_id is not None
+    browser.grow_old(60)
+    return Victim(browser, colleague.user_id, store)
+
+
+def test_the_acts_are_found_in_the_code() -> None:
+    assert {"keys.Keys.create", "keys.Keys.rotate_master", "stores.Stores.disconnect"} <= set(
+        acts()
+    )
+    assert "keys.Keys.revoke" not in acts()
+
+
+@pytest.mark.parametrize("act", acts())
+def test_an_old_sign_in_does_nothing_that_needs_a_proof(victim: Victim, act: str) -> None:
+    everything = Belongings(victim.browser, ())
+    before = everything.rows_but_the_log()
+
+    with pytest.raises(ReauthenticationRequired):
+        victim.call(act)
+
+    assert everything.rows_but_the_log() == before
+
+
+@pytest.mark.parametrize("act", acts())
+def test_without_the_guard_it_would(victim: Victim, act: str) -> None:
+    async def yes(*_: Any) -> bool:
+        return True
+
+    outcome: Exception | None = None
+    with switched_off(Reauthentication, "is_recent", yes):
+        try:
+            victim.call(act)
+        except OrderDeskAgentsError as error:
+            outcome = error
+
+    assert not isinstance(outcome, ReauthenticationRequired)
+
+
+def test_a_neighbours_session_proves_nothing(victim: Victim) -> None:
+    """The row decides, and it has to be of the actor's own account."""
+    neighbour = victim.browser.web.make_account("Bert's Bikes")
+    proved = neighbour.actor.session_id
+    asked = victim.services.reauthentication.is_recent
+
+    assert victim.browser.web.do(asked, neighbour.actor)
+    assert not victim.browser.web.do(asked, replace(victim.browser.actor, session_id=proved))
