@@ -33,6 +33,7 @@ from orderdesk_app.services.members import (
     find_user_by_email,
     lock_email,
     lock_members,
+    require_person,
     users_of,
 )
 from orderdesk_app.services.people import require_manager
@@ -333,6 +334,7 @@ class Invitations:
     ) -> User:
         """Who joins: the user who is signed in, the one whose address it is, or a new one."""
         if user is not None:
+            await require_person(session, user.actor)
             row = await who_may_accept(session, found, user)
             if row is None:
                 raise PermissionDenied(

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from string import ascii_lowercase, ascii_uppercase
 
 from sqlmodel import col, func, select
 from sqlmodel.ext.asyncio.session import AsyncSession
@@ -13,6 +14,9 @@ from orderdesk_app.db.memberships import Membership
 from orderdesk_app.db.tenants import Tenant
 from orderdesk_app.db.users import User
 from orderdesk_app.errors import PermissionDenied
+
+_SMALL = str.maketrans(ascii_uppercase, ascii_lowercase)
+_MOST_ALIKE = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +67,16 @@ async def find_user_by_email(session: AsyncSession, email: str) -> User | None:
     email_address() returns it. Servers take a name before the @ in any case, so no case differs.
     """
     question = select(User).where(col(User.email_key) == func.lower(email))
-    return (await session.exec(question.order_by(col(User.created_at)).limit(1))).one_or_none()
+    found = (await session.exec(question.order_by(col(User.created_at)).limit(_MOST_ALIKE))).all()
+    return next((user for user in found if is_same_address(user.email or "", email)), None)
+
+
+def is_same_address(one: str, other: str) -> bool:
+    """Whether both are one mailbox: they differ at most in the case of letters from A to Z.
+
+    A database may hold more for the same: to Postgres with a language, the small form of İ is i.
+    """
+    return one.translate(_SMALL) == other.translate(_SMALL)
 
 
 async def find_first_membership(session: AsyncSession, user_id: UserId) -> Membership | None:

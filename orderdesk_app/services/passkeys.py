@@ -17,7 +17,7 @@ from orderdesk_app.db.users import User
 from orderdesk_app.errors import AuthFailed, Conflict, NotFound, SignInFailed, ValidationFailed
 from orderdesk_app.security.passkeys import PasskeyRules
 from orderdesk_app.services.audit import AuditTrail, Entry
-from orderdesk_app.services.members import users_of
+from orderdesk_app.services.members import require_person, users_of
 from orderdesk_app.services.names import is_visible, without_idle_half_spaces
 from orderdesk_app.services.passkey_challenges import (
     Challenge,
@@ -85,9 +85,12 @@ class Passkeys:
     # ------------------------------------------------------------------ adding and removing
 
     async def ask_for_new(self, actor: Actor) -> PasskeyQuestion:
-        """Raises ReauthenticationRequired, or Conflict for a person who has too many."""
+        """Raises ReauthenticationRequired, Conflict for a person who has too many, and
+        PermissionDenied for a session that a key began which others may have.
+        """
         await self._reauthentication.require_recent(actor)
         async with self._database.read() as session:
+            await require_person(session, actor)
             user = (
                 await session.exec(users_of(actor).where(col(User.id) == actor.user_id))
             ).one_or_none()
@@ -132,6 +135,7 @@ class Passkeys:
             created_at=self._clock(),
         )
         async with self._database.write() as session:
+            await require_person(session, actor)
             await self._database.advisory_lock(session, f"passkeys:{actor.user_id}")
             counted = select(func.count()).select_from(_of(actor).subquery())
             _require_room((await session.exec(counted)).one())
@@ -151,6 +155,7 @@ class Passkeys:
         proof is asked for. Raises NotFound.
         """
         async with self._database.write() as session:
+            await require_person(session, actor)
             found = await session.exec(_of(actor).where(col(Passkey.id) == passkey_id))
             row = found.one_or_none()
             if row is None:

@@ -1,6 +1,5 @@
 """Deleting a user with everything of theirs: an operator deletes anybody, a person themselves."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 from sqlmodel import col, select
@@ -12,7 +11,7 @@ from orderdesk_app.db.engine import Database
 from orderdesk_app.db.memberships import Membership
 from orderdesk_app.db.tenants import Tenant
 from orderdesk_app.db.users import User
-from orderdesk_app.errors import NotFound, PermissionDenied, ValidationFailed
+from orderdesk_app.errors import NotFound, ValidationFailed
 from orderdesk_app.services.deletions import (
     BEING_DELETED,
     Count,
@@ -21,7 +20,7 @@ from orderdesk_app.services.deletions import (
     in_words,
     memberships_of,
 )
-from orderdesk_app.services.members import lock_members, users_of
+from orderdesk_app.services.members import lock_members, require_person, users_of
 from orderdesk_app.services.operators import require_operator_left
 from orderdesk_app.services.reauthentication import Reauthentication
 
@@ -72,9 +71,13 @@ class UserDeletion:
         self._reauthentication = reauthentication
 
     async def preview(self, actor: Actor, user_id: UserId) -> UserPreview:
-        """What would go, and who else would lose an account. Raises NotFound."""
+        """What would go, and who else would lose an account. Raises NotFound, and PermissionDenied
+        for a person who signed in with a key that others may have.
+        """
         _require_person(actor, user_id)
         async with self._database.read() as session:
+            if actor.user_id == user_id:
+                await require_person(session, actor)
             user = await _find(session, user_id)
             goes, stays = await _accounts(session, user_id)
             accounts = [await _described(session, user_id, tenant) for tenant in (*goes, *stays)]
@@ -105,14 +108,14 @@ class UserDeletion:
         async with self._database.write() as session:
             memberships = await memberships_of(session, user_id)
             await lock_members(self._database, session, [each.tenant_id for each in memberships])
-            goes, stays = await _accounts(session, user_id)
+            goes, _ = await _accounts(session, user_id)
             await require_operator_left(
                 self._database, session, without_user=user_id, without_tenants=goes
             )
             user = await _find(session, user_id, is_locked=True)
             _require_typed(typed, _to_type(user))
             if actor.user_id == user_id:
-                _require_own(actor, goes, stays)
+                await require_person(session, actor)
             else:
                 await _require_operator(session, actor)
             by = None if actor.user_id == user_id else actor
@@ -161,18 +164,6 @@ async def _described(session: AsyncSession, user_id: UserId, tenant_id: TenantId
     others = (await session.exec(people.order_by(col(Membership.created_at)))).all()
     names = [user.name for user in others]
     return AccountOfUser(tenant_id, name, tuple(names[:_MOST_NAMED]), len(names))
-
-
-def _require_own(actor: Actor, goes: Sequence[TenantId], stays: Sequence[TenantId]) -> None:
-    """Whoever has the master key of one account is not let near the person's other accounts, and
-    not near the person, where others own the account too and may have the key.
-    """
-    if actor.credential_id is not None and (stays or list(goes) != [actor.tenant_id]):
-        raise PermissionDenied(
-            "You signed in with the account's master key, which others may have too, and you are "
-            "in more than this account. Sign in by a mailed link or with a passkey, and delete "
-            "your account then."
-        )
 
 
 def _to_type(user: User) -> str:

@@ -11,6 +11,7 @@ from orderdesk_app.mail.addresses import email_address
 from orderdesk_app.mail.message import Mail
 from orderdesk_app.mail.outbox import OutboxSender
 from orderdesk_app.services import profile, sign_up
+from orderdesk_app.services.members import is_same_address
 from orderdesk_app.services.names import is_visible
 from orderdesk_app.services.tenants import account_name
 from tests.attacks.cast import MEMBER, OWNER, Cast, encoded, post, switched_off
@@ -96,6 +97,15 @@ def test_an_address_that_looks_the_same_is_another_one(opened: Web, typed: str) 
     sign_up_form(opened, "/sign-up", email=typed)
 
     assert mail_to(opened, address).subject == "Confirm your e-mail address"
+
+
+@pytest.mark.parametrize("typed", [*OTHERS, "gr\u0131ce@example.net", "\u0130da@example.net"])
+def test_what_a_language_writes_the_same_in_small_letters_is_another_mailbox(typed: str) -> None:
+    """A database of that language would find the one for the other."""
+    assert not is_same_address(typed, VERIFIED)
+    assert not is_same_address("\u0130da@example.net", "ida@example.net")
+    assert not is_same_address("\u00c9lan@example.net", "\u00e9lan@example.net")
+    assert is_same_address("IDA@example.net", "ida@example.net")
 
 
 @pytest.mark.parametrize("typed", UNSEEN)
