@@ -8,7 +8,17 @@ import sys
 import tempfile
 from pathlib import Path
 
-from benchmarks import added_time, home, hostile, rates, start, tenants, together, users
+from benchmarks import (
+    added_time,
+    enumeration,
+    home,
+    hostile,
+    rates,
+    start,
+    tenants,
+    together,
+    users,
+)
 from benchmarks.figures import Figure, table
 
 PARTS = {
@@ -20,6 +30,7 @@ PARTS = {
     "hostile": hostile.measure,
     "users": users.measure,
     "tenants": tenants.measure,
+    "enumeration": enumeration.measure,
 }
 
 
