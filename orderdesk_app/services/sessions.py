@@ -46,6 +46,7 @@ class SignInMethod(StrEnum):
     KEY = "key"  # the account's master key
     LINK = "link"
     PASSKEY = "passkey"
+    SIGN_UP = "sign_up"
 
 
 @dataclass(frozen=True, slots=True)

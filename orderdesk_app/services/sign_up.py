@@ -27,7 +27,7 @@ from orderdesk_app.services.limits import SignUpLimits
 from orderdesk_app.services.magic_links import LinkPurpose, MagicLinks
 from orderdesk_app.services.mailer import Mailer
 from orderdesk_app.services.members import find_first_membership, find_user_by_email, lock_email
-from orderdesk_app.services.sessions import Sessions
+from orderdesk_app.services.sessions import Sessions, SignInMethod
 from orderdesk_app.services.tenants import LONGEST_NAME, NewAccount, Tenants, account_name
 
 _UNNAMED = "My account"
@@ -240,6 +240,7 @@ class SignUp:
             user_agent=browser.user_agent,
             replaces=browser.replaces,
             device=browser.device,
+            method=SignInMethod.SIGN_UP,
         )
 
     async def _opened(

@@ -17,6 +17,7 @@ _METHODS: Final = {
     SignInMethod.KEY: "With the master key",
     SignInMethod.LINK: "By a link",
     SignInMethod.PASSKEY: "With a passkey",
+    SignInMethod.SIGN_UP: "By signing up",
 }
 
 

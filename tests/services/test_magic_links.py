@@ -5,11 +5,13 @@ import contextlib
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from orderdesk_app.db.engine import Database
+from orderdesk_app.db.keyring import KeyRows
 from orderdesk_app.errors import LinkExpired, LinkUsed, NotFound
 from orderdesk_app.security.keyring import Keyring
 from orderdesk_app.security.sealing import Sealer
@@ -135,6 +137,15 @@ async def test_a_link_works_as_long_as_it_says(desk: Desk) -> None:
     for way in (desk.look, desk.use):
         with pytest.raises(LinkExpired, match="too old; each works for 60 minutes"):
             await way(late)
+
+
+async def test_a_link_works_after_a_restart(desk: Desk, data_dir: Path) -> None:
+    token = await desk.make(payload={"email": ADDRESS})
+
+    keyring = await Keyring.open(KeyRows(desk.database), kms_key="", data_dir=data_dir)
+    restarted = Desk(desk.database, MagicLinks(keyring, Sealer(keyring)), desk.clock)
+
+    assert (await restarted.use(token)).payload == {"email": ADDRESS}
 
 
 async def test_links_that_expired_long_ago_are_swept_and_still_explain_themselves(

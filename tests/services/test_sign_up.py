@@ -200,6 +200,22 @@ async def test_what_fails_half_way_leaves_nothing_and_the_link_works(
 
 
 @on_sqlite
+async def test_the_session_that_the_browser_held_so_far_ends(
+    sign_up: SignUp, post: Post, sessions: Sessions, tenant: Any
+) -> None:
+    planted = await sessions.start(
+        tenant.view.id, tenant.view.owner_id, credential_id=None, address="", user_agent=""
+    )
+    await sign_up.send_link(ADA, address=ADDRESS)
+
+    made = await sign_up.verify(post.token(), "", browser=replace(BROWSER, replaces=planted))
+
+    assert made.cookie != planted
+    assert await sessions.resume(planted) is None
+    assert await sessions.resume(made.cookie) is not None
+
+
+@on_sqlite
 async def test_a_replayed_link_explains_itself(sign_up: SignUp, post: Post) -> None:
     await sign_up.send_link(ADA, address=ADDRESS)
     token = post.token()

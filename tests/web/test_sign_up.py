@@ -12,6 +12,7 @@ from starlette.testclient import TestClient
 
 from orderdesk_app.mail.message import Mail
 from orderdesk_app.mail.outbox import OutboxSender
+from orderdesk_app.mail.sender import MailFailed
 from orderdesk_app.services.limits import Limits, SignUpLimits
 from orderdesk_app.services.magic_links import LinkPurpose
 from orderdesk_app.services.sessions import COOKIE
@@ -234,6 +235,29 @@ def test_a_resend_counts_and_says_when_to_come_back(
         assert "Try again in 30 minutes." in answer.text
         assert address in answer.text
     assert mail_to(opened, address, count=2)
+
+
+def test_a_mail_server_that_is_down_changes_no_answer(
+    opened: Web, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def fail(_mail: Mail) -> None:
+        raise MailFailed("the server is away")
+
+    async def was_tried() -> bool:
+        rows = await opened.services.database.query("SELECT reason FROM jobs", {})
+        return [tuple(row) for row in rows] == [("the server is away",)]
+
+    address = new_address()
+    with monkeypatch.context() as patched:
+        patched.setattr(opened.services.mail_sender, "send", fail)
+        first = post(opened, "/sign-up", email=address)
+        opened.do(eventually, was_tried, 20)
+    # It waits for its next try (tests/services/test_mailer.py), which other tests need not see.
+    opened.do(opened.services.database.execute, "DELETE FROM jobs", {})
+    second = post(opened, "/sign-up", email=address)
+
+    assert first.status_code == 200
+    assert first.text == second.text
 
 
 @pytest.mark.parametrize(
