@@ -105,6 +105,7 @@ class Via(StrEnum):
     CONSOLE = "console"
     WEB = "web"
     SYSTEM = "system"
+    SHELL = "shell"  # a command on the server, by whoever may run one there
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,7 +22,17 @@ from tests.worlds import free_port, own_environment, serving, start_server, wait
 
 pytestmark = pytest.mark.slow
 
-COMMANDS = ("serve", "build", "migrate", "stdio", "tools", "signin-link", "mail-test", "doctor")
+COMMANDS = (
+    "serve",
+    "build",
+    "migrate",
+    "stdio",
+    "tools",
+    "signin-link",
+    "mail-test",
+    "users",
+    "doctor",
+)
 Run = Callable[..., subprocess.CompletedProcess[str]]
 
 

@@ -9,12 +9,22 @@ import sys
 from collections.abc import Sequence
 
 from orderdesk_app import __version__
-from orderdesk_app.cli import build, doctor, mail_test, migrate, serve, sign_in_link, stdio, tools
+from orderdesk_app.cli import (
+    build,
+    doctor,
+    mail_test,
+    migrate,
+    serve,
+    sign_in_link,
+    stdio,
+    tools,
+    users,
+)
 from orderdesk_app.cli.exit_codes import FAILED, INTERRUPTED, WRONG_SETTING
 from orderdesk_app.errors import ConfigurationError, OrderDeskAgentsError
 from orderdesk_app.frontend import ROOT
 
-COMMANDS = (serve, build, migrate, stdio, tools, sign_in_link, mail_test, doctor)
+COMMANDS = (serve, build, migrate, stdio, tools, sign_in_link, mail_test, users, doctor)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -8,7 +8,7 @@ is an operator is read from their row each time.
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 
-from sqlmodel import col, select, update
+from sqlmodel import col, or_, select, update
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from orderdesk_app.context import Actor, TenantId, UserId, Via, now
@@ -22,13 +22,14 @@ from orderdesk_app.db.stores import Store
 from orderdesk_app.db.tenants import Tenant
 from orderdesk_app.db.user_days import UserDay
 from orderdesk_app.db.users import User
-from orderdesk_app.errors import NotFound
+from orderdesk_app.errors import Conflict, NotFound, in_message
 from orderdesk_app.services.audit import AuditTrail, Entry
 from orderdesk_app.services.operators import require_operator_left
 from orderdesk_app.services.reauthentication import Reauthentication
-from orderdesk_app.services.user_filter import UserFilter, UserPlace
+from orderdesk_app.services.user_filter import UserFilter, UserPlace, beginnings
 from orderdesk_app.services.user_list import DAYS, PAGE_ROWS, UserPage, UserRow, read_page, read_row
 
+_MOST_NAMESAKES = 10  # that are told apart by their ids
 _MOST_SHOWN = 200  # accounts, stores, keys and sessions of one user
 _NOTHING = "There is no such page."
 _NO_USER = "There is no such user. They may have been deleted; go back to the list of users."
@@ -144,6 +145,43 @@ class Users:
                 ],
             )
 
+    async def find(self, actor: Actor, text: str) -> UserRow:
+        """The user with that id or e-mail address, else the only one with that name.
+
+        Raises NotFound, and Conflict where several have it.
+        """
+        keys = beginnings(text)
+        question = (
+            select(User.id, col(User.id) == text, col(User.email_key).in_(keys))
+            .where(
+                or_(
+                    col(User.id) == text,
+                    col(User.email_key).in_(keys),
+                    col(User.name_key).in_(keys),
+                )
+            )
+            .order_by(col(User.id))
+            .limit(_MOST_NAMESAKES)
+        )
+        async with self._database.read() as session:
+            await _require_operator(session, actor)
+            found = (await session.exec(question)).all()
+            certain = [user_id for user_id, by_id, by_email in found if by_id or by_email]
+            ids = certain[:1] or [user_id for user_id, *_ in found]
+            if len(ids) > 1:
+                raise Conflict(
+                    f"Several users have the name {in_message(text)}. Say which by its id: "
+                    f"{', '.join(ids)}.",
+                    field="user",
+                )
+            row = await read_row(session, UserId(ids[0])) if ids else None
+        if row is None:
+            raise NotFound(
+                f"No user has the id, the e-mail address or the name {in_message(text)}.",
+                field="user",
+            )
+        return row
+
     async def disable(self, actor: Actor, user_id: UserId) -> str:
         """The user stops at once, at every entry point: their sessions and unused links end, and
         their keys open nothing until they are enabled again. Returns their name.
@@ -227,7 +265,7 @@ async def _require_operator(session: AsyncSession, actor: Actor) -> None:
     """Raises NotFound for anybody but an operator, and the shell of the server. Who came by a
     master key may be the user of an operator, and yet no operator (services/members.py).
     """
-    if actor.via is Via.SYSTEM and actor.user_id is None:
+    if actor.via is Via.SHELL and actor.user_id is None:
         return
     if not actor.is_operator:
         raise NotFound(_NOTHING)

@@ -103,6 +103,7 @@ _ENTRY_POINTS = {
     "mcp": "An assistant",
     "stdio": "An assistant",
     "system": "The system",
+    "shell": "Somebody at the server's shell",
 }
 
 

@@ -75,6 +75,7 @@ WITHOUT_AN_ACTOR = {
     **dict.fromkeys(
         [
             "services/user_list.py:_with_counts",
+            "services/users.py:find",
             "services/users.py:_begin",
             "services/users.py:_signal",
             "services/users.py:_require_operator",

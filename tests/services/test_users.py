@@ -451,7 +451,7 @@ async def test_an_operator_is_made_with_a_fresh_proof_alone(
 
 
 async def test_the_shell_of_the_server_is_an_operator(users: Users, tenant: TenantAccount) -> None:
-    page = await users.page(Actor(TenantId("")), UserFilter())
+    page = await users.page(Actor(TenantId(""), via=Via.SHELL), UserFilter())
 
     assert [row.name for row in page.rows] == ["Ada's Teas"]
 
