@@ -90,6 +90,8 @@ _VIEWER = Viewer(
     stores=_SIGNED_IN_STATE.store_choices,
     active_store=_SIGNED_IN_STATE.active_store,
     choose_store=Switcher.choose_store,
+    accounts=_SIGNED_IN_STATE.account_choices,
+    account=_SIGNED_IN_STATE.account_id,
 )
 
 

@@ -26,6 +26,8 @@ class Viewer:
     stores: Any  # id and name of each, for the switcher
     active_store: Any
     choose_store: Any  # the handler that makes one the active one
+    accounts: Any  # id and name of each that the person may go to
+    account: Any  # the id of the one that they are in
 
 
 def frame(
@@ -97,6 +99,7 @@ def _menu(menu: Sequence[Page], viewer: Viewer, *, with_keys: bool) -> rx.Compon
         rx.el.div(
             *[link(page) for page in menu if page.section == "foot"],
             _colour_mode(),
+            _accounts(viewer),
             rx.el.div(
                 rx.el.span(viewer.name, class_name="cut grow", title=viewer.name),
                 post_form(
@@ -112,6 +115,28 @@ def _menu(menu: Sequence[Page], viewer: Viewer, *, with_keys: bool) -> rx.Compon
             class_name="menu-foot",
         ),
         class_name="menu",
+    )
+
+
+def _accounts(viewer: Viewer) -> rx.Component:
+    """For people of several accounts: the one that they are in, and the way to another."""
+    return rx.cond(
+        viewer.accounts.length() > 1,
+        post_form(
+            rx.el.select(
+                rx.foreach(viewer.accounts, lambda one: rx.el.option(one["name"], value=one["id"])),
+                name="tenant_id",
+                default_value=viewer.account,
+                key=viewer.account,
+                class_name="input grow",
+                aria_label="Account",
+            ),
+            rx.el.button("Switch", type="submit", class_name="button small"),
+            action="/account/switch",
+            token=viewer.form_token,
+            class_name="row accounts",
+            style={"flexWrap": "nowrap"},
+        ),
     )
 
 

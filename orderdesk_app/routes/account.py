@@ -8,8 +8,11 @@ from orderdesk_app import wiring
 from orderdesk_app.errors import OrderDeskAgentsError
 from orderdesk_app.routes.forms import (
     Form,
+    device_of,
+    redirect_to,
     redirect_with_error,
     redirect_with_notice,
+    set_session_cookie,
     signed_in_form,
 )
 from orderdesk_app.services.callers import Callers, open_to
@@ -29,4 +32,17 @@ async def rename(request: Request, user: WebUser, form: Form) -> Response:
     return redirect_with_notice(user, PAGE, f"Your name is {kept}.")
 
 
-ROUTES = [Route("/account/name", rename, methods=["POST"])]
+@signed_in_form
+@open_to(Callers.SIGNED_IN)
+async def switch(request: Request, user: WebUser, form: Form) -> Response:
+    try:
+        cookie = await wiring.current().account_switch.go_to(user, form.get("tenant_id", ""))
+    except OrderDeskAgentsError as error:
+        return redirect_with_error(user, "/", error)
+    return set_session_cookie(redirect_to("/"), cookie, device_of(request))
+
+
+ROUTES = [
+    Route("/account/name", rename, methods=["POST"]),
+    Route("/account/switch", switch, methods=["POST"]),
+]

@@ -51,6 +51,7 @@ RECENT = 5_000  # newest rows of an account that Home looks through
 _QUIET_ACTIONS = (
     "sign_in.key",
     "sign_in.link",
+    "sign_in.switch",
     "sign_out",
     "sign_in.passkey",
     "confirm.key",

@@ -18,7 +18,7 @@ from orderdesk_app.db.sessions import Session
 from orderdesk_app.db.signals import Signals
 from orderdesk_app.db.tenants import Tenant
 from orderdesk_app.db.users import User
-from orderdesk_app.errors import Conflict, PermissionDenied
+from orderdesk_app.errors import AuthFailed, Conflict, PermissionDenied
 from orderdesk_app.security.keyring import Keyring
 from orderdesk_app.security.web import SessionCookies, SignedText, cookie_in
 from orderdesk_app.services.devices import Devices, is_device_token
@@ -164,6 +164,21 @@ class Sessions:
         if self._devices is not None and device:
             await self._devices.meet(session, row, device)
         return self._cookies.sign(row.id, expires_at=row.expires_at.timestamp())
+
+    async def move(self, session: AsyncSession, session_id: str, tenant_id: TenantId) -> str:
+        """Inside a write: ends that session, and begins another of the same sign-in in another
+        account of its user; returns the value of its cookie. It lasts as long, and nothing more is
+        proved. The caller has asked whether the user belongs to the account.
+        """
+        row = await session.get(Session, session_id)
+        if row is None or row.ended_at is not None:
+            raise AuthFailed("Your session has ended. Sign in again.")
+        await self._end(session, row.id)
+        kept = row.model_dump(exclude={"id", "tenant_id", "active_store_id", "ended_at"})
+        moved = Session(**kept, id=new_id(), tenant_id=tenant_id)
+        session.add(moved)
+        await session.flush()
+        return self._cookies.sign(moved.id, expires_at=moved.expires_at.timestamp())
 
     async def resume(self, cookie: str | None, *, is_use: bool = True) -> WebUser | None:
         """The user of the cookie's session. Reads the row every time. `is_use` False leaves the

@@ -45,6 +45,7 @@ _ACTIONS = {
     "sign_in.passkey": ("signed in with a passkey", "to sign in with a passkey"),
     "passkey.add": ("added the passkey “{name}”", "to add a passkey"),
     "passkey.remove": ("removed the passkey “{name}”", "to remove a passkey"),
+    "sign_in.switch": ("came from another account of theirs", "to come from another account"),
     "sign_out": ("signed out", "to sign out"),
     "session.end": ("ended a session: {device}", "to end a session"),
     "session.end_others": ("ended all other sessions", "to end all other sessions"),

@@ -43,6 +43,13 @@ class StoreChoice(TypedDict):
     name: str
 
 
+class AccountOption(TypedDict):
+    """An account that the person may go to."""
+
+    id: str
+    name: str
+
+
 class SignedInState(rx.State):
     """Set by the guard before every event, for nobody else to set.
 
@@ -61,6 +68,9 @@ class SignedInState(rx.State):
     problem_field: str = ""
     typed: dict[str, str] = {}
     server_time: str = ""  # when the page was loaded, so that times run right on any computer
+    # of a person with several, those that they may go to; and the one that they are in
+    account_choices: list[AccountOption] = []
+    account_id: str = ""
     store_choices: list[StoreChoice] = []
     active_store: str = ""  # of this session, for calls that name no store
     # in words, the store of a call that names none; empty where there is no telling
@@ -232,6 +242,9 @@ class PageLoad(SignedInState):
             self._notify(flash.text, flash.tone)
         self._set_form_problem(flash if flash is not None and flash.form else None)
         await self._load_stores()
+        accounts = await wiring.current().account_switch.list(actor)
+        self.account_choices = [AccountOption(id=one.id, name=one.name) for one in accounts]
+        self.account_id = actor.tenant_id
 
     @rx.event
     @handler

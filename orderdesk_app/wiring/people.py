@@ -10,6 +10,7 @@ from orderdesk_app.security.passkeys import PasskeyRules
 from orderdesk_app.security.web import SessionCookies
 from orderdesk_app.services.access import Access
 from orderdesk_app.services.account_deletion import AccountDeletion
+from orderdesk_app.services.account_switch import AccountSwitch
 from orderdesk_app.services.data_export import DataExport, export_limit
 from orderdesk_app.services.deletions import DELETION, Deletions
 from orderdesk_app.services.devices import Devices
@@ -165,6 +166,10 @@ class People(Engines):
             audit=self.audit,
             provisioning=self.provisioning,
         )
+
+    @cached_property
+    def account_switch(self) -> AccountSwitch:
+        return AccountSwitch(self.database, self.sessions, self.audit)
 
     @cached_property
     def people(self) -> AccountPeople:

@@ -42,6 +42,8 @@ WITHOUT_AN_ACTOR = {
     "services/sessions.py:resume": "a signed cookie is how an actor begins",
     "services/sessions.py:begin": "somebody has signed in as that user",
     "services/sessions.py:_note_use": "the signed cookie names the row",
+    "services/sessions.py:move": "the session of the user who is signed in, by its id",
+    "services/account_switch.py:list": "the actor's own accounts, whichever they are in",
     "services/sessions.py:_end": "the signed cookie names the row",
     "services/members.py:users_of": "the one way to the people of an account",
     "services/members.py:find_user_by_email": "a proved address is how an actor begins",

@@ -247,6 +247,8 @@ def test_a_page_is_drawn_with_properties_that_its_components_have(name: str) -> 
         stores=state.store_choices,
         active_store=state.active_store,
         choose_store=Switcher.choose_store,
+        accounts=state.account_choices,
+        account=state.account_id,
     )
 
     wrong = unknown_properties(lambda: frame_of(page, [page], [("a", "A")], viewer, page.draw()))
