@@ -42,6 +42,10 @@ _KEY_WORDS = {"unknown": "That is not your master key. Check that you copied all
 _OTHER_WORDS = {
     "many": "Too many tries. Wait a minute, then try again.",
     "passkey": "That passkey did not confirm that it is you. Try again, or use another way.",
+    "shared": (
+        "The account's master key does not prove which person you are: other owners can have it. "
+        "Use another way, or sign in again."
+    ),
     "mail": "No link can be mailed to you here. Confirm in another way.",
 }
 _INTRO = Markup(
@@ -155,6 +159,8 @@ async def with_key(request: Request, user: WebUser, form: Form) -> Response:
         return redirect_to(confirm_address(wanted, error="many"))
     except SignInFailed:
         return redirect_to(confirm_address(wanted, error="unknown"))
+    except PermissionDenied:
+        return redirect_to(confirm_address(wanted, error="shared"))
     return lead_back(user, wanted)
 
 

@@ -4,7 +4,7 @@ or a mailed link.
 A proof renews the one session that it was made in (services/reauthentication.py).
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 from sqlmodel import col, update
@@ -32,7 +32,7 @@ from orderdesk_app.services.keys import MASTER, Keys
 from orderdesk_app.services.limits import Limit
 from orderdesk_app.services.magic_links import Link, LinkPurpose, MagicLinks
 from orderdesk_app.services.mailer import Mailer
-from orderdesk_app.services.members import find_first_owner, users_of
+from orderdesk_app.services.members import find_first_owner, require_person, users_of
 from orderdesk_app.services.passkeys import Passkeys
 
 LINK_SECONDS = 15 * 60.0
@@ -92,17 +92,19 @@ class IdentityProofs:
                 Credential.kind == MASTER, col(Credential.revoked_at).is_(None)
             )
             has_key = (await session.exec(keys.limit(1))).first() is not None
+            acts_as_them = owner is not None and owner.user_id == actor.user_id
+            proves_them = acts_as_them and await _is_proved_by_key(session, actor)
             email = await self._email_of(session, actor)
-        acts_as_them = owner is not None and owner.user_id == actor.user_id
         return ProofChoices(
             bool(await self._passkeys.list(actor)),
-            has_key and acts_as_them,
+            has_key and proves_them,
             email if self._mailer.is_set_up else None,
         )
 
     async def with_key(self, actor: Actor, key: Secret) -> None:
         """Proves the session with a master key that acts as this very user: another owner's proves
-        another person. Raises SignInFailed or RateLimited.
+        another person. Raises SignInFailed or RateLimited, and PermissionDenied where the key does
+        not say which person it is.
         """
         self._check(actor)  # before bcrypt, so that parallel guesses all count
         found = await self._keys.find(key.reveal().strip())
@@ -115,6 +117,8 @@ class IdentityProofs:
             theirs = Actor(found.tenant_id)
             if not await self._keys.is_working(session, theirs, found.credential_id):
                 raise SignInFailed(_WRONG_KEY, field="key")
+            if not await _is_proved_by_key(session, actor):
+                raise PermissionDenied(_SHARED_KEY, field="key")
             await self._renew(session, actor)
         self._give_back(actor)
         await self._record(actor, "key")
@@ -230,6 +234,21 @@ class IdentityProofs:
         )
 
 
+async def _is_proved_by_key(session: AsyncSession, actor: Actor) -> bool:
+    """Whether a master key that acts as this user proves the session.
+
+    A session that a key began reaches no further than a key. Any other is a person's: other owners
+    of the account can make a key that acts as the first one.
+    """
+    if actor.credential_id is not None:
+        return True
+    try:
+        await require_person(session, replace(actor, credential_id="any"))
+    except PermissionDenied:
+        return False
+    return True
+
+
 def _require_same_session(actor: Actor, link: Link) -> None:
     if actor.session_id is None or link.payload.get("session_id") != actor.session_id:
         raise PermissionDenied(
@@ -238,4 +257,8 @@ def _require_same_session(actor: Actor, link: Link) -> None:
         )
 
 
+_SHARED_KEY = (
+    "The account's master key does not prove which person you are: it has other owners, or you "
+    "have other accounts. Use a passkey or a mailed link, or sign in again."
+)
 _WRONG_KEY = "This is not your master key. Check that you copied all 64 characters."

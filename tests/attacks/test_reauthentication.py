@@ -17,6 +17,7 @@ import pytest
 from orderdesk_app import services as services_package
 from orderdesk_app.context import Role, UserId, new_id
 from orderdesk_app.errors import OrderDeskAgentsError, ReauthenticationRequired
+from orderdesk_app.services import identity_proofs
 from orderdesk_app.services.open_store import StoreRecord
 from orderdesk_app.services.reauthentication import Reauthentication
 from orderdesk_app.wiring import Services
@@ -151,3 +152,33 @@ def test_a_neighbours_session_proves_nothing(victim: Victim) -> None:
 
     assert victim.browser.web.do(asked, neighbour.actor)
     assert not victim.browser.web.do(asked, replace(victim.browser.actor, session_id=proved))
+
+
+def test_a_key_that_another_owner_made_does_not_prove_a_stolen_session(web: Web) -> None:
+    """Mallory, the second owner, has the cookie of the first, who signed in by a link, and makes a
+    master key, which acts as the first owner.
+    """
+    first = web.make_account("The house", is_operator=True)
+    mallory = add_colleague(first, Role.OWNER, "Mallory")
+    key = web.do(web.services.keys.rotate_master, mallory.actor)
+    link = web.do(web.services.sign_in.make_link, first.view.id)
+    first.cookie = web.do(
+        web.services.sign_in.use_link, link.reveal(), address="203.0.113.9", user_agent="Firefox"
+    )
+    first.grow_old()
+    recent = web.services.reauthentication.is_recent
+
+    refused = first.post("/confirm/key", key=key.reveal())
+    page = first.get("/confirm?error=shared")
+    assert not web.do(recent, first.actor)
+
+    async def anybody(*_: Any) -> bool:
+        return True
+
+    with switched_off(identity_proofs, "_is_proved_by_key", anybody):
+        first.post("/confirm/key", key=key.reveal())
+
+    assert refused.headers["location"] == "/confirm?error=shared"
+    assert "does not prove which person you are" in page.text
+    assert 'action="/confirm/key"' not in page.text
+    assert web.do(recent, first.actor)
