@@ -50,8 +50,10 @@ from orderdesk_app.security.passwords import Passwords
 from orderdesk_app.security.tokens import could_be_key, hint, new_access_key, new_master_key
 from orderdesk_app.services.access import FoundKey
 from orderdesk_app.services.audit import AuditTrail, Entry
+from orderdesk_app.services.key_letters import tell_owners_of_rotation
 from orderdesk_app.services.limits import Limit
 from orderdesk_app.services.magic_links import LinkPurpose, end_links
+from orderdesk_app.services.mailer import Mailer
 from orderdesk_app.services.members import (
     as_by_master_key,
     find_first_owner,
@@ -110,6 +112,7 @@ class Keys:
         *,
         audit: AuditTrail | None = None,
         rotations: Limit | None = None,
+        mailer: Mailer | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._database = database
@@ -119,6 +122,7 @@ class Keys:
         self._reauthentication = reauthentication
         self._audit = audit
         self._rotations = rotations
+        self._mailer = mailer
         # by digest: the hash that a key was verified against
         self._verified: TTLCache[bytes, bytes] = TTLCache(
             _MOST_VERIFIED, ttl=VERIFIED_SECONDS, timer=clock
@@ -255,6 +259,8 @@ class Keys:
             )
             await session.exec(others.values(ended_at=moment))
             await end_links(session, actor.tenant_id, (LinkPurpose.SIGN_IN,), moment)
+            if former and self._mailer is not None:
+                await tell_owners_of_rotation(session, self._mailer, actor, moment)
             await self._signals.publish(session, f"tenant:{actor.tenant_id}")
         await self._audit_change(
             actor, *(("rotated", "key.rotate_master") if former else ("made", "key.make_master"))

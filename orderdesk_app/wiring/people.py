@@ -56,6 +56,7 @@ class People(Engines):
             self.reauthentication,
             audit=self.audit,
             rotations=self.limits.rotations,
+            mailer=self.mailer,
         )
 
     @cached_property

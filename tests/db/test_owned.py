@@ -35,6 +35,7 @@ WITHOUT_AN_ACTOR = {
     "services/own_sessions.py:_sessions_of": "a person sees their own sessions in all accounts",
     "services/own_sessions.py:_end": "the rows were just found by _sessions_of",
     "services/own_sessions.py:_names_of": "the accounts of rows that _sessions_of found",
+    "services/key_letters.py:tell_owners_of_rotation": "the actor's own account, by its id",
     "services/passkeys.py:_of": "a passkey is a person's, in all of their accounts",
     "services/passkeys.py:_use": "a passkey is how an actor begins; it is found by its id",
     "services/passkeys.py:remove": "the row was just found by _of",

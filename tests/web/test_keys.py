@@ -2,11 +2,16 @@
 
 import json
 from html import unescape
+from typing import Any
 
 import pytest
+from sqlmodel import col, update
 
-from orderdesk_app.context import Secret
+from orderdesk_app.context import Role, Secret, now
+from orderdesk_app.db.keys import Credential
+from orderdesk_app.mail.letters import KeyRotated
 from tests.web.browser_session import BrowserSession, Web, handler_named
+from tests.web.colleagues import add_colleague
 
 
 def block(page: str, identity: str) -> str:
@@ -321,3 +326,53 @@ def test_the_store_of_a_neighbour_is_no_default_of_a_key(
         assert tab.vars["signed_in_state.problem_field"] == "default_store"
         assert tab.vars["signed_in_state.typed"]["name"] == "Claude"
         assert tab.vars["settings_state.total"] == 0
+
+
+def test_every_owner_with_a_verified_address_hears_that_the_master_key_was_replaced(
+    ada: BrowserSession, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    suffix = f"{ada.view.id.lower()}@example.com"
+    add_colleague(ada, Role.OWNER, "Olu", f"olu-{suffix}")
+    add_colleague(ada, Role.OWNER, "Without an address")
+    add_colleague(ada, Role.MEMBER, "Mo", f"mo-{suffix}")
+    heard: list[tuple[str, KeyRotated]] = []
+    send = ada.web.services.mailer.send
+
+    async def noting(session: Any, content: Any, *, to: str, **given: Any) -> bool:
+        heard.append((to, content))
+        return await send(session, content, to=to, **given)
+
+    monkeypatch.setattr(ada.web.services.mailer, "send", noting)
+    page = ada.post("/settings/keys/rotate-master", confirm="replace")
+
+    [(address, letter)] = heard
+    assert address == f"olu-{suffix}"
+    assert (letter.account, letter.by) == ("Ada's Teas", "Ada's Teas")
+    text = str(letter.letter())
+    assert block(page.text, "new-key") not in text
+
+
+def test_nobody_hears_of_a_first_master_key(
+    ada: BrowserSession, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It replaces none."""
+    suffix = f"{ada.view.id.lower()}@example.com"
+    owner = add_colleague(ada, Role.OWNER, "Olu", f"olu-{suffix}")
+    heard: list[Any] = []
+
+    async def revoke_master(*_: Any) -> None:
+        async with ada.web.services.database.write() as session:
+            row = update(Credential).where(
+                col(Credential.tenant_id) == ada.view.id, col(Credential.kind) == "master"
+            )
+            await session.exec(row.values(revoked_at=now()))
+
+    async def noting(session: Any, content: Any, **given: Any) -> bool:
+        heard.append(content)
+        return True
+
+    ada.web.do(revoke_master)
+    monkeypatch.setattr(ada.web.services.mailer, "send", noting)
+    ada.web.do(ada.web.services.keys.rotate_master, owner.actor)
+
+    assert heard == []
