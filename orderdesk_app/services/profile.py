@@ -22,13 +22,16 @@ LONGEST_NAME = 80
 
 @dataclass(frozen=True, slots=True)
 class ProfileView:
-    """A person as they see themselves. `email` is verified; None without one."""
+    """A person as they see themselves. `email` is verified; None without one. `unverified_email`
+    is what they typed at a sign-up without a mail.
+    """
 
     name: str
     email: str | None
     role: Role
     is_operator: bool
     account: str
+    unverified_email: str | None = None
 
 
 class Profile:
@@ -50,7 +53,12 @@ class Profile:
             membership = (await session.exec(question)).one()
         account = await self._tenants.get(actor)
         return ProfileView(
-            user.name, user.email, Role(membership.role), user.is_operator, account.name
+            user.name,
+            user.email,
+            Role(membership.role),
+            user.is_operator,
+            account.name,
+            user.unverified_email,
         )
 
     async def rename(self, actor: Actor, name: str) -> str:

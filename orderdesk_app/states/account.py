@@ -32,6 +32,7 @@ class AccountState(SignedInState):
     loaded: bool = False
     person: str = ""
     email: str = ""  # empty without one
+    typed_email: str = ""  # not verified: a label
     role: str = ""
     account: str = ""
 
@@ -54,6 +55,7 @@ class AccountState(SignedInState):
         profile = await wiring.current().profile.get(self._require_actor())
         self.person = profile.name
         self.email = profile.email or ""
+        self.typed_email = "" if profile.email else profile.unverified_email or ""
         self.role = _ROLES[profile.role] + (", operator" if profile.is_operator else "")
         self.account = profile.account
         self.loaded = True

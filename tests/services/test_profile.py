@@ -37,6 +37,15 @@ async def test_a_person_sees_who_they_are(profile, tenant):
     )
 
 
+async def test_an_address_that_was_only_typed_is_a_label(profile, tenant, database):
+    statement = "UPDATE users SET unverified_email = 'ada@example.net'"
+    await database.execute(statement, {})
+
+    seen = await profile.get(tenant.actor)
+
+    assert (seen.email, seen.unverified_email) == (None, "ada@example.net")
+
+
 async def test_a_new_name_is_kept_tidied_and_leaves_a_row(profile, tenant, signals, trail):
     heard: list[str] = []
     signals.subscribe(heard.append)

@@ -31,13 +31,12 @@ from orderdesk_app.services.magic_links import MagicLinks
 from orderdesk_app.services.sessions import Sessions
 from orderdesk_app.services.sign_up import Browser, OpenedAccount, SignUp, SignUpRules
 from orderdesk_app.services.tenants import Tenants
+from tests.worlds import on_sqlite
 
 ADDRESS = "198.51.100.7"
 BROWSER = Browser(ADDRESS, "Firefox")
 ADA = "ada@example.net"
 OPEN = SignUpRules(is_open=True, needs_proof=True, works_for=900.0)
-# Where the database is not the subject.
-on_sqlite = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 
 
 @dataclass

@@ -15,6 +15,21 @@ def test_the_page_says_who_is_signed_in(ada: BrowserSession) -> None:
         assert tab.vars["account_state.account"] == "Ada's Teas"
 
 
+def test_an_address_that_was_only_typed_is_told_apart(ada: BrowserSession) -> None:
+    services = ada.web.services
+    ada.web.do(
+        services.database.execute,
+        "UPDATE users SET unverified_email = 'ada@example.net' WHERE id = :id",
+        {"id": ada.view.owner_id},
+    )
+
+    with ada.tab() as tab:
+        tab.act("account_state.load")
+
+        assert tab.vars["account_state.email"] == ""
+        assert tab.vars["account_state.typed_email"] == "ada@example.net"
+
+
 def test_a_new_name_is_on_the_page(ada: BrowserSession) -> None:
     answer = ada.post("/account/name", name="Ada Okafor")
 

@@ -23,7 +23,17 @@ def _facts() -> rx.Component:
         rx.el.dt("Name"),
         rx.el.dd(S.person),
         rx.el.dt("E-mail"),
-        rx.el.dd(rx.cond(S.email != "", S.email, rx.el.span("None", class_name="dim"))),
+        rx.el.dd(
+            rx.cond(
+                S.email + S.typed_email != "",
+                rx.fragment(
+                    S.email,
+                    S.typed_email,
+                    rx.cond(S.typed_email != "", rx.el.span(" (not verified)", class_name="dim")),
+                ),
+                rx.el.span("None", class_name="dim"),
+            )
+        ),
         rx.el.dt("Account"),
         rx.el.dd(S.account),
         rx.el.dt("Role"),
