@@ -317,9 +317,9 @@ def test_what_users_did_before_is_in_their_lists(old_url: str) -> None:
             )
         ).all()
     assert [tuple(row) for row in found] == [
-        (ADA, "active", "owner", "ada's teas", None, False, False, 1),
-        (ADMIN, "operator", "owner", "admin", "admin@example.com", True, False, 1),
-        (CLOSED, "active", "owner", "closed", None, True, True, None),
+        (ADA, "active", "owner", "ada's teas", None, False, False, 2),
+        (ADMIN, "operator", "owner", "admin", "admin@example.com", False, False, 2),
+        (CLOSED, "active", "owner", "closed", None, False, False, 2),
     ]
 
 

@@ -23,7 +23,7 @@ ORDER = {
 
 @pytest.fixture(autouse=True)
 def _one_marker(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(text, "token_hex", lambda size: "ab" * size)
+    monkeypatch.setattr(text, "random_bytes", lambda: b"\xab" * 10)
 
 
 def result(order: dict[str, Any]) -> dict[str, Any]:
@@ -59,8 +59,8 @@ def test_a_customer_cannot_write_the_fence() -> None:
 
 def test_each_answer_has_a_fence_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
     kept = View(ORDER)
-    markers = iter(["11", "22"])
-    monkeypatch.setattr(text, "token_hex", lambda size: next(markers))
+    markers = iter([b"\x11" * 10, b"\x22" * 10])
+    monkeypatch.setattr(text, "random_bytes", lambda: next(markers))
 
     first, second = render_json_text(result(kept)), render_json_text(result(kept))
 
