@@ -1,5 +1,6 @@
 """A person takes along what is kept about them, an owner all of the account, nobody more."""
 
+import asyncio
 import json
 from collections.abc import AsyncIterator
 from dataclasses import replace
@@ -140,3 +141,21 @@ def test_every_table_is_exported_or_left_out_with_a_reason() -> None:
         "Say in services/data_export.py what a person gets of this table, or in LEFT_OUT why not"
     )
     assert tables <= set(METADATA.tables)
+
+
+async def test_others_have_their_turn_between_two_rows(person: Person) -> None:
+    turns = 0
+
+    async def others() -> None:
+        nonlocal turns
+        while True:
+            turns += 1
+            await asyncio.sleep(0)
+
+    busy = asyncio.create_task(others())
+    async with person.services.data_export.open(person.own) as parts:
+        seen = [turns async for part in parts if b'"at":' in part]  # of each row
+    busy.cancel()
+
+    assert len(seen) > 5
+    assert len(set(seen)) == len(seen)
