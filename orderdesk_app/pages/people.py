@@ -89,7 +89,7 @@ def _member(person: Any) -> rx.Component:
             "role-" + person["id"],
             "Change role",
             class_name="button small",
-            aria_label="Change the role of " + person["name"],
+            aria_label="Change role of " + person["name"],
         ),
         rx.cond(
             person["is_you"],
@@ -106,8 +106,12 @@ def _member(person: Any) -> rx.Component:
     return rx.el.tr(
         _cell(
             "Name",
-            rx.el.span(person["name"], class_name="strong long-name", title=person["name"]),
-            rx.cond(person["is_you"], rx.el.span(" (you)", class_name="dim small")),
+            rx.el.span(
+                rx.el.span(person["name"], class_name="strong"),
+                rx.cond(person["is_you"], rx.el.span(" (you)", class_name="dim small")),
+                class_name="long-name",
+                title=person["name"],
+            ),
             rx.cond(person["is_disabled"], rx.fragment(" ", badge("Disabled", "amber"))),
         ),
         _cell("E-mail", rx.el.span(person["email"], class_name="long-name")),

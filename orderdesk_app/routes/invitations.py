@@ -56,7 +56,7 @@ _ACCEPT = Markup(
 )
 _NAME = Markup(
     '<div class="field"><label for="name">Your name</label>'
-    '<input class="input" id="name" name="name" required maxlength="{longest}" '
+    '<input class="input" id="name" name="name" required autofocus maxlength="{longest}" '
     'autocomplete="name" value="{typed}" aria-invalid="{is_wrong}" '
     'aria-describedby="name-help name-wrong">'
     '<span class="help" id="name-help">Colleagues see it where something was done by you.</span>'

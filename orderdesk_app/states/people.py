@@ -2,6 +2,8 @@
 (routes/people.py).
 """
 
+from datetime import timedelta
+from math import ceil
 from typing import TypedDict
 
 import reflex as rx
@@ -95,8 +97,8 @@ def _person(person: PersonView, actor: Actor) -> PersonRow:
 
 
 def _invitation(invitation: InvitationView) -> InvitationRow:
-    days = (invitation.expires_at - now()).days
-    left = f"in {days} days" if days > 1 else "in 1 day" if days == 1 else "today"
+    days = ceil((invitation.expires_at - now()) / timedelta(days=1))
+    left = f"in {days} days" if days > 1 else "within a day"
     return InvitationRow(
         id=invitation.id,
         email=invitation.email,

@@ -323,7 +323,7 @@ async def small_targets(page: Page) -> list[str]:
     found: list[str] = await page.evaluate(
         """() => [...document.querySelectorAll(
                 "button, a.button, nav a, [role=option], select, summary, "
-                + "input:not([type=hidden], [type=checkbox])")]
+                + "input:not([type=hidden], [type=checkbox], [type=radio])")]
             .filter((e) => e.checkVisibility() && !e.closest(".sr, .skip"))
             .map((e) => ({ e, height: e.getBoundingClientRect().height }))
             .filter(({ height }) => height < 43.5)

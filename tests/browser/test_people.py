@@ -1,0 +1,143 @@
+"""An owner invites by mail, another browser joins, and what an owner changes is seen at once."""
+
+import pytest
+from playwright.async_api import Page, expect
+
+from tests.browser.conftest import NARROW, Opens, Site
+from tests.browser.steps import SIGN_IN, mailed_link, settled
+from tests.browser.test_pages import VIEWS, axe, picture, small_targets
+from tests.mail_server import MailServer
+
+_NUMBERS = iter(range(1, 1000))
+
+
+def new_address() -> str:
+    return f"cleo-{next(_NUMBERS)}@example.net"
+
+
+async def headed(page: Page, words: str) -> None:
+    await expect(page.get_by_role("heading", level=1)).to_have_text(words)
+
+
+async def invite(page: Page, address: str, role: str) -> None:
+    """By keyboard alone."""
+    await page.goto("/people")
+    await settled(page)
+    await page.get_by_role("banner").get_by_role("button", name="Invite").press("Enter")
+    dialog = page.get_by_role("dialog", name="Invite somebody")
+    await dialog.get_by_label("E-mail").fill(address)
+    await dialog.get_by_role("radio", name=role).press("Space")
+    await dialog.get_by_role("button", name="Send invitation").press("Enter")
+    await expect(page.get_by_role("status", name="Notices")).to_contain_text("on its way")
+    await settled(page)
+
+
+async def join(page: Page, link: str, name: str) -> None:
+    await page.goto(link)
+    await headed(page, "Invitation")
+    await page.get_by_label("Your name").fill(name)
+    await page.keyboard.press("Enter")
+    await headed(page, "Home")
+    await settled(page)
+
+
+async def test_an_invitation_is_accepted_by_a_second_browser_and_ends_at_once(
+    site: Site, opens: Opens, post_office: MailServer
+) -> None:
+    account = await site.make_account("Ada's Teas")
+    owner = await (await opens(account)).new_page()
+    guest = await (await opens()).new_page()
+    address = new_address()
+
+    await invite(owner, address, "Member")
+    waiting = owner.get_by_role("row").filter(has_text=address)
+    await expect(waiting.get_by_role("button", name="Withdraw")).to_be_visible()
+    link = await mailed_link(post_office, address)
+    site.links.append(link)
+    await join(guest, link, "Cleo Park")
+    # the owner's open page shows it by itself
+    cleo = owner.get_by_role("row").filter(has_text="Cleo Park")
+    await expect(cleo).to_contain_text("Member")
+    await expect(owner.get_by_role("button", name="Withdraw")).to_have_count(0)
+
+    await guest.goto("/people")
+    await settled(guest)
+    await expect(guest.get_by_role("main")).to_contain_text("Only an owner of the account can")
+    await expect(guest.get_by_role("button", name="Invite")).to_have_count(0)
+    await guest.goto("/stores")
+    await settled(guest)
+    await expect(guest.get_by_role("button", name="Connect store")).to_have_count(0)
+    await guest.goto("/console")
+    await settled(guest)
+    await expect(guest.locator(".tool", has_text="stores_register")).to_be_disabled()
+    await expect(guest.locator(".tool", has_text="orders_update")).to_be_enabled()
+
+    await owner.get_by_role("button", name="Change role of Cleo Park").press("Enter")
+    dialog = owner.get_by_role("dialog", name="Role of Cleo Park")
+    await dialog.get_by_role("radio", name="Viewer").press("Space")
+    await dialog.get_by_role("button", name="Save role").press("Enter")
+    await expect(cleo).to_contain_text("Viewer")
+    await guest.reload()
+    await settled(guest)
+    await expect(guest.locator(".tool", has_text="orders_update")).to_be_disabled()
+
+    await owner.get_by_role("button", name="Remove Cleo Park").press("Enter")
+    await (
+        owner.get_by_role("dialog", name="Remove Cleo Park")
+        .get_by_role("button", name="Remove Cleo Park")
+        .press("Enter")
+    )
+    await expect(owner.get_by_role("status", name="Notices")).to_contain_text("removed")
+    # the open page of the removed one is signed out by itself
+    await expect(guest).to_have_url(SIGN_IN)
+
+
+@pytest.mark.parametrize(("scheme", "size"), VIEWS, ids=[f"{s}-{size[0]}" for s, size in VIEWS])
+async def test_people_and_invitations_read_well(
+    site: Site, opens: Opens, post_office: MailServer, scheme: str, size: tuple[int, int]
+) -> None:
+    account = await site.make_account("Ada's Teas", with_store=False)
+    context = await opens(account, size=size, scheme=scheme)
+    page = await context.new_page()
+    guests = await opens(size=size, scheme=scheme)
+    guests.watch.expect(r"^410 GET /invitation")
+    guest = await guests.new_page()
+    faults = []
+
+    async def look(seen: Page, name: str) -> None:
+        await picture(seen, f"people-{name}", scheme, size)
+        inner = await seen.evaluate("() => document.scrollingElement.scrollWidth - innerWidth")
+        found = [*await axe(seen), *(await small_targets(seen) if size == NARROW else [])]
+        found += [f"{inner} px too wide"] if inner > 0 else []
+        faults.extend(f"{name}: {fault}" for fault in found)
+
+    member, waiting = new_address(), new_address()
+    await invite(page, member, "Member")
+    await invite(page, waiting, "Owner")
+    link = await mailed_link(post_office, member)
+    await guest.goto(link)
+    await headed(guest, "Invitation")
+    await look(guest, "invitation")
+    await join(guest, link, "Cleo Park")
+    await expect(page.get_by_role("row").filter(has_text="Cleo Park")).to_be_visible()
+    await look(page, "owner")
+    await page.get_by_role("button", name="Change role of Cleo Park").click()
+    await look(page, "role")
+    await page.keyboard.press("Escape")
+    await page.get_by_role("button", name="Remove Cleo Park").click()
+    await look(page, "remove")
+    await page.keyboard.press("Escape")
+    await page.get_by_role("banner").get_by_role("button", name="Invite").click()
+    await look(page, "invite")
+    await page.keyboard.press("Escape")
+    await guest.goto("/people")
+    await settled(guest)
+    await look(guest, "member")
+    await guest.goto("/console")
+    await settled(guest)
+    await look(guest, "console")
+    await guest.goto(link)
+    await headed(guest, "This invitation no longer works")
+    await look(guest, "used")
+
+    assert not faults, "\n".join(faults)
