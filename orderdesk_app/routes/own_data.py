@@ -26,9 +26,6 @@ from orderdesk_app.services.user_deletion import Deleted
 
 PAGE = "/account"
 USERS = "/users"
-# What has to be typed. tests/attacks find the fields of forms by their quoted names and give all of
-# them one value: the people there would choose it as their name, and then delete themselves.
-CONFIRM = "confirm"
 _GONE = Markup('<p>{words}</p>{counts}<p>{when}</p><div class="row">{way}</div>')
 _COUNTS = Markup('<ul class="bullets">{lines}</ul>')
 _LINE = Markup("<li>{number} {words}</li>")
@@ -68,12 +65,12 @@ async def delete_me(request: Request, user: WebUser, form: Form) -> Response:
 @signed_in_form
 @open_to(Permission.DELETE_ACCOUNT)
 async def delete_account(request: Request, user: WebUser, form: Form) -> Response:
-    typed = form.get(CONFIRM, "")
+    typed = form.get("confirm", "")
     try:
         deleted = await wiring.current().account_deletion.delete(user.actor, typed)
     except OrderDeskAgentsError as error:
         return redirect_with_error(
-            user, PAGE, error, form="delete-account", typed={CONFIRM: typed[:200]}
+            user, PAGE, error, form="delete-account", typed={"confirm": typed[:200]}
         )
     return _goodbye("The account is deleted", "Its keys and sessions no longer work.", deleted)
 
@@ -81,7 +78,7 @@ async def delete_account(request: Request, user: WebUser, form: Form) -> Respons
 @signed_in_form
 @open_to(Callers.OPERATORS)
 async def delete_user(request: Request, user: WebUser, form: Form) -> Response:
-    user_id, typed = UserId(form.get("row_id", "")), form.get(CONFIRM, "")
+    user_id, typed = UserId(form.get("row_id", "")), form.get("confirm", "")
     if user_id == user.actor.user_id:
         return await _delete_oneself(user, form)
     try:
@@ -94,7 +91,7 @@ async def delete_user(request: Request, user: WebUser, form: Form) -> Response:
             f"{USERS}/{user_id[:40]}",
             error,
             form="delete-user",
-            typed={CONFIRM: typed[:200]},
+            typed={"confirm": typed[:200]},
         )
     return redirect_with_notice(
         user,
@@ -106,14 +103,14 @@ async def delete_user(request: Request, user: WebUser, form: Form) -> Response:
 
 
 async def _delete_oneself(user: WebUser, form: Form) -> Response:
-    typed = form.get(CONFIRM, "")
+    typed = form.get("confirm", "")
     try:
         deleted = await wiring.current().user_deletion.delete(
             user.actor, user.actor.user_id or UserId(""), typed
         )
     except OrderDeskAgentsError as error:
         return redirect_with_error(
-            user, PAGE, error, form="delete-me", typed={CONFIRM: typed[:200]}
+            user, PAGE, error, form="delete-me", typed={"confirm": typed[:200]}
         )
     return _goodbye("You are deleted", "You are no longer known here.", deleted)
 

@@ -7,7 +7,7 @@ import itertools
 import re
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlencode
 
@@ -35,13 +35,23 @@ class Cast:
     web: Web
     people: dict[str, BrowserSession]
     users: dict[str, UserId]
+    tokens: dict[str, str] = field(default_factory=dict)  # of forms, by the cookie of the session
+
+    def form_token(self, name: str) -> str:
+        """A form token of that person's session; empty for somebody without one."""
+        cookie = self.people[name].cookie
+        if cookie and cookie not in self.tokens:
+            self.tokens[cookie] = self.people[name].form_token()
+        return self.tokens.get(cookie, "")
 
     def __getitem__(self, name: str) -> BrowserSession:
         return self.people[name]
 
     def sign_in_again(self, name: str) -> None:
-        """A new session of the same user, whose last one an attack may have ended."""
+        """A new session of the same user, where an attack has ended the last one."""
         person = self.people[name]
+        if name == ANONYMOUS or person.form_token():
+            return
         person.cookie = self.web.do(
             self.web.services.sessions.start,
             person.view.id,
@@ -186,6 +196,27 @@ def post(browser: BrowserSession, path: str, body: str | bytes = b"", **headers:
     sent = {name: value for name, value in given.items() if value}
     content = body.encode() if isinstance(body, str) else body
     return browser.request("POST", path, content=content, headers=sent)
+
+
+def ask(cast: Cast, who: str, method: str, route: Route, **values: str) -> Any:
+    """One request as a page of ours sends it: `value` is in each field that is read there and in
+    the address, `confirm` where something has to be typed that destroys.
+    """
+    value = values.get("value", "x")
+    names = fields_read_by(route.endpoint) - {"form_token", "confirm"}
+    fields = {
+        "form_token": cast.form_token(who),
+        "confirm": values.get("confirm", "no"),
+        **dict.fromkeys(sorted(names), value),
+    }
+    address = address_of(route, value)
+    if method == "POST":
+        answer = post(cast[who], address, encoded(*fields.items()))
+    else:
+        answer = cast[who].request(method, f"{address}?{encoded(*fields.items())}")
+    if answer.headers.get("location", "").startswith("/sign-in"):
+        cast.sign_in_again(who)
+    return answer
 
 
 def encoded(*pairs: tuple[str, str]) -> str:
