@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import psycopg
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import DBAPIError, IntegrityError
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +107,14 @@ def has_sound_pages(connection: sqlite3.Connection, has_to_stop: Callable[[], bo
         return False if fault is not None and fault.is_damage else None
     finally:
         connection.set_progress_handler(None, 0)
+
+
+def is_about_gone_rows(error: IntegrityError) -> bool:
+    """Whether a row could not be written because another one that it names is gone."""
+    cause = error.orig
+    if isinstance(cause, psycopg.Error):
+        return isinstance(cause, psycopg.errors.ForeignKeyViolation)
+    return getattr(cause, "sqlite_errorcode", None) == sqlite3.SQLITE_CONSTRAINT_FOREIGNKEY
 
 
 def is_locked(error: Exception) -> bool:

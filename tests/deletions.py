@@ -93,6 +93,9 @@ async def make_person(world: World) -> Person:
         await services.mailer.send(session, Trial(), to=EMAIL, user_id=own.user_id)
         await services.signals.publish(session, f"user:{own.user_id}")
         await services.signals.publish(session, f"tenant:{own.tenant_id}")
+    await services.database.execute(
+        "DELETE FROM users WHERE id = :id", {"id": shared_account.owner_id}
+    )
     shared = replace(own, tenant_id=shared_account.id)
     person = Person(world, own.user_id, own, shared, bert, cleo, Secret(""))
     await services.stores.add_sandbox(shared)

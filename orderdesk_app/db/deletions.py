@@ -175,13 +175,17 @@ class RowDeletion:
         left of theirs.
         """
         connection = await session.connection()
+        tenants = self._tenants.c.id.in_(doomed.tenant_ids)
+        user = self._users.c.id == doomed.user_id
+        # Locked on Postgres before anything is deleted, so that no row of theirs comes in between;
+        # accounts first, as the audit log locks both in this order.
+        for table, those in ((self._tenants, tenants), (self._users, user)):
+            ids = select(table.c.id).where(those).order_by(table.c.id)
+            await connection.execute(ids.with_for_update())
         if doomed.user_id is not None:
             await connection.execute(delete(self._keys).where(self._own_keys(doomed.user_id)))
-        # Accounts first: the audit log locks both in this order.
-        await connection.execute(
-            delete(self._tenants).where(self._tenants.c.id.in_(doomed.tenant_ids))
-        )
-        await connection.execute(delete(self._users).where(self._users.c.id == doomed.user_id))
+        await connection.execute(delete(self._tenants).where(tenants))
+        await connection.execute(delete(self._users).where(user))
 
     async def _statements(self, doomed: Doomed) -> list[Callable[[int], Statement]]:
         """What is done to each table, for a number of rows at a time; parts before their whole."""

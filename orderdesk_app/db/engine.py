@@ -22,7 +22,7 @@ import aiosqlite
 import psycopg
 from psycopg.conninfo import conninfo_to_dict, make_conninfo, timeout_from_conninfo
 from sqlalchemy import text
-from sqlalchemy.exc import DBAPIError, SQLAlchemyError
+from sqlalchemy.exc import DBAPIError, IntegrityError, SQLAlchemyError
 from sqlalchemy.exc import TimeoutError as NoFreeConnection
 from sqlmodel.ext.asyncio.session import AsyncSession
 
@@ -36,13 +36,14 @@ from orderdesk_app.database_engines import (
     sqlite_engine,
     use_of,
 )
-from orderdesk_app.errors import ConfigurationError, DatabaseBusy, StorageFailed
+from orderdesk_app.errors import ConfigurationError, DatabaseBusy, NotFound, StorageFailed
 from orderdesk_app.setting_rules import DATA, missing_folder
 from orderdesk_app.storage_faults import (
     check_free_space,
     connection_to,
     existing_file,
     file_identity,
+    is_about_gone_rows,
     is_locked,
     is_sound,
     storage_fault,
@@ -202,8 +203,11 @@ class Database:
 
     @asynccontextmanager
     async def write(self) -> AsyncIterator[AsyncSession]:
-        """One transaction: committed at the end of the block, rolled back when the block raises."""
-        with self._naming_storage_faults(), _crowded_in_words():
+        """One transaction: committed at the end of the block, rolled back when the block raises.
+
+        Raises NotFound, with nothing done, where what a row names was deleted meanwhile.
+        """
+        with self._naming_storage_faults(), _crowded_in_words(), _gone_in_words():
             if not self.is_sqlite:
                 async with self._transaction() as session:
                     yield session
@@ -404,6 +408,20 @@ def _crowded_in_words() -> Iterator[None]:
         raise DatabaseBusy(
             _CROWDED.format(seconds=_CROWDED_SECONDS),
             retry_after=_CROWDED_SECONDS,
+            outcome="not_done",
+        ) from error
+
+
+@contextlib.contextmanager
+def _gone_in_words() -> Iterator[None]:
+    """Raises NotFound for a row of somebody, or something, that was deleted while it was made."""
+    try:
+        yield
+    except IntegrityError as error:
+        if not is_about_gone_rows(error):
+            raise
+        raise NotFound(
+            "What this belongs to was deleted meanwhile, so nothing was done. Reload the page.",
             outcome="not_done",
         ) from error
 

@@ -9,13 +9,13 @@ from datetime import UTC, datetime
 from operator import itemgetter
 from typing import Any
 
-from sqlalchemy.exc import IntegrityError
 from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from orderdesk_app.context import Actor, Sealed, Via, current_request, new_id, now
 from orderdesk_app.db.activity_slots import SlotCounts, add_counts_statement, slot_of, slot_start
 from orderdesk_app.db.audit import SEALED_AS, AuditEntry
+from orderdesk_app.errors import NotFound
 from orderdesk_app.services.nameless_rows import without_the_deleted
 from orderdesk_app.services.sealed import Seals
 
@@ -97,7 +97,7 @@ class AuditRows:
             pass
         try:
             return await self._sealer.seal_for(*place, text)
-        except IntegrityError:  # the tenant was deleted, and its key with it
+        except NotFound:  # the tenant was deleted, and its key with it
             return None
 
     def _row(self, entry: Entry, sealed: Sealed | None) -> tuple[Any, ...]:

@@ -32,8 +32,8 @@ _LOG = log(__name__)
 DELETION = "deletion"  # the kind of the jobs
 DELETED = "deleted"  # the kind of the signal when nothing is left: "deleted:<tenant id>"
 # A person waits so long for the end. The job takes over a little later.
-_PERSON_SECONDS = 8.0
-_JOB_BEGINS_AFTER = 10.0
+PERSON_SECONDS = 8.0
+JOB_BEGINS_AFTER = 10.0
 _JOB_SECONDS = 35.0  # services/jobs.py gives a job 45
 _LOOK_SECONDS = 0.1
 # A user or an account that is being deleted has this name, which nobody can choose.
@@ -134,11 +134,11 @@ class Deletions:
         stores = await self._rows.stores(session, doomed)
         deletion = Deletion(new_id(), action, doomed, tuple(map("|".join, stores)), counts, by)
         await self._rows.close(session, doomed, now())
-        await self._add_job(session, deletion, run_in=_JOB_BEGINS_AFTER)
+        await self._add_job(session, deletion, run_in=JOB_BEGINS_AFTER)
         await self._publish(session, deletion)
         return deletion
 
-    async def run(self, deletion: Deletion, *, seconds: float = _PERSON_SECONDS) -> bool:
+    async def run(self, deletion: Deletion, *, seconds: float = PERSON_SECONDS) -> bool:
         """Go on with a deletion whose beginning is committed. False: it did not end in that time,
         and its job goes on.
         """
@@ -157,7 +157,7 @@ class Deletions:
                 await self._add_job(session, deletion, run_in=0.0)
 
     async def _run(self, deletion: Deletion, until: float) -> bool:
-        if not await self._have_writes_ended(deletion.doomed, until):
+        if not await self.have_writes_ended(deletion.doomed, until):
             return False
         await self._record(deletion)
         while True:
@@ -178,7 +178,7 @@ class Deletions:
             await self._reads.drop(store)
         return True
 
-    async def _have_writes_ended(self, doomed: Doomed, until: float) -> bool:
+    async def have_writes_ended(self, doomed: Doomed, until: float) -> bool:
         """Wait for writes that are under way at Order Desk: their rows in the journal are open. One
         that is open for longer was cut off by a crash.
         """

@@ -132,7 +132,7 @@ class Journal:
             request_id=current_request().request_id,
         )
         async with self._database.write() as session:
-            await _require_all_there(session, actor, store)
+            await require_all_there(session, actor, store)
             session.add(row)
         return row_id
 
@@ -322,7 +322,7 @@ class Journal:
         return image if isinstance(image, dict) else None
 
 
-async def _require_all_there(session: AsyncSession, actor: Actor, store: StoreRecord) -> None:
+async def require_all_there(session: AsyncSession, actor: Actor, store: StoreRecord) -> None:
     """Inside a write, before a row is added."""
     question = (
         select(Store.id, Tenant.disabled_at, User.disabled_at)

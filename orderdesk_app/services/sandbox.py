@@ -16,6 +16,7 @@ from orderdesk_app.db.engine import Database
 from orderdesk_app.db.sandbox import SandboxRow
 from orderdesk_app.db.stores import Store
 from orderdesk_app.demo.rows import Change, Row
+from orderdesk_app.errors import NotFound
 from orderdesk_app.services.sealed import Seals
 
 _TABLE = "sandbox_rows"
@@ -104,7 +105,7 @@ class DatabaseRows:
                     )
                     if getattr(done, "rowcount", 0) != 1:
                         raise _SeenOld
-        except (_SeenOld, IntegrityError):
+        except (_SeenOld, IntegrityError, NotFound):
             return False
         return True
 

@@ -415,8 +415,9 @@ class Writes:
                 meant=intent.meant,
                 paths=intent.paths,
             )
-        except (AuthFailed, NotFound):
-            raise  # the account, the user or the store was deleted while the write waited
+        except (AuthFailed, NotFound) as error:
+            # the account, the user or the store was deleted while the write waited in line
+            raise error.reworded(error.message, outcome="not_done") from error
         except Exception as error:
             _LOG.error("the journal could not be opened", exc_info=error)
             raise Unexpected(

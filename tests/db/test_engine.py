@@ -25,7 +25,7 @@ from orderdesk_app.db.console import ConsoleCall
 from orderdesk_app.db.engine import Database, after_commit, postgres_conninfo
 from orderdesk_app.db.stores import Store
 from orderdesk_app.db.tenants import Tenant
-from orderdesk_app.errors import ConfigurationError, DatabaseBusy, StorageFailed
+from orderdesk_app.errors import ConfigurationError, DatabaseBusy, NotFound, StorageFailed
 from tests.conftest import Postgres
 from tests.storage import damage, full_disk, nothing_free
 
@@ -134,8 +134,8 @@ async def test_a_read_does_not_write(sqlite_url):
     await database.close()
 
 
-async def test_rows_of_nobody_are_refused(database):
-    with pytest.raises(IntegrityError):
+async def test_rows_of_nobody_are_refused_in_words(database):
+    with pytest.raises(NotFound, match="deleted meanwhile"):
         async with database.write() as session:
             session.add(
                 Store(

@@ -58,7 +58,7 @@ WITHOUT_AN_ACTOR = {
     "services/user_deletion.py:_find": "operators delete anybody, others themselves",
     "services/user_deletion.py:_require_operator": "the operator who deletes, as they are now",
     "services/user_deletion.py:_described": "an account of the user who is deleted",
-    "services/journal.py:_require_all_there": (
+    "services/journal.py:require_all_there": (
         "asks for the actor's own account and user, before anything is written"
     ),
     "services/activity_entries.py:names_of_people": (
