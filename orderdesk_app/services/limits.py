@@ -213,7 +213,7 @@ class Limits:
         self.links_of_mailbox = GrowingDelays(
             "links_of_mailbox",
             DelayRules(free=2, first=60, longest=LONGEST_DELAY),
-            words="A link was sent to this address a short while ago, and still works.",
+            words="A link was asked for this address a short while ago. Look in its mailbox.",
             clock=clock,
         )
 

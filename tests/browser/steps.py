@@ -20,7 +20,7 @@ async def settled(page: Page) -> None:
     """
     if await page.locator(".side").count():
         await expect(page.locator(".side .who > span")).not_to_have_text("")
-        await expect(page.locator("main .bone")).to_have_count(0)
+        await expect(page.locator("main .bone:visible")).to_have_count(0)
     else:
         await page.wait_for_load_state("networkidle")
 
@@ -42,7 +42,7 @@ async def go_to(page: Page, title: str) -> None:
         .click()
     )
     await expect(page.get_by_role("heading", level=1)).to_have_text(title)
-    await expect(page.locator(".bone")).to_have_count(0)
+    await expect(page.locator(".bone:visible")).to_have_count(0)
 
 
 async def sign_out(page: Page) -> None:

@@ -160,7 +160,7 @@ def test_one_mailbox_is_not_flooded_and_the_page_says_how_long_to_wait(
 
     assert [answer.status_code for answer in answers] == [303, 303, 429]
     assert answers[-1].headers["retry-after"] == "60"
-    assert "A link was sent to this address" in answers[-1].text
+    assert "A link was asked for this address" in answers[-1].text
     assert f'value="{address}"' in answers[-1].text  # typed text survives
     assert same.text.replace(unknown, "") == answers[-1].text.replace(address, "")
     assert len(mails_to(ada.web, address)) == 2
