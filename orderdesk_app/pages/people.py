@@ -264,7 +264,8 @@ def _invite_dialog() -> rx.Component:
             action="/people/invite",
             token=S.form_token,
             class_name="form",
-            key="invite" + S.problem,  # drawn again with what was typed
+            # drawn again with what was typed
+            key=rx.cond(is_back, "invite-again" + S.problem, "invite"),
         ),
         custom_attrs={"data-reopen": rx.cond(is_back, "1", "")},
     )
@@ -277,7 +278,7 @@ def _role_dialog(person: Any) -> rx.Component:
         form,
         "Role of " + person["name"],
         post_form(
-            rx.cond(is_back, callout(S.problem)),
+            rx.cond(is_back & (S.problem != ""), callout(S.problem)),
             rx.el.input(type="hidden", name="user_id", value=person["id"], read_only=True),
             _role_choice(
                 form, rx.cond(is_back & S.typed.contains("role"), S.typed["role"], person["role"])
@@ -294,7 +295,7 @@ def _role_dialog(person: Any) -> rx.Component:
             action="/people/role",
             token=S.form_token,
             class_name="form",
-            key=form + person["role"] + S.problem,
+            key=form + person["role"] + rx.cond(is_back, "again" + S.problem, ""),
         ),
         custom_attrs={"data-reopen": rx.cond(is_back, "1", "")},
         key=form,
@@ -320,7 +321,7 @@ def _remove_dialog(person: Any) -> rx.Component:
             ),
         ),
         post_form(
-            rx.cond(is_back, callout(S.problem)),
+            rx.cond(is_back & (S.problem != ""), callout(S.problem)),
             rx.el.input(type="hidden", name="user_id", value=person["id"], read_only=True),
             rx.el.div(
                 cancel_button(),

@@ -21,7 +21,9 @@ _AUDIENCE = "orderdesk-web"
 _LONGEST = 4096
 # As the addresses of our pages are: no second slash, no backslash and no host that a browser could
 # make of it.
-_PAGE = re.compile(r"/(?!sign-)([a-z-]{1,40}(/[a-z-]{1,40}){0,3})?(\?[\w=&%.+-]{0,300})?", re.ASCII)
+_PAGE = re.compile(
+    r"/(?!sign-)([a-z-]{1,40}(/[a-zA-Z0-9-]{1,40}){0,3})?(\?[\w=&%.+-]{0,300})?", re.ASCII
+)
 
 
 def cookie_in(header: str, name: str) -> str | None:

@@ -4,13 +4,16 @@ from datetime import timedelta
 
 import pytest
 from playwright.async_api import BrowserContext, Page, expect
-from sqlmodel import col, update
+from sqlmodel import col, select, update
 
 from orderdesk_app.context import now
+from orderdesk_app.db.memberships import Membership
 from orderdesk_app.db.sessions import Session
+from orderdesk_app.db.users import User
 from tests.browser.conftest import CHAPTER, NARROW, Account, Opens, Site
-from tests.browser.steps import notice, settled, sign_out, visit
+from tests.browser.steps import mailed_link, notice, settled, sign_out, visit
 from tests.browser.test_pages import VIEWS, axe, picture, small_targets
+from tests.mail_server import MailServer
 from tests.worlds import open_services
 
 DEVICE = {
@@ -94,6 +97,38 @@ async def test_a_passkey_is_added_signs_in_confirms_and_is_removed(
     await page.get_by_role("dialog").get_by_role("button", name="Remove passkey").press("Enter")
     await expect(notice(page, "The passkey My laptop is removed.")).to_be_visible()
     await expect(rows(page)).to_have_count(0)
+
+
+async def test_a_mailed_link_opened_in_the_same_browser_leads_back_to_the_form(
+    site: Site, opens: Opens, ada: Account, post_office: MailServer
+) -> None:
+    address = f"{ada.tenant_id.lower()}@example.net"
+    async with open_services(site.settings) as services, services.database.write() as session:
+        members = select(Membership.user_id).where(col(Membership.tenant_id) == ada.tenant_id)
+        users = update(User).where(col(User.id).in_(members))
+        await session.exec(users.values(email=address))
+    await grow_old(site, ada)
+    context = await opens(ada)
+    page = await context.new_page()
+    await page.goto("/people")
+    await settled(page)
+    await page.get_by_role("button", name="Invite somebody").first.press("Enter")
+    dialog = page.get_by_role("dialog", name="Invite somebody")
+    await dialog.get_by_label("E-mail").fill("cleo@example.net")
+    await dialog.get_by_label("Member").check()
+    await dialog.get_by_label("E-mail").press("Enter")
+    await headed(page, "Confirm that it is you")
+    await page.get_by_role("button", name=f"Mail a link to {address}").press("Enter")
+    await expect(page.get_by_role("status")).to_contain_text("A link is on its way")
+
+    link = await mailed_link(post_office, address)
+    from_the_mail = await context.new_page()
+    await from_the_mail.goto(link)
+    await from_the_mail.get_by_role("button", name="Confirm that it is me").press("Enter")
+
+    back = from_the_mail.get_by_role("dialog", name="Invite somebody")
+    await expect(back.get_by_label("E-mail")).to_have_value("cleo@example.net")
+    await expect(back.get_by_label("Member")).to_be_checked()
 
 
 async def test_what_goes_wrong_with_a_passkey_is_said_at_its_button(

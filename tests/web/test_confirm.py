@@ -140,6 +140,17 @@ def test_it_leads_to_pages_of_ours_alone(ada: BrowserSession, next_page: str) ->
     assert answer.headers["location"] == "/"
 
 
+@pytest.mark.parametrize(
+    "page", ["/users/01M8H63FYR4NFA20KG84A39YBJ", "/account/passkeys/new", "/activity?page=2"]
+)
+def test_it_leads_back_to_any_page_of_ours(ada: BrowserSession, page: str) -> None:
+    ada.grow_old()
+
+    answer = ada.post("/confirm/key", key=ada.key.reveal(), next=page)
+
+    assert answer.headers["location"] == page
+
+
 def test_a_wrong_key_and_a_neighbours_prove_nothing(
     ada: BrowserSession, bert: BrowserSession
 ) -> None:
