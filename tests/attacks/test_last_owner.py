@@ -15,6 +15,7 @@ from orderdesk_app.errors import Conflict, NotFound, OrderDeskAgentsError, Permi
 from orderdesk_app.services import people as service
 from orderdesk_app.services.people import People
 from orderdesk_app.wiring import Services
+from tests.attacks.letters import record_letters
 from tests.worlds import on_sqlite, open_services, settings_for
 
 
@@ -175,3 +176,50 @@ async def test_the_last_operator_does_not_leave_their_last_account(services: Ser
 
     with pytest.raises(Conflict, match="last operator"):
         await services.people.leave(admin, typed_name="Admin")
+
+
+async def test_one_of_many_answers_to_an_invitation_wins_on_both_databases(
+    services: Services, ada: Actor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    letters = record_letters(services, monkeypatch)
+    await services.invitations.invite(ada, "cleo@example.com", Role.MEMBER)
+    token = letters.token_for("cleo@example.com")
+
+    async def use(name: str) -> str:
+        try:
+            await services.invitations.accept(
+                token, user=None, name=name, address="", user_agent="", replaces=None
+            )
+        except OrderDeskAgentsError as error:
+            return type(error).__name__
+        return "joined"
+
+    outcomes = await asyncio.gather(*[use(f"Racer {number}") for number in range(6)])
+
+    assert sorted(outcomes) == ["LinkUsed"] * 5 + ["joined"]
+    assert len(await services.people.list(ada)) == 2
+
+
+async def test_one_address_joins_two_accounts_at_once_as_one_user(
+    services: Services, ada: Actor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    letters = record_letters(services, monkeypatch)
+    account, _ = await services.tenants.make_tenant("Bert's Bikes")
+    bert = account.owner(Via.SYSTEM)
+    tokens = []
+    for owner in (ada, bert):
+        await services.invitations.invite(owner, "cleo@example.com", Role.VIEWER)
+        tokens.append(letters.token_for("cleo@example.com"))
+
+    await asyncio.gather(
+        *[
+            services.invitations.accept(
+                token, user=None, name="Cleo", address="", user_agent="", replaces=None
+            )
+            for token in tokens
+        ]
+    )
+
+    lists = [await services.people.list(owner) for owner in (ada, bert)]
+    [first], [second] = ([one.id for one in people if one.email] for people in lists)
+    assert first == second
