@@ -61,7 +61,7 @@ from orderdesk_app.services.members import (
 )
 from orderdesk_app.services.names import is_visible, without_idle_half_spaces
 from orderdesk_app.services.reauthentication import Reauthentication
-from orderdesk_app.services.roles import Permission, require, scopes_of
+from orderdesk_app.services.roles import Permission, require, require_scopes, scopes_of
 
 _LOG = log(__name__)
 MASTER, ACCESS = "master", "access"
@@ -130,14 +130,22 @@ class Keys:
         self._flight = SingleFlight()
 
     async def list(self, actor: Actor) -> list[KeyView]:
-        """The account's keys that work, the newest first."""
+        """The account's keys that work, the newest first, with the scopes that the role of their
+        user leaves them.
+        """
         question = (
             owned(actor, Credential)
             .where(col(Credential.revoked_at).is_(None))
             .order_by(col(Credential.created_at).desc(), col(Credential.id).desc())
         )
         async with self._database.read() as session:
-            return [_view(row) for row in (await session.exec(question)).all()]
+            rows = (await session.exec(question)).all()
+            members = (await session.exec(owned(actor, Membership))).all()
+        may = {str(member.user_id): scopes_of(Role(member.role)) for member in members}
+        return [
+            _view(row, ALL_SCOPES if row.kind == MASTER else may.get(row.user_id or ""))
+            for row in rows
+        ]
 
     async def create(
         self,
@@ -161,7 +169,7 @@ class Keys:
                 ),
                 field="name",
             )
-        _check_scopes(actor, scopes)
+        require_scopes(actor, scopes)
         await self._reauthentication.require_recent(actor)
         key = new_access_key()
         row = Credential(
@@ -464,30 +472,17 @@ def _only_people(actor: Actor) -> None:
         )
 
 
-def _check_scopes(actor: Actor, scopes: Collection[Scope]) -> None:
-    """Raises ValidationFailed for none, and PermissionDenied for more than the actor may."""
-    if not scopes:
-        raise ValidationFailed(
-            "A key needs at least one permission. Choose what it may do.", field="scopes"
-        )
-    if not set(scopes) <= actor.scopes & scopes_of(actor.role):
-        raise PermissionDenied(
-            "A key cannot be allowed more than you are. Choose fewer permissions.",
-            field="scopes",
-        )
-
-
 def _scopes(row: Credential) -> tuple[Scope, ...]:
     return tuple(scope for scope in Scope if scope.value in row.scopes)
 
 
-def _view(row: Credential) -> KeyView:
+def _view(row: Credential, may: frozenset[Scope] | None = ALL_SCOPES) -> KeyView:
     return KeyView(
         row.id,
         row.kind,
         row.name,
         row.hint,
-        _scopes(row),
+        tuple(scope for scope in _scopes(row) if scope in (may or ())),
         row.created_at,
         row.last_used_at,
         row.kind == MASTER,

@@ -3,11 +3,11 @@
 A key carries scopes beside the role of its user; `scopes_of` says how far a role lets them reach.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from enum import StrEnum
 
 from orderdesk_app.context import ALL_SCOPES, READING_SCOPES, Actor, Role, Scope
-from orderdesk_app.errors import PermissionDenied
+from orderdesk_app.errors import PermissionDenied, ValidationFailed
 
 
 class Permission(StrEnum):
@@ -92,11 +92,26 @@ def require(actor: Actor, permission: Permission) -> None:
 
 def require_scope(actor: Actor, scope: Scope) -> None:
     """Raises PermissionDenied where the actor's role, or else the key, lacks the scope."""
+    if scope in actor.scopes and scope in scopes_of(actor.role):
+        return  # every call comes here
     require(actor, PERMISSION_OF_SCOPE[scope])
-    if scope not in actor.scopes:
+    raise PermissionDenied(
+        f"This key may not do that: it lacks the permission “{scope.words}” ({scope}). "
+        "Make a key with it under Settings."
+    )
+
+
+def require_scopes(actor: Actor, scopes: Collection[Scope]) -> None:
+    """For a new key: raises ValidationFailed for none, and PermissionDenied for more than the actor
+    has.
+    """
+    if not scopes:
+        raise ValidationFailed(
+            "A key needs at least one permission. Choose what it may do.", field="scopes"
+        )
+    if not set(scopes) <= actor.scopes & scopes_of(actor.role):
         raise PermissionDenied(
-            f"This key may not do that: it lacks the permission “{scope.words}” ({scope}). "
-            "Make a key with it under Settings."
+            "A key cannot be allowed more than you are. Choose fewer permissions.", field="scopes"
         )
 
 

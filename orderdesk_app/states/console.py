@@ -33,6 +33,16 @@ class ConsoleState(ToolForm, ConsoleResult, ConsoleHistory, SignedInState):
     async def load(self) -> None:
         await self._load_page()
 
+    @rx.event
+    @handler
+    @open_to(Permission.SEE_ACCOUNT)
+    async def refresh_history(self) -> None:
+        """The last calls, those of other tabs too, and what the person may run now. Runs when
+        something happens in the account.
+        """
+        self._show_refusals()
+        await self._load_history()
+
     async def _load_page(self) -> None:
         self._start_form()
         # The address says what is on the screen, so a page that is loaded again (a connection that

@@ -88,12 +88,21 @@ class ToolForm(SignedInState, mixin=True):
         """What every load of the page begins with; a form that is filled stays as it is."""
         actor = self._require_actor()
         self.page_id = self.page_id or f"{actor.tenant_id}.{new_id()}"
-        self.tools = [_tool_row(tool, _refusal_of(tool, actor)) for tool in every_tool()]
-        self.refusals = " ".join({row["refused"]: None for row in self.tools if row["refused"]})
+        self._show_refusals()
         # The browser frees its button when it sees another token: a click that was lost with the
         # connection keeps no button busy.
         self.run_token = new_id()
         self._close_confirmation()
+
+    def _show_refusals(self) -> None:
+        """Which tools this person may run now, and why not the others."""
+        actor = self._require_actor()
+        tools = [_tool_row(tool, _refusal_of(tool, actor)) for tool in every_tool()]
+        if tools != self.tools:
+            self.tools = tools
+            self.refusals = " ".join({row["refused"]: None for row in tools if row["refused"]})
+        if self.tool:
+            self.refused_to = _refusal_of(find_tool(self.tool), actor)
 
     def _fill_form(self, tool: Tool, values: Mapping[str, Any] | None = None) -> None:
         """Fills the form of that tool with `values`. Without any, its example is filled in only

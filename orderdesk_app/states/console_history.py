@@ -3,16 +3,12 @@
 import json
 from typing import TypedDict
 
-import reflex as rx
-
 from orderdesk_app import wiring
 from orderdesk_app.context import Actor, now
-from orderdesk_app.services.callers import open_to
 from orderdesk_app.services.console import PastCall
-from orderdesk_app.services.roles import Permission
 from orderdesk_app.states.activity_text import caller_label
 from orderdesk_app.states.console_result import without_surrogates
-from orderdesk_app.states.signed_in import SignedInState, handler
+from orderdesk_app.states.signed_in import SignedInState
 from orderdesk_app.states.times import ago, duration, stamp
 
 
@@ -31,13 +27,6 @@ class CallRow(TypedDict):
 class ConsoleHistory(SignedInState, mixin=True):
     history: list[CallRow] = []
     names_others: bool = False  # somebody else ran one of them
-
-    @rx.event
-    @handler
-    @open_to(Permission.SEE_ACCOUNT)
-    async def refresh_history(self) -> None:
-        """The last calls, those of other tabs too. Runs when something happens in the account."""
-        await self._load_history()
 
     async def _load_history(self) -> None:
         history, actor = wiring.current().console.history, self._require_actor()

@@ -2,7 +2,7 @@
 
 import pytest
 
-from orderdesk_app.context import ALL_SCOPES, Actor, Role, Via
+from orderdesk_app.context import ALL_SCOPES, READING_SCOPES, Actor, Role, Via
 from orderdesk_app.errors import AuthFailed, PermissionDenied
 from orderdesk_app.wiring import Services
 from tests.attacks.test_last_owner import ada, add, services
@@ -100,3 +100,27 @@ async def test_only_owners_change_who_belongs_to_an_account(
             await act
     await people.leave(cleo, typed_name="Ada's Teas")
     assert [person.name for person in await people.list(ada)] == ["Ada's Teas"]
+
+
+async def test_a_narrowed_key_asks_no_database_a_second_time(
+    services: Services, ada: Actor
+) -> None:
+    cleo = await add(services, ada, Role.OWNER)
+    _, key = await services.keys.create(cleo, "laptop", ALL_SCOPES)
+    await services.people.change_role(ada, str(cleo.user_id), Role.VIEWER)
+    first = await services.access.by_token(key.reveal())
+
+    again = await services.access.by_token(key.reveal())
+
+    assert again is first  # the narrowed scopes are a part of it
+    assert again.actor.scopes == READING_SCOPES
+
+
+async def test_the_list_of_keys_says_what_a_key_may_now(services: Services, ada: Actor) -> None:
+    cleo = await add(services, ada, Role.OWNER)
+    await services.keys.create(cleo, "laptop", ALL_SCOPES)
+    await services.people.change_role(ada, str(cleo.user_id), Role.VIEWER)
+
+    keys = {view.name: set(view.scopes) for view in await services.keys.list(ada)}
+
+    assert keys == {"laptop": READING_SCOPES, "Master key": ALL_SCOPES}
