@@ -104,6 +104,8 @@ class OwnSessions:
     async def end_others(self, actor: Actor) -> int:
         """Ends all of the actor's sessions but this one; returns how many lived."""
         async with self._database.write() as session:
+            if actor.user_id is not None:
+                await self._sessions.lock(session, actor.user_id)
             others = _sessions_of(actor).where(
                 *self._sessions.live(), col(Session.id) != actor.session_id
             )

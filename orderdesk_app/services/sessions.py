@@ -171,6 +171,9 @@ class Sessions:
         proved. The caller has asked whether the user belongs to the account.
         """
         row = await session.get(Session, session_id)
+        if row is not None:
+            await self.lock(session, row.user_id)
+            await session.refresh(row)
         if row is None or row.ended_at is not None:
             raise AuthFailed("Your session has ended. Sign in again.")
         await self._end(session, row.id)
@@ -179,6 +182,12 @@ class Sessions:
         session.add(moved)
         await session.flush()
         return self._cookies.sign(moved.id, expires_at=moved.expires_at.timestamp())
+
+    async def lock(self, session: AsyncSession, user_id: UserId) -> None:
+        """Inside a write: no session of that user moves to another account until ours has ended.
+        Call it before sessions are read that shall end.
+        """
+        await self._database.advisory_lock(session, f"sessions:{user_id}")
 
     async def resume(self, cookie: str | None, *, is_use: bool = True) -> WebUser | None:
         """The user of the cookie's session. Reads the row every time. `is_use` False leaves the
