@@ -74,6 +74,7 @@ app = rx.App(
 app.add_middleware(Guard(), index=0)
 
 _PAGES = every_page()
+OPERATORS_PAGES = frozenset(page.route for page in _PAGES if page.is_for_operators)
 _MENU = [page for page in _PAGES if page.section != "none"]
 _TOOLS = [(tool.name, tool.title) for tool in every_tool()]
 _SIGNED_IN_STATE: Any = (

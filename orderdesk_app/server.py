@@ -50,6 +50,7 @@ def create_app(
         # The web framework is loaded only where it is served; building its app twice in a process
         # fails.
         with _collector_paused():
+            from orderdesk_app.orderdesk_app import OPERATORS_PAGES
             from orderdesk_app.orderdesk_app import app as reflex_app
             from orderdesk_app.states.guard import forget_closed_tabs
 
@@ -60,7 +61,13 @@ def create_app(
             who_is_it=signed_in_user,
             on_close=lambda: forget_closed_tabs(reflex_app),
         )
-        web = PageGate(sockets, pages=frontend.pages(), is_signed_in=_is_signed_in)
+        web = PageGate(
+            sockets,
+            pages=frontend.pages(),
+            is_signed_in=_is_signed_in,
+            is_operator=_is_operator,
+            for_operators=OPERATORS_PAGES,
+        )
         # Reflex added log handlers, which would write what browsers send.
         configure_logging(settings.log_level)
     guarded = RequestMiddleware(
@@ -82,6 +89,11 @@ def create_app(
 
 async def _is_signed_in(connection: HTTPConnection) -> bool:
     return await signed_in_user(connection) is not None
+
+
+async def _is_operator(connection: HTTPConnection) -> bool:
+    user = await signed_in_user(connection)
+    return user is not None and user.actor.is_operator
 
 
 @contextmanager

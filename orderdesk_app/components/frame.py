@@ -64,7 +64,7 @@ def frame(
             aria_label="Menu",
         ),
         _palette(menu, tools, viewer),
-        _shortcuts(menu),
+        _shortcuts(menu, viewer),
         _notices(viewer),
         _offline(),
     )
@@ -91,7 +91,21 @@ def _menu(menu: Sequence[Page], viewer: Viewer, *, with_keys: bool) -> rx.Compon
         ),
         rx.el.nav(
             *[link(page) for page in menu if page.section == "work"],
-            *([rx.cond(viewer.is_operator, rx.el.div(*admin))] if admin else []),
+            *(
+                [
+                    rx.cond(
+                        viewer.is_operator,
+                        rx.el.div(
+                            rx.el.p("Admin", class_name="menu-head dim small"),
+                            *admin,
+                            role="group",
+                            aria_label="Admin",
+                        ),
+                    )
+                ]
+                if admin
+                else []
+            ),
             aria_label="Main",
             class_name="stack",
             style={"gap": "2px"},
@@ -263,7 +277,11 @@ def _palette(
         ),
         rx.el.ul(
             *[
-                entry(f"page-{number}", page.icon, page.title, "Page", page.route, page.title)
+                _for_viewer(
+                    page,
+                    viewer,
+                    entry(f"page-{number}", page.icon, page.title, "Page", page.route, page.title),
+                )
                 for number, page in enumerate(menu)
             ],
             rx.foreach(viewer.stores, store),
@@ -294,24 +312,32 @@ def _palette(
     )
 
 
-def _shortcuts(menu: Sequence[Page]) -> rx.Component:
+def _for_viewer(page: Page, viewer: Viewer, entry: rx.Component) -> rx.Component:
+    """What leads to a page for operators is shown to operators alone."""
+    return rx.cond(viewer.is_operator, entry) if page.is_for_operators else entry
+
+
+def _shortcuts(menu: Sequence[Page], viewer: Viewer) -> rx.Component:
+    def line(keys: str, words: str) -> rx.Component:
+        return rx.fragment(rx.el.dt(rx.el.kbd(keys)), rx.el.dd(words))
+
     rows = [
-        ("Ctrl K", "Go to anything"),
-        ("Ctrl Enter", "Run, in the console"),
-        ("/", "Search on this page"),
-        ("?", "This list"),
-        ("Esc", "Close the top thing"),
-        *((f"g {page.key}", page.title) for page in menu if page.key),
+        line("Ctrl K", "Go to anything"),
+        line("Ctrl Enter", "Run, in the console"),
+        line("/", "Search on this page"),
+        line("?", "This list"),
+        line("Esc", "Close the top thing"),
+        *(
+            _for_viewer(page, viewer, line(f"g {page.key}", page.title))
+            for page in menu
+            if page.key
+        ),
     ]
     return rx.el.dialog(
         rx.el.div(
             rx.el.h2("Keyboard"),
             rx.el.dl(
-                *[
-                    part
-                    for keys, words in rows
-                    for part in (rx.el.dt(rx.el.kbd(keys)), rx.el.dd(words))
-                ],
+                *rows,
                 class_name="facts",
             ),
             rx.el.div(

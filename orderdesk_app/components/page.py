@@ -27,3 +27,4 @@ class Page:
     on_change: Any = None  # reads the page's data again when something happened in the account
     actions: Callable[[], rx.Component] | None = None
     is_public: bool = False  # drawn alone, without frame, for people who are not signed in
+    is_for_operators: bool = False  # others get the answer of an address that nothing is at

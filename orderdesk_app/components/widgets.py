@@ -48,6 +48,22 @@ def second_store_note(stores: Any) -> rx.Component:
     )
 
 
+def for_operators(is_operator: Any, server_time: Any, content: rx.Component) -> rx.Component:
+    """The content of a page for operators. Somebody else who comes to it from another page loads it
+    from the server, which says that there is no such page. `server_time` is empty until it is known
+    who looks.
+    """
+    return rx.cond(
+        is_operator,
+        content,
+        rx.cond(
+            server_time != "",
+            rx.el.div(custom_attrs={"data-served": "1"}),
+            skeleton("40%", "100%", "100%"),
+        ),
+    )
+
+
 def panel(
     *children: Any, title: str = "", aside: rx.Component | None = None, **props: Any
 ) -> rx.Component:

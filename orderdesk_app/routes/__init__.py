@@ -22,6 +22,7 @@ from orderdesk_app.routes import (
     sign_in,
     sign_up,
     stores,
+    users,
 )
 
 
@@ -48,6 +49,7 @@ def all_routes() -> list[Route]:
         *people.ROUTES,
         *invitations.ROUTES,
         *stores.ROUTES,
+        *users.ROUTES,
         *console.ROUTES,
         *activity.ROUTES,
         *outbox.ROUTES,

@@ -1,9 +1,9 @@
 """Built pages: they need a session, and no slash at the end of their address. The sign-in page is
-no built page (routes/sign_in.py).
+no built page (routes/sign_in.py). A page for operators is not there for anybody else.
 """
 
 import re
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping
 
 from starlette.requests import HTTPConnection
 from starlette.responses import RedirectResponse
@@ -17,6 +17,13 @@ from orderdesk_app.services.sessions import COOKIE, SECURE_COOKIE
 _OTHER_NAME = re.compile(r"(?:/index)?\.html(?:\.gz|\.br)?/*$")
 SIGN_IN = "/sign-in"
 _READ = ("GET", "HEAD")
+# what the browser makes any page of, by the address; there is no file for each user
+_ANY_PAGE = "/__spa-fallback.html"
+_PLACEHOLDER = re.compile(r"\\\[\w+\\\]")
+
+
+async def _nobody(_: HTTPConnection) -> bool:
+    return False
 
 
 class PageGate:
@@ -30,25 +37,53 @@ class PageGate:
         *,
         pages: Mapping[str, str],
         is_signed_in: Callable[[HTTPConnection], Awaitable[bool]],
+        is_operator: Callable[[HTTPConnection], Awaitable[bool]] = _nobody,
+        for_operators: Collection[str] = (),
     ) -> None:
+        """`for_operators` are routes of pages; `[user_id]` in one stands for any id."""
         self._app = app
         self._pages = pages
         self._is_signed_in = is_signed_in
+        self._is_operator = is_operator
+        self._for_operators = frozenset(for_operators)
+        self._patterns = {
+            route: re.compile(_PLACEHOLDER.sub("[0-9A-Za-z]{1,64}", re.escape(route)))
+            for route in for_operators
+            if "[" in route
+        }
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             return await self._app(scope, receive, send)
         address = "/" + _OTHER_NAME.sub("", scope["path"]).strip("/")
-        built = self._pages.get(address)
+        route, built = self._built(address)
         if built is not None:
             if scope["method"] in _READ:
-                target = await self._redirect_target(HTTPConnection(scope), address)
+                connection = HTTPConnection(scope)
+                if await self._is_hidden(route, connection):
+                    return await not_found(scope)(scope, receive, send)
+                target = await self._redirect_target(connection, address)
                 if target:
                     return await RedirectResponse(target, 303)(scope, receive, send)
                 scope = {**scope, "path": built, "raw_path": built.encode()}
             elif scope["method"] != "OPTIONS":
                 return await wrong_method(scope, _READ)(scope, receive, send)
         await self._app(scope, receive, self._replacing_refusals(scope, receive, send))
+
+    async def _is_hidden(self, route: str, connection: HTTPConnection) -> bool:
+        """Whether this person must not learn of the page. A stranger learns that by signing in."""
+        return (
+            route in self._for_operators
+            and await self._is_signed_in(connection)
+            and not await self._is_operator(connection)
+        )
+
+    def _built(self, address: str) -> tuple[str, str | None]:
+        """The route of the page at this address, and its built file; None where there is none."""
+        for route, pattern in self._patterns.items():
+            if pattern.fullmatch(address):
+                return route, _ANY_PAGE
+        return address, self._pages.get(address)
 
     async def _redirect_target(self, connection: HTTPConnection, address: str) -> str:
         """The address to go to instead of this page; empty to show it."""

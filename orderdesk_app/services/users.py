@@ -86,6 +86,7 @@ class UserDetail:
     """
 
     user: UserRow
+    is_operator: bool  # also of a user who is disabled
     accounts: list[AccountOfUser]
     stores: list[StoreOfUser]
     keys: list[KeyOfUser]
@@ -135,6 +136,7 @@ class Users:
             calls = await _calls_of(session, user_id, since)
             return UserDetail(
                 user=row,
+                is_operator=await _is_operator(session, user_id),
                 accounts=await _accounts_of(session, user_id),
                 stores=await _stores_of(session, user_id),
                 keys=await _keys_of(session, user_id),
@@ -276,6 +278,11 @@ async def _require_operator(session: AsyncSession, actor: Actor) -> None:
     )
     if (await session.exec(question)).one_or_none() is None:
         raise NotFound(_NOTHING)
+
+
+async def _is_operator(session: AsyncSession, user_id: UserId) -> bool:
+    question = select(User.id).where(col(User.id) == user_id, col(User.is_operator))
+    return (await session.exec(question)).one_or_none() is not None
 
 
 async def _end_sessions(session: AsyncSession, user_id: UserId, moment: datetime) -> None:

@@ -82,6 +82,7 @@ WITHOUT_AN_ACTOR = {
             "services/users.py:_begin",
             "services/users.py:_signal",
             "services/users.py:_require_operator",
+            "services/users.py:_is_operator",
             "services/users.py:_end_sessions",
             "services/users.py:_calls_of",
             "services/users.py:_accounts_of",
