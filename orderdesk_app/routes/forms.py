@@ -25,7 +25,7 @@ from orderdesk_app.errors import (
     ValidationFailed,
 )
 from orderdesk_app.observability import ERRORS, log
-from orderdesk_app.routes.html_pages import error_page, is_for_a_program
+from orderdesk_app.routes.html_pages import error_page, is_for_a_program, with_wait
 from orderdesk_app.routes.request_middleware import ADDRESS
 from orderdesk_app.security.web import body_encoding, confirm_address, own_page
 from orderdesk_app.services.callers import allowed_callers, may_call
@@ -61,13 +61,14 @@ def same_origin_form(endpoint: Callable[[Request, Form], Awaitable[Response]]) -
                 )
             return await endpoint(request, await _read_form(request))
         except OrderDeskAgentsError as error:
-            return _problem(
+            answer = _problem(
                 request,
                 error.http_status,
                 error.code.lower(),
                 "That was not done",
                 error.message,
             )
+            return with_wait(answer, error)
         except ClientDisconnect:
             return Response(status_code=400)  # never read: the client has disconnected
         except Exception as error:

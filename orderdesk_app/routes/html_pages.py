@@ -2,11 +2,16 @@
 before sign-in.
 """
 
-from typing import Literal
+from math import ceil
+from typing import Literal, TypeVar
 
 from markupsafe import Markup
-from starlette.responses import HTMLResponse
+from starlette.responses import HTMLResponse, Response
 from starlette.types import Scope
+
+from orderdesk_app.errors import OrderDeskAgentsError
+
+ResponseT = TypeVar("ResponseT", bound=Response)
 
 _PAGE = Markup(
     '<!doctype html><html lang="en"><head><meta charset="utf-8"><meta name="viewport" '
@@ -88,6 +93,13 @@ def error_page(
     return plain_page(
         title, _ERROR.format(words=words, href=href, label=label, reference=shown), status=status
     )
+
+
+def with_wait(response: ResponseT, error: OrderDeskAgentsError | None) -> ResponseT:
+    """The response with Retry-After where the error says how long to wait (RFC 9110, 10.2.3)."""
+    if error is not None and error.retry_after is not None:
+        response.headers["Retry-After"] = str(ceil(error.retry_after))
+    return response
 
 
 def callout(words: str, *, tone: Literal["green", "amber"]) -> Markup:

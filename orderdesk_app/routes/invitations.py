@@ -32,7 +32,7 @@ from orderdesk_app.routes.forms import (
     signed_in_user,
     user_agent,
 )
-from orderdesk_app.routes.html_pages import callout, error_page, plain_page
+from orderdesk_app.routes.html_pages import callout, error_page, plain_page, with_wait
 from orderdesk_app.services.callers import Callers, open_to
 from orderdesk_app.services.invitations import PATH, Offer
 from orderdesk_app.services.profile import LONGEST_NAME
@@ -106,7 +106,7 @@ async def accept(request: Request, form: Form) -> Response:
     except (LinkExpired, LinkUsed, NotFound) as error:
         return _dead(error)
     except (PermissionDenied, Conflict, RateLimited) as error:
-        return error_page(error.http_status, "That was not done", error.message)
+        return with_wait(error_page(error.http_status, "That was not done", error.message), error)
     return set_session_cookie(redirect_to("/"), accepted.cookie, device)
 
 

@@ -86,8 +86,6 @@ async def sign_in(request: Request, form: Form) -> Response:
             replaces=session_cookie(request),
             device=device,
         )
-    except RateLimited:
-        return redirect_to(sign_in_address(wanted, error="many"))
     except SignInFailed:
         return redirect_to(sign_in_address(wanted, error="passkey"))
     return set_session_cookie(_answered(redirect_to(wanted)), cookie, device)

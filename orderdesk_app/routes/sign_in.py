@@ -35,8 +35,8 @@ from orderdesk_app.routes.forms import (
     signed_in_user,
     user_agent,
 )
-from orderdesk_app.routes.html_pages import error_page
-from orderdesk_app.routes.sign_in_page import SignInWays, link_page, sign_in_page, with_wait
+from orderdesk_app.routes.html_pages import error_page, with_wait
+from orderdesk_app.routes.sign_in_page import SignInWays, link_page, sign_in_page
 from orderdesk_app.security.tokens import ACCESS_PREFIX
 from orderdesk_app.security.web import own_page, sign_in_address
 from orderdesk_app.services.callers import Callers, open_to
@@ -57,7 +57,6 @@ KEY_WORDS = {
     ),
 }
 OTHER_WORDS = {
-    "many": "Too many tries from this address. Wait a minute, then try again.",
     "origin": (
         "This form came from another address than this server's own. Open the sign-in page "
         "by the address in PUBLIC_URL."
@@ -138,7 +137,7 @@ async def mail_link(request: Request, form: Form) -> Response:
             typed_email=typed[:MOST_CHARACTERS],
             status=error.http_status,
         )
-        return with_wait(page, error) if isinstance(error, RateLimited) else page
+        return with_wait(page, error)
     return redirect_to("/sign-in", mailed="1", next="" if wanted == "/" else wanted)
 
 

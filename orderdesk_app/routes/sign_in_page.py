@@ -2,13 +2,11 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from math import ceil
 from typing import Literal
 
 from markupsafe import Markup
 from starlette.responses import Response
 
-from orderdesk_app.errors import RateLimited
 from orderdesk_app.mail.addresses import MOST_CHARACTERS
 from orderdesk_app.routes.html_pages import callout, passkey_form, plain_page
 from orderdesk_app.services.sign_in import LinkView
@@ -123,12 +121,6 @@ def sign_in_page(
         body += _SIGN_UP
     heading = "Sign in to Order Desk agents"
     return plain_page("Sign in", body, heading=heading, status=status)
-
-
-def with_wait(response: Response, error: RateLimited) -> Response:
-    """The response with Retry-After, as the page says it (RFC 9110, section 10.2.3)."""
-    response.headers["Retry-After"] = str(ceil(error.retry_after or 1))
-    return response
 
 
 def link_page(link: LinkView) -> Response:

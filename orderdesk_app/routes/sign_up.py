@@ -36,7 +36,13 @@ from orderdesk_app.routes.forms import (
     signed_in_user,
     user_agent,
 )
-from orderdesk_app.routes.html_pages import callout, copyable, error_page, plain_page
+from orderdesk_app.routes.html_pages import (
+    callout,
+    copyable,
+    error_page,
+    plain_page,
+    with_wait,
+)
 from orderdesk_app.services.callers import Callers, open_to
 from orderdesk_app.services.sign_up import Browser, OpenedAccount
 from orderdesk_app.services.tenants import LONGEST_NAME
@@ -174,7 +180,7 @@ async def use_link(request: Request, form: Form) -> Response:
     except ValidationFailed as error:
         return _confirm_page(await sign_up.look(token), form, error)
     except RateLimited as error:
-        return _with_wait(_busy_page(error), error)
+        return with_wait(_busy_page(error), error)
     except (AuthFailed, NotFound, Conflict) as error:
         return await _dead_link(request, error)
     return _key_page(opened, browser, _WAY_OUT)
@@ -211,7 +217,7 @@ def _form_page(
         ),
         status=error.http_status if error else 200,
     )
-    return _with_wait(page, error)
+    return with_wait(page, error)
 
 
 def _name_field(typed: str, error: OrderDeskAgentsError | None) -> Markup:
@@ -235,7 +241,7 @@ def _sent_page(email: str, error: RateLimited | None = None, notice: Markup = _N
         ),
         status=error.http_status if error else 200,
     )
-    return _with_wait(page, error)
+    return with_wait(page, error)
 
 
 def _confirm_page(
@@ -300,12 +306,6 @@ def _busy_page(error: RateLimited) -> HTMLResponse:
 def _too_many(error: RateLimited) -> Markup:
     wait = minutes(ceil((error.retry_after or 1) / 60) * 60)
     return callout(f"Too many sign-ups from this network. Try again in {wait}.", tone="amber")
-
-
-def _with_wait(page: HTMLResponse, error: OrderDeskAgentsError | None) -> Response:
-    if error is not None and error.retry_after is not None:
-        page.headers["Retry-After"] = str(ceil(error.retry_after))
-    return page
 
 
 ROUTES = [

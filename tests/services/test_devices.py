@@ -1,5 +1,6 @@
 """A sign-in in a browser that is new to its person is told to them by mail."""
 
+import ast
 import asyncio
 from datetime import timedelta
 
@@ -11,7 +12,7 @@ from orderdesk_app.services.delays import DelayRules, GrowingDelays
 from orderdesk_app.services.devices import Devices, is_device_token, new_device_token
 from orderdesk_app.services.sessions import Sessions
 from tests.services.test_sessions import Clock
-from tests.worlds import on_sqlite
+from tests.worlds import ROOT, on_sqlite
 
 FIREFOX = "Mozilla/5.0 (X11; Linux x86_64; rv:132.0) Gecko/20100101 Firefox/132.0"
 ADA = "ada@example.net"
@@ -190,3 +191,17 @@ def test_the_letter_says_when_where_and_how_to_end_it():
     assert "UTC" in words
     assert "end that session" in words
     assert letter.path == "/account"  # no link in it signs in
+
+
+def test_every_way_of_signing_in_hands_the_browser_on():
+    """`begin` takes a sign-in without a browser too: of a test, of a release before this one."""
+    forgotten = [
+        f"{path.name}:{call.lineno}"
+        for path in sorted((ROOT / "orderdesk_app").rglob("*.py"))
+        for call in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(call, ast.Call)
+        and ast.unparse(call.func).endswith("_sessions.begin")
+        and "device" not in {keyword.arg for keyword in call.keywords}
+    ]
+
+    assert forgotten == []

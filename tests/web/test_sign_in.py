@@ -10,6 +10,7 @@ from markupsafe import escape
 from starlette.requests import Request
 from starlette.types import Message
 
+from orderdesk_app.context import new_id
 from orderdesk_app.errors import BodyEncoded, BodyTooSlow, DatabaseBusy, StorageFailed
 from orderdesk_app.routes import all_routes, forms
 from orderdesk_app.routes.forms import is_same_origin
@@ -174,6 +175,26 @@ def test_too_many_tries_from_one_address_wait(ada: BrowserSession) -> None:
     assert "Try again in 2 minutes." in last.text
     assert 'aria-invalid="true"' in last.text
     assert right.headers["location"] == "/"  # nobody is locked out by a neighbour's tries
+
+
+@pytest.mark.parametrize(
+    ("way", "limit"),
+    [("link", "sign_in"), ("passkey", "sign_in"), ("mail", "link_requests")],
+)
+def test_every_way_of_signing_in_says_how_long_to_wait(
+    ada: BrowserSession, way: str, limit: str
+) -> None:
+    with delayed(getattr(ada.web.services.limits, limit), DelayRules(1, 40, 40)):
+        answers = [
+            stranger(ada).post(
+                f"/sign-in/{way}", token=False, email=f"a{number}@{new_id()}.example"
+            )
+            for number in range(2)
+        ]
+
+    assert answers[0].status_code in (303, 404)
+    assert (answers[1].status_code, answers[1].headers["retry-after"]) == (429, "40")
+    assert "Try again in 40 s." in answers[1].text
 
 
 @pytest.mark.parametrize("origin", [None, "http://evil.example", "null", "http://localhost:9999"])
