@@ -99,8 +99,8 @@ _KEY = Markup(
     '<p class="dim small">{way_out}</p>'
 )
 _WAY_OUT = (
-    "Closed this page too early? Sign up again with this address: you are sent a link that signs "
-    "you in, and make a new key under Settings."
+    "Closed this page too early? The sign-in page mails you a link that signs you in; then make a "
+    "new key under Settings."
 )
 _NO_WAY_OUT = (
     "Your address is not verified, so nothing is ever mailed to it: while you are signed in, you "
@@ -287,14 +287,16 @@ async def _dead_link(request: Request, error: OrderDeskAgentsError) -> Response:
             "Your account is open",
             "This link was used, and you are signed in. Your master key was shown once: if you "
             "have not stored it, make a new one under Settings.",
-            label="Go on",
+            href="/settings",
+            label="Open Settings",
         )
+    has_account = isinstance(error, LinkUsed | Conflict)
     return error_page(
         error.http_status,
         "This link no longer works",
         error.message,
-        href="/sign-up",
-        label="Sign up again",
+        href="/sign-in" if has_account else "/sign-up",
+        label="Sign in" if has_account else "Sign up again",
     )
 
 

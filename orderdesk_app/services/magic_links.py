@@ -49,8 +49,8 @@ _WORDS = {
     LinkPurpose.SIGN_UP: _Words(
         "link",
         "Sign up again: a new one is sent to you.",
-        "If you did so, your account is open. Without its key, sign up again with the same "
-        "address: you are sent a link that signs you in, and make a new key under Settings.",
+        "If you used it, your account is open. Without its key, have a link mailed to you on the "
+        "sign-in page, and make a new key under Settings.",
     ),
     LinkPurpose.INVITATION: _Words("invitation", "Ask the person who invited you for a new one."),
     LinkPurpose.CONFIRM: _Words(
@@ -156,7 +156,8 @@ class MagicLinks:
         used = await session.exec(
             update(MagicLink)
             .where(col(MagicLink.id) == link.id, col(MagicLink.used_at).is_(None))
-            .values(used_at=self._clock())
+            # what is personal is not needed any more
+            .values(used_at=self._clock(), payload=None)
             .returning(col(MagicLink.id))
         )
         if used.scalar_one_or_none() is None:

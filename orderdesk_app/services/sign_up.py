@@ -223,8 +223,8 @@ class SignUp:
             )
         if await _tenant_of(session, user) is not None:
             raise Conflict(
-                "This address has got an account meanwhile. Sign up again with it: you are sent a "
-                "link that signs you in."
+                "This address has got an account meanwhile. Have a link mailed to you on the "
+                "sign-in page."
             )
         return user
 

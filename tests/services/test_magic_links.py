@@ -77,8 +77,10 @@ async def test_a_link_gives_back_what_it_was_made_with_once(desk: Desk, tenant: 
         None,
         {"email": ADDRESS},
     )
+    kept = await desk.database.query("SELECT count(*) FROM magic_links WHERE payload IS NULL", {})
+    assert [tuple(row) for row in kept] == [(1,)]  # what is personal went with the use
     for again in (desk.look, desk.use):
-        with pytest.raises(LinkUsed, match=r"each works once\. If you did so"):
+        with pytest.raises(LinkUsed, match=r"each works once\. If you used it"):
             await again(token)
 
 

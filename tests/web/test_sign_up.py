@@ -137,8 +137,8 @@ def test_a_reload_shows_no_key_and_says_what_to_do(opened: Web) -> None:
     key = key_in(first.text)
     assert [here.status_code, elsewhere.status_code, looked.status_code] == [410] * 3
     assert "make a new one under Settings" in here.text
-    assert "sign up again with the same address" in unescape(elsewhere.text)
-    assert 'href="/sign-up"' in elsewhere.text
+    assert "have a link mailed to you on the sign-in page" in elsewhere.text
+    assert 'href="/sign-in"' in elsewhere.text
     assert not any(key in page.text for page in (here, elsewhere, looked))
 
 
