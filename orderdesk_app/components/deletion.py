@@ -10,7 +10,6 @@ from orderdesk_app.components.widgets import (
     cancel_button,
     dialog,
     field,
-    skeleton,
     text_input,
 )
 
@@ -42,7 +41,8 @@ def deletion_dialog(
                 _facts(view),
                 _form(identity, state, view, label=label, action=action, row_id=row_id),
             ),
-            skeleton("60%", "50%", "70%", "40%"),
+            # no skeleton: a dialog that nobody has opened would wait for ever
+            rx.el.p("Counting what goes…", role="status", class_name="dim"),
         ),
         custom_attrs={"data-reopen": rx.cond(is_refused & is_ready, "1", "")},
     )

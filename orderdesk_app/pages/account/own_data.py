@@ -5,7 +5,8 @@ from typing import Any
 import reflex as rx
 
 from orderdesk_app.components.deletion import deletion_dialog
-from orderdesk_app.components.widgets import open_button, panel
+from orderdesk_app.components.native import jump
+from orderdesk_app.components.widgets import icon, open_button, panel
 from orderdesk_app.states.account_own_data import DELETE_ACCOUNT, DELETE_ME, AccountOwnDataState
 
 S: Any = AccountOwnDataState  # on its class, a state's attributes are variables of the browser
@@ -22,12 +23,8 @@ def _download() -> rx.Component:
             "their secrets, activity and changes. Of accounts that you own, all that is in them."
         ),
         rx.el.div(
-            rx.el.a(
-                "Download my data",
-                href="/account/export",
-                class_name="button",
-                download=True,
-            ),
+            # the browser's own link: the router would look for a page
+            jump(icon("download"), "Download my data", to="/account/export", class_name="button"),
             class_name="row",
         ),
         title="Your data",
