@@ -39,7 +39,7 @@ def _database_file(settings: Settings) -> Path | None:
 
 
 def _of_disk(folder: Path, database: Path | None) -> Finding:
-    there = next(path for path in (folder, *folder.absolute().parents) if path.is_dir())
+    there = next(path for path in (folder.absolute(), *folder.absolute().parents) if path.is_dir())
     free = shutil.disk_usage(there).free
     if free < LEAST_FREE:
         return wrong(
