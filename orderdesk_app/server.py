@@ -8,6 +8,7 @@ import contextlib
 import gc
 from collections.abc import Callable, Iterator
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, contextmanager
+from functools import partial
 
 from starlette.requests import HTTPConnection
 from starlette.routing import Route, Router
@@ -33,6 +34,13 @@ from orderdesk_app.settings_reader import load_settings
 from orderdesk_app.states.live import LIVE
 
 OpenServices = Callable[[Settings], AbstractAsyncContextManager[wiring.Services]]
+
+
+def create_worker_app() -> ASGIApp:
+    """The app of a worker of `orderdesk serve`. Its main process has checked the database's file
+    before, so a worker does not wait for that.
+    """
+    return create_app(open_services=partial(wiring.open_services, waits_for_check=False))
 
 
 def create_app(

@@ -28,7 +28,7 @@ from granian.server import MPServer
 from orderdesk_app.config import Settings
 from orderdesk_app.connections import limit_stalls, most_connections, raise_descriptor_limit
 
-FACTORY = "orderdesk_app.server:create_app"
+FACTORY = "orderdesk_app.server:create_worker_app"
 # A stop waits for the write that runs, and then so long for its rows and the audit's.
 _LAST_ROWS_SECONDS = 5
 # More workers than this that die within a minute are a fault that another start does not mend.

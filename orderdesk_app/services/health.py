@@ -92,11 +92,12 @@ class Health:
         return fault
 
 
-async def check_pages_at_start(database: Database) -> Callable[[], object]:
-    """A damaged file stops the start with a ConfigurationError. A large one is checked on beside
-    the work that begins, and readiness says what is found; the function returned ends that.
+async def check_pages_at_start(database: Database, *, waits: bool = True) -> Callable[[], object]:
+    """A damaged file stops the start with a ConfigurationError. A large one, and without `waits`
+    any, is checked beside the work that begins, and readiness says what is found; the function
+    returned ends that.
     """
-    is_sound = await database.check_pages()
+    is_sound = await database.check_pages() if waits else None
     if is_sound is False:
         raise ConfigurationError(
             "DATABASE_URL: the file of the database is damaged. Restore a backup, or name another "

@@ -45,8 +45,10 @@ async def open_services(
     passwords: Passwords | None = None,
     buckets: Callable[[Database], Buckets] = Buckets,
     reauthentication: Callable[[Database], Reauthentication] = Reauthentication,
+    waits_for_check: bool = True,
 ) -> AsyncIterator[Services]:
-    """Build, start and, at the end, stop everything.
+    """Build, start and, at the end, stop everything. Without `waits_for_check` the database's file
+    is checked beside the work that begins.
 
     A test may pass its own way to Order Desk, hashes that are quick to make, buckets that are never
     empty, and actors of its own who need no session.
@@ -54,7 +56,13 @@ async def open_services(
     global _current
     async with AsyncExitStack() as closing:
         services = await _start(
-            settings, closing, http, passwords or Passwords(), buckets, reauthentication
+            settings,
+            closing,
+            http,
+            passwords or Passwords(),
+            buckets,
+            reauthentication,
+            waits_for_check=waits_for_check,
         )
         before = _current
         _current = services
@@ -71,6 +79,8 @@ async def _start(
     passwords: Passwords,
     buckets: Callable[[Database], Buckets],
     reauthentication: Callable[[Database], Reauthentication],
+    *,
+    waits_for_check: bool,
 ) -> Services:
     """Build and start everything; `closing` stops it in the reverse order."""
     database = Database(
@@ -84,7 +94,7 @@ async def _start(
         ),
     )
     closing.push_async_callback(database.close)
-    closing.callback(await check_pages_at_start(database))
+    closing.callback(await check_pages_at_start(database, waits=waits_for_check))
     keyring = await Keyring.open(
         KeyRows(database),
         kms_key=settings.mcp_kms_key.get_secret_value(),

@@ -18,6 +18,7 @@ from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError, IntegrityError, OperationalError, StatementError
 from sqlmodel import col, func, select
 
+from orderdesk_app import wiring
 from orderdesk_app.context import TenantId
 from orderdesk_app.database_engines import PostgresLimits
 from orderdesk_app.db import engine
@@ -28,6 +29,7 @@ from orderdesk_app.db.tenants import Tenant
 from orderdesk_app.errors import ConfigurationError, DatabaseBusy, NotFound, StorageFailed
 from tests.conftest import Postgres
 from tests.storage import damage, full_disk, nothing_free
+from tests.worlds import eventually, settings_for
 
 
 async def names(database: Database) -> list[str]:
@@ -657,3 +659,17 @@ async def damage_tenants(database):
         session.add_all([Tenant(name="x" * 1000) for _ in range(50)])
     await database.close()
     await asyncio.to_thread(damage, database.path, "tenants")
+
+
+async def test_a_worker_does_not_wait_for_the_check_and_readiness_says_what_it_found(sqlite_url):
+    """The main process has checked before: with 100,000 tenants that takes a while."""
+    database = Database(sqlite_url)
+    await damage_tenants(database)
+    await database.close()
+
+    async with wiring.open_services(settings_for(sqlite_url), waits_for_check=False) as services:
+        await eventually(lambda: is_damaged(services), 20)
+
+
+async def is_damaged(services):
+    return services.database.is_damaged
