@@ -34,6 +34,7 @@ _SHOWN = (
     "id",
     "name",
     "email",
+    "unverified_email",
     "state",
     "top_role",
     "created_at",
@@ -53,6 +54,7 @@ class UserRow:
     id: UserId
     name: str
     email: str | None
+    unverified_email: str | None  # typed at a sign-up without a mail: a label
     state: str  # "active", "operator" or "disabled"
     role: str
     created_at: datetime
@@ -60,6 +62,13 @@ class UserRow:
     last_active_at: datetime | None
     stores: int
     calls: int
+
+    @property
+    def address_words(self) -> str:
+        """The address as operators read it, and whether it is proved; empty without one."""
+        if self.email or not self.unverified_email:
+            return self.email or ""
+        return f"{self.unverified_email} (not verified)"
 
 
 @dataclass(frozen=True, slots=True)
@@ -290,6 +299,7 @@ async def _with_counts(session: AsyncSession, rows: Sequence[Any]) -> list[UserR
             row.id,
             row.name,
             row.email,
+            row.unverified_email,
             row.state,
             row.top_role,
             row.created_at,

@@ -194,7 +194,7 @@ def _facts(user: UserRow, moment: datetime) -> list[Fact]:
         ("Last activity", user.last_active_at),
     )
     return [
-        Fact(label="E-mail", words=user.email or "None", at=""),
+        Fact(label="E-mail", words=user.address_words or "None", at=""),
         Fact(label="Highest role", words=ROLE_WORDS.get(user.role, user.role), at=""),
         *[Fact(label=label, words=ago(at, moment) or "Never", at=stamp(at)) for label, at in times],
         Fact(label="User id", words=user.id, at=""),

@@ -135,7 +135,7 @@ def _line(row: UserRow) -> UserLine:
     return UserLine(
         id=row.id,
         name=row.name,
-        email=row.email or "",
+        email=row.address_words,
         role=ROLE_WORDS.get(row.role, row.role),
         state=STATE_WORDS[row.state],
         tone=STATE_TONES[row.state],

@@ -40,6 +40,24 @@ def open_user(tab: Tab, user_id: str) -> dict[str, Any]:
     }
 
 
+def test_an_address_that_was_only_typed_is_told_apart(ruth: BrowserSession, cast: Cast) -> None:
+    owner = cast[OWNER]
+    ruth.web.do(
+        ruth.web.services.database.execute,
+        "UPDATE users SET unverified_email = 'ada@example.net' WHERE id = :id",
+        {"id": owner.view.owner_id},
+    )
+
+    with ruth.tab() as tab:
+        lines = {line["id"]: line["email"] for line in list_of(tab, search="ada")}
+        facts = open_user(tab, owner.view.owner_id)["facts"]
+
+    assert lines[owner.view.owner_id] == "ada@example.net (not verified)"
+    assert {"E-mail": "ada@example.net (not verified)"}.items() <= {
+        fact["label"]: fact["words"] for fact in facts
+    }.items()
+
+
 def test_an_operator_sees_everybody_and_a_search_leaves_some(
     ruth: BrowserSession,
 ) -> None:
