@@ -261,10 +261,10 @@ class MadeUpActors(Reauthentication):
     in. A session that has a row is asked, as everywhere.
     """
 
-    async def _proved_at(self, actor: Actor) -> datetime | None:
+    async def proved_at(self, actor: Actor) -> datetime | None:
         async with self._database.read() as session:
             row = await session.get(Session, actor.session_id) if actor.session_id else None
-        return await super()._proved_at(actor) if row else self._clock()
+        return await super().proved_at(actor) if row else self._clock()
 
 
 def open_services(

@@ -21,7 +21,7 @@ from orderdesk_app.db.owned import owned
 from orderdesk_app.db.signals import Signals
 from orderdesk_app.db.tenants import Tenant
 from orderdesk_app.db.users import User
-from orderdesk_app.errors import Conflict, LinkExpired, NotFound, PermissionDenied
+from orderdesk_app.errors import AuthFailed, Conflict, LinkExpired, NotFound, PermissionDenied
 from orderdesk_app.mail.addresses import email_address, readable
 from orderdesk_app.mail.letters import Invitation as InvitationLetter
 from orderdesk_app.services.audit import AuditTrail, Entry
@@ -292,6 +292,9 @@ class Invitations:
         a member, ValidationFailed (field "name") and RateLimited.
         """
         self._answers.check(address)
+        known = await self._reauthentication.proved_at(user.actor) if user else None
+        if user is not None and known is None:
+            raise AuthFailed("Your session has ended. Sign in again, then open the invitation.")
         async with self._database.write() as session:
             link = await self._links.use(session, token, LinkPurpose.INVITATION)
             found = await self._find(session, link)
@@ -318,6 +321,8 @@ class Invitations:
                 credential_id=None,
                 address=address,
                 user_agent=user_agent,
+                # a link that was passed on by hand proves nobody: its inviter has it too
+                proved_at=None if found.is_proof else known,
                 replaces=replaces,
                 device=device,
             )

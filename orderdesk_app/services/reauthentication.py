@@ -47,11 +47,13 @@ class Reauthentication:
         """
         if actor.session_id is None and actor.via not in _BY_SESSION:
             return True
-        proved_at = await self._proved_at(actor)
+        proved_at = await self.proved_at(actor)
         return proved_at is not None and self._clock() - proved_at <= _PROOF_LASTS
 
-    async def _proved_at(self, actor: Actor) -> datetime | None:
-        """None for a session that has ended, and for one that is not this actor's."""
+    async def proved_at(self, actor: Actor) -> datetime | None:
+        """When the person of the actor's session last proved who they are. None for a session that
+        has ended, and for one that is not this actor's.
+        """
         question = owned(actor, Session).where(
             col(Session.id) == (actor.session_id or ""), col(Session.ended_at).is_(None)
         )

@@ -126,12 +126,14 @@ class Sessions:
         address: str,
         user_agent: str,
         method: SignInMethod | None = None,
+        proved_at: datetime | None = None,
         replaces: str | None = None,
         device: str = "",
     ) -> str:
         """`start` inside a write that the caller has opened; ends the session of the cookie that
         the new one replaces in the browser. Without a `method` it is the key, where there is one,
-        else a link. `device` is the browser's own token (services/devices.py), where it has one.
+        else a link. `proved_at` is when its person proved who they are, where that is not now.
+        `device` is the browser's own token (services/devices.py), where it has one.
         """
         if (replaced := self._cookies.read(replaces)) is not None:
             await self._end(session, replaced)
@@ -143,7 +145,7 @@ class Sessions:
             method=method or (SignInMethod.KEY if credential_id else SignInMethod.LINK),
             credential_id=credential_id,
             created_at=moment,
-            proved_at=moment,
+            proved_at=proved_at or moment,
             seen_at=moment,
             expires_at=moment + self._timeout,
             address=address[:64],

@@ -20,9 +20,10 @@ from orderdesk_app.errors import OrderDeskAgentsError, ReauthenticationRequired
 from orderdesk_app.services import identity_proofs
 from orderdesk_app.services.open_store import StoreRecord
 from orderdesk_app.services.reauthentication import Reauthentication
+from orderdesk_app.services.sessions import COOKIE
 from orderdesk_app.wiring import Services
 from tests.attacks.cast import Belongings, switched_off
-from tests.web.browser_session import BrowserSession, Web
+from tests.web.browser_session import ORIGIN, BrowserSession, Web
 from tests.web.colleagues import add_colleague
 
 FOLDER = Path(services_package.__file__).parent
@@ -182,3 +183,28 @@ def test_a_key_that_another_owner_made_does_not_prove_a_stolen_session(web: Web)
     assert "does not prove which person you are" in page.text
     assert 'action="/confirm/key"' not in page.text
     assert web.do(recent, first.actor)
+
+
+def test_an_invitation_that_a_thief_made_does_not_renew_a_stolen_session(
+    web: Web, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Mallory has the cookie of Ada, who came by a link. Without mail, the link of an invitation is
+    shown to Mallory, who made it: it proves no mailbox. Accepting it begins a session of Ada's.
+    """
+    monkeypatch.setattr(web.services.mailer, "is_set_up", False)
+    ada, mallory = web.make_account("Ada's Teas"), web.make_account("Mallory's Mugs")
+    link = web.do(web.services.sign_in.make_link, ada.view.id)
+    ada.cookie = web.do(
+        web.services.sign_in.use_link, link.reveal(), address="203.0.113.9", user_agent="Firefox"
+    )
+    ada.grow_old()
+    sent = web.do(web.services.invitations.invite, mallory.actor, "ada@example.net", Role.MEMBER)
+
+    answer = ada.post(sent.link.reveal().removeprefix(ORIGIN), token=False, name="Ada")
+    cookies = answer.headers.get_list("set-cookie")
+    ada.cookie = next(one for one in cookies if one.startswith(f"{COOKIE}=")).split(";")[0][
+        len(COOKIE) + 1 :
+    ]
+
+    assert ada.actor.tenant_id == mallory.view.id
+    assert not web.do(web.services.reauthentication.is_recent, ada.actor)
