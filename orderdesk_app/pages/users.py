@@ -38,7 +38,12 @@ def users() -> rx.Component:
             _form(),
             rx.cond(
                 S.fault != "",
-                callout(S.fault, " ", go("Show all users", to="/users"), tone="red"),
+                callout(
+                    S.fault,
+                    " ",
+                    go("Show all users", to="/users", class_name="button small"),
+                    tone="red",
+                ),
                 _list(),
             ),
             class_name="stack",

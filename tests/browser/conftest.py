@@ -149,12 +149,14 @@ class Site:
             if b"/sign-in/link?" not in line
         )
 
-    async def make_account(self, name: str, *, with_store: bool = True) -> Account:
+    async def make_account(
+        self, name: str, *, with_store: bool = True, is_operator: bool = False
+    ) -> Account:
         """A new account, signed in; unless it is a newcomer's, with a sandbox store and a key for
         its assistant.
         """
         async with open_services(self.settings) as services:
-            view, master = await services.tenants.make_tenant(name)
+            view, master = await services.tenants.make_tenant(name, is_operator=is_operator)
             await services.keyring.tenant(view.id)
             actor = view.owner(Via.WEB)
             cookie = await services.sessions.start(
@@ -455,8 +457,8 @@ async def newcomer(site: Site) -> Account:
 
 @pytest.fixture(scope="session")
 def pages(frontend: Frontend) -> list[dict[str, Any]]:
-    """Every page that Reflex has registered, asked of a process of its own: {"route", "address",
-    "title", "is_public"}.
+    """Every page that Reflex has registered but those for operators (test_users.py), asked of a
+    process of its own: {"route", "address", "title", "is_public"}.
     """
     question = (
         "import json\n"
@@ -465,7 +467,8 @@ def pages(frontend: Frontend) -> list[dict[str, Any]]:
         "registered = ['/' if route == 'index' else route if route == '404' else '/' + "
         "route.strip('/') for route in app._unevaluated_pages]\n"
         "print(json.dumps([{'route': r, 'address': '/no/such/page' if r == '404' else r, "
-        "'title': ours[r].title, 'is_public': ours[r].is_public} for r in registered]))"
+        "'title': ours[r].title, 'is_public': ours[r].is_public} for r in registered "
+        "if not ours[r].is_for_operators]))"
     )
     environment = {
         **os.environ,
