@@ -283,6 +283,45 @@ async def test_a_key_that_is_made_meanwhile_opens_nothing(person: Person) -> Non
     await nothing_is_left(person)
 
 
+async def test_an_invitation_that_is_accepted_meanwhile_lets_nobody_in(person: Person) -> None:
+    """To an account of others: she is in it for a moment, or never."""
+    services = person.services
+    token = await _invitation_to_her(person)
+    cookies = list[str]()
+
+    async def accept() -> None:
+        try:
+            accepted = await services.invitations.accept(
+                token, user=None, name=NAME, address="203.0.113.4", user_agent="x", replaces=None
+            )
+        except OrderDeskAgentsError:
+            return
+        cookies.append(accepted.cookie)
+
+    await asyncio.gather(accept(), services.user_deletion.delete(person.own, person.user_id, EMAIL))
+
+    members = (await all_rows(services.database))["memberships"]
+    assert person.user_id not in [row["user_id"] for row in members]
+    assert [await services.sessions.resume(cookie) for cookie in cookies] == [None] * len(cookies)
+
+
+async def _invitation_to_her(person: Person) -> str:
+    """The token of the mail that Bert has sent to her."""
+    services = person.services
+    await services.database.execute("DELETE FROM invitations", {})
+    sent: list[str] = []
+    make = services.magic_links.make
+
+    async def make_and_note(*arguments: Any, **named: Any) -> Any:
+        token = await make(*arguments, **named)
+        sent.append(token.reveal())
+        return token
+
+    services.magic_links.make = make_and_note  # type: ignore[method-assign]
+    await services.invitations.invite(replace(person.bert, session_id="01BERT"), EMAIL, Role.VIEWER)
+    return sent[-1]
+
+
 @on_sqlite
 async def test_mails_that_wait_are_not_sent(person: Person) -> None:
     services = person.services

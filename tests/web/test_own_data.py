@@ -111,6 +111,29 @@ def test_an_operator_deletes_a_user(ada: BrowserSession, admin: BrowserSession) 
         assert "everything of theirs" in str(tab.vars["signed_in_state.notices"])
 
 
+def test_a_deleted_users_key_opens_nothing(ada: BrowserSession, admin: BrowserSession) -> None:
+    services = ada.web.services
+    _, key = ada.web.do(services.keys.create, ada.actor, "Claude")
+    ask = {"jsonrpc": "2.0", "id": 1, "method": "tools/list"}
+    headers = {"accept": "application/json, text/event-stream"}
+    before = [
+        ada.web.client.post(
+            "/mcp", json=ask, headers={**headers, "authorization": f"Bearer {each.reveal()}"}
+        ).status_code
+        for each in (key, ada.key)
+    ]
+
+    admin.post("/users/delete", row_id=ada.view.owner_id, confirm="Ada's Teas")
+
+    after = [
+        ada.web.client.post(
+            "/mcp", json=ask, headers={**headers, "authorization": f"Bearer {each.reveal()}"}
+        ).status_code
+        for each in (key, ada.key)
+    ]
+    assert (before, after) == ([200, 200], [401, 401])
+
+
 def test_others_find_nobody(ada: BrowserSession, bert: BrowserSession) -> None:
     answer = bert.post("/users/delete", row_id=ada.view.owner_id, confirm="Ada's Teas")
 
