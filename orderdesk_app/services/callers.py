@@ -36,7 +36,7 @@ def open_to(allowed: Allowed) -> Callable[[F], F]:
 
 
 def allowed_callers(function: Callable[..., Any]) -> Allowed | None:
-    """What is declared; None where nothing is, which a test finds."""
+    """What is declared; None where nothing is, and then nobody may call it."""
     declared: Allowed | None = getattr(function, _DECLARED, None)
     return declared
 
@@ -45,10 +45,8 @@ def may_call(allowed: Allowed | None, actor: Actor | None) -> bool:
     """Whether that actor may; None is somebody without a session."""
     if allowed is Callers.ANYBODY:
         return True
-    if actor is None:
+    if actor is None or allowed is None:
         return False
-    if allowed is None:
-        return True
     if isinstance(allowed, Permission):
         return may(actor, allowed)
     return allowed is Callers.SIGNED_IN or actor.is_operator

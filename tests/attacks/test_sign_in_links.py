@@ -105,7 +105,8 @@ def forgeries(token: str, other: str) -> Iterator[str]:
     yield f"{secret}."
     yield f"{secret}.{signature[::-1]}"
     yield f"{other.rpartition('.')[0]}.{signature}"
-    yield token[:-1] + ("A" if token[-1] != "A" else "B")
+    # its first character: the last one has bits that say nothing
+    yield f"{secret}.{'A' if signature[0] != 'A' else 'B'}{signature[1:]}"
     yield token.swapcase()
     yield SignedText(b"k" * 32, "sign-in link").sign("x" * 43)
 

@@ -85,6 +85,7 @@ def test_without_the_table_of_roles_a_viewers_key_would_write(cast: Cast) -> Non
 
     with (
         switched_off(key_service, "scopes_of", lambda _: ALL_SCOPES),
+        switched_off(roles, "scopes_of", lambda _: ALL_SCOPES),
         switched_off(roles, "permissions_of", lambda _: frozenset(Permission)),
     ):
         key = key_of_somebody(cast, Role.VIEWER)

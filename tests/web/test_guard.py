@@ -9,6 +9,7 @@ from reflex_base.registry import RegistrationContext
 from sqlalchemy.exc import OperationalError
 from starlette.websockets import WebSocketDisconnect
 
+from orderdesk_app.services.callers import Callers, open_to
 from orderdesk_app.states.guard import FRAMEWORK, HYDRATE, forget_closed_tabs, without_zeros
 from orderdesk_app.states.signed_in import HANDLER, SignedInState, handler, operators_only
 from tests.web.browser_session import STATE, BrowserSession, Tab, Web, handler_named, our_handlers
@@ -31,11 +32,17 @@ class ProbeState(SignedInState):
         self.ran += 100
 
     @rx.event
+    @handler
+    async def open_to_nobody(self) -> None:
+        self.ran += 100
+
+    @rx.event
     async def set_ran(self, value: int) -> None:
         self.ran = value
 
     @rx.event
     @handler
+    @open_to(Callers.SIGNED_IN)
     async def fails(self) -> None:
         raise RuntimeError("a library's words")
 
@@ -176,6 +183,7 @@ def test_setvar_is_refused_even_to_admins(admin: BrowserSession) -> None:
 def test_a_handler_that_forgot_its_mark_does_not_run(admin: BrowserSession) -> None:
     with admin.tab() as tab:
         tab.act("probe_state.forgotten")
+        tab.act("probe_state.open_to_nobody")
         tab.act("probe_state.set_ran", value=777)
         tab.act("probe_state.for_admins")
 
@@ -430,6 +438,7 @@ def test_events_are_counted_by_what_the_guard_said(web: Web, ada: BrowserSession
         tab.act("home_state.load")
         tab.act("probe_state.for_admins")
         tab.act("probe_state.forgotten")
+        tab.act("probe_state.open_to_nobody")
     with Tab(web, "", "nobody-at-all") as tab:
         tab.act("home_state.load")
 
