@@ -26,6 +26,7 @@ from orderdesk_app.errors import Conflict, NotFound, in_message
 from orderdesk_app.services.audit import AuditTrail, Entry
 from orderdesk_app.services.operators import require_operator_left
 from orderdesk_app.services.reauthentication import Reauthentication
+from orderdesk_app.services.user_agents import device_name
 from orderdesk_app.services.user_filter import UserFilter, UserPlace, beginnings
 from orderdesk_app.services.user_list import DAYS, PAGE_ROWS, UserPage, UserRow, read_page, read_row
 
@@ -74,7 +75,7 @@ class SessionOfUser:
 
     account: str
     address: str
-    user_agent: str
+    device: str
     created_at: datetime
     seen_at: datetime
 
@@ -366,6 +367,8 @@ async def _sessions_of(
         .limit(_MOST_SHOWN)
     )
     return [
-        SessionOfUser(account, row.address, row.user_agent, row.created_at, row.seen_at)
+        SessionOfUser(
+            account, row.address, device_name(row.user_agent), row.created_at, row.seen_at
+        )
         for row, account in (await session.exec(question)).all()
     ]

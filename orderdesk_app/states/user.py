@@ -238,7 +238,7 @@ def _browser(each: SessionOfUser, moment: datetime) -> SessionLine:
     return SessionLine(
         account=each.account,
         address=each.address,
-        browser=each.user_agent,
+        browser=each.device,
         begun=ago(each.created_at, moment),
         begun_at=stamp(each.created_at),
         seen=ago(each.seen_at, moment),
