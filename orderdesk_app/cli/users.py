@@ -163,7 +163,7 @@ def _cells(row: UserRow) -> tuple[str, ...]:
     return (
         row.id,
         _shown(row.name),
-        _shown(row.email or ""),
+        _shown(row.address_words),
         row.state,
         row.role or "-",
         _day(row.last_sign_in_at),
@@ -186,6 +186,7 @@ def _as_json(row: UserRow) -> JsonObject:
         "id": row.id,
         "name": row.name,
         "email": row.email,
+        "unverified_email": row.unverified_email,
         "state": row.state,
         "role": row.role or None,
         "created_at": row.created_at.isoformat(),

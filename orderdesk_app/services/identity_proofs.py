@@ -111,15 +111,19 @@ class IdentityProofs:
         if found is None or found.kind != MASTER or found.member.user_id != actor.user_id:
             await self._record(actor, "key", SignInFailed.code)
             raise SignInFailed(_WRONG_KEY, field="key")
-        async with self._database.write() as session:
-            # bcrypt takes long: a rotation meanwhile has made this key worthless
-            await self._keys.lock(session, found.tenant_id)
-            theirs = Actor(found.tenant_id)
-            if not await self._keys.is_working(session, theirs, found.credential_id):
-                raise SignInFailed(_WRONG_KEY, field="key")
-            if not await _is_proved_by_key(session, actor):
-                raise PermissionDenied(_SHARED_KEY, field="key")
-            await self._renew(session, actor)
+        try:
+            async with self._database.write() as session:
+                # bcrypt takes long: a rotation meanwhile has made this key worthless
+                await self._keys.lock(session, found.tenant_id)
+                theirs = Actor(found.tenant_id)
+                if not await self._keys.is_working(session, theirs, found.credential_id):
+                    raise SignInFailed(_WRONG_KEY, field="key")
+                if not await _is_proved_by_key(session, actor):
+                    raise PermissionDenied(_SHARED_KEY, field="key")
+                await self._renew(session, actor)
+        except (SignInFailed, PermissionDenied) as error:
+            await self._record(actor, "key", error.code)
+            raise
         self._give_back(actor)
         await self._record(actor, "key")
 

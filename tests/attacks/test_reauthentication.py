@@ -172,6 +172,12 @@ def test_a_key_that_another_owner_made_does_not_prove_a_stolen_session(web: Web)
     refused = first.post("/confirm/key", key=key.reveal())
     page = first.get("/confirm?error=shared")
     assert not web.do(recent, first.actor)
+    rows = web.do(
+        web.services.database.query,
+        "SELECT outcome FROM audit_log WHERE action = 'confirm.key' AND tenant_id = :tenant",
+        {"tenant": first.view.id},
+    )
+    assert rows == [("PERMISSION_DENIED",)], "the attempt is in the audit log"
 
     async def anybody(*_: Any) -> bool:
         return True

@@ -98,6 +98,7 @@ def test_programs_get_json(shell: Shell) -> None:
         "id": shell.ids["Chioma"],
         "name": "Chioma",
         "email": "chioma@example.net",
+        "unverified_email": None,
         "state": "active",
         "role": "owner",
         "created_at": listed["users"][0]["created_at"],
