@@ -343,15 +343,27 @@ def _leave() -> rx.Component:
     is_back = S.problem_form == "leave"
     wrong = rx.cond(is_back, S.problem, "")
     return panel(
-        rx.el.p(
-            "Your keys of this account stop working and you are signed out. What you did stays in "
-            "the activity, with your name.",
-            class_name="dim",
-        ),
-        rx.el.div(
-            open_button("leave", icon("log-out"), "Leave account", class_name="button danger"),
-            class_name="row",
-            margin_top="12px",
+        rx.cond(
+            S.is_last_owner,
+            rx.el.p(
+                "You are the only owner, and an account needs one. Make somebody else an owner to "
+                "leave it.",
+                class_name="dim",
+            ),
+            rx.fragment(
+                rx.el.p(
+                    "Your keys of this account stop working and you are signed out. What you did "
+                    "stays in the activity, with your name.",
+                    class_name="dim",
+                ),
+                rx.el.div(
+                    open_button(
+                        "leave", icon("log-out"), "Leave account", class_name="button danger"
+                    ),
+                    class_name="row",
+                    margin_top="12px",
+                ),
+            ),
         ),
         dialog(
             "leave",

@@ -13,7 +13,7 @@ from orderdesk_app.context import Actor, now
 from orderdesk_app.services.activity import Day, FirstSteps, QuietCalls
 from orderdesk_app.services.callers import open_to
 from orderdesk_app.services.open_store import StoreRecord
-from orderdesk_app.services.roles import Permission
+from orderdesk_app.services.roles import Permission, may
 from orderdesk_app.states.activity_rows import READS, ActivityRow, OpenedRow, activity_rows
 from orderdesk_app.states.activity_text import (
     actor_label,
@@ -124,7 +124,7 @@ class HomeState(OpenedRow, SignedInState):
         self.problems = _problems(records, day)
         if await services.keys.stood_in_address(actor):
             self.problems = [*self.problems, _IN_ADDRESS]
-        self.steps = _steps(bool(records), await services.activity.first_steps(actor))
+        self.steps = _steps(actor, bool(records), await services.activity.first_steps(actor))
         self.is_newcomer = not all(step["done"] for step in self.steps)
         self.loaded = True
         if seconds := changes_in(free, day.calls):
@@ -305,8 +305,10 @@ def _problems(records: tuple[StoreRecord, ...], day: Day) -> list[str]:
     return found
 
 
-def _steps(has_store: bool, done: FirstSteps) -> list[Step]:
-    return [
+def _steps(actor: Actor, has_store: bool, done: FirstSteps) -> list[Step]:
+    """The steps that the actor's role lets them take."""
+    needed = {"/stores": Permission.MANAGE_STORES, "/console": Permission.RUN_READING_TOOLS}
+    steps = [
         Step(
             words="Connect a store, or try the sandbox",
             href="/stores",
@@ -331,4 +333,7 @@ def _steps(has_store: bool, done: FirstSteps) -> list[Step]:
             label="How",
             done=done.has_agent_call,
         ),
+    ]
+    return [
+        step for step in steps if may(actor, needed.get(step["href"], Permission.MANAGE_OWN_KEYS))
     ]

@@ -55,6 +55,7 @@ class PeopleState(SignedInState):
     people: list[PersonRow] = []
     invitations: list[InvitationRow] = []
     account: str = ""
+    is_last_owner: bool = False  # the one who looks, who cannot leave
     are_mailed: bool = True  # invitations; else their owner passes the link on
 
     @rx.event
@@ -72,7 +73,10 @@ class PeopleState(SignedInState):
 
     async def _read(self) -> None:
         services, actor = wiring.current(), self._require_actor()
-        self.people = [_person(person, actor) for person in await services.people.list(actor)]
+        people = await services.people.list(actor)
+        self.people = [_person(person, actor) for person in people]
+        owners = [one.id for one in people if one.role is Role.OWNER and not one.is_disabled]
+        self.is_last_owner = owners == [actor.user_id]
         self.invitations = [_invitation(one) for one in await services.invitations.list(actor)]
         self.account = (await services.tenants.get(actor)).name
         self.are_mailed = services.invitations.are_mailed

@@ -278,3 +278,30 @@ def test_services_refuse_too_whatever_let_the_event_in(owner: BrowserSession, ro
         else:
             with pytest.raises(PermissionDenied, match="Ask an owner"):
                 owner.web.do(act, *arguments, **named)
+
+
+@pytest.mark.parametrize(
+    ("role", "labels"),
+    [
+        (Role.VIEWER, ["Console"]),
+        (Role.MEMBER, ["Console", "Settings", "How"]),
+        (Role.OWNER, ["Stores", "Console", "Settings", "How"]),
+    ],
+)
+def test_home_asks_of_a_newcomer_what_their_role_can_do(
+    owner: BrowserSession, role: Role, labels: list[str]
+) -> None:
+    with add_colleague(owner, role).tab() as tab:
+        tab.act("home_state.load")
+
+        assert [step["label"] for step in tab.vars["home_state.steps"]] == labels
+
+
+def test_the_only_owner_is_not_asked_to_leave(owner: BrowserSession) -> None:
+    with owner.tab() as tab:
+        tab.act("people_state.load")
+        assert tab.vars["people_state.is_last_owner"] is True
+
+        add_colleague(owner, Role.OWNER)
+        tab.act("people_state.load")
+        assert tab.vars["people_state.is_last_owner"] is False
