@@ -1,5 +1,6 @@
 """What each page of the list of users takes for an operator of 100,000 users, on SQLite and on
-Postgres: with any one filter, any sort, and at the first, a middle and the last page.
+Postgres: with any one filter, any sort, and at the first, a middle and the last page. And what
+another request waits meanwhile.
 """
 
 import asyncio
@@ -24,6 +25,8 @@ from orderdesk_app.wiring import Services
 ROWS = 100_000
 ROUNDS = 5
 AT_MOST_MS = 50.0
+OTHERS_WAIT_MS = 10.0
+_PAUSE = 0.005
 FILTERS: dict[str, dict[str, str]] = {
     "everybody": {},
     "active": {"state": "active"},
@@ -111,6 +114,8 @@ async def _on(engine: str, url: str | None, folder: Path, *, has_webui: bool) ->
         actor = account.owner(Via.WEB)
         await fill(services.database)
         figures: list[Figure] = []
+        waits = Waits()
+        waiting = asyncio.create_task(waits.measure())
         for name, given_filter in FILTERS.items():
             took: list[tuple[float, str]] = []
             for sort, is_descending in itertools.product(SORTS, (False, True)):
@@ -124,7 +129,34 @@ async def _on(engine: str, url: str | None, folder: Path, *, has_webui: bool) ->
             figures.append(
                 at_most(f"Users: {name}, slowest ({where}), {engine}", slowest, AT_MOST_MS, "ms")
             )
+        waiting.cancel()
+        figures.append(
+            at_most(
+                f"Users: what another request waits meanwhile, 99 of 100, {engine}",
+                waits.of_hundred(99),
+                OTHERS_WAIT_MS,
+                "ms",
+            )
+        )
         return figures
+
+
+class Waits:
+    """How long the event loop keeps somebody else waiting, every few milliseconds."""
+
+    def __init__(self) -> None:
+        self._milliseconds: list[float] = []
+
+    async def measure(self) -> None:
+        while True:
+            due = perf_counter() + _PAUSE
+            await asyncio.sleep(_PAUSE)
+            self._milliseconds.append((perf_counter() - due) * 1000)
+
+    def of_hundred(self, share: int) -> float:
+        """The longest wait of that share of all."""
+        in_order = sorted(self._milliseconds)
+        return in_order[len(in_order) * share // 100]
 
 
 async def _pages(services: Services, actor: Actor, wanted: UserFilter) -> list[tuple[str, float]]:

@@ -2,6 +2,7 @@
 is a plain form (routes/users.py, routes/own_data.py).
 """
 
+from collections.abc import AsyncGenerator
 from datetime import datetime, timedelta
 from typing import TypedDict
 
@@ -110,10 +111,13 @@ class UserState(SignedInState):
     @rx.event
     @handler
     @operators_only
-    async def load(self) -> None:
+    async def load(self) -> AsyncGenerator[None]:
         user_id = UserId(self.router.url.path.rstrip("/").rpartition("/")[2])
         services, actor = wiring.current(), self._require_actor()
         self.is_counted = False
+        if self.user_row_id != user_id:  # nobody acts on the one who was shown before
+            self.loaded = False
+            yield
         try:
             self._show(await services.users.get(actor, user_id))
         except NotFound:

@@ -107,13 +107,14 @@ async def test_pages_of_users_read_well(
     await settled(page)
     await look("list", "Users")
     if (scheme, size) == VIEWS[0]:
-        for name, query in (("nobody", "search=nobody+at+all"), ("fault", "sort=salary")):
-            await page.goto(f"/users?{query}")
-            await settled(page)
-            await look(name, "Users")
-        await page.goto("/users/01NOBODY")
-        await settled(page)
-        await look("unknown", "User")
+        for name, address, title, words in (
+            ("nobody", "/users?search=nobody+at+all", "Users", "Nobody fits these filters"),
+            ("fault", "/users?sort=salary", "Users", "There is no sort"),
+            ("unknown", "/users/01NOBODY", "User", "There is no such user"),
+        ):
+            await page.goto(address)
+            await expect(page.get_by_role("main")).to_contain_text(words)
+            await look(name, title)
     await page.goto("/users?search=Sofia+Lindqvist")
     await settled(page)
     await page.get_by_role("link", name=settler.name).first.click()
