@@ -378,6 +378,7 @@ def _leave() -> rx.Component:
                         id="confirm-leave",
                         error=wrong,
                         auto_complete="off",
+                        default_value=rx.cond(is_back, S.typed["confirm"], ""),
                         custom_attrs={"data-confirm": S.account},
                     ),
                     error=wrong,
@@ -395,6 +396,8 @@ def _leave() -> rx.Component:
                 action="/people/leave",
                 token=S.form_token,
                 class_name="form",
+                # drawn again with what was typed
+                key=rx.cond(is_back, "again" + S.problem, "leave"),
             ),
             custom_attrs={"data-reopen": rx.cond(is_back, "1", "")},
         ),

@@ -101,7 +101,8 @@ async def leave(request: Request, user: WebUser, form: Form) -> Response:
     try:
         await wiring.current().people.leave(user.actor, typed_name=form.get("confirm", ""))
     except OrderDeskAgentsError as error:
-        return redirect_with_error(user, PAGE, error, form="leave")
+        typed = {"confirm": form.get("confirm", "")[:200]}
+        return redirect_with_error(user, PAGE, error, form="leave", typed=typed)
     return clear_session_cookie(redirect_to("/sign-in", out="1"))
 
 

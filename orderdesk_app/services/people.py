@@ -113,8 +113,9 @@ class People:
 
     async def leave(self, actor: Actor, *, typed_name: str) -> PersonView:
         """The same for oneself, in any role. Raises ValidationFailed unless the account's name was
-        typed: nobody can let themselves in again.
+        typed, and ReauthenticationRequired: nobody can let themselves in again.
         """
+        await self._reauthentication.require_recent(actor)
         name = (await self._tenants.get(actor)).name
         if typed_name.strip() != name:
             raise ValidationFailed(
