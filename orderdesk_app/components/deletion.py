@@ -59,6 +59,7 @@ def _facts(view: Any) -> rx.Component:
                 ),
             ),
         ),
+        rx.foreach(view["goes"], rx.el.p),
         rx.foreach(view["losers"], lambda line: callout(line, tone="amber", role="note")),
         rx.foreach(view["stays"], lambda line: rx.el.p(line, class_name="dim")),
         class_name="stack tight",

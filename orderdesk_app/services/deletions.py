@@ -138,12 +138,12 @@ class Deletions:
         await self._publish(session, deletion)
         return deletion
 
-    async def run(self, deletion: Deletion, *, seconds: float = PERSON_SECONDS) -> bool:
-        """Go on with a deletion whose beginning is committed. False: it did not end in that time,
-        and its job goes on.
+    async def run(self, deletion: Deletion) -> bool:
+        """Go on with a deletion whose beginning is committed, while somebody waits for it. False:
+        it did not end in that time, and its job goes on.
         """
         try:
-            return await self._run(deletion, time.monotonic() + seconds)
+            return await self._run(deletion, time.monotonic() + PERSON_SECONDS)
         except Exception as error:  # it has begun, so it is no failure: the job tries again
             _LOG.error("a deletion was interrupted", exc_info=error, row=deletion.id)
             return False

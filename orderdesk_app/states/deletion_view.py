@@ -14,11 +14,12 @@ class DeletionView(TypedDict):
     name: str
     to_type: str
     counts: list[str]  # "2 connected stores"
+    goes: list[str]  # a sentence for each account that goes
     losers: list[str]  # a sentence for each account that others lose
     stays: list[str]  # a sentence for each account that stays
 
 
-NOT_LOOKED_YET = DeletionView(name="", to_type="", counts=[], losers=[], stays=[])
+NOT_LOOKED_YET = DeletionView(name="", to_type="", counts=[], goes=[], losers=[], stays=[])
 
 
 def view_of_user(preview: UserPreview) -> DeletionView:
@@ -26,6 +27,9 @@ def view_of_user(preview: UserPreview) -> DeletionView:
         name=preview.name,
         to_type=preview.to_type,
         counts=_lines(preview.counts),
+        goes=[
+            f"The account {account.name} goes, with everything in it." for account in preview.goes
+        ],
         losers=[
             _loss(account.name, account.others, account.other_count)
             for account in preview.goes
@@ -40,6 +44,7 @@ def view_of_account(preview: AccountPreview) -> DeletionView:
         name=preview.name,
         to_type=preview.name,
         counts=_lines(preview.counts),
+        goes=[],
         losers=[_loss(preview.name, preview.others, preview.other_count)]
         if preview.other_count
         else [],

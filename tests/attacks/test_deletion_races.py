@@ -332,6 +332,7 @@ async def test_mails_that_wait_are_not_sent(person: Person) -> None:
     assert (await services.jobs.counts()).waiting == 0
 
 
+@on_sqlite
 async def test_an_account_that_she_gets_meanwhile_goes_too(
     person: Person, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -85,6 +85,7 @@ def _of_others(person: Person, rows: dict[str, list[dict[str, Any]]]) -> dict[st
     return kept
 
 
+@on_sqlite
 async def test_in_the_account_of_others_what_she_did_stays_without_her(person: Person) -> None:
     services = person.services
     before = await all_rows(services.database)
@@ -119,6 +120,7 @@ async def test_in_the_account_of_others_what_she_did_stays_without_her(person: P
         assert journal[row["id"]]["user_id"] is None
 
 
+@on_sqlite
 @pytest.mark.parametrize("by", ["an operator", "herself"])
 async def test_one_row_says_that_it_happened_and_names_nobody(person: Person, by: str) -> None:
     services = person.services

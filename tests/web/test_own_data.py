@@ -38,6 +38,7 @@ def test_the_dialog_says_what_goes(ada: BrowserSession) -> None:
         account = tab.vars["account_own_data_state.of_account"]
     assert me["to_type"] == account["to_type"] == "Ada's Teas"
     assert "1 account" in me["counts"]
+    assert me["goes"] == ["The account Ada's Teas goes, with everything in it."]
     assert "1 key" in account["counts"]
     assert me["losers"] == account["losers"] == ["Cleo loses the account Ada's Teas."]
 
