@@ -140,3 +140,35 @@ async def test_people_and_invitations_read_well(
     await look(guest, "used")
 
     assert not faults, "\n".join(faults)
+
+
+@pytest.mark.parametrize(("scheme", "size"), [VIEWS[0], VIEWS[3]], ids=["light-1280", "dark-390"])
+async def test_a_person_of_two_accounts_switches_in_the_menu(
+    site: Site, opens: Opens, post_office: MailServer, scheme: str, size: tuple[int, int]
+) -> None:
+    address = new_address()
+    guest = await (await opens(size=size, scheme=scheme)).new_page()
+    for number, name in enumerate(("Ada's Teas", "Bert's Bikes"), 1):
+        owner = await (await opens(await site.make_account(name, with_store=False))).new_page()
+        await invite(owner, address, "Member")
+        link = await mailed_link(post_office, address, count=number)
+        if number == 1:
+            await join(guest, link, "Cleo Park")
+        else:
+            await guest.goto(link)
+            await guest.get_by_role("button", name="Accept").press("Enter")
+            await headed(guest, "Home")
+            await settled(guest)
+
+    if size == NARROW:
+        await guest.get_by_role("button", name="Open menu").click()
+    menu = guest.locator("#drawer" if size == NARROW else ".side")
+    await expect(menu.get_by_role("combobox", name="Account")).to_be_visible()
+    await picture(guest, "people-switch", scheme, size)
+    faults = [*await axe(guest), *(await small_targets(guest) if size == NARROW else [])]
+    await expect(menu.locator(".who")).to_contain_text("Bert's Bikes")
+    await menu.get_by_role("combobox", name="Account").select_option("Ada's Teas")
+    await menu.get_by_role("button", name="Switch").press("Enter")
+    await expect(guest.locator(".side .who")).to_contain_text("Ada's Teas")
+
+    assert not faults, "\n".join(faults)
