@@ -1,7 +1,10 @@
 """A user is deleted with everything of theirs, and nothing of anybody else."""
 
+import contextlib
 import json
+import sqlite3
 from collections.abc import AsyncIterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -20,6 +23,7 @@ from tests.deletions import (
     Person,
     add_made_up_rows,
     all_rows,
+    files_below,
     make_person,
     places_of,
 )
@@ -277,3 +281,35 @@ async def test_nothing_of_hers_is_remembered_in_the_process(person: Person) -> N
 
 def _key_of_first_order(store: Any) -> str:
     return f"{store.tenant_id}|{store.id}|{store.upstream_id}|order|{FIRST_ORDER}"
+
+
+@on_sqlite
+async def test_the_file_of_the_cache_holds_nothing_of_hers(
+    database_url: str, data_dir: Path
+) -> None:
+    settings = settings_for(database_url).model_copy(
+        update={"cache_backend": "sqlite", "data_dir": data_dir}
+    )
+    async with open_world(settings, None) as world:
+        person = await make_person(world)
+        cached = _entries(data_dir)
+
+        await world.services.user_deletion.delete(person.own, person.user_id, EMAIL)
+
+        left = _entries(data_dir)
+        # Bert's and the shared account's are still there
+        assert 0 < left < cached
+        found = [
+            (path.name, value)
+            for path in files_below(data_dir)
+            if path.name.startswith("cache")
+            for value in VALUES
+            if value.encode() in path.read_bytes()
+        ]
+        assert found == []
+
+
+def _entries(data_dir: Path) -> int:
+    with contextlib.closing(sqlite3.connect(data_dir / "cache.db")) as connection:
+        [(count,)] = connection.execute("SELECT count(*) FROM entries").fetchall()
+    return int(count)
