@@ -57,6 +57,7 @@ from orderdesk_app.services.mailer import Mailer
 from orderdesk_app.services.members import (
     as_by_master_key,
     find_first_owner,
+    has_key_alone,
     member_of,
 )
 from orderdesk_app.services.names import is_visible, without_idle_half_spaces
@@ -248,6 +249,10 @@ class Keys:
         moment = now()
         async with self._database.write() as session:
             await self.lock(session, actor.tenant_id)
+            # Whoever acts by a key which others may have is not known to be this user.
+            is_known = actor.credential_id is None or await has_key_alone(
+                session, actor.tenant_id, actor.user_id
+            )
             active: StoreRowId | None = None
             question = owned(actor, Credential).where(
                 Credential.kind == MASTER, col(Credential.revoked_at).is_(None)
@@ -258,7 +263,11 @@ class Keys:
                 row.revoked_at = moment
                 session.add(row)
             await self.add_master(
-                session, actor.tenant_id, hashed, user_id=actor.user_id, active_store_id=active
+                session,
+                actor.tenant_id,
+                hashed,
+                user_id=actor.user_id if is_known else None,
+                active_store_id=active,
             )
             others = update(Session).where(
                 col(Session.tenant_id) == actor.tenant_id,

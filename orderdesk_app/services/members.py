@@ -10,7 +10,9 @@ from sqlmodel.sql.expression import Select, SelectOfScalar
 
 from orderdesk_app.context import Actor, Role, TenantId, UserId
 from orderdesk_app.db.engine import Database
+from orderdesk_app.db.keys import Credential
 from orderdesk_app.db.memberships import Membership
+from orderdesk_app.db.owned import owned
 from orderdesk_app.db.tenants import Tenant
 from orderdesk_app.db.users import User
 from orderdesk_app.errors import PermissionDenied
@@ -116,26 +118,25 @@ def member_of(membership: Membership, user: User) -> Member:
 
 async def as_by_master_key(session: AsyncSession, tenant_id: TenantId, member: Member) -> Member:
     """The first owner as the account's master key acts for them. Each owner can make a new one, so
-    where there are others it makes nobody an operator.
+    where somebody else may have it, it makes nobody an operator.
     """
-    if not member.is_operator:
+    if not member.is_operator or await has_key_alone(session, tenant_id, member.user_id):
         return member
-    owners = await _count_owners(session, tenant_id)
-    return member if is_only_owner(owners) else replace(member, is_operator=False)
+    return replace(member, is_operator=False)
 
 
 async def require_person(session: AsyncSession, actor: Actor) -> None:
     """Call it for what reaches beyond the account: passkeys, all data of a person, leaving for
     good.
 
-    Raises PermissionDenied in a session that a master key began, where the account has other
-    owners, who can make such a key, or the person has other accounts, which it does not open.
+    Raises PermissionDenied in a session that a master key began, where somebody else may have that
+    key, or the person has other accounts, which it does not open.
     """
     if actor.credential_id is None:
         return
     accounts = select(func.count()).where(Membership.user_id == actor.user_id)
-    owners = await _count_owners(session, actor.tenant_id)
-    if is_only_owner(owners) and (await session.exec(accounts)).one() == 1:
+    is_alone = await has_key_alone(session, actor.tenant_id, actor.user_id)
+    if is_alone and (await session.exec(accounts)).one() == 1:
         return
     raise PermissionDenied(
         "You signed in with the account's master key, which does not prove which person you are. "
@@ -143,15 +144,20 @@ async def require_person(session: AsyncSession, actor: Actor) -> None:
     )
 
 
-async def _count_owners(session: AsyncSession, tenant_id: TenantId) -> int:
-    question = select(func.count()).where(
+async def has_key_alone(session: AsyncSession, tenant_id: TenantId, user_id: UserId | None) -> bool:
+    """Whether that user made the account's master key and is its only owner. Somebody who made it
+    and is no owner any more still has it.
+    """
+    owners = select(func.count()).where(
         Membership.tenant_id == tenant_id, Membership.role == Role.OWNER.value
     )
-    return (await session.exec(question)).one()
-
-
-def is_only_owner(owners: int) -> bool:
-    return owners == 1
+    working = owned(Actor(tenant_id), Credential).where(
+        Credential.kind == "master", col(Credential.revoked_at).is_(None)
+    )
+    is_only_owner = (await session.exec(owners)).one() == 1
+    return is_only_owner and {key.user_id for key in (await session.exec(working)).all()} <= {
+        user_id
+    }
 
 
 def _enabled(found: tuple[Membership, User] | None) -> Member | None:

@@ -13,7 +13,7 @@ from orderdesk_app.errors import OrderDeskAgentsError, PermissionDenied
 from orderdesk_app.services import invitations, members, passkeys
 from tests.attacks.cast import switched_off
 from tests.web.browser_session import ORIGIN, BrowserSession, Web
-from tests.web.colleagues import add_colleague
+from tests.web.colleagues import add_colleague, set_role
 
 
 @pytest.fixture
@@ -60,8 +60,26 @@ def test_a_session_that_was_open_before_is_no_operators_either(first: BrowserSes
     assert first.actor.is_operator is False
 
 
+@pytest.mark.parametrize("by_key", [False, True])
+def test_a_key_of_somebody_who_was_an_owner_makes_no_operator_afterwards(
+    first: BrowserSession, by_key: bool
+) -> None:
+    """Made in a session of their own, or in one that a key began, which acts as the first owner."""
+    second = add_colleague(first, Role.OWNER, "Mallory")
+    key = first.web.do(first.web.services.keys.rotate_master, second.actor)
+    mallory = BrowserSession(first.web, first.view, key)
+    mallory.sign_in()
+    if by_key:
+        mallory.key = first.web.do(first.web.services.keys.rotate_master, mallory.actor)
+    set_role(first, second.user_id, Role.VIEWER)
+    first.web.services.signals.deliver(f"tenant:{first.view.id}")
+
+    assert is_operator(mallory) == [False, False, False]
+    assert "add a passkey" in refused(mallory)
+
+
 def test_without_the_guard_the_second_owner_would_be_an_operator(first: BrowserSession) -> None:
-    with switched_off(members, "is_only_owner", lambda _: True):
+    with switched_off(members, "has_key_alone", is_alone):
         mallory = signed_in_with_a_key_of_the_second(first)
 
         assert is_operator(mallory) == [True, True, True]
@@ -152,6 +170,10 @@ def join(owner: BrowserSession, user_id: UserId) -> None:
             session.add(row)
 
     owner.web.do(add)
+
+
+async def is_alone(*_: Any) -> bool:
+    return True
 
 
 async def let_through(*_: Any) -> None:
