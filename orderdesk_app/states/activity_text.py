@@ -73,6 +73,7 @@ _ACTIONS = {
     "user.remove_operator": ("took a user's rights as an operator", "to take an operator's rights"),
     "store.test": ("tested the connection of {store}", "the connection of {store}"),
 }
+_A_ROLE = {"owner": "an owner", "member": "a member", "viewer": "a viewer"}
 _OUTCOMES = {
     "ok": "Done",
     "VALIDATION_ERROR": "Refused here: not valid",
@@ -171,6 +172,7 @@ def _words_of(entry: ActivityEntry) -> str:
     if entry.tool is None:
         done, tried = _ACTIONS.get(entry.action, (entry.action, entry.action))
         given["store"] = f"“{given['store']}”" if "store" in given else "a store"
+        given["role"] = _A_ROLE.get(given.get("role", ""), "somebody else")
         return (done if is_ok else f"tried {tried}").format_map(_Left(given)).rstrip()
     if changed_nothing(entry):
         return f"changed nothing in order {given.get('order_id', '')}".rstrip()

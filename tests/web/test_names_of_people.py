@@ -95,7 +95,7 @@ def test_the_name_stays_when_somebody_has_left(ada: BrowserSession, cleo: Collea
     with ada.tab() as tab:
         tab.act("activity_state.load")
         rows = tab.vars["activity_state.rows"]
-    assert "removed Cleo" in [row["what"] for row in rows]
+    assert rows[0]["what"] == "removed Cleo"
     assert "Cleo" in [row["who"] for row in rows]
     export = ada.get("/activity/export?format=csv").text
     assert ",Cleo," in export
@@ -120,3 +120,11 @@ def test_the_consoles_history_names_who_ran_it(ada: BrowserSession, dora: Collea
 
         assert tab.vars["console_state.history"][0]["who"] == "Dora"
         assert tab.vars["console_state.names_others"] is True
+
+
+def test_a_changed_role_is_said_with_its_name_and_article(
+    ada: BrowserSession, cleo: Colleague
+) -> None:
+    ada.post("/people/role", user_id=str(cleo.user_id), role="owner")
+
+    assert newest(cleo)["what"] == "made Cleo an owner"
