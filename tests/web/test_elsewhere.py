@@ -24,6 +24,7 @@ PAGES = {
     "sign-in": "/sign-in",
     "sign-out": "/",
     "sign-up": "/sign-up",
+    "users": "/users",
 }
 
 
