@@ -139,7 +139,7 @@ def test_a_store_is_renamed(ada: BrowserSession, store: StoreRecord) -> None:
         tab.act("home_state.load")
     assert [tab.vars["home_state.latest"][0][part] for part in ("what", "where")] == [
         "edited “Paper and Ink”",
-        "",
+        "master key",  # with which Ada has signed in
     ]
     assert ("store.edit", "ok") in actions(ada)
 
