@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlencode
 
+import pytest
 from sqlalchemy import select
 from starlette.routing import Route
 
@@ -177,12 +178,9 @@ def forms() -> list[str]:
 @contextmanager
 def switched_off(target: Any, name: str, fake: Callable[..., Any]) -> Iterator[None]:
     """Without one guard, for the proof that its attack would succeed."""
-    before = getattr(target, name)
-    setattr(target, name, fake)
-    try:
+    with pytest.MonkeyPatch.context() as patched:  # it leaves nothing behind on an instance
+        patched.setattr(target, name, fake)
         yield
-    finally:
-        setattr(target, name, before)
 
 
 def post(browser: BrowserSession, path: str, body: str | bytes = b"", **headers: str) -> Any:
