@@ -29,6 +29,14 @@ LEADS: dict[str, tuple[dict[str, str], str]] = {
     "viewers": ({"role": "viewer"}, "state_top_role_"),
 }
 
+MANY = (
+    "INSERT INTO users (id, name, email, is_operator, created_at, disabled_at, last_sign_in_at, "
+    "last_active_at, top_role) SELECT 'many' || n, 'name ' || n % 500, n || '@many.example', "
+    "n % 50 = 0, now() - n * interval '1 minute', CASE WHEN n % 7 = 0 THEN now() END, "
+    "now() - n * interval '1 second', now() - n * interval '1 second', "
+    "(ARRAY['owner', 'member', 'viewer', ''])[1 + n % 4] FROM generate_series(1, 4000) AS n"
+)
+
 
 async def plans(database: Database, users: Users, wanted: UserFilter, **way: Any) -> list[str]:
     """The plan of each question about users that the page asks."""
@@ -47,7 +55,7 @@ async def plans(database: Database, users: Users, wanted: UserFilter, **way: Any
     found = []
     async with database.write() as session:
         connection = await session.connection()
-        if not database.is_sqlite:  # few rows: it would not trouble to use an index
+        if not database.is_sqlite:  # all questions shall be answered in the order of an index
             await connection.execute(text("SET LOCAL enable_seqscan = off"))
             await connection.execute(text("SET LOCAL enable_sort = off"))
         for statement, parameters in asked:
@@ -60,6 +68,10 @@ async def plans(database: Database, users: Users, wanted: UserFilter, **way: Any
 async def users(database: Database, signals: Signals) -> Users:
     await fill(database)
     await everybody(database)
+    if not database.is_sqlite:
+        # of few rows its planner takes any index, and without figures it guesses how many there are
+        await database.execute(MANY, {})
+        await database.execute("ANALYZE users", {})
     return Users(database, signals, Reauthentication(database), Written())
 
 
