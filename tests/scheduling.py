@@ -2,7 +2,8 @@
 
 Each file is one unit, as with `--dist loadfile`. Two folders are one unit each: their servers cost
 more than their tests, and all tests of such a folder share them. The browser tests would take
-longer than everything else together, so those that look at every page are a unit of their own.
+longer than everything else together, so they are three units of about the same length; the one
+without a name has what shows secrets, and the search for these.
 """
 
 from typing import Any
@@ -12,10 +13,15 @@ from xdist.scheduler import LoadFileScheduling
 
 SHARED_FOLDERS = ("tests/browser", "tests/proofs")
 EVERY_PAGE = "every page in a browser"
+WORK = "work with stores and tools in a browser"
 UNITS = {
-    "tests/browser/test_home.py": EVERY_PAGE,
+    "tests/browser/test_console.py": WORK,
+    "tests/browser/test_home.py": WORK,
     "tests/browser/test_keyboard.py": EVERY_PAGE,
+    "tests/browser/test_neighbour.py": WORK,
     "tests/browser/test_pages.py": EVERY_PAGE,
+    "tests/browser/test_stores.py": WORK,
+    "tests/browser/test_walk.py": WORK,
 }
 
 
