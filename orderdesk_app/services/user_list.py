@@ -138,9 +138,11 @@ async def _few_that_fit(session: AsyncSession, wanted: UserFilter) -> Any:
     if sum((await connection.execute(union_all(*counts))).scalars()) > FOUND_MOST:
         return None
     columns = [table.c[name] for name in _SHOWN]
-    return union_all(
+    found = union_all(
         select(*columns).where(by_name), select(*columns).where(by_email, not_(by_name))
     ).cte("found")
+    # found first and sorted then: else SQLite may walk over all users in the order of the list
+    return found.prefix_with("MATERIALIZED")
 
 
 class _Walk:

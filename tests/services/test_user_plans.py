@@ -107,4 +107,7 @@ async def test_a_search_is_answered_by_the_indexes_of_names_and_addresses(
     assert page
     for plan in page:
         assert not READS_ALL.search(plan), plan
+        if most:  # found first, by both, and sorted then
+            assert all(f"ix_users_{key}_id" in plan for key in ("name_key", "email_key")), plan
+            assert re.search("MATERIALIZE found|CTE found", plan), plan
         assert "ix_users_name_key_id" in plan or "ix_users_last_active_at_id" in plan, plan
