@@ -94,7 +94,8 @@ class Signals:
             self._ready.clear()
             self._listener = asyncio.create_task(self._listen(), name="signals")
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self.wait_until_listening(), timeout=1)
+                async with asyncio.timeout(1):
+                    await self.wait_until_listening()
 
     async def wait_until_listening(self) -> None:
         """Returns once the listener has reached the database; what is published then is heard."""

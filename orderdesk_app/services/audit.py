@@ -288,7 +288,8 @@ class AuditLog:
             self._has_rows.clear()
             # The first row waits longest: at most this time, plus the commit.
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._flush_now.wait(), FLUSH_SECONDS)
+                async with asyncio.timeout(FLUSH_SECONDS):
+                    await self._flush_now.wait()
             # before the commit: the queue may fill up again meanwhile
             self._flush_now.clear()
             AUDIT_WAITING.set(self._queue.qsize())

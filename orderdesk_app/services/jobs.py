@@ -139,7 +139,9 @@ class Jobs:
                 begun = 0
             if not begun:
                 with contextlib.suppress(TimeoutError):
-                    await asyncio.wait_for(self._woken.wait(), self._poll * (0.8 + self._random()))
+                    # not wait_for: it may swallow a stop that comes with the news
+                    async with asyncio.timeout(self._poll * (0.8 + self._random())):
+                        await self._woken.wait()
 
     async def _begin_due(self) -> int:
         free = MOST_AT_ONCE - len(self._running)

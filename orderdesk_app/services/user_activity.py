@@ -93,6 +93,7 @@ class UserActivity:
             await self._has_notes.wait()
             self._has_notes.clear()
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._stop.wait(), FLUSH_SECONDS)
+                async with asyncio.timeout(FLUSH_SECONDS):
+                    await self._stop.wait()
             with contextlib.suppress(Exception):  # the log has it, and the next round tries again
                 await self.flush()

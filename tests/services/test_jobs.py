@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from orderdesk_app.context import JsonObject, Sealed
-from orderdesk_app.db.engine import Database
+from orderdesk_app.db.engine import Database, after_commit
 from orderdesk_app.db.jobs import Job, JobCounts, JobRows
 from orderdesk_app.security.sealing import Sealer
 from orderdesk_app.services import jobs as jobs_service
@@ -114,6 +114,29 @@ async def test_a_job_runs_after_the_commit_and_its_row_goes(
 
     assert work.seen == [{"number": 7, "job_id": job_id}]
     assert await jobs.counts() == JobCounts(0, 0, 0)
+
+
+@pytest.mark.parametrize("ticks", range(4))
+async def test_a_stop_that_comes_with_a_new_job_is_heard(
+    database: Database, sealer: Sealer, ticks: int
+) -> None:
+    """At whatever moment between the news of a job and the look at it."""
+    jobs = Jobs(JobRows(database, ("test",)), sealer, {"test": Work()}, poll=60)
+    stopping: list[asyncio.Task[None]] = []
+
+    async def stop() -> None:
+        for _ in range(ticks):
+            await asyncio.sleep(0)
+        await jobs.stop()
+
+    await jobs.start()
+    await asyncio.sleep(0.1)  # until it waits
+    async with database.write() as session:
+        await jobs.add(session, "test", {"number": 1})
+        after_commit(session, lambda: stopping.append(asyncio.create_task(stop())))
+
+    done, _ = await asyncio.wait(stopping, timeout=5)
+    assert done, "the stop was not heard"
 
 
 async def test_a_transaction_that_is_rolled_back_leaves_no_job(
