@@ -32,6 +32,7 @@ LAST_OWNER = (
     "This is the last owner who can sign in, and an account needs one. Make somebody else an owner "
     "first."
 )
+_LEAVE = "person.leave"
 _UNKNOWN = "Nobody of this account is that person. Reload the list of people."
 
 
@@ -89,7 +90,9 @@ class People:
         require(actor, Permission.MANAGE_PEOPLE)
         await self._reauthentication.require_recent(actor)
         async with self._database.write() as session:
-            membership, user = await self._locked(session, actor, user_id)
+            await lock_members(self._database, session, [actor.tenant_id])
+            await require_manager(session, actor)
+            membership, user = await _find(session, actor, user_id)
             if membership.role == role:
                 return _view(membership, user, None)
             if role is not Role.OWNER:
@@ -121,12 +124,15 @@ class People:
             raise ValidationFailed(
                 f"Type the account's name, {name}, to leave it.", field="confirm"
             )
-        return await self._take_out(actor, actor.user_id or "", "person.leave")
+        return await self._take_out(actor, actor.user_id or "", _LEAVE)
 
     async def _take_out(self, actor: Actor, user_id: str, action: str) -> PersonView:
         moment = now()
         async with self._database.write() as session:
-            membership, user = await self._locked(session, actor, user_id)
+            await lock_members(self._database, session, [actor.tenant_id])
+            if action != _LEAVE:  # leaving is open to every role
+                await require_manager(session, actor)
+            membership, user = await _find(session, actor, user_id)
             await require_owner_left(session, actor, without=user.id)
             if user.is_operator and not await _has_another_account(session, membership):
                 await require_operator_left(self._database, session, without_user=user.id)
@@ -158,22 +164,6 @@ class People:
         await self._record(actor, action, user.id)
         return taken
 
-    async def _locked(
-        self, session: AsyncSession, actor: Actor, user_id: str
-    ) -> tuple[Membership, User]:
-        """The member, behind the lock of the account's members. The actor may have been demoted or
-        removed while this waited.
-        """
-        await lock_members(self._database, session, [actor.tenant_id])
-        if user_id != actor.user_id:
-            await require_manager(session, actor)
-        question = owned(actor, Membership).where(col(Membership.user_id) == user_id)
-        membership = (await session.exec(question)).one_or_none()
-        user = (await session.exec(users_of(actor).where(col(User.id) == user_id))).one_or_none()
-        if membership is None or user is None:
-            raise NotFound(_UNKNOWN, field="user_id")
-        return membership, user
-
     async def _publish(self, session: AsyncSession, tenant_id: TenantId, user_id: UserId) -> None:
         await self._signals.publish(session, f"tenant:{tenant_id}")
         await self._signals.publish(session, f"user:{user_id}")
@@ -186,7 +176,7 @@ class People:
 
 async def require_manager(session: AsyncSession, actor: Actor) -> None:
     """Inside a write that holds the account's members: raises PermissionDenied for a user who is no
-    owner now.
+    owner now, as they may have been demoted while the write waited.
     """
     if actor.user_id is None:
         return  # the system
@@ -205,6 +195,15 @@ async def require_owner_left(session: AsyncSession, actor: Actor, *, without: Us
     can_sign_in = {user.id for user in (await session.exec(enabled)).all()}
     if not (owners & can_sign_in) - {without}:
         raise Conflict(LAST_OWNER, field="user_id")
+
+
+async def _find(session: AsyncSession, actor: Actor, user_id: str) -> tuple[Membership, User]:
+    question = owned(actor, Membership).where(col(Membership.user_id) == user_id)
+    membership = (await session.exec(question)).one_or_none()
+    user = (await session.exec(users_of(actor).where(col(User.id) == user_id))).one_or_none()
+    if membership is None or user is None:
+        raise NotFound(_UNKNOWN, field="user_id")
+    return membership, user
 
 
 async def _has_another_account(session: AsyncSession, membership: Membership) -> bool:

@@ -157,6 +157,19 @@ async def test_an_owner_who_was_demoted_meanwhile_removes_nobody(
 
 
 @on_sqlite
+async def test_an_owner_who_was_demoted_meanwhile_does_not_promote_themselves(
+    services: Services, ada: Actor
+) -> None:
+    bert = await add(services, ada, Role.OWNER, "Bert")
+    await services.people.change_role(ada, str(bert.user_id), Role.VIEWER)
+
+    with pytest.raises(PermissionDenied, match="Only an owner"):  # with the rights of before
+        await services.people.change_role(bert, str(bert.user_id), Role.OWNER)
+
+    assert await owners(services, ada) == {ada.user_id}
+
+
+@on_sqlite
 async def test_a_neighbour_has_nobody_to_remove(services: Services, ada: Actor) -> None:
     account, _ = await services.tenants.make_tenant("Bert's Bikes")
     bert = account.owner(Via.SYSTEM)
