@@ -27,6 +27,7 @@ from orderdesk_app.errors import (
 )
 from orderdesk_app.mail.letters import ConfirmLink
 from orderdesk_app.observability import SIGN_INS
+from orderdesk_app.services.access import FoundKey
 from orderdesk_app.services.audit import AuditTrail, Entry
 from orderdesk_app.services.keys import MASTER, Keys
 from orderdesk_app.services.limits import Limit
@@ -102,21 +103,21 @@ class IdentityProofs:
         )
 
     async def with_key(self, actor: Actor, key: Secret) -> None:
-        """Proves the session with a master key that acts as this very user: another owner's proves
-        another person. Raises SignInFailed or RateLimited, and PermissionDenied where the key does
-        not say which person it is.
+        """Proves the session with a master key of its account that acts as this very user: another
+        owner's proves another person, and who makes them an owner elsewhere may keep that key.
+        Raises SignInFailed or RateLimited, and PermissionDenied where the key does not say which
+        person it is.
         """
         self._check(actor)  # before bcrypt, so that parallel guesses all count
         found = await self._keys.find(key.reveal().strip())
-        if found is None or found.kind != MASTER or found.member.user_id != actor.user_id:
+        if found is None or not _acts_as(found, actor):
             await self._record(actor, "key", SignInFailed.code)
             raise SignInFailed(_WRONG_KEY, field="key")
         try:
             async with self._database.write() as session:
                 # bcrypt takes long: a rotation meanwhile has made this key worthless
-                await self._keys.lock(session, found.tenant_id)
-                theirs = Actor(found.tenant_id)
-                if not await self._keys.is_working(session, theirs, found.credential_id):
+                await self._keys.lock(session, actor.tenant_id)
+                if not await self._keys.is_working(session, actor, found.credential_id):
                     raise SignInFailed(_WRONG_KEY, field="key")
                 if not await _is_proved_by_key(session, actor):
                     raise PermissionDenied(_SHARED_KEY, field="key")
@@ -236,6 +237,15 @@ class IdentityProofs:
         await self._audit.write_or_queue(
             Entry(actor=actor, action=f"confirm.{method}", outcome=outcome)
         )
+
+
+def _acts_as(found: FoundKey, actor: Actor) -> bool:
+    """Whether it is a master key of the actor's account that acts as the actor."""
+    return (found.kind, found.tenant_id, found.member.user_id) == (
+        MASTER,
+        actor.tenant_id,
+        actor.user_id,
+    )
 
 
 async def _is_proved_by_key(session: AsyncSession, actor: Actor) -> bool:

@@ -7,13 +7,12 @@ from typing import Any
 
 import pytest
 
-from orderdesk_app.context import Role, UserId
-from orderdesk_app.db.memberships import Membership
+from orderdesk_app.context import Role
 from orderdesk_app.errors import OrderDeskAgentsError, PermissionDenied
 from orderdesk_app.services import invitations, members, passkeys
 from tests.attacks.cast import switched_off
 from tests.web.browser_session import ORIGIN, BrowserSession, Web
-from tests.web.colleagues import add_colleague, set_role
+from tests.web.colleagues import add_colleague, join, set_role
 
 
 @pytest.fixture
@@ -123,7 +122,7 @@ def test_a_key_that_another_owner_can_make_proves_no_person(web: Web) -> None:
 def test_a_key_of_one_account_does_nothing_to_a_person_of_two(web: Web) -> None:
     first = web.make_account("Ada's Teas")
     other = web.make_account("Ada's Coffees")
-    join(other, first.view.owner_id)
+    join(other, first.view.owner_id, Role.VIEWER)
 
     assert refused(first) == list(acts_of_a_person(first))
 
@@ -158,18 +157,6 @@ def test_an_invitation_makes_no_session_of_a_person_from_one_of_a_key(
     with switched_off(invitations, "require_person", let_through):
         taken = mallory.request("POST", path, headers={"origin": ORIGIN}, data={"name": "x"})
     assert taken.status_code == 303
-
-
-def join(owner: BrowserSession, user_id: UserId) -> None:
-    """That user becomes a viewer of the owner's account too."""
-    services = owner.web.services
-    row = Membership(tenant_id=owner.view.id, user_id=user_id, role=Role.VIEWER.value)
-
-    async def add() -> None:
-        async with services.database.write() as session:
-            session.add(row)
-
-    owner.web.do(add)
 
 
 async def is_alone(*_: Any) -> bool:

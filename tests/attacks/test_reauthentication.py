@@ -24,7 +24,7 @@ from orderdesk_app.services.sessions import COOKIE
 from orderdesk_app.wiring import Services
 from tests.attacks.cast import Belongings, switched_off
 from tests.web.browser_session import ORIGIN, BrowserSession, Web
-from tests.web.colleagues import add_colleague
+from tests.web.colleagues import add_colleague, join
 
 FOLDER = Path(services_package.__file__).parent
 
@@ -189,6 +189,23 @@ def test_a_key_that_another_owner_made_does_not_prove_a_stolen_session(web: Web)
     assert "does not prove which person you are" in page.text
     assert 'action="/confirm/key"' not in page.text
     assert web.do(recent, first.actor)
+
+
+def test_a_key_of_another_account_does_not_prove_a_stolen_session(web: Web) -> None:
+    """Mallory has the cookie of Ada, who signed in with her key, and has made Ada the only owner of
+    an account whose master key Mallory keeps: it acts as Ada.
+    """
+    ada, mallory = web.make_account("Ada's Teas"), web.make_account("Mallory's")
+    join(mallory, ada.view.owner_id, Role.OWNER)
+    web.do(web.services.people.change_role, mallory.actor, str(mallory.view.owner_id), Role.VIEWER)
+    found = web.do(web.services.keys.find, mallory.key.reveal())
+    ada.grow_old()
+
+    answer = ada.post("/confirm/key", key=mallory.key.reveal())
+
+    assert found.member.user_id == ada.actor.user_id
+    assert answer.headers["location"] == "/confirm?error=unknown"
+    assert not web.do(web.services.reauthentication.is_recent, ada.actor)
 
 
 def test_an_invitation_that_a_thief_made_does_not_renew_a_stolen_session(

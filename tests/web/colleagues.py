@@ -44,6 +44,18 @@ def add_colleague(
     return Colleague(owner.web, owner.view, owner.key, cookie=cookie, user_id=user_id)
 
 
+def join(owner: BrowserSession, user_id: UserId, role: Role) -> None:
+    """That user, of another account, joins the owner's account too."""
+    services = owner.web.services
+    row = Membership(tenant_id=owner.view.id, user_id=user_id, role=role.value)
+
+    async def add() -> None:
+        async with services.database.write() as session:
+            session.add(row)
+
+    owner.web.do(add)
+
+
 def set_role(owner: BrowserSession, user_id: UserId | None, role: Role) -> None:
     """Changes the row alone, and tells nobody."""
 
