@@ -284,6 +284,32 @@ async def test_the_choice_of_colours_is_kept(opens: Opens, settler: Account) -> 
     )
 
 
+async def look(page: Page, name: str, *, title: str = "") -> list[str]:
+    """What is wrong with what is open, in each colour and width; with the `title` of a page, its
+    shape too. Leaves it light and wide.
+    """
+    faults = []
+    for scheme, size in VIEWS:
+        await show_in(page, scheme, size)
+        await picture(page, name, scheme, size)
+        if title:
+            found = await shape(page, {"title": title, "is_public": False}, size)
+        else:
+            found = [*await too_wide(page), *(await small_targets(page) if size == NARROW else [])]
+        if (scheme, size) in READ_BY_AXE:
+            found += await axe(page)
+        faults += [f"{name} ({scheme}-{size[0]}): {fault}" for fault in found]
+    await show_in(page, *VIEWS[0])
+    return faults
+
+
+async def show_in(page: Page, scheme: str, size: tuple[int, int]) -> None:
+    await page.set_viewport_size({"width": size[0], "height": size[1]})
+    await page.emulate_media(color_scheme=scheme)  # type: ignore[arg-type]
+    if await page.locator(".side").count():  # a built page hears of its colours in a script
+        await expect(page.locator("html.dark")).to_have_count(int(scheme == "dark"))
+
+
 async def picture(page: Page, route: str, scheme: str, size: tuple[int, int]) -> None:
     """For people to look at; git does not see the folder."""
     name = route.strip("/").replace("/", "-") or "home"
@@ -309,12 +335,15 @@ async def shape(page: Page, entry: dict[str, Any], size: tuple[int, int]) -> lis
         faults.append("no navigation")
     if (title := await page.title()) != f"{entry['title']} · Order Desk agents":
         faults.append(f"its title is {title!r}")
-    inner, outer = await page.evaluate("() => [document.scrollingElement.scrollWidth, innerWidth]")
-    if inner > outer:
-        faults.append(f"scrolls sideways: {inner} px on {outer} px")
+    faults += await too_wide(page)
     if size == NARROW:
         faults += await small_targets(page)
     return faults
+
+
+async def too_wide(page: Page) -> list[str]:
+    inner, outer = await page.evaluate("() => [document.scrollingElement.scrollWidth, innerWidth]")
+    return [f"scrolls sideways: {inner} px on {outer} px"] if inner > outer else []
 
 
 async def small_targets(page: Page) -> list[str]:

@@ -5,7 +5,7 @@ from playwright.async_api import Page, expect
 
 from tests.browser.conftest import NARROW, Opens, Site
 from tests.browser.steps import SIGN_IN, mailed_link, settled
-from tests.browser.test_pages import VIEWS, axe, picture, small_targets
+from tests.browser.test_pages import VIEWS, axe, look, picture, small_targets
 from tests.mail_server import MailServer
 
 _NUMBERS = iter(range(1, 1000))
@@ -91,53 +91,42 @@ async def test_an_invitation_is_accepted_by_a_second_browser_and_ends_at_once(
     await expect(guest).to_have_url(SIGN_IN)
 
 
-@pytest.mark.parametrize(("scheme", "size"), VIEWS, ids=[f"{s}-{size[0]}" for s, size in VIEWS])
 async def test_people_and_invitations_read_well(
-    site: Site, opens: Opens, post_office: MailServer, scheme: str, size: tuple[int, int]
+    site: Site, opens: Opens, post_office: MailServer
 ) -> None:
-    account = await site.make_account("Ada's Teas", with_store=False)
-    context = await opens(account, size=size, scheme=scheme)
-    page = await context.new_page()
-    guests = await opens(size=size, scheme=scheme)
+    page = await (await opens(await site.make_account("Ada's Teas", with_store=False))).new_page()
+    guests = await opens()
     guests.watch.expect(r"^410 GET /invitation")
     guest = await guests.new_page()
-    faults = []
-
-    async def look(seen: Page, name: str) -> None:
-        await picture(seen, f"people-{name}", scheme, size)
-        inner = await seen.evaluate("() => document.scrollingElement.scrollWidth - innerWidth")
-        found = [*await axe(seen), *(await small_targets(seen) if size == NARROW else [])]
-        found += [f"{inner} px too wide"] if inner > 0 else []
-        faults.extend(f"{name}: {fault}" for fault in found)
-
     member, waiting = new_address(), new_address()
     await invite(page, member, "Member")
     await invite(page, waiting, "Owner")
     link = await mailed_link(post_office, member)
+
     await guest.goto(link)
     await headed(guest, "Invitation")
-    await look(guest, "invitation")
+    faults = await look(guest, "people-invitation")
     await join(guest, link, "Cleo Park")
     await expect(page.get_by_role("row").filter(has_text="Cleo Park")).to_be_visible()
-    await look(page, "owner")
+    faults += await look(page, "people-owner")
     await page.get_by_role("button", name="Change role of Cleo Park").click()
-    await look(page, "role")
+    faults += await look(page, "people-role")
     await page.keyboard.press("Escape")
     await page.get_by_role("button", name="Remove Cleo Park").click()
-    await look(page, "remove")
+    faults += await look(page, "people-remove")
     await page.keyboard.press("Escape")
     await page.get_by_role("banner").get_by_role("button", name="Invite").click()
-    await look(page, "invite")
+    faults += await look(page, "people-invite")
     await page.keyboard.press("Escape")
     await guest.goto("/people")
     await settled(guest)
-    await look(guest, "member")
+    faults += await look(guest, "people-member")
     await guest.goto("/console")
     await settled(guest)
-    await look(guest, "console")
+    faults += await look(guest, "people-console")
     await guest.goto(link)
     await headed(guest, "This invitation no longer works")
-    await look(guest, "used")
+    faults += await look(guest, "people-used")
 
     assert not faults, "\n".join(faults)
 
