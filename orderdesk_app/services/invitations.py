@@ -31,6 +31,7 @@ from orderdesk_app.services.mailer import Mailer
 from orderdesk_app.services.members import (
     find_first_owner,
     find_user_by_email,
+    is_same_address,
     lock_email,
     lock_members,
     require_person,
@@ -434,7 +435,7 @@ async def who_may_accept(session: AsyncSession, found: _Found, user: WebUser) ->
         return None
     if row.email is None:
         return None if found.is_proof else row
-    return row if row.email.lower() == found.row.email_key else None
+    return row if is_same_address(row.email, found.row.email) else None
 
 
 async def _require_stranger(session: AsyncSession, found: _Found, person: User) -> None:

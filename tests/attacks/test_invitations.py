@@ -135,6 +135,17 @@ def test_somebody_who_is_signed_in_with_another_address_cannot_use_it(
     assert accept(BrowserSession(ada.web, ada.view, ada.key), path).status_code == 303
 
 
+def test_a_letter_beyond_z_in_another_case_is_another_address(
+    ada: BrowserSession, letters: Letters
+) -> None:
+    mallory = another_user(ada.web, "\u00e9lan@example.com")
+    ada.post("/people/invite", email=f"{mallory.view.id}.\u00c9lan@example.com", role="owner")
+    path = f"/invitation?token={letters.token_for(letters.sent[-1][0])}"
+
+    assert accept(mallory, path).status_code == 403
+    assert roles_in(ada) == {}
+
+
 def another_user(web: Web, email: str | None) -> Colleague:
     """Of another account, signed in."""
     other = web.make_account("Mallory's Masks")
