@@ -29,6 +29,7 @@ SORTS: dict[str, str] = {
 MOMENTS = frozenset({"created", "signed_in", "active"})  # sorts by a time
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _PLACE = re.compile(r"([nvm])-([0-9A-Za-z]{1,64})-(.{0,300})", re.DOTALL)
+_MICROSECONDS = re.compile(r"-?[0-9]{1,16}")  # three centuries around _EPOCH
 _STEP = timedelta(microseconds=1)
 
 
@@ -114,7 +115,7 @@ def read_user_place(query: Mapping[str, str], name: str, sort: str) -> UserPlace
             return UserPlace(None, user_id)
         if kind == "v" and sort not in MOMENTS:
             return UserPlace(value, user_id)
-        if kind == "m" and sort in MOMENTS and re.fullmatch(r"-?[0-9]{1,17}", value):
+        if kind == "m" and sort in MOMENTS and _MICROSECONDS.fullmatch(value):
             return UserPlace(_EPOCH + int(value) * _STEP, user_id)
     raise ValidationFailed(
         f"“{text[:40]}” is no place in this list. Go to its first page and on from there.",

@@ -240,6 +240,7 @@ async def test_a_row_counts_stores_and_calls_of_thirty_days(
         ("name", "m-u1-5"),
         ("created", "v-u1-a"),
         ("created", "m-u1-99999999999999999999"),
+        ("created", "m-u1--99999999999999999"),
         ("active", "m-u1-x"),
         ("name", "v-u1-\ud800"),
         ("email", "v-" + "u" * 500),
