@@ -254,14 +254,13 @@ class DataExport:
             }
 
     async def _console(self, account: _Account) -> AsyncIterator[JsonObject]:
-        """The history is the account's: nobody's name is in it."""
-        if not account.is_whole:
-            return
-        async for row in self._rows(account.actor, ConsoleCall, None):
+        mine = col(ConsoleCall.user_id) == account.actor.user_id
+        async for row in self._rows(account.actor, ConsoleCall, None if account.is_whole else mine):
             place = (account.actor.tenant_id, "console_calls")
             yield {
                 "id": row.id,
                 "at": _time(row.at),
+                "user_id": row.user_id,
                 "tool": row.tool,
                 "outcome": row.outcome,
                 "arguments": await self._opened((*place, "arguments", row.id), row.arguments),

@@ -15,7 +15,7 @@ from orderdesk_app.services import data_export
 from orderdesk_app.services.data_export import LEFT_OUT
 from tests.db.ownership import belonging_to
 from tests.deletions import EMAIL, NAME, ORDER_TEXT, Person, make_person
-from tests.worlds import World, on_sqlite, open_world, settings_for
+from tests.worlds import FIRST_ORDER, World, on_sqlite, open_world, settings_for
 
 # Which part of the file has the rows of a table.
 EXPORTED = {
@@ -69,7 +69,9 @@ async def test_an_owner_gets_all_of_each_account(
         [change] = account["changes"]
         assert ORDER_TEXT in json.dumps(change["after"])
         assert len(account["stores"]) == len(account["sessions"]) == 1
-    assert [call["tool"] for call in own["console"]] == ["orders_get"]
+    assert [(call["tool"], call["user_id"]) for call in own["console"]] == [
+        ("orders_get", person.user_id)
+    ]
     assert [key["name"] for key in shared["keys"]] == ["Master key", "Quintessa's key"]
     assert "Bert" not in text
 
@@ -90,6 +92,23 @@ async def test_others_get_their_own_rows_alone(person: Person, role: Role) -> No
     assert not shared["has_all_of_the_account"]
     assert shared["keys"] == shared["activity"] == shared["changes"] == shared["console"] == []
     assert not [value for value in (NAME, EMAIL, ORDER_TEXT, person.user_id) if value in text]
+
+
+@on_sqlite
+async def test_a_colleague_gets_the_calls_that_they_ran_in_the_console(person: Person) -> None:
+    services = person.services
+    for actor in (person.shared, person.bert):
+        caller = replace(actor, tenant_id=person.shared.tenant_id, session_id="01SESSION")
+        await services.console.run(caller, "orders_get", {"order_id": FIRST_ORDER})
+    await services.database.execute(
+        "UPDATE memberships SET role = 'viewer' WHERE user_id = :user AND tenant_id = :tenant",
+        {"user": person.bert.user_id, "tenant": person.shared.tenant_id},
+    )
+
+    found, _ = await downloaded(person, person.bert)
+
+    shared = next(each for each in found["accounts"] if each["name"] == "Shared shop")
+    assert [call["user_id"] for call in shared["console"]] == [person.bert.user_id]
 
 
 @on_sqlite
