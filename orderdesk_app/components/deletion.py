@@ -19,7 +19,7 @@ def deletion_dialog(
     *,
     state: Any,
     view: Any,
-    title: str,
+    title: Any,
     words: str,
     label: str,
     action: str,

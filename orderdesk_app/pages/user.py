@@ -4,22 +4,18 @@ from typing import Any
 
 import reflex as rx
 
+from orderdesk_app.components.deletion import deletion_dialog
 from orderdesk_app.components.native import go, post_form
 from orderdesk_app.components.page import Page
 from orderdesk_app.components.widgets import (
     ago,
     badge,
-    callout,
-    cancel_button,
-    dialog,
     empty,
-    field,
     for_operators,
     icon,
     open_button,
     panel,
     skeleton,
-    text_input,
 )
 from orderdesk_app.states.user import DELETE, UserState
 
@@ -256,7 +252,18 @@ def _danger() -> rx.Component:
         ),
         class_name="stack",
     )
-    return panel(acts, _delete_dialog(), title="Danger zone")
+    delete = deletion_dialog(
+        DELETE,
+        state=S,
+        view=S.deletion,
+        title="Delete " + S.user_name,
+        words="They are signed out everywhere, and nothing of this can be brought back. Nothing "
+        "changes at Order Desk.",
+        label="Delete user",
+        action="/users/delete",
+        row_id=S.user_row_id,
+    )
+    return panel(acts, delete, title="Danger zone")
 
 
 def _line(title: str, words: str, act: rx.Component) -> rx.Component:
@@ -311,62 +318,6 @@ def _demote() -> rx.Component:
         "Operator",
         "They see and control every user of this installation.",
         _form("/users/operator", "Remove operator rights", "button danger", _operator_flag("0")),
-    )
-
-
-def _delete_dialog() -> rx.Component:
-    is_back = S.problem_form == DELETE
-    wrong = rx.cond(is_back, S.problem, "")
-
-    def names(words: str, rows: Any) -> rx.Component:
-        return rx.cond(
-            rows.length() > 0,
-            rx.el.div(
-                rx.el.p(words),
-                rx.el.ul(rx.foreach(rows, lambda name: rx.el.li(name)), class_name="bullets"),
-            ),
-        )
-
-    return dialog(
-        DELETE,
-        "Delete " + S.user_name,
-        rx.cond(
-            S.is_counted,
-            rx.el.div(
-                names("These accounts go, as nobody else owns them:", S.goes),
-                names("They leave these accounts, which stay:", S.stays),
-                names("What goes with the user:", S.counts),
-                callout("This cannot be undone.", tone="amber", role="note"),
-                class_name="stack",
-            ),
-            skeleton("100%", "100%", "60%"),
-        ),
-        post_form(
-            rx.el.input(type="hidden", name="row_id", value=S.user_row_id, read_only=True),
-            field(
-                rx.fragment("Type ", rx.el.span(S.to_type, class_name="mono"), " to confirm"),
-                "confirm-delete",
-                text_input(
-                    "confirm",
-                    id="confirm-delete",
-                    error=wrong,
-                    auto_complete="off",
-                    custom_attrs={"data-confirm": S.to_type},
-                ),
-                error=wrong,
-            ),
-            rx.el.div(
-                cancel_button(),
-                rx.el.button(
-                    "Delete user", type="submit", class_name="button danger primary", disabled=True
-                ),
-                class_name="ends",
-            ),
-            action="/users/delete",
-            token=S.form_token,
-            class_name="form",
-        ),
-        custom_attrs={"data-reopen": rx.cond(is_back, "1", "")},
     )
 
 

@@ -11,7 +11,6 @@ import reflex as rx
 from orderdesk_app import wiring
 from orderdesk_app.context import UserId, now
 from orderdesk_app.errors import NotFound
-from orderdesk_app.services.user_deletion import UserPreview
 from orderdesk_app.services.user_list import DAYS, UserRow
 from orderdesk_app.services.users import (
     AccountOfUser,
@@ -20,6 +19,7 @@ from orderdesk_app.services.users import (
     StoreOfUser,
     UserDetail,
 )
+from orderdesk_app.states.deletion_view import NOT_LOOKED_YET, DeletionView, view_of_user
 from orderdesk_app.states.signed_in import SignedInState, handler, operators_only
 from orderdesk_app.states.times import ago, stamp
 from orderdesk_app.states.users import ROLE_WORDS, STATE_TONES, STATE_WORDS
@@ -101,12 +101,7 @@ class UserState(SignedInState):
     finding: str = ""  # what the chart says
     has_calls: bool = False
     bars: list[DayBar] = []
-    # what a deletion does
-    is_counted: bool = False
-    to_type: str = ""
-    goes: list[str] = []
-    stays: list[str] = []
-    counts: list[str] = []
+    deletion: DeletionView = NOT_LOOKED_YET
 
     @rx.event
     @handler
@@ -114,8 +109,8 @@ class UserState(SignedInState):
     async def load(self) -> AsyncGenerator[None]:
         user_id = UserId(self.router.url.path.rstrip("/").rpartition("/")[2])
         services, actor = wiring.current(), self._require_actor()
-        self.is_counted = False
         if self.user_row_id != user_id:  # nobody acts on the one who was shown before
+            self.deletion = NOT_LOOKED_YET
             self.loaded = False
             yield
         try:
@@ -140,8 +135,7 @@ class UserState(SignedInState):
         preview = await wiring.current().user_deletion.preview(
             self._require_actor(), UserId(self.user_row_id)
         )
-        self._show_deletion(preview)
-        self.is_counted = True
+        self.deletion = view_of_user(preview)
 
     def _show(self, detail: UserDetail) -> None:
         user, moment = detail.user, now()
@@ -177,17 +171,6 @@ class UserState(SignedInState):
                 height=f"{_height(count, most):.1f}",
             )
             for number, (day, count) in enumerate(zip(days, calls, strict=True))
-        ]
-
-    def _show_deletion(self, preview: UserPreview) -> None:
-        self.to_type = preview.to_type
-        self.counts = [f"{count.number:,} {count.words}" for count in preview.counts]
-        self.stays = [account.name for account in preview.stays]
-        self.goes = [
-            account.name
-            if not account.other_count
-            else f"{account.name}, which {_people(account.other_count)} lose as well"
-            for account in preview.goes
         ]
 
 
@@ -253,7 +236,3 @@ def _browser(each: SessionOfUser, moment: datetime) -> SessionLine:
 def _height(count: int, most: int) -> float:
     """A day with calls is never invisible."""
     return max(2.0, count / most * _HEIGHT) if count else 0.0
-
-
-def _people(count: int) -> str:
-    return "1 other person would" if count == 1 else f"{count:,} other people would"

@@ -112,7 +112,8 @@ def test_a_users_page_has_what_they_have_and_did(
     with ruth.tab() as tab:
         shown = open_user(tab, owner)
         tab.send(handler_named("user_state.count"), {}, path=f"/users/{owner}")
-        counted = (tab.vars["user_state.to_type"], tab.vars["user_state.goes"])
+        # the page goes on by itself under an open dialog
+        deletion = open_user(tab, owner)["deletion"]
         gone = open_user(tab, "01NOBODY")["user_row_id"]
 
     assert shown["user_name"] == "Ada's Teas"
@@ -122,7 +123,11 @@ def test_a_users_page_has_what_they_have_and_did(
     assert [account["name"] for account in shown["accounts"]] == ["Ada's Teas"]
     assert [key["name"] for key in shown["user_keys"]] == ["Master key"]
     assert len(shown["browsers"]) == 1
-    assert counted == ("Ada's Teas", ["Ada's Teas, which 2 other people would lose as well"])
+    assert deletion["to_type"] == "Ada's Teas"
+    assert deletion["goes"] == ["The account Ada's Teas goes, with everything in it."]
+    [losers] = deletion["losers"]
+    assert losers.endswith(" lose the account Ada's Teas.")
+    assert " and " in losers
     assert gone == ""
 
 
@@ -207,12 +212,12 @@ def test_a_user_is_deleted_once_their_name_is_typed(cast: Cast, ruth: BrowserSes
     with ruth.tab() as tab:
         tab.send(handler_named("page_load.load_page"), {}, path=f"/users/{owner}")
         kept = open_user(tab, owner)
-        form = (tab.vars["signed_in_state.problem_form"], kept["is_counted"])
+        form = (tab.vars["signed_in_state.problem_form"], kept["deletion"]["to_type"])
 
     deleted = ruth.post("/users/delete", row_id=owner, confirm="Ada's Teas")
 
     assert refused.headers["location"] == f"/users/{owner}"
-    assert form == ("delete-user", True)
+    assert form == ("delete-user", "Ada's Teas")
     assert deleted.headers["location"] == "/users"
     with ruth.tab() as tab:
         assert open_user(tab, owner)["user_row_id"] == ""
