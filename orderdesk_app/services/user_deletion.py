@@ -76,10 +76,7 @@ class UserDeletion:
         """
         _require_person(actor, user_id)
         async with self._database.read() as session:
-            if actor.user_id == user_id:
-                await require_person(session, actor)
-            user = await _find(session, user_id)
-            goes, stays = await _accounts(session, user_id)
+            user, goes, stays = await _look(session, actor, user_id)
             accounts = [await _described(session, user_id, tenant) for tenant in (*goes, *stays)]
         counts = await self._deletions.count(Doomed(user_id, goes))
         return UserPreview(
@@ -100,11 +97,10 @@ class UserDeletion:
         """
         _require_person(actor, user_id)
         await self._reauthentication.require_recent(actor)
-        preview = await self.preview(actor, user_id)
-        _require_typed(typed, preview.to_type)
-        counts = await self._deletions.count(
-            Doomed(user_id, [account.id for account in preview.goes])
-        )
+        async with self._database.read() as session:
+            user, goes, _ = await _look(session, actor, user_id)
+        _require_typed(typed, _to_type(user))
+        counts = await self._deletions.count(Doomed(user_id, goes))
         async with self._database.write() as session:
             memberships = await memberships_of(session, user_id)
             await lock_members(self._database, session, [each.tenant_id for each in memberships])
@@ -129,6 +125,17 @@ class UserDeletion:
 def _require_person(actor: Actor, user_id: UserId) -> None:
     if actor.via != Via.WEB or not (actor.is_operator or actor.user_id == user_id):
         raise NotFound(_UNKNOWN)
+
+
+async def _look(
+    session: AsyncSession, actor: Actor, user_id: UserId
+) -> tuple[User, list[TenantId], list[TenantId]]:
+    """The user, and their accounts that go and that stay."""
+    if actor.user_id == user_id:
+        await require_person(session, actor)
+    user = await _find(session, user_id)
+    goes, stays = await _accounts(session, user_id)
+    return user, goes, stays
 
 
 async def _find(session: AsyncSession, user_id: UserId, *, is_locked: bool = False) -> User:
