@@ -29,12 +29,11 @@ _MOST_NAMED = 20  # people of an account that the dialog names
 
 
 @dataclass(frozen=True, slots=True)
-class AccountOfUser:
+class AffectedAccount:
     """An account that the user is in. `others` are the names of its other people, at most twenty of
     `other_count`: of an account that goes they lose it too.
     """
 
-    id: TenantId
     name: str
     others: tuple[str, ...]
     other_count: int
@@ -47,8 +46,8 @@ class UserPreview:
     user_id: UserId
     name: str
     to_type: str
-    goes: tuple[AccountOfUser, ...]
-    stays: tuple[AccountOfUser, ...]
+    goes: tuple[AffectedAccount, ...]
+    stays: tuple[AffectedAccount, ...]
     counts: tuple[Count, ...]
 
 
@@ -165,12 +164,14 @@ async def _accounts(
     return goes, stays
 
 
-async def _described(session: AsyncSession, user_id: UserId, tenant_id: TenantId) -> AccountOfUser:
+async def _described(
+    session: AsyncSession, user_id: UserId, tenant_id: TenantId
+) -> AffectedAccount:
     name = (await session.exec(select(Tenant.name).where(Tenant.id == tenant_id))).one()
     people = users_of(Actor(tenant_id)).where(col(User.id) != user_id)
     others = (await session.exec(people.order_by(col(Membership.created_at)))).all()
     names = [user.name for user in others]
-    return AccountOfUser(tenant_id, name, tuple(names[:_MOST_NAMED]), len(names))
+    return AffectedAccount(name, tuple(names[:_MOST_NAMED]), len(names))
 
 
 def _to_type(user: User) -> str:

@@ -5,7 +5,7 @@ from typing import TypedDict
 
 from orderdesk_app.services.account_deletion import AccountPreview
 from orderdesk_app.services.deletions import Count
-from orderdesk_app.services.user_deletion import AccountOfUser, UserPreview
+from orderdesk_app.services.user_deletion import AffectedAccount, UserPreview
 
 
 class DeletionView(TypedDict):
@@ -60,7 +60,7 @@ def _loss(account: str, others: Sequence[str], count: int) -> str:
     return f"{_people(others, count)} {'loses' if count == 1 else 'lose'} the account {account}."
 
 
-def _stays(account: AccountOfUser) -> str:
+def _stays(account: AffectedAccount) -> str:
     return f"The account {account.name} stays, as it has another owner."
 
 
