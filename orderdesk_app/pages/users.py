@@ -16,18 +16,11 @@ from orderdesk_app.components.widgets import (
     skeleton,
 )
 from orderdesk_app.services.user_filter import LONGEST_SEARCH
-from orderdesk_app.states.users import UsersState
+from orderdesk_app.states.users import SORT_WORDS, UsersState
 
 S: Any = UsersState  # on its class, a state's attributes are variables of the browser
 _STATES = (("active", "Active"), ("operator", "Operators"), ("disabled", "Disabled"))
 _ROLES = (("owner", "Owner"), ("member", "Member"), ("viewer", "Viewer"))
-_SORTS = (
-    ("name", "Name"),
-    ("email", "E-mail"),
-    ("created", "Created"),
-    ("signed_in", "Last sign-in"),
-    ("active", "Last activity"),
-)
 
 
 def users() -> rx.Component:
@@ -84,7 +77,7 @@ def _form() -> rx.Component:
         ),
         select("State", "state", (("", "Every state"), *_STATES), S.account_state),
         select("Role", "role", (("", "Every role"), *_ROLES), S.role),
-        select("Sort by", "sort", _SORTS, S.sort),
+        select("Sort by", "sort", tuple(SORT_WORDS.items()), S.sort),
         select(
             "Order",
             "order",

@@ -72,11 +72,6 @@ class UserFilter:
     def column(self) -> str:
         return SORTS[self.sort]
 
-    @property
-    def is_narrowed(self) -> bool:
-        """Whether it leaves anybody out."""
-        return bool(self.search or self.role or self.state)
-
     def query(self, **more: str) -> str:
         """The query of the address that asks for the same, with `more` names; empty for nothing."""
         given = {

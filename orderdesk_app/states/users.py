@@ -2,6 +2,7 @@
 page.
 """
 
+from dataclasses import replace
 from typing import Any, TypedDict
 
 import reflex as rx
@@ -11,6 +12,7 @@ from orderdesk_app import wiring
 from orderdesk_app.context import now
 from orderdesk_app.errors import ValidationFailed
 from orderdesk_app.services.user_filter import (
+    MOMENTS,
     SORTS,
     UserFilter,
     UserPlace,
@@ -25,7 +27,7 @@ ADDRESS = "/users"
 STATE_WORDS = {"active": "Active", "operator": "Operator", "disabled": "Disabled"}
 STATE_TONES = {"active": "green", "operator": "blue", "disabled": "amber"}
 ROLE_WORDS = {"owner": "Owner", "member": "Member", "viewer": "Viewer", "": "No account"}
-_SORT_WORDS = {
+SORT_WORDS = {
     "name": "Name",
     "email": "E-mail",
     "created": "Created",
@@ -76,7 +78,6 @@ class UsersState(SignedInState):
     account_state: str = ""
     sort: str = "name"
     is_descending: bool = False
-    is_narrowed: bool = False
     is_cut: bool = False
     # addresses of other pages, empty where there is none
     first: str = ""
@@ -122,7 +123,7 @@ class UsersState(SignedInState):
         self.query = wanted.query()
         self.search, self.role, self.account_state = wanted.search, wanted.role, wanted.state
         self.sort, self.is_descending = wanted.sort, wanted.is_descending
-        self.is_narrowed, self.is_cut = wanted.is_narrowed, page.is_cut
+        self.is_cut = page.is_cut
         self.rows = [_line(row) for row in page.rows]
         self.heads = [_head(wanted, sort) for sort in SORTS]
         self.first = "" if is_first else _address(wanted)
@@ -154,16 +155,12 @@ def _line(row: UserRow) -> UserLine:
 def _head(wanted: UserFilter, sort: str) -> SortHead:
     """A click sorts by that column; a second one turns it round. Times begin with the newest."""
     is_sorted = wanted.sort == sort
-    is_descending = (
-        not wanted.is_descending if is_sorted else sort in ("created", "signed_in", "active")
-    )
+    is_descending = not wanted.is_descending if is_sorted else sort in MOMENTS
     order = "none"
     if is_sorted:
         order = "descending" if wanted.is_descending else "ascending"
-    turned = UserFilter(
-        wanted.search, wanted.role, wanted.state, sort=sort, is_descending=is_descending
-    )
-    return SortHead(words=_SORT_WORDS[sort], address=_address(turned), order=order)
+    turned = replace(wanted, sort=sort, is_descending=is_descending)
+    return SortHead(words=SORT_WORDS[sort], address=_address(turned), order=order)
 
 
 def _address(wanted: UserFilter, **places: UserPlace) -> str:
