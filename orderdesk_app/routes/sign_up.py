@@ -125,6 +125,9 @@ async def send_link(request: Request, form: Form) -> Response:
     services, browser = wiring.current(), _browser(request)
     try:
         if not services.sign_up.rules.needs_proof:
+            if await signed_in_user(request) is not None:
+                # A reload of the answer sends the form again, and must not open another account.
+                return _already_open(Conflict.http_status, "This form was sent before")
             opened = await services.sign_up.open_without_proof(
                 form.get("email", ""), form.get("name", ""), browser=browser
             )
@@ -282,14 +285,7 @@ def _closed(status: int) -> Response:
 async def _dead_link(request: Request, error: OrderDeskAgentsError) -> Response:
     """What to do instead: somebody who has just used it is signed in, and may have reloaded."""
     if isinstance(error, LinkUsed) and await signed_in_user(request) is not None:
-        return error_page(
-            error.http_status,
-            "Your account is open",
-            "This link was used, and you are signed in. Your master key was shown once: if you "
-            "have not stored it, make a new one under Settings.",
-            href="/settings",
-            label="Open Settings",
-        )
+        return _already_open(error.http_status, "This link was used")
     has_account = isinstance(error, LinkUsed | Conflict)
     return error_page(
         error.http_status,
@@ -297,6 +293,17 @@ async def _dead_link(request: Request, error: OrderDeskAgentsError) -> Response:
         error.message,
         href="/sign-in" if has_account else "/sign-up",
         label="Sign in" if has_account else "Sign up again",
+    )
+
+
+def _already_open(status: int, reason: str) -> Response:
+    return error_page(
+        status,
+        "Your account is open",
+        f"{reason}, and you are signed in. Your master key was shown once: if you have not stored "
+        "it, make a new one under Settings.",
+        href="/settings",
+        label="Open Settings",
     )
 
 

@@ -315,6 +315,25 @@ def test_without_proof_the_key_comes_at_once_and_no_mail_is_sent(
     assert (rows[0][0], sent) == (0, [])
 
 
+def test_a_reload_without_proof_opens_no_second_account(
+    opened: Web, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(opened.services.sign_up, "rules", replace(OPEN, needs_proof=False))
+    fields = {"email": new_address(), "name": "Ada's Teas"}
+    first = post(opened, "/sign-up", **fields)
+    cookie = first.headers["set-cookie"].split(";")[0]
+
+    again = opened.client.post(
+        "/sign-up", data=fields, headers={"origin": ORIGIN, "cookie": cookie}
+    )
+
+    assert again.status_code == 409
+    assert "make a new one under Settings" in again.text
+    assert "new-key" not in again.text
+    assert "set-cookie" not in again.headers
+    assert opened.do(opened.services.sessions.resume, cookie.removeprefix(f"{COOKIE}="))
+
+
 def test_the_sign_in_page_leads_to_sign_up_where_it_is_open(
     opened: Web, ada: BrowserSession
 ) -> None:
