@@ -134,10 +134,13 @@ class Sessions:
         the new one replaces in the browser. Without a `method` it is the key, where there is one,
         else a link. `proved_at` is when its person proved who they are, where that is not now.
         `device` is the browser's own token (services/devices.py), where it has one.
+
+        Raises AuthFailed for a user who was disabled meanwhile.
         """
+        moment = self._clock()
+        await _note_at_user(session, user_id, last_sign_in_at=moment, last_active_at=moment)
         if (replaced := self._cookies.read(replaces)) is not None:
             await self._end(session, replaced)
-        moment = self._clock()
         row = Session(
             id=new_id(),
             tenant_id=tenant_id,
@@ -157,11 +160,6 @@ class Sessions:
             )
         )
         session.add(row)
-        await session.exec(
-            update(User)
-            .where(col(User.id) == user_id)
-            .values(last_sign_in_at=moment, last_active_at=moment)
-        )
         await session.flush()
         if self._devices is not None and device:
             await self._devices.meet(session, row, device)
@@ -175,6 +173,7 @@ class Sessions:
         row = await session.get(Session, session_id)
         if row is not None:
             await self.lock(session, row.user_id)
+            await _note_at_user(session, row.user_id, last_active_at=self._clock())
             await session.refresh(row)
         if row is None or row.ended_at is not None:
             raise AuthFailed("Your session has ended. Sign in again.")
@@ -239,11 +238,12 @@ class Sessions:
 
     async def _note_use(self, row: Session, moment: datetime) -> None:
         async with self._database.write() as session:
-            await session.exec(
-                update(Session).where(col(Session.id) == row.id).values(seen_at=moment)
-            )
+            # The user first, as wherever both are written: else two writes may wait for each other.
             await session.exec(
                 update(User).where(col(User.id) == row.user_id).values(last_active_at=moment)
+            )
+            await session.exec(
+                update(Session).where(col(Session.id) == row.id).values(seen_at=moment)
             )
 
     async def end(self, cookie: str | None) -> None:
@@ -277,6 +277,22 @@ class Sessions:
         if user_id is not None and self._signals is not None:
             # Its open pages are signed out by it (states/live.py).
             await self._signals.publish(session, f"user:{user_id}")
+
+
+async def _note_at_user(session: AsyncSession, user_id: UserId, **noted: datetime) -> None:
+    """Inside a write, before a session is added. Raises AuthFailed for a user who is disabled.
+
+    Whoever disables the user writes the same row first, then ends the sessions: so one that begins
+    meanwhile is ended there, or does not begin. Else it would live again with the user.
+    """
+    found = await session.exec(
+        update(User)
+        .where(col(User.id) == user_id, col(User.disabled_at).is_(None))
+        .values(**noted)
+        .returning(col(User.id))
+    )
+    if found.scalar_one_or_none() is None:
+        raise AuthFailed("You cannot sign in here now. Ask whoever runs this installation.")
 
 
 def _actor(row: Session, member: Member) -> Actor:

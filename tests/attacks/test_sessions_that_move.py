@@ -12,6 +12,7 @@ from orderdesk_app.db.engine import Database
 from orderdesk_app.db.memberships import Membership
 from orderdesk_app.db.sessions import Session
 from orderdesk_app.db.signals import Signals
+from orderdesk_app.db.users import User
 from orderdesk_app.errors import AuthFailed
 from orderdesk_app.security.keyring import Keyring
 from orderdesk_app.security.web import SessionCookies
@@ -115,3 +116,32 @@ async def test_a_session_that_has_ended_moves_nowhere(
     with pytest.raises(AuthFailed):
         async with database.write() as session:
             await sessions.move(session, user.session_id, tenant.view.id)
+
+
+@pytest.mark.parametrize("way", ["signs in", "moves"])
+async def test_none_begins_for_a_user_who_is_disabled_meanwhile(
+    database: Database,
+    sessions: Sessions,
+    tenant: TenantAccount,
+    way: str,
+) -> None:
+    """It would live again once the user is enabled. Guard: both write the user's row first."""
+    user = await sessions.resume(await sign_in(sessions, tenant))
+    assert user is not None
+
+    async def begin() -> None:
+        if way == "signs in":
+            await sign_in(sessions, tenant)
+        else:
+            async with database.write() as session:
+                await sessions.move(session, user.session_id, tenant.view.id)
+
+    async with database.write() as session:
+        owner = await session.get_one(User, tenant.view.owner_id)
+        owner.disabled_at = owner.created_at
+        await session.flush()
+        beginning = asyncio.create_task(begin())
+        await asyncio.sleep(0.05)  # it waits for us, or has read what was there before
+
+    with pytest.raises(AuthFailed):
+        await beginning

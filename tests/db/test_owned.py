@@ -41,7 +41,7 @@ WITHOUT_AN_ACTOR = {
     "services/passkeys.py:remove": "the row was just found by _of",
     "services/passkey_sign_in.py:_account_of": "somebody has just signed in as that user",
     "services/sessions.py:resume": "a signed cookie is how an actor begins",
-    "services/sessions.py:begin": "somebody has signed in as that user",
+    "services/sessions.py:_note_at_user": "somebody has signed in as that user",
     "services/sessions.py:_note_use": "the signed cookie names the row",
     "services/sessions.py:move": "the session of the user who is signed in, by its id",
     "services/account_switch.py:list": "the actor's own accounts, whichever they are in",
