@@ -24,6 +24,7 @@ from orderdesk_app.db.user_days import UserDay
 from orderdesk_app.db.users import User
 from orderdesk_app.errors import Conflict, NotFound, in_message
 from orderdesk_app.services.audit import AuditTrail, Entry
+from orderdesk_app.services.deletions import BEING_DELETED
 from orderdesk_app.services.operators import require_operator_left
 from orderdesk_app.services.reauthentication import Reauthentication
 from orderdesk_app.services.user_agents import device_name
@@ -132,7 +133,7 @@ class Users:
         async with self._database.read() as session:
             await _require_operator(session, actor)
             row = await read_row(session, user_id)
-            if row is None:
+            if row is None or row.name == BEING_DELETED:
                 raise NotFound(_NO_USER, field="user_id")
             calls = await _calls_of(session, user_id, since)
             return UserDetail(
@@ -240,7 +241,7 @@ class Users:
         """The user's row, inside a write."""
         await _require_operator(session, actor)
         user = await session.get(User, user_id)
-        if user is None:
+        if user is None or user.name == BEING_DELETED:
             raise NotFound(_NO_USER, field="user_id")
         if takes_operator and user.is_operator and user.disabled_at is None:
             await require_operator_left(self._database, session, without_user=user_id)

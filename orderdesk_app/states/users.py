@@ -11,6 +11,7 @@ from reflex.event import EventSpec
 from orderdesk_app import wiring
 from orderdesk_app.context import now
 from orderdesk_app.errors import ValidationFailed
+from orderdesk_app.services.deletions import BEING_DELETED
 from orderdesk_app.services.user_filter import (
     MOMENTS,
     SORTS,
@@ -135,7 +136,7 @@ def _line(row: UserRow) -> UserLine:
     moment = now()
     return UserLine(
         id=row.id,
-        name=row.name,
+        name="Being deleted" if row.name == BEING_DELETED else row.name,
         email=row.address_words,
         role=ROLE_WORDS.get(row.role, row.role),
         state=STATE_WORDS[row.state],

@@ -10,8 +10,11 @@ import pytest
 from sqlmodel import select
 
 from orderdesk_app.context import Actor, Role, Sealed, Secret, StoreId, TenantId, UserId, Via, now
+from orderdesk_app.db.audit import NAMELESS
+from orderdesk_app.db.deletions import Doomed, RowDeletion
 from orderdesk_app.db.engine import Database
 from orderdesk_app.db.memberships import Membership
+from orderdesk_app.db.schema import METADATA
 from orderdesk_app.db.sessions import Session
 from orderdesk_app.db.signals import Signals
 from orderdesk_app.db.stores import Store
@@ -385,6 +388,28 @@ async def test_who_is_disabled_stops_and_who_is_enabled_goes_on(
         (action, {"user_id": tenant.view.owner_id})
         for action in ("user.disable", "user.disable", "user.enable")
     ]
+
+
+async def test_who_is_being_deleted_is_not_let_in_again(
+    database: Database, users: Users, operator: Actor, tenant: TenantAccount
+) -> None:
+    owner = tenant.view.owner_id
+    rows = RowDeletion(database, METADATA, nameless=NAMELESS)
+    async with database.write() as session:
+        await rows.close(session, Doomed(owner, [tenant.view.id]), now())
+
+    for act in (
+        lambda: users.get(operator, owner),
+        lambda: users.enable(operator, owner),
+        lambda: users.set_operator(operator, owner, is_operator=True),
+    ):
+        with pytest.raises(NotFound, match="deleted"):
+            await act()
+
+    async with database.read() as session:
+        user = await session.get(User, owner)
+    assert user is not None
+    assert (user.state, user.is_operator) == ("disabled", False)
 
 
 async def colleague_of(database: Database, account: TenantAccount) -> UserId:

@@ -59,6 +59,20 @@ def test_an_address_that_was_only_typed_is_told_apart(ruth: BrowserSession) -> N
     }.items()
 
 
+def test_who_is_being_deleted_has_words_for_a_name(ruth: BrowserSession) -> None:
+    account, _ = ruth.web.do(ruth.web.services.tenants.make_tenant, "Medlar and Co")
+    execute, owner = ruth.web.services.database.execute, {"id": account.owner_id}
+    ruth.web.do(execute, "UPDATE users SET name = '' WHERE id = :id", owner)
+
+    with ruth.tab() as tab:
+        lines = {line["id"]: line["name"] for line in list_of(tab)}
+        known = open_user(tab, account.owner_id)["user_row_id"]
+    ruth.web.do(execute, "DELETE FROM users WHERE id = :id", owner)  # the app is shared
+
+    assert lines[account.owner_id] == "Being deleted"
+    assert known == ""
+
+
 def test_an_operator_sees_everybody_and_a_search_leaves_some(
     ruth: BrowserSession,
 ) -> None:
