@@ -59,6 +59,16 @@ class Role(StrEnum):
     MEMBER = "member"
     VIEWER = "viewer"
 
+    @property
+    def words(self) -> str:
+        """The role as pages name it: Owner."""
+        return self.value.capitalize()
+
+    @property
+    def with_article(self) -> str:
+        """The role in a sentence: an owner."""
+        return f"{'an' if self is Role.OWNER else 'a'} {self.value}"
+
 
 class Scope(StrEnum):
     """What a credential may do; a tool names the one that it needs."""

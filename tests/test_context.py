@@ -1,10 +1,10 @@
-"""Ids: unique over threads and processes."""
+"""Ids: unique over threads and processes; and roles in words."""
 
 import multiprocessing
 from concurrent.futures import ThreadPoolExecutor
 from multiprocessing.connection import Connection
 
-from orderdesk_app.context import new_id, random_bytes
+from orderdesk_app.context import Role, new_id, random_bytes
 
 
 def test_ids_of_many_threads_are_all_different() -> None:
@@ -30,3 +30,8 @@ def test_a_forked_process_does_not_make_the_ids_of_its_parent() -> None:
 
     assert len({*of_child}) == 300
     assert {*of_child}.isdisjoint(random_bytes() for _ in range(300))
+
+
+def test_roles_have_words() -> None:
+    assert [role.words for role in Role] == ["Owner", "Member", "Viewer"]
+    assert [role.with_article for role in Role] == ["an owner", "a member", "a viewer"]

@@ -167,9 +167,6 @@ class ConfirmLink:
         )
 
 
-_A_ROLE = {Role.OWNER: "an owner", Role.MEMBER: "a member", Role.VIEWER: "a viewer"}
-
-
 @dataclass(frozen=True, slots=True)
 class Invitation:
     """To a colleague. `inviter` and `account` are names that people typed."""
@@ -187,7 +184,8 @@ class Invitation:
             f"{inviter} invites you to {account}",
             (
                 f"“{inviter}” invites you to the account “{account}” at Order Desk agents, as "
-                f"{_A_ROLE[self.role]}. There, AI assistants and people work on Order Desk orders.",
+                f"{self.role.with_article}. There, AI assistants and people work on Order Desk "
+                "orders.",
             ),
             "See the invitation",
             _link(self.path, self.token),

@@ -26,9 +26,9 @@ from orderdesk_app.states.people import PeopleState
 S: Any = PeopleState  # on its class, a state's attributes are variables of the browser
 _MANAGES = S.permissions.contains(str(Permission.MANAGE_PEOPLE))
 _ROLES = (
-    (Role.VIEWER, "Viewer", "Sees everything but secrets, and changes nothing."),
-    (Role.MEMBER, "Member", "Also changes orders, and makes keys for their own assistants."),
-    (Role.OWNER, "Owner", "Everything: stores, people, all keys, and the account itself."),
+    (Role.VIEWER, "Sees everything but secrets, and changes nothing."),
+    (Role.MEMBER, "Also changes orders, and makes keys for their own assistants."),
+    (Role.OWNER, "Everything: stores, people, all keys, and the account itself."),
 )
 
 
@@ -189,7 +189,7 @@ def _invite_action() -> rx.Component:
 def _role_choice(form: str, chosen: Any) -> rx.Component:
     """One of the three roles. `form` sets its ids apart from those of other dialogs."""
 
-    def one(role: Role, title: str, words: str) -> rx.Component:
+    def one(role: Role, words: str) -> rx.Component:
         return rx.el.label(
             rx.el.input(
                 type="radio",
@@ -199,7 +199,7 @@ def _role_choice(form: str, chosen: Any) -> rx.Component:
                 required=True,
             ),
             rx.el.span(
-                rx.el.span(title, class_name="strong"),
+                rx.el.span(role.words, class_name="strong"),
                 rx.el.span(words, class_name="dim small"),
                 class_name="stack tight",
             ),

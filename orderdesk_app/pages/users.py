@@ -15,12 +15,13 @@ from orderdesk_app.components.widgets import (
     for_operators,
     skeleton,
 )
+from orderdesk_app.context import Role
 from orderdesk_app.services.user_filter import LONGEST_SEARCH
 from orderdesk_app.states.users import SORT_WORDS, UsersState
 
 S: Any = UsersState  # on its class, a state's attributes are variables of the browser
 _STATES = (("active", "Active"), ("operator", "Operators"), ("disabled", "Disabled"))
-_ROLES = (("owner", "Owner"), ("member", "Member"), ("viewer", "Viewer"))
+_ROLES = tuple((role.value, role.words) for role in Role)
 
 
 def users() -> rx.Component:

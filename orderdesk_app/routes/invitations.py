@@ -38,7 +38,6 @@ from orderdesk_app.services.invitations import PATH, Offer
 from orderdesk_app.services.profile import LONGEST_NAME
 from orderdesk_app.services.sessions import WebUser
 
-_A_ROLE = {Role.OWNER: "an owner", Role.MEMBER: "a member", Role.VIEWER: "a viewer"}
 _MAY = {
     Role.OWNER: "Owners do everything: stores, people, keys, and the account itself.",
     Role.MEMBER: "Members see everything, change orders, and make keys for their assistants.",
@@ -115,7 +114,7 @@ def _page(offer: Offer, user: WebUser | None, *, typed: str = "", wrong: str = "
         by=offer.by,
         email=offer.email,
         account=offer.account,
-        role=_A_ROLE[offer.role],
+        role=offer.role.with_article,
         may=_MAY[offer.role],
         until=f"{offer.expires_at:%d %b %Y %H:%M}",
     )

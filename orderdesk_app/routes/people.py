@@ -26,7 +26,6 @@ from orderdesk_app.services.roles import Permission
 from orderdesk_app.services.sessions import WebUser
 
 PAGE = "/people"
-_A_ROLE = {Role.OWNER: "an owner", Role.MEMBER: "a member", Role.VIEWER: "a viewer"}
 _LINK = Markup(
     '<p class="callout amber">Mail is not set up on this server, so nothing was sent. Pass this '
     "link on to {email} yourself: whoever has it can accept the invitation. It is shown once.</p>"
@@ -77,7 +76,7 @@ async def change_role(request: Request, user: WebUser, form: Form) -> Response:
     except OrderDeskAgentsError as error:
         typed = {"role": form.get("role", "")[:20]}
         return redirect_with_error(user, PAGE, error, form=f"role-{user_id[:40]}", typed=typed)
-    return redirect_with_notice(user, PAGE, f"{person.name} is {_A_ROLE[person.role]} now.")
+    return redirect_with_notice(user, PAGE, f"{person.name} is {person.role.with_article} now.")
 
 
 @signed_in_form

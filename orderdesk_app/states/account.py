@@ -7,7 +7,6 @@ from typing import Any
 import reflex as rx
 
 from orderdesk_app import wiring
-from orderdesk_app.context import Role
 from orderdesk_app.services.callers import Callers, open_to
 from orderdesk_app.states.account_own_data import AccountOwnDataState
 from orderdesk_app.states.account_passkeys import AccountPasskeysState
@@ -20,12 +19,6 @@ SECTIONS: tuple[Any, ...] = (
     AccountSessionsState.load,
     AccountOwnDataState.load,
 )
-
-_ROLES = {
-    Role.OWNER: "Owner",
-    Role.MEMBER: "Member",
-    Role.VIEWER: "Viewer",
-}
 
 
 class AccountState(SignedInState):
@@ -56,6 +49,6 @@ class AccountState(SignedInState):
         self.person = profile.name
         self.email = profile.email or ""
         self.typed_email = "" if profile.email else profile.unverified_email or ""
-        self.role = _ROLES[profile.role] + (", operator" if profile.is_operator else "")
+        self.role = profile.role.words + (", operator" if profile.is_operator else "")
         self.account = profile.account
         self.loaded = True

@@ -6,7 +6,7 @@ A tool without a phrase of its own is named by its title.
 from collections.abc import Mapping
 from typing import Literal
 
-from orderdesk_app.context import Actor
+from orderdesk_app.context import Actor, Role
 from orderdesk_app.services.activity import QuietCalls
 from orderdesk_app.services.activity_entries import AGENTS, ActivityEntry
 from orderdesk_app.services.console import PastCall
@@ -73,7 +73,7 @@ _ACTIONS = {
     "user.remove_operator": ("took a user's rights as an operator", "to take an operator's rights"),
     "store.test": ("tested the connection of {store}", "the connection of {store}"),
 }
-_A_ROLE = {"owner": "an owner", "member": "a member", "viewer": "a viewer"}
+_A_ROLE = {role.value: role.with_article for role in Role}
 _OUTCOMES = {
     "ok": "Done",
     "VALIDATION_ERROR": "Refused here: not valid",

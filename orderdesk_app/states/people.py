@@ -17,7 +17,6 @@ from orderdesk_app.services.roles import Permission
 from orderdesk_app.states.signed_in import SignedInState, handler
 from orderdesk_app.states.times import ago, stamp
 
-_ROLES = {Role.OWNER: "Owner", Role.MEMBER: "Member", Role.VIEWER: "Viewer"}
 _TONES = {Role.OWNER: "blue", Role.MEMBER: "gray", Role.VIEWER: "gray"}
 
 
@@ -89,7 +88,7 @@ def _person(person: PersonView, actor: Actor) -> PersonRow:
         name=person.name,
         email=person.email or "",
         role=person.role.value,
-        role_words=_ROLES[person.role],
+        role_words=person.role.words,
         tone=_TONES[person.role],
         is_you=person.id == actor.user_id,
         is_disabled=person.is_disabled,
@@ -106,7 +105,7 @@ def _invitation(invitation: InvitationView) -> InvitationRow:
     return InvitationRow(
         id=invitation.id,
         email=invitation.email,
-        role_words=_ROLES[invitation.role],
+        role_words=invitation.role.words,
         by=invitation.by,
         until="Expired" if invitation.is_expired else left,
         until_at=stamp(invitation.expires_at),

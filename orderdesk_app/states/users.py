@@ -9,7 +9,7 @@ import reflex as rx
 from reflex.event import EventSpec
 
 from orderdesk_app import wiring
-from orderdesk_app.context import now
+from orderdesk_app.context import Role, now
 from orderdesk_app.errors import ValidationFailed
 from orderdesk_app.services.deletions import BEING_DELETED
 from orderdesk_app.services.user_filter import (
@@ -27,7 +27,7 @@ from orderdesk_app.states.times import ago, stamp
 ADDRESS = "/users"
 STATE_WORDS = {"active": "Active", "operator": "Operator", "disabled": "Disabled"}
 STATE_TONES = {"active": "green", "operator": "blue", "disabled": "amber"}
-ROLE_WORDS = {"owner": "Owner", "member": "Member", "viewer": "Viewer", "": "No account"}
+ROLE_WORDS = {**{role.value: role.words for role in Role}, "": "No account"}
 SORT_WORDS = {
     "name": "Name",
     "email": "E-mail",
