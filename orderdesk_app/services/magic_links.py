@@ -203,7 +203,7 @@ async def end_links(
     )
     if user_id is not None:
         links = links.where(col(MagicLink.user_id) == user_id)
-    await session.exec(links.values(used_at=moment))
+    await session.exec(links.values(used_at=moment, payload=None))
 
 
 def used_words(purpose: LinkPurpose) -> str:

@@ -296,7 +296,7 @@ async def _end_sessions(session: AsyncSession, user_id: UserId, moment: datetime
     links = update(MagicLink).where(
         col(MagicLink.user_id) == user_id, col(MagicLink.used_at).is_(None)
     )
-    await session.exec(links.values(used_at=moment))
+    await session.exec(links.values(used_at=moment, payload=None))
 
 
 async def _calls_of(session: AsyncSession, user_id: UserId, since: date) -> dict[date, int]:

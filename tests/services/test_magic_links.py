@@ -184,13 +184,20 @@ async def test_links_that_are_ended_are_of_one_account_and_purpose(
     desk: Desk, two_tenants: Any
 ) -> None:
     ada, bert = two_tenants
-    ended = await desk.make(LinkPurpose.SIGN_IN, tenant_id=ada.view.id, user_id=ada.view.owner_id)
+    ended = await desk.make(
+        LinkPurpose.SIGN_IN,
+        tenant_id=ada.view.id,
+        user_id=ada.view.owner_id,
+        payload={"email": ADDRESS},
+    )
     invited = await desk.make(LinkPurpose.INVITATION, tenant_id=ada.view.id)
     of_bert = await desk.make(LinkPurpose.SIGN_IN, tenant_id=bert.view.id)
 
     async with desk.database.write() as session:
         await end_links(session, ada.view.id, [LinkPurpose.SIGN_IN], desk.clock())
 
+    kept = await desk.database.query("SELECT count(*) FROM magic_links WHERE payload IS NULL", {})
+    assert [tuple(row) for row in kept] == [(3,)]  # what is personal went with the end
     with pytest.raises(LinkUsed):
         await desk.use(ended, LinkPurpose.SIGN_IN)
     assert await desk.use(invited, LinkPurpose.INVITATION)
