@@ -68,7 +68,7 @@ class Link:
     tenant_id: TenantId | None
     user_id: UserId | None
     payload: JsonObject
-    expires_at: datetime
+    works_for: timedelta  # since it was made
 
 
 class MagicLinks:
@@ -145,7 +145,7 @@ class MagicLinks:
         payload: JsonObject = {}
         if row.payload is not None:
             payload = json.loads(await self._sealer.open_for(*_place(row.id), row.payload))
-        return Link(row.id, purpose, row.tenant_id, row.user_id, payload, row.expires_at)
+        return Link(row.id, purpose, row.tenant_id, row.user_id, payload, _works_for(row))
 
     async def use(self, session: AsyncSession, token: str, purpose: LinkPurpose) -> Link:
         """Inside a write, for a POST: the link, which is used up once this write is committed. Of
@@ -178,7 +178,7 @@ class MagicLinks:
         if row.used_at is not None:
             raise LinkUsed(used_words(purpose))
         if self._clock() >= row.expires_at:
-            raise LinkExpired(expired_words(purpose, row.expires_at - row.created_at))
+            raise LinkExpired(expired_words(purpose, _works_for(row)))
         return row
 
     def _digest(self, secret: str) -> bytes:
@@ -212,12 +212,16 @@ def used_words(purpose: LinkPurpose) -> str:
     return f"This {words.noun} was used before; each works once. {next_step}"
 
 
-def expired_words(purpose: LinkPurpose, worked_for: timedelta) -> str:
+def expired_words(purpose: LinkPurpose, works_for: timedelta) -> str:
     """Also for a link whose account or user is disabled: nobody learns which."""
     return (
         f"This {_WORDS[purpose].noun} is too old; each works for "
-        f"{minutes(worked_for.total_seconds())}. {_next_step(purpose)}"
+        f"{minutes(works_for.total_seconds())}. {_next_step(purpose)}"
     )
+
+
+def _works_for(row: MagicLink) -> timedelta:
+    return row.expires_at - row.created_at
 
 
 def _unknown_words(purpose: LinkPurpose) -> str:

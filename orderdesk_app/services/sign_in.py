@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from datetime import timedelta
 from typing import Protocol
 
 from sqlmodel import col, func, select
@@ -261,7 +260,7 @@ class SignIn:
         accounts = await self._accounts_of(session, link)
         found = next((each for each in accounts if tenant_id in ("", each.tenant_id)), None)
         if found is None:
-            raise LinkExpired(_expired_words())
+            raise LinkExpired(expired_words(link.purpose, link.works_for))
         return found
 
     async def _accounts_of(self, session: AsyncSession, link: Link) -> Sequence[FoundLink]:
@@ -289,7 +288,7 @@ class SignIn:
             question = question.where(col(Membership.tenant_id) == link.tenant_id)
         found = (await session.exec(question.limit(MOST_ACCOUNTS))).all()
         if not found:
-            raise LinkExpired(_expired_words())
+            raise LinkExpired(expired_words(link.purpose, link.works_for))
         return [
             FoundLink(tenant.id, tenant.name, member_of(membership, user))
             for tenant, membership, user in found
@@ -299,10 +298,6 @@ class SignIn:
         SIGN_INS.labels(action.removeprefix("sign_in."), outcome).inc()
         if self._audit is not None:
             await self._audit.write(Entry(actor=actor, action=action, outcome=outcome))
-
-
-def _expired_words() -> str:
-    return expired_words(LinkPurpose.SIGN_IN, timedelta(seconds=LINK_SECONDS))
 
 
 def _known(stranger: Actor, tenant_id: TenantId, member: Member) -> Actor:

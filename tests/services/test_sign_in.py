@@ -10,7 +10,7 @@ from orderdesk_app.errors import LinkExpired, LinkUsed, NotFound, RateLimited, S
 from orderdesk_app.security.tokens import new_master_key
 from orderdesk_app.security.web import SessionCookies
 from orderdesk_app.services.audit import Entry
-from orderdesk_app.services.magic_links import MagicLinks
+from orderdesk_app.services.magic_links import LinkPurpose, MagicLinks
 from orderdesk_app.services.sessions import Sessions
 from orderdesk_app.services.sign_in import SignIn
 
@@ -240,6 +240,28 @@ async def test_the_link_of_a_disabled_user_opens_nothing(sign_in, database, tena
         await sign_in.use_link(token, **BROWSER)
     with pytest.raises(NotFound):
         await sign_in.make_link(tenant.view.id)
+
+
+async def test_the_link_of_a_disabled_user_reads_as_one_that_expired(
+    sign_in, database, keyring, sealer, tenant, clock
+):
+    """A link that a sign-up mails to somebody with an account works as long as its setting says."""
+    links = MagicLinks(keyring, sealer, clock=clock)
+    async with database.write() as session:
+        token = await links.make(
+            session, LinkPurpose.SIGN_IN, works_for=7200, user_id=tenant.view.owner_id
+        )
+    await database.execute("UPDATE users SET disabled_at = created_at", {})
+
+    words = []
+    for hours in (0, 2):
+        clock.time += timedelta(hours=hours)
+        with pytest.raises(LinkExpired) as refused:
+            await sign_in.look_at_link(token.reveal())
+        words.append(refused.value.message)
+
+    assert words[0] == words[1]
+    assert "2 hours" in words[0]
 
 
 async def test_a_link_made_for_something_else_signs_nobody_in(sign_in, database, tenant):
