@@ -1,12 +1,11 @@
 """Signing in by a mailed link, read from a real mail server; its pages, and what goes wrong."""
 
-import pytest
 from playwright.async_api import Page, expect
 
 from orderdesk_app.context import new_id
-from tests.browser.conftest import NARROW, Account, Opens, Site
+from tests.browser.conftest import Account, Opens, Site
 from tests.browser.steps import mailed_link, settled, visit
-from tests.browser.test_pages import VIEWS, axe, picture, small_targets
+from tests.browser.test_pages import READ_BY_AXE, look
 from tests.mail_server import MailServer
 from tests.worlds import eventually, open_services
 
@@ -90,50 +89,37 @@ async def test_a_used_link_says_so_and_leads_back(
     await expect(page.get_by_role("link", name="Sign in")).to_be_visible()
 
 
-@pytest.mark.parametrize(("scheme", "size"), [VIEWS[0], VIEWS[3]], ids=["light-1280", "dark-390"])
 async def test_the_pages_of_signing_in_read_well(
-    site: Site,
-    opens: Opens,
-    ada: Account,
-    post_office: MailServer,
-    scheme: str,
-    size: tuple[int, int],
+    site: Site, opens: Opens, ada: Account, post_office: MailServer
 ) -> None:
     """The form, its answers, the choice between accounts, and a wait."""
     address = await give_address(site, ada)
     other = await site.make_account("Bert's Bikes", with_store=False)
     await join(site, other, address)
-    context = await opens(size=size, scheme=scheme)
+    context = await opens()
     context.watch.expect("^4(00|29) POST /sign-in/mail")
     page = await context.new_page()
     faults: list[str] = []
 
-    async def look(name: str) -> None:
-        await picture(page, name, scheme, size)
-        wide = await page.evaluate("document.scrollingElement.scrollWidth > innerWidth")
-        small = await small_targets(page) if size == NARROW else []
-        faults.extend(f"{name}: {fault}" for fault in [*await axe(page), *small])
-        faults.extend([f"{name}: scrolls sideways"] if wide else [])
-
     await ask_for_link(page, address)
-    await look("sign-in-mailed")
+    faults += await look(page, "sign-in-mailed", views=READ_BY_AXE)
     link = await mailed_link(post_office, address)
     site.links.append(link)
     await page.goto(link)
     await expect(page.get_by_role("button", name="Bert's Bikes")).to_be_visible()
-    await look("sign-in-choose")
+    faults += await look(page, "sign-in-choose", views=READ_BY_AXE)
     await page.goto("/sign-in")
     await page.get_by_label("E-mail").fill("ada@example")
     await page.get_by_role("button", name="E-mail me a link").click()
     await expect(page.get_by_role("alert")).to_contain_text("This is no e-mail address.")
     await expect(page.get_by_label("E-mail")).to_be_focused()
-    await look("sign-in-no-address")
+    faults += await look(page, "sign-in-no-address", views=READ_BY_AXE)
     await ask_for_link(page, address)
     await page.goto("/sign-in")
     await page.get_by_label("E-mail").fill(address)
     await page.keyboard.press("Enter")
     await expect(page.get_by_role("alert")).to_contain_text("Try again in 60 s.")
-    await look("sign-in-wait")
+    faults += await look(page, "sign-in-wait", views=READ_BY_AXE)
     await page.goto(link)
     await page.get_by_role("button", name="Bert's Bikes").click()
     await headed(page, "Stores")

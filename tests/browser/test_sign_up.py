@@ -5,16 +5,15 @@ import contextlib
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Literal
 
 import httpx
 import pytest
 from playwright.async_api import Browser, BrowserContext, Page, expect
 
 from orderdesk_app.services.magic_links import LinkPurpose
-from tests.browser.conftest import CHAPTER, NARROW, Opens, Serving, Site
+from tests.browser.conftest import CHAPTER, Opens, Serving, Site
 from tests.browser.steps import mailed_link, settled
-from tests.browser.test_pages import VIEWS, axe, picture, small_targets
+from tests.browser.test_pages import READ_BY_AXE, look
 from tests.mail_server import MailServer
 from tests.worlds import AgentClient, eventually, free_port, open_services
 
@@ -172,39 +171,31 @@ async def test_a_link_that_expired_says_so_and_leads_on(
     await headed(page, "Create an account")
 
 
-@pytest.mark.parametrize(("scheme", "size"), [VIEWS[0], VIEWS[3]], ids=["light-1280", "dark-390"])
 async def test_every_page_of_sign_up_reads_well(
-    site: Site, opens: Opens, post_office: MailServer, scheme: str, size: tuple[int, int]
+    site: Site, opens: Opens, post_office: MailServer
 ) -> None:
-    context: BrowserContext = await opens(size=size, scheme=scheme)
+    context: BrowserContext = await opens()
     context.watch.expect(r"^4\d\d (GET|POST) /(verify|sign-up)")
     page = await context.new_page()
-    faults = []
-
-    async def look(name: str) -> None:
-        await picture(page, f"sign-up-{name}", scheme, size)
-        inner = await page.evaluate("() => document.scrollingElement.scrollWidth - innerWidth")
-        found = [*await axe(page), *(await small_targets(page) if size == NARROW else [])]
-        found += [f"{inner} px too wide"] if inner > 0 else []
-        faults.extend(f"{name}: {fault}" for fault in found)
+    faults: list[str] = []
 
     await page.goto("/sign-in")
-    await look("sign-in")
+    faults += await look(page, "sign-up-sign-in", views=READ_BY_AXE)
     await page.goto("/sign-up")
-    await look("form")
+    faults += await look(page, "sign-up-form", views=READ_BY_AXE)
     await page.get_by_label("E-mail").fill("ada@nowhere")
     await page.keyboard.press("Enter")
     await expect(page.get_by_role("alert")).to_contain_text("no e-mail address")
-    await look("refused")
+    faults += await look(page, "sign-up-refused", views=READ_BY_AXE)
     address = new_address()
     await sign_up(page, address)
-    await look("sent")
+    faults += await look(page, "sign-up-sent", views=READ_BY_AXE)
     await page.goto(await mailed_link(post_office, address))
-    await look("link")
+    faults += await look(page, "sign-up-link", views=READ_BY_AXE)
     await open_account(site, page)
-    await look("key")
+    faults += await look(page, "sign-up-key", views=READ_BY_AXE)
     await page.goto(await expired_link(site))
-    await look("expired")
+    faults += await look(page, "sign-up-expired", views=READ_BY_AXE)
 
     assert not faults, "\n".join(faults)
 
@@ -232,35 +223,25 @@ def machine(site: Site, tmp_path_factory: pytest.TempPathFactory) -> Iterator[st
     serving.stop()
 
 
-@pytest.mark.parametrize(("scheme", "size"), [VIEWS[0], VIEWS[3]], ids=["light-1280", "dark-390"])
-async def test_a_developer_finds_the_mail_in_the_outbox(
-    machine: str, browser: Browser, scheme: Literal["light", "dark"], size: tuple[int, int]
-) -> None:
-    context = await browser.new_context(
-        base_url=machine, color_scheme=scheme, viewport={"width": size[0], "height": size[1]}
-    )
+async def test_a_developer_finds_the_mail_in_the_outbox(machine: str, browser: Browser) -> None:
+    context = await browser.new_context(base_url=machine, reduced_motion="reduce")
     page = await context.new_page()
-    faults = []
-
-    async def look(name: str) -> None:
-        await picture(page, name, scheme, size)
-        found = [*await axe(page), *(await small_targets(page) if size == NARROW else [])]
-        faults.extend(f"{name}: {fault}" for fault in found)
+    faults: list[str] = []
 
     await _ready(machine)
     await page.goto("/outbox")
     await headed(page, "Outbox")
-    await look("outbox-empty")
+    faults += await look(page, "outbox-empty", views=READ_BY_AXE)
     await sign_up(page, new_address())
     await page.goto("/outbox")
     await page.get_by_role("link", name="Confirm your e-mail address").first.press("Enter")
     await headed(page, "Confirm your e-mail address")
-    await look("outbox-mail")
+    faults += await look(page, "outbox-mail", views=READ_BY_AXE)
     mail = page.frame_locator("iframe")
     await mail.get_by_role("link", name="Confirm my address").press("Enter")
     await headed(page, "Open your account")
     await page.goto("/outbox")
-    await look("outbox")
+    faults += await look(page, "outbox", views=READ_BY_AXE)
     await context.close()
 
     assert not faults, "\n".join(faults)
