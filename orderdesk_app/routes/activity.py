@@ -5,11 +5,10 @@ from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
 from orderdesk_app import wiring
-from orderdesk_app.context import current_request, now
+from orderdesk_app.context import now
 from orderdesk_app.errors import OrderDeskAgentsError, ValidationFailed
-from orderdesk_app.routes.downloads import Download
+from orderdesk_app.routes.downloads import Download, nothing_downloaded
 from orderdesk_app.routes.forms import check_caller, signed_in_user
-from orderdesk_app.routes.html_pages import error_page
 from orderdesk_app.security.web import sign_in_address
 from orderdesk_app.services.activity_export import Form
 from orderdesk_app.services.activity_filter import read_filter
@@ -39,14 +38,7 @@ async def export(request: Request) -> Response:
         name = f"activity-{now():%Y-%m-%d}.{form}"
         return await Download.of(opened, name=name, media_type=_MEDIA_TYPES[form])
     except OrderDeskAgentsError as error:
-        return error_page(
-            error.http_status,
-            "Nothing was downloaded",
-            error.message,
-            href=PAGE,
-            label="Activity",
-            reference=current_request().request_id,
-        )
+        return nothing_downloaded(error, href=PAGE, label="Activity")
 
 
 def _form(name: str) -> Form:

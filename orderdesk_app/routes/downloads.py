@@ -3,8 +3,12 @@
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, AsyncExitStack
 
-from starlette.responses import StreamingResponse
+from starlette.responses import Response, StreamingResponse
 from starlette.types import Receive, Scope, Send
+
+from orderdesk_app.context import current_request
+from orderdesk_app.errors import OrderDeskAgentsError
+from orderdesk_app.routes.html_pages import error_page
 
 
 class Download(StreamingResponse):
@@ -41,3 +45,15 @@ class Download(StreamingResponse):
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         async with self._closing:
             await super().__call__(scope, receive, send)
+
+
+def nothing_downloaded(error: OrderDeskAgentsError, *, href: str, label: str) -> Response:
+    """The page instead of a file, with a way back."""
+    return error_page(
+        error.http_status,
+        "Nothing was downloaded",
+        error.message,
+        href=href,
+        label=label,
+        reference=current_request().request_id,
+    )

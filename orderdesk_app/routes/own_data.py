@@ -6,9 +6,9 @@ from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
 from orderdesk_app import wiring
-from orderdesk_app.context import UserId, current_request, now
+from orderdesk_app.context import UserId, now
 from orderdesk_app.errors import NotFound, OrderDeskAgentsError
-from orderdesk_app.routes.downloads import Download
+from orderdesk_app.routes.downloads import Download, nothing_downloaded
 from orderdesk_app.routes.forms import (
     Form,
     clear_session_cookie,
@@ -17,7 +17,7 @@ from orderdesk_app.routes.forms import (
     signed_in_form,
     signed_in_user,
 )
-from orderdesk_app.routes.html_pages import error_page, plain_page
+from orderdesk_app.routes.html_pages import plain_page
 from orderdesk_app.security.web import sign_in_address
 from orderdesk_app.services.callers import Callers, open_to
 from orderdesk_app.services.roles import Permission
@@ -46,14 +46,7 @@ async def export(request: Request) -> Response:
             media_type="application/json",
         )
     except OrderDeskAgentsError as error:
-        return error_page(
-            error.http_status,
-            "Nothing was downloaded",
-            error.message,
-            href=PAGE,
-            label="Your account",
-            reference=current_request().request_id,
-        )
+        return nothing_downloaded(error, href=PAGE, label="Your account")
 
 
 @signed_in_form
