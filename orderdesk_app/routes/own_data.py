@@ -18,6 +18,7 @@ from orderdesk_app.routes.forms import (
     signed_in_user,
 )
 from orderdesk_app.routes.html_pages import plain_page
+from orderdesk_app.routes.users import page_of
 from orderdesk_app.security.web import sign_in_address
 from orderdesk_app.services.callers import Callers, open_to
 from orderdesk_app.services.roles import Permission
@@ -71,7 +72,7 @@ async def delete_account(request: Request, user: WebUser, form: Form) -> Respons
 @signed_in_form
 @open_to(Callers.OPERATORS)
 async def delete_user(request: Request, user: WebUser, form: Form) -> Response:
-    user_id, typed = UserId(form.get("row_id", "")), form.get("confirm", "")
+    user_id, typed = UserId(form.get("row_id", "")[:64]), form.get("confirm", "")
     if user_id == user.actor.user_id:
         return await _delete_oneself(user, form)
     try:
@@ -81,7 +82,7 @@ async def delete_user(request: Request, user: WebUser, form: Form) -> Response:
     except OrderDeskAgentsError as error:
         return redirect_with_error(
             user,
-            f"{USERS}/{user_id[:40]}",
+            page_of(user_id),
             error,
             form="delete-user",
             typed={"confirm": typed[:200]},

@@ -30,11 +30,11 @@ async def disable(request: Request, user: WebUser, form: Form) -> Response:
     try:
         name = await wiring.current().users.disable(user.actor, user_id)
     except OrderDeskAgentsError as error:
-        return redirect_with_error(user, _page_of(user_id), error)
+        return redirect_with_error(user, page_of(user_id), error)
     if user_id == user.actor.user_id:
         return redirect_to("/sign-in", error="ended")
     words = f"{name} is disabled: signed out everywhere, and their keys are refused."
-    return redirect_with_notice(user, _page_of(user_id), words)
+    return redirect_with_notice(user, page_of(user_id), words)
 
 
 @signed_in_form
@@ -44,9 +44,9 @@ async def enable(request: Request, user: WebUser, form: Form) -> Response:
     try:
         name = await wiring.current().users.enable(user.actor, user_id)
     except OrderDeskAgentsError as error:
-        return redirect_with_error(user, _page_of(user_id), error)
+        return redirect_with_error(user, page_of(user_id), error)
     words = f"{name} is enabled. Their keys work again, and they can sign in."
-    return redirect_with_notice(user, _page_of(user_id), words)
+    return redirect_with_notice(user, page_of(user_id), words)
 
 
 @signed_in_form
@@ -58,18 +58,18 @@ async def operator(request: Request, user: WebUser, form: Form) -> Response:
             user.actor, user_id, is_operator=is_operator
         )
     except OrderDeskAgentsError as error:
-        return redirect_with_error(user, _page_of(user_id), error)
+        return redirect_with_error(user, page_of(user_id), error)
     if user_id == user.actor.user_id and not is_operator:
         return redirect_with_notice(user, "/", "You are no longer an operator.")
     words = f"{name} is an operator now." if is_operator else f"{name} is no longer an operator."
-    return redirect_with_notice(user, _page_of(user_id), words)
+    return redirect_with_notice(user, page_of(user_id), words)
 
 
 def _user_id(form: Form) -> UserId:
     return UserId(form.get("user_id", "")[:64])
 
 
-def _page_of(user_id: UserId) -> str:
+def page_of(user_id: UserId) -> str:
     return f"{PAGE}/{user_id}" if user_id.isalnum() and user_id.isascii() else PAGE
 
 

@@ -244,6 +244,10 @@ def test_an_id_that_is_none_leads_back_to_the_list(ruth: BrowserSession, user_id
 
         assert answer.headers["location"] in ("/users", f"/users/{'u' * 64}")
 
+    ruth.grow_old()
+    answer = ruth.post("/users/delete", row_id=user_id, confirm="somebody")
+    assert answer.headers["location"] in ("/confirm?next=%2Fusers", "/confirm")
+
 
 def test_roles_of_one_account_make_nobody_an_operator(cast: Cast) -> None:
     assert {cast[name].actor.role for name in (VIEWER, MEMBER, OWNER)} == set(Role)
