@@ -138,7 +138,7 @@ async def mail_link(request: Request, form: Form) -> Response:
             status=error.http_status,
         )
         return with_wait(page, error)
-    return redirect_to("/sign-in", mailed="1", next="" if wanted == "/" else wanted)
+    return redirect_to(sign_in_address(wanted, mailed="1"))
 
 
 @open_to(Callers.ANYBODY)

@@ -74,38 +74,25 @@ def own_page(wanted: str) -> str:
     return wanted if _PAGE.fullmatch(wanted) else "/"
 
 
-def sign_in_address(wanted: str, *, error: str = "") -> str:
-    """The sign-in page, which leads to the wanted one afterwards; `error` is one of the codes that
-    routes/sign_in.py turns into a sentence.
+def sign_in_address(wanted: str, *, error: str = "", mailed: str = "") -> str:
+    """The sign-in page, which leads to the wanted one afterwards; `error` and `mailed` are codes
+    that routes/sign_in.py turns into sentences.
     """
-    page = own_page(wanted)
-    query = urlencode(
-        {
-            name: value
-            for name, value in (("error", error), ("next", "" if page == "/" else page))
-            if value
-        }
-    )
-    return f"/sign-in?{query}" if query else "/sign-in"
+    return _on_the_way_to(wanted, "/sign-in", error=error, mailed=mailed)
 
 
 def confirm_address(wanted: str, *, error: str = "", sent: str = "") -> str:
     """The page that asks a person to confirm who they are, and then leads to the wanted one;
     `error` and `sent` are codes that routes/confirm.py turns into sentences.
     """
+    return _on_the_way_to(wanted, "/confirm", error=error, sent=sent)
+
+
+def _on_the_way_to(wanted: str, path: str, **codes: str) -> str:
     page = own_page(wanted)
-    query = urlencode(
-        {
-            name: value
-            for name, value in (
-                ("error", error),
-                ("sent", sent),
-                ("next", "" if page == "/" else page),
-            )
-            if value
-        }
-    )
-    return f"/confirm?{query}" if query else "/confirm"
+    given = {**codes, "next": "" if page == "/" else page}
+    query = urlencode({name: value for name, value in given.items() if value})
+    return f"{path}?{query}" if query else path
 
 
 class SessionCookies:
