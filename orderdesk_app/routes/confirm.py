@@ -30,7 +30,13 @@ from orderdesk_app.routes.forms import (
     signed_in_form,
     signed_in_user,
 )
-from orderdesk_app.routes.html_pages import callout, error_page, passkey_form, plain_page
+from orderdesk_app.routes.html_pages import (
+    callout,
+    error_page,
+    field_error,
+    passkey_form,
+    plain_page,
+)
 from orderdesk_app.security.web import confirm_address, own_page, sign_in_address
 from orderdesk_app.services.callers import Callers, open_to
 from orderdesk_app.services.identity_proofs import ProofChoices
@@ -67,7 +73,6 @@ _KEY_FORM = Markup(
     'aria-pressed="false" data-reveal="key">Show</button></div>{wrong}</div>'
     '<button type="submit" class="button{primary} full">Confirm with the key</button></form>'
 )
-_WRONG_KEY = Markup('<span class="wrong" id="key-wrong" role="alert">{words}</span>')
 _MAIL_FORM = Markup(
     '<form class="form" action="/confirm/mail" method="post">{hidden}'
     '<button type="submit" class="button full">Mail a link to {email}</button></form>'
@@ -140,7 +145,7 @@ def _ways(choices: ProofChoices, hidden: Markup, *, wrong: str) -> Markup:
             autofocus=Markup("autofocus ") if wrong or not choices.has_passkey else "",
             primary="" if choices.has_passkey else " primary",
             is_wrong="true" if wrong else "false",
-            wrong=_WRONG_KEY.format(words=wrong) if wrong else "",
+            wrong=field_error("key", wrong),
         )
     if choices.email:
         ways += _MAIL_FORM.format(hidden=hidden, email=choices.email)

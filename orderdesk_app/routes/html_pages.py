@@ -42,6 +42,7 @@ _FINGERPRINT = Markup(
     '<path d="M5 19.5C5.5 18 6 15 6 12a6 6 0 0 1 .34-2"/><path d="M8.65 22c.21-.66.45-1.32.57-2"/>'
     '<path d="M9 6.8a6 6 0 0 1 9 5.2v2"/>'
 )
+_FIELD_ERROR = Markup('<span class="wrong" id="{field}-wrong" role="alert">{words}</span>')
 _REFERENCE = Markup('<p class="dim small">Reference: <code>{reference}</code></p>')
 
 
@@ -110,6 +111,11 @@ def callout(words: str, *, tone: Literal["green", "amber"]) -> Markup:
         'fill="none" stroke="currentColor" stroke-width="2" stroke-linecap="round" '
         'stroke-linejoin="round">{shape}</svg><div class="grow">{words}</div></div>'
     ).format(tone=tone, role=role, shape=shape, words=words)
+
+
+def field_error(field: str, words: str) -> Markup:
+    """What is wrong with the input of that id, to be shown below it; nothing without words."""
+    return _FIELD_ERROR.format(field=field, words=words) if words else Markup()
 
 
 def copyable(identity: str, text: str, label: str) -> Markup:

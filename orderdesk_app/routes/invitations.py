@@ -32,7 +32,7 @@ from orderdesk_app.routes.forms import (
     signed_in_user,
     user_agent,
 )
-from orderdesk_app.routes.html_pages import callout, error_page, plain_page, with_wait
+from orderdesk_app.routes.html_pages import callout, error_page, field_error, plain_page, with_wait
 from orderdesk_app.services.callers import Callers, open_to
 from orderdesk_app.services.invitations import PATH, Offer
 from orderdesk_app.services.profile import LONGEST_NAME
@@ -61,7 +61,6 @@ _NAME = Markup(
     '<span class="help" id="name-help">Colleagues see it where something was done by you.</span>'
     "{wrong}</div>"
 )
-_WRONG = Markup('<span class="wrong" id="name-wrong" role="alert">{words}</span>')
 _SIGN_OUT = Markup(
     '<form method="post" action="/sign-out">'
     '<input type="hidden" name="form_token" value="{token}">'
@@ -131,7 +130,7 @@ def _page(offer: Offer, user: WebUser | None, *, typed: str = "", wrong: str = "
         longest=LONGEST_NAME,
         typed=typed,
         is_wrong="true" if wrong else "false",
-        wrong=_WRONG.format(words=wrong) if wrong else "",
+        wrong=field_error("name", wrong),
     )
     notice = callout(_PASSED_ON, tone="amber") if is_new and not offer.is_proof else Markup()
     body = _ACCEPT.format(

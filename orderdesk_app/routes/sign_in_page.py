@@ -8,7 +8,7 @@ from markupsafe import Markup
 from starlette.responses import Response
 
 from orderdesk_app.mail.addresses import MOST_CHARACTERS
-from orderdesk_app.routes.html_pages import callout, passkey_form, plain_page
+from orderdesk_app.routes.html_pages import callout, field_error, passkey_form, plain_page
 from orderdesk_app.services.sign_in import LinkView
 
 _KEY_FORM = Markup(
@@ -42,7 +42,6 @@ _OTHER_WAYS = Markup(
     "it starts; an administrator makes one with <code>orderdesk signin-link</code>.</p>"
 )
 _SIGN_UP = Markup('<p class="small">New here? <a href="/sign-up">Create an account</a>.</p>')
-_WRONG = Markup('<span class="wrong" id="{field}-wrong" role="alert">{words}</span>')
 _ASK = Markup(
     "<p>This link signs you in as <strong>{name}</strong>. It works once.</p>"
     # goes to the address that was opened, token and all: the server never sends the token
@@ -97,7 +96,7 @@ def sign_in_page(
         wanted=next_page,
         autofocus=_focus(not is_about_mail),
         is_wrong="true" if wrong_key else "false",
-        wrong=_WRONG.format(field="key", words=wrong_key) if wrong_key else "",
+        wrong=field_error("key", wrong_key),
     )
     if ways.has_passkeys:
         body += passkey_form(
@@ -114,7 +113,7 @@ def sign_in_page(
             most=MOST_CHARACTERS,
             typed=typed_email,
             is_wrong="true" if wrong_email else "false",
-            wrong=_WRONG.format(field="email", words=wrong_email) if wrong_email else "",
+            wrong=field_error("email", wrong_email),
         )
     body += _OTHER_WAYS
     if ways.has_sign_up:

@@ -40,6 +40,7 @@ from orderdesk_app.routes.html_pages import (
     callout,
     copyable,
     error_page,
+    field_error,
     plain_page,
     with_wait,
 )
@@ -61,7 +62,6 @@ _FORM = Markup(
     '<button type="submit" class="button primary full">{label}</button></form>'
     '<p class="dim small">You have an account? <a href="/sign-in">Sign in</a>.</p>'
 )
-_WRONG = Markup('<span class="wrong" id="{field}-wrong" role="alert">{words}</span>')
 _NAME = Markup(
     '<div class="field"><label for="name">Name of the account</label>'
     '<span class="help" id="name-help">Such as your shop’s name. Without one, it is called after '
@@ -210,11 +210,11 @@ def _form_page(
                 if needs_proof
                 else "Your address is a label of the account: nothing is sent to it."
             ),
-            notice=_too_many(error) if isinstance(error, RateLimited) else Markup(),
+            notice=_too_many(error) if isinstance(error, RateLimited) else _NOTHING,
             most=MOST_CHARACTERS,
             typed=given.get("email", "")[: 2 * MOST_CHARACTERS],
             is_wrong="true" if is_wrong else "false",
-            wrong=_WRONG.format(field="email", words=error.message) if error and is_wrong else "",
+            wrong=field_error("email", error.message if error and is_wrong else ""),
             name="" if needs_proof else _name_field(given.get("name", ""), error),
             label="Send me a link" if needs_proof else _TITLE,
         ),
@@ -229,7 +229,7 @@ def _name_field(typed: str, error: OrderDeskAgentsError | None) -> Markup:
         most=LONGEST_NAME,
         typed=typed[: 2 * LONGEST_NAME],
         is_wrong="true" if is_wrong else "false",
-        wrong=_WRONG.format(field="name", words=error.message) if error and is_wrong else "",
+        wrong=field_error("name", error.message if error and is_wrong else ""),
     )
 
 
