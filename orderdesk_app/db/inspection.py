@@ -63,11 +63,11 @@ def look_at(url: str) -> DatabaseState | None:
 def _look_at_file(path: Path, url: str) -> DatabaseState | None:
     if missing := missing_folder(url):
         raise ConfigurationError(f"DATABASE_URL: {missing}")
+    # the folder first: whether a file is in one that is closed cannot be asked
+    _must_be_writable(path.parent if path.parent.exists() else Path.cwd())
     if not path.exists():
-        _must_be_writable(path.parent if path.parent.exists() else Path.cwd())
         return None
-    for part in (path, path.parent):
-        _must_be_writable(part)
+    _must_be_writable(path)
     # Without a WAL no process has it open, and a connection would make one for a moment.
     has_wal = path.with_name(f"{path.name}-wal").exists()
     mode = "mode=ro" if has_wal else "mode=ro&immutable=1"

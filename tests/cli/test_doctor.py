@@ -565,6 +565,30 @@ def test_secrets_that_others_may_read_are_named(
     assert (data_dir / "kms.key").stat().st_mode & 0o777 == 0o644, "the doctor changes nothing"
 
 
+def test_a_folder_that_is_closed_to_this_user_is_named(
+    examine: Doctor, sealed: str, data_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`data/` is closed to all but the user of the server."""
+    stat = Path.stat
+
+    def refused(path: Path, **options: bool) -> os.stat_result:
+        if data_dir in path.parents:
+            raise PermissionError(13, "Permission denied", str(path))
+        return stat(path, **options)
+
+    # the tests may run as root, who may do everything
+    monkeypatch.setattr(Path, "stat", refused)
+    monkeypatch.setattr(os, "access", lambda path, _: data_dir not in (path, *path.parents))
+
+    report = examine()
+
+    assert [outcome for outcome, _ in report.of("database")] == ["wrong"]
+    assert f"{data_dir} cannot be written to by this user" in report.of("database")[0][1]
+    assert [outcome for outcome, _ in report.of("files")] == ["wrong"]
+    assert f"this user may not look into {data_dir}. Start as" in report.of("files")[0][1]
+    assert [outcome for outcome, _ in report.of("disk")] == ["ok"]
+
+
 def test_a_name_cannot_make_a_second_line(examine: Doctor, tmp_path: Path) -> None:
     folder = tmp_path / "a\nWRONG  files  b\x1b[2J"
     folder.mkdir()

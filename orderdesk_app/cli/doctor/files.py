@@ -12,6 +12,7 @@ from orderdesk_app.errors import ConfigurationError
 from orderdesk_app.security.kms import KEY_FILE
 
 LEAST_FREE = 100 * 2**20
+_START_AS_OWNER = "Start as the user that it belongs to, or change its owner with chown."
 _MIGRATION_COPIES = 3  # docs/operations.md, Upgrade
 
 
@@ -21,6 +22,9 @@ def findings(settings: Settings, wrong_names: frozenset[str]) -> list[Finding]:
         return [skipped(Subject.DISK, because), skipped(Subject.FILES, because)]
     folder = settings.data_dir
     database = _database_file(settings)
+    if folder.is_dir() and not os.access(folder, os.X_OK):
+        closed = f"this user may not look into {folder}. {_START_AS_OWNER}"
+        return [_of_disk(folder, None), wrong(Subject.FILES, closed)]
     of_files = [*_of_files(_secret_files(folder, database))]
     return [
         _of_disk(folder, database),
@@ -77,6 +81,5 @@ def _of_files(paths: Iterator[Path]) -> Iterator[Finding]:
         if not os.access(path, os.R_OK):
             yield wrong(
                 Subject.FILES,
-                f"this user may not read {path}. Start as the user that it belongs to, or change "
-                "its owner with chown.",
+                f"this user may not read {path}. {_START_AS_OWNER}",
             )
