@@ -35,9 +35,9 @@ from orderdesk_app.services.members import (
     lock_email,
     lock_members,
     require_person,
+    require_still,
     users_of,
 )
-from orderdesk_app.services.people import require_manager
 from orderdesk_app.services.profile import person_name
 from orderdesk_app.services.reauthentication import Reauthentication
 from orderdesk_app.services.roles import Permission, require
@@ -201,7 +201,7 @@ class Invitations:
         try:
             async with self._database.write() as session:
                 await lock_members(self._database, session, [actor.tenant_id])
-                await require_manager(session, actor)
+                await require_still(session, actor, Permission.MANAGE_PEOPLE)
                 await _require_room(session, actor, email, moment)
                 row = Invitation(
                     tenant_id=actor.tenant_id,
@@ -228,7 +228,7 @@ class Invitations:
         self._limit.check(actor.tenant_id)
         async with self._database.write() as session:
             await lock_members(self._database, session, [actor.tenant_id])
-            await require_manager(session, actor)
+            await require_still(session, actor, Permission.MANAGE_PEOPLE)
             row = await _waiting(session, actor, invitation_id)
             row.invited_by = await _inviter(session, actor)
             row.sends += 1
@@ -244,7 +244,7 @@ class Invitations:
         require(actor, Permission.MANAGE_PEOPLE)
         async with self._database.write() as session:
             await lock_members(self._database, session, [actor.tenant_id])
-            await require_manager(session, actor)
+            await require_still(session, actor, Permission.MANAGE_PEOPLE)
             row = await _waiting(session, actor, invitation_id)
             email = readable(row.email)
             await session.delete(row)

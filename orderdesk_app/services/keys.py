@@ -59,6 +59,7 @@ from orderdesk_app.services.members import (
     find_first_owner,
     has_key_alone,
     member_of,
+    require_still,
 )
 from orderdesk_app.services.names import is_visible, without_idle_half_spaces
 from orderdesk_app.services.reauthentication import Reauthentication
@@ -164,10 +165,8 @@ class Keys:
         name = without_idle_half_spaces(name.strip())
         if not 1 <= len(name) <= _LONGEST_NAME or not is_visible(name):
             raise ValidationFailed(
-                (
-                    f"A key's name has 1 to {_LONGEST_NAME} characters on one line, each of "
-                    "which can be seen. Choose another."
-                ),
+                f"A key's name has 1 to {_LONGEST_NAME} characters on one line, each of which can "
+                "be seen. Choose another.",
                 field="name",
             )
         require_scopes(actor, scopes)
@@ -216,10 +215,8 @@ class Keys:
             row = (await session.exec(question)).one_or_none()
             if row is None:
                 raise NotFound(
-                    (
-                        "This account has no such key, or it was revoked before. Reload the "
-                        "list of keys."
-                    ),
+                    "This account has no such key, or it was revoked before. Reload the list of "
+                    "keys.",
                     field="key_id",
                 )
             if row.kind == MASTER:
@@ -249,6 +246,7 @@ class Keys:
         moment = now()
         async with self._database.write() as session:
             await self.lock(session, actor.tenant_id)
+            await require_still(session, actor, Permission.MANAGE_MASTER_KEY)
             # Whoever acts by a key which others may have is not known to be this user.
             is_known = actor.credential_id is None or await has_key_alone(
                 session, actor.tenant_id, actor.user_id

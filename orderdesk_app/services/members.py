@@ -16,6 +16,7 @@ from orderdesk_app.db.owned import owned
 from orderdesk_app.db.tenants import Tenant
 from orderdesk_app.db.users import User
 from orderdesk_app.errors import PermissionDenied
+from orderdesk_app.services.roles import Permission, permissions_of, refusal_of
 
 _SMALL = str.maketrans(ascii_uppercase, ascii_lowercase)
 _MOST_ALIKE = 20
@@ -44,6 +45,17 @@ async def find_member(session: AsyncSession, tenant_id: TenantId, user_id: UserI
     """The member as they are now; None for a user who is disabled or no member."""
     question = _members(tenant_id).where(col(Membership.user_id) == user_id)
     return _enabled((await session.exec(question)).one_or_none())
+
+
+async def require_still(session: AsyncSession, actor: Actor, permission: Permission) -> None:
+    """Inside a write: raises PermissionDenied where the role that the actor has by now does not
+    allow it. They may have been demoted, removed or disabled while the write waited.
+    """
+    if actor.user_id is None:
+        return  # the system
+    member = await find_member(session, actor.tenant_id, actor.user_id)
+    if member is None or permission not in permissions_of(member.role):
+        raise PermissionDenied(refusal_of(permission))
 
 
 async def find_first_owner(session: AsyncSession, tenant_id: TenantId) -> Member | None:

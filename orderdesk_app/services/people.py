@@ -19,13 +19,13 @@ from orderdesk_app.db.owned import owned
 from orderdesk_app.db.sessions import Session
 from orderdesk_app.db.signals import Signals
 from orderdesk_app.db.users import User
-from orderdesk_app.errors import Conflict, NotFound, PermissionDenied, ValidationFailed
+from orderdesk_app.errors import Conflict, NotFound, ValidationFailed
 from orderdesk_app.services.audit import AuditTrail, Entry
 from orderdesk_app.services.magic_links import LinkPurpose, end_links
-from orderdesk_app.services.members import find_member, lock_members, users_of
+from orderdesk_app.services.members import lock_members, require_still, users_of
 from orderdesk_app.services.operators import require_operator_left
 from orderdesk_app.services.reauthentication import Reauthentication
-from orderdesk_app.services.roles import Permission, permissions_of, refusal_of, require
+from orderdesk_app.services.roles import Permission, require
 from orderdesk_app.services.tenants import Tenants
 
 LAST_OWNER = (
@@ -91,7 +91,7 @@ class People:
         await self._reauthentication.require_recent(actor)
         async with self._database.write() as session:
             await lock_members(self._database, session, [actor.tenant_id])
-            await require_manager(session, actor)
+            await require_still(session, actor, Permission.MANAGE_PEOPLE)
             membership, user = await _find(session, actor, user_id)
             if membership.role == role:
                 return _view(membership, user, None)
@@ -131,7 +131,7 @@ class People:
         async with self._database.write() as session:
             await lock_members(self._database, session, [actor.tenant_id])
             if action != _LEAVE:  # leaving is open to every role
-                await require_manager(session, actor)
+                await require_still(session, actor, Permission.MANAGE_PEOPLE)
             membership, user = await _find(session, actor, user_id)
             await require_owner_left(session, actor, without=user.id)
             if user.is_operator and not await _has_another_account(session, membership):
@@ -172,17 +172,6 @@ class People:
         # The id alone: a name or an address would stay here when its user is deleted.
         arguments = {"person": user_id, **details}
         await self._audit.write_or_queue(Entry(actor=actor, action=action, arguments=arguments))
-
-
-async def require_manager(session: AsyncSession, actor: Actor) -> None:
-    """Inside a write that holds the account's members: raises PermissionDenied for a user who is no
-    owner now, as they may have been demoted while the write waited.
-    """
-    if actor.user_id is None:
-        return  # the system
-    member = await find_member(session, actor.tenant_id, actor.user_id)
-    if member is None or Permission.MANAGE_PEOPLE not in permissions_of(member.role):
-        raise PermissionDenied(refusal_of(Permission.MANAGE_PEOPLE))
 
 
 async def require_owner_left(session: AsyncSession, actor: Actor, *, without: UserId) -> None:

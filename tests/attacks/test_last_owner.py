@@ -170,6 +170,27 @@ async def test_an_owner_who_was_demoted_meanwhile_does_not_promote_themselves(
 
 
 @on_sqlite
+@pytest.mark.parametrize("end", ["demoted", "removed", "disabled"])
+async def test_an_owner_who_is_none_any_more_gets_no_master_key(
+    services: Services, ada: Actor, end: str
+) -> None:
+    """Hashing takes long: they may have asked for it while they were one."""
+    bert = await add(services, ada, Role.OWNER, "Bert")
+    if end == "demoted":
+        await services.people.change_role(ada, str(bert.user_id), Role.VIEWER)
+    elif end == "removed":
+        await services.people.remove(ada, str(bert.user_id))
+    else:
+        await disable(services, bert.user_id)
+
+    with pytest.raises(PermissionDenied, match="Only an owner"):  # with the rights of before
+        await services.keys.rotate_master(bert)
+
+    [key] = await services.keys.list(ada)
+    assert key.user_id == ada.user_id
+
+
+@on_sqlite
 async def test_a_neighbour_has_nobody_to_remove(services: Services, ada: Actor) -> None:
     account, _ = await services.tenants.make_tenant("Bert's Bikes")
     bert = account.owner(Via.SYSTEM)
