@@ -55,3 +55,11 @@ async def require_operator_left(
     ]
     if found and not left:
         raise Conflict(LAST_OPERATOR)
+
+
+async def is_operator_now(session: AsyncSession, user_id: UserId | None) -> bool:
+    """Whether the user's row says so: they may have been demoted or disabled a moment ago."""
+    question = select(User.id).where(
+        col(User.id) == user_id, col(User.is_operator), col(User.disabled_at).is_(None)
+    )
+    return (await session.exec(question)).one_or_none() is not None

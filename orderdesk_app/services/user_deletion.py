@@ -21,7 +21,7 @@ from orderdesk_app.services.deletions import (
     memberships_of,
 )
 from orderdesk_app.services.members import lock_members, require_person, users_of
-from orderdesk_app.services.operators import require_operator_left
+from orderdesk_app.services.operators import is_operator_now, require_operator_left
 from orderdesk_app.services.reauthentication import Reauthentication
 
 ACTION = "user.delete"
@@ -109,10 +109,7 @@ class UserDeletion:
             )
             user = await _find(session, user_id, is_locked=True)
             _require_typed(typed, _to_type(user))
-            if actor.user_id == user_id:
-                await require_person(session, actor)
-            else:
-                await _require_operator(session, actor)
+            await _require_right(session, actor, user_id)
             by = None if actor.user_id == user_id else actor
             deletion = await self._deletions.begin(
                 session, ACTION, Doomed(user_id, goes), counts, by=by
@@ -126,12 +123,18 @@ def _require_person(actor: Actor, user_id: UserId) -> None:
         raise NotFound(_UNKNOWN)
 
 
+async def _require_right(session: AsyncSession, actor: Actor, user_id: UserId) -> None:
+    if actor.user_id == user_id:
+        await require_person(session, actor)
+    elif not await is_operator_now(session, actor.user_id):
+        raise NotFound(_UNKNOWN)
+
+
 async def _look(
     session: AsyncSession, actor: Actor, user_id: UserId
 ) -> tuple[User, list[TenantId], list[TenantId]]:
     """The user, and their accounts that go and that stay."""
-    if actor.user_id == user_id:
-        await require_person(session, actor)
+    await _require_right(session, actor, user_id)
     user = await _find(session, user_id)
     goes, stays = await _accounts(session, user_id)
     return user, goes, stays
@@ -143,13 +146,6 @@ async def _find(session: AsyncSession, user_id: UserId, *, is_locked: bool = Fal
     if user is None or user.name == BEING_DELETED:
         raise NotFound(_UNKNOWN)
     return user
-
-
-async def _require_operator(session: AsyncSession, actor: Actor) -> None:
-    """They may have been demoted, disabled or deleted since the page was drawn."""
-    user = (await session.exec(select(User).where(User.id == actor.user_id))).one_or_none()
-    if user is None or not user.is_operator or user.disabled_at is not None:
-        raise NotFound(_UNKNOWN)
 
 
 async def _accounts(

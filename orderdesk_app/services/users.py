@@ -25,7 +25,7 @@ from orderdesk_app.db.users import User
 from orderdesk_app.errors import Conflict, NotFound, in_message
 from orderdesk_app.services.audit import AuditTrail, Entry
 from orderdesk_app.services.deletions import BEING_DELETED
-from orderdesk_app.services.operators import require_operator_left
+from orderdesk_app.services.operators import is_operator_now, require_operator_left
 from orderdesk_app.services.reauthentication import Reauthentication
 from orderdesk_app.services.user_agents import device_name
 from orderdesk_app.services.user_filter import UserFilter, UserPlace, beginnings
@@ -271,14 +271,7 @@ async def _require_operator(session: AsyncSession, actor: Actor) -> None:
     """
     if actor.via is Via.SHELL and actor.user_id is None:
         return
-    if not actor.is_operator:
-        raise NotFound(_NOTHING)
-    question = select(User.id).where(
-        col(User.id) == actor.user_id,
-        col(User.is_operator),
-        col(User.disabled_at).is_(None),
-    )
-    if (await session.exec(question)).one_or_none() is None:
+    if not (actor.is_operator and await is_operator_now(session, actor.user_id)):
         raise NotFound(_NOTHING)
 
 

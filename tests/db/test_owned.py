@@ -56,7 +56,6 @@ WITHOUT_AN_ACTOR = {
     "services/deletions.py:memberships_of": "a user is deleted with all accounts of theirs",
     "services/deletions.py:has_other_owner": "whether an account goes with the user",
     "services/user_deletion.py:_find": "operators delete anybody, others themselves",
-    "services/user_deletion.py:_require_operator": "the operator who deletes, as they are now",
     "services/user_deletion.py:_described": "an account of the user who is deleted",
     "services/journal.py:require_all_there": (
         "asks for the actor's own account and user, before anything is written"
@@ -69,6 +68,7 @@ WITHOUT_AN_ACTOR = {
     "services/invitations.py:who_may_accept": "the user who is signed in, by their own id",
     "services/invitations.py:_send": "the actor's own account, by its id",
     "services/operators.py:require_operator_left": "operators are those of all accounts",
+    "services/operators.py:is_operator_now": "a user is an operator of all accounts",
     "services/tenants.py:_admin": "the first start asks whether an operator owns an account",
     "services/tenants.py:get": "the actor's own account, by its id",
     "services/sign_in.py:_accounts_of": "a link is how an actor begins; it was found by its digest",
@@ -81,7 +81,6 @@ WITHOUT_AN_ACTOR = {
             "services/users.py:find",
             "services/users.py:_begin",
             "services/users.py:_signal",
-            "services/users.py:_require_operator",
             "services/users.py:_is_operator",
             "services/users.py:_end_sessions",
             "services/users.py:_calls_of",

@@ -222,6 +222,17 @@ async def test_others_find_nobody_but_themselves(person: Person) -> None:
 
 
 @on_sqlite
+async def test_who_is_an_operator_no_longer_finds_nobody(person: Person) -> None:
+    operator = await _make_operator(person)
+    await person.services.database.execute(
+        "UPDATE users SET is_operator = false WHERE id = :id", {"id": operator.user_id}
+    )
+
+    with pytest.raises(NotFound):
+        await person.services.user_deletion.preview(operator, person.user_id)
+
+
+@on_sqlite
 async def test_the_last_operator_cannot_be_deleted(person: Person) -> None:
     services = person.services
     operator = await _make_operator(person)
