@@ -143,17 +143,14 @@ class SignUp:
             link = await self._links.use(session, token, LinkPurpose.SIGN_UP)
             email = str(link.payload["email"])
             await lock_email(self._database, session, email)
+            owner = await self._owner_without_account(session, email)
             account = await self._tenants.add_account(
-                session,
-                name,
-                hashed,
-                owner=await self._owner_without_account(session, email),
-                email=email,
+                session, name, hashed, owner=owner, email=email
             )
             await self._mailer.send(
                 session,
                 Welcome(name),
-                to=email,
+                to=address_of(owner, email),
                 tenant_id=account.id,
                 user_id=account.owner_id,
             )

@@ -264,10 +264,12 @@ async def test_somebody_whose_accounts_are_gone_opens_another_as_the_same_user(
     first = await opened(sign_up, post)
     await database.execute("DELETE FROM tenants", {})
 
-    second = await opened(sign_up, post)
+    second = await opened(sign_up, post, ADA.upper())
 
     assert second.account.owner_id == first.account.owner_id
     assert (await counts(database))["users"] == 1
+    # Mail goes to the address as they proved it, in whichever case it was typed now.
+    assert {to for to, _ in post.sent} == {ADA}
 
 
 @on_sqlite
