@@ -18,7 +18,7 @@ from orderdesk_app.db.sessions import Session
 from orderdesk_app.db.signals import Signals
 from orderdesk_app.db.tenants import Tenant
 from orderdesk_app.db.users import User
-from orderdesk_app.errors import AuthFailed, Conflict, PermissionDenied
+from orderdesk_app.errors import AuthFailed, Conflict, PermissionDenied, SignInFailed
 from orderdesk_app.security.keyring import Keyring
 from orderdesk_app.security.web import SessionCookies, SignedText, cookie_in
 from orderdesk_app.services.devices import Devices, is_device_token
@@ -135,7 +135,7 @@ class Sessions:
         else a link. `proved_at` is when its person proved who they are, where that is not now.
         `device` is the browser's own token (services/devices.py), where it has one.
 
-        Raises AuthFailed for a user who was disabled meanwhile.
+        Raises SignInFailed for a user who was disabled meanwhile.
         """
         moment = self._clock()
         await _note_at_user(session, user_id, last_sign_in_at=moment, last_active_at=moment)
@@ -280,7 +280,7 @@ class Sessions:
 
 
 async def _note_at_user(session: AsyncSession, user_id: UserId, **noted: datetime) -> None:
-    """Inside a write, before a session is added. Raises AuthFailed for a user who is disabled.
+    """Inside a write, before a session is added. Raises SignInFailed for a user who is disabled.
 
     Whoever disables the user writes the same row first, then ends the sessions: so one that begins
     meanwhile is ended there, or does not begin. Else it would live again with the user.
@@ -292,7 +292,7 @@ async def _note_at_user(session: AsyncSession, user_id: UserId, **noted: datetim
         .returning(col(User.id))
     )
     if found.scalar_one_or_none() is None:
-        raise AuthFailed("You cannot sign in here now. Ask whoever runs this installation.")
+        raise SignInFailed("You cannot sign in here now. Ask whoever runs this installation.")
 
 
 def _actor(row: Session, member: Member) -> Actor:

@@ -13,7 +13,7 @@ from orderdesk_app.db.memberships import Membership
 from orderdesk_app.db.sessions import Session
 from orderdesk_app.db.signals import Signals
 from orderdesk_app.db.users import User
-from orderdesk_app.errors import AuthFailed
+from orderdesk_app.errors import AuthFailed, SignInFailed
 from orderdesk_app.security.keyring import Keyring
 from orderdesk_app.security.web import SessionCookies
 from orderdesk_app.services.audit import AuditLog, Entry
@@ -143,5 +143,5 @@ async def test_none_begins_for_a_user_who_is_disabled_meanwhile(
         beginning = asyncio.create_task(begin())
         await asyncio.sleep(0.05)  # it waits for us, or has read what was there before
 
-    with pytest.raises(AuthFailed):
+    with pytest.raises(SignInFailed):
         await beginning
