@@ -1,14 +1,9 @@
 """Signing in with a passkey: it says who somebody is, so nothing is typed."""
 
-from sqlmodel import col, func, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from orderdesk_app.context import Actor, TenantId, UserId, Via
 from orderdesk_app.db.engine import Database
-from orderdesk_app.db.memberships import Membership
-from orderdesk_app.db.sessions import Session
-from orderdesk_app.db.tenants import Tenant
-from orderdesk_app.db.users import User
 from orderdesk_app.errors import SignInFailed
 from orderdesk_app.observability import SIGN_INS
 from orderdesk_app.services.audit import AuditTrail, Entry
@@ -16,7 +11,7 @@ from orderdesk_app.services.keys import Keys
 from orderdesk_app.services.members import member_of
 from orderdesk_app.services.passkeys import PasskeyQuestion, Passkeys
 from orderdesk_app.services.sessions import Sessions, SignInMethod
-from orderdesk_app.services.sign_in import NO_TENANT, SignInDelays
+from orderdesk_app.services.sign_in import NO_TENANT, SignInDelays, accounts_by_last_use
 
 
 class PasskeySignIn:
@@ -91,31 +86,10 @@ async def _account_of(session: AsyncSession, user_id: UserId, address: str) -> A
     """The user in the account that they used last. Raises SignInFailed for a disabled user, and for
     one without an account.
     """
-    used_at = (
-        select(func.max(Session.created_at))
-        .where(
-            col(Session.tenant_id) == col(Membership.tenant_id),
-            col(Session.user_id) == user_id,
-        )
-        .scalar_subquery()
-    )
-    question = (
-        select(Membership, User)
-        .join(Tenant, col(Tenant.id) == col(Membership.tenant_id))
-        .join(User, col(User.id) == col(Membership.user_id))
-        .where(
-            col(Membership.user_id) == user_id,
-            col(User.disabled_at).is_(None),
-            col(Tenant.disabled_at).is_(None),
-        )
-        .order_by(
-            used_at.desc().nulls_last(), col(Membership.created_at), col(Membership.tenant_id)
-        )
-    )
-    found = (await session.exec(question.limit(1))).one_or_none()
+    found = (await session.exec(accounts_by_last_use(user_id).limit(1))).one_or_none()
     if found is None:
         raise SignInFailed("This passkey does not sign in here any more. Ask your administrator.")
-    membership, user = found
+    _, membership, user = found
     member = member_of(membership, user)
     return Actor(
         TenantId(membership.tenant_id),

@@ -6,8 +6,9 @@ from typing import Protocol
 
 from sqlmodel import col, func, select
 from sqlmodel.ext.asyncio.session import AsyncSession
+from sqlmodel.sql.expression import Select
 
-from orderdesk_app.context import Actor, Secret, TenantId, Via
+from orderdesk_app.context import Actor, Secret, TenantId, UserId, Via
 from orderdesk_app.db.engine import Database
 from orderdesk_app.db.memberships import Membership
 from orderdesk_app.db.sessions import Session
@@ -268,22 +269,7 @@ class SignIn:
         was used last first. Raises LinkExpired where there is none: an account or the user is
         disabled, or the user is no longer a member.
         """
-        used_at = (
-            select(func.max(Session.created_at))
-            .where(col(Session.tenant_id) == col(Tenant.id), col(Session.user_id) == col(User.id))
-            .scalar_subquery()
-        )
-        question = (
-            select(Tenant, Membership, User)
-            .join(Membership, col(Membership.tenant_id) == col(Tenant.id))
-            .join(User, col(User.id) == col(Membership.user_id))
-            .where(
-                col(Membership.user_id) == link.user_id,
-                col(Tenant.disabled_at).is_(None),
-                col(User.disabled_at).is_(None),
-            )
-            .order_by(used_at.desc().nulls_last(), col(Membership.created_at), col(Tenant.id))
-        )
+        question = accounts_by_last_use(link.user_id)
         if link.tenant_id is not None:
             question = question.where(col(Membership.tenant_id) == link.tenant_id)
         found = (await session.exec(question.limit(MOST_ACCOUNTS))).all()
@@ -298,6 +284,28 @@ class SignIn:
         SIGN_INS.labels(action.removeprefix("sign_in."), outcome).inc()
         if self._audit is not None:
             await self._audit.write(Entry(actor=actor, action=action, outcome=outcome))
+
+
+def accounts_by_last_use(user_id: UserId | None) -> Select[Tenant, Membership, User]:
+    """The accounts that a user may sign in to, the one that was used last first; none for a user
+    who is disabled.
+    """
+    used_at = (
+        select(func.max(Session.created_at))
+        .where(col(Session.tenant_id) == col(Tenant.id), col(Session.user_id) == col(User.id))
+        .scalar_subquery()
+    )
+    return (
+        select(Tenant, Membership, User)
+        .join(Membership, col(Membership.tenant_id) == col(Tenant.id))
+        .join(User, col(User.id) == col(Membership.user_id))
+        .where(
+            col(Membership.user_id) == user_id,
+            col(Tenant.disabled_at).is_(None),
+            col(User.disabled_at).is_(None),
+        )
+        .order_by(used_at.desc().nulls_last(), col(Membership.created_at), col(Tenant.id))
+    )
 
 
 def _known(stranger: Actor, tenant_id: TenantId, member: Member) -> Actor:
