@@ -1,5 +1,6 @@
 """What people do on every page, and how a test knows that the page has caught up."""
 
+import itertools
 import json
 import re
 from email.message import EmailMessage
@@ -11,6 +12,7 @@ from tests.browser.conftest import CHAPTER, Site
 from tests.mail_server import MailServer
 from tests.worlds import eventually
 
+_NUMBERS = itertools.count(1)
 SIGN_IN = re.compile(r"/sign-in(\?.*)?$")
 
 
@@ -23,6 +25,11 @@ async def settled(page: Page) -> None:
         await expect(page.locator("main .bone:visible")).to_have_count(0)
     else:
         await page.wait_for_load_state("networkidle")
+
+
+def long_address() -> str:
+    """An address of one long word."""
+    return f"{'lovelace' * 7}{next(_NUMBERS)}@example.net"
 
 
 async def visit(page: Page, address: str) -> None:

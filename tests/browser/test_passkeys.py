@@ -10,8 +10,9 @@ from orderdesk_app.db.memberships import Membership
 from orderdesk_app.db.sessions import Session
 from orderdesk_app.db.users import User
 from tests.browser.conftest import CHAPTER, Account, Opens, Site
-from tests.browser.steps import mailed_link, notice, settled, sign_out, visit
+from tests.browser.steps import long_address, mailed_link, notice, settled, sign_out, visit
 from tests.browser.test_pages import READ_BY_AXE, look
+from tests.browser.test_sign_in import give_address
 from tests.mail_server import MailServer
 from tests.worlds import open_services
 
@@ -185,6 +186,7 @@ async def _confirm_page(site: Site, context: BrowserContext, account: Account) -
 
 
 async def test_the_pages_read_well(site: Site, opens: Opens, ada: Account) -> None:
+    await give_address(site, ada, long_address())
     page = await _confirm_page(site, await opens(ada), ada)
     faults: list[str] = []
 

@@ -3,7 +3,7 @@
 from playwright.async_api import Page, expect
 
 from tests.browser.conftest import Opens, Site
-from tests.browser.steps import SIGN_IN, mailed_link, settled
+from tests.browser.steps import SIGN_IN, long_address, mailed_link, settled
 from tests.browser.test_pages import VIEWS, look, show_in
 from tests.mail_server import MailServer
 
@@ -97,7 +97,7 @@ async def test_people_and_invitations_read_well(
     guests = await opens()
     guests.watch.expect(r"^410 GET /invitation")
     guest = await guests.new_page()
-    member, waiting = new_address(), new_address()
+    member, waiting = long_address(), new_address()
     await invite(page, member, "Member")
     await invite(page, waiting, "Owner")
     link = await mailed_link(post_office, member)

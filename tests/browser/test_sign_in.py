@@ -14,9 +14,9 @@ async def headed(page: Page, words: str) -> None:
     await expect(page.get_by_role("heading", level=1)).to_have_text(words)
 
 
-async def give_address(site: Site, account: Account) -> str:
+async def give_address(site: Site, account: Account, address: str = "") -> str:
     """A verified address of its owner."""
-    address = f"owner-{new_id().lower()}@example.net"
+    address = address or f"owner-{new_id().lower()}@example.net"
     async with open_services(site.settings) as services:
         await services.database.execute(
             "UPDATE users SET email = :email WHERE id = "
