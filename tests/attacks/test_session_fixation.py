@@ -9,9 +9,14 @@ import pytest
 
 from orderdesk_app.services.sessions import COOKIE, DEVICE_COOKIE, Sessions
 from tests.attacks.cast import switched_off
+from tests.authenticator import Authenticator
 from tests.web.browser_session import ORIGIN, BrowserSession
+from tests.web.test_passkeys import add, ask
 from tests.web.test_sign_in import link_for
 from tests.web.test_sign_in_mail import give_address, mails_to
+from tests.web.test_sign_up import new_address, opened, sign_up
+
+__all__ = ["opened"]
 
 
 def with_key(victim: BrowserSession) -> tuple[str, dict[str, str]]:
@@ -71,6 +76,54 @@ def test_each_sign_in_begins_another_session(ada: BrowserSession, way: Way) -> N
     sessions = [user_of(ada, sign_in(ada, way)[COOKIE]).session_id for _ in range(3)]
 
     assert len(set(sessions)) == 3
+
+
+def by_passkey(victim: BrowserSession, planted: str) -> Any:
+    phone = Authenticator()
+    add(victim, phone)
+    browser = BrowserSession(victim.web, victim.view, victim.key)
+    question = ask(browser, "/sign-in/passkey")
+    challenge = question.headers["set-cookie"].split(";")[0]
+    victim.web.client.cookies.clear()
+    return victim.web.client.post(
+        "/sign-in/passkey",
+        data={"credential": phone.get(question.text)},
+        headers={"origin": ORIGIN, "cookie": f"{COOKIE}={planted}; {challenge}"},
+    )
+
+
+def by_signing_up(victim: BrowserSession, planted: str) -> Any:
+    path = sign_up(victim.web, new_address())
+    victim.web.client.cookies.clear()
+    return victim.web.client.post(
+        path,
+        data={"name": "Ada's own"},
+        headers={"origin": ORIGIN, "cookie": f"{COOKIE}={planted}"},
+    )
+
+
+@pytest.mark.usefixtures("opened")
+@pytest.mark.parametrize("is_guarded", [True, False], ids=["guarded", "unguarded"])
+@pytest.mark.parametrize("enter", [by_passkey, by_signing_up])
+def test_the_other_ways_in_end_a_planted_session_too(
+    ada: BrowserSession,
+    bert: BrowserSession,
+    enter: Callable[[BrowserSession, str], Any],
+    is_guarded: bool,
+) -> None:
+    begin = Sessions.begin
+
+    async def keeping_the_former(*given: Any, **named: Any) -> str:
+        return await begin(*given, **{**named, "replaces": None})
+
+    with switched_off(Sessions, "begin", begin if is_guarded else keeping_the_former):
+        answer = enter(ada, bert.cookie)
+
+    [line] = [each for each in answer.headers.get_list("set-cookie") if each.startswith(COOKIE)]
+    held = line.split(";")[0].removeprefix(f"{COOKIE}=")
+    assert held != bert.cookie
+    assert user_of(ada, held).actor.tenant_id != bert.view.id
+    assert (user_of(ada, bert.cookie) is None) is is_guarded
 
 
 def test_without_the_end_of_the_former_session_the_planted_one_would_live(
