@@ -14,11 +14,12 @@ import pytest
 from sqlmodel import col, update
 
 from orderdesk_app.context import Actor, OrderId, Role, Via
+from orderdesk_app.db.deletions import RowDeletion
 from orderdesk_app.db.users import User
 from orderdesk_app.demo.faults import Fault, Faults
 from orderdesk_app.errors import Conflict, NotFound, OrderDeskAgentsError
 from orderdesk_app.orderdesk.wait_budget import WaitBudget
-from orderdesk_app.services import deletions, journal
+from orderdesk_app.services import account_deletion, deletions, journal, user_deletion
 from orderdesk_app.services.user_deletion import ACTION
 from tests.deletions import EMAIL, NAME, ORDER_TEXT, Person, all_rows, make_person, places_of
 from tests.worlds import FIRST_ORDER, World, eventually, on_sqlite, open_world, settings_for
@@ -371,3 +372,93 @@ async def test_an_owner_who_was_demoted_meanwhile_deletes_no_account(person: Per
 
     tenants = (await all_rows(services.database))["tenants"]
     assert "Bert's Bikes" in [row["name"] for row in tenants]
+
+
+# ------------------------------------------------------------------ each guard, switched off
+
+
+async def signs_in(person: Person) -> bool:
+    services = person.services
+    cookie = await services.sign_in.with_key(
+        person.world.owner.key, address="203.0.113.5", user_agent="x"
+    )
+    return await services.sessions.resume(cookie) is not None
+
+
+async def uses_her_key(person: Person) -> bool:
+    return await person.services.keys.find(person.key.reveal()) is not None
+
+
+async def makes_a_key(person: Person) -> bool:
+    _, key = await person.services.keys.create(person.shared, f"{NAME} again")
+    return await person.services.keys.find(key.reveal()) is not None
+
+
+async def has_mail_that_waits(person: Person) -> bool:
+    rows = await all_rows(person.services.database)
+    return "mail" in [row["kind"] for row in rows["jobs"]]
+
+
+@on_sqlite
+@pytest.mark.parametrize("is_guarded", [True, False], ids=["guarded", "unguarded"])
+@pytest.mark.parametrize("way", [signs_in, uses_her_key, makes_a_key, has_mail_that_waits])
+async def test_nobody_gets_in_between_the_close_and_the_end(
+    person: Person, monkeypatch: pytest.MonkeyPatch, way: Any, is_guarded: bool
+) -> None:
+    """Without the close they would."""
+    go_on, is_closed = asyncio.Event(), asyncio.Event()
+
+    async def wait(*_: Any) -> bool:
+        is_closed.set()
+        return await go_on.wait()
+
+    monkeypatch.setattr(deletions.Deletions, "have_writes_ended", wait)
+    if not is_guarded:
+        monkeypatch.setattr(RowDeletion, "close", no_guard)
+    deleting = asyncio.create_task(
+        person.services.user_deletion.delete(person.own, person.user_id, EMAIL)
+    )
+    await is_closed.wait()
+    try:
+        is_in = await way(person)
+    except OrderDeskAgentsError:
+        is_in = False
+    go_on.set()
+    await deleting
+
+    assert is_in is not is_guarded
+
+
+@on_sqlite
+async def test_without_the_look_at_the_last_operator_none_would_be_left(
+    person: Person, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await person.services.database.execute(
+        "UPDATE users SET is_operator = (id = :id)", {"id": person.user_id}
+    )
+    monkeypatch.setattr(user_deletion, "require_operator_left", no_guard)
+
+    await person.services.user_deletion.delete(person.own, person.user_id, EMAIL)
+
+    users = (await all_rows(person.services.database))["users"]
+    assert not [row for row in users if row["is_operator"]]
+
+
+@on_sqlite
+async def test_without_the_second_look_a_former_owner_would_delete_the_account(
+    person: Person, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    services = person.services
+    await services.database.execute(
+        "UPDATE memberships SET role = :role WHERE user_id = :user",
+        {"role": Role.VIEWER.value, "user": person.bert.user_id},
+    )
+    monkeypatch.setattr(account_deletion, "_require_still_owner", no_guard)
+
+    await services.account_deletion.delete(person.bert, "Bert's Bikes")
+
+    tenants = (await all_rows(services.database))["tenants"]
+    assert "Bert's Bikes" not in [row["name"] for row in tenants]
+
+
+async def no_guard(*_: Any, **__: Any) -> None: ...

@@ -13,7 +13,7 @@ import pytest
 
 from orderdesk_app.security import passkeys as rules
 from orderdesk_app.security.passkeys import PasskeyRules
-from orderdesk_app.services.passkey_challenges import Challenge, PasskeyChallenges
+from orderdesk_app.services.passkey_challenges import Challenge, ChallengePurpose, PasskeyChallenges
 from tests.attacks.cast import switched_off
 from tests.authenticator import Authenticator
 from tests.web.browser_session import BrowserSession
@@ -78,8 +78,18 @@ def test_an_answer_made_for_confirming_does_not_sign_in(
     ada: BrowserSession, thief: BrowserSession, phone: Authenticator
 ) -> None:
     question = ask(ada, "/confirm/passkey")
+    heard = phone.get(question.text)
 
-    assert where(answer_with(thief, SIGN_IN, question, phone.get(question.text))) == REFUSED
+    refused = where(answer_with(thief, SIGN_IN, question, heard))
+    read, session_id = PasskeyChallenges.read, ada.actor.session_id
+
+    def of_any_purpose(self: PasskeyChallenges, cookie: str | None, *_: Any) -> Challenge:
+        return read(self, cookie, ChallengePurpose.CONFIRM, session_id)
+
+    with switched_off(PasskeyChallenges, "read", of_any_purpose):
+        unguarded = where(answer_with(thief, SIGN_IN, question, heard))
+
+    assert (refused, unguarded) == (REFUSED, "/")
 
 
 @pytest.mark.parametrize(
