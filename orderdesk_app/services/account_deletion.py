@@ -2,18 +2,16 @@
 
 from dataclasses import dataclass
 
-from sqlmodel import col, select
+from sqlmodel import select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
-from orderdesk_app.context import Actor, Role, Via
+from orderdesk_app.context import Actor, Via
 from orderdesk_app.db.deletions import Doomed
 from orderdesk_app.db.engine import Database
-from orderdesk_app.db.memberships import Membership
-from orderdesk_app.db.owned import owned
 from orderdesk_app.db.tenants import Tenant
 from orderdesk_app.errors import NotFound, PermissionDenied, ValidationFailed
 from orderdesk_app.services.deletions import BEING_DELETED, Count, Deletions, in_words
-from orderdesk_app.services.members import lock_members, users_of
+from orderdesk_app.services.members import lock_members, require_still, users_of
 from orderdesk_app.services.operators import require_operator_left
 from orderdesk_app.services.reauthentication import Reauthentication
 from orderdesk_app.services.roles import Permission, require
@@ -71,7 +69,7 @@ class AccountDeletion:
             await lock_members(self._database, session, doomed.tenant_ids)
             await require_operator_left(self._database, session, without_tenants=doomed.tenant_ids)
             tenant = await _find(session, actor)
-            await _require_still_owner(session, actor)
+            await require_still(session, actor, Permission.DELETE_ACCOUNT)
             if typed.strip() != tenant.name:
                 raise ValidationFailed(
                     f"Type the account's name, {tenant.name}, to delete it.", field="confirm"
@@ -94,11 +92,3 @@ async def _find(session: AsyncSession, actor: Actor) -> Tenant:
     if tenant is None or tenant.name == BEING_DELETED:
         raise NotFound("This account no longer exists.")
     return tenant
-
-
-async def _require_still_owner(session: AsyncSession, actor: Actor) -> None:
-    """Their role may have been changed since the page was drawn."""
-    mine = owned(actor, Membership).where(col(Membership.user_id) == actor.user_id)
-    membership = (await session.exec(mine)).one_or_none()
-    if membership is None or membership.role != Role.OWNER.value:
-        raise PermissionDenied("You are no longer an owner of this account. Reload the page.")
