@@ -2,6 +2,7 @@
 fault, and anybody can read and reach it.
 """
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,6 @@ from tests.browser.conftest import NARROW, WIDE, Account, Opens, Site
 from tests.browser.steps import SIGN_IN, form_of, make_key, result_of, run, settled
 from tests.worlds import FIRST_ORDER
 
-PICTURES = Path("test-results")
 View = tuple[str, tuple[int, int]]
 VIEWS = [(scheme, size) for scheme in ("light", "dark") for size in (WIDE, NARROW)]
 # Each colour and each width once: what axe finds depends on one of them, and it takes long.
@@ -306,11 +306,10 @@ async def show_in(page: Page, scheme: str, size: tuple[int, int]) -> None:
 
 
 async def picture(page: Page, route: str, scheme: str, size: tuple[int, int]) -> None:
-    """For people to look at; git does not see the folder."""
-    name = route.strip("/").replace("/", "-") or "home"
-    await page.screenshot(
-        path=PICTURES / f"{name}-{scheme}-{size[0]}.png", full_page=True, animations="disabled"
-    )
+    """For people to look at, where $PICTURES names a folder; nothing is asserted of it."""
+    if folder := os.environ.get("PICTURES"):
+        name = f"{route.strip('/').replace('/', '-') or 'home'}-{scheme}-{size[0]}.png"
+        await page.screenshot(path=Path(folder) / name, full_page=True, animations="disabled")
 
 
 async def shape(page: Page, entry: dict[str, Any], size: tuple[int, int]) -> list[str]:
