@@ -14,7 +14,7 @@ from mcp.client.streamable_http import streamable_http_client
 from playwright.async_api import BrowserContext, Error, Page, expect
 
 from tests.browser.conftest import CHAPTER, NARROW, WIDE, Account, Opens, Site, agent
-from tests.browser.steps import SIGN_IN, make_key, notice, settled, visit
+from tests.browser.steps import SIGN_IN, make_key, notice, settled
 
 
 async def test_a_new_key_is_shown_once_with_a_configuration_ready_to_paste(
@@ -282,8 +282,7 @@ async def test_a_replaced_master_key_signs_in_and_the_old_one_does_not(
     site: Site, opens: Opens, ada: Account, page: Page
 ) -> None:
     elsewhere = await opens()
-    # without a session there is no websocket
-    elsewhere.watch.expect("WebSocket connection to .* failed")
+    elsewhere.watch.expect_the_session_to_end()
     other = await elsewhere.new_page()
     await _sign_in(other, ada.master_key)
     await expect(other.get_by_role("heading", level=1)).to_have_text("Home")
@@ -304,8 +303,10 @@ async def test_a_replaced_master_key_signs_in_and_the_old_one_does_not(
     site.shown.append(new)
 
     assert len(new) == 64
-    await visit(other, "/")
-    await expect(other).to_have_url(SIGN_IN)  # whoever was signed in by the old key is out
+    # whoever was signed in by the old key is out: the open page, and every other
+    await expect(other).to_have_url(SIGN_IN)
+    await other.goto("/")
+    await expect(other).to_have_url(SIGN_IN)
     await _sign_in(other, ada.master_key)
     await expect(other.get_by_role("alert")).to_contain_text("That key is not known here.")
     await _sign_in(other, new)

@@ -42,13 +42,13 @@ async def test_who_deletes_themselves_is_signed_out_in_every_browser(
 ) -> None:
     account = await site.make_account("Ada Who Leaves")
     elsewhere = await opens()
-    elsewhere.watch.expect("WebSocket connection to .* failed")  # its session is over
+    elsewhere.watch.expect_the_session_to_end()
     other = await elsewhere.new_page()
     await sign_in(other, account.master_key)
     await other.goto("/stores")
     await settled(other)
     context = await opens(account)
-    context.watch.expect("WebSocket connection to .* failed")
+    context.watch.expect_the_session_to_end()
     page = await context.new_page()
     await open_dialog(page, "Delete me", "Delete yourself")
     dialog = page.get_by_role("dialog", name="Delete yourself")

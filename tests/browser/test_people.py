@@ -45,7 +45,9 @@ async def test_an_invitation_is_accepted_by_a_second_browser_and_ends_at_once(
 ) -> None:
     account = await site.make_account("Ada's Teas")
     owner = await (await opens(account)).new_page()
-    guest = await (await opens()).new_page()
+    guests = await opens()
+    guests.watch.expect_the_session_to_end()
+    guest = await guests.new_page()
     address = new_address()
 
     await invite(owner, address, "Member")

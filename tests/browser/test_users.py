@@ -33,7 +33,7 @@ async def test_who_is_disabled_and_deleted_is_signed_out_in_the_open_page(
 ) -> None:
     zelda = await site.make_account("Zelda's Zithers")
     elsewhere = await opens(zelda)
-    elsewhere.watch.expect("WebSocket connection to .* failed")  # its session is over
+    elsewhere.watch.expect_the_session_to_end()
     theirs = await elsewhere.new_page()
     page = await (await opens(operator)).new_page()
     await theirs.goto("/console")

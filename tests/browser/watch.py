@@ -29,6 +29,10 @@ class Watch:
         """A refusal that the test brings about itself, e.g. `409 .*sign-in`."""
         self._expected.append(re.compile(pattern))
 
+    def expect_the_session_to_end(self) -> None:
+        """The page may ask for its websocket once more before it is signed out."""
+        self.expect("WebSocket connection to .* failed")
+
     async def over(self, context: BrowserContext) -> None:
         context.on("console", self._console)
         context.on("weberror", self._web_error)
