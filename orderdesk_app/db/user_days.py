@@ -26,7 +26,7 @@ class UserDay(Row, table=True):
     calls: int
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Noted:
     """What a user did: when last, and how many calls on the day of that."""
 

@@ -15,7 +15,7 @@ from secrets import token_hex
 from starlette.types import Message, Scope, Send
 
 from orderdesk_app.context import JsonObject
-from orderdesk_app.mcp.text import render_json_text
+from orderdesk_app.mcp.text import insert_marker, render_json_text
 from orderdesk_app.tools.views import View
 
 _SCOPE_KEY = "orderdesk.prebuilt_result"  # key of the ASGI scope
@@ -37,8 +37,8 @@ class PrebuiltResult:
 
     def placeholder_for(self, result: Mapping[str, object]) -> JsonObject:
         """Keep the result and return what the SDK carries in its place, in the wire's form."""
-        self.text = _utf8(render_json_text(result))
-        self.structure = _utf8(render_json(result))
+        text, self.structure = _rendered(result)
+        self.text = insert_marker(text)
         return {
             "content": [{"type": "text", "text": _TEXT}],
             "structuredContent": {_STRUCTURE: 0},
@@ -90,6 +90,39 @@ def complete_prebuilt(scope: Scope, send: Send) -> Send:
             await send({**message, "body": body})
 
     return completed
+
+
+def _rendered(result: Mapping[str, object]) -> tuple[bytes, bytes]:
+    """Text and structure of the result. Where a View of the cache comes again with the same words
+    beside it, as most reads do, they are those of the last time.
+    """
+    view, beside = _only_view(result)
+    if view is not None and view.rendered is not None and view.rendered[0] == beside:
+        return view.rendered[1:]
+    text = _utf8(render_json_text(result))
+    structure = _utf8(render_json(result))
+    if view is not None and result.get("cached"):
+        view.rendered = (beside, text, structure)
+        view.json = None  # its parts were for the results before this one
+        view.sections.clear()
+    return text, structure
+
+
+def _only_view(result: Mapping[str, object]) -> tuple[View | None, list[object]]:
+    """The View of a result that has one and else only texts, yes and no, and the View's own
+    untrusted paths; and all names and values beside it. None for another result.
+    """
+    view: View | None = None
+    beside: list[object] = []
+    for name, value in result.items():
+        beside.append(name)
+        if type(value) is str or type(value) is bool:
+            beside.append(value)
+        elif type(value) is View and view is None:
+            view = value
+        elif view is None or not view.is_untrusted_list(value):
+            return None, []
+    return view, beside
 
 
 def render_json(result: Mapping[str, object]) -> str:

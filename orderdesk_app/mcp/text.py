@@ -25,6 +25,7 @@ _PLAIN_NAME = re.compile(r"[A-Za-z0-9_.-]{1,40}").fullmatch
 _BARE = re.compile(r"[\w.@+/#-]+|\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ").fullmatch
 # Each result replaces it by a random marker of its own; neither cleaned text nor JSON contains it.
 _MARKER_SLOT = "\0"
+_MARKER_BYTE = b"\0"
 
 
 _escape = json.JSONEncoder(ensure_ascii=False).encode
@@ -56,13 +57,23 @@ def render_text(result: Mapping[str, object]) -> str:
     Empty values are left out. Texts of more than one plain word are in quotes; customers' prose
     is put between markers that are random per result.
     """
-    return _insert_marker("\n".join([lines for lines, _ in _sections(result)]) or "done")
+    text = "\n".join([lines for lines, _ in _sections(result)]) or "done"
+    return text.replace(_MARKER_SLOT, _new_marker())
 
 
 def render_json_text(result: Mapping[str, object]) -> str:
-    """The same text as a JSON string."""
+    """The same text as a JSON string, without its marker: `insert_marker` puts one in for each
+    answer.
+    """
     escaped = _NEW_LINE.join([escaped for _, escaped in _sections(result)])
-    return _insert_marker(f'"{escaped or "done"}"')
+    return f'"{escaped or "done"}"'
+
+
+def insert_marker(json_text: bytes) -> bytes:
+    """That JSON string, in UTF-8, with a fresh marker around customers' prose."""
+    if _MARKER_BYTE not in json_text:
+        return json_text
+    return json_text.replace(_MARKER_BYTE, _new_marker().encode())
 
 
 def _sections(result: Mapping[str, object]) -> Iterable[Section]:
@@ -110,8 +121,8 @@ def _with_json(lines: str) -> Section:
     return lines, _MARKER_SLOT.join([_escape(piece)[1:-1] for piece in lines.split(_MARKER_SLOT)])
 
 
-def _insert_marker(text: str) -> str:
-    return text.replace(_MARKER_SLOT, f"customer-text-{random_bytes()[:4].hex()}")
+def _new_marker() -> str:
+    return f"customer-text-{random_bytes()[:4].hex()}"
 
 
 def _lines(

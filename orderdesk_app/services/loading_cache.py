@@ -39,7 +39,10 @@ class LoadingCache(Generic[T]):
         self._clock = clock
 
     def get(self, key: str) -> T | None:
-        until, value = self._values.get(key, (0.0, None))
+        try:
+            until, value = self._values[key]
+        except KeyError:
+            return None
         return value if until > self._clock() else None
 
     async def load(self, key: str, read: Callable[[], Awaitable[T | None]]) -> T | None:

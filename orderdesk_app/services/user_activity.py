@@ -4,8 +4,7 @@ only notes it in memory, and a cached read makes no query.
 
 import asyncio
 import contextlib
-from dataclasses import replace
-from datetime import date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 
 from cachetools import LRUCache
 
@@ -40,21 +39,22 @@ class UserActivity:
         """Somebody did something; a row of the audit log says what."""
         user_id = entry.actor.user_id
         if user_id is not None:
-            self._note(Noted(user_id, entry.at, entry.times if entry.action == "tool" else 0))
+            self._note(user_id, entry.at, entry.times if entry.action == "tool" else 0)
 
-    def _note(self, noted: Noted) -> None:
+    def _note(self, user_id: UserId, at: datetime, calls: int) -> None:
         if len(self._calls) + len(self._seen) >= _MOST_WAITING:
             return
-        if noted.calls:
-            place = (noted.user_id, noted.day)
-            before = self._calls.get(place)
-            calls = noted.calls + (before.calls if before else 0)
-            self._calls[place] = Noted(noted.user_id, noted.at, calls)
-        written = self._written.get(noted.user_id)
-        if written is None or noted.at - written >= _STEP:
-            seen = self._seen.get(noted.user_id)
-            if seen is None or seen.at < noted.at:
-                self._seen[noted.user_id] = replace(noted, calls=0)
+        if calls:
+            place = (user_id, at.astimezone(UTC).date())
+            if (noted := self._calls.get(place)) is not None:
+                noted.calls += calls
+            else:
+                self._calls[place] = Noted(user_id, at, calls)
+        written = self._written.get(user_id)
+        if written is None or at - written >= _STEP:
+            seen = self._seen.get(user_id)
+            if seen is None or seen.at < at:
+                self._seen[user_id] = Noted(user_id, at, 0)
         self._has_notes.set()
 
     async def start(self) -> None:
@@ -85,7 +85,7 @@ class UserActivity:
             except BaseException as error:
                 _LOG.error("activity of users waits for the database", exc_info=error)
                 for noted in [*calls, *seen]:
-                    self._note(noted)
+                    self._note(noted.user_id, noted.at, noted.calls)
                 raise
 
     async def _flush_until_stopped(self) -> None:

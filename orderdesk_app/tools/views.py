@@ -81,16 +81,29 @@ _Tree: TypeAlias = "dict[str, _Tree]"  # parts of dotted paths; empty where a pa
 class View(dict[str, Json]):
     """A whole order or product as tools show it. It is shared between calls: do not change it."""
 
-    __slots__ = ("json", "sections", "untrusted")
+    __slots__ = ("_paths", "_root", "_untrusted", "json", "rendered", "sections")
 
     def __init__(self, values: JsonObject) -> None:
         super().__init__(values)
-        # below the name that it is shown under: ".order_notes[0].content"
-        self.untrusted = tuple(untrusted_paths(self, ""))
+        self._untrusted = tuple(untrusted_paths(self, ""))
+        self._root = ""
+        self._paths: list[str] = []
         # What mcp/ rendered from it, so that it renders once: compact JSON, and by name the
         # untrusted paths and the lines of text (mcp/text.py).
         self.json: str | None = None
         self.sections: dict[str, tuple[frozenset[str], tuple[str, str]]] = {}
+        # the last result that it was the only object of, and that as bytes (mcp/prebuilt_result.py)
+        self.rendered: tuple[list[object], bytes, bytes] | None = None
+
+    def untrusted_under(self, root: str) -> list[str]:
+        """Its untrusted paths where it is shown under that name; the same list each time."""
+        if self._root != root:
+            self._root, self._paths = root, [root + path for path in self._untrusted]
+        return self._paths
+
+    def is_untrusted_list(self, paths: object) -> bool:
+        """Whether this is the list that `untrusted_under` gave last, by identity."""
+        return paths is self._paths
 
 
 class ViewCache:
@@ -101,9 +114,12 @@ class ViewCache:
 
     def view_of(self, read: JsonObject) -> View:
         """The whole order or product as tools show it; do not change it."""
-        known = self._views.get(id(read))
-        if known is not None and known[0] is read:
-            return known[1]
+        try:
+            known, view = self._views[id(read)]
+            if known is read:
+                return view
+        except KeyError:
+            pass
         view = View(plain_object(read))
         self._views[id(read)] = (read, view)
         return view
@@ -297,7 +313,7 @@ def untrusted_paths(shown: Mapping[str, Json], root: str) -> list[str]:
     with keys of their own, such as `order.order_notes[0].content`.
     """
     if isinstance(shown, View) and root:
-        return [root + path for path in shown.untrusted]
+        return shown.untrusted_under(root)
     paths: list[str] = []
     for index, note in enumerate(_entries(shown.get("order_notes"))):
         if isinstance(note, dict) and note.get("content"):

@@ -18,9 +18,10 @@ from mcp_types import TextContent
 from orderdesk_app.context import Secret
 from orderdesk_app.demo.orders import FOLDERS
 from orderdesk_app.mcp.server import call_tool_result
-from orderdesk_app.mcp.text import clean, render_json_text, render_text
+from orderdesk_app.mcp.text import clean, render_text
 from orderdesk_app.orderdesk import answers
 from orderdesk_app.tools.catalogue import every_tool
+from tests.mcp.json_text import json_text
 from tests.mcp.test_text import HOSTILE, fields_in, with_words
 from tests.tools.conftest import shared
 from tests.worlds import FIRST_ORDER, MINIMAL_ORDER, World, copy_of, open_world, settings_for
@@ -90,7 +91,7 @@ def check_every_text(name: str, result: dict[str, Any]) -> None:
 
         expected = list(fields_in(render_text({**with_words(typed), **ours})))
         assert list(fields_in(render_text(typed))) == expected, name
-        assert json.loads(render_json_text(typed)).count("\n") + 1 >= len(expected)
+        assert json.loads(json_text(typed)).count("\n") + 1 >= len(expected)
 
     holds()
 
