@@ -5,6 +5,8 @@ import secrets
 from orderdesk_app.context import Secret
 
 ACCESS_PREFIX = "odk_"
+OAUTH_ACCESS = "oda_"  # of tokens of connected apps
+OAUTH_REFRESH = "odr_"
 SHORTEST, LONGEST = 32, 256
 
 
@@ -22,6 +24,16 @@ def new_access_key() -> Secret:
 
 def new_link_secret() -> str:
     return secrets.token_urlsafe(32)
+
+
+def new_authorization_code() -> Secret:
+    """43 URL-safe characters, 256 bits."""
+    return Secret(secrets.token_urlsafe(32))
+
+
+def new_oauth_token(prefix: str) -> Secret:
+    """OAUTH_ACCESS or OAUTH_REFRESH and 43 URL-safe characters, 256 bits."""
+    return Secret(prefix + secrets.token_urlsafe(32))
 
 
 def could_be_key(text: str) -> bool:

@@ -47,6 +47,8 @@ LEFT_OUT: Mapping[str, str] = {
     "jobs": "mails that are about to be sent",
     "magic_links": "secrets that work for minutes",
     "master_key_metadata": "a secret",
+    "oauth_codes": "secrets that work for a minute",
+    "oauth_tokens": "digests of secrets; the apps that have them are among the keys",
     "sandbox_rows": "made-up orders of a sandbox",
     "user_days": "sums of the activity, which is in it",
 }
