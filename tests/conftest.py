@@ -256,10 +256,14 @@ class Postgres:
 
 @pytest.fixture(scope="session", autouse=True)
 def certificates() -> Iterator[None]:
-    """The machine's certificates are read once, not for every client."""
+    """The machine's certificates are read once, not for every client that names none."""
     one = ssl.create_default_context()
+
+    def context(verify: object = True, **_: object) -> ssl.SSLContext:
+        return verify if isinstance(verify, ssl.SSLContext) else one
+
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(httpx_transport, "create_ssl_context", lambda **_: one)
+        patched.setattr(httpx_transport, "create_ssl_context", context)
         yield
 
 

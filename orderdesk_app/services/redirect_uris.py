@@ -1,7 +1,7 @@
 """Which redirect URIs an OAuth client may have, and when one that it asks for is one of its own.
 
-The rules are RFC 8252 (native apps), RFC 9700 section 4.1 and OAuth 2.1 section 2.3: exact
-comparison, but for the port of a loopback address.
+The rules are RFC 8252 (native apps), RFC 9700 section 4.1 and OAuth 2.1: exact comparison, but
+for the port of a loopback address.
 """
 
 import re
@@ -75,7 +75,7 @@ class RedirectUri:
     def source(self) -> str:
         """What a content security policy lets a form be redirected to: that origin, or that scheme.
 
-        Its values of an IPv6 address are none (CSP 3 section 2.3.1), so there the scheme stands.
+        It cannot name an IPv6 address (CSP 3, host-source): there the scheme is all it can say.
         """
         if self.kind is RedirectKind.APP or self.host.startswith("["):
             return f"{self.scheme}:"
