@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 
 import aiosqlite
 import psycopg
-from sqlalchemy import text
+from sqlalchemy import insert, text
 from sqlmodel import Field, col, delete
 from sqlmodel.ext.asyncio.session import AsyncSession
 
@@ -24,6 +24,7 @@ EVERYTHING = "*"
 CHANNEL = "orderdesk_signals"
 POLL_SECONDS = 0.15
 KEPT_SECONDS = 60.0
+_DELETION_SECONDS = 10.0
 # after one failure, two, and more: signals come again within about two seconds of the database
 RECONNECT_SECONDS = (
     0.5,
@@ -62,6 +63,7 @@ class Signals:
         self._listener: asyncio.Task[None] | None = None
         self._ready = asyncio.Event()
         self._failures = 0  # of the listener, in a row
+        self._next_deletion = now()
 
     def subscribe(self, callback: Callback) -> None:
         """`callback(topic)` runs in the event loop, so it must not wait for anything."""
@@ -74,10 +76,12 @@ class Signals:
         """
         if self._database.is_sqlite:
             moment = now()
-            session.add(Signal(topic=topic, origin=self._origin, at=moment))
-            await session.exec(
-                delete(Signal).where(col(Signal.at) < moment - timedelta(seconds=KEPT_SECONDS))
-            )
+            row = {"topic": topic, "origin": self._origin, "at": moment}
+            await session.exec(insert(Signal).values(row))
+            if moment >= self._next_deletion:
+                self._next_deletion = moment + timedelta(seconds=_DELETION_SECONDS)
+                old = col(Signal.at) < moment - timedelta(seconds=KEPT_SECONDS)
+                await session.exec(delete(Signal).where(old))
         else:
             await (await session.connection()).execute(
                 text("SELECT pg_notify(:channel, :payload)"),
