@@ -42,6 +42,7 @@ ROWS_AT_ONCE = 100
 # Tables with rows of people that are not in the file, and why.
 LEFT_OUT: Mapping[str, str] = {
     "activity_slots": "sums of the activity, which is in it",
+    "credential_days": "sums of the activity, which is in it",
     "devices": "digests of a cookie; where it signed in is in the sessions",
     "invitations": "addresses of people who have not joined yet",
     "jobs": "mails that are about to be sent",

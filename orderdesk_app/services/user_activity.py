@@ -1,14 +1,16 @@
-"""When users were active last and how much they called, written down in the background: a call
-only notes it in memory, and a cached read makes no query.
+"""When users were active last and how much they and their keys called, written down in the
+background: a call only notes it in memory, and a cached read makes no query.
 """
 
 import asyncio
 import contextlib
+from collections import Counter
 from datetime import UTC, date, datetime, timedelta
 
 from cachetools import LRUCache
 
 from orderdesk_app.context import UserId
+from orderdesk_app.db.credential_days import CallsOfKey, write_calls_of_keys
 from orderdesk_app.db.engine import Database
 from orderdesk_app.db.user_days import Noted, write_activity
 from orderdesk_app.observability import log
@@ -28,6 +30,7 @@ class UserActivity:
     def __init__(self, database: Database) -> None:
         self._database = database
         self._calls: dict[tuple[UserId, date], Noted] = {}
+        self._key_calls: Counter[tuple[str, date]] = Counter()
         self._seen: dict[UserId, Noted] = {}
         self._written: LRUCache[UserId, datetime] = LRUCache(_MOST_REMEMBERED)
         self._has_notes = asyncio.Event()
@@ -38,8 +41,18 @@ class UserActivity:
     def note(self, entry: Entry) -> None:
         """Somebody did something; a row of the audit log says what."""
         user_id = entry.actor.user_id
+        calls = entry.times if entry.action == "tool" else 0
         if user_id is not None:
-            self._note(user_id, entry.at, entry.times if entry.action == "tool" else 0)
+            self._note(user_id, entry.at, calls)
+        key_id = entry.actor.credential_id
+        # a session that began with a key is a person's
+        if calls and key_id is not None and entry.actor.session_id is None:
+            self._note_key(key_id, entry.at.astimezone(UTC).date(), calls)
+
+    def _note_key(self, key_id: str, day: date, calls: int) -> None:
+        if len(self._key_calls) < _MOST_WAITING:
+            self._key_calls[key_id, day] += calls
+            self._has_notes.set()
 
     def _note(self, user_id: UserId, at: datetime, calls: int) -> None:
         if len(self._calls) + len(self._seen) >= _MOST_WAITING:
@@ -76,16 +89,23 @@ class UserActivity:
         async with self._flushing:
             calls, self._calls = list(self._calls.values()), {}
             seen, self._seen = list(self._seen.values()), {}
+            keys = [CallsOfKey(*place, count) for place, count in self._key_calls.items()]
+            self._key_calls = Counter()
             try:
                 while calls or seen:
                     await write_activity(self._database, seen[:_BATCH], calls[:_BATCH])
                     for noted in seen[:_BATCH]:
                         self._written[noted.user_id] = noted.at
                     del calls[:_BATCH], seen[:_BATCH]
+                while keys:
+                    await write_calls_of_keys(self._database, keys[:_BATCH])
+                    del keys[:_BATCH]
             except BaseException as error:
                 _LOG.error("activity of users waits for the database", exc_info=error)
                 for noted in [*calls, *seen]:
                     self._note(noted.user_id, noted.at, noted.calls)
+                for each in keys:
+                    self._note_key(each.credential_id, each.day, each.calls)
                 raise
 
     async def _flush_until_stopped(self) -> None:

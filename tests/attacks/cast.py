@@ -118,7 +118,7 @@ def give_belongings(owner: BrowserSession) -> Belongings:
 _LOGS = frozenset({"audit_log", "activity_slots", "sessions"})
 # A session is seen, and a job runs, without anybody having changed them.
 _MOVES_BY_ITSELF = frozenset({"seen_at", "last_used_at", "last_active_at"})
-_COUNTED_LATER = frozenset({"user_days"})
+_COUNTED_LATER = frozenset({"user_days", "credential_days"})
 
 
 async def _rows_of(owner: BrowserSession) -> Mapping[str, list[Any]]:

@@ -1,5 +1,6 @@
 """When users were active last, and how much they called."""
 
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 
 import pytest
@@ -7,12 +8,14 @@ from sqlalchemy import Engine, event
 from sqlmodel import col, select
 
 from orderdesk_app.context import Actor, TenantId, UserId, Via, now
+from orderdesk_app.db.credential_days import SHOWN_DAYS, count_calls_of_keys
 from orderdesk_app.db.engine import Database
 from orderdesk_app.db.user_days import KEPT_DAYS, UserDay
 from orderdesk_app.db.users import User
 from orderdesk_app.security.keyring import Keyring
 from orderdesk_app.security.web import SessionCookies
 from orderdesk_app.services.audit import Entry
+from orderdesk_app.services.keys import Keys
 from orderdesk_app.services.sessions import Sessions
 from orderdesk_app.services.user_activity import UserActivity
 from tests.conftest import TenantAccount
@@ -61,6 +64,36 @@ async def test_calls_are_counted_by_user_and_day(
     assert await days(database, ada.view.owner_id) == {NOON.date(): 3, date(2026, 11, 29): 1}
     assert await days(database, bert.view.owner_id) == {NOON.date(): 7}
     assert await last_active(database, ada.view.owner_id) == NOON + timedelta(days=1)
+
+
+async def test_calls_are_counted_by_key_and_day_too(
+    database: Database,
+    activity: UserActivity,
+    two_tenants: tuple[TenantAccount, TenantAccount],
+    keys: Keys,
+) -> None:
+    ada, bert = two_tenants
+    (mine, _), (theirs, _) = [
+        await keys.create(account.view.owner(Via.WEB), "Claude") for account in two_tenants
+    ]
+    agent = replace(ada.actor, credential_id=mine.id)
+    for entry in (
+        Entry(actor=agent, action="tool", at=NOON, times=2),
+        Entry(actor=agent, action="tool", at=NOON - timedelta(days=SHOWN_DAYS)),
+        Entry(actor=agent, action="key.revoke", at=NOON),
+        Entry(actor=replace(agent, session_id="a person's"), action="tool", at=NOON),
+        Entry(actor=replace(bert.actor, credential_id=theirs.id), action="tool", at=NOON),
+        Entry(actor=replace(bert.actor, credential_id="gone"), action="tool", at=NOON),
+    ):
+        activity.note(entry)
+
+    await activity.flush()
+    activity.note(Entry(actor=agent, action="tool", at=NOON))
+    await activity.flush()
+
+    async with database.read() as session:
+        counted = await count_calls_of_keys(session, [mine.id, "gone"], NOON)
+    assert counted == {mine.id: 3}
 
 
 async def test_the_last_activity_is_written_once_a_minute(
