@@ -74,12 +74,13 @@ class Scope(StrEnum):
     """What a credential may do; a tool names the one that it needs."""
 
     STORES_READ = "stores:read"
-    STORES_WRITE = "stores:write"
-    STORES_DELETE = "stores:delete"
     ORDERS_READ = "orders:read"
     ORDERS_WRITE = "orders:write"
     ORDERS_DELETE = "orders:delete"
     PRODUCTS_READ = "products:read"
+    PRODUCTS_WRITE = "products:write"
+    REPORTS_READ = "reports:read"
+    STORES_MANAGE = "stores:manage"
 
     @property
     def words(self) -> str:
@@ -89,21 +90,44 @@ class Scope(StrEnum):
 
 _SCOPE_WORDS = {
     Scope.STORES_READ: "See stores",
-    Scope.STORES_WRITE: "Connect stores",
-    Scope.STORES_DELETE: "Disconnect stores",
     Scope.ORDERS_READ: "Read orders",
     Scope.ORDERS_WRITE: "Change orders",
     Scope.ORDERS_DELETE: "Delete orders",
     Scope.PRODUCTS_READ: "Read products",
+    Scope.PRODUCTS_WRITE: "Change products",
+    Scope.REPORTS_READ: "Read reports",
+    Scope.STORES_MANAGE: "Connect and disconnect stores",
 }
 
 ALL_SCOPES = frozenset(Scope)
-READING_SCOPES = frozenset({Scope.STORES_READ, Scope.ORDERS_READ, Scope.PRODUCTS_READ})
+READING_SCOPES = frozenset(
+    {Scope.STORES_READ, Scope.ORDERS_READ, Scope.PRODUCTS_READ, Scope.REPORTS_READ}
+)
 # of the form "New key", which has ticked the first
 SCOPE_PRESETS = {
     "Read only": READING_SCOPES,
-    "Read and change": ALL_SCOPES - {Scope.STORES_DELETE, Scope.ORDERS_DELETE},
+    "Read and change": ALL_SCOPES - {Scope.ORDERS_DELETE, Scope.STORES_MANAGE},
     "Everything": ALL_SCOPES,
+}
+
+
+class LegacyScope(StrEnum):
+    """One half of stores:manage, of keys that were made when it was two permissions. A new key
+    never gets one.
+    """
+
+    STORES_CONNECT = "stores:write"
+    STORES_DISCONNECT = "stores:delete"
+
+    @property
+    def words(self) -> str:
+        """The permission as people read it."""
+        return _LEGACY_WORDS[self]
+
+
+_LEGACY_WORDS = {
+    LegacyScope.STORES_CONNECT: "Connect stores",
+    LegacyScope.STORES_DISCONNECT: "Disconnect stores",
 }
 
 
@@ -130,6 +154,8 @@ class Actor:
     role: Role | None = None  # of the user in this tenant
     is_operator: bool = False  # operators run this installation
     scopes: frozenset[Scope] = ALL_SCOPES
+    legacy_scopes: frozenset[LegacyScope] = frozenset()
+    store_ids: frozenset[StoreRowId] | None = None  # None: every store of the tenant
     via: Via = Via.SYSTEM
     credential_id: str | None = None  # row of `credentials`, for keys
     session_id: str | None = None  # row of `sessions`, for people

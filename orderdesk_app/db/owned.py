@@ -1,8 +1,11 @@
-"""The only way to a tenant's rows: every query for them begins with `owned(actor, Table)`."""
+"""The only way to a tenant's rows: every query for them begins with `owned(actor, Table)`.
+
+An actor of chosen stores gets no row of another store, whichever service asks.
+"""
 
 from typing import Any, Protocol, TypeVar, cast
 
-from sqlmodel import col, select
+from sqlmodel import col, or_, select
 from sqlmodel.sql.expression import SelectOfScalar
 
 from orderdesk_app.context import Actor
@@ -23,4 +26,13 @@ def owned(actor: Actor, table: type[T]) -> SelectOfScalar[T]:
 
     Rows of other tenants are not in it.
     """
-    return select(table).where(col(cast(Any, table).tenant_id) == actor.tenant_id)
+    columns = cast(Any, table)
+    mine = select(table).where(col(columns.tenant_id) == actor.tenant_id)
+    if actor.store_ids is None:
+        return mine
+    if columns.__tablename__ == "stores":
+        return mine.where(col(columns.id).in_(actor.store_ids))
+    if hasattr(table, "store_row_id"):
+        store = col(columns.store_row_id)
+        return mine.where(or_(store.is_(None), store.in_(actor.store_ids)))
+    return mine

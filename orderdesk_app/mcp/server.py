@@ -170,7 +170,7 @@ class McpHandlers:
         shown = [
             entry
             for entry in every_tool()
-            if principal is None or entry.scope in principal.actor.scopes
+            if principal is None or entry.is_open_to(principal.actor)
         ]
         return types.ListToolsResult(tools=[self._listed[entry.name] for entry in shown])
 

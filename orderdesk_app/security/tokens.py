@@ -46,6 +46,12 @@ def could_be_key(text: str) -> bool:
     )
 
 
+def prefix(key: Secret) -> str:
+    """The first characters: of an access key four beyond those that all have, else four."""
+    text = key.reveal()
+    return text[: len(ACCESS_PREFIX) + 4] if text.startswith(ACCESS_PREFIX) else text[:4]
+
+
 def hint(key: Secret) -> str:
     """The last four characters, by which people recognise a key."""
     return key.reveal()[-4:]

@@ -2,19 +2,23 @@
 database query.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from datetime import datetime
 from hashlib import sha256
 from typing import Protocol
 
 from orderdesk_app.context import (
     ALL_SCOPES,
     Actor,
+    LegacyScope,
     Scope,
     StoreId,
     StoreRowId,
     TenantId,
     UserId,
     Via,
+    now,
 )
 from orderdesk_app.db.engine import Database
 from orderdesk_app.db.owned import owned
@@ -40,7 +44,9 @@ class FoundKey:
     """A key that was found by its digest and, for a master key, verified.
 
     `member` is the user in whose name it acts; `scopes` are those of the key that the role of this
-    user lets it use now, so that no call has to compare them.
+    user lets it use now, so that no call has to compare them. It works until `expires_at`, which is
+    looked at in each call. `store_ids` are the stores that it reaches, None for all. `is_replaced`:
+    another key took its place, so that it proves nobody's identity.
     """
 
     credential_id: str
@@ -51,8 +57,14 @@ class FoundKey:
     scopes: frozenset[Scope]
     active_store_id: StoreRowId | None
     made_by: UserId | None = None  # where that is known
+    legacy_scopes: frozenset[LegacyScope] = frozenset()
+    store_ids: frozenset[StoreRowId] | None = None
+    expires_at: datetime | None = None
+    is_replaced: bool = False
     # by entry point, made of the key and an account, and valid as long as both are
-    principals: "dict[Via, Principal]" = field(default_factory=dict, repr=False, compare=False)
+    principals: "dict[Via, tuple[Account, Principal]]" = field(
+        default_factory=dict, repr=False, compare=False
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +75,13 @@ class Account:
     name: str
     stores: tuple[StoreRecord, ...]
 
+    def reached_by(self, actor: Actor) -> "Account":
+        """The account as that actor sees it: stores that it does not reach do not exist."""
+        if actor.store_ids is None:
+            return self
+        stores = tuple(store for store in self.stores if store.id in actor.store_ids)
+        return replace(self, stores=stores)
+
 
 @dataclass(frozen=True, slots=True)
 class Principal:
@@ -72,6 +91,7 @@ class Principal:
     account: Account
     credential_name: str = ""
     active_store_id: StoreRowId | None = None
+    expires_at: datetime | None = None  # of its key
     _with_clients: dict[tuple[str, str, str], "Principal"] = field(
         default_factory=dict, repr=False, compare=False
     )
@@ -112,9 +132,17 @@ class Access:
     within a second elsewhere.
     """
 
-    def __init__(self, database: Database, keys: FindsKeys, signals: Signals) -> None:
+    def __init__(
+        self,
+        database: Database,
+        keys: FindsKeys,
+        signals: Signals,
+        *,
+        clock: Callable[[], datetime] = now,
+    ) -> None:
         self._database = database
         self._keys = keys
+        self._clock = clock
         self._found: LoadingCache[FoundKey] = LoadingCache(
             seconds=_KEY_SECONDS,
             topics=lambda _, found: (
@@ -143,7 +171,7 @@ class Access:
         """The principal of a bearer key (of that kind: "master" or "access"). `met` is the key
         where the caller has asked `met` for it.
 
-        Raises AuthFailed for an unknown, revoked or malformed one.
+        Raises AuthFailed for an unknown, revoked, expired or malformed one.
         """
         found = met or self.met(token) or await self._find(token)
         if found is not None and kind == "master" != found.kind:
@@ -156,29 +184,37 @@ class Access:
                 "This key is not known here. Send the account's master key, or a new key "
                 "from Settings in the web app, as Authorization: Bearer."
             )
+        if found.expires_at is not None and self._clock() >= found.expires_at:
+            raise AuthFailed(
+                "This key has expired. Send a new one from Settings in the web app, as "
+                "Authorization: Bearer."
+            )
         account = await self.account(found.tenant_id)
         if kind == "master" and self._in_address.get(name := _name(token)) is None:
             # once an hour: a cached read makes no database query
             await self._in_address.load(name, lambda: self._note_address(found))
         known = found.principals.get(via)
-        if known is not None and known.account is account:
-            return known
+        if known is not None and known[0] is account:
+            return known[1]
         actor = Actor(
             tenant_id=account.tenant_id,
             user_id=found.member.user_id,
             role=found.member.role,
             is_operator=found.member.is_operator,
             scopes=found.scopes,
+            legacy_scopes=found.legacy_scopes,
+            store_ids=found.store_ids,
             via=via,
             credential_id=found.credential_id,
         )
         principal = Principal(
             actor=actor,
-            account=account,
+            account=account.reached_by(actor),
             credential_name=found.name,
             active_store_id=found.active_store_id,
+            expires_at=found.expires_at,
         )
-        found.principals[via] = principal
+        found.principals[via] = account, principal
         return principal
 
     def met(self, token: str) -> FoundKey | None:
@@ -204,7 +240,7 @@ class Access:
                 is_operator=actor.is_operator and member is not None and member.is_operator,
                 scopes=actor.scopes & scopes_of(role),
             ),
-            account=account,
+            account=account.reached_by(actor),
             active_store_id=active_store_id,
         )
 
@@ -212,8 +248,14 @@ class Access:
         await self._keys.note_address(found)
         return True
 
+    async def account_of(self, actor: Actor) -> Account:
+        """The actor's tenant with the stores that the actor reaches. Raises as `account`."""
+        return (await self.account(actor.tenant_id)).reached_by(actor)
+
     async def account(self, tenant_id: TenantId) -> Account:
-        """The tenant with its stores. Raises AuthFailed when it is gone or disabled."""
+        """The tenant with all its stores, for those who reach all. Raises AuthFailed when it is
+        gone or disabled.
+        """
         found = self._accounts.get(tenant_id) or await self._accounts.load(
             tenant_id, lambda: self._read_account(tenant_id)
         )

@@ -326,10 +326,18 @@ def _key(row: Credential) -> JsonObject:
         "kind": row.kind,
         "name": row.name,
         "last_characters": row.hint,
+        "first_characters": row.prefix,
         "permissions": list(row.scopes),
+        "is_read_only": row.is_read_only,
+        "store_row_ids": None if row.store_ids is None else list(row.store_ids),
+        "client_id": row.client_id,
         "made_by": row.user_id,
         "created_at": _time(row.created_at),
+        "expires_at": _time(row.expires_at),
+        "replaced_at": _time(row.replaced_at),
         "last_used_at": _time(row.last_used_at),
+        "last_program": row.last_client,
+        "last_address": row.last_address,
         "revoked_at": _time(row.revoked_at),
     }
 

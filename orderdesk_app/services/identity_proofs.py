@@ -29,7 +29,8 @@ from orderdesk_app.mail.letters import ConfirmLink
 from orderdesk_app.observability import SIGN_INS
 from orderdesk_app.services.access import FoundKey
 from orderdesk_app.services.audit import AuditTrail, Entry
-from orderdesk_app.services.keys import MASTER, Keys
+from orderdesk_app.services.key_views import MASTER
+from orderdesk_app.services.keys import Keys
 from orderdesk_app.services.limits import Limit
 from orderdesk_app.services.magic_links import Link, LinkPurpose, MagicLinks
 from orderdesk_app.services.mailer import Mailer

@@ -2,8 +2,8 @@
 
 import time
 from collections.abc import Callable, Collection
-from dataclasses import dataclass
-from datetime import datetime, timedelta
+from dataclasses import dataclass, replace
+from datetime import timedelta
 from typing import Any
 
 from cachetools import TTLCache
@@ -47,14 +47,30 @@ from orderdesk_app.observability import KEY_CHANGES, log
 from orderdesk_app.security.digests import digest
 from orderdesk_app.security.keyring import Keyring
 from orderdesk_app.security.passwords import Passwords
-from orderdesk_app.security.tokens import could_be_key, hint, new_access_key, new_master_key
+from orderdesk_app.security.tokens import (
+    could_be_key,
+    hint,
+    new_access_key,
+    new_master_key,
+    prefix,
+)
 from orderdesk_app.services.access import FoundKey
 from orderdesk_app.services.audit import AuditTrail, Entry
 from orderdesk_app.services.key_letters import tell_owners_of_rotation
+from orderdesk_app.services.key_views import (
+    ACCESS,
+    APP,
+    MASTER,
+    KeyView,
+    key_view,
+    legacy_scopes_of_key,
+    scopes_of_key,
+)
 from orderdesk_app.services.limits import Limit
 from orderdesk_app.services.magic_links import LinkPurpose, end_links
 from orderdesk_app.services.mailer import Mailer
 from orderdesk_app.services.members import (
+    Member,
     as_by_master_key,
     find_first_owner,
     has_key_alone,
@@ -63,10 +79,9 @@ from orderdesk_app.services.members import (
 )
 from orderdesk_app.services.names import is_visible, without_idle_half_spaces
 from orderdesk_app.services.reauthentication import Reauthentication
-from orderdesk_app.services.roles import Permission, require, require_scopes, scopes_of
+from orderdesk_app.services.roles import Permission, require, require_scopes
 
 _LOG = log(__name__)
-MASTER, ACCESS = "master", "access"
 MASTER_NAME = "Master key"
 VERIFIED_SECONDS = 600.0
 _MOST_VERIFIED = 10_000
@@ -77,27 +92,12 @@ _WARNED_FOR = timedelta(days=7)
 
 
 @dataclass(frozen=True, slots=True)
-class KeyView:
-    """A key as people see it: never the key itself. `hint` is its last four characters."""
-
-    id: str
-    kind: str
-    name: str
-    hint: str
-    scopes: tuple[Scope, ...]
-    created_at: datetime
-    last_used_at: datetime | None
-    is_master: bool
-    default_store_id: str | None = None  # the store of calls that name none
-    user_id: UserId | None = None  # who made it; None of a user who is deleted
-
-
-@dataclass(frozen=True, slots=True)
 class HashedKey:
     """A master key ready to be stored. Hashing is slow: it is done before the transaction."""
 
     digest: bytes
     bcrypt: bytes
+    prefix: str
     hint: str
 
 
@@ -137,15 +137,17 @@ class Keys:
         """
         question = (
             owned(actor, Credential)
-            .where(col(Credential.revoked_at).is_(None))
+            .where(col(Credential.revoked_at).is_(None), col(Credential.kind) != APP)
             .order_by(col(Credential.created_at).desc(), col(Credential.id).desc())
         )
         async with self._database.read() as session:
             rows = (await session.exec(question)).all()
             members = (await session.exec(owned(actor, Membership))).all()
-        may = {str(member.user_id): scopes_of(Role(member.role)) for member in members}
+        may = {str(member.user_id): Role(member.role) for member in members}
         return [
-            _view(row, ALL_SCOPES if row.kind == MASTER else may.get(row.user_id or ""))
+            _powerless(row)
+            if row.kind != MASTER and row.user_id not in may
+            else key_view(row, None if row.kind == MASTER else may[row.user_id or ""])
             for row in rows
         ]
 
@@ -177,16 +179,18 @@ class Keys:
             kind=ACCESS,
             name=name,
             digest=self._digest(key.reveal()),
+            prefix=prefix(key),
             hint=hint(key),
             scopes=sorted(scope.value for scope in scopes),
         )
         async with self._database.write() as session:
             await self.lock(session, actor.tenant_id)
             row.user_id = actor.user_id or await self._owner(session, actor.tenant_id)
-            working = (
-                owned(actor, Credential).where(col(Credential.revoked_at).is_(None)).subquery()
+            working = owned(actor, Credential).where(
+                col(Credential.revoked_at).is_(None), col(Credential.kind) != APP
             )
-            if (await session.exec(select(func.count()).select_from(working))).one() >= _MOST_KEYS:
+            count = select(func.count()).select_from(working.subquery())
+            if (await session.exec(count)).one() >= _MOST_KEYS:
                 raise Conflict(
                     f"An account has at most {_MOST_KEYS} keys. Revoke one that is no longer used."
                 )
@@ -199,7 +203,7 @@ class Keys:
                 row.active_store_id = default_store_id
             session.add(row)
         await self._audit_change(actor, "made", "key.create", name=name, scopes=row.scopes)
-        return _view(row), key
+        return key_view(row, actor.role), key
 
     async def revoke(self, actor: Actor, key_id: str) -> KeyView:
         """The access key stops working at once, here and in every other process within a second.
@@ -230,7 +234,7 @@ class Keys:
             session.add(row)
             await self._signals.publish(session, f"tenant:{actor.tenant_id}")
         await self._audit_change(actor, "revoked", "key.revoke", name=row.name)
-        return _view(row)
+        return key_view(row, actor.role)
 
     async def rotate_master(self, actor: Actor) -> Secret:
         """A new master key in the place of the old one, shown once; other sessions of the account
@@ -330,17 +334,7 @@ class Keys:
             return None
         await self._keyring.tenant(row.tenant_id)  # so that the next call may seal without waiting
         await self._note_use(row)
-        return FoundKey(
-            credential_id=row.id,
-            tenant_id=row.tenant_id,
-            member=member,
-            made_by=row.user_id,
-            kind=row.kind,
-            name=row.name,
-            scopes=(ALL_SCOPES if row.kind == MASTER else frozenset(_scopes(row)))
-            & scopes_of(member.role),
-            active_store_id=StoreRowId(row.active_store_id) if row.active_store_id else None,
-        )
+        return _found(row, member)
 
     async def is_taken(self, token: str) -> bool:
         """Whether the key was ever used here, revoked or not."""
@@ -388,7 +382,7 @@ class Keys:
     async def hash_key(self, key: Secret, *, account: str = "") -> HashedKey:
         """`account` is whose key it will be, "" for an account that is not made yet."""
         hashed = await self._passwords.hash(key, account=account)
-        return HashedKey(self._digest(key.reveal()), hashed, hint(key))
+        return HashedKey(self._digest(key.reveal()), hashed, prefix(key), hint(key))
 
     async def add_master(
         self,
@@ -410,6 +404,7 @@ class Keys:
             name=MASTER_NAME,
             digest=hashed.digest,
             bcrypt=hashed.bcrypt,
+            prefix=hashed.prefix,
             hint=hashed.hint,
             scopes=sorted(scope.value for scope in ALL_SCOPES),
             active_store_id=active_store_id,
@@ -479,20 +474,23 @@ def _only_people(actor: Actor) -> None:
         )
 
 
-def _scopes(row: Credential) -> tuple[Scope, ...]:
-    return tuple(scope for scope in Scope if scope.value in row.scopes)
+def _powerless(row: Credential) -> KeyView:
+    """A key whose user is no member of the account: it opens nothing."""
+    return replace(key_view(row, None), scopes=(), legacy_scopes=())
 
 
-def _view(row: Credential, may: frozenset[Scope] | None = ALL_SCOPES) -> KeyView:
-    return KeyView(
-        row.id,
-        row.kind,
-        row.name,
-        row.hint,
-        tuple(scope for scope in _scopes(row) if scope in (may or ())),
-        row.created_at,
-        row.last_used_at,
-        row.kind == MASTER,
-        row.active_store_id,
-        row.user_id,
+def _found(row: Credential, member: Member) -> FoundKey:
+    return FoundKey(
+        credential_id=row.id,
+        tenant_id=row.tenant_id,
+        member=member,
+        made_by=row.user_id,
+        kind=row.kind,
+        name=row.name,
+        scopes=scopes_of_key(row, member.role),
+        legacy_scopes=legacy_scopes_of_key(row, member.role),
+        store_ids=(None if row.store_ids is None else frozenset(map(StoreRowId, row.store_ids))),
+        expires_at=row.expires_at,
+        is_replaced=row.replaced_at is not None,
+        active_store_id=StoreRowId(row.active_store_id) if row.active_store_id else None,
     )

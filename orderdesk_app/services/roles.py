@@ -6,7 +6,14 @@ A key carries scopes beside the role of its user; `scopes_of` says how far a rol
 from collections.abc import Collection, Mapping
 from enum import StrEnum
 
-from orderdesk_app.context import ALL_SCOPES, READING_SCOPES, Actor, Role, Scope
+from orderdesk_app.context import (
+    ALL_SCOPES,
+    READING_SCOPES,
+    Actor,
+    LegacyScope,
+    Role,
+    Scope,
+)
 from orderdesk_app.errors import PermissionDenied, ValidationFailed
 
 
@@ -58,8 +65,8 @@ PERMISSION_OF_SCOPE: Mapping[Scope, Permission] = {
     **dict.fromkeys(READING_SCOPES, Permission.RUN_READING_TOOLS),
     Scope.ORDERS_WRITE: Permission.RUN_WRITING_TOOLS,
     Scope.ORDERS_DELETE: Permission.RUN_WRITING_TOOLS,
-    Scope.STORES_WRITE: Permission.MANAGE_STORES,
-    Scope.STORES_DELETE: Permission.MANAGE_STORES,
+    Scope.PRODUCTS_WRITE: Permission.RUN_WRITING_TOOLS,
+    Scope.STORES_MANAGE: Permission.MANAGE_STORES,
 }
 _SCOPES: Mapping[Role, frozenset[Scope]] = {
     role: frozenset(scope for scope in Scope if PERMISSION_OF_SCOPE[scope] in permissions)
@@ -79,6 +86,12 @@ def scopes_of(role: Role | None) -> frozenset[Scope]:
     return ALL_SCOPES if role is None else _SCOPES[role]
 
 
+def legacy_scopes_of(role: Role | None) -> frozenset[LegacyScope]:
+    """As scopes_of: each is a half of stores:manage."""
+    is_allowed = Scope.STORES_MANAGE in scopes_of(role)
+    return frozenset(LegacyScope) if is_allowed else frozenset()
+
+
 def may(actor: Actor, permission: Permission) -> bool:
     """Whether the actor's role allows it. An operator is no owner of other accounts."""
     return permission in permissions_of(actor.role)
@@ -90,9 +103,14 @@ def require(actor: Actor, permission: Permission) -> None:
         raise PermissionDenied(refusal_of(permission))
 
 
-def require_scope(actor: Actor, scope: Scope) -> None:
+def has_scope(actor: Actor, scope: Scope, legacy: LegacyScope | None = None) -> bool:
+    """Whether the actor's key or session has the scope, or that half of it which an old key has."""
+    return scope in actor.scopes or legacy in actor.legacy_scopes
+
+
+def require_scope(actor: Actor, scope: Scope, legacy: LegacyScope | None = None) -> None:
     """Raises PermissionDenied where the actor's role, or else the key, lacks the scope."""
-    if scope in actor.scopes and scope in scopes_of(actor.role):
+    if has_scope(actor, scope, legacy) and scope in scopes_of(actor.role):
         return  # every call comes here
     require(actor, PERMISSION_OF_SCOPE[scope])
     raise PermissionDenied(

@@ -18,7 +18,8 @@ from orderdesk_app.errors import AuthFailed, LinkExpired, NotFound, SignInFailed
 from orderdesk_app.observability import SIGN_INS
 from orderdesk_app.services.access import FoundKey
 from orderdesk_app.services.audit import AuditTrail, Entry
-from orderdesk_app.services.keys import MASTER, Keys
+from orderdesk_app.services.key_views import MASTER
+from orderdesk_app.services.keys import Keys
 from orderdesk_app.services.magic_links import Link, LinkPurpose, MagicLinks, expired_words
 from orderdesk_app.services.members import Member, find_first_owner, member_of
 from orderdesk_app.services.provisioning import Provisioning

@@ -13,6 +13,7 @@ from orderdesk_app.context import (
     Actor,
     Json,
     JsonObject,
+    LegacyScope,
     Scope,
     Secret,
     StoreId,
@@ -41,7 +42,7 @@ from orderdesk_app.services.access import Access, store_record
 from orderdesk_app.services.folders import folders_of
 from orderdesk_app.services.names import is_visible, visible_only, without_idle_half_spaces
 from orderdesk_app.services.open_store import StoreRecord
-from orderdesk_app.services.roles import Permission, require
+from orderdesk_app.services.roles import Permission, has_scope, require
 from orderdesk_app.services.sandbox import SandboxKeys
 from orderdesk_app.services.sealed import Seals
 
@@ -101,6 +102,7 @@ class StoreRegistration:
         Raises StoreKeyRefused, Conflict (already connected), ValidationFailed, UpstreamFailed.
         """
         require_store_writes(actor)
+        _require_all_stores(actor)
         _check_all(store_id, api_key, name, label)
         access = StoreAccess(
             api_url=self._api_url,
@@ -116,6 +118,7 @@ class StoreRegistration:
     async def add_sandbox_store(self, actor: Actor, budget: WaitBudget) -> StoreRecord:
         """A store at the sandbox Order Desk, with a store id that no other account has."""
         require_store_writes(actor)
+        _require_all_stores(actor)
         # A sandbox store's changes are found by its store id alone, so the id is random and long.
         store_id = StoreId(f"9{randbelow(10**14):014}")
         access = StoreAccess(
@@ -228,13 +231,24 @@ async def locked_stores(session: AsyncSession, actor: Actor) -> Sequence[Store]:
     return (await session.exec(owned(actor, Store))).all()
 
 
-def require_store_writes(actor: Actor, scope: Scope = Scope.STORES_WRITE) -> None:
+def require_store_writes(actor: Actor, legacy: LegacyScope = LegacyScope.STORES_CONNECT) -> None:
     """Raises PermissionDenied for an actor who may not change stores, or disconnect them."""
     require(actor, Permission.MANAGE_STORES)
-    if scope not in actor.scopes:
+    if not has_scope(actor, Scope.STORES_MANAGE, legacy):
         raise PermissionDenied(
-            f"This key may not change stores. Make a key with the permission {scope} "
-            "under Settings."
+            "This key may not change stores. Make a key with the permission "
+            f"{Scope.STORES_MANAGE} under Settings."
+        )
+
+
+def _require_all_stores(actor: Actor) -> None:
+    """For a new store, which a key of chosen stores could not reach afterwards; and its name would
+    tell that key which names the others have.
+    """
+    if actor.store_ids is not None:
+        raise PermissionDenied(
+            "This key works with chosen stores alone, so it cannot connect another one. "
+            "Connect it in the web app under Stores."
         )
 
 

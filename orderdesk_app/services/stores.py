@@ -13,7 +13,7 @@ from cachetools import Cache, LRUCache
 from sqlalchemy import delete, update
 from sqlmodel import col
 
-from orderdesk_app.context import Actor, Scope, Secret, Via, now
+from orderdesk_app.context import Actor, LegacyScope, Secret, Via, now
 from orderdesk_app.db.changes import Change
 from orderdesk_app.db.engine import Database
 from orderdesk_app.db.keys import Credential
@@ -98,8 +98,8 @@ class Stores:
     # ------------------------------------------------------------------ finding and opening
 
     async def list(self, actor: Actor) -> tuple[StoreRecord, ...]:
-        """The account's stores, the oldest first."""
-        return (await self._access.account(actor.tenant_id)).stores
+        """The account's stores that the actor reaches, the oldest first."""
+        return (await self._access.account_of(actor)).stores
 
     async def find(self, actor: Actor, row_id: str) -> StoreRecord:
         """One of the account's own stores, by our id of it. Raises NotFound."""
@@ -240,7 +240,7 @@ class Stores:
         ReauthenticationRequired.
         """
         actor = principal.actor
-        require_store_writes(actor, Scope.STORES_DELETE)
+        require_store_writes(actor, LegacyScope.STORES_DISCONNECT)
         stores = await self.list(actor)
         record = next((s for s in stores if store_id in (s.store_id, s.id)), None)
         if record is None:
@@ -411,7 +411,7 @@ class Stores:
         return kept
 
     async def _remove(self, actor: Actor, record: StoreRecord) -> None:
-        require_store_writes(actor, Scope.STORES_DELETE)
+        require_store_writes(actor, LegacyScope.STORES_DISCONNECT)
         async with self._database.write() as session:
             await session.exec(
                 delete(Change).where(

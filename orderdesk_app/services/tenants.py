@@ -18,7 +18,8 @@ from orderdesk_app.db.tenants import Tenant
 from orderdesk_app.db.users import User
 from orderdesk_app.errors import ConfigurationError, NotFound, ValidationFailed
 from orderdesk_app.security.tokens import could_be_key, new_master_key
-from orderdesk_app.services.keys import MASTER, HashedKey, Keys
+from orderdesk_app.services.key_views import MASTER
+from orderdesk_app.services.keys import HashedKey, Keys
 from orderdesk_app.services.names import is_visible
 
 ADMIN_NAME = "Admin"

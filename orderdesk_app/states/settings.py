@@ -10,9 +10,9 @@ import reflex as rx
 
 from orderdesk_app import __version__, wiring
 from orderdesk_app.config import Settings
-from orderdesk_app.context import ALL_SCOPES, Scope, UserId, now
+from orderdesk_app.context import ALL_SCOPES, UserId, now
 from orderdesk_app.services.callers import open_to
-from orderdesk_app.services.keys import MASTER, KeyView
+from orderdesk_app.services.key_views import MASTER, KeyView
 from orderdesk_app.services.roles import Permission
 from orderdesk_app.services.snippets import claude_code, claude_desktop
 from orderdesk_app.states.signed_in import SignedInState, handler
@@ -171,7 +171,9 @@ def _row(
         hint=f"…{key.hint}",
         scopes="Everything"
         if set(key.scopes) >= ALL_SCOPES
-        else ", ".join(scope.words for scope in Scope if scope in key.scopes),
+        else ", ".join(
+            [*(scope.words for scope in key.scopes), *(half.words for half in key.legacy_scopes)]
+        ),
         by="" if is_mine else people.get(key.user_id or "", "Somebody who has left"),
         is_mine=is_mine,
         default_store=stores.get(key.default_store_id or "", ""),

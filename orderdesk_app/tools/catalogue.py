@@ -12,12 +12,13 @@ from difflib import get_close_matches
 from functools import cache
 from typing import TypeVar, cast, get_type_hints
 
-from orderdesk_app.context import Actor, Scope, Secret
+from orderdesk_app.context import Actor, LegacyScope, Scope, Secret
 from orderdesk_app.errors import UnknownTool
 from orderdesk_app.orderdesk.merge import NO_NEW_FOLDERS
 from orderdesk_app.orderdesk.wait_budget import WaitBudget
 from orderdesk_app.services.access import Principal
 from orderdesk_app.services.open_store import OpenStore
+from orderdesk_app.services.roles import has_scope
 from orderdesk_app.services.writes import Preview
 from orderdesk_app.tools import toolsets
 from orderdesk_app.tools.arguments import Arguments, ArgumentsT
@@ -66,10 +67,10 @@ PreviewFunction = Callable[[ToolCall, Arguments], Awaitable[Preview]]
 class Tool:
     """A tool as data.
 
-    `weight` is its cost at the rate limit; `takes_store` makes the runner open the store of
-    `store_identifier`; `deletes` is the argument that names what the tool deletes, or empty;
-    `preview` tells what a call would write, without writing it; `also_called` are names that
-    callers try.
+    `legacy_scope` opens it too, to old keys; `weight` is its cost at the rate limit;
+    `takes_store` makes the runner open the store of `store_identifier`; `deletes` is the argument
+    that names what the tool deletes, or empty; `preview` tells what a call would write, without
+    writing it; `also_called` are names that callers try.
     """
 
     name: str
@@ -92,6 +93,11 @@ class Tool:
     works_signed_out: bool
     preview: PreviewFunction | None = None
     also_called: tuple[str, ...] = ()
+    legacy_scope: LegacyScope | None = None
+
+    def is_open_to(self, actor: Actor) -> bool:
+        """Whether the actor's key or session has its scope."""
+        return has_scope(actor, self.scope, self.legacy_scope)
 
     @property
     def weight(self) -> int:
@@ -116,6 +122,7 @@ def tool(
     *,
     title: str,
     scope: Scope,
+    legacy_scope: LegacyScope | None = None,
     reads: bool,
     example: Arguments,
     destructive: bool = False,
@@ -162,6 +169,7 @@ def tool(
             works_signed_out=works_signed_out,
             preview=cast(PreviewFunction | None, preview),
             also_called=also_called,
+            legacy_scope=legacy_scope,
         )
         return function
 

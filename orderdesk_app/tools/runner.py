@@ -230,7 +230,7 @@ class Runner:
         if principal is None and not tool.works_signed_out:
             raise AuthFailed(SIGN_IN_FIRST)
         if principal is not None:
-            require_scope(principal.actor, tool.scope)
+            require_scope(principal.actor, tool.scope, tool.legacy_scope)
         return ToolCall(
             services=self._services, budget=budget, signed_in=principal, sign_in=sign_in
         )

@@ -11,7 +11,7 @@ import psycopg
 import pytest
 from sqlalchemy import Connection, Engine, event, inspect, text
 
-from orderdesk_app.context import Actor, Role, Scope, Secret, TenantId
+from orderdesk_app.context import Actor, LegacyScope, Role, Scope, Secret, TenantId
 from orderdesk_app.db.engine import Database
 from orderdesk_app.db.keyring import KeyRows
 from orderdesk_app.db.migrate import exclusive, upgrade
@@ -495,10 +495,10 @@ async def past(empty_url: str, data_dir: Path) -> Past:
     [
         (["orders:read"], ["orders:read"]),
         (["orders:write"], ["orders:delete", "orders:write"]),
-        (["stores:read", "stores:write"], ["stores:delete", "stores:read", "stores:write"]),
+        (["stores:read", "stores:write"], ["stores:manage", "stores:read"]),
         (
             ["orders:read", "orders:write", "products:read", "stores:read", "stores:write"],
-            sorted(Scope),
+            sorted(set(Scope) - {Scope.PRODUCTS_WRITE, Scope.REPORTS_READ}),
         ),
         ([], []),
     ],
@@ -522,6 +522,36 @@ async def test_a_key_may_do_what_it_could_deleting_included(
     await database.close()
     assert found is not None
     assert sorted(found.scopes) == after
+
+
+@pytest.mark.parametrize(
+    ("before", "scopes", "halves"),
+    [
+        (["orders:read", "stores:write"], {Scope.ORDERS_READ}, {LegacyScope.STORES_CONNECT}),
+        (["stores:delete"], set(), {LegacyScope.STORES_DISCONNECT}),
+        (["stores:delete", "stores:write"], {Scope.STORES_MANAGE}, set()),
+    ],
+)
+async def test_a_key_with_half_of_stores_manage_keeps_that_half(
+    past: Past, before: list[str], scopes: set[Scope], halves: set[LegacyScope]
+) -> None:
+    upgrade(past.url, to="0023")
+    with exclusive(past.url) as connection:
+        connection.execute(
+            text("UPDATE credentials SET scopes = :scopes WHERE kind = 'access'"),
+            {"scopes": json.dumps(before)},
+        )
+
+    upgrade(past.url)
+
+    database = Database(past.url)
+    keys = Keys(
+        database, past.keyring, Signals(database), Passwords(rounds=4), MadeUpActors(database)
+    )
+    found = await keys.find(past.access_key.reveal())
+    await database.close()
+    assert found is not None
+    assert (found.scopes, found.legacy_scopes) == (scopes, halves)
 
 
 def test_a_session_was_proved_when_it_began(past: Past) -> None:

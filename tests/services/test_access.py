@@ -4,6 +4,7 @@ true.
 
 import asyncio
 from dataclasses import dataclass, field
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -11,6 +12,7 @@ from sqlmodel import col, update
 
 from orderdesk_app.context import ALL_SCOPES, Actor, Role, Scope, Via, now
 from orderdesk_app.db.engine import Database
+from orderdesk_app.db.keys import Credential
 from orderdesk_app.db.memberships import Membership
 from orderdesk_app.db.signals import Signals
 from orderdesk_app.db.tenants import Tenant
@@ -110,6 +112,29 @@ async def test_a_revoked_key_stops_at_once(access: Access, keys: Keys, tenant: A
 
     with pytest.raises(AuthFailed):
         await access.by_token(key.reveal())
+
+
+async def test_an_expired_key_stops_at_its_second_though_it_is_cached(
+    asked: Any, keys: Keys, signals: Signals, database: Database, tenant: Any
+) -> None:
+    moments = [now()]
+    access = Access(asked, keys, signals, clock=lambda: moments[-1])
+    view, key = await keys.create(tenant.actor, "an agent")
+    ends = now() + timedelta(days=1)
+    async with database.write() as session:
+        row = await session.get(Credential, view.id)
+        row.expires_at = ends
+        session.add(row)
+    principal = await access.by_token(key.reveal())
+    before = asked.reads
+
+    moments.append(ends - timedelta(microseconds=1))
+    assert await access.by_token(key.reveal()) is principal
+    moments.append(ends)
+    with pytest.raises(AuthFailed, match="has expired"):
+        await access.by_token(key.reveal())
+
+    assert asked.reads == before
 
 
 async def test_an_answer_that_was_read_before_a_change_is_not_kept_after_it(

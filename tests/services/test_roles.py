@@ -52,7 +52,11 @@ def test_each_role_has_what_the_one_below_it_has_and_more() -> None:
 def test_scopes_follow_from_the_permissions() -> None:
     assert set(PERMISSION_OF_SCOPE) == set(Scope)
     assert scopes_of(Role.VIEWER) == READING_SCOPES
-    assert scopes_of(Role.MEMBER) == READING_SCOPES | {Scope.ORDERS_WRITE, Scope.ORDERS_DELETE}
+    assert scopes_of(Role.MEMBER) == READING_SCOPES | {
+        Scope.ORDERS_WRITE,
+        Scope.ORDERS_DELETE,
+        Scope.PRODUCTS_WRITE,
+    }
     assert scopes_of(Role.OWNER) == ALL_SCOPES
 
 

@@ -177,7 +177,7 @@ def test_to_delete_is_a_permission_of_its_own() -> None:
 
     assert deleting == {
         "orders_delete": Scope.ORDERS_DELETE,
-        "stores_delete": Scope.STORES_DELETE,
+        "stores_delete": Scope.STORES_MANAGE,
     }
     assert {tool.scope for tool in tools_for(SCOPE_PRESETS["Read and change"])}.isdisjoint(
         deleting.values()

@@ -214,14 +214,14 @@ async def tell(colleague: Colleague) -> None:
 def test_a_member_makes_no_key_that_may_more_than_they(owner: BrowserSession) -> None:
     member = add_colleague(owner, Role.MEMBER)
 
-    answer = member.post("/settings/keys/create", name="greedy", scopes="orders:read,stores:write")
+    answer = member.post("/settings/keys/create", name="greedy", scopes="orders:read,stores:manage")
 
     assert answer.status_code == 303
     with member.tab() as tab:
         tab.act("page_load.load_page")
         tab.act("settings_state.load")
         assert "cannot be allowed more than you" in tab.vars["signed_in_state.problem"]
-        assert "stores:write" not in tab.vars["settings_state.offered"]
+        assert "stores:manage" not in tab.vars["settings_state.offered"]
 
 
 def test_what_one_made_oneself_can_be_revoked_in_any_role(owner: BrowserSession) -> None:

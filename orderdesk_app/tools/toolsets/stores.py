@@ -5,7 +5,7 @@ from typing import Annotated
 from pydantic import Field
 from typing_extensions import TypedDict
 
-from orderdesk_app.context import Scope, Secret
+from orderdesk_app.context import LegacyScope, Scope, Secret
 from orderdesk_app.services.access import Principal
 from orderdesk_app.services.open_store import StoreRecord
 from orderdesk_app.services.store_registration import StoreRegistration
@@ -99,7 +99,8 @@ class DeleteStore(Arguments):
 
 @tool(
     title="Connect a store",
-    scope=Scope.STORES_WRITE,
+    scope=Scope.STORES_MANAGE,
+    legacy_scope=LegacyScope.STORES_CONNECT,
     reads=False,
     idempotent=False,
     also_called=("create_store", "connect_store"),
@@ -152,7 +153,8 @@ async def stores_use_store(call: ToolCall, arguments: StoreChoice) -> OneStore:
 
 @tool(
     title="Disconnect a store",
-    scope=Scope.STORES_DELETE,
+    scope=Scope.STORES_MANAGE,
+    legacy_scope=LegacyScope.STORES_DISCONNECT,
     reads=False,
     deletes="store_id",
     also_called=("disconnect_store",),
