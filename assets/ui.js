@@ -10,6 +10,8 @@
 // | data-close-dialog  | button           | closes the dialog that it stands in                   |
 // | data-reopen="1"    | dialog           | is open when the page comes: its form was refused     |
 // | data-busy-on-click | button           | busy from the click on until the server has answered  |
+// | data-answer-in     | form             | its answer is shown in the element of that id         |
+// | data-answer        | part of a page   | what that element shows of it                         |
 // | data-copy          | button           | copies the text or value of the element of that id    |
 // | data-copy-label    | part of a button | the words that become "Copied"                        |
 // | data-reveal        | button           | shows and hides the password field of that id         |
@@ -44,6 +46,7 @@
 //
 // `data-label` on a cell is read by look.css alone.
 import * as address from "./ui/address.js";
+import * as answers from "./ui/answers.js";
 import * as copy from "./ui/copy.js";
 import * as countdown from "./ui/countdown.js";
 import * as dialogs from "./ui/dialogs.js";
@@ -63,8 +66,8 @@ import * as times from "./ui/times.js";
 import * as view from "./ui/view.js";
 
 const PARTS = [
-  theme, runs, dialogs, copy, countdown, forms, filter, keyboard, palette, focus, session, times,
-  passkeys,
+  theme, runs, answers, dialogs, copy, countdown, forms, filter, keyboard, palette, focus, session,
+  times, passkeys,
 ];
 runAll(PARTS.map((part) => part.start));
 

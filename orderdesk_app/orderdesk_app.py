@@ -117,6 +117,9 @@ LIVE.configure(
     send=_send_event,
     is_open=_is_open,
     check=format_event_handler(_PAGE_LOAD.check_session),
+    of_strangers=frozenset(
+        format_event_handler(page.on_change) for page in _PAGES if page.hears_strangers
+    ),
 )
 
 for _page in _PAGES:

@@ -25,6 +25,7 @@ class Page:
     key: str = ""  # `g` and then this key goes there
     on_load: Any = None
     on_change: Any = None  # reads the page's data again when something happened in the account
+    hears_strangers: bool = False  # and when a request of no account was refused
     actions: Callable[[], rx.Component] | None = None
     is_public: bool = False  # drawn alone, without frame, for people who are not signed in
     is_for_operators: bool = False  # others get the answer of an address that nothing is at

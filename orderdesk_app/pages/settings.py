@@ -1,16 +1,15 @@
-"""Keys, what to paste into a client, and what runs here."""
+"""Keys, and what runs here."""
 
 from typing import Any
 
 import reflex as rx
 
-from orderdesk_app.components.native import post_form
+from orderdesk_app.components.native import go, post_form
 from orderdesk_app.components.page import Page
 from orderdesk_app.components.widgets import (
     ago,
     callout,
     cancel_button,
-    copy_button,
     dialog,
     empty,
     field,
@@ -23,7 +22,6 @@ from orderdesk_app.components.widgets import (
 )
 from orderdesk_app.context import READING_SCOPES, SCOPE_PRESETS, Scope
 from orderdesk_app.services.roles import Permission, refusal_of
-from orderdesk_app.services.snippets import PLACEHOLDER
 from orderdesk_app.states.settings import SettingsState
 
 S: Any = SettingsState  # on its class, a state's attributes are variables of the browser
@@ -299,50 +297,20 @@ def _make_dialog() -> rx.Component:
 
 
 def _connect() -> rx.Component:
-    def snippet(identity: str, title: str, words: Any, text: Any) -> rx.Component:
-        return rx.el.div(
-            rx.el.div(rx.el.h3(title), copy_button(identity), class_name="row apart"),
-            rx.el.p(words, class_name="dim small"),
-            rx.el.pre(text, id=identity, class_name="code", tab_index=0, aria_label=title),
-            class_name="stack tight",
-        )
-
     return panel(
         rx.el.div(
             rx.el.p(
-                "Make a key for the assistant and put it in place of ",
-                rx.el.code(PLACEHOLDER),
-                ". The page of a new key has it filled in.",
+                "Connect has the steps and the text to paste for each assistant, makes its key, "
+                "and shows its first call.",
                 class_name="dim",
             ),
-            snippet(
-                "claude-desktop",
-                "Claude Desktop",
-                (
-                    "Settings, Developer, Edit Config: merge this into "
-                    "claude_desktop_config.json, then restart Claude Desktop."
-                ),
-                S.claude_desktop,
-            ),
-            snippet(
-                "claude-code",
-                "Claude Code",
-                "Run this once. Other programs take the same address and the same header.",
-                S.claude_code,
-            ),
-            snippet(
-                "mcp-address",
-                "Address",
-                (
-                    "For everything else that speaks MCP; the key goes into the header "
-                    "Authorization, after Bearer."
-                ),
-                S.address,
+            rx.el.div(
+                go(icon("plug"), "Connect an assistant", to="/connect", class_name="button"),
+                class_name="row",
             ),
             class_name="stack",
         ),
-        title="Connect an assistant",
-        id="connect",
+        title="Assistants",
     )
 
 

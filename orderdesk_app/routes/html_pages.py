@@ -118,14 +118,15 @@ def field_error(field: str, words: str) -> Markup:
     return _FIELD_ERROR.format(field=field, words=words) if words else Markup()
 
 
-def copyable(identity: str, text: str, label: str) -> Markup:
-    """A block of text with a button that copies it."""
+def copyable(identity: str, text: str, label: str, *, words: str = "") -> Markup:
+    """A block of text with a button that copies it, and what to do with it."""
+    told = Markup('<p class="dim small">{words}</p>').format(words=words) if words else Markup()
     return Markup(
         '<div class="stack tight"><div class="row apart"><h2>{label}</h2>'
         '<button type="button" class="button small" data-copy="{identity}"><span '
-        "data-copy-label>Copy</span></button></div>"
+        "data-copy-label>Copy</span></button></div>{told}"
         '<pre class="code" id="{identity}" tabindex="0" aria-label="{label}">{text}</pre></div>'
-    ).format(identity=identity, text=text, label=label)
+    ).format(identity=identity, text=text, label=label, told=told)
 
 
 def passkey_form(

@@ -29,6 +29,7 @@ _MOST_MARKS = 10_000
 # networks of strangers that are told apart at a time; a /48 of IPv6 has 65,536
 _MOST_NETWORKS = 20
 ACTIVITY = "activity"  # the kind of the signals: their topic goes on with the accounts
+STRANGERS = "strangers"  # the topic of rows of no account, such as that of a wrong key
 _MOST_IN_TOPIC = 200  # accounts; a signal of Postgres has at most 8,000 bytes
 
 
@@ -332,7 +333,8 @@ class AuditLog:
 
 
 def _topics(tenants: Set[TenantId]) -> Iterator[str]:
-    # a wrong key belongs to no account
+    if any(not tenant_id for tenant_id in tenants):
+        yield STRANGERS
     ids = sorted(str(tenant_id) for tenant_id in tenants if tenant_id)
     for start in range(0, len(ids), _MOST_IN_TOPIC):
         yield f"{ACTIVITY}:{','.join(ids[start : start + _MOST_IN_TOPIC])}"

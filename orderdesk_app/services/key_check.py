@@ -6,6 +6,7 @@ from orderdesk_app.context import Actor, Secret, TenantId, Via
 from orderdesk_app.errors import AuthFailed, RateLimited
 from orderdesk_app.services.access import Access, Principal
 from orderdesk_app.services.audit import AuditLog, Entry
+from orderdesk_app.services.former_keys import FormerKeys
 from orderdesk_app.services.limits import Limit, network_of
 from orderdesk_app.services.provisioning import Provisioning
 
@@ -27,11 +28,13 @@ class KeyCheck:
         audit: AuditLog,
         *,
         provisioning: Provisioning | None = None,
+        former_keys: FormerKeys | None = None,
     ) -> None:
         self._access = access
         self._limit = limit
         self._audit = audit
         self._provisioning = provisioning
+        self._former_keys = former_keys
         self._being_checked: set[str] = set()
 
     async def principal(
@@ -60,7 +63,7 @@ class KeyCheck:
         except AuthFailed as error:
             if not is_first:
                 self._limit.spend(address)
-            self._record(address, error)
+            await self._record(token, address, error)
             raise
         except RateLimited:  # too many new accounts: the try counts
             raise
@@ -89,7 +92,16 @@ class KeyCheck:
                 raise
         return await self._access.by_token(token, kind=kind)
 
-    def _record(self, address: str, error: AuthFailed) -> None:
-        stranger = Actor(NOBODY, via=Via.MCP, address=address)
-        entry = Entry(actor=stranger, action=ACTION, outcome=error.code)
+    async def _record(self, token: str, address: str, error: AuthFailed) -> None:
+        """The row is that of the account whose key it was: a person sees why a client of theirs
+        does not get in.
+        """
+        former = await self._former_keys.find(token) if self._former_keys else None
+        actor = Actor(
+            former.tenant_id if former else NOBODY,
+            via=Via.MCP,
+            credential_id=former.credential_id if former else None,
+            address=address,
+        )
+        entry = Entry(actor=actor, action=ACTION, outcome=error.code)
         self._audit.refuse_key(entry, network_of(address))

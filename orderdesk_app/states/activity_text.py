@@ -56,6 +56,7 @@ _ACTIONS = {
     "person.role": ("made {person} {role}", "to change a role"),
     "person.remove": ("removed {person}", "to remove somebody"),
     "person.leave": ("left the account", "to leave the account"),
+    "key.check": ("had a key checked", "to connect with a key that no longer works"),
     "key.create": ("made the key “{name}”", "to make a key"),
     "key.revoke": ("revoked the key “{name}”", "to revoke a key"),
     "key.rotate_master": ("replaced the master key", "to replace the master key"),

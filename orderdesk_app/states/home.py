@@ -282,8 +282,8 @@ def _health(record: StoreRecord, day: Day, free: int) -> StoreHealth:
 
 _IN_ADDRESS = (
     "An assistant sent the master key in an address (?token=), which proxies and logs keep. Send "
-    "a key in the header Authorization, after Bearer: Settings, Connect an assistant has the "
-    "words to paste. Then replace the master key there."
+    "a key in the header Authorization, after Bearer: Connect has the words to paste for each "
+    "assistant. Then replace the master key under Settings."
 )
 
 
@@ -323,13 +323,13 @@ def _steps(actor: Actor, has_store: bool, done: FirstSteps) -> list[Step]:
         ),
         Step(
             words="Make a key for an assistant",
-            href="/settings",
-            label="Settings",
+            href="/connect",
+            label="Connect",
             done=done.has_key,
         ),
         Step(
             words="Let the assistant make its first call",
-            href="/settings#connect",
+            href="/connect",
             label="How",
             done=done.has_agent_call,
         ),

@@ -46,6 +46,7 @@ class LivePages:
     def __init__(self) -> None:
         self._events: Mapping[str, str] = {}
         self._check = ""
+        self._of_strangers: frozenset[str] = frozenset()
         self._tabs: dict[str, _Tab] = {}
         self._of_tenants: defaultdict[str, set[str]] = defaultdict(set)
         self._of_users: defaultdict[str, set[str]] = defaultdict(set)
@@ -59,13 +60,15 @@ class LivePages:
         send: SendEvent,
         is_open: Callable[[str], bool],
         check: str = "",
+        of_strangers: frozenset[str] = frozenset(),
     ) -> None:
         """`events` are the handlers of the pages, by their address, and `check` that of all others:
         the guard signs a page out where its session has ended. `is_open` says whether a tab is
-        connected.
+        connected. Those of `of_strangers` show requests of no account too.
         """
         self._events = events
         self._check = check
+        self._of_strangers = of_strangers
         self._send = send
         self._is_open = is_open
 
@@ -129,6 +132,8 @@ class LivePages:
             ]
         elif kind == "user":
             tabs = list(self._of_users.get(names, ()))
+        elif kind == "strangers":
+            tabs = [tab for tab, known in self._tabs.items() if known.event in self._of_strangers]
         else:
             # "*": signals may have been lost
             tabs = list(self._tabs) if topic == "*" else []

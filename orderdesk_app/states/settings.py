@@ -14,7 +14,6 @@ from orderdesk_app.context import ALL_SCOPES, UserId, now
 from orderdesk_app.services.callers import open_to
 from orderdesk_app.services.key_views import MASTER, KeyView
 from orderdesk_app.services.roles import Permission
-from orderdesk_app.services.snippets import claude_code, claude_desktop
 from orderdesk_app.states.signed_in import SignedInState, handler
 from orderdesk_app.states.times import ago, span, stamp
 
@@ -60,18 +59,12 @@ class SettingsState(SignedInState):
     master_hint: str = ""
     master_default_store: str = ""  # empty for none
     facts: list[Fact] = []
-    address: str = ""
-    claude_desktop: str = ""  # to paste, with a placeholder for the key: a state holds none
-    claude_code: str = ""
 
     @rx.event
     @handler
     @open_to(Permission.SEE_ACCOUNT)
     async def load(self) -> None:
         settings = wiring.current().settings
-        self.address = f"{settings.public_url}/mcp"
-        self.claude_desktop = claude_desktop(settings.public_url)
-        self.claude_code = claude_code(settings.public_url)
         self.facts = _facts(settings) if self._require_actor().is_operator else []
         query = self.router.url.query_parameters
         if (

@@ -15,6 +15,7 @@ from orderdesk_app.services.data_export import DataExport, export_limit
 from orderdesk_app.services.deletions import DELETION, Deletions
 from orderdesk_app.services.devices import Devices
 from orderdesk_app.services.flash_messages import FlashMessages, HeldForms
+from orderdesk_app.services.former_keys import FormerKeys
 from orderdesk_app.services.identity_proofs import IdentityProofs
 from orderdesk_app.services.invitations import Invitations, answer_limit, invitation_limit
 from orderdesk_app.services.jobs import Handler
@@ -125,7 +126,11 @@ class People(Engines):
     @cached_property
     def key_check(self) -> KeyCheck:
         return KeyCheck(
-            self.access, self.limits.wrong_keys, self.audit, provisioning=self.provisioning
+            self.access,
+            self.limits.wrong_keys,
+            self.audit,
+            provisioning=self.provisioning,
+            former_keys=FormerKeys(self.database, self.keyring),
         )
 
     @cached_property

@@ -11,6 +11,7 @@ from orderdesk_app.services.activity_entries import ActivityEntries
 from orderdesk_app.services.activity_export import ActivityExport
 from orderdesk_app.services.activity_log import ActivityLog
 from orderdesk_app.services.changes import Changes
+from orderdesk_app.services.connections import Connections
 from orderdesk_app.services.console import ConsoleHistory
 from orderdesk_app.services.folders import Folders
 from orderdesk_app.services.journal import Journal
@@ -145,6 +146,15 @@ class Services(People):
     @cached_property
     def activity_log(self) -> ActivityLog:
         return ActivityLog(self.database, self.activity_entries, self.audit)
+
+    @property
+    def offers_oauth(self) -> bool:
+        """Whether clients can sign in by OAuth here."""
+        return False
+
+    @cached_property
+    def connections(self) -> Connections:
+        return Connections(self.database, self.audit)
 
     @cached_property
     def activity_export(self) -> ActivityExport:

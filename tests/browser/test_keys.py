@@ -325,30 +325,6 @@ async def test_copying_takes_the_whole_key(site: Site, opens: Opens, ada: Accoun
     assert await page.evaluate("() => navigator.clipboard.readText()") == key
 
 
-async def test_what_to_paste_stands_in_settings_and_home_leads_to_it(
-    opens: Opens, newcomer: Account, site: Site
-) -> None:
-    context = await opens(newcomer, size=(1440, 900))
-    await context.grant_permissions(["clipboard-read", "clipboard-write"])
-    page = await context.new_page()
-    await page.goto("/")
-    await settled(page)
-
-    await page.get_by_role("link", name="Let the assistant make its first call").click()
-    await settled(page)
-
-    connect = page.locator("#connect")
-    await expect(connect.get_by_role("heading", name="Connect an assistant")).to_be_in_viewport()
-    await expect(connect.locator("pre").first).to_contain_text("mcp-remote")
-    await connect.get_by_role("button", name="Copy").first.click()
-    await expect(connect.get_by_role("button", name="Copied")).to_be_visible()
-    pasted = json.loads(await page.evaluate("() => navigator.clipboard.readText()"))
-    assert pasted["mcpServers"]["orderdesk"]["env"] == {
-        "ORDERDESK_AUTHORIZATION": "Bearer YOUR_KEY"
-    }
-    assert f"{site.url}/mcp" in pasted["mcpServers"]["orderdesk"]["args"]
-
-
 async def test_an_admin_sees_what_runs_and_a_member_does_not(
     site: Site, opens: Opens, page: Page
 ) -> None:

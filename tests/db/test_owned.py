@@ -26,6 +26,12 @@ WITHOUT_AN_ACTOR = {
     ),
     "services/audit_rows.py:_found": "which of the rows being written are there already, by id",
     "services/keys.py:find": "a key is how an actor begins; it is found by its digest",
+    "services/former_keys.py:find": (
+        "a key that no longer works names the account that sees its refusal"
+    ),
+    "services/connections.py:_wrong_key": (
+        "rows of no account, from the network that the person signed in from"
+    ),
     "services/keys.py:is_taken": "whether anybody has that key; it is found by its digest",
     "services/keys.py:_note_use": "the row was just found by its key",
     "services/devices.py:meet": "whoever signs in is known by now, and has no account of their own",

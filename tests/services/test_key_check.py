@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from sqlmodel import col, select
 
+from orderdesk_app.context import Via
 from orderdesk_app.db.audit import AuditEntry
 from orderdesk_app.db.engine import Database
 from orderdesk_app.errors import AuthFailed, RateLimited
@@ -14,6 +15,7 @@ from orderdesk_app.security.sealing import Sealer
 from orderdesk_app.security.tokens import new_access_key
 from orderdesk_app.services.access import Access
 from orderdesk_app.services.audit import AuditLog
+from orderdesk_app.services.former_keys import FormerKeys
 from orderdesk_app.services.key_check import ACTION, KeyCheck
 from orderdesk_app.services.limits import WRONG_KEYS, Limits
 
@@ -49,6 +51,25 @@ async def rows(database: Database) -> list[AuditEntry]:
     async with database.read() as session:
         question = select(AuditEntry).where(col(AuditEntry.action) == ACTION)
         return list((await session.exec(question)).all())
+
+
+async def test_a_key_that_no_longer_works_is_refused_in_the_sight_of_its_account(
+    database: Database, keys: Any, signals: Any, audit: AuditLog, tenant: Any
+) -> None:
+    limits = Limits(rpm=60, login=5, console=30, clock=lambda: 0.0)
+    former = FormerKeys(database, keys._keyring)
+    access = Access(database, keys, signals)
+    check = KeyCheck(access, limits.wrong_keys, audit, former_keys=former)
+    view, key = await keys.create(tenant.view.owner(Via.WEB), "Claude")
+    await keys.revoke(tenant.view.owner(Via.WEB), view.id)
+
+    for token in (key.reveal(), new_access_key().reveal(), "no key"):
+        with pytest.raises(AuthFailed):
+            await check.principal(token, address="203.0.113.9")
+    await audit.flush()
+
+    found = {(row.tenant_id, row.credential_id) for row in await rows(database)}
+    assert found == {(tenant.view.id, view.id), (None, None)}
 
 
 async def test_wrong_keys_are_limited_by_network_address(check: KeyCheck) -> None:

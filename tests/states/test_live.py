@@ -31,7 +31,11 @@ class Browser:
         self.slow: dict[str, asyncio.Future[None]] = {}
         self.pages = LivePages()
         self.pages.configure(
-            PAGES, send=self.send, is_open=self.open.__contains__, check="page.check"
+            PAGES,
+            send=self.send,
+            is_open=self.open.__contains__,
+            check="page.check",
+            of_strangers=frozenset({"activity.refresh"}),
         )
 
     async def send(self, tab: str, event: str, router_data: dict[str, Any]) -> Any:
@@ -81,6 +85,18 @@ async def test_the_pages_of_a_neighbour_are_left_alone(browser: Browser) -> None
     await browser.settle()
 
     assert browser.sent == []
+
+
+async def test_a_request_of_no_account_is_news_to_the_pages_that_show_such(
+    browser: Browser,
+) -> None:
+    browser.show("one", "ada")
+    browser.show("two", "bert", "/activity")
+
+    browser.pages.hear("strangers")
+    await browser.settle()
+
+    assert browser.sent == [("two", "activity.refresh")]
 
 
 @pytest.mark.parametrize("topic", ["tenant:ada", "*"])

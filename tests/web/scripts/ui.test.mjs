@@ -7,6 +7,7 @@ import { el, Event, install, page } from "./dom.mjs";
 install();
 const ui = (name) => import(new URL(`../../../assets/ui/${name}.js`, import.meta.url));
 const address = await ui("address");
+const answers = await ui("answers");
 const copy = await ui("copy");
 const countdown = await ui("countdown");
 const dialogs = await ui("dialogs");
@@ -735,4 +736,53 @@ test("a passkey form is not sent without an answer, nor by the other forms' scri
   form.dispatchEvent(event);
 
   assert.deepEqual([event.defaultPrevented, event.isStopped, form.sent], [true, true, 0]);
+});
+
+const answerForm = (answer, { redirected = "" } = {}) => {
+  const sent = [];
+  const button = el("button", { type: "submit", "aria-busy": "true", disabled: "" });
+  const form = el("form", { method: "post", "data-answer-in": "made" }, button);
+  const place = el("div", { id: "made" });
+  globalThis.FormData = class {};
+  globalThis.DOMParser = class { parseFromString() { return answer; } };
+  document.importNode = (node) => node;
+  document.createElement = (tag) => el(tag);
+  globalThis.location = { assign: (url) => sent.push(url) };
+  globalThis.fetch = async () => {
+    if (!answer && !redirected) throw new TypeError("offline");
+    return { redirected: Boolean(redirected), url: redirected, text: async () => "" };
+  };
+  page(form, place);
+  return { form, place, button, sent };
+};
+
+test("the answer of a form is shown in its place, which gets the focus", async () => {
+  const shown = el("div", { "data-answer": "1" });
+  const { form, place, button } = answerForm(el("main", {}, el("p"), shown));
+
+  await answers.send(form, place);
+
+  assert.deepEqual(place.children, [shown]);
+  assert.equal(document.activeElement, place);
+  assert.deepEqual([button.disabled, button.getAttribute("aria-busy")], [false, null]);
+});
+
+test("a form that was refused leads to where that is said, and shows nothing", async () => {
+  const { form, place, sent } = answerForm(null, { redirected: "/confirm" });
+
+  await answers.send(form, place);
+
+  assert.deepEqual([place.children, sent], [[], ["/confirm"]]);
+});
+
+test("an error page gives its words, and no answer says so", async () => {
+  const words = el("p");
+  words.textContent = "Ask an owner.";
+  const refused = answerForm(el("html", {}, el("main", {}, words)));
+  await answers.send(refused.form, refused.place);
+  assert.equal(refused.place.textContent, "Ask an owner.");
+
+  const lost = answerForm(null);
+  await answers.send(lost.form, lost.place);
+  assert.match(lost.place.textContent, /No answer came/);
 });

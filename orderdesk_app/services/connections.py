@@ -1,0 +1,145 @@
+"""Which clients called lately, and the last request of a client that was refused: what the lights
+of the page Connect show.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import StrEnum
+
+from sqlmodel import col, select
+from sqlmodel.ext.asyncio.session import AsyncSession
+
+from orderdesk_app.context import Actor, now
+from orderdesk_app.db.audit import AuditEntry
+from orderdesk_app.db.engine import Database
+from orderdesk_app.db.keys import Credential
+from orderdesk_app.db.owned import owned
+from orderdesk_app.db.sessions import Session
+from orderdesk_app.services.activity_entries import AGENTS, WhoActed, who_did
+from orderdesk_app.services.audit import AuditLog
+from orderdesk_app.services.key_check import ACTION as KEY_CHECK
+from orderdesk_app.services.limits import network_of
+
+_RECENT = timedelta(hours=24)
+_REFUSED_FOR = timedelta(minutes=15)  # then somebody else may have the network
+_MOST_ROWS = 500  # newest of an account that are looked through
+_MOST_STRANGERS = 100  # newest wrong keys that are looked through, of all networks
+# What a call is refused for before it runs; other outcomes are those of calls that ran.
+_REFUSED = ("PERMISSION_DENIED", "RATE_LIMIT_EXCEEDED")
+
+
+class Why(StrEnum):
+    """Why a request was refused."""
+
+    UNKNOWN_KEY = "unknown_key"
+    REVOKED_KEY = "revoked_key"
+    EXPIRED_KEY = "expired_key"
+    NOT_ALLOWED = "not_allowed"
+    TOO_MANY = "too_many"
+
+
+@dataclass(frozen=True, slots=True)
+class Connection:
+    """The last call of one client with one key. `client` is what it calls itself."""
+
+    client: str
+    credential_id: str | None
+    key: str
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """The last request that was refused. Who sent a key that is not known here has no name."""
+
+    why: Why
+    at: datetime
+    client: str = ""
+    key: str = ""
+    tool: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Lights:
+    """Everything that the page shows of an account, the newest first."""
+
+    connections: tuple[Connection, ...] = ()
+    refusal: Refusal | None = None
+
+
+class Connections:
+    """Reads the audit rows of one account, and wrong keys from the network of who looks."""
+
+    def __init__(self, database: Database, audit: AuditLog) -> None:
+        self._database = database
+        self._audit = audit
+
+    async def lights(self, actor: Actor) -> Lights:
+        """The calls of the last day, and the last refusal of a quarter of an hour."""
+        await self._audit.flush()
+        async with self._database.read() as session:
+            rows = await self._rows(session, actor)
+            names = await who_did(session, actor, [_who(row) for row in rows])
+            stranger = await self._wrong_key(session, actor)
+        seen: dict[tuple[str, str | None], Connection] = {}
+        refusals = [stranger] if stranger else []
+        for row in rows:
+            key = names.key_of(_who(row))
+            if why := _why(row, names.keys.get(row.credential_id or "")):
+                refusals.append(Refusal(why, row.at, row.client_name, key, row.tool))
+            else:
+                place = (row.client_name, row.credential_id)
+                seen.setdefault(place, Connection(row.client_name, row.credential_id, key, row.at))
+        refusals = [refusal for refusal in refusals if refusal.at > now() - _REFUSED_FOR]
+        return Lights(tuple(seen.values()), max(refusals, key=lambda each: each.at, default=None))
+
+    async def _rows(self, session: AsyncSession, actor: Actor) -> Sequence[AuditEntry]:
+        question = (
+            owned(actor, AuditEntry)
+            .where(
+                col(AuditEntry.at) > now() - _RECENT,
+                col(AuditEntry.via).in_(AGENTS),
+                col(AuditEntry.action).in_(("tool", KEY_CHECK)),
+            )
+            .order_by(col(AuditEntry.at).desc(), col(AuditEntry.id).desc())
+            .limit(_MOST_ROWS)
+        )
+        return (await session.exec(question)).all()
+
+    async def _wrong_key(self, session: AsyncSession, actor: Actor) -> Refusal | None:
+        """The last key that no account has, from the network that the person signed in from."""
+        if actor.session_id is None:
+            return None
+        mine = owned(actor, Session).where(col(Session.id) == actor.session_id)
+        signed_in = (await session.exec(mine)).one_or_none()
+        if signed_in is None or not signed_in.address:
+            return None
+        question = (
+            select(AuditEntry)
+            .where(
+                col(AuditEntry.tenant_id).is_(None),
+                col(AuditEntry.at) > now() - _REFUSED_FOR,
+                col(AuditEntry.action) == KEY_CHECK,
+            )
+            .order_by(col(AuditEntry.at).desc())
+            .limit(_MOST_STRANGERS)
+        )
+        network = network_of(signed_in.address)
+        for row in (await session.exec(question)).all():
+            if row.address and network_of(row.address) == network:
+                return Refusal(Why.UNKNOWN_KEY, row.at)
+        return None
+
+
+def _who(row: AuditEntry) -> WhoActed:
+    return WhoActed(row.via, row.credential_id, row.user_id)
+
+
+def _why(row: AuditEntry, key: Credential | None) -> Why | None:
+    """Why the request of that row was refused; None for a call that ran."""
+    if row.action == KEY_CHECK:
+        return Why.REVOKED_KEY if key is None or key.revoked_at else Why.EXPIRED_KEY
+    if row.outcome in _REFUSED:
+        return Why.NOT_ALLOWED if row.outcome == "PERMISSION_DENIED" else Why.TOO_MANY
+    return None

@@ -1,0 +1,253 @@
+"""The page Connect: a tile for each client, the steps for the chosen one, and a light that turns
+green on its first call. A key that is made here never stands in a state: routes/connect.py.
+"""
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from typing import TypedDict
+
+import reflex as rx
+
+from orderdesk_app import wiring
+from orderdesk_app.context import SCOPE_PRESETS, Scope, now
+from orderdesk_app.services.callers import open_to
+from orderdesk_app.services.client_setups import (
+    CLIENTS,
+    ClientSetup,
+    Snippet,
+    client_called,
+    find_client,
+    is_out_of_reach,
+)
+from orderdesk_app.services.connections import Connection, Refusal, Why
+from orderdesk_app.services.keys import MASTER, KeyView
+from orderdesk_app.services.roles import Permission
+from orderdesk_app.services.snippets import PLACEHOLDER, mcp_address
+from orderdesk_app.states.signed_in import SignedInState, handler
+from orderdesk_app.states.times import ago, stamp
+from orderdesk_app.tools.catalogue import every_tool
+
+_NEW = timedelta(hours=1)  # so long a new key is waited for
+
+
+class Tile(TypedDict):
+    """A client, and when it called last; `ago` is empty where it has not in a day."""
+
+    id: str
+    name: str
+    about: str
+    ago: str
+    at: str
+
+
+class Part(TypedDict):
+    """Something to copy."""
+
+    id: str  # of its element
+    title: str
+    where: str
+    text: str
+
+
+class PresetChoice(TypedDict):
+    """A choice of permissions, as far as this person may give them."""
+
+    name: str
+    words: str
+
+
+class ConnectState(SignedInState):
+    loaded: bool = False
+    tiles: list[Tile] = []
+    presets: list[PresetChoice] = []
+    address: str = ""
+    is_local: bool = False  # nobody's cloud can call the address
+    offers_oauth: bool = False
+    # the chosen client
+    client: str = ""
+    client_name: str = ""
+    client_about: str = ""
+    out_of_reach: str = ""  # why it cannot call us; empty where it can
+    signs_in: bool = False  # by OAuth, which is offered here
+    oauth_steps: list[str] = []
+    oauth_parts: list[Part] = []
+    link: str = ""
+    takes_key: bool = False
+    key_name: str = ""
+    key_steps: list[str] = []
+    key_parts: list[Part] = []  # with a placeholder for the key: a state holds none
+    view: str = ""  # the chosen client, as the address says it
+    # the light
+    is_lit: bool = False
+    light: str = ""
+    light_ago: str = ""
+    light_at: str = ""
+    refused: str = ""  # empty where nothing was refused since
+    refused_ago: str = ""
+    refused_at: str = ""
+    _newest_key: str = ""
+
+    @rx.event
+    @handler
+    @open_to(Permission.SEE_ACCOUNT)
+    async def load(self) -> None:
+        settings = wiring.current().settings
+        self.address = mcp_address(settings.public_url)
+        self.is_local = is_out_of_reach(settings.public_url)
+        self.offers_oauth = wiring.current().offers_oauth
+        scopes = self._require_actor().scopes
+        self.presets = [
+            PresetChoice(name=name, words=_words(given))
+            for name, preset in SCOPE_PRESETS.items()
+            if (given := preset & scopes)
+        ]
+        asked = find_client(str(self.router.url.query_parameters.get("client") or ""))
+        self._show(asked or find_client(self.client) or CLIENTS[0])
+        await self._read_lights()
+        self.loaded = True
+
+    @rx.event
+    @handler
+    @open_to(Permission.SEE_ACCOUNT)
+    async def choose(self, client: str) -> None:
+        """Show the steps of that client."""
+        if (found := find_client(client)) is not None:
+            self._show(found)
+            self.view = f"?client={found.id}"
+            await self._read_lights()
+
+    @rx.event
+    @handler
+    @open_to(Permission.SEE_ACCOUNT)
+    async def refresh(self) -> None:
+        """Runs when something happens in the account, and when a wrong key was refused."""
+        await self._read_lights()
+
+    def _show(self, client: ClientSetup) -> None:
+        url = wiring.current().settings.public_url
+        self.client = client.id
+        self.client_name = client.name
+        self.client_about = client.about
+        self.out_of_reach = client.hosted if self.is_local else ""
+        self.signs_in = self.offers_oauth and client.oauth is not None
+        self.oauth_steps = list(client.oauth_steps)
+        self.oauth_parts = _parts("oauth", client.oauth(url) if client.oauth else ())
+        self.link = client.link(url) if client.link else ""
+        self.takes_key = client.by_key is not None
+        self.key_name = client.key_name
+        self.key_steps = list(client.key_steps)
+        self.key_parts = _parts("key", client.by_key(url, PLACEHOLDER) if client.by_key else ())
+
+    async def _read_lights(self) -> None:
+        services, actor = wiring.current(), self._require_actor()
+        lights = await services.connections.lights(actor)
+        keys = [
+            key
+            for key in await services.keys.list(actor)
+            if key.kind != MASTER and key.user_id is not None and key.user_id == actor.user_id
+        ]
+        moment = now()
+        waiting = max(
+            (key for key in keys if key.created_at > moment - _NEW),
+            key=lambda key: key.created_at,
+            default=None,
+        )
+        newest = waiting.id if waiting else ""
+        if newest != self._newest_key:
+            self._newest_key = newest
+            # the form of the new key is spent, and another may be made on this page
+            self.form_token = services.form_tokens.issue(self._session)
+        self.tiles = [_tile(client, lights.connections, moment) for client in CLIENTS]
+        connected = _connection(find_client(self.client), waiting, lights.connections)
+        self._light(connected, waiting, moment)
+        self._refusal(lights.refusal, connected.at if connected else None, moment)
+
+    def _light(
+        self, connected: Connection | None, waiting: KeyView | None, moment: datetime
+    ) -> None:
+        self.is_lit = connected is not None
+        self.light_ago = ago(connected.at, moment) if connected else ""
+        self.light_at = stamp(connected.at) if connected else ""
+        if connected:
+            self.light = f"Connected: {_name(connected)}"
+        elif waiting:
+            self.light = f"Waiting for the first call with “{waiting.name}”…"
+        else:
+            self.light = f"Waiting for the first call of {self.client_name}…"
+
+    def _refusal(self, refusal: Refusal | None, since: datetime | None, moment: datetime) -> None:
+        is_shown = refusal is not None and (since is None or refusal.at > since)
+        self.refused = _why(refusal) if refusal and is_shown else ""
+        self.refused_ago = ago(refusal.at, moment) if refusal and is_shown else ""
+        self.refused_at = stamp(refusal.at) if refusal and is_shown else ""
+
+
+def _words(scopes: frozenset[Scope]) -> str:
+    return ", ".join(scope.words for scope in Scope if scope in scopes)
+
+
+def _parts(prefix: str, snippets: Sequence[Snippet]) -> list[Part]:
+    return [
+        Part(id=f"{prefix}-{number}", title=part.title, where=part.where, text=part.text)
+        for number, part in enumerate(snippets, 1)
+    ]
+
+
+def _tile(client: ClientSetup, connections: Sequence[Connection], moment: datetime) -> Tile:
+    last = next((each for each in connections if client_called(each.client) is client), None)
+    return Tile(
+        id=client.id,
+        name=client.name,
+        about=client.about,
+        ago=ago(last.at, moment) if last else "",
+        at=stamp(last.at) if last else "",
+    )
+
+
+def _connection(
+    client: ClientSetup | None, waiting: KeyView | None, connections: Sequence[Connection]
+) -> Connection | None:
+    """The last call of that client, or with the key that is waited for. A call before that key was
+    made is not what somebody waits for.
+    """
+    if waiting is not None and waiting.last_used_at is not None:
+        # it has said hello, and called no tool yet
+        connections = [
+            *connections,
+            Connection("", waiting.id, waiting.name, waiting.last_used_at),
+        ]
+    found = [
+        each
+        for each in connections
+        if (waiting is not None and each.credential_id == waiting.id)
+        or (
+            client is not None
+            and client_called(each.client) is client
+            and (waiting is None or each.at > waiting.created_at)
+        )
+    ]
+    return max(found, key=lambda each: each.at, default=None)
+
+
+def _name(connection: Connection) -> str:
+    known = client_called(connection.client)
+    return known.name if known else connection.key or connection.client or "an assistant"
+
+
+def _why(refusal: Refusal) -> str:
+    """What was refused, why, and what to do."""
+    known = client_called(refusal.client)
+    who = f"“{refusal.key}”" if refusal.key else known.name if known else "An assistant"
+    tool = next((tool.title for tool in every_tool() if tool.name == refusal.tool), "that")
+    return {
+        Why.UNKNOWN_KEY: (
+            "A key that is not known here came from your network. Copy the whole key again, "
+            "without spaces or quotes around it."
+        ),
+        Why.REVOKED_KEY: f"{who} was refused: this key is revoked. Make a new one.",
+        Why.EXPIRED_KEY: f"{who} was refused: this key has expired. Make a new one.",
+        Why.NOT_ALLOWED: (
+            f"{who} was refused: its key lacks the permission for “{tool}”. Make a key that has it."
+        ),
+        Why.TOO_MANY: f"{who} was refused: too many calls in a minute. It goes on by itself.",
+    }[refusal.why]
