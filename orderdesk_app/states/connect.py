@@ -20,7 +20,7 @@ from orderdesk_app.services.client_setups import (
     is_out_of_reach,
 )
 from orderdesk_app.services.connections import Connection, Refusal, Why
-from orderdesk_app.services.keys import MASTER, KeyView
+from orderdesk_app.services.key_views import MASTER, KeyView
 from orderdesk_app.services.roles import Permission
 from orderdesk_app.services.snippets import PLACEHOLDER, mcp_address
 from orderdesk_app.states.signed_in import SignedInState, handler

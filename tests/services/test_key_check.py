@@ -54,10 +54,10 @@ async def rows(database: Database) -> list[AuditEntry]:
 
 
 async def test_a_key_that_no_longer_works_is_refused_in_the_sight_of_its_account(
-    database: Database, keys: Any, signals: Any, audit: AuditLog, tenant: Any
+    database: Database, keys: Any, keyring: Any, signals: Any, audit: AuditLog, tenant: Any
 ) -> None:
     limits = Limits(rpm=60, login=5, console=30, clock=lambda: 0.0)
-    former = FormerKeys(database, keys._keyring)
+    former = FormerKeys(database, keyring)
     access = Access(database, keys, signals)
     check = KeyCheck(access, limits.wrong_keys, audit, former_keys=former)
     view, key = await keys.create(tenant.view.owner(Via.WEB), "Claude")
