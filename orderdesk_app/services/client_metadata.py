@@ -22,7 +22,7 @@ from orderdesk_app.outbound.public_fetch import (
     PublicFetch,
     read_public_url,
 )
-from orderdesk_app.services.names import visible_only
+from orderdesk_app.services.client_registration import shown_name
 from orderdesk_app.services.redirect_uris import MOST, read_redirect
 
 LEAST_KEPT = 60.0  # seconds, also of a document that wants not to be kept at all
@@ -30,7 +30,6 @@ KEPT_BY_DEFAULT = 3600.0
 MOST_KEPT = 24 * 3600.0
 FAILURE_KEPT = 30.0  # so that a page that is loaded again does not fetch again
 MOST_DOCUMENTS = 2000
-LONGEST_NAME = 80
 
 _MAX_AGE = re.compile(r"(?:^|[,\s])max-age\s*=\s*\"?([0-9]{1,10})", re.ASCII | re.IGNORECASE)
 _DO_NOT_KEEP = re.compile(r"\bno-(?:store|cache)\b", re.ASCII | re.IGNORECASE)
@@ -118,10 +117,10 @@ def read_document(client_id: str, body: bytes) -> ClientDocument:
         told = read_redirect(uri) if isinstance(uri, str) else "A redirect URI is a text."
         if isinstance(told, str):
             raise ValidationFailed(told)
-    name = said.get("client_name")
-    shown = visible_only(name)[:LONGEST_NAME].strip() if isinstance(name, str) else ""
     return ClientDocument(
-        client_id, shown or host_of(client_id), tuple(dict.fromkeys(str(uri) for uri in uris))
+        client_id,
+        shown_name(said.get("client_name")) or host_of(client_id),
+        tuple(dict.fromkeys(str(uri) for uri in uris)),
     )
 
 

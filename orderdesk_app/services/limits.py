@@ -18,6 +18,9 @@ WRONG_KEYS = 60  # a minute from one network address, at /mcp
 PROOF_MAILS = 3  # to one person at once, then one a minute
 SIGN_UP_MAILS = 5  # an hour to one address, from however many networks they are asked for
 LONGEST_DELAY = 900.0  # seconds: as long as a sign-in link works
+# a minute from one network; a hosted client calls for all of its users from a few addresses
+REGISTRATIONS = 20
+CLIENT_DOCUMENTS = 20  # fetched, a minute from one network
 ROTATIONS = 5  # a minute for each account: each takes a quarter of a second of bcrypt
 
 
@@ -171,13 +174,19 @@ class Limits:
             burst=accounts_an_hour,
             by_network=True,
         )
-        self.rotations = limit(
-            "rotations",
-            ROTATIONS,
-            f"An account may rotate its master key {ROTATIONS} times a minute.",
-        )
+        words = f"An account may rotate its master key {ROTATIONS} times a minute."
+        self.rotations = limit("rotations", ROTATIONS, words)
         self.console = limit("console", console, f"The console runs {console} calls a minute.")
+        self._add_limits_of_clients(clock)
         self._add_delays(login, clock)
+
+    def _add_limits_of_clients(self, clock: Callable[[], float]) -> None:
+        self.registrations = _limit_of_clients(
+            "registrations", REGISTRATIONS, "Too many apps were registered", clock
+        )
+        self.client_documents = _limit_of_clients(
+            "client_documents", CLIENT_DOCUMENTS, "Too many apps that are new here came", clock
+        )
 
     def _add_delays(self, login: int, clock: Callable[[], float]) -> None:
         self.sign_in = GrowingDelays(
@@ -216,6 +225,17 @@ class Limits:
             words="A link was asked for this address a short while ago. Look in its mailbox.",
             clock=clock,
         )
+
+
+def _limit_of_clients(name: str, a_minute: int, words: str, clock: Callable[[], float]) -> Limit:
+    return Limit(
+        name,
+        per_minute=a_minute,
+        burst=2 * a_minute,
+        words=f"{words} from this network address.",
+        clock=clock,
+        shared_by=network_of,
+    )
 
 
 def _limits_of_sign_up(

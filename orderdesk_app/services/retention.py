@@ -1,5 +1,5 @@
-"""Deletes what is older than AUDIT_LOG_RETENTION_DAYS and JOURNAL_RETENTION_DAYS; of all processes
-of an installation one does it.
+"""Deletes what is older than AUDIT_LOG_RETENTION_DAYS and JOURNAL_RETENTION_DAYS, and OAuth clients
+that nobody uses; of all processes of an installation one does it.
 """
 
 import asyncio
@@ -11,7 +11,11 @@ from datetime import datetime, timedelta
 from orderdesk_app.context import new_id, now
 from orderdesk_app.db.engine import Database
 from orderdesk_app.db.leases import Leases
-from orderdesk_app.db.retention import delete_old_audit_rows, delete_old_changes
+from orderdesk_app.db.retention import (
+    delete_expired_clients,
+    delete_old_audit_rows,
+    delete_old_changes,
+)
 from orderdesk_app.observability import log
 
 _LOG = log(__name__)
@@ -40,9 +44,10 @@ class Retention:
     ) -> None:
         self._database = database
         self._leases = leases
-        self._kinds: tuple[tuple[int, DeleteBatch], ...] = (
-            (audit_days, delete_old_audit_rows),
-            (journal_days, delete_old_changes),
+        kinds = ((audit_days, delete_old_audit_rows), (journal_days, delete_old_changes))
+        self._kinds: tuple[tuple[timedelta, DeleteBatch], ...] = (
+            *((timedelta(days=days), delete_batch) for days, delete_batch in kinds if days),
+            (timedelta(), delete_expired_clients),  # each row says when its time is over
         )
         self._clock = clock
         self._pause = pause
@@ -50,8 +55,7 @@ class Retention:
         self._task: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
-        if any(days for days, _ in self._kinds):
-            self._task = asyncio.create_task(self._run(), name="retention")
+        self._task = asyncio.create_task(self._run(), name="retention")
 
     async def stop(self) -> None:
         if self._task is None:
@@ -73,10 +77,8 @@ class Retention:
         if not await self._leases.acquire(LEASE, self._holder, _LEASE_SECONDS):
             return 0
         deleted = 0
-        for days, delete_batch in self._kinds:
-            if not days:
-                continue
-            before = self._clock() - timedelta(days=days)
+        for age, delete_batch in self._kinds:
+            before = self._clock() - age
             while count := await delete_batch(self._database, before):
                 deleted += count
                 await asyncio.sleep(self._pause)
@@ -89,7 +91,7 @@ class Retention:
         while True:
             try:
                 if count := await self.delete_old_rows():
-                    _LOG.info("old rows of the audit log and the journal were deleted", count=count)
+                    _LOG.info("old rows were deleted", count=count)
             except Exception as error:  # the database is away: the next hour is early enough
                 _LOG.error("old rows could not be deleted", exc_info=error)
             await asyncio.sleep(_HOUR)

@@ -107,6 +107,8 @@ async def _start(
     if http is None:
         closing.push_async_callback(services.http.aclose)
     closing.callback(passwords.close)
+    closing.callback(services.names.close)
+    closing.push_async_callback(services.public_fetch.close)
     services.build()
     await services.signals.start()
     closing.push_async_callback(services.signals.stop)

@@ -24,6 +24,7 @@ from orderdesk_app.mail.sender import MailSender
 from orderdesk_app.observability import UPSTREAM_REQUESTS, UPSTREAM_SECONDS
 from orderdesk_app.orderdesk.client import OrderDeskClient
 from orderdesk_app.orderdesk.transport import Transport, open_http
+from orderdesk_app.outbound.public_fetch import Names, PublicFetch
 from orderdesk_app.security.keyring import Keyring
 from orderdesk_app.security.passwords import Passwords
 from orderdesk_app.security.sealing import Sealer
@@ -146,6 +147,16 @@ class Engines:
     @cached_property
     def mailer(self) -> Mailer:
         return Mailer(self.jobs, self.settings.public_url, is_set_up=has_mail(self.settings))
+
+    # ------------------------------------------------------------------ addresses of strangers
+
+    @cached_property
+    def names(self) -> Names:
+        return Names()
+
+    @cached_property
+    def public_fetch(self) -> PublicFetch:
+        return PublicFetch(self.names.resolve)
 
     # ------------------------------------------------------------------ Order Desk
 

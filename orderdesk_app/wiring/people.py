@@ -11,6 +11,7 @@ from orderdesk_app.security.web import SessionCookies
 from orderdesk_app.services.access import Access
 from orderdesk_app.services.account_deletion import AccountDeletion
 from orderdesk_app.services.account_switch import AccountSwitch
+from orderdesk_app.services.client_metadata import ClientMetadata
 from orderdesk_app.services.data_export import DataExport, export_limit
 from orderdesk_app.services.deletions import DELETION, Deletions
 from orderdesk_app.services.devices import Devices
@@ -22,6 +23,7 @@ from orderdesk_app.services.jobs import Handler
 from orderdesk_app.services.key_check import KeyCheck
 from orderdesk_app.services.keys import Keys
 from orderdesk_app.services.magic_links import MagicLinks
+from orderdesk_app.services.oauth_clients import OAuthClients
 from orderdesk_app.services.own_sessions import OwnSessions
 from orderdesk_app.services.passkey_challenges import PasskeyChallenges
 from orderdesk_app.services.passkey_sign_in import PasskeySignIn
@@ -131,6 +133,16 @@ class People(Engines):
             self.audit,
             provisioning=self.provisioning,
             former_keys=FormerKeys(self.database, self.keyring),
+        )
+
+    @cached_property
+    def oauth_clients(self) -> OAuthClients:
+        return OAuthClients(
+            self.database,
+            self.keyring,
+            ClientMetadata(self.public_fetch, clock=self.clock),
+            registrations=self.limits.registrations,
+            documents_fetched=self.limits.client_documents,
         )
 
     @cached_property

@@ -184,7 +184,10 @@ async def test_a_stop_gives_the_lease_back(make: MakeRetention, database: Databa
     assert await leases.acquire(LEASE, "another", 10)
 
 
-@pytest.mark.parametrize("statement", [rows_module.DELETE_AUDIT_ROWS, rows_module.DELETE_CHANGES])
+@pytest.mark.parametrize(
+    "statement",
+    [rows_module.DELETE_AUDIT_ROWS, rows_module.DELETE_CHANGES, rows_module.DELETE_CLIENTS],
+)
 async def test_old_rows_are_found_by_an_index(database: Database, statement: str) -> None:
     if not database.is_sqlite:
         return  # Postgres scans so small a table
