@@ -52,6 +52,9 @@ async def test_the_light_turns_green_on_the_first_call_of_a_real_client(
     await page.keyboard.press("Tab")
     await expect(page.get_by_role("radio", name="Read only")).to_be_focused()
     await expect(page.get_by_role("radio", name="Read only")).to_be_checked()
+    await page.keyboard.press("ArrowDown")
+    await expect(page.get_by_role("radio", name="Read and change")).to_be_checked()
+    await page.keyboard.press("ArrowUp")
     with site.recorder.chapter(CHAPTER):
         await page.get_by_role("button", name="Make key").press("Enter")
         pasted = page.locator("#made-1")

@@ -284,8 +284,8 @@ def test_services_refuse_too_whatever_let_the_event_in(owner: BrowserSession, ro
     ("role", "labels"),
     [
         (Role.VIEWER, ["Console"]),
-        (Role.MEMBER, ["Console", "Settings", "How"]),
-        (Role.OWNER, ["Stores", "Console", "Settings", "How"]),
+        (Role.MEMBER, ["Console", "Connect", "How"]),
+        (Role.OWNER, ["Stores", "Console", "Connect", "How"]),
     ],
 )
 def test_home_asks_of_a_newcomer_what_their_role_can_do(
