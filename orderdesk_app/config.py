@@ -201,8 +201,8 @@ class Settings(BaseSettings):
     rate_limit_rpm: int = Setting(
         120,
         (
-            "Tool calls a minute for each tenant (a burst of twice that; a read counts 1, a "
-            "write 2), kept by each worker for itself."
+            "Tool calls a minute for each tenant, and for each of its keys, apps and sessions (a "
+            "burst of twice that; a read counts 1, a write 2), kept by each worker for itself."
         ),
         example="120",
         ge=1,

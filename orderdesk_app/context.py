@@ -9,6 +9,8 @@ from os import register_at_fork, urandom
 from time import time
 from typing import NewType, TypeAlias
 
+from orderdesk_app.errors import RateLimit
+
 # A value that JSON can say. Money is Decimal: orderdesk/json_text.py reads numbers as int or
 # Decimal, and float comes from callers alone. Read-only parameters take Mapping[str, Json].
 Json: TypeAlias = "bool | int | float | Decimal | str | list[Json] | dict[str, Json] | None"
@@ -164,11 +166,14 @@ class Actor:
     address: str = ""  # of the caller; goes into the audit row, never into a log
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class RequestContext:
     """One request from outside; its id is in logs, audit rows, answers and error references."""
 
     request_id: str = field(default_factory=lambda: new_id())
+    # of the last tool call in it: what the limits have left, and where it was refused, for how long
+    rate_limit: RateLimit | None = None
+    retry_after: float | None = None
 
 
 _request: ContextVar[RequestContext | None] = ContextVar("orderdesk_request", default=None)

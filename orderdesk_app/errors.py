@@ -36,7 +36,7 @@ from collections.abc import Iterable, Mapping
 from difflib import get_close_matches
 from enum import StrEnum
 from itertools import islice
-from typing import ClassVar, Literal, Self
+from typing import ClassVar, Literal, NamedTuple, Self
 
 Outcome = Literal["not_done", "done", "partly_done", "unknown"]
 
@@ -227,9 +227,23 @@ class VersionConflict(Conflict):
         self.expected = expected
 
 
+class RateLimit(NamedTuple):
+    """One of our own limits as its caller sees it now, which the RateLimit headers say."""
+
+    limit: int  # the most that is there at once
+    remaining: int
+    reset: int  # seconds until all of it is there again
+
+
 class RateLimited(OrderDeskAgentsError):
     code = "RATE_LIMIT_EXCEEDED"
     http_status = 429
+    limit: RateLimit | None = None  # of ours; None where Order Desk refused
+
+    def by(self, limit: RateLimit) -> Self:
+        """This error, refused by that limit."""
+        self.limit = limit
+        return self
 
 
 class UpstreamFailed(OrderDeskAgentsError):

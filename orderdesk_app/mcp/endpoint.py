@@ -37,7 +37,7 @@ from orderdesk_app.mcp.prebuilt_result import complete_prebuilt
 from orderdesk_app.mcp.server import INTERNAL_ERROR, MAX_NAME, McpHandlers
 from orderdesk_app.mcp.text import program_name
 from orderdesk_app.observability import CREDENTIALS_REFUSED, ERRORS, MCP_REFUSED, log
-from orderdesk_app.security.web import IndexedHeaders
+from orderdesk_app.security.web import IndexedHeaders, rate_limit_headers, wait_headers
 from orderdesk_app.services.access import Principal
 from orderdesk_app.services.key_check import KeyCheck
 from orderdesk_app.tools.runner import Runner
@@ -88,6 +88,7 @@ class McpEndpoint:
         resource_metadata: str | None = None,
     ) -> None:
         self._keys = keys
+        self._runner = runner
         self._allow_query_token = allow_query_token
         self._resource_metadata = resource_metadata
         server = McpHandlers(runner, caller_of).server()
@@ -142,6 +143,7 @@ class McpEndpoint:
             MCP_REFUSED.labels("database").inc()
             ERRORS.labels("mcp").inc()
             return await _database_unavailable()(scope, receive, send)
+        send = self._with_rate_limit(principal, send)
         if scope["method"] != "POST":
             MCP_REFUSED.labels("method").inc()
             return await JSONResponse(
@@ -196,6 +198,24 @@ class McpEndpoint:
             receive,
             self._serve_json(scope, replay(body, receive), complete_prebuilt(scope, send)),
         )
+
+    def _with_rate_limit(self, principal: Principal, send: Send) -> Send:
+        """A `send` that says what the caller has left after the call; before it, where an event
+        stream begins earlier.
+        """
+        request = current_request()
+
+        async def with_headers(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                limit = request.rate_limit or await self._runner.rate_limit(principal)
+                headers = message.setdefault("headers", [])
+                for name, value in rate_limit_headers(limit).items():
+                    headers.append((name.lower().encode(), value.encode()))
+                if request.retry_after is not None:
+                    headers.append((b"retry-after", str(ceil(request.retry_after)).encode()))
+            await send(message)
+
+        return with_headers
 
     def _take_token(self, scope: Scope, headers: Headers) -> tuple[str | None, bool]:
         """The bearer token, else that of `?token=` with True.
@@ -260,6 +280,12 @@ _PREFLIGHT = {
 }
 
 
+_EXPOSED = (
+    "WWW-Authenticate, X-Request-ID, Retry-After, RateLimit-Limit, RateLimit-Remaining, "
+    "RateLimit-Reset"
+)
+
+
 def _allowing_origin(origin: str, send: Send) -> Send:
     """A `send` that lets a page of this origin read the answer (CORS)."""
 
@@ -267,7 +293,7 @@ def _allowing_origin(origin: str, send: Send) -> Send:
         if message["type"] == "http.response.start":
             headers = MutableHeaders(raw=message.setdefault("headers", []))
             headers["Access-Control-Allow-Origin"] = origin
-            headers["Access-Control-Expose-Headers"] = "WWW-Authenticate, X-Request-ID"
+            headers["Access-Control-Expose-Headers"] = _EXPOSED
             headers.add_vary_header("Origin")
         await send(message)
 
@@ -281,7 +307,7 @@ def _rpc_error(error: InvalidRequest) -> Response:
 
 
 def _too_many_wrong_keys(error: RateLimited) -> Response:
-    headers = {"Retry-After": str(ceil(error.retry_after or 1)), "Cache-Control": "no-store"}
+    headers = wait_headers(error) | {"Cache-Control": "no-store"}
     return _rpc_response(error.http_status, INVALID_REQUEST, error.message, headers)
 
 

@@ -8,7 +8,7 @@ from starlette.types import Receive, Scope, Send
 
 from orderdesk_app.context import current_request
 from orderdesk_app.errors import OrderDeskAgentsError
-from orderdesk_app.routes.html_pages import error_page
+from orderdesk_app.routes.html_pages import error_page, with_wait
 
 
 class Download(StreamingResponse):
@@ -49,7 +49,7 @@ class Download(StreamingResponse):
 
 def nothing_downloaded(error: OrderDeskAgentsError, *, href: str, label: str) -> Response:
     """The page instead of a file, with a way back."""
-    return error_page(
+    page = error_page(
         error.http_status,
         "Nothing was downloaded",
         error.message,
@@ -57,3 +57,4 @@ def nothing_downloaded(error: OrderDeskAgentsError, *, href: str, label: str) ->
         label=label,
         reference=current_request().request_id,
     )
+    return with_wait(page, error)

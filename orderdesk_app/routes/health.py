@@ -2,7 +2,6 @@
 
 import time
 from dataclasses import asdict
-from math import ceil
 
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
@@ -15,6 +14,7 @@ from orderdesk_app.db.jobs import JobCounts
 from orderdesk_app.errors import RateLimited
 from orderdesk_app.orderdesk.proxy import proxy_for
 from orderdesk_app.routes.request_middleware import ADDRESS
+from orderdesk_app.security.web import wait_headers
 from orderdesk_app.services.callers import Callers, open_to
 from orderdesk_app.services.health import Checked
 
@@ -75,7 +75,7 @@ async def detailed(request: Request) -> Response:
         return JSONResponse(
             {"error": "too_many_requests", "message": error.message},
             error.http_status,
-            {"Retry-After": str(ceil(error.retry_after or 1))},
+            wait_headers(error),
         )
     if actor is None:
         return JSONResponse(

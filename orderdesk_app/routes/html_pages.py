@@ -2,7 +2,6 @@
 before sign-in.
 """
 
-from math import ceil
 from typing import Literal, TypeVar
 
 from markupsafe import Markup
@@ -10,6 +9,7 @@ from starlette.responses import HTMLResponse, Response
 from starlette.types import Scope
 
 from orderdesk_app.errors import OrderDeskAgentsError
+from orderdesk_app.security.web import wait_headers
 
 ResponseT = TypeVar("ResponseT", bound=Response)
 
@@ -97,9 +97,9 @@ def error_page(
 
 
 def with_wait(response: ResponseT, error: OrderDeskAgentsError | None) -> ResponseT:
-    """The response with Retry-After where the error says how long to wait (RFC 9110, 10.2.3)."""
-    if error is not None and error.retry_after is not None:
-        response.headers["Retry-After"] = str(ceil(error.retry_after))
+    """The response with the headers that say how long to wait, where the error says it."""
+    if error is not None:
+        response.headers.update(wait_headers(error))
     return response
 
 

@@ -76,7 +76,7 @@ class SocketLimits:
             return await self._app(scope, receive, send)
         connection = HTTPConnection(scope)
         user = await self._who_is_it(connection)
-        if user is None or not self._may_open(user):
+        if user is None or not await self._may_open(user):
             is_stranger = user is None
             WEB_SOCKETS_REFUSED.labels("stranger" if is_stranger else "too_many").inc()
             await receive()
@@ -102,7 +102,7 @@ class SocketLimits:
             # Reflex closes a socket in tasks of its own, and running events still use its state.
             asyncio.get_running_loop().call_later(1, self._on_close)
 
-    def _may_open(self, user: WebUser) -> bool:
+    async def _may_open(self, user: WebUser) -> bool:
         if (
             self._open[user.session_id] >= MAX_PER_SESSION
             or self._open[user.actor.tenant_id] >= MAX_PER_ACCOUNT
@@ -110,7 +110,8 @@ class SocketLimits:
         ):
             return False
         try:
-            self._new.spend(user.session_id)
+            # in this process' memory, which never waits: the counts above still hold
+            await self._new.spend(user.session_id)
         except RateLimited:
             return False
         return True

@@ -5,6 +5,7 @@ how its headers are read.
 import re
 from collections.abc import Callable
 from hashlib import sha256
+from math import ceil
 from time import time
 from typing import Any
 from urllib.parse import urlencode
@@ -15,6 +16,8 @@ from joserfc.errors import JoseError
 from joserfc.jwk import OctKey
 from starlette.datastructures import Headers
 from starlette.requests import cookie_parser
+
+from orderdesk_app.errors import OrderDeskAgentsError, RateLimit, RateLimited
 
 _ALGORITHM = "HS256"
 _AUDIENCE = "orderdesk-web"
@@ -54,6 +57,27 @@ class IndexedHeaders(Headers):
 
     def __contains__(self, key: object) -> bool:
         return isinstance(key, str) and key.lower() in self._values
+
+
+def wait_headers(error: OrderDeskAgentsError) -> dict[str, str]:
+    """What an answer says of a refusal that ends by itself: Retry-After (RFC 9110, 10.2.3), and the
+    RateLimit headers where a limit of ours refused.
+    """
+    headers = {}
+    if error.retry_after is not None:
+        headers["Retry-After"] = str(max(1, ceil(error.retry_after)))
+    if isinstance(error, RateLimited) and error.limit is not None:
+        headers |= rate_limit_headers(error.limit)
+    return headers
+
+
+def rate_limit_headers(limit: RateLimit) -> dict[str, str]:
+    """The headers that say what a caller has left."""
+    return {
+        "RateLimit-Limit": str(limit.limit),
+        "RateLimit-Remaining": str(limit.remaining),
+        "RateLimit-Reset": str(limit.reset),
+    }
 
 
 def body_encoding(headers: Headers) -> str:

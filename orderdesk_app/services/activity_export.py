@@ -13,7 +13,7 @@ from datetime import UTC
 from typing import Literal
 
 from orderdesk_app.context import Actor, Json, TenantId
-from orderdesk_app.errors import RateLimited
+from orderdesk_app.errors import RateLimit, RateLimited
 from orderdesk_app.orderdesk.json_numbers import is_rounded
 from orderdesk_app.services.activity_entries import ActivityEntry
 from orderdesk_app.services.activity_filter import ActivityFilter, Place
@@ -24,6 +24,7 @@ from orderdesk_app.services.stores import Stores
 
 Form = Literal["csv", "jsonl"]
 MOST_EXPORTED = 100_000
+LOOK_AGAIN = 10  # seconds, while as many downloads are under way
 MOST_AT_ONCE = 2  # files of one account
 ROWS_AT_ONCE = 250
 ACTION = "activity.export"
@@ -68,9 +69,12 @@ class ActivityExport:
         """
         require(actor, Permission.EXPORT_ACCOUNT)
         if self._running[actor.tenant_id] >= MOST_AT_ONCE:
-            raise RateLimited(
-                f"{MOST_AT_ONCE} downloads of this account are under way. Wait until one has ended."
+            error = RateLimited(
+                f"{MOST_AT_ONCE} downloads of this account are under way. Wait until one has "
+                "ended.",
+                retry_after=LOOK_AGAIN,
             )
+            raise error.by(RateLimit(MOST_AT_ONCE, 0, LOOK_AGAIN))
         self._running[actor.tenant_id] += 1
         try:
             await self._audit.write_or_queue(

@@ -27,7 +27,7 @@ from orderdesk_app.db.sessions import Session
 from orderdesk_app.db.stores import Store
 from orderdesk_app.db.tenants import Tenant
 from orderdesk_app.db.users import User
-from orderdesk_app.errors import NotFound, RateLimited
+from orderdesk_app.errors import NotFound, RateLimit, RateLimited
 from orderdesk_app.observability import ERRORS, log
 from orderdesk_app.orderdesk import json_text
 from orderdesk_app.services.audit import AuditTrail, Entry
@@ -38,6 +38,7 @@ from orderdesk_app.services.sealed import Seals
 _LOG = log(__name__)
 ACTION = "data.export"
 FORMAT = 1
+LOOK_AGAIN = 10  # seconds, while another download is under way
 ROWS_AT_ONCE = 100
 # Tables with rows of people that are not in the file, and why.
 LEFT_OUT: Mapping[str, str] = {
@@ -104,8 +105,9 @@ class DataExport:
         if actor.user_id is None or actor.via != Via.WEB:
             raise NotFound("Only a person who is signed in can download their data.")
         if actor.user_id in self._running:
-            raise RateLimited("A download of your data is under way. Wait until it has ended.")
-        self._limit.spend(actor.user_id)
+            under_way = "A download of your data is under way. Wait until it has ended."
+            raise RateLimited(under_way, retry_after=LOOK_AGAIN).by(RateLimit(1, 0, LOOK_AGAIN))
+        await self._limit.spend(actor.user_id)
         self._running.add(actor.user_id)
         try:
             await self._audit.write_or_queue(Entry(actor, ACTION))

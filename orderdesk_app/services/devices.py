@@ -89,7 +89,7 @@ class Devices:
         if user is None or user.email is None or not self._mailer.is_set_up:
             return
         try:
-            self._mails.check(begun.user_id)
+            await self._mails.check(begun.user_id)
         except RateLimited:
             return  # a program without cookies signs in again and again: the first mails said so
         letter = NewDevice(device_name(begun.user_agent), begun.address, begun.created_at)

@@ -22,6 +22,7 @@ from orderdesk_app.errors import (
     LinkUsed,
     NotFound,
     PermissionDenied,
+    RateLimited,
     SignInFailed,
     ValidationFailed,
 )
@@ -43,10 +44,10 @@ LINK_SECONDS = 15 * 60.0
 class AttemptLimit(Protocol):
     """Limits the attempts of an address, or of a session (services/limits.py)."""
 
-    def check(self, key: str) -> None:
+    async def check(self, key: str) -> None:
         """Raises RateLimited."""
 
-    def give_back(self, key: str) -> None:
+    async def give_back(self, key: str) -> None:
         """Gives an attempt back that succeeded."""
 
 
@@ -109,7 +110,7 @@ class IdentityProofs:
         Raises SignInFailed or RateLimited, and PermissionDenied where the key does not say which
         person it is.
         """
-        self._check(actor)  # before bcrypt, so that parallel guesses all count
+        await self._check(actor)  # before bcrypt, so that parallel guesses all count
         found = await self._keys.find(key.reveal().strip())
         if found is None or not _acts_as(found, actor):
             await self._record(actor, "key", SignInFailed.code)
@@ -126,14 +127,14 @@ class IdentityProofs:
         except (SignInFailed, PermissionDenied) as error:
             await self._record(actor, "key", error.code)
             raise
-        self._give_back(actor)
+        await self._give_back(actor)
         await self._record(actor, "key")
 
     async def with_passkey(self, actor: Actor, answer: str, question_cookie: str | None) -> None:
         """Proves the session with one of the person's own passkeys. Raises SignInFailed or
         RateLimited.
         """
-        self._check(actor)
+        await self._check(actor)
         try:
             async with self._database.write() as session:
                 await self._passkeys.use_to_confirm(session, actor, answer, question_cookie)
@@ -141,7 +142,7 @@ class IdentityProofs:
         except SignInFailed as error:
             await self._record(actor, "passkey", error.code)
             raise
-        self._give_back(actor)
+        await self._give_back(actor)
         await self._record(actor, "passkey")
 
     async def mail_link(self, actor: Actor, *, next_page: str) -> str:
@@ -157,7 +158,7 @@ class IdentityProofs:
                 "No link can be mailed to you: there is no verified address, or mail is not set "
                 "up here. Confirm with the master key, or sign in again."
             )
-        self._mails.spend(actor.user_id or "")
+        await self._mails.spend(actor.user_id or "")
         async with self._database.write() as session:
             token = await self._links.make(
                 session,
@@ -192,7 +193,7 @@ class IdentityProofs:
         session than the one that asked for it: a thief who asks must not be let in by the click of
         the person who gets the mail.
         """
-        self._check(actor)
+        await self._check(actor)
         try:
             async with self._database.write() as session:
                 link = await self._links.use(session, token, LinkPurpose.CONFIRM)
@@ -201,17 +202,21 @@ class IdentityProofs:
         except (LinkExpired, LinkUsed, NotFound, PermissionDenied) as error:
             await self._record(actor, "link", error.code)
             raise
-        self._give_back(actor)
+        await self._give_back(actor)
         await self._record(actor, "link")
         return str(link.payload.get("next_page") or "/")
 
-    def _check(self, actor: Actor) -> None:
-        self._by_session.check(actor.session_id or "")
-        self._by_address.check(actor.address)
+    async def _check(self, actor: Actor) -> None:
+        await self._by_session.check(actor.session_id or "")
+        try:
+            await self._by_address.check(actor.address)
+        except RateLimited:
+            await self._by_session.give_back(actor.session_id or "")
+            raise
 
-    def _give_back(self, actor: Actor) -> None:
-        self._by_session.give_back(actor.session_id or "")
-        self._by_address.give_back(actor.address)
+    async def _give_back(self, actor: Actor) -> None:
+        await self._by_session.give_back(actor.session_id or "")
+        await self._by_address.give_back(actor.address)
 
     async def _renew(self, session: AsyncSession, actor: Actor) -> None:
         renewed = await session.exec(

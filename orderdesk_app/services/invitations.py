@@ -196,7 +196,7 @@ class Invitations:
         require(actor, Permission.MANAGE_PEOPLE)
         await self._reauthentication.require_recent(actor)
         email = email_address(email)
-        self._limit.check(actor.tenant_id)
+        await self._limit.check(actor.tenant_id)
         moment = self._clock()
         try:
             async with self._database.write() as session:
@@ -225,7 +225,7 @@ class Invitations:
         """
         require(actor, Permission.MANAGE_PEOPLE)
         await self._reauthentication.require_recent(actor)
-        self._limit.check(actor.tenant_id)
+        await self._limit.check(actor.tenant_id)
         async with self._database.write() as session:
             await lock_members(self._database, session, [actor.tenant_id])
             await require_still(session, actor, Permission.MANAGE_PEOPLE)
@@ -292,7 +292,7 @@ class Invitations:
         Raises what `look` raises, PermissionDenied for somebody with another address, Conflict for
         a member, ValidationFailed (field "name") and RateLimited.
         """
-        self._answers.check(address)
+        await self._answers.check(address)
         known = await self._reauthentication.proved_at(user.actor) if user else None
         if user is not None and known is None:
             raise AuthFailed("Your session has ended. Sign in again, then open the invitation.")
@@ -331,7 +331,7 @@ class Invitations:
             await self._signals.publish(session, f"user:{person.id}")
             joined = Actor(tenant_id, person.id, role=role, via=Via.WEB, address=address)
             inviter, account = found.inviter.id, found.tenant.name
-        self._answers.give_back(address)
+        await self._answers.give_back(address)
         await self._record(joined, "person.join", person=inviter, role=role.value)
         return Accepted(cookie, account)
 

@@ -56,26 +56,26 @@ class KeyCheck:
         # once is one try until it proves wrong: after a start, a hundred requests with a key that
         # works arrive before it was found.
         if is_first := token not in self._being_checked:
-            self._limit.spend(address)
+            await self._limit.spend(address)
             self._being_checked.add(token)
         try:
             found = await self._find(token, address, kind, opens_accounts=opens_accounts)
         except AuthFailed as error:
             if not is_first:
-                self._limit.spend(address)
+                await self._limit.spend(address)
             await self._record(token, address, error)
             raise
         except RateLimited:  # too many new accounts: the try counts
             raise
         except BaseException:
             if is_first:
-                self._limit.give_back(address)
+                await self._limit.give_back(address)
             raise
         finally:
             if is_first:
                 self._being_checked.discard(token)
         if is_first:
-            self._limit.give_back(address)
+            await self._limit.give_back(address)
         return found
 
     async def _find(

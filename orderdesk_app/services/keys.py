@@ -244,7 +244,7 @@ class Keys:
         require(actor, Permission.MANAGE_MASTER_KEY)  # the key acts as the owner
         await self._reauthentication.require_recent(actor)
         if self._rotations is not None:
-            self._rotations.spend(actor.tenant_id)
+            await self._rotations.spend(actor.tenant_id)
         key = new_master_key()
         hashed = await self.hash_key(key, account=actor.tenant_id)
         moment = now()

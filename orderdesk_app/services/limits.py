@@ -1,19 +1,26 @@
 """How much one tenant, address or person may ask in a minute: token buckets in the process."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from ipaddress import IPv6Address, IPv6Network, ip_address
 from math import ceil
 
-from cachetools import LRUCache
-
-from orderdesk_app.errors import RateLimited
+from orderdesk_app.errors import RateLimit, RateLimited
 from orderdesk_app.observability import RATE_LIMITED
-from orderdesk_app.services.delays import DelayRules, GrowingDelays
-from orderdesk_app.token_bucket import Level, TokenBucket
+from orderdesk_app.services.delays import GrowingDelays
+from orderdesk_app.services.limit_store import (
+    DelayRules,
+    Draw,
+    LimitBuckets,
+    LimitTries,
+    MemoryLimitBuckets,
+    MemoryLimitTries,
+    Reading,
+)
+from orderdesk_app.token_bucket import TokenBucket
 
-MOST_KEYS = 100_000
 WRONG_KEYS = 60  # a minute from one network address, at /mcp
 PROOF_MAILS = 3  # to one person at once, then one a minute
 SIGN_UP_MAILS = 5  # an hour to one address, from however many networks they are asked for
@@ -21,6 +28,7 @@ LONGEST_DELAY = 900.0  # seconds: as long as a sign-in link works
 # a minute from one network; a hosted client calls for all of its users from a few addresses
 REGISTRATIONS = 20
 CLIENT_DOCUMENTS = 20  # fetched, a minute from one network
+TOKEN_REQUESTS = 120
 ROTATIONS = 5  # a minute for each account: each takes a quarter of a second of bcrypt
 
 
@@ -41,8 +49,7 @@ class Limit:
     """One bucket for each key: `burst` tokens, `per_minute` more each minute. The library `limits`
     counts in windows: it has no burst and gives no token back.
 
-    The buckets used longest ago are forgotten first. `shared_by` maps keys that share a bucket to
-    one name.
+    `shared_by` maps keys that share a bucket to one name.
     """
 
     def __init__(
@@ -54,59 +61,126 @@ class Limit:
         words: str,
         clock: Callable[[], float] = time.monotonic,
         shared_by: Callable[[str], str] = str,
+        store: LimitBuckets | None = None,
     ) -> None:
-        self._name = name
+        self.name = name
         self.rules = TokenBucket(burst, per_minute / 60)
         self._words = words
-        self._clock = clock
         self._shared_by = shared_by
-        self._buckets: LRUCache[str, Level] = LRUCache(MOST_KEYS)
+        self._store = store or MemoryLimitBuckets(clock)
 
-    def spend(self, key: str, cost: float = 1) -> None:
+    async def spend(self, key: str, cost: float = 1) -> None:
         """Take `cost` tokens.
 
         Raises RateLimited with `retry_after` seconds; a refused call costs nothing.
         """
-        now = self._clock()
-        key = self._shared_by(key)
-        level = self._buckets.get(key)
-        taken = self.rules.take(level, now, cost)
-        if taken is None:
-            RATE_LIMITED.labels(self._name).inc()
-            # rounded up: a caller that waits this long is not refused again
-            wait = ceil(self.rules.wait(level, now, cost) * 10) / 10
-            raise RateLimited(
-                f"{self._words} Try again in {ceil(wait)} s.", retry_after=wait, outcome="not_done"
-            )
-        self._buckets[key] = taken
+        draw = self.draw(key, cost)
+        (reading,) = await self._store.take((draw,))
+        if reading.wait:
+            raise self.refusal(reading)
 
-    def check(self, key: str) -> None:
+    async def check(self, key: str) -> None:
         """Takes one token, for callers that count attempts. Raises RateLimited."""
-        self.spend(key)
+        await self.spend(key)
 
-    def give_back(self, key: str, cost: float = 1) -> None:
+    async def give_back(self, key: str, cost: float = 1) -> None:
         """Puts `cost` tokens back, for an attempt that should not count."""
-        key = self._shared_by(key)
-        if key in self._buckets:
-            tokens, then = self._buckets[key]
-            self._buckets[key] = Level(min(self.rules.capacity, tokens + cost), then)
+        await self._store.give_back((self.draw(key, cost),))
+
+    def draw(self, key: str, cost: float = 1) -> Draw:
+        return Draw(self.name, self._shared_by(key), self.rules, cost)
+
+    def refusal(self, reading: Reading) -> RateLimited:
+        """The error for a draw that found too few tokens; counts it in the metrics."""
+        RATE_LIMITED.labels(self.name).inc()
+        # rounded up: a caller that waits this long is not refused again
+        wait = ceil(reading.wait * 10) / 10
+        error = RateLimited(
+            f"{self._words} Try again in {ceil(wait)} s.", retry_after=wait, outcome="not_done"
+        )
+        return error.by(rate_limit(self.rules, reading))
+
+
+def rate_limit(rules: TokenBucket, reading: Reading) -> RateLimit:
+    """What a caller is told of a bucket (docs/http.md): whole tokens and whole seconds."""
+    tokens = max(0.0, reading.tokens)
+    return RateLimit(
+        int(rules.capacity), int(tokens), ceil((rules.capacity - tokens) / rules.per_second)
+    )
 
 
 class EveryLimit:
-    """Several limits that an attempt has to keep at once; one that is refused costs nothing."""
+    """Several limits that an attempt has to keep at once; one that is refused costs nothing. All
+    have one store.
+    """
 
-    def __init__(self, *limits: Limit) -> None:
-        self._limits = limits
+    def __init__(self, *limits: Limit, store: LimitBuckets) -> None:
+        self.limits = limits
+        self._store = store
 
-    def check(self, key: str) -> None:
+    async def check(self, key: str) -> None:
         """Takes one token of each. Raises RateLimited of the first that has none."""
-        for place, limit in enumerate(self._limits):
-            try:
-                limit.check(key)
-            except RateLimited:
-                for spent in self._limits[:place]:
-                    spent.give_back(key)
-                raise
+        readings = await self._store.take([limit.draw(key) for limit in self.limits])
+        for limit, reading in zip(self.limits, readings, strict=True):
+            if reading.wait:
+                raise limit.refusal(reading)
+
+
+class CallLimit:
+    """How many tokens the calls of an account may take, and those of one key, app or session of
+    it. A call that either refuses costs neither anything.
+    """
+
+    def __init__(self, account: Limit, caller: Limit, store: LimitBuckets) -> None:
+        self._account = account
+        self._caller = caller
+        self._store = store
+
+    @property
+    def rules(self) -> TokenBucket:
+        """Of an account; a caller's are the same while nobody sets others."""
+        return self._account.rules
+
+    @rules.setter
+    def rules(self, rules: TokenBucket) -> None:
+        self._account.rules = rules
+        self._caller.rules = rules
+
+    @property
+    def caller_rules(self) -> TokenBucket:
+        return self._caller.rules
+
+    @caller_rules.setter
+    def caller_rules(self, rules: TokenBucket) -> None:
+        self._caller.rules = rules
+
+    async def spend(self, account: str, cost: float = 1, *, caller: str = "") -> RateLimit:
+        """Takes `cost` tokens of the account and of the caller: the row of a key, an app or a
+        session, empty for none. Returns the one of the two limits that has less left.
+
+        Raises RateLimited.
+        """
+        draws = self._draws(account, caller, cost)
+        readings = await self._store.take(draws)
+        for limit, reading in zip((self._account, self._caller), readings, strict=False):
+            if reading.wait:
+                raise limit.refusal(reading)
+        return self._tighter(draws, readings)
+
+    async def level(self, account: str, *, caller: str = "") -> RateLimit:
+        """The one of the two limits that has less left; takes nothing."""
+        draws = self._draws(account, caller, 0)
+        return self._tighter(draws, await self._store.level(draws))
+
+    def _draws(self, account: str, caller: str, cost: float) -> tuple[Draw, ...]:
+        of_account = self._account.draw(account, cost)
+        return (of_account, self._caller.draw(caller, cost)) if caller else (of_account,)
+
+    def _tighter(self, draws: Sequence[Draw], readings: Sequence[Reading]) -> RateLimit:
+        place = 0
+        if len(readings) > 1 and readings[1].tokens < readings[0].tokens:
+            place = 1
+        return rate_limit(draws[place].rules, readings[place])
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,26 +204,17 @@ class Limits:
         accounts_an_hour: int = 3,
         sign_ups_a_minute: int = 2,
         clock: Callable[[], float] = time.monotonic,
+        buckets: LimitBuckets | None = None,
+        tries: LimitTries | None = None,
     ) -> None:
-        def limit(
-            name: str,
-            per_minute: float,
-            words: str,
-            *,
-            burst: float | None = None,
-            by_network: bool = False,
-        ) -> Limit:
-            return Limit(
-                name,
-                per_minute=per_minute,
-                burst=per_minute if burst is None else burst,
-                words=words,
-                clock=clock,
-                shared_by=network_of if by_network else str,
-            )
+        store = buckets or MemoryLimitBuckets(clock)
 
-        self.tools = limit(
-            "tools", rpm, f"This account may make {rpm} calls a minute.", burst=rpm * 2
+        limit = partial(_limit, store)
+
+        self.tools = CallLimit(
+            limit("tools", rpm, f"This account may make {rpm} calls a minute.", burst=rpm * 2),
+            limit("tools_by_key", rpm, f"A key may make {rpm} calls a minute.", burst=rpm * 2),
+            store,
         )
         self.proofs = limit("proofs", login, "Too many tries to confirm who you are.")
         self.proof_mails = limit(
@@ -159,7 +224,7 @@ class Limits:
             accounts_an_hour,
             sign_ups_a_minute,
             uses=limit("sign_up_uses", login, "Too many sign-ups.", by_network=True),
-            clock=clock,
+            store=store,
         )
         self.wrong_keys = limit(
             "wrong_keys",
@@ -177,69 +242,85 @@ class Limits:
         words = f"An account may rotate its master key {ROTATIONS} times a minute."
         self.rotations = limit("rotations", ROTATIONS, words)
         self.console = limit("console", console, f"The console runs {console} calls a minute.")
-        self._add_limits_of_clients(clock)
-        self._add_delays(login, clock)
+        self._add_limits_of_clients(store)
+        self._add_delays(login, tries or MemoryLimitTries(clock))
 
-    def _add_limits_of_clients(self, clock: Callable[[], float]) -> None:
+    def _add_limits_of_clients(self, store: LimitBuckets) -> None:
         self.registrations = _limit_of_clients(
-            "registrations", REGISTRATIONS, "Too many apps were registered", clock
+            store, "registrations", REGISTRATIONS, "Too many apps were registered"
         )
         self.client_documents = _limit_of_clients(
-            "client_documents", CLIENT_DOCUMENTS, "Too many apps that are new here came", clock
+            store, "client_documents", CLIENT_DOCUMENTS, "Too many apps that are new here came"
+        )
+        self.token_requests = _limit_of_clients(
+            store, "token_requests", TOKEN_REQUESTS, "Too many tokens were asked for"
         )
 
-    def _add_delays(self, login: int, clock: Callable[[], float]) -> None:
+    def _add_delays(self, login: int, store: LimitTries) -> None:
         self.sign_in = GrowingDelays(
             "sign_in",
             DelayRules(free=login, first=2, longest=LONGEST_DELAY),
             words="Too many sign-in tries from this address.",
-            clock=clock,
             shared_by=network_of,
+            store=store,
         )
         # apart from strangers' tries: whoever is signed in is not delayed by them
         self.proofs_by_network = GrowingDelays(
             "proofs_by_network",
             DelayRules(free=login, first=2, longest=LONGEST_DELAY),
             words="Too many tries to confirm who you are.",
-            clock=clock,
             shared_by=network_of,
+            store=store,
         )
         # Nobody on a shared network waits longer than a minute for others.
         self.link_requests = GrowingDelays(
             "link_requests",
             DelayRules(free=2 * login, first=2, longest=60),
             words="Too many links were asked for from this address.",
-            clock=clock,
             shared_by=network_of,
+            store=store,
         )
         self.device_mails = GrowingDelays(
             "device_mails",
             DelayRules(free=5, first=600, longest=6 * 3600),
             words="Mails about new devices were sent a short while ago.",
-            clock=clock,
+            store=store,
         )
         # As long as a link works: whoever asks in somebody else's name leaves them a good one.
         self.links_of_mailbox = GrowingDelays(
             "links_of_mailbox",
             DelayRules(free=2, first=60, longest=LONGEST_DELAY),
             words="A link was asked for this address a short while ago. Look in its mailbox.",
-            clock=clock,
+            store=store,
         )
 
 
-def _limit_of_clients(name: str, a_minute: int, words: str, clock: Callable[[], float]) -> Limit:
+def _limit_of_clients(store: LimitBuckets, name: str, a_minute: int, words: str) -> Limit:
+    words = f"{words} from this network address."
+    return _limit(store, name, a_minute, words, burst=2 * a_minute, by_network=True)
+
+
+def _limit(
+    store: LimitBuckets,
+    name: str,
+    per_minute: float,
+    words: str,
+    *,
+    burst: float | None = None,
+    by_network: bool = False,
+) -> Limit:
     return Limit(
         name,
-        per_minute=a_minute,
-        burst=2 * a_minute,
-        words=f"{words} from this network address.",
-        clock=clock,
-        shared_by=network_of,
+        per_minute=per_minute,
+        burst=per_minute if burst is None else burst,
+        words=words,
+        shared_by=network_of if by_network else str,
+        store=store,
     )
 
 
 def _limits_of_sign_up(
-    an_hour: int, a_minute: int, *, uses: Limit, clock: Callable[[], float]
+    an_hour: int, a_minute: int, *, uses: Limit, store: LimitBuckets
 ) -> SignUpLimits:
     def limit(name: str, per_minute: float, burst: float, shared_by: Callable[[str], str]) -> Limit:
         return Limit(
@@ -247,8 +328,8 @@ def _limits_of_sign_up(
             per_minute=per_minute,
             burst=burst,
             words="Too many sign-ups.",
-            clock=clock,
             shared_by=shared_by,
+            store=store,
         )
 
     return SignUpLimits(
@@ -256,6 +337,7 @@ def _limits_of_sign_up(
             # the hour first: its wait is the longer one
             limit("sign_up_hour", an_hour / 60, an_hour, network_of),
             limit("sign_up_minute", a_minute, a_minute, network_of),
+            store=store,
         ),
         mails=limit("sign_up_mails", SIGN_UP_MAILS / 60, SIGN_UP_MAILS, str.lower),
         uses=uses,

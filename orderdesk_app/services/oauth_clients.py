@@ -59,7 +59,7 @@ class OAuthClients:
 
         Raises RateLimited, OAuthRefused.
         """
-        self._registrations.check(address)
+        await self._registrations.check(address)
         registration = read_registration(said)
         moment = self._clock()
         client_id = CLIENT_PREFIX + token_urlsafe(16)
@@ -88,7 +88,7 @@ class OAuthClients:
         if not is_metadata_address(client_id):
             return await self.known(client_id)
         if not self._documents.is_kept(client_id):
-            self._documents_fetched.check(address)
+            await self._documents_fetched.check(address)
         try:
             document = await self._documents.find(client_id)
         except ValidationFailed as error:

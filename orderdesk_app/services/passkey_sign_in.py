@@ -71,7 +71,7 @@ class PasskeySignIn:
                     device=device,
                 )
         except SignInFailed as error:
-            self._delays.check(address)
+            await self._delays.check(address)
             await self._record(stranger, error.code)
             raise
         await self._record(actor)

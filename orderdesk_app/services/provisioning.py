@@ -45,14 +45,14 @@ class Provisioning:
             raise WeakKey(_TOO_SIMPLE, field="master_key")
         if await self._keys.is_taken(text):
             return True
-        self._limit.spend(address)  # before bcrypt, so that parallel keys all count
+        await self._limit.spend(address)  # before bcrypt, so that parallel keys all count
         master_key = Secret(text)
         try:
             account, _ = await self._tenants.make_tenant(
                 f"Account {hint(master_key)}", master_key=master_key
             )
         except Conflict:
-            self._limit.give_back(address)
+            await self._limit.give_back(address)
             return True  # another call with this key was first
         owner = replace(account.owner(via), address=address)
         await self._audit.write_or_queue(Entry(actor=owner, action=OPENED))

@@ -33,10 +33,10 @@ NO_TENANT = TenantId("")  # of an actor who has not signed in
 class SignInDelays(Protocol):
     """Delays the failed attempts of an address (services/delays.py)."""
 
-    def check(self, key: str) -> None:
+    async def check(self, key: str) -> None:
         """Counts one. Raises RateLimited while it has to wait."""
 
-    def give_back(self, key: str) -> None:
+    async def give_back(self, key: str) -> None:
         """Takes one back that was none."""
 
 
@@ -142,10 +142,10 @@ class SignIn:
         found = await self._keys.find(key.reveal().strip())
         if found is not None and found.kind == MASTER:
             return found
-        self._delays.check(by.address)  # first, so that parallel guesses all count
+        await self._delays.check(by.address)  # first, so that parallel guesses all count
         found = found or await self._newly_opened(key, by)
         if found is not None and found.kind == MASTER:
-            self._delays.give_back(by.address)
+            await self._delays.give_back(by.address)
             return found
         if found is not None and by.tenant_id == NO_TENANT:
             by = replace(by, tenant_id=found.tenant_id)
@@ -243,7 +243,7 @@ class SignIn:
                     device=device,
                 )
         except (AuthFailed, NotFound) as error:
-            self._delays.check(address)
+            await self._delays.check(address)
             await self._record(stranger, "sign_in.link", error.code)
             raise
         await self._record(_known(stranger, found.tenant_id, found.member), "sign_in.link")

@@ -64,12 +64,12 @@ class SignInLinks:
         if not self.is_possible:
             raise ValidationFailed("No mail is sent from here. Sign in with a key.", field="email")
         email = email_address(email)
-        self._by_network.check(address)
+        await self._by_network.check(address)
         try:
             # servers take a name before the @ in any case
-            self._by_mailbox.check(sha256(email.lower().encode()).hexdigest())
+            await self._by_mailbox.check(sha256(email.lower().encode()).hexdigest())
         except RateLimited:
-            self._by_network.give_back(address)
+            await self._by_network.give_back(address)
             raise
         payload: JsonObject = {"email": email, "next_page": next_page}
         async with self._database.write() as session:

@@ -100,9 +100,9 @@ class SignUp:
         if not self.rules.needs_proof:
             raise PermissionDenied("No mail is sent here for a sign-up. Sign up on /sign-up.")
         email = email_address(email)
-        self._take_attempt(address)
+        await self._take_attempt(address)
         try:
-            self.limits.mails.check(email)
+            await self.limits.mails.check(email)
         except RateLimited:
             # Answer as if it had worked: somebody else may have asked for the mails until now.
             return email
@@ -136,7 +136,7 @@ class SignUp:
         email = await self.look(token)
         name = account_name(name) if name.strip() else _name_from(email)
         # bcrypt takes long: one good link, sent many times at once, must not buy it as often.
-        self.limits.uses.check(browser.address)
+        await self.limits.uses.check(browser.address)
         key = new_master_key()
         hashed = await self._keys.hash_key(key)
         async with self._database.write() as session:
@@ -155,7 +155,7 @@ class SignUp:
                 user_id=account.owner_id,
             )
             cookie = await self._begin_session(session, account, browser)
-        self.limits.uses.give_back(browser.address)
+        await self.limits.uses.give_back(browser.address)
         return await self._opened(account, key, cookie, browser)
 
     async def open_without_proof(self, email: str, name: str, *, browser: Browser) -> OpenedAccount:
@@ -169,7 +169,7 @@ class SignUp:
             raise PermissionDenied("An account needs a verified address. Sign up on /sign-up.")
         email = email_address(email)
         name = account_name(name) if name.strip() else _name_from(email)
-        self._take_attempt(browser.address)
+        await self._take_attempt(browser.address)
         key = new_master_key()
         hashed = await self._keys.hash_key(key)
         async with self._database.write() as session:
@@ -183,9 +183,9 @@ class SignUp:
                 "Sign-up is closed here. Ask whoever runs this installation for an account."
             )
 
-    def _take_attempt(self, address: str) -> None:
+    async def _take_attempt(self, address: str) -> None:
         try:
-            self.limits.attempts.check(address)
+            await self.limits.attempts.check(address)
         except RateLimited:
             SIGN_UPS.labels("limited").inc()
             raise

@@ -63,7 +63,7 @@ class Console:
         principal = await self._principal(actor, active_store_id)
         if shown_store_id is not None:
             self._check_shown_store(shown_store_id, principal, name, arguments)
-        self._limits.console.spend(actor.tenant_id)
+        await self._limits.console.spend(actor.user_id or actor.tenant_id)
         outcome = await self._runner.run(principal, name, dict(arguments))
         if isinstance(outcome.error, ReauthenticationRequired):
             raise outcome.error
@@ -97,7 +97,7 @@ class Console:
         store = self._store_of(principal, name, arguments)
         if store is None or tool.preview is None or (store.is_sandbox and not tool.deletes):
             return None
-        self._limits.console.spend(actor.tenant_id)
+        await self._limits.console.spend(actor.user_id or actor.tenant_id)
         preview = await self._runner.preview(principal, name, dict(arguments))
         if preview is None or not (preview.changes or preview.meant is None):
             return None

@@ -10,12 +10,13 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 
-from orderdesk_app.context import Secret, current_request
+from orderdesk_app.context import Actor, Secret, current_request
 from orderdesk_app.errors import (
     AuthFailed,
     DatabaseBusy,
     OrderDeskAgentsError,
     PermissionDenied,
+    RateLimit,
     RateLimited,
     Unexpected,
     ValidationFailed,
@@ -98,8 +99,8 @@ class Runner:
         try:
             tool = find_tool(name)
         except OrderDeskAgentsError as error:
-            return self._refuse(principal, None, self._spend(principal, 1) or error)
-        if limited := self._spend(principal, tool.weight):
+            return self._refuse(principal, None, await self._spend(principal, 1) or error)
+        if limited := await self._spend(principal, tool.weight):
             return self._refuse(principal, tool, limited)
         if tool.reads:
             return await self._run(principal, tool, given, sign_in)
@@ -115,7 +116,7 @@ class Runner:
         tool = find_tool(name)
         if tool.preview is None:
             return None
-        if limited := self._spend(principal, 1):
+        if limited := await self._spend(principal, 1):
             raise limited
         try:
             call = self._prepare(principal, tool, WaitBudget(self._wait_seconds), None)
@@ -130,12 +131,24 @@ class Runner:
         except Exception as error:
             raise _fault_of_ours(error, tool) from error
 
-    def _spend(self, principal: Principal | None, cost: int) -> RateLimited | None:
+    async def rate_limit(self, principal: Principal) -> RateLimit:
+        """What this caller has left now."""
+        actor = principal.actor
+        return await self._limits.tools.level(actor.tenant_id, caller=_caller(actor))
+
+    async def _spend(self, principal: Principal | None, cost: int) -> RateLimited | None:
         """Take the tokens of a call; the error where there are too few."""
+        if principal is None:
+            return None
+        actor = principal.actor
+        request = current_request()
         try:
-            if principal is not None:
-                self._limits.tools.spend(principal.actor.tenant_id, cost)
+            request.rate_limit = await self._limits.tools.spend(
+                actor.tenant_id, cost, caller=_caller(actor)
+            )
         except RateLimited as error:
+            request.rate_limit = error.limit
+            request.retry_after = error.retry_after
             return error
         return None
 
@@ -275,6 +288,11 @@ class Runner:
             upstream_requests=budget.requests,
             change_id=str(change_id) if change_id else None,
         )
+
+
+def _caller(actor: Actor) -> str:
+    """The row of the key, app or session that calls."""
+    return actor.session_id or actor.credential_id or ""
 
 
 def _fault_of_ours(error: Exception, tool: Tool) -> Unexpected:

@@ -8,8 +8,9 @@ import pytest
 
 from orderdesk_app.mail.letters import NewDevice
 from orderdesk_app.security.web import SessionCookies
-from orderdesk_app.services.delays import DelayRules, GrowingDelays
+from orderdesk_app.services.delays import GrowingDelays
 from orderdesk_app.services.devices import Devices, is_device_token, new_device_token
+from orderdesk_app.services.limit_store import DelayRules
 from orderdesk_app.services.sessions import Sessions
 from tests.services.test_sessions import Clock
 from tests.worlds import ROOT, on_sqlite

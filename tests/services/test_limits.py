@@ -1,13 +1,17 @@
 """How much one may ask in a minute, with a clock that moves when told."""
 
+import contextlib
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 import pytest
 
 from orderdesk_app.errors import RateLimited
-from orderdesk_app.services import limits as limits_service
+from orderdesk_app.security.web import wait_headers
 from orderdesk_app.services.delays import GrowingDelays
-from orderdesk_app.services.limits import Limit, Limits
+from orderdesk_app.services.limit_store import MemoryLimitBuckets
+from orderdesk_app.services.limits import CallLimit, Limit, Limits
+from orderdesk_app.token_bucket import TokenBucket
 from tests.worlds import counted
 
 
@@ -29,55 +33,57 @@ def limits(clock: Clock) -> Limits:
     return Limits(rpm=60, login=5, console=30, clock=clock)
 
 
-def spent(limit: Limit | GrowingDelays, key: str = "ada", cost: float = 1) -> int:
+async def spent(limit: Limit | CallLimit | GrowingDelays, key: str = "ada", cost: float = 1) -> int:
     """How many calls go through before the limit says no."""
     count = 0
     try:
         while count < 10_000:
-            if isinstance(limit, Limit):
-                limit.spend(key, cost)
+            if isinstance(limit, Limit | CallLimit):
+                await limit.spend(key, cost)
             else:
-                limit.check(key)
+                await limit.check(key)
             count += 1
     except RateLimited:
         return count
     return count
 
 
-def test_a_tenant_has_a_burst_of_twice_its_calls_a_minute(limits: Limits) -> None:
-    assert spent(limits.tools) == 120
+async def test_a_tenant_has_a_burst_of_twice_its_calls_a_minute(limits: Limits) -> None:
+    assert await spent(limits.tools) == 120
 
 
-def test_a_write_counts_two(limits: Limits) -> None:
-    assert spent(limits.tools, cost=2) == 60
+async def test_a_write_counts_two(limits: Limits) -> None:
+    assert await spent(limits.tools, cost=2) == 60
 
 
-def test_what_is_used_up_comes_back_with_time(limits: Limits, clock: Clock) -> None:
-    spent(limits.tools)
+async def test_what_is_used_up_comes_back_with_time(limits: Limits, clock: Clock) -> None:
+    await spent(limits.tools)
 
     clock.seconds += 10
 
-    assert spent(limits.tools) == 10
+    assert await spent(limits.tools) == 10
 
 
-def test_a_burst_is_never_more_than_the_burst(limits: Limits, clock: Clock) -> None:
-    spent(limits.tools)
+async def test_a_burst_is_never_more_than_the_burst(limits: Limits, clock: Clock) -> None:
+    await spent(limits.tools)
 
     clock.seconds += 86_400
 
-    assert spent(limits.tools) == 120
+    assert await spent(limits.tools) == 120
 
 
-def test_a_refusal_says_when_to_come_back_and_costs_nothing(limits: Limits, clock: Clock) -> None:
-    spent(limits.tools)
+async def test_a_refusal_says_when_to_come_back_and_costs_nothing(
+    limits: Limits, clock: Clock
+) -> None:
+    await spent(limits.tools)
 
     for _ in range(100):
         with pytest.raises(RateLimited) as error:
-            limits.tools.spend("ada", 2)
+            await limits.tools.spend("ada", 2)
     assert error.value.retry_after is not None
     clock.seconds += error.value.retry_after
 
-    limits.tools.spend("ada", 2)
+    await limits.tools.spend("ada", 2)
     assert error.value.retry_after == pytest.approx(2)
     assert error.value.outcome == "not_done"
     assert "60 calls a minute" in error.value.message
@@ -85,83 +91,177 @@ def test_a_refusal_says_when_to_come_back_and_costs_nothing(limits: Limits, cloc
 
 @pytest.mark.parametrize("rpm", [1, 7, 13, 60, 77, 120, 1000])
 @pytest.mark.parametrize("since", [0.0, 0.013, 0.04999, 0.33, 0.9])
-def test_whoever_waits_as_told_is_not_refused_again(clock: Clock, rpm: int, since: float) -> None:
+async def test_whoever_waits_as_told_is_not_refused_again(
+    clock: Clock, rpm: int, since: float
+) -> None:
     limit = Limits(rpm=rpm, login=5, console=30, clock=clock).tools
-    spent(limit)
+    await spent(limit)
     clock.seconds += since / rpm * 60
 
     with pytest.raises(RateLimited) as error:
-        limit.spend("ada", 1)
+        await limit.spend("ada", 1)
     clock.seconds += error.value.retry_after or 0
-    limit.spend("ada", 1)
+    await limit.spend("ada", 1)
 
     assert error.value.retry_after == pytest.approx((1 - since) / rpm * 60, abs=0.1000001)
 
 
-def test_one_who_asks_much_takes_nothing_from_a_neighbour(limits: Limits) -> None:
-    spent(limits.tools, "ada")
+async def test_one_who_asks_much_takes_nothing_from_a_neighbour(limits: Limits) -> None:
+    await spent(limits.tools, "ada")
 
-    assert spent(limits.tools, "bert") == 120
-
-
-def test_sign_ins_are_counted_by_address_and_console_calls_by_person(limits: Limits) -> None:
-    assert spent(limits.sign_in, "203.0.113.9") == 5
-    assert spent(limits.sign_in, "203.0.113.10") == 5
-    assert spent(limits.console, "ada") == 30
+    assert await spent(limits.tools, "bert") == 120
 
 
-def test_a_clock_that_steps_back_gives_nothing_and_takes_nothing(
+async def test_sign_ins_are_counted_by_address_and_console_calls_by_person(limits: Limits) -> None:
+    assert await spent(limits.sign_in, "203.0.113.9") == 5
+    assert await spent(limits.sign_in, "203.0.113.10") == 5
+    assert await spent(limits.console, "ada") == 30
+
+
+async def test_a_clock_that_steps_back_gives_nothing_and_takes_nothing(
     limits: Limits, clock: Clock
 ) -> None:
-    limits.tools.spend("ada")
+    await limits.tools.spend("ada")
 
     clock.seconds -= 3600
 
-    assert spent(limits.tools) <= 119
+    assert await spent(limits.tools) <= 119
     clock.seconds += 3600
-    assert spent(limits.tools) <= 120
+    assert await spent(limits.tools) <= 120
 
 
-def test_a_try_that_should_not_have_counted_is_given_back(limits: Limits) -> None:
-    spent(limits.sign_in, "here")
+async def test_a_try_that_should_not_have_counted_is_given_back(limits: Limits) -> None:
+    await spent(limits.sign_in, "here")
 
-    limits.sign_in.give_back("here")
-    limits.sign_in.give_back("nobody")
+    await limits.sign_in.give_back("here")
+    await limits.sign_in.give_back("nobody")
 
-    assert spent(limits.sign_in, "here") == 1
+    assert await spent(limits.sign_in, "here") == 1
 
 
-def test_memory_is_bounded_and_busy_keys_are_not_forgotten(
-    clock: Clock, monkeypatch: pytest.MonkeyPatch
+async def test_memory_is_bounded_and_busy_keys_are_not_forgotten(
+    clock: Clock,
 ) -> None:
-    monkeypatch.setattr(limits_service, "MOST_KEYS", 100)
-    limit = Limit("sign_in", per_minute=20, burst=20, words="Too many.", clock=clock)
-    assert spent(limit, "quiet") == 20
+    store = MemoryLimitBuckets(clock, most_keys=100)
+    limit = Limit("sign_in", per_minute=20, burst=20, words="Too many.", store=store)
+    assert await spent(limit, "quiet") == 20
     for number in range(1000):
-        limit.spend(f"address {number}")
+        await limit.spend(f"address {number}")
         if number % 60 == 0:
-            limit.spend("busy")
+            await limit.spend("busy")
 
-    assert spent(limit, "busy") == 20 - 17
-    assert spent(limit, "quiet") == 20
+    assert await spent(limit, "busy") == 20 - 17
+    assert await spent(limit, "quiet") == 20
 
 
 @pytest.mark.parametrize("name", ["tools", "sign_in", "console"])
-def test_refusals_are_counted(limits: Limits, name: str) -> None:
+async def test_refusals_are_counted(limits: Limits, name: str) -> None:
     before = counted("rate_limited", limit=name)
 
-    spent(getattr(limits, name))
+    await spent(getattr(limits, name))
 
     assert counted("rate_limited", limit=name) == before + 1
 
 
-def test_who_has_a_whole_network_of_addresses_is_one_of_whom_tries_are_counted(
+async def test_who_has_a_whole_network_of_addresses_is_one_of_whom_tries_are_counted(
     limits: Limits,
 ) -> None:
-    def tries(addresses: list[str]) -> int:
-        return sum(spent(limits.sign_in, address) for address in addresses)
+    async def tries(addresses: list[str]) -> int:
+        return sum([await spent(limits.sign_in, address) for address in addresses])
 
-    assert tries([f"2001:db8:0:1::{number:x}" for number in range(1, 1001)]) == 5
-    assert tries(["2001:db8:0:2::1"]) == 5
-    assert tries(["192.0.2.1", "::ffff:192.0.2.1"]) == 5
-    assert tries(["192.0.2.2"]) == 5
+    assert await tries([f"2001:db8:0:1::{number:x}" for number in range(1, 1001)]) == 5
+    assert await tries(["2001:db8:0:2::1"]) == 5
+    assert await tries(["192.0.2.1", "::ffff:192.0.2.1"]) == 5
+    assert await tries(["192.0.2.2"]) == 5
+
+
+# ------------------------------------------------------------------ an account and one of its keys
+
+
+async def test_a_key_has_its_own_bucket_and_the_account_one_of_all(limits: Limits) -> None:
+    limits.tools.caller_rules = TokenBucket(10, 1)
+
+    taken = [await limits.tools.spend("ada", caller="key") for _ in range(10)]
+    with pytest.raises(RateLimited, match="A key may make 60 calls a minute"):
+        await limits.tools.spend("ada", caller="key")
+
+    assert [limit.remaining for limit in taken] == list(range(9, -1, -1))
+    assert await limits.tools.spend("ada", caller="other key") == (10, 9, 1)
+
+
+async def test_what_a_key_is_refused_drains_nothing_of_the_account(limits: Limits) -> None:
+    limits.tools.caller_rules = TokenBucket(10, 1)
+
+    for _ in range(100):
+        with contextlib.suppress(RateLimited):
+            await limits.tools.spend("ada", caller="key")
+
+    assert (await limits.tools.level("ada")).remaining == 110
+
+
+async def test_what_an_account_is_refused_drains_nothing_of_the_key(
+    limits: Limits, clock: Clock
+) -> None:
+    for _ in range(120):
+        await limits.tools.spend("ada", caller="busy")
+
+    for _ in range(100):
+        with pytest.raises(RateLimited, match="This account may make 60 calls a minute"):
+            await limits.tools.spend("ada", caller="quiet")
+    clock.seconds += 10
+
+    assert await limits.tools.level("bert", caller="quiet") == (120, 120, 0)
+    assert await spent(limits.tools) == 10
+
+
+async def test_a_level_is_read_and_nothing_taken(limits: Limits, clock: Clock) -> None:
+    before = await limits.tools.level("ada", caller="key")
+    await limits.tools.spend("ada", 2, caller="key")
+    after = [await limits.tools.level("ada", caller="key") for _ in range(3)]
+
+    assert before == (120, 120, 0)
+    assert after == [(120, 118, 2)] * 3
+
+
+async def test_an_attempt_that_one_limit_refuses_costs_the_others_nothing(clock: Clock) -> None:
+    limits = Limits(
+        rpm=60, login=5, console=30, accounts_an_hour=10, sign_ups_a_minute=2, clock=clock
+    )
+    for _ in range(50):
+        with contextlib.suppress(RateLimited):
+            await limits.sign_up.attempts.check("192.0.2.1")
+
+    clock.seconds += 3600
+
+    taken = 0
+    for _ in range(5):
+        clock.seconds += 60
+        for _ in range(2):
+            await limits.sign_up.attempts.check("192.0.2.1")
+            taken += 1
+    assert taken == 10
+
+
+async def used_up(take: Callable[[str], Awaitable[object]]) -> None:
+    for _ in range(1_000):
+        await take("ada")
+
+
+async def test_every_limit_says_what_is_left(limits: Limits) -> None:
+    """The RateLimit headers of a refusal come from the error (security/web.py)."""
+    every = {
+        name: found
+        for name, found in vars(limits).items()
+        if isinstance(found, Limit | CallLimit | GrowingDelays)
+    }
+    every |= {name: getattr(limits.sign_up, name) for name in ("attempts", "mails", "uses")}
+
+    for name, limit in every.items():
+        take = limit.spend if isinstance(limit, CallLimit) else limit.check
+        with pytest.raises(RateLimited) as refused:
+            await used_up(take)
+        headers = wait_headers(refused.value)
+        assert headers["RateLimit-Remaining"] == "0", name
+        assert int(headers["RateLimit-Limit"]) > 0, name
+        assert int(headers["RateLimit-Reset"]) >= int(headers["Retry-After"]) > 0, name
+    assert len(every) >= 16

@@ -147,7 +147,7 @@ async def test_a_refused_call_costs_its_tokens_and_many_cost_little_disk(
     await small.services.audit.stop()
 
     with pytest.raises(RateLimited):
-        limit.spend(tenant_id, 1)
+        await limit.spend(tenant_id, 1)
     assert len([row for row in await small.audit_rows() if row.outcome != "ok"]) == 11
 
 
@@ -248,7 +248,7 @@ async def test_calls_count_against_the_limit_by_their_weight(small: World, tool:
     tenant_id = (await small.owner.principal()).actor.tenant_id
     arguments = small.example_of(tool)
     limit = small.services.limits.tools
-    limit.spend(tenant_id, 200_000 - tool.weight)
+    await limit.spend(tenant_id, 200_000 - tool.weight)
 
     first = await small.owner.call(tool.name, arguments)
     second = await small.owner.call(tool.name, arguments)
@@ -260,7 +260,7 @@ async def test_calls_count_against_the_limit_by_their_weight(small: World, tool:
         assert second.error.retry_after is not None
         assert second.error.outcome == "not_done"
     with pytest.raises(RateLimited):
-        limit.spend(tenant_id, 200_000 - tool.weight)
+        await limit.spend(tenant_id, 200_000 - tool.weight)
 
 
 async def test_a_write_goes_on_to_its_end_when_the_caller_hangs_up(world: World) -> None:

@@ -8,7 +8,7 @@ from sqlmodel import col, select
 
 from orderdesk_app.context import Actor, Secret, Via
 from orderdesk_app.db.audit import AuditEntry
-from orderdesk_app.services.delays import DelayRules
+from orderdesk_app.services.limit_store import DelayRules
 from tests.worlds import World, counted
 
 UNKNOWN = "x" * 64

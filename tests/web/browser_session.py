@@ -17,7 +17,8 @@ from starlette.testclient import TestClient, WebSocketTestSession
 
 from orderdesk_app.context import Actor, Secret, Via, now
 from orderdesk_app.db.sessions import Session
-from orderdesk_app.services.delays import DelayRules, GrowingDelays
+from orderdesk_app.services.delays import GrowingDelays
+from orderdesk_app.services.limit_store import DelayRules
 from orderdesk_app.services.reauthentication import PROOF_MINUTES
 from orderdesk_app.services.sessions import COOKIE
 from orderdesk_app.services.tenants import NewAccount
@@ -252,13 +253,13 @@ class Tab:
 def delayed(delays: GrowingDelays, rules: DelayRules) -> Iterator[None]:
     """Other rules for a while, and no tries of other tests, nor any left for them."""
     before = delays.rules
-    delays.forget(ADDRESS)
+    asyncio.run(delays.forget(ADDRESS))
     delays.rules = rules
     try:
         yield
     finally:
         delays.rules = before
-        delays.forget(ADDRESS)
+        asyncio.run(delays.forget(ADDRESS))
 
 
 def handler_named(end: str) -> str:

@@ -10,8 +10,8 @@ from sqlmodel import col, update
 from orderdesk_app.db.users import User
 from orderdesk_app.errors import ReauthenticationRequired
 from orderdesk_app.mail.letters import ConfirmLink
-from orderdesk_app.services.delays import DelayRules
 from orderdesk_app.services.identity_proofs import ProofChoices
+from orderdesk_app.services.limit_store import DelayRules
 from orderdesk_app.token_bucket import TokenBucket
 from tests.web.browser_session import ORIGIN, BrowserSession, delayed, handler_named
 from tests.web.test_console import run

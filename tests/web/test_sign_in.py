@@ -15,7 +15,7 @@ from orderdesk_app.errors import BodyEncoded, BodyTooSlow, DatabaseBusy, Storage
 from orderdesk_app.routes import all_routes, forms
 from orderdesk_app.routes.forms import is_same_origin
 from orderdesk_app.routes.sign_in import KEY_WORDS, OTHER_WORDS, with_key
-from orderdesk_app.services.delays import DelayRules
+from orderdesk_app.services.limit_store import DelayRules
 from orderdesk_app.services.sessions import COOKIE, DEVICE_COOKIE, SECURE_COOKIE
 from orderdesk_app.settings_reader import load_settings
 from orderdesk_app.wiring import Services

@@ -9,7 +9,7 @@ import pytest
 from orderdesk_app.context import new_id
 from orderdesk_app.mail.message import Mail
 from orderdesk_app.mail.outbox import OutboxSender
-from orderdesk_app.services.delays import DelayRules
+from orderdesk_app.services.limit_store import DelayRules
 from orderdesk_app.services.sessions import COOKIE
 from tests.web.browser_session import BrowserSession, Web, delayed
 from tests.worlds import eventually

@@ -1,5 +1,6 @@
 """Public sign-up, by plain forms: one answer for everybody, and the key in one answer alone."""
 
+import asyncio
 import re
 from collections.abc import Callable
 from dataclasses import replace
@@ -357,12 +358,13 @@ def test_a_network_that_tries_too_often_to_open_accounts_is_told_to_wait(
 
     with monkeypatch.context() as patched:
         few = limits(uses=1)
-        few.uses.check("testclient")
+        asyncio.run(few.uses.check("testclient"))
         patched.setattr(opened.services.sign_up, "limits", few)
         answer = post(opened, link)
 
     assert answer.status_code == 429
     assert 50 < int(answer.headers["retry-after"]) <= 60
+    assert answer.headers["ratelimit-remaining"] == "0"
     assert post(opened, link).status_code == 200
 
 
