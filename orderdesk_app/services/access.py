@@ -27,6 +27,7 @@ from orderdesk_app.db.stores import Store
 from orderdesk_app.db.tenants import Tenant
 from orderdesk_app.errors import AuthFailed
 from orderdesk_app.observability import SIGNALS
+from orderdesk_app.security.tokens import OAUTH_ACCESS
 from orderdesk_app.services.loading_cache import LoadingCache
 from orderdesk_app.services.members import Member, find_member
 from orderdesk_app.services.open_store import StoreRecord
@@ -119,12 +120,34 @@ class Principal:
         return known
 
 
+class FindsTokens(Protocol):
+    """The part of services/oauth_tokens.py that is used here."""
+
+    async def find(self, token: str) -> FoundKey | None: ...
+
+
 class FindsKeys(Protocol):
     """The part of services/keys.py that Access uses."""
 
     async def find(self, token: str) -> FoundKey | None: ...
 
     async def note_address(self, found: FoundKey) -> None: ...
+
+
+class KeysAndTokens:
+    """Finds keys, and access tokens of connected apps, which their prefix tells apart."""
+
+    def __init__(self, keys: FindsKeys, tokens: FindsTokens) -> None:
+        self._keys = keys
+        self._tokens = tokens
+
+    async def find(self, token: str) -> FoundKey | None:
+        if token.startswith(OAUTH_ACCESS):
+            return await self._tokens.find(token)
+        return await self._keys.find(token)
+
+    async def note_address(self, found: FoundKey) -> None:
+        await self._keys.note_address(found)
 
 
 class Access:

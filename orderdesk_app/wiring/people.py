@@ -8,10 +8,11 @@ from orderdesk_app.db.deletions import RowDeletion
 from orderdesk_app.db.schema import METADATA
 from orderdesk_app.security.passkeys import PasskeyRules
 from orderdesk_app.security.web import SessionCookies
-from orderdesk_app.services.access import Access
+from orderdesk_app.services.access import Access, KeysAndTokens
 from orderdesk_app.services.account_deletion import AccountDeletion
 from orderdesk_app.services.account_switch import AccountSwitch
 from orderdesk_app.services.client_metadata import ClientMetadata
+from orderdesk_app.services.connected_apps import AppConnections
 from orderdesk_app.services.data_export import DataExport, export_limit
 from orderdesk_app.services.deletions import DELETION, Deletions
 from orderdesk_app.services.devices import Devices
@@ -23,7 +24,10 @@ from orderdesk_app.services.jobs import Handler
 from orderdesk_app.services.key_check import KeyCheck
 from orderdesk_app.services.keys import Keys
 from orderdesk_app.services.magic_links import MagicLinks
+from orderdesk_app.services.oauth_authorization import AuthorizationRequests
 from orderdesk_app.services.oauth_clients import OAuthClients
+from orderdesk_app.services.oauth_resource import OAuthResource
+from orderdesk_app.services.oauth_tokens import OAuthTokens
 from orderdesk_app.services.own_sessions import OwnSessions
 from orderdesk_app.services.passkey_challenges import PasskeyChallenges
 from orderdesk_app.services.passkey_sign_in import PasskeySignIn
@@ -123,7 +127,7 @@ class People(Engines):
 
     @cached_property
     def access(self) -> Access:
-        return Access(self.database, self.keys, self.signals)
+        return Access(self.database, KeysAndTokens(self.keys, self.oauth_tokens), self.signals)
 
     @cached_property
     def key_check(self) -> KeyCheck:
@@ -244,6 +248,40 @@ class People(Engines):
     @cached_property
     def users(self) -> Users:
         return Users(self.database, self.signals, self.reauthentication, self.audit)
+
+    # ------------------------------------------------------------------ connected apps
+
+    @cached_property
+    def oauth_resource(self) -> OAuthResource:
+        return OAuthResource(self.settings.public_url)
+
+    @cached_property
+    def authorization_requests(self) -> AuthorizationRequests:
+        return AuthorizationRequests(
+            self.database,
+            self.keyring,
+            self.oauth_clients,
+            self.reauthentication,
+            self.audit,
+            self.oauth_resource,
+        )
+
+    @cached_property
+    def app_connections(self) -> AppConnections:
+        return AppConnections(self.database, self.mailer, self.audit)
+
+    @cached_property
+    def oauth_tokens(self) -> OAuthTokens:
+        return OAuthTokens(
+            self.database,
+            self.keyring,
+            self.sealer,
+            self.signals,
+            self.audit,
+            self.app_connections,
+        )
+
+    # ------------------------------------------------------------------ forms and passkeys
 
     @cached_property
     def form_tokens(self) -> FormTokens:

@@ -1,0 +1,3 @@
+"""What we use of authlib, which has no types of its own."""
+
+def create_s256_code_challenge(code_verifier: str) -> str: ...
