@@ -265,8 +265,8 @@ class AppConnected:
                 f"When: {moment(self.at)}",
                 f"It may: {', '.join(self.may)}",
             ),
-            "Open the settings",
-            "/settings",
+            "See the connected apps",
+            "/apps",
             ("If this was not you, disconnect it there.",),
         )
 

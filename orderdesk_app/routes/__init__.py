@@ -8,6 +8,7 @@ from starlette.routing import Route
 from orderdesk_app.routes import (
     account,
     activity,
+    apps,
     confirm,
     connect,
     console,
@@ -42,6 +43,7 @@ def all_routes() -> list[Route]:
     return [
         *sign_in.ROUTES,
         *confirm.ROUTES,
+        *apps.ROUTES,
         *sign_up.ROUTES,
         *passkeys.ROUTES,
         *account.ROUTES,

@@ -61,6 +61,11 @@ _ACTIONS = {
     "key.revoke": ("revoked the key “{name}”", "to revoke a key"),
     "key.rotate_master": ("replaced the master key", "to replace the master key"),
     "key.make_master": ("made the master key", "to make the master key"),
+    "app.connect": ("connected the app “{app}”", "to connect an app"),
+    "app.refuse": ("did not connect the app “{app}”", "to refuse an app"),
+    "app.narrow": ("narrowed the app “{app}”", "to narrow an app"),
+    "app.disconnect": ("disconnected the app “{app}”", "to disconnect an app"),
+    "app.replay": ("a second use of a token of “{app}” ended it", "to use a token of an app twice"),
     "store.connect": ("connected {store}", "to connect store {store_id}"),
     "store.edit": ("edited {store}", "to edit {store}"),
     "store.disconnect": ("disconnected {store}", "to disconnect {store}"),
@@ -208,6 +213,8 @@ def action_labels() -> dict[str, str]:
 def _without_names(phrase: str) -> str:
     for named, plain in (
         ("the key “{name}”", "a key"),
+        ("the app “{app}”", "an app"),
+        ("of “{app}” ended it", "of an app ended it"),
         (": {device}", ""),
         (" as {role}", ""),
         ("made {person} {role}", "changed a role"),
@@ -232,7 +239,7 @@ def kind_of(entry: ActivityEntry) -> Literal["failed", "deleted", "changed", "re
     tool = next((tool for tool in every_tool() if tool.name == entry.tool), None)
     if entry.outcome != "ok":
         return "failed"
-    is_deletion = entry.action in ("store.disconnect", "key.revoke") or (
+    is_deletion = entry.action in ("store.disconnect", "key.revoke", "app.disconnect") or (
         entry.action == "order.settle" and entry.arguments.get("change") == "delete"
     )
     if is_deletion or (tool is not None and tool.deletes):

@@ -11,6 +11,7 @@ from orderdesk_app.security.web import SessionCookies
 from orderdesk_app.services.access import Access, KeysAndTokens
 from orderdesk_app.services.account_deletion import AccountDeletion
 from orderdesk_app.services.account_switch import AccountSwitch
+from orderdesk_app.services.apps import ConnectedApps
 from orderdesk_app.services.client_metadata import ClientMetadata
 from orderdesk_app.services.connected_apps import AppConnections
 from orderdesk_app.services.data_export import DataExport, export_limit
@@ -287,6 +288,10 @@ class People(Engines):
     def form_tokens(self) -> FormTokens:
         secret = self.settings.csrf_secret_key.get_secret_value().encode()
         return FormTokens(secret or self.keyring.purpose("csrf"))
+
+    @cached_property
+    def connected_apps(self) -> ConnectedApps:
+        return ConnectedApps(self.database, self.signals, self.audit)
 
     @cached_property
     def flash_messages(self) -> FlashMessages:
