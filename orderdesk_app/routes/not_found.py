@@ -7,9 +7,11 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Match, Route
 from starlette.types import Scope
 
+from orderdesk_app import wiring
 from orderdesk_app.context import current_request
 from orderdesk_app.routes.forms import redirect_to
-from orderdesk_app.routes.html_pages import error_page, is_for_a_person
+from orderdesk_app.routes.html_pages import error_page, is_for_a_person, is_for_a_program
+from orderdesk_app.routes.request_middleware import ADDRESS
 
 # A client is often given the address of the web app, or that of an older transport.
 _FOR_AGENTS = "An MCP client connects to /mcp."
@@ -43,6 +45,7 @@ def wrong_method(scope: Scope, taken: Collection[str]) -> Response:
         if scope["path"] == "/" and request.method == "POST":
             words = f"{words} {_FOR_AGENTS}"
         answer = JSONResponse({"error": "method_not_allowed", "message": words}, 405)
+        _note_lost_program(scope)
     answer.headers["Allow"] = ", ".join(allowed)
     return answer
 
@@ -51,9 +54,16 @@ def not_found(scope: Scope) -> Response:
     """404, as a page for a person and as JSON for a program."""
     if not is_for_a_person(scope):
         words = f"Nothing is served at this address. {_FOR_AGENTS}"
+        _note_lost_program(scope)
         return JSONResponse({"error": "not_found", "message": words}, 404)
     words = "The address may be mistyped, or the page was removed."
     return error_page(404, "There is no such page", words, reference=current_request().request_id)
+
+
+def _note_lost_program(scope: Scope) -> None:
+    """The page Connect tells a person that a client of theirs asks at a wrong address."""
+    if scope["method"] == "POST" and is_for_a_program(scope):
+        wiring.current().connections.note_wrong_address(scope.get(ADDRESS, ""))
 
 
 def _page_of(form: str) -> str:

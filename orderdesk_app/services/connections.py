@@ -10,21 +10,24 @@ from enum import StrEnum
 from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
-from orderdesk_app.context import Actor, now
+from orderdesk_app.context import Actor, Via, now
 from orderdesk_app.db.audit import AuditEntry
 from orderdesk_app.db.engine import Database
 from orderdesk_app.db.keys import Credential
 from orderdesk_app.db.owned import owned
 from orderdesk_app.db.sessions import Session
+from orderdesk_app.errors import NotFound
 from orderdesk_app.services.activity_entries import AGENTS, WhoActed, who_did
-from orderdesk_app.services.audit import AuditLog
+from orderdesk_app.services.audit import AuditLog, Entry
 from orderdesk_app.services.key_check import ACTION as KEY_CHECK
+from orderdesk_app.services.key_check import NOBODY
 from orderdesk_app.services.limits import network_of
 
 _RECENT = timedelta(hours=24)
 _REFUSED_FOR = timedelta(minutes=15)  # then somebody else may have the network
 _MOST_ROWS = 500  # newest of an account that are looked through
-_MOST_STRANGERS = 100  # newest wrong keys that are looked through, of all networks
+_MOST_STRANGERS = 100  # newest requests of no account that are looked through, of all networks
+_WRONG_ADDRESS = "mcp.address"  # the action of a row
 # What a call is refused for before it runs; other outcomes are those of calls that ran.
 _REFUSED = ("PERMISSION_DENIED", "RATE_LIMIT_EXCEEDED")
 
@@ -33,6 +36,7 @@ class Why(StrEnum):
     """Why a request was refused."""
 
     UNKNOWN_KEY = "unknown_key"
+    WRONG_ADDRESS = "wrong_address"
     REVOKED_KEY = "revoked_key"
     EXPIRED_KEY = "expired_key"
     NOT_ALLOWED = "not_allowed"
@@ -69,7 +73,9 @@ class Lights:
 
 
 class Connections:
-    """Reads the audit rows of one account, and wrong keys from the network of who looks."""
+    """Reads the audit rows of one account, and those of no account from the network of who
+    looks.
+    """
 
     def __init__(self, database: Database, audit: AuditLog) -> None:
         self._database = database
@@ -81,7 +87,7 @@ class Connections:
         async with self._database.read() as session:
             rows = await self._rows(session, actor)
             names = await who_did(session, actor, [_who(row) for row in rows])
-            stranger = await self._wrong_key(session, actor)
+            stranger = await self._stranger(session, actor)
         seen: dict[tuple[str, str | None], Connection] = {}
         refusals = [stranger] if stranger else []
         for row in rows:
@@ -107,8 +113,16 @@ class Connections:
         )
         return (await session.exec(question)).all()
 
-    async def _wrong_key(self, session: AsyncSession, actor: Actor) -> Refusal | None:
-        """The last key that no account has, from the network that the person signed in from."""
+    def note_wrong_address(self, address: str) -> None:
+        """A program at that network address sent a message to another address than `/mcp`."""
+        stranger = Actor(NOBODY, via=Via.MCP, address=address)
+        entry = Entry(actor=stranger, action=_WRONG_ADDRESS, outcome=NotFound.code)
+        self._audit.refuse_key(entry, network_of(address))
+
+    async def _stranger(self, session: AsyncSession, actor: Actor) -> Refusal | None:
+        """The last request with a key that no account has, or to a wrong address, from the network
+        that the person signed in from.
+        """
         if actor.session_id is None:
             return None
         mine = owned(actor, Session).where(col(Session.id) == actor.session_id)
@@ -120,7 +134,7 @@ class Connections:
             .where(
                 col(AuditEntry.tenant_id).is_(None),
                 col(AuditEntry.at) > now() - _REFUSED_FOR,
-                col(AuditEntry.action) == KEY_CHECK,
+                col(AuditEntry.action).in_((KEY_CHECK, _WRONG_ADDRESS)),
             )
             .order_by(col(AuditEntry.at).desc())
             .limit(_MOST_STRANGERS)
@@ -128,7 +142,8 @@ class Connections:
         network = network_of(signed_in.address)
         for row in (await session.exec(question)).all():
             if row.address and network_of(row.address) == network:
-                return Refusal(Why.UNKNOWN_KEY, row.at)
+                is_lost = row.action == _WRONG_ADDRESS
+                return Refusal(Why.WRONG_ADDRESS if is_lost else Why.UNKNOWN_KEY, row.at)
         return None
 
 

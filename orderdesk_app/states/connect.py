@@ -244,6 +244,10 @@ def _why(refusal: Refusal) -> str:
             "A key that is not known here came from your network. Copy the whole key again, "
             "without spaces or quotes around it."
         ),
+        Why.WRONG_ADDRESS: (
+            "A program in your network sent a message to another address of this server. Copy the "
+            "whole address: it ends with /mcp."
+        ),
         Why.REVOKED_KEY: f"{who} was refused: this key is revoked. Make a new one.",
         Why.EXPIRED_KEY: f"{who} was refused: this key has expired. Make a new one.",
         Why.NOT_ALLOWED: (

@@ -29,7 +29,7 @@ WITHOUT_AN_ACTOR = {
     "services/former_keys.py:find": (
         "a key that no longer works names the account that sees its refusal"
     ),
-    "services/connections.py:_wrong_key": (
+    "services/connections.py:_stranger": (
         "rows of no account, from the network that the person signed in from"
     ),
     "services/keys.py:is_taken": "whether anybody has that key; it is found by its digest",

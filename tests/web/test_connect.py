@@ -20,11 +20,12 @@ def call(
     tool: str = "stores_list",
     *,
     client: str = "Cursor/1.0",
+    path: str = "/mcp",
     **arguments: str,
 ) -> Any:
     """A call of an agent with that key."""
     return session.web.client.post(
-        "/mcp",
+        path,
         headers={
             "authorization": f"Bearer {key}",
             "accept": "application/json, text/event-stream",
@@ -208,6 +209,7 @@ def test_a_neighbours_call_lights_nothing_here(ada: BrowserSession, bert: Browse
     ("what", "words"),
     [
         ("unknown", "not known here"),
+        ("address", "it ends with /mcp"),
         ("revoked", "“Cursor” was refused: this key is revoked"),
         ("scope", "lacks the permission for “Delete an order”"),
     ],
@@ -219,6 +221,9 @@ def test_the_last_refused_request_and_why(ada: BrowserSession, what: str, words:
         tab.act("connect_state.load")
         if what == "unknown":
             assert call(ada, key[:-1] + "~").status_code == 401
+        elif what == "address":
+            assert call(ada, key, path="/").status_code == 405
+            assert call(ada, key, path="/mpc").status_code == 404
         elif what == "revoked":
             [view] = [each for each in _keys(ada) if not each.is_master]
             ada.web.do(ada.web.services.keys.revoke, ada.actor, view.id)

@@ -20,6 +20,7 @@ PAGES = {
     "console": "/console",
     "people": "/people",
     "settings": "/settings",
+    "connect": "/connect",
     "stores": "/stores",
     "sign-in": "/sign-in",
     "sign-out": "/",
