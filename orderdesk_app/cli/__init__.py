@@ -10,6 +10,7 @@ from collections.abc import Sequence
 
 from orderdesk_app import __version__
 from orderdesk_app.cli import (
+    audit,
     build,
     doctor,
     mail_test,
@@ -24,7 +25,7 @@ from orderdesk_app.cli.exit_codes import FAILED, INTERRUPTED, WRONG_SETTING
 from orderdesk_app.errors import ConfigurationError, OrderDeskAgentsError
 from orderdesk_app.frontend import ROOT
 
-COMMANDS = (serve, build, migrate, stdio, tools, sign_in_link, mail_test, users, doctor)
+COMMANDS = (serve, build, migrate, stdio, tools, sign_in_link, mail_test, users, audit, doctor)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

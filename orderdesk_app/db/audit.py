@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from datetime import datetime
 
-from sqlalchemy import Index, LargeBinary, String, text
+from sqlalchemy import BigInteger, Index, LargeBinary, String, text
 from sqlmodel import Field
 
 from orderdesk_app.context import Sealed, TenantId, UserId, new_id, now
@@ -24,6 +24,11 @@ NAMELESS: Mapping[str, object] = {
     "arguments": None,
     "request_id": "",
 }
+# The fields that the link of a row covers by a digest of their own, which stays when they go.
+PERSONAL = (*NAMELESS, "user_id")
+# What joins a row to its chain (services/audit_chains.py). Of an erased row the salt is gone, and
+# `erasure` says that it was us.
+CHAINED = ("sequence", "link", "personal_digest", "salt", "erasure")
 
 
 def _partial_index(condition: str, *columns: str) -> Index:
@@ -52,6 +57,15 @@ class AuditEntry(Row, table=True):
         Index(None, "tenant_id", "request_id", "at"),
         # also finds the rows of a user who is deleted
         Index(None, "user_id", "tenant_id", "via", "at"),
+        # the order of a chain
+        Index(
+            None,
+            "tenant_id",
+            "sequence",
+            unique=True,
+            sqlite_where=text("sequence IS NOT NULL"),
+            postgresql_where=text("sequence IS NOT NULL"),
+        ),
     )
 
     id: str = Field(default_factory=new_id, primary_key=True)
@@ -83,3 +97,9 @@ class AuditEntry(Row, table=True):
     change_id: str | None = None
     # how many refused calls the row stands for (services/refusal_sampling.py)
     times: int = 1
+    # empty in rows of releases that knew no chains
+    sequence: int | None = Field(default=None, sa_type=BigInteger)
+    link: bytes | None = Field(default=None, sa_type=LargeBinary)
+    personal_digest: bytes | None = Field(default=None, sa_type=LargeBinary)
+    salt: bytes | None = Field(default=None, sa_type=LargeBinary)
+    erasure: bytes | None = Field(default=None, sa_type=LargeBinary)

@@ -6,7 +6,7 @@ What belongs to whom is read from the foreign keys of the schema: a new table jo
 
 import asyncio
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -15,6 +15,7 @@ from sqlalchemy import (
     MetaData,
     Table,
     and_,
+    bindparam,
     delete,
     func,
     or_,
@@ -47,7 +48,8 @@ _NAMELESS_CHANGE: Mapping[str, object] = {
 }
 
 Condition = ColumnElement[bool]
-Statement = Delete | Update
+# One batch of so many rows at most; returns how many they were.
+Change = Callable[[AsyncConnection, int], Awaitable[int]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,13 +65,20 @@ class Doomed:
 
 class RowDeletion:
     """The rows of those who are deleted, in all tables of `metadata` (db/schema.py). `nameless` are
-    the values of an audit row that stays (db/audit.py).
+    the values of an audit row that stays (db/audit.py); `erasure` makes the mark that we erased the
+    row with that link, as nobody else can.
     """
 
     def __init__(
-        self, database: Database, metadata: MetaData, *, nameless: Mapping[str, object]
+        self,
+        database: Database,
+        metadata: MetaData,
+        *,
+        nameless: Mapping[str, object],
+        erasure: Callable[[bytes], bytes],
     ) -> None:
-        self._nameless = {**nameless, "user_id": None}
+        self._nameless = {**nameless, "user_id": None, "salt": None}
+        self._erasure = erasure
         self._database = database
         self._tables = metadata.sorted_tables
         self._audit = metadata.tables["audit_log"]
@@ -156,15 +165,15 @@ class RowDeletion:
         (time.monotonic()), and a later call has to go on.
         """
         count = _FEWEST
-        for statement in await self._statements(doomed):
+        for change in await self._changes_to_rows(doomed):
             while True:
                 if time.monotonic() >= until:
                     return False
                 async with self._database.write() as session:
                     began = time.monotonic()
-                    done = await (await session.connection()).execute(statement(count))
+                    done = await change(await session.connection(), count)
                 took = time.monotonic() - began
-                if done.rowcount < count:
+                if done < count:
                     break
                 count = next_count(count, took)
                 await asyncio.sleep(took)  # for others to write
@@ -183,11 +192,13 @@ class RowDeletion:
             ids = select(table.c.id).where(those).order_by(table.c.id)
             await connection.execute(ids.with_for_update())
         if doomed.user_id is not None:
+            # what was committed since; the foreign key alone would leave the rest of such a row
+            await self._erase(self._audit.c.user_id == doomed.user_id)(connection, _MOST)
             await connection.execute(delete(self._keys).where(self._own_keys(doomed.user_id)))
         await connection.execute(delete(self._tenants).where(tenants))
         await connection.execute(delete(self._users).where(user))
 
-    async def _statements(self, doomed: Doomed) -> list[Callable[[int], Statement]]:
+    async def _changes_to_rows(self, doomed: Doomed) -> list[Change]:
         """What is done to each table, for a number of rows at a time; parts before their whole."""
         found = [
             _delete(table, condition)
@@ -196,11 +207,34 @@ class RowDeletion:
             for condition in self._conditions(table, doomed)
         ]
         if doomed.user_id is not None:
-            for table, values in ((self._audit, self._nameless), (self._changes, _NAMELESS_CHANGE)):
-                found.append(_take_names(table, table.c.user_id == doomed.user_id, values))
+            found.append(self._erase(self._audit.c.user_id == doomed.user_id))
+            theirs = self._changes.c.user_id == doomed.user_id
+            found.append(_take_names(self._changes, theirs, _NAMELESS_CHANGE))
             refusals = await self._refusals_of_keys(doomed.user_id)
-            found += [_take_names(self._audit, condition, self._nameless) for condition in refusals]
+            found += [self._erase(condition) for condition in refusals]
         return found
+
+    def _erase(self, condition: Condition) -> Change:
+        """The personal fields of audit rows, each with the mark of its erasure."""
+        audit = self._audit
+        statement = (
+            update(audit)
+            .where(audit.c.id == bindparam("row"))
+            .values(**self._nameless, erasure=bindparam("mark"))
+        )
+
+        async def change(connection: AsyncConnection, count: int) -> int:
+            question = select(audit.c.id, audit.c.link).where(condition).limit(count)
+            found = (await connection.execute(question)).all()
+            marks = [
+                {"row": row.id, "mark": self._erasure(row.link) if row.link else None}
+                for row in found
+            ]
+            if marks:
+                await connection.execute(statement, marks)
+            return len(marks)
+
+        return change
 
     async def _refusals_of_keys(self, user_id: UserId) -> list[Condition]:
         """The audit rows of refused calls with the user's access keys, which name the key alone."""
@@ -242,14 +276,21 @@ class RowDeletion:
         return and_(self._keys.c.user_id == user_id, self._keys.c.kind == "access")
 
 
-def _delete(table: Table, condition: Condition) -> Callable[[int], Statement]:
-    return lambda count: delete(table).where(_some(table, condition, count))
+def _delete(table: Table, condition: Condition) -> Change:
+    return _executed(lambda count: delete(table).where(_some(table, condition, count)))
 
 
-def _take_names(
-    table: Table, condition: Condition, values: Mapping[str, object]
-) -> Callable[[int], Statement]:
-    return lambda count: update(table).where(_some(table, condition, count)).values(**values)
+def _take_names(table: Table, condition: Condition, values: Mapping[str, object]) -> Change:
+    return _executed(
+        lambda count: update(table).where(_some(table, condition, count)).values(**values)
+    )
+
+
+def _executed(statement: Callable[[int], Delete | Update]) -> Change:
+    async def change(connection: AsyncConnection, count: int) -> int:
+        return (await connection.execute(statement(count))).rowcount
+
+    return change
 
 
 def _some(table: Table, condition: Condition, count: int) -> Condition:

@@ -1,17 +1,26 @@
-"""Deletes old rows of the audit log, the journal and OAuth clients in small batches, each found by
-an index and committed by itself, so that no other write waits for long.
+"""Finds and deletes old rows of the audit log, the journal and OAuth clients in small batches, each
+found by an index and committed by itself, so that no other write waits for long.
 """
 
+from collections.abc import Sequence
 from datetime import UTC, datetime
 
+from orderdesk_app.context import TenantId
 from orderdesk_app.db.engine import Database
 
 AUDIT_BATCH = 200
 CLIENTS_BATCH = 200
 JOURNAL_BATCH = 50  # its rows hold up to three whole orders
 
+# Whose the oldest rows are; 0 for rows from before the chains, which are deleted as they are.
+OLDEST_AUDIT_ROWS = """
+    SELECT tenant_id, sequence IS NOT NULL AS is_linked, count(*) FROM
+    (SELECT tenant_id, sequence FROM audit_log WHERE at < :before ORDER BY at LIMIT :count) AS old
+    GROUP BY tenant_id, sequence IS NOT NULL
+"""
+# :count of the oldest rows, of which those in a chain stay: they leave it in their order
 DELETE_AUDIT_ROWS = """
-    DELETE FROM audit_log WHERE id IN
+    DELETE FROM audit_log WHERE sequence IS NULL AND id IN
     (SELECT id FROM audit_log WHERE at < :before ORDER BY at LIMIT :count) RETURNING 1
 """
 # A row that is open has no closed_at: it is never deleted, as the next read of its object has to
@@ -27,8 +36,20 @@ DELETE_CLIENTS = """
 """
 
 
-async def delete_old_audit_rows(database: Database, before: datetime) -> int:
-    """Delete one batch of rows older than `before`; returns how many they were."""
+async def chains_with_old_rows(
+    database: Database, before: datetime
+) -> tuple[Sequence[TenantId | None], int]:
+    """Of the oldest AUDIT_BATCH rows that are older than `before`: the accounts whose chains have
+    some, and how many rows are in no chain.
+    """
+    given = {"before": _moment(database, before), "count": AUDIT_BATCH}
+    found = await database.query(OLDEST_AUDIT_ROWS, given)
+    linked = [tenant_id for tenant_id, is_linked, _ in found if is_linked]
+    return linked, sum(count for _, is_linked, count in found if not is_linked)
+
+
+async def delete_unlinked_audit_rows(database: Database, before: datetime) -> int:
+    """Delete those of the oldest AUDIT_BATCH rows that are in no chain; returns how many."""
     return await _delete(database, DELETE_AUDIT_ROWS, before, AUDIT_BATCH)
 
 
@@ -43,9 +64,13 @@ async def delete_expired_clients(database: Database, before: datetime) -> int:
 
 
 async def _delete(database: Database, statement: str, before: datetime, count: int) -> int:
-    moment = before.astimezone(UTC)
-    # SQLite keeps times as text, in the form that SQLAlchemy writes (services/audit.py)
-    given = (
-        moment.replace(tzinfo=None).isoformat(" ", "microseconds") if database.is_sqlite else moment
-    )
-    return len(await database.execute(statement, {"before": given, "count": count}))
+    given = {"before": _moment(database, before), "count": count}
+    return len(await database.execute(statement, given))
+
+
+def _moment(database: Database, at: datetime) -> datetime | str:
+    """SQLite keeps times as text, in the form that SQLAlchemy writes (services/audit_links.py)."""
+    moment = at.astimezone(UTC)
+    if not database.is_sqlite:
+        return moment
+    return moment.replace(tzinfo=None).isoformat(" ", "microseconds")

@@ -5,6 +5,7 @@
 from orderdesk_app.db import (
     activity_slots,
     audit,
+    audit_chains,
     buckets,
     changes,
     console,
@@ -32,6 +33,7 @@ from orderdesk_app.db.rows import Row
 TABLES = (
     activity_slots,
     audit,
+    audit_chains,
     buckets,
     changes,
     console,

@@ -68,6 +68,10 @@ class Sealer:
         except (InvalidTag, ValueError):
             raise Unexpected(_BROKEN) from None
 
+    def purpose(self, name: str) -> bytes:
+        """A key of the same keyring, for what is signed and not sealed."""
+        return self._keyring.purpose(name)
+
     def _cipher(self, tenant_id: TenantId | str) -> AESGCM:
         cipher = self._keyring.held(tenant_id)
         if cipher is None:

@@ -7,7 +7,7 @@ import asyncio
 import contextlib
 from collections.abc import Callable, Hashable, Iterator, Set
 from dataclasses import replace
-from typing import Protocol
+from typing import Any, Protocol
 
 from sqlmodel.ext.asyncio.session import AsyncSession
 
@@ -16,7 +16,7 @@ from orderdesk_app.db.engine import Database
 from orderdesk_app.db.signals import Signals
 from orderdesk_app.errors import DatabaseBusy
 from orderdesk_app.observability import AUDIT_ROWS, AUDIT_WAITING, log
-from orderdesk_app.services.audit_rows import AuditRows, Pending, pending
+from orderdesk_app.services.audit_rows import AuditRows, Pending, RowsThere, pending
 from orderdesk_app.services.audit_rows import Entry as Entry  # which every service writes
 from orderdesk_app.services.refusal_sampling import WINDOW_SECONDS, RefusalSampling
 from orderdesk_app.services.sealed import Seals
@@ -309,10 +309,10 @@ class AuditLog:
         tenants = {entry.actor.tenant_id for entry in entries}
         ids = {entry.id for entry in entries}
         try:
-            async with self._database.write() as session:
-                await self._rows.insert(session, rows, entries, tried=ids & self._tried)
-                if kind == "read":
-                    await self._publish(session, tenants, here=True)
+            try:
+                await self._insert(rows, entries, tried=ids & self._tried, kind=kind)
+            except RowsThere:  # such as the one of a deletion that is tried again after a crash
+                await self._insert(rows, entries, tried=ids, kind=kind)
         except BaseException:
             self._tried |= ids
             raise
@@ -321,6 +321,21 @@ class AuditLog:
         self._tried -= ids
         AUDIT_ROWS.labels(kind).inc(len(rows))
         AUDIT_WAITING.set(self._queue.qsize())
+
+    async def _insert(
+        self,
+        rows: list[tuple[Any, ...]],
+        entries: list[Entry],
+        *,
+        tried: Set[str],
+        kind: str,
+    ) -> None:
+        async with self._database.write() as session:
+            await self._rows.insert(session, rows, entries, tried=tried)
+            if kind == "read":
+                await self._publish(
+                    session, {entry.actor.tenant_id for entry in entries}, here=True
+                )
 
     def _advance(self, tenants: Set[TenantId]) -> None:
         self._commits += 1

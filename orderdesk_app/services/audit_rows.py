@@ -16,6 +16,9 @@ from orderdesk_app.context import Actor, Sealed, Via, current_request, new_id, n
 from orderdesk_app.db.activity_slots import SlotCounts, add_counts_statement, slot_of, slot_start
 from orderdesk_app.db.audit import SEALED_AS, AuditEntry
 from orderdesk_app.errors import NotFound
+from orderdesk_app.security.audit_links import PURPOSE, AuditKey
+from orderdesk_app.services.audit_chains import LINKED, AuditChains
+from orderdesk_app.services.audit_links import PLAIN, moment_text
 from orderdesk_app.services.nameless_rows import without_the_deleted
 from orderdesk_app.services.sealed import Seals
 
@@ -48,17 +51,23 @@ class Entry:
     request_id: str = field(default_factory=lambda: current_request().request_id)
 
 
-_COLUMNS = tuple(AuditEntry.__table__.columns.keys())  # type: ignore[attr-defined]
-_in_order_of_columns: Callable[[Mapping[str, Any]], tuple[Any, ...]] = itemgetter(*_COLUMNS)
+_in_order_of_columns: Callable[[Mapping[str, Any]], tuple[Any, ...]] = itemgetter(*PLAIN)
 # A row that waits, with its arguments as they are stored.
 Pending = tuple[Entry, bytes | None]
 
 
+class RowsThere(Exception):
+    """Some of the rows were committed before, so that the chain would have holes: with all of them
+    in `tried`, the others are inserted.
+    """
+
+
 class AuditRows:
-    """Inserts rows with their counts, in a transaction of the caller."""
+    """Inserts rows with their links and their counts, in a transaction of the caller."""
 
     def __init__(self, sealer: Seals, *, is_sqlite: bool) -> None:
         self._sealer = sealer
+        self._chains = AuditChains(AuditKey(sealer.purpose(PURPOSE)))
         self._is_sqlite = is_sqlite
         place = "?" if is_sqlite else "%s"
         self._insert = _insert(place)
@@ -77,15 +86,25 @@ class AuditRows:
         tried: Set[str],
     ) -> None:
         """Insert the rows of the entries. Those of `tried`, whose commit failed, may be there
-        already and counted: a commit may happen although its answer was lost.
+        already and counted: a commit may happen although its answer was lost. Raises RowsThere for
+        others that are there, and the caller has to roll back.
         """
         done = await _found(session, tried)
+        if done:
+            kept = [place for place, entry in enumerate(entries) if entry.id not in done]
+            rows, entries = [rows[place] for place in kept], [entries[place] for place in kept]
+            if not rows:
+                return
         connection = await session.connection()
         actors = [entry.actor for entry in entries]
-        rows = await without_the_deleted(connection, actors, _COLUMNS, rows)
-        await connection.exec_driver_sql(self._insert, rows)
-        if counts := self._counts(entry for entry in entries if entry.id not in done):
+        rows = await without_the_deleted(connection, actors, PLAIN, rows)
+        digests = self._chains.digests(rows)
+        if counts := self._counts(entries):
             await connection.exec_driver_sql(self._add_counts, counts)
+        linked = await self._chains.linked(connection, rows, digests)
+        inserted = await connection.exec_driver_sql(self._insert, linked)
+        if inserted.rowcount != len(linked):
+            raise RowsThere
 
     async def _sealed(self, entry: Entry, text: bytes | None) -> Sealed | None:
         if text is None:
@@ -105,8 +124,8 @@ class AuditRows:
         row = {
             "id": entry.id,
             "at": self._timestamp(entry.at),
-            "tenant_id": actor.tenant_id,
-            "user_id": actor.user_id,
+            "tenant_id": actor.tenant_id or None,
+            "user_id": actor.user_id or None,
             "role": str(actor.role or ""),
             "via": str(actor.via),
             "credential_id": actor.credential_id,
@@ -119,7 +138,7 @@ class AuditRows:
             "store_row_id": entry.store_row_id,
             "arguments": sealed,
             "outcome": entry.outcome,
-            "duration_ms": entry.duration_ms,
+            "duration_ms": float(entry.duration_ms),
             "cached": entry.cached,
             "upstream_requests": entry.upstream_requests,
             "request_id": entry.request_id,
@@ -166,25 +185,16 @@ class AuditRows:
         """A time as the column keeps it: SQLite has no times, and SQLAlchemy's form of them sorts
         as text.
         """
-        moment = at.astimezone(UTC)
-        return (
-            moment.replace(tzinfo=None).isoformat(" ", "microseconds")
-            if self._is_sqlite
-            else moment
-        )
+        return moment_text(at) if self._is_sqlite else at.astimezone(UTC)
 
 
 def _insert(place: str) -> str:
     # In the driver's own syntax: with SQLAlchemy's statement, twenty columns of it would be most of
-    # what a call costs here. A tenant or a user that was deleted while the row waited must not
-    # hold up the rows behind it: the row then names none.
-    values = {
-        "tenant_id": "(SELECT id FROM tenants WHERE id = ?)".replace("?", place),
-        "user_id": "(SELECT id FROM users WHERE id = ?)".replace("?", place),
-    }
+    # what a call costs here.
+    columns = (*PLAIN, *LINKED)
     return (
-        f"INSERT INTO audit_log ({', '.join(_COLUMNS)}) "  # noqa: S608
-        f"VALUES ({', '.join(values.get(name, place) for name in _COLUMNS)}) "
+        f"INSERT INTO audit_log ({', '.join(columns)}) "  # noqa: S608
+        f"VALUES ({', '.join([place] * len(columns))}) "
         "ON CONFLICT (id) DO NOTHING"
     )
 

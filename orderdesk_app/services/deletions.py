@@ -22,6 +22,7 @@ from orderdesk_app.db.signals import Signals
 from orderdesk_app.observability import log
 from orderdesk_app.security.keyring import Keyring
 from orderdesk_app.services.audit import AuditTrail, Entry
+from orderdesk_app.services.audit_chains import AuditChains
 from orderdesk_app.services.jobs import Jobs
 from orderdesk_app.services.keys import Keys
 from orderdesk_app.services.reads import Reads
@@ -90,6 +91,7 @@ class Deletions:
         self,
         database: Database,
         rows: RowDeletion,
+        chains: AuditChains,
         jobs: Jobs,
         signals: Signals,
         keyring: Keyring,
@@ -102,6 +104,7 @@ class Deletions:
     ) -> None:
         self._database = database
         self._rows = rows
+        self._chains = chains
         self._jobs = jobs
         self._signals = signals
         self._keyring = keyring
@@ -134,6 +137,7 @@ class Deletions:
         stores = await self._rows.stores(session, doomed)
         deletion = Deletion(new_id(), action, doomed, tuple(map("|".join, stores)), counts, by)
         await self._rows.close(session, doomed, now())
+        await self._chains.end(session, doomed.tenant_ids)
         await self._add_job(session, deletion, run_in=JOB_BEGINS_AFTER)
         await self._publish(session, deletion)
         return deletion
@@ -207,6 +211,9 @@ class Deletions:
     async def _with_late_accounts(self, doomed: Doomed) -> Doomed:
         async with self._database.read() as session:
             late = await self._late_accounts(session, doomed)
+        if late:
+            async with self._database.write() as session:
+                await self._chains.end(session, late)
         return Doomed(doomed.user_id, (*doomed.tenant_ids, *late))
 
     async def _late_accounts(self, session: AsyncSession, doomed: Doomed) -> list[TenantId]:

@@ -12,11 +12,14 @@ from orderdesk_app.context import new_id, now
 from orderdesk_app.db.engine import Database
 from orderdesk_app.db.leases import Leases
 from orderdesk_app.db.retention import (
+    AUDIT_BATCH,
+    chains_with_old_rows,
     delete_expired_clients,
-    delete_old_audit_rows,
     delete_old_changes,
+    delete_unlinked_audit_rows,
 )
 from orderdesk_app.observability import log
+from orderdesk_app.services.audit_chains import AuditChains
 
 _LOG = log(__name__)
 LEASE = "retention"
@@ -26,7 +29,7 @@ _LEASE_SECONDS = 2 * _HOUR
 _PAUSE = 0.05  # seconds between two batches, for others to write
 _FIRST_SECONDS = (30.0, 90.0)  # after the start, which has enough to do
 
-DeleteBatch = Callable[[Database, datetime], Awaitable[int]]
+DeleteBatch = Callable[[datetime], Awaitable[int]]
 
 
 class Retention:
@@ -36,6 +39,7 @@ class Retention:
         self,
         database: Database,
         leases: Leases,
+        chains: AuditChains,
         *,
         audit_days: int,
         journal_days: int,
@@ -44,10 +48,11 @@ class Retention:
     ) -> None:
         self._database = database
         self._leases = leases
-        kinds = ((audit_days, delete_old_audit_rows), (journal_days, delete_old_changes))
+        self._chains = chains
+        kinds = ((audit_days, self._delete_audit_rows), (journal_days, self._delete_changes))
         self._kinds: tuple[tuple[timedelta, DeleteBatch], ...] = (
             *((timedelta(days=days), delete_batch) for days, delete_batch in kinds if days),
-            (timedelta(), delete_expired_clients),  # each row says when its time is over
+            (timedelta(), self._delete_clients),  # each row says when its time is over
         )
         self._clock = clock
         self._pause = pause
@@ -79,12 +84,30 @@ class Retention:
         deleted = 0
         for age, delete_batch in self._kinds:
             before = self._clock() - age
-            while count := await delete_batch(self._database, before):
+            while count := await delete_batch(before):
                 deleted += count
                 await asyncio.sleep(self._pause)
                 if not await self._leases.renew(LEASE, self._holder, _LEASE_SECONDS):
                     return deleted
         return deleted
+
+    async def _delete_audit_rows(self, before: datetime) -> int:
+        """One batch of rows that are in no chain, and the first ones of each chain that has some:
+        each account in a write of its own.
+        """
+        tenant_ids, unlinked = await chains_with_old_rows(self._database, before)
+        deleted = await delete_unlinked_audit_rows(self._database, before) if unlinked else 0
+        for tenant_id in tenant_ids:
+            async with self._database.write() as session:
+                deleted += await self._chains.expire(session, tenant_id, before, AUDIT_BATCH)
+            await asyncio.sleep(self._pause)
+        return deleted
+
+    async def _delete_changes(self, before: datetime) -> int:
+        return await delete_old_changes(self._database, before)
+
+    async def _delete_clients(self, before: datetime) -> int:
+        return await delete_expired_clients(self._database, before)
 
     async def _run(self) -> None:
         await asyncio.sleep(random.uniform(*_FIRST_SECONDS))  # noqa: S311  several start at once

@@ -25,10 +25,12 @@ from orderdesk_app.observability import UPSTREAM_REQUESTS, UPSTREAM_SECONDS
 from orderdesk_app.orderdesk.client import OrderDeskClient
 from orderdesk_app.orderdesk.transport import Transport, open_http
 from orderdesk_app.outbound.public_fetch import Names, PublicFetch
+from orderdesk_app.security.audit_links import PURPOSE, AuditKey
 from orderdesk_app.security.keyring import Keyring
 from orderdesk_app.security.passwords import Passwords
 from orderdesk_app.security.sealing import Sealer
 from orderdesk_app.services.audit import AuditLog
+from orderdesk_app.services.audit_chains import AuditChains
 from orderdesk_app.services.health import Health
 from orderdesk_app.services.jobs import Handler, Jobs
 from orderdesk_app.services.limits import Limits
@@ -106,10 +108,19 @@ class Engines:
         )
 
     @cached_property
+    def audit_key(self) -> AuditKey:
+        return AuditKey(self.keyring.purpose(PURPOSE))
+
+    @cached_property
+    def audit_chains(self) -> AuditChains:
+        return AuditChains(self.audit_key)
+
+    @cached_property
     def retention(self) -> Retention:
         return Retention(
             self.database,
             Leases(self.database),
+            self.audit_chains,
             audit_days=self.settings.audit_log_retention_days,
             journal_days=self.settings.journal_retention_days,
         )

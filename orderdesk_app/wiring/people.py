@@ -89,7 +89,8 @@ class People(Engines):
     def deletions(self) -> Deletions:
         return Deletions(
             self.database,
-            RowDeletion(self.database, METADATA, nameless=NAMELESS),
+            RowDeletion(self.database, METADATA, nameless=NAMELESS, erasure=self.audit_key.erasure),
+            self.audit_chains,
             self.jobs,
             self.signals,
             self.keyring,

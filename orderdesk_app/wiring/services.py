@@ -10,6 +10,7 @@ from orderdesk_app.services.activity import Activity
 from orderdesk_app.services.activity_entries import ActivityEntries
 from orderdesk_app.services.activity_export import ActivityExport
 from orderdesk_app.services.activity_log import ActivityLog
+from orderdesk_app.services.audit_verification import AuditVerification
 from orderdesk_app.services.changes import Changes
 from orderdesk_app.services.connections import Connections
 from orderdesk_app.services.console import ConsoleHistory
@@ -159,6 +160,10 @@ class Services(People):
     @cached_property
     def activity_export(self) -> ActivityExport:
         return ActivityExport(self.activity_log, self.stores, self.audit)
+
+    @cached_property
+    def audit_verification(self) -> AuditVerification:
+        return AuditVerification(self.database, self.audit_key)
 
     # ------------------------------------------------------------------ tools
 

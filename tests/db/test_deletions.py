@@ -41,7 +41,7 @@ async def test_all_tables_of_an_account_and_a_user_are_emptied(
     database: Database, two_tenants: Any
 ) -> None:
     ada, bert = two_tenants
-    deletion = RowDeletion(database, METADATA, nameless=NAMELESS)
+    deletion = RowDeletion(database, METADATA, nameless=NAMELESS, erasure=bytes)
     async with database.write() as session:
         ids = {"tenants": str(ada.view.id), "users": str(ada.view.owner_id)}
         connection = await session.connection()
@@ -69,7 +69,7 @@ async def test_many_rows_go_in_batches_and_a_later_call_goes_on(
     database: Database, two_tenants: Any
 ) -> None:
     ada, _ = two_tenants
-    deletion = RowDeletion(database, METADATA, nameless=NAMELESS)
+    deletion = RowDeletion(database, METADATA, nameless=NAMELESS, erasure=bytes)
     rows = [
         {
             "id": new_id(),

@@ -114,6 +114,8 @@ QUESTIONS = ("select", "select_from", "get")
 WRITES = ("insert", "update", "delete")
 # Users have no tenant of their own: they are reached through its memberships.
 GUARDED_TABLES = {"tenants", "users"} | belonging_to("tenants") | belonging_to("users")
+# What outlives its tenant without naming it (SET NULL): the signed end of a chain.
+GUARDED_TABLES |= {"audit_chains"}
 MODELS = {model.__name__: str(model.__tablename__) for model in Row.__subclasses__()}
 GUARDED = {name for name, table in MODELS.items() if table in GUARDED_TABLES}
 NAMES_THE_TENANT = re.compile(r"\btenant_id(\)? == |=)(actor\.|write\.actor\.)?tenant_id\b")

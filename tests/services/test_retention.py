@@ -15,6 +15,9 @@ from orderdesk_app.db.changes import Change
 from orderdesk_app.db.engine import Database
 from orderdesk_app.db.leases import Leases
 from orderdesk_app.db.stores import Store
+from orderdesk_app.security.audit_links import PURPOSE, AuditKey
+from orderdesk_app.security.keyring import Keyring
+from orderdesk_app.services.audit_chains import AuditChains
 from orderdesk_app.services.retention import LEASE, Retention
 
 NOW = now()
@@ -25,10 +28,12 @@ MakeRetention = Callable[..., Retention]
 
 
 @pytest.fixture
-def make(database: Database) -> MakeRetention:
+def make(database: Database, keyring: Keyring) -> MakeRetention:
+    chains = AuditChains(AuditKey(keyring.purpose(PURPOSE)))
+
     def make(**values: Any) -> Retention:
         given = {"audit_days": 90, "journal_days": 90, "clock": lambda: NOW, "pause": 0} | values
-        return Retention(database, Leases(database), **given)
+        return Retention(database, Leases(database), chains, **given)
 
     return make
 

@@ -394,7 +394,7 @@ async def test_who_is_being_deleted_is_not_let_in_again(
     database: Database, users: Users, operator: Actor, tenant: TenantAccount
 ) -> None:
     owner = tenant.view.owner_id
-    rows = RowDeletion(database, METADATA, nameless=NAMELESS)
+    rows = RowDeletion(database, METADATA, nameless=NAMELESS, erasure=bytes)
     async with database.write() as session:
         await rows.close(session, Doomed(owner, [tenant.view.id]), now())
 

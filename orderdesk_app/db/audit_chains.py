@@ -1,0 +1,139 @@
+"""One row for each chain of the audit log: how far it goes, what has expired, and a signature.
+
+The rows of an account are one chain, those without an account another.
+"""
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import BigInteger, LargeBinary, String, bindparam, or_, select, update
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlmodel import Field
+
+from orderdesk_app.context import TenantId, new_id
+from orderdesk_app.db.rows import Row
+
+INSTALLATION = "installation"  # the chain of rows without an account
+
+
+class AuditChain(Row, table=True):
+    """What remains of a deleted account: its id is none of the account's, and with `ended_at` it
+    names nobody.
+    """
+
+    __tablename__ = "audit_chains"
+
+    id: str = Field(default_factory=new_id, primary_key=True)
+    tenant_id: TenantId | None = Field(
+        default=None, sa_type=String, foreign_key="tenants.id", ondelete="SET NULL", unique=True
+    )
+    begun_at: datetime | None = None  # None: only the rows from before it were counted
+    unchained: int = 0  # rows from before the chain began, which it says nothing about
+    # the checkpoint of the retention: rows up to this one were deleted as they were too old
+    expired_sequence: int = Field(default=0, sa_type=BigInteger)
+    expired_link: bytes = Field(default=b"", sa_type=LargeBinary)
+    expired_at: datetime | None = None
+    # the last row
+    sequence: int = Field(default=0, sa_type=BigInteger)
+    link: bytes = Field(default=b"", sa_type=LargeBinary)
+    faults: int = 0  # how often a server found it damaged while it went on with it
+    ended_at: datetime | None = None  # the account is deleted
+    signature: bytes | None = Field(default=None, sa_type=LargeBinary)
+
+
+@dataclass(slots=True)
+class ChainHead:
+    """A row of the table, to be changed and stored."""
+
+    id: str
+    tenant_id: TenantId | None
+    begun_at: datetime | None
+    unchained: int
+    expired_sequence: int
+    expired_link: bytes
+    expired_at: datetime | None
+    sequence: int
+    link: bytes
+    faults: int
+    ended_at: datetime | None
+    signature: bytes | None
+
+
+_TABLE = AuditChain.__table__  # type: ignore[attr-defined]
+_SELECT = select(_TABLE).where(
+    or_(
+        _TABLE.c.tenant_id.in_(bindparam("tenants", expanding=True)),
+        _TABLE.c.id.in_(bindparam("ids", expanding=True)),
+    )
+)
+# all processes lock them in the same order, so that none waits for another that waits for it
+_LOCK = _SELECT.order_by(_TABLE.c.id).with_for_update()
+_FIELDS = tuple(column.name for column in _TABLE.c if column.name not in ("id", "tenant_id"))
+_STORE = (
+    update(_TABLE)
+    .where(_TABLE.c.id == bindparam("chain"))
+    .values({name: bindparam(f"new_{name}") for name in _FIELDS})
+)
+_STORE_LAST = (
+    update(_TABLE)
+    .where(_TABLE.c.id == bindparam("chain"))
+    .values({name: bindparam(f"new_{name}") for name in ("sequence", "link", "signature")})
+)
+
+
+async def lock_heads(
+    connection: AsyncConnection, tenant_ids: Collection[TenantId | None]
+) -> list[ChainHead]:
+    """Inside a write: the chains of these accounts (None: of no account), made where there is none.
+    Nobody else goes on with them until the write ends.
+    """
+    heads = await _locked(connection, tenant_ids)
+    missing = set(tenant_ids) - {head.tenant_id for head in heads}
+    if not missing:
+        return heads
+    dialect = sqlite.insert if connection.dialect.name == "sqlite" else postgresql.insert
+    rows = [
+        _blank(new_id() if tenant_id else INSTALLATION, tenant_id)
+        for tenant_id in sorted(missing, key=lambda tenant_id: tenant_id or "")
+    ]
+    await connection.execute(dialect(_TABLE).on_conflict_do_nothing(), rows)
+    return heads + await _locked(connection, missing)
+
+
+async def _locked(
+    connection: AsyncConnection, tenant_ids: Collection[TenantId | None]
+) -> list[ChainHead]:
+    found = await connection.execute(
+        _LOCK,
+        {
+            "tenants": [tenant_id for tenant_id in tenant_ids if tenant_id],
+            "ids": [INSTALLATION] if None in tenant_ids else [],
+        },
+    )
+    return [head_of(row) for row in found.all()]
+
+
+def _blank(chain_id: str, tenant_id: TenantId | None) -> dict[str, object]:
+    return AuditChain(id=chain_id, tenant_id=tenant_id).model_dump()
+
+
+def head_of(row: Sequence[Any]) -> ChainHead:
+    return ChainHead(*row)
+
+
+async def store_heads(connection: AsyncConnection, heads: Collection[ChainHead]) -> None:
+    """Store every field of chains that `lock_heads` gave."""
+    await connection.execute(_STORE, [_values(head, _FIELDS) for head in heads])
+
+
+async def store_last_rows(connection: AsyncConnection, heads: Collection[ChainHead]) -> None:
+    """The same where rows were added, and nothing else has changed."""
+    fields = ("sequence", "link", "signature")
+    await connection.execute(_STORE_LAST, [_values(head, fields) for head in heads])
+
+
+def _values(head: ChainHead, fields: Sequence[str]) -> dict[str, object]:
+    return {"chain": head.id, **{f"new_{name}": getattr(head, name) for name in fields}}
