@@ -149,6 +149,15 @@ class Settings(BaseSettings):
         example="<output of: openssl rand -base64 32>",
     )
 
+    mcp_kms_key_previous: Annotated[SecretStr, AfterValidator(rules.kms_keys)] = Setting(
+        SecretStr(""),
+        (
+            "While keys are rotated (docs/operations.md): other keys of that kind, with commas, "
+            "which open what they have wrapped."
+        ),
+        example="<the MCP_KMS_KEY of before>",
+    )
+
     admin_master_key: Annotated[SecretStr, AfterValidator(rules.admin_master_key)] = Setting(
         SecretStr(""),
         (

@@ -14,7 +14,6 @@ NOT_YET = frozenset(
     {
         "REDIS_URL",
         "CACHE_TTL_CUSTOMERS",
-        "MCP_KMS_KEY_PREVIOUS",
     }
 )
 

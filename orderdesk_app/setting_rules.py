@@ -263,6 +263,13 @@ def kms_key(value: SecretStr) -> SecretStr:
     return value
 
 
+def kms_keys(value: SecretStr) -> SecretStr:
+    for text in value.get_secret_value().split(","):
+        if text.strip():
+            decode_key(text)
+    return value
+
+
 def admin_master_key(value: SecretStr) -> SecretStr:
     """The rule of every environment; production asks for more (config.py)."""
     text = value.get_secret_value()

@@ -96,6 +96,7 @@ WRONG = {
     "TRUST_PROXY": ["maybe", "-1", "11"],
     "WORKERS": ["0", "many", "65"],
     "MCP_KMS_KEY": ["short", "not base64 at all!!", b64encode(b"x" * 31).decode()],
+    "MCP_KMS_KEY_PREVIOUS": ["short", f"{KMS},short"],
     "ADMIN_MASTER_KEY": [
         "changeme",
         "x" * 31,
@@ -178,6 +179,7 @@ DECLARED = {
     "TRUST_PROXY": 0,
     "WORKERS": 1,
     "MCP_KMS_KEY": "",
+    "MCP_KMS_KEY_PREVIOUS": "",
     "ADMIN_MASTER_KEY": "",
     "ORDERDESK_MCP_KEY": "",
     "ALLOW_QUERY_TOKEN": True,

@@ -15,6 +15,7 @@ from orderdesk_app.cli import (
     doctor,
     mail_test,
     migrate,
+    rotate_keys,
     serve,
     sign_in_link,
     stdio,
@@ -25,7 +26,19 @@ from orderdesk_app.cli.exit_codes import FAILED, INTERRUPTED, WRONG_SETTING
 from orderdesk_app.errors import ConfigurationError, OrderDeskAgentsError
 from orderdesk_app.frontend import ROOT
 
-COMMANDS = (serve, build, migrate, stdio, tools, sign_in_link, mail_test, users, audit, doctor)
+COMMANDS = (
+    serve,
+    build,
+    migrate,
+    stdio,
+    tools,
+    sign_in_link,
+    mail_test,
+    users,
+    audit,
+    rotate_keys,
+    doctor,
+)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -5,17 +5,12 @@ import asyncio
 import base64
 import binascii
 import json
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from datetime import datetime
 
-from orderdesk_app import wiring
-from orderdesk_app.context import Actor, JsonObject, TenantId, Via
-from orderdesk_app.db.inspection import look_at
-from orderdesk_app.db.migrate import known_revisions
-from orderdesk_app.errors import ConfigurationError, ValidationFailed
+from orderdesk_app.cli.opened import SHELL, existing_services
+from orderdesk_app.context import JsonObject
+from orderdesk_app.errors import ValidationFailed
 from orderdesk_app.mail.message import one_line
-from orderdesk_app.observability import configure_logging
 from orderdesk_app.services.user_filter import (
     SORTS,
     STATES,
@@ -25,10 +20,7 @@ from orderdesk_app.services.user_filter import (
     read_user_place,
 )
 from orderdesk_app.services.user_list import PAGE_ROWS, UserPage, UserRow
-from orderdesk_app.services.users import Users
-from orderdesk_app.settings_reader import UNUSED_BY_STDIO, load_settings
 
-SHELL = Actor(TenantId(""), via=Via.SHELL)
 _MOST_ROWS = 1000
 _WIDEST = 40
 _HEADINGS = ("ID", "NAME", "E-MAIL", "STATE", "ROLE", "SIGNED IN", "ACTIVE", "STORES", "CALLS")
@@ -113,12 +105,14 @@ def run_act(chosen: argparse.Namespace) -> int:
 
 
 async def _page(wanted: UserFilter, count: int, after: UserPlace | None) -> UserPage:
-    async with _users() as users:
+    async with existing_services() as services:
+        users = services.users
         return await users.page(SHELL, wanted, count=count, after=after)
 
 
 async def _do(act: str, text: str) -> UserRow:
-    async with _users() as users:
+    async with existing_services() as services:
+        users = services.users
         user = await users.find(SHELL, text)
         if act == "disable":
             await users.disable(SHELL, user.id)
@@ -127,24 +121,6 @@ async def _do(act: str, text: str) -> UserRow:
         else:
             await users.set_operator(SHELL, user.id, is_operator=act == "make-operator")
         return await users.find(SHELL, user.id)
-
-
-@asynccontextmanager
-async def _users() -> AsyncIterator[Users]:
-    """Raises ConfigurationError without a database of this release: this command makes none and
-    migrates none, as a server of another release may run.
-    """
-    settings = load_settings(instead=UNUSED_BY_STDIO)
-    configure_logging("WARNING")
-    state = look_at(settings.database_url.get_secret_value())
-    if state is None or not state.revision:
-        raise ConfigurationError("There is no database yet. Run: orderdesk serve")
-    if state.revision != known_revisions()[0]:
-        raise ConfigurationError(
-            "The database has the schema of another release. Run: orderdesk doctor"
-        )
-    async with wiring.open_services(settings) as services:
-        yield services.users
 
 
 def table(rows: list[UserRow]) -> str:

@@ -5,9 +5,9 @@ leaves every row as it is.
 import os
 import sqlite3
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
 
@@ -31,6 +31,7 @@ class RootKey:
 
     row_id: str
     wrapped: bytes
+    key_id: str  # of the MCP_KMS_KEY that wrapped it
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +42,7 @@ class DatabaseState:
 
     revision: str = ""
     root_key: RootKey | None = None
+    wrapped_by: Mapping[str, int] = field(default_factory=dict)  # how many keys, by the key's id
     fault: str = ""
     clock: datetime | None = None  # a Postgres server's, None for a file
     most_connections: int | None = None
@@ -136,7 +138,7 @@ def _look_at_server(url: str) -> DatabaseState:
         state = _state(connection)
         if state.revision and not fault:
             fault = _missing_right(connection)
-        return DatabaseState(state.revision, state.root_key, fault, clock, most)
+        return replace(state, fault=fault, clock=clock, most_connections=most)
 
 
 def _missing_right(connection: Connection) -> str:
@@ -161,14 +163,18 @@ def _state(connection: Connection) -> DatabaseState:
             "SELECT version_num FROM alembic_version"
         ).scalar_one_or_none()
         found = connection.exec_driver_sql(
-            "SELECT id, wrapped FROM master_key_metadata WHERE purpose = 'digest'"
+            "SELECT id, wrapped, key_id FROM master_key_metadata WHERE purpose = 'digest'"
         ).first()
+        wrapped_by = connection.exec_driver_sql(
+            "SELECT key_id, count(*) FROM master_key_metadata GROUP BY key_id"
+        ).all()
     except DatabaseError as error:
         if not _has_no_table(error):
             raise
         return DatabaseState()
-    root_key = RootKey(str(found[0]), bytes(found[1])) if found else None
-    return DatabaseState(str(revision or ""), root_key)
+    root_key = RootKey(str(found[0]), bytes(found[1]), str(found[2])) if found else None
+    counts = {str(name): int(number) for name, number in wrapped_by}
+    return DatabaseState(str(revision or ""), root_key, counts)
 
 
 def _has_no_table(error: DatabaseError) -> bool:

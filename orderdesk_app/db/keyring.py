@@ -5,7 +5,7 @@ from datetime import datetime
 
 from sqlalchemy import LargeBinary, String
 from sqlalchemy.dialects import postgresql, sqlite
-from sqlmodel import Field, col, select
+from sqlmodel import Field, col, func, select, update
 
 from orderdesk_app.context import TenantId, now
 from orderdesk_app.db.engine import Database
@@ -73,6 +73,45 @@ class KeyRows:
                     select(MasterKeyMetadata).where(col(MasterKeyMetadata.id) == row_id)
                 )
             ).one()
+
+    async def wrapped_otherwise(
+        self, key_id: str, *, after: str, count: int
+    ) -> Sequence[MasterKeyMetadata]:
+        """The next rows, by their id, that another key has wrapped."""
+        row_id = col(MasterKeyMetadata.id)
+        question = (
+            select(MasterKeyMetadata)
+            .where(row_id > after, col(MasterKeyMetadata.key_id) != key_id)
+            .order_by(row_id)
+            .limit(count)
+        )
+        async with self._database.read() as session:
+            return (await session.exec(question)).all()
+
+    async def rewrap(self, rows: Sequence[tuple[MasterKeyMetadata, bytes]], *, key_id: str) -> int:
+        """Puts the new wrapping of each row in the place of the one that was read, all of them in
+        one transaction; returns how many it were. A row that changed meanwhile stays as it is.
+        """
+        count = 0
+        async with self._database.write() as session:
+            for row, wrapped in rows:
+                changed = await session.exec(
+                    update(MasterKeyMetadata)
+                    .where(
+                        col(MasterKeyMetadata.id) == row.id,
+                        col(MasterKeyMetadata.wrapped) == row.wrapped,
+                    )
+                    .values(wrapped=wrapped, key_id=key_id)
+                )
+                count += changed.rowcount
+        return count
+
+    async def counts(self) -> dict[str, int]:
+        """How many rows each key has wrapped, by its id."""
+        key_id = col(MasterKeyMetadata.key_id)
+        async with self._database.read() as session:
+            found = await session.exec(select(key_id, func.count()).group_by(key_id))
+            return dict(found.all())
 
     async def all(self) -> Sequence[MasterKeyMetadata]:
         async with self._database.read() as session:

@@ -11,7 +11,7 @@ from cachetools import LRUCache
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from orderdesk_app.context import TenantId
-from orderdesk_app.security.kms import KmsKey, derive, load_kms_key
+from orderdesk_app.security.kms import KmsKeys, derive, kms_keys_of, load_kms_key
 
 ROOT = "digest"
 # In a tenant's place: what is sealed for this installation, as it belongs to no tenant, or goes
@@ -26,6 +26,7 @@ class WrappedKey(Protocol):
     id: str
     salt: bytes
     wrapped: bytes
+    key_id: str
 
 
 class WrappedKeys(Protocol):
@@ -49,7 +50,7 @@ class WrappedKeys(Protocol):
 class Keyring:
     """Open for as long as the process runs. Make one with `await Keyring.open(…)`."""
 
-    def __init__(self, rows: WrappedKeys, kms: KmsKey, root: bytes, salt: bytes) -> None:
+    def __init__(self, rows: WrappedKeys, kms: KmsKeys, root: bytes, salt: bytes) -> None:
         self._rows = rows
         self._kms = kms
         self._root = root
@@ -62,19 +63,22 @@ class Keyring:
         return "Keyring(***)"
 
     @classmethod
-    async def open(cls, rows: WrappedKeys, *, kms_key: str, data_dir: Path) -> "Keyring":
+    async def open(
+        cls, rows: WrappedKeys, *, kms_key: str, data_dir: Path, previous: str = ""
+    ) -> "Keyring":
         """The keyring of this database; the first start makes its root key.
 
-        `kms_key` is MCP_KMS_KEY, empty in development.
+        `kms_key` is MCP_KMS_KEY, empty in development; `previous` is MCP_KMS_KEY_PREVIOUS.
 
         Raises ConfigurationError naming MCP_KMS_KEY when the key is missing, or is not the one that
         this database was made with.
         """
         row = await rows.find(ROOT)
-        kms = await asyncio.to_thread(load_kms_key, kms_key, data_dir, may_make=row is None)
+        current = await asyncio.to_thread(load_kms_key, kms_key, data_dir, may_make=row is None)
+        kms = kms_keys_of(current, previous)
         if row is None:
             row = await _add(rows, kms, ROOT, ROOT, None)
-        return cls(rows, kms, kms.unwrap(row.wrapped, row_id=row.id), row.salt)
+        return cls(rows, kms, _unwrap(kms, row), row.salt)
 
     def purpose(self, name: str) -> bytes:
         """A key of 32 bytes for that purpose alone: "jwt", "csrf", "links", "cache"."""
@@ -88,7 +92,7 @@ class Keyring:
             row = await self._rows.find(row_id) or await _add(
                 self._rows, self._kms, row_id, "tenant", TenantId(tenant_id)
             )
-            cipher = AESGCM(derive(self._kms.unwrap(row.wrapped, row_id=row.id), row.salt, "seal"))
+            cipher = AESGCM(derive(_unwrap(self._kms, row), row.salt, "seal"))
             self._tenants[tenant_id] = cipher
         return cipher
 
@@ -98,13 +102,35 @@ class Keyring:
             return self._installation
         return self._tenants.get(tenant_id)
 
+    @property
+    def kms_key_id(self) -> str:
+        """Of the key that wraps new rows."""
+        return self._kms.current.id
+
+    def opens(self, kms_key_id: str) -> bool:
+        """Whether this process can read what that key has wrapped."""
+        return self._kms.opens(kms_key_id)
+
+    def rewrapped(self, row: WrappedKey) -> bytes:
+        """The row's key, wrapped by the current key. Raises ConfigurationError when none of our
+        keys opens it.
+        """
+        key = _unwrap(self._kms, row)
+        wrapped = self._kms.wrap(key, row_id=row.id)
+        assert self._kms.current.unwrap(wrapped, row_id=row.id) == key
+        return wrapped
+
     def forget(self, tenant_id: TenantId | str) -> None:
         """The tenant is deleted: this process keeps none of its key."""
         self._tenants.pop(tenant_id, None)
 
 
+def _unwrap(kms: KmsKeys, row: WrappedKey) -> bytes:
+    return kms.unwrap(row.wrapped, row_id=row.id, key_id=row.key_id)
+
+
 async def _add(
-    rows: WrappedKeys, kms: KmsKey, row_id: str, purpose: str, tenant_id: TenantId | None
+    rows: WrappedKeys, kms: KmsKeys, row_id: str, purpose: str, tenant_id: TenantId | None
 ) -> WrappedKey:
     wrapped = kms.wrap(secrets.token_bytes(32), row_id=row_id)
     return await rows.add(
@@ -113,5 +139,5 @@ async def _add(
         tenant_id=tenant_id,
         salt=secrets.token_bytes(32),
         wrapped=wrapped,
-        key_id=kms.id,
+        key_id=kms.current.id,
     )

@@ -57,8 +57,28 @@ class KmsKey:
                 "MCP_KMS_KEY: this is not the key that this database was made with, so "
                 "nothing in it can be opened. "
                 "Set MCP_KMS_KEY to the key of before (in development: put data/kms.key "
-                "back), or begin with a new DATABASE_URL."
+                "back), or begin with a new DATABASE_URL. While keys are rotated, name the other "
+                "key in MCP_KMS_KEY_PREVIOUS."
             ) from None
+
+
+@dataclass(frozen=True, slots=True)
+class KmsKeys:
+    """The key that wraps, and those of MCP_KMS_KEY_PREVIOUS, which open what they have wrapped."""
+
+    current: KmsKey
+    previous: tuple[KmsKey, ...] = ()
+
+    def wrap(self, key: bytes, *, row_id: str) -> bytes:
+        return self.current.wrap(key, row_id=row_id)
+
+    def unwrap(self, wrapped: bytes, *, row_id: str, key_id: str) -> bytes:
+        """The key. Raises ConfigurationError when none of these keys has wrapped it."""
+        others = (key for key in self.previous if key.id == key_id)
+        return next(others, self.current).unwrap(wrapped, row_id=row_id)
+
+    def opens(self, key_id: str) -> bool:
+        return any(key.id == key_id for key in (self.current, *self.previous))
 
 
 def derive(key: bytes, salt: bytes, purpose: str, length: int = 32) -> bytes:
@@ -79,6 +99,12 @@ def load_kms_key(configured: str, data_dir: Path, *, may_make: bool) -> KmsKey:
             _make_private(path)
         text = configured or _read(path) or _make(path, may_make=may_make)
         return KmsKey.of(decode_key(text))
+
+
+def kms_keys_of(current: KmsKey, previous: str) -> KmsKeys:
+    """With the keys of MCP_KMS_KEY_PREVIOUS, whose rule is that of the setting."""
+    others = [KmsKey.of(decode_key(text)) for text in previous.split(",") if text.strip()]
+    return KmsKeys(current, tuple(key for key in others if key.id != current.id))
 
 
 def find_kms_key(configured: str, data_dir: Path) -> KmsKey | None:

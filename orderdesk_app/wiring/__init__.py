@@ -99,6 +99,7 @@ async def _start(
         KeyRows(database),
         kms_key=settings.mcp_kms_key.get_secret_value(),
         data_dir=settings.data_dir,
+        previous=settings.mcp_kms_key_previous.get_secret_value(),
     )
     services = Services(settings, database, keyring, http=http, passwords=passwords)
     services.buckets = buckets(database)

@@ -16,6 +16,7 @@ from orderdesk_app.config import Settings
 from orderdesk_app.db.buckets import Buckets
 from orderdesk_app.db.engine import Database
 from orderdesk_app.db.jobs import JobRows
+from orderdesk_app.db.keyring import KeyRows
 from orderdesk_app.db.leases import Leases
 from orderdesk_app.db.migrate import known_revisions
 from orderdesk_app.db.signals import Signals
@@ -33,6 +34,7 @@ from orderdesk_app.services.audit import AuditLog
 from orderdesk_app.services.audit_chains import AuditChains
 from orderdesk_app.services.health import Health
 from orderdesk_app.services.jobs import Handler, Jobs
+from orderdesk_app.services.key_rotation import KeyRotation
 from orderdesk_app.services.limits import Limits
 from orderdesk_app.services.mailer import MAIL, Mailer, deliver_with, has_mail, sender_of
 from orderdesk_app.services.reads import Reads
@@ -134,6 +136,11 @@ class Engines:
             accounts_an_hour=self.settings.signup_rate_limit_per_hour,
             sign_ups_a_minute=self.settings.webui_rate_limit_signup,
         )
+
+    @cached_property
+    def key_rotation(self) -> KeyRotation:
+        rows = KeyRows(self.database)
+        return KeyRotation(self.database, rows, self.keyring, self.signals, self.audit)
 
     @cached_property
     def health(self) -> Health:

@@ -180,6 +180,34 @@ def test_a_postgres_can_be_looked_at(examine: Doctor, postgres_url: str) -> None
     assert ("ok", "agrees with that of the database") in report.of("clock")
 
 
+@pytest.mark.parametrize(
+    ("key", "previous", "outcome", "words"),
+    [
+        (OTHER_KMS_KEY, KMS_KEY, "note", "1 of 1 keys are wrapped by a key of MCP_KMS_KEY_PREV"),
+        (KMS_KEY, OTHER_KMS_KEY, "note", "nothing is wrapped by a key of MCP_KMS_KEY_PREVIOUS"),
+        (OTHER_KMS_KEY, "", "wrong", "name the other key in MCP_KMS_KEY_PREVIOUS"),
+    ],
+)
+def test_a_rotation_that_goes_on_is_known(
+    examine: Doctor, sealed: str, key: str, previous: str, outcome: str, words: str
+) -> None:
+    report = examine(MCP_KMS_KEY=key, MCP_KMS_KEY_PREVIOUS=previous)
+
+    found, said = report.of("keyring")[-1]
+    assert (found, words in said) == (outcome, True), said
+
+
+def test_a_key_that_nobody_has_is_told(examine: Doctor, sealed: str, data_dir: Path) -> None:
+    with contextlib.closing(sqlite3.connect(data_dir / "app.db")) as database:
+        database.execute(
+            "INSERT INTO master_key_metadata SELECT 'tenant:x', 'tenant', NULL, salt, wrapped, "
+            "'0123', created_at FROM master_key_metadata"
+        )
+        database.commit()
+
+    assert examine().of("keyring")[-1][1].startswith("1 of 2 keys are wrapped by one that is")
+
+
 def test_before_the_first_start_nothing_is_made(examine: Doctor, tmp_path: Path) -> None:
     report = examine(DATABASE_URL=f"sqlite:///{tmp_path}/new.db", MCP_KMS_KEY="")
 

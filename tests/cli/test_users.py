@@ -11,7 +11,7 @@ import pytest
 from sqlmodel import col, select
 
 from orderdesk_app import cli
-from orderdesk_app.cli import users as command
+from orderdesk_app.cli import opened
 from orderdesk_app.context import Actor, TenantId, Via
 from orderdesk_app.db.audit import AuditEntry
 from orderdesk_app.db.users import User
@@ -58,7 +58,7 @@ def shell(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], sqlite_url: str
 ) -> Shell:
     """Ada is the operator; Bert and Chioma have accounts, and Chioma an address."""
-    monkeypatch.setattr(command, "load_settings", lambda **_: load_settings(values))
+    monkeypatch.setattr(opened, "load_settings", lambda **_: load_settings(values))
     monkeypatch.chdir(cli.ROOT)
     values = {"DATABASE_URL": sqlite_url}
     shell = Shell(sqlite_url, capsys, {})
@@ -281,7 +281,7 @@ def test_only_the_shell_itself_is_let_in_without_a_user(shell: Shell) -> None:
 
 def test_no_database_is_made(shell: Shell, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     values = {"DATABASE_URL": f"sqlite:///{tmp_path}/new.db"}
-    monkeypatch.setattr(command, "load_settings", lambda **_: load_settings(values))
+    monkeypatch.setattr(opened, "load_settings", lambda **_: load_settings(values))
 
     assert "There is no database yet" in shell.run("list", code=2)
     assert not list(tmp_path.glob("new.db*"))

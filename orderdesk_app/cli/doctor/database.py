@@ -1,6 +1,6 @@
 """The database, its schema, and the key that opens what is sealed in it."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 
 from alembic.util import CommandError
@@ -10,7 +10,7 @@ from orderdesk_app.config import Settings
 from orderdesk_app.db.inspection import DatabaseState, RootKey, look_at
 from orderdesk_app.db.migrate import known_revisions
 from orderdesk_app.errors import ConfigurationError
-from orderdesk_app.security.kms import MISSING_KEY, find_kms_key
+from orderdesk_app.security.kms import MISSING_KEY, KmsKeys, find_kms_key, kms_keys_of
 
 _MOST_SECONDS_APART = 5.0
 
@@ -35,7 +35,7 @@ def findings(settings: Settings, wrong_names: frozenset[str]) -> list[Finding]:
     return [
         *_of_database(state, settings),
         _of_schema(state),
-        _of_keyring(state, settings, wrong_names),
+        *_of_keyring(state, settings, wrong_names),
         *_of_clock(state, before, datetime.now(UTC)),
     ]
 
@@ -89,25 +89,56 @@ def _of_schema(state: DatabaseState | None) -> Finding:
 
 def _of_keyring(
     state: DatabaseState | None, settings: Settings, wrong_names: frozenset[str]
-) -> Finding:
-    if "MCP_KMS_KEY" in wrong_names:
-        return skipped(Subject.KEYRING, "MCP_KMS_KEY is wrong")
+) -> Iterator[Finding]:
+    for name in ("MCP_KMS_KEY", "MCP_KMS_KEY_PREVIOUS"):
+        if name in wrong_names:
+            yield skipped(Subject.KEYRING, f"{name} is wrong")
+            return
     root = state.root_key if state else None
     try:
-        return _opened(root, settings)
+        yield from _opened(root, state.wrapped_by if state else {}, settings)
     except ConfigurationError as error:
-        return wrong(Subject.KEYRING, str(error))
+        yield wrong(Subject.KEYRING, str(error))
 
 
-def _opened(root: RootKey | None, settings: Settings) -> Finding:
+def _opened(
+    root: RootKey | None, wrapped_by: Mapping[str, int], settings: Settings
+) -> Iterator[Finding]:
     """Raises ConfigurationError where the key is missing or another."""
     key = find_kms_key(settings.mcp_kms_key.get_secret_value(), settings.data_dir)
     if root is None:
-        return ok(Subject.KEYRING, "nothing is sealed yet")
+        yield ok(Subject.KEYRING, "nothing is sealed yet")
+        return
     if key is None:
         raise ConfigurationError(MISSING_KEY.format(path=settings.data_dir / "kms.key"))
-    key.unwrap(root.wrapped, row_id=root.row_id)
-    return ok(Subject.KEYRING, "MCP_KMS_KEY opens what is sealed")
+    keys = kms_keys_of(key, settings.mcp_kms_key_previous.get_secret_value())
+    keys.unwrap(root.wrapped, row_id=root.row_id, key_id=root.key_id)
+    yield ok(Subject.KEYRING, "MCP_KMS_KEY opens what is sealed")
+    yield from _of_rotation(keys, wrapped_by)
+
+
+def _of_rotation(keys: KmsKeys, wrapped_by: Mapping[str, int]) -> Iterator[Finding]:
+    total = sum(wrapped_by.values())
+    lost = sum(number for name, number in wrapped_by.items() if not keys.opens(name))
+    waiting = total - lost - wrapped_by.get(keys.current.id, 0)
+    if lost:
+        yield wrong(
+            Subject.KEYRING,
+            f"{lost} of {total} keys are wrapped by one that is neither MCP_KMS_KEY nor in "
+            "MCP_KMS_KEY_PREVIOUS. Add it there, and run: orderdesk rotate-keys",
+        )
+    elif waiting:
+        yield note(
+            Subject.KEYRING,
+            f"{waiting} of {total} keys are wrapped by a key of MCP_KMS_KEY_PREVIOUS. When every "
+            "server has both keys, run: orderdesk rotate-keys",
+        )
+    elif keys.previous:
+        yield note(
+            Subject.KEYRING,
+            "nothing is wrapped by a key of MCP_KMS_KEY_PREVIOUS. Remove it once no server needs "
+            "it.",
+        )
 
 
 def _of_clock(state: DatabaseState | None, before: datetime, after: datetime) -> Iterator[Finding]:
