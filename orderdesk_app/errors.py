@@ -9,6 +9,7 @@ OrderDeskAgentsError
 │   └── BodyEncoded         VALIDATION_ERROR       415   gzip and the like are not unpacked
 ├── AuthFailed              AUTH_ERROR             401   the caller is not known
 │   ├── SignInFailed        AUTH_ERROR             401
+│   │   ├── ReplacedKey     AUTH_ERROR             401   a master key that no longer signs in
 │   │   └── WeakKey         AUTH_ERROR             401   no account opens for a key like this
 │   ├── StoreKeyRefused     AUTH_ERROR             401   Order Desk refused the store's key
 │   ├── LinkExpired         AUTH_ERROR             410
@@ -165,6 +166,10 @@ class AuthFailed(OrderDeskAgentsError):
 
 class SignInFailed(AuthFailed):
     pass
+
+
+class ReplacedKey(SignInFailed):
+    """Another master key took its place; for a while it works at `/mcp` and nowhere else."""
 
 
 class WeakKey(SignInFailed):

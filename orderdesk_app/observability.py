@@ -112,7 +112,7 @@ RATE_LIMITED = _counter("rate_limited", "Calls refused because a limit was reach
 AUDIT_ROWS = _counter("audit_rows", "Audit rows committed.", "kind")
 AUDIT_WAITING = _gauge("audit_waiting", "Audit rows of reads that wait for their flush.")
 STORE_CHANGES = _counter("store_changes", "Stores connected, edited and removed.", "action")
-KEY_CHANGES = _counter("key_changes", "Keys made, revoked and rotated.", "action")
+KEY_CHANGES = _counter("key_changes", "Keys made, edited, revoked and rotated.", "action")
 SIGNALS = _counter("change_signals", "Changes heard from this and other processes.", "topic")
 JOBS = _counter(
     "jobs",

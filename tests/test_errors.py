@@ -197,6 +197,7 @@ AT_OTHER_ENTRY_POINTS = {
     errors.BodyTooSlow: "test_a_form_that_comes_in_drops_is_not_waited_for, of tests/web",
     errors.BodyEncoded: "test_a_packed_form_is_refused_and_not_unpacked, of tests/web",
     errors.WeakKey: "test_a_weak_key_is_refused_in_words, of tests/services",
+    errors.ReplacedKey: "test_a_replaced_master_key_works_for_agents_and_proves_nobody",
     errors.LinkExpired: "test_an_expired_link_says_so",
     errors.LinkUsed: "test_a_used_link_says_so",
     errors.StorageFailed: "test_on_a_full_disk_no_call_says_that_something_may_have_been_written",

@@ -231,13 +231,19 @@ class KeyRotated:
     account: str
     by: str
     at: datetime
+    works_until: datetime | None = None  # the old one, for assistants that have it
 
     def letter(self) -> Letter:
+        old = "The old one does not work any more."
+        if self.works_until is not None:
+            old = (
+                "The old one signs in no more. Assistants that have it can work with it until "
+                f"{moment(self.works_until)}."
+            )
         return Letter(
             "Your master key was replaced",
             (
-                f"The master key of your account “{typed(self.account)}” was replaced. The old one "
-                "does not work any more.",
+                f"The master key of your account “{typed(self.account)}” was replaced. {old}",
                 f"By: {typed(self.by)}",
                 f"When: {moment(self.at)}",
             ),

@@ -1,8 +1,9 @@
 """`/mcp` over HTTP: finds the caller, checks the request, and gives it to one of two transports."""
 
 import contextlib
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from math import ceil
 from urllib.parse import parse_qsl, urlencode
 
@@ -45,6 +46,7 @@ from orderdesk_app.tools.runner import Runner
 _LOG = log(__name__)
 _RETRY_SECONDS = 5  # Retry-After while the database does not answer
 PRINCIPAL = "orderdesk.principal"  # key of the ASGI scope
+_ASK_AGAIN = "orderdesk.ask_again"  # key of the ASGI scope: who the caller is by now
 
 
 @dataclass(slots=True)
@@ -53,6 +55,7 @@ class HttpCaller:
 
     signed_in: Principal | None
     user_agent: str = ""
+    ask_again: Callable[[], Awaitable[Principal]] | None = None
     may_sign_in: bool = False
 
     @property
@@ -61,7 +64,13 @@ class HttpCaller:
         return f"{self.signed_in.actor.credential_id} {self.user_agent}" if self.signed_in else ""
 
     async def principal(self) -> Principal | None:
-        return self.signed_in
+        """As the key is now: it may have been revoked or narrowed, or have expired, while the body
+        arrived or an earlier message of its batch ran. Raises AuthFailed.
+        """
+        if self.signed_in is None or self.ask_again is None:
+            return self.signed_in
+        actor = self.signed_in.actor
+        return (await self.ask_again()).with_client(actor.client_name, "", actor.address)
 
     def sign_in(self, key: Secret) -> None:
         raise AssertionError("over HTTP no tool signs in")
@@ -73,7 +82,7 @@ def caller_of(ctx: ServerRequestContext) -> HttpCaller:
     if request is None:
         return HttpCaller(None)
     principal: Principal = request.scope[PRINCIPAL]
-    return HttpCaller(principal, principal.actor.client_name)
+    return HttpCaller(principal, principal.actor.client_name, request.scope[_ASK_AGAIN])
 
 
 class McpEndpoint:
@@ -149,6 +158,7 @@ class McpEndpoint:
             return await JSONResponse(
                 {"error": "method_not_allowed", "message": "Send JSON-RPC with POST."}, 405, _ALLOW
             )(scope, receive, send)
+        scope[_ASK_AGAIN] = partial(self._keys.principal_now, token)
         scope[PRINCIPAL] = principal.with_client(
             program_name(headers.get("user-agent", ""), MAX_NAME),
             "",

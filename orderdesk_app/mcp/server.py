@@ -32,6 +32,7 @@ from orderdesk_app.tools.runner import Outcome, Runner
 _LOG = log(__name__)
 _SERVER_INFO = {"name": "orderdesk-agents", "title": "Order Desk agents", "version": __version__}
 CLIENT_INFO = "io.modelcontextprotocol/clientInfo"
+INVALID_REQUEST = -32600
 INVALID_PARAMS = -32602
 INTERNAL_ERROR = -32603
 INSTRUCTIONS = (
@@ -166,7 +167,10 @@ class McpHandlers:
     async def _list_tools(
         self, ctx: ServerRequestContext, params: types.PaginatedRequestParams | None
     ) -> types.ListToolsResult:
-        principal = await self._principal(self._caller_of(ctx))
+        try:
+            principal = await self._principal(self._caller_of(ctx))
+        except AuthFailed as error:
+            raise MCPError(INVALID_REQUEST, error.message) from error
         shown = [
             entry
             for entry in every_tool()
@@ -246,7 +250,11 @@ class McpHandlers:
 
     async def _run(self, ctx: ServerRequestContext, tool: str, arguments: object) -> Outcome:
         caller = self._caller_of(ctx)
-        principal = self._with_client_name(ctx, caller, await self._principal(caller))
+        try:
+            principal = self._with_client_name(ctx, caller, await self._principal(caller))
+        except AuthFailed as error:
+            error.outcome = "not_done"
+            return Outcome(None, error=error)
         call = self._runner.run(
             principal, tool, arguments, sign_in=caller.sign_in if caller.may_sign_in else None
         )
@@ -256,10 +264,15 @@ class McpHandlers:
             return await call
 
     async def _principal(self, caller: Caller) -> Principal | None:
+        """The caller, None before a stdio session has signed in. Raises AuthFailed where an HTTP
+        request's key stopped while the request ran.
+        """
         try:
             return await caller.principal()
         except AuthFailed:
-            # A key that was revoked during a stdio session: the runner asks to sign in again.
+            if not caller.may_sign_in:
+                raise
+            # A key that stopped during a stdio session: the runner asks to sign in again.
             return None
 
     def _with_client_name(

@@ -18,6 +18,7 @@ from orderdesk_app.errors import (
     LinkUsed,
     NotFound,
     RateLimited,
+    ReplacedKey,
     ValidationFailed,
     WeakKey,
 )
@@ -43,6 +44,10 @@ from orderdesk_app.services.callers import Callers, open_to
 from orderdesk_app.services.sessions import WebUser
 
 KEY_WORDS = {
+    "replaced": (
+        "That master key was replaced, and signs in no more. Use the new one, or sign in in "
+        "another way."
+    ),
     "unknown": "That key is not known here. Check that you copied all 64 characters.",
     "agents": (
         "This is an access key, which is for assistants. Sign in with the account's master key."
@@ -111,6 +116,8 @@ async def with_key(request: Request, form: Form) -> Response:
         return with_wait(page, error)
     except WeakKey as error:
         return redirect_to(sign_in_address(wanted, error="short" if error.is_short else "simple"))
+    except ReplacedKey:
+        return redirect_to(sign_in_address(wanted, error="replaced"))
     except (AuthFailed, NotFound, ValidationFailed):
         return redirect_to(
             sign_in_address(

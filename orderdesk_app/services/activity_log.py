@@ -34,6 +34,8 @@ _CHANGING_ACTIONS = (
     "person.role",
     "person.remove",
     "person.leave",
+    "key.edit",
+    "key.rotate",
     "key.revoke",
     "app.connect",
     "app.narrow",

@@ -92,7 +92,9 @@ class IdentityProofs:
         async with self._database.read() as session:
             owner = await find_first_owner(session, actor.tenant_id)
             keys = owned(actor, Credential).where(
-                Credential.kind == MASTER, col(Credential.revoked_at).is_(None)
+                Credential.kind == MASTER,
+                col(Credential.revoked_at).is_(None),
+                col(Credential.replaced_at).is_(None),
             )
             has_key = (await session.exec(keys.limit(1))).first() is not None
             acts_as_them = owner is not None and owner.user_id == actor.user_id
@@ -246,8 +248,10 @@ class IdentityProofs:
 
 
 def _acts_as(found: FoundKey, actor: Actor) -> bool:
-    """Whether it is a master key of the actor's account that acts as the actor."""
-    return (found.kind, found.tenant_id, found.member.user_id) == (
+    """Whether it is the master key of the actor's account, and acts as the actor. One that was
+    replaced proves nobody's identity.
+    """
+    return not found.is_replaced and (found.kind, found.tenant_id, found.member.user_id) == (
         MASTER,
         actor.tenant_id,
         actor.user_id,

@@ -1,6 +1,6 @@
 """Mails about keys: every owner hears that the account's master key was replaced."""
 
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from sqlmodel import col
 from sqlmodel.ext.asyncio.session import AsyncSession
@@ -18,9 +18,11 @@ _BY_NOBODY = "the operator of this installation"
 
 
 async def tell_owners_of_rotation(
-    session: AsyncSession, mailer: Mailer, actor: Actor, moment: datetime
+    session: AsyncSession, mailer: Mailer, actor: Actor, moment: datetime, grace: timedelta
 ) -> None:
-    """Inside the write that rotates: a mail to each owner who has a verified address."""
+    """Inside the write that rotates: a mail to each owner who has a verified address. The old key
+    works for the grace period.
+    """
     if not mailer.is_set_up:
         return
     tenant = await session.get(Tenant, actor.tenant_id)
@@ -37,7 +39,10 @@ async def tell_owners_of_rotation(
     by = users_of(actor).where(col(User.id) == actor.user_id)
     person = (await session.exec(by)).one_or_none()
     letter = KeyRotated(
-        tenant.name if tenant else "", person.name if person else _BY_NOBODY, moment
+        tenant.name if tenant else "",
+        person.name if person else _BY_NOBODY,
+        moment,
+        moment + grace if grace else None,
     )
     for owner in (await session.exec(owners)).all():
         if owner.email is not None:

@@ -1,9 +1,9 @@
 """A key as people see it, and what it may do: the scopes of its row that its user's role allows."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
-from orderdesk_app.context import ALL_SCOPES, READING_SCOPES, LegacyScope, Role, Scope, UserId
+from orderdesk_app.context import ALL_SCOPES, READING_SCOPES, Json, LegacyScope, Role, Scope, UserId
 from orderdesk_app.db.keys import Credential
 from orderdesk_app.services.roles import legacy_scopes_of, scopes_of
 
@@ -14,7 +14,7 @@ MASTER, ACCESS, APP = "master", "access", "app"
 class KeyView:
     """A key as people see it: never the key itself, but its first and last characters.
 
-    `scopes` and `legacy_scopes` are what it may do now, `granted` what was chosen for it.
+    `scopes` and `legacy_scopes` are what it may do now, the other two what was chosen for it.
     """
 
     id: str
@@ -25,6 +25,7 @@ class KeyView:
     scopes: tuple[Scope, ...]
     granted: tuple[Scope, ...]
     legacy_scopes: tuple[LegacyScope, ...]
+    legacy_granted: tuple[LegacyScope, ...]
     store_ids: tuple[str, ...] | None  # None for every store of the account
     is_read_only: bool
     created_at: datetime
@@ -54,6 +55,7 @@ def key_view(row: Credential, role: Role | None) -> KeyView:
         scopes=tuple(scope for scope in Scope if scope in may),
         granted=tuple(scope for scope in Scope if scope in granted_scopes(row)),
         legacy_scopes=tuple(scope for scope in LegacyScope if scope in legacy),
+        legacy_granted=tuple(scope for scope in LegacyScope if scope.value in row.scopes),
         store_ids=None if row.store_ids is None else tuple(row.store_ids),
         is_read_only=row.is_read_only,
         created_at=row.created_at,
@@ -86,3 +88,21 @@ def legacy_scopes_of_key(row: Credential, role: Role | None) -> frozenset[Legacy
         return frozenset()
     granted = frozenset(scope for scope in LegacyScope if scope.value in row.scopes)
     return granted & legacy_scopes_of(role)
+
+
+def powerless_view(row: Credential) -> KeyView:
+    """A key whose user is no member of the account: it opens nothing."""
+    return replace(key_view(row, None), scopes=(), legacy_scopes=())
+
+
+def details_of(view: KeyView) -> dict[str, Json]:
+    """What the audit log keeps of a key that was made or edited."""
+    scopes: list[Json] = [*sorted(map(str, (*view.granted, *view.legacy_granted)))]
+    details: dict[str, Json] = {"name": view.name, "scopes": scopes}
+    if view.is_read_only:
+        details["read_only"] = True
+    if view.store_ids is not None:
+        details["store_row_ids"] = list(view.store_ids)
+    if view.expires_at is not None:
+        details["expires"] = view.expires_at.isoformat(timespec="seconds")
+    return details

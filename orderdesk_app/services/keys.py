@@ -3,7 +3,7 @@
 import time
 from collections.abc import Callable, Collection
 from dataclasses import dataclass, replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from cachetools import TTLCache
@@ -33,7 +33,6 @@ from orderdesk_app.db.memberships import Membership
 from orderdesk_app.db.owned import owned
 from orderdesk_app.db.sessions import Session
 from orderdesk_app.db.signals import Signals
-from orderdesk_app.db.stores import Store
 from orderdesk_app.db.tenants import Tenant
 from orderdesk_app.db.users import User
 from orderdesk_app.errors import (
@@ -56,28 +55,32 @@ from orderdesk_app.security.tokens import (
 )
 from orderdesk_app.services.access import FoundKey
 from orderdesk_app.services.audit import AuditTrail, Entry
+from orderdesk_app.services.key_choices import (
+    KeyChoice,
+    checked_key_name,
+    require_future,
+    require_stores,
+)
 from orderdesk_app.services.key_letters import tell_owners_of_rotation
+from orderdesk_app.services.key_rows import end_replaced, found_key, is_listed
 from orderdesk_app.services.key_views import (
     ACCESS,
-    APP,
     MASTER,
     KeyView,
+    details_of,
     key_view,
-    legacy_scopes_of_key,
-    scopes_of_key,
+    powerless_view,
 )
 from orderdesk_app.services.limits import Limit
 from orderdesk_app.services.magic_links import LinkPurpose, end_links
 from orderdesk_app.services.mailer import Mailer
 from orderdesk_app.services.members import (
-    Member,
     as_by_master_key,
     find_first_owner,
     has_key_alone,
     member_of,
     require_still,
 )
-from orderdesk_app.services.names import is_visible, without_idle_half_spaces
 from orderdesk_app.services.reauthentication import Reauthentication
 from orderdesk_app.services.roles import Permission, require, require_scopes
 
@@ -86,9 +89,9 @@ MASTER_NAME = "Master key"
 VERIFIED_SECONDS = 600.0
 _MOST_VERIFIED = 10_000
 _MOST_KEYS = 100
-_LONGEST_NAME = 80
 _USED = timedelta(seconds=60)
 _WARNED_FOR = timedelta(days=7)
+GRACES = (timedelta(0), timedelta(hours=1), timedelta(hours=24))  # of a replaced master key
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,12 +135,12 @@ class Keys:
         self._flight = SingleFlight()
 
     async def list(self, actor: Actor) -> list[KeyView]:
-        """The account's keys that work, the newest first, with the scopes that the role of their
-        user leaves them.
+        """The account's keys that are not revoked, the newest first, with the scopes that the role
+        of their user leaves them. A key that was replaced is among them while it works.
         """
         question = (
             owned(actor, Credential)
-            .where(col(Credential.revoked_at).is_(None), col(Credential.kind) != APP)
+            .where(*is_listed())
             .order_by(col(Credential.created_at).desc(), col(Credential.id).desc())
         )
         async with self._database.read() as session:
@@ -145,7 +148,7 @@ class Keys:
             members = (await session.exec(owned(actor, Membership))).all()
         may = {str(member.user_id): Role(member.role) for member in members}
         return [
-            _powerless(row)
+            powerless_view(row)
             if row.kind != MASTER and row.user_id not in may
             else key_view(row, None if row.kind == MASTER else may[row.user_id or ""])
             for row in rows
@@ -158,52 +161,50 @@ class Keys:
         scopes: Collection[Scope] = READING_SCOPES,
         *,
         default_store_id: str | None = None,
+        store_ids: Collection[str] | None = None,
+        is_read_only: bool = False,
+        expires_at: datetime | None = None,
     ) -> tuple[KeyView, Secret]:
-        """A new access key, shown once and never again; it only reads unless more is asked for. Its
-        calls that name no store mean the default store. Raises ReauthenticationRequired.
+        """A new access key, shown once and never again; it only reads unless more is asked for, and
+        reaches every store unless some are chosen. Its calls that name no store mean the default
+        store. Raises ReauthenticationRequired.
         """
-        _only_people(actor)
+        require_person_at_web(actor)
         require(actor, Permission.MANAGE_OWN_KEYS)
-        name = without_idle_half_spaces(name.strip())
-        if not 1 <= len(name) <= _LONGEST_NAME or not is_visible(name):
-            raise ValidationFailed(
-                f"A key's name has 1 to {_LONGEST_NAME} characters on one line, each of which can "
-                "be seen. Choose another.",
-                field="name",
-            )
+        choice = KeyChoice(
+            checked_key_name(name), scopes, store_ids, is_read_only, expires_at, default_store_id
+        )
         require_scopes(actor, scopes)
+        require_future(expires_at)
         await self._reauthentication.require_recent(actor)
         key = new_access_key()
         row = Credential(
             tenant_id=actor.tenant_id,
             kind=ACCESS,
-            name=name,
-            digest=self._digest(key.reveal()),
+            name=choice.name,
+            digest=self.digest_of(key.reveal()),
             prefix=prefix(key),
             hint=hint(key),
-            scopes=sorted(scope.value for scope in scopes),
         )
+        choice.write_to(row)
         async with self._database.write() as session:
             await self.lock(session, actor.tenant_id)
             row.user_id = actor.user_id or await self._owner(session, actor.tenant_id)
-            working = owned(actor, Credential).where(
-                col(Credential.revoked_at).is_(None), col(Credential.kind) != APP
-            )
-            count = select(func.count()).select_from(working.subquery())
-            if (await session.exec(count)).one() >= _MOST_KEYS:
-                raise Conflict(
-                    f"An account has at most {_MOST_KEYS} keys. Revoke one that is no longer used."
-                )
-            if default_store_id:
-                mine = owned(actor, Store).where(col(Store.id) == default_store_id)
-                if (await session.exec(mine)).one_or_none() is None:
-                    raise NotFound(
-                        "That store is no longer connected. Choose another.", field="default_store"
-                    )
-                row.active_store_id = default_store_id
+            await self.require_room(session, actor)
+            await require_stores(session, actor, choice)
             session.add(row)
-        await self._audit_change(actor, "made", "key.create", name=name, scopes=row.scopes)
-        return key_view(row, actor.role), key
+        view = key_view(row, actor.role)
+        await self.record_change(actor, "made", "key.create", **details_of(view))
+        return view, key
+
+    async def require_room(self, session: AsyncSession, actor: Actor) -> None:
+        """Inside a write that holds the account's keys: raises Conflict where it has too many."""
+        listed = owned(actor, Credential).where(*is_listed())
+        count = select(func.count()).select_from(listed.subquery())
+        if (await session.exec(count)).one() >= _MOST_KEYS:
+            raise Conflict(
+                f"An account has at most {_MOST_KEYS} keys. Revoke one that is no longer used."
+            )
 
     async def revoke(self, actor: Actor, key_id: str) -> KeyView:
         """The access key stops working at once, here and in every other process within a second.
@@ -211,7 +212,7 @@ class Keys:
         Everybody may revoke a key that they made themselves, whatever their role is by now. Raises
         NotFound, and PermissionDenied for the key of somebody else.
         """
-        _only_people(actor)
+        require_person_at_web(actor)
         async with self._database.write() as session:
             question = owned(actor, Credential).where(
                 Credential.id == key_id, col(Credential.revoked_at).is_(None)
@@ -223,24 +224,31 @@ class Keys:
                     "keys.",
                     field="key_id",
                 )
-            if row.kind == MASTER:
+            if row.kind == MASTER and row.replaced_at is None:
                 raise ValidationFailed(
                     "The master key cannot be revoked, as nobody could sign in. Rotate it instead.",
                     field="key_id",
                 )
-            if row.user_id is None or row.user_id != actor.user_id:
+            if row.kind == MASTER:
+                require(actor, Permission.MANAGE_MASTER_KEY)
+            elif row.user_id is None or row.user_id != actor.user_id:
                 require(actor, Permission.MANAGE_ALL_KEYS)
             row.revoked_at = now()
             session.add(row)
             await self._signals.publish(session, f"tenant:{actor.tenant_id}")
-        await self._audit_change(actor, "revoked", "key.revoke", name=row.name)
+        await self.record_change(actor, "revoked", "key.revoke", name=row.name)
         return key_view(row, actor.role)
 
-    async def rotate_master(self, actor: Actor) -> Secret:
+    async def rotate_master(self, actor: Actor, *, grace: timedelta = timedelta(0)) -> Secret:
         """A new master key in the place of the old one, shown once; other sessions of the account
-        end, unused sign-in links too. Raises ReauthenticationRequired or RateLimited.
+        end, unused sign-in links too. For the grace period the old one works at `/mcp`; it signs in
+        to the web app no more, and proves nobody's identity. Without one, all former keys stop.
+
+        Raises ReauthenticationRequired or RateLimited.
         """
-        _only_people(actor)
+        require_person_at_web(actor)
+        if grace not in GRACES:
+            raise ValidationFailed("Choose how long the old key still works.", field="grace")
         require(actor, Permission.MANAGE_MASTER_KEY)  # the key acts as the owner
         await self._reauthentication.require_recent(actor)
         if self._rotations is not None:
@@ -261,8 +269,9 @@ class Keys:
             )
             former = (await session.exec(question)).all()
             for row in former:
-                active = StoreRowId(row.active_store_id) if row.active_store_id else active
-                row.revoked_at = moment
+                if row.replaced_at is None and row.active_store_id:
+                    active = StoreRowId(row.active_store_id)
+                end_replaced(row, moment, grace)
                 session.add(row)
             await self.add_master(
                 session,
@@ -279,11 +288,13 @@ class Keys:
             await session.exec(others.values(ended_at=moment))
             await end_links(session, actor.tenant_id, (LinkPurpose.SIGN_IN,), moment)
             if former and self._mailer is not None:
-                await tell_owners_of_rotation(session, self._mailer, actor, moment)
+                await tell_owners_of_rotation(session, self._mailer, actor, moment, grace)
             await self._signals.publish(session, f"tenant:{actor.tenant_id}")
-        await self._audit_change(
-            actor, *(("rotated", "key.rotate_master") if former else ("made", "key.make_master"))
-        )
+        if former:
+            details = {"grace_hours": grace // timedelta(hours=1)} if grace else {}
+            await self.record_change(actor, "rotated", "key.rotate_master", **details)
+        else:
+            await self.record_change(actor, "made", "key.make_master")
         return key
 
     async def find(self, token: str) -> FoundKey | None:
@@ -313,7 +324,7 @@ class Keys:
             .join(User, col(User.id) == col(Membership.user_id))
             .outerjoin(maker, col(maker.id) == col(Credential.user_id))
             .where(
-                Credential.digest == self._digest(token),
+                Credential.digest == self.digest_of(token),
                 col(Credential.revoked_at).is_(None),
                 col(Tenant.disabled_at).is_(None),
                 col(User.disabled_at).is_(None),
@@ -330,15 +341,17 @@ class Keys:
             member = member_of(membership, user)
             if row.kind == MASTER:
                 member = await as_by_master_key(session, row.tenant_id, member)
+            if row.replaced_at is not None:  # it proves nobody's identity
+                member = replace(member, is_operator=False)
         if row.kind == MASTER and not await self._is_verified(row, Secret(token)):
             return None
         await self._keyring.tenant(row.tenant_id)  # so that the next call may seal without waiting
         await self._note_use(row)
-        return _found(row, member)
+        return found_key(row, member)
 
     async def is_taken(self, token: str) -> bool:
         """Whether the key was ever used here, revoked or not."""
-        question = select(Credential.id).where(Credential.digest == self._digest(token))
+        question = select(Credential.id).where(Credential.digest == self.digest_of(token))
         async with self._database.read() as session:
             return (await session.exec(question)).first() is not None
 
@@ -371,18 +384,20 @@ class Keys:
         await self._database.advisory_lock(session, f"keys:{tenant_id}")
 
     async def is_working(self, session: AsyncSession, actor: Actor, credential_id: str) -> bool:
-        """Whether the actor's key is still in force, inside a write that holds the account's
-        keys.
+        """Whether the actor's key is still in force and was not replaced, inside a write that holds
+        the account's keys.
         """
         question = owned(actor, Credential).where(
-            col(Credential.id) == credential_id, col(Credential.revoked_at).is_(None)
+            col(Credential.id) == credential_id,
+            col(Credential.revoked_at).is_(None),
+            col(Credential.replaced_at).is_(None),
         )
         return (await session.exec(question)).one_or_none() is not None
 
     async def hash_key(self, key: Secret, *, account: str = "") -> HashedKey:
         """`account` is whose key it will be, "" for an account that is not made yet."""
         hashed = await self._passwords.hash(key, account=account)
-        return HashedKey(self._digest(key.reveal()), hashed, prefix(key), hint(key))
+        return HashedKey(self.digest_of(key.reveal()), hashed, prefix(key), hint(key))
 
     async def add_master(
         self,
@@ -424,14 +439,14 @@ class Keys:
             raise PermissionDenied("This account has no owner who could use a key.")
         return owner.user_id
 
-    async def _audit_change(self, actor: Actor, change: str, action: str, **details: Any) -> None:
+    async def record_change(self, actor: Actor, change: str, action: str, **details: Any) -> None:
         KEY_CHANGES.labels(change).inc()
         if self._audit is not None:
             await self._audit.write_or_queue(
                 Entry(actor=actor, action=action, arguments=details or None)
             )
 
-    def _digest(self, token: str) -> bytes:
+    def digest_of(self, token: str) -> bytes:
         return digest(self._keyring.digest_key, token)
 
     async def _is_verified(self, row: Credential, key: Secret) -> bool:
@@ -466,31 +481,9 @@ class Keys:
             _LOG.warning("the use of a key could not be written down", exc_info=error)
 
 
-def _only_people(actor: Actor) -> None:
+def require_person_at_web(actor: Actor) -> None:
     """Refuses agents: a key that leaked must not be able to make new keys."""
     if actor.via not in (Via.WEB, Via.SYSTEM):
         raise PermissionDenied(
             "Keys are made, rotated and revoked by a person in the web app. Open Settings there."
         )
-
-
-def _powerless(row: Credential) -> KeyView:
-    """A key whose user is no member of the account: it opens nothing."""
-    return replace(key_view(row, None), scopes=(), legacy_scopes=())
-
-
-def _found(row: Credential, member: Member) -> FoundKey:
-    return FoundKey(
-        credential_id=row.id,
-        tenant_id=row.tenant_id,
-        member=member,
-        made_by=row.user_id,
-        kind=row.kind,
-        name=row.name,
-        scopes=scopes_of_key(row, member.role),
-        legacy_scopes=legacy_scopes_of_key(row, member.role),
-        store_ids=(None if row.store_ids is None else frozenset(map(StoreRowId, row.store_ids))),
-        expires_at=row.expires_at,
-        is_replaced=row.replaced_at is not None,
-        active_store_id=StoreRowId(row.active_store_id) if row.active_store_id else None,
-    )

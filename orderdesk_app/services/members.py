@@ -164,7 +164,9 @@ async def has_key_alone(session: AsyncSession, tenant_id: TenantId, user_id: Use
         Membership.tenant_id == tenant_id, Membership.role == Role.OWNER.value
     )
     working = owned(Actor(tenant_id), Credential).where(
-        Credential.kind == "master", col(Credential.revoked_at).is_(None)
+        Credential.kind == "master",
+        col(Credential.revoked_at).is_(None),
+        col(Credential.replaced_at).is_(None),
     )
     is_only_owner = (await session.exec(owners)).one() == 1
     return is_only_owner and {key.user_id for key in (await session.exec(working)).all()} <= {

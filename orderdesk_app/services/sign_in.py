@@ -14,7 +14,14 @@ from orderdesk_app.db.memberships import Membership
 from orderdesk_app.db.sessions import Session
 from orderdesk_app.db.tenants import Tenant
 from orderdesk_app.db.users import User
-from orderdesk_app.errors import AuthFailed, LinkExpired, NotFound, SignInFailed, WeakKey
+from orderdesk_app.errors import (
+    AuthFailed,
+    LinkExpired,
+    NotFound,
+    ReplacedKey,
+    SignInFailed,
+    WeakKey,
+)
 from orderdesk_app.observability import SIGN_INS
 from orderdesk_app.services.access import FoundKey
 from orderdesk_app.services.audit import AuditTrail, Entry
@@ -105,6 +112,11 @@ class SignIn:
         """
         stranger = Actor(NO_TENANT, via=Via.WEB, address=address)
         found = await self.check_key(key, by=stranger)
+        if found.is_replaced:
+            await self._record(
+                replace(stranger, tenant_id=found.tenant_id), "sign_in.key", SignInFailed.code
+            )
+            raise ReplacedKey(_REPLACED_KEY, field="master_key")
         actor = _known(stranger, found.tenant_id, found.member)
         async with self._database.write() as session:
             # bcrypt takes long: if the key was rotated meanwhile, the rotation has not ended the
@@ -320,6 +332,9 @@ def _known(stranger: Actor, tenant_id: TenantId, member: Member) -> Actor:
     )
 
 
+_REPLACED_KEY = (
+    "This master key was replaced. Sign in with the new one, with a link, or with a passkey."
+)
 _UNKNOWN_KEY = (
     "This master key is not known here. Copy it again, whole, or sign in with a sign-in link."
 )

@@ -79,7 +79,7 @@ class Tenants:
             keys = await self._keys_of(session, admin.tenant_id) if admin else []
         had_master = any(key.kind == MASTER for key in keys)
         if admin is not None and (had_master or not master_key):
-            if has_webui or any(key.revoked_at is None for key in keys):
+            if has_webui or any(_works(key) for key in keys):
                 return admin
             if had_master:
                 raise ConfigurationError(
@@ -225,3 +225,7 @@ async def _add_account(
     )
     await session.flush()
     return tenant, owner
+
+
+def _works(key: Credential) -> bool:
+    return key.revoked_at is None and (key.expires_at is None or key.expires_at > now())

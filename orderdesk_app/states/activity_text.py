@@ -58,6 +58,8 @@ _ACTIONS = {
     "person.leave": ("left the account", "to leave the account"),
     "key.check": ("had a key checked", "to connect with a key that no longer works"),
     "key.create": ("made the key “{name}”", "to make a key"),
+    "key.edit": ("edited the key “{name}”", "to edit a key"),
+    "key.rotate": ("replaced the key “{name}”", "to replace a key"),
     "key.revoke": ("revoked the key “{name}”", "to revoke a key"),
     "key.rotate_master": ("replaced the master key", "to replace the master key"),
     "key.make_master": ("made the master key", "to make the master key"),

@@ -115,6 +115,8 @@ async def _start(
     closing.push_async_callback(services.signals.stop)
     await services.user_activity.start()
     closing.push_async_callback(services.user_activity.stop)
+    await services.key_uses.start()
+    closing.push_async_callback(services.key_uses.stop)
     await services.audit.start()
     closing.push_async_callback(services.audit.stop)
     await services.retention.start()

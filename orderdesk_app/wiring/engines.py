@@ -30,11 +30,12 @@ from orderdesk_app.security.audit_links import PURPOSE, AuditKey
 from orderdesk_app.security.keyring import Keyring
 from orderdesk_app.security.passwords import Passwords
 from orderdesk_app.security.sealing import Sealer
-from orderdesk_app.services.audit import AuditLog
+from orderdesk_app.services.audit import AuditLog, Entry
 from orderdesk_app.services.audit_chains import AuditChains
 from orderdesk_app.services.health import Health
 from orderdesk_app.services.jobs import Handler, Jobs
 from orderdesk_app.services.key_rotation import KeyRotation
+from orderdesk_app.services.key_uses import KeyUses
 from orderdesk_app.services.limits import Limits
 from orderdesk_app.services.mailer import MAIL, Mailer, deliver_with, has_mail, sender_of
 from orderdesk_app.services.reads import Reads
@@ -100,14 +101,22 @@ class Engines:
         return UserActivity(self.database)
 
     @cached_property
+    def key_uses(self) -> KeyUses:
+        return KeyUses(self.database, self.signals)
+
+    @cached_property
     def audit(self) -> AuditLog:
         return AuditLog(
             self.database,
             self.sealer,
             enabled=self.settings.enable_audit_log,
             signals=self.signals,
-            note=self.user_activity.note,
+            note=self._note,
         )
+
+    def _note(self, entry: Entry) -> None:
+        self.user_activity.note(entry)
+        self.key_uses.note(entry)
 
     @cached_property
     def audit_key(self) -> AuditKey:

@@ -22,6 +22,7 @@ from orderdesk_app.services.former_keys import FormerKeys
 from orderdesk_app.services.identity_proofs import IdentityProofs
 from orderdesk_app.services.invitations import Invitations, answer_limit, invitation_limit
 from orderdesk_app.services.jobs import Handler
+from orderdesk_app.services.key_changes import KeyChanges
 from orderdesk_app.services.key_check import KeyCheck
 from orderdesk_app.services.keys import Keys
 from orderdesk_app.services.magic_links import MagicLinks
@@ -66,6 +67,10 @@ class People(Engines):
             rotations=self.limits.rotations,
             mailer=self.mailer,
         )
+
+    @cached_property
+    def key_changes(self) -> KeyChanges:
+        return KeyChanges(self.database, self.keys, self.signals, self.reauthentication)
 
     @cached_property
     def tenants(self) -> Tenants:

@@ -50,6 +50,7 @@ def made(kind: type[Any], text: str = "Ada's Teas") -> Content:
         Role: Role.MEMBER,
         float: 900.0,
         datetime: AT,
+        datetime | None: AT,
         str: text,
         tuple[str, ...]: ("Read",),
     }
