@@ -11,6 +11,7 @@ from orderdesk_app.routes import (
     apps,
     confirm,
     connect,
+    consent,
     console,
     health,
     invitations,
@@ -43,6 +44,7 @@ def all_routes() -> list[Route]:
     return [
         *sign_in.ROUTES,
         *confirm.ROUTES,
+        *consent.ROUTES,
         *apps.ROUTES,
         *sign_up.ROUTES,
         *passkeys.ROUTES,

@@ -15,6 +15,7 @@ from orderdesk_app.routes.forms import (
     set_session_cookie,
     signed_in_form,
 )
+from orderdesk_app.security.web import own_page
 from orderdesk_app.services.callers import Callers, open_to
 from orderdesk_app.services.sessions import WebUser
 
@@ -35,11 +36,12 @@ async def rename(request: Request, user: WebUser, form: Form) -> Response:
 @signed_in_form
 @open_to(Callers.SIGNED_IN)
 async def switch(request: Request, user: WebUser, form: Form) -> Response:
+    wanted = own_page(form.get("next", ""))  # of the consent page, which comes again
     try:
         cookie = await wiring.current().account_switch.go_to(user, form.get("tenant_id", ""))
     except OrderDeskAgentsError as error:
-        return redirect_with_error(user, "/", error)
-    return set_session_cookie(redirect_to("/"), cookie, device_of(request))
+        return redirect_with_error(user, wanted, error)
+    return set_session_cookie(redirect_to(wanted), cookie, device_of(request))
 
 
 ROUTES = [

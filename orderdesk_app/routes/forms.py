@@ -27,7 +27,12 @@ from orderdesk_app.errors import (
 from orderdesk_app.observability import ERRORS, log
 from orderdesk_app.routes.html_pages import error_page, is_for_a_program, with_wait
 from orderdesk_app.routes.request_middleware import ADDRESS
-from orderdesk_app.security.web import body_encoding, confirm_address, own_page
+from orderdesk_app.security.web import (
+    body_encoding,
+    confirm_address,
+    own_page,
+    sign_in_address,
+)
 from orderdesk_app.services.callers import allowed_callers, may_call
 from orderdesk_app.services.devices import KEPT_DAYS, new_device_token
 from orderdesk_app.services.flash_messages import FlashMessage, message_of
@@ -115,7 +120,7 @@ def signed_in_form(endpoint: SignedInEndpoint) -> Endpoint:
     async def checked(request: Request, form: Form) -> Response:
         user = await signed_in_user(request)
         if user is None:
-            return redirect_to("/sign-in", error="ended")
+            return redirect_to(sign_in_address(form.get("next", ""), error="ended"))
         wiring.current().form_tokens.check(user.session_id, form.get("form_token", ""))
         check_caller(endpoint, user.actor)
         try:

@@ -7,10 +7,11 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 FOREVER = b"public, max-age=31536000, immutable"
 
 
-def content_policy(script_hashes: Sequence[str]) -> str:
+def content_policy(script_hashes: Sequence[str], *, form_target: str = "") -> str:
     """Scripts from our own files and the built pages' own inline ones, by hash; no eval anywhere.
 
-    Styles need 'unsafe-inline' (emotion).
+    Styles need 'unsafe-inline' (emotion). `form_target` is one more origin or scheme to which the
+    answer of a form may lead.
     """
     return "; ".join(
         (
@@ -20,7 +21,7 @@ def content_policy(script_hashes: Sequence[str]) -> str:
             "img-src 'self' data: blob:",
             "font-src 'self'",
             "connect-src 'self'",
-            "form-action 'self'",
+            f"form-action 'self' {form_target}".rstrip(),
             "base-uri 'none'",
             "object-src 'none'",
             "frame-ancestors 'none'",

@@ -184,7 +184,9 @@ async def with_link(request: Request, form: Form) -> Response:
 async def sign_out(request: Request, user: WebUser, form: Form) -> Response:
     # the row first: open tabs end at once
     await wiring.current().sign_in.sign_out(user, session_cookie(request))
-    return clear_session_cookie(redirect_to("/sign-in", out="1"))
+    # on the consent page: somebody else signs in and answers the same request
+    wanted = own_page(form.get("next", ""))
+    return clear_session_cookie(redirect_to(sign_in_address(wanted, out="1")))
 
 
 def _ways() -> SignInWays:

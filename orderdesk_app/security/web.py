@@ -27,6 +27,10 @@ _LONGEST = 4096
 _PAGE = re.compile(
     r"/(?!sign-)([a-z-]{1,40}(/[a-zA-Z0-9-]{1,40}){0,3})?(\?[\w=&%.+-]{0,300})?", re.ASCII
 )
+AUTHORIZE = "/authorize"
+LONGEST_REQUEST = 4000
+# Its query is the whole request of an app, which outlives the sign-in and the proof on its way.
+_CONSENT_PAGE = re.compile(rf"{AUTHORIZE}\?[\w=&%.+-]{{1,{LONGEST_REQUEST}}}", re.ASCII)
 
 
 def cookie_in(header: str, name: str) -> str | None:
@@ -95,14 +99,14 @@ def own_page(wanted: str) -> str:
     """The address if it can be one of our own pages, else Home's: the address comes from outside,
     and a sign-in must not redirect to another site.
     """
-    return wanted if _PAGE.fullmatch(wanted) else "/"
+    return wanted if _PAGE.fullmatch(wanted) or _CONSENT_PAGE.fullmatch(wanted) else "/"
 
 
-def sign_in_address(wanted: str, *, error: str = "", mailed: str = "") -> str:
-    """The sign-in page, which leads to the wanted one afterwards; `error` and `mailed` are codes
-    that routes/sign_in.py turns into sentences.
+def sign_in_address(wanted: str, *, error: str = "", mailed: str = "", out: str = "") -> str:
+    """The sign-in page, which leads to the wanted one afterwards; `error`, `mailed` and `out` are
+    codes that routes/sign_in.py turns into sentences.
     """
-    return _on_the_way_to(wanted, "/sign-in", error=error, mailed=mailed)
+    return _on_the_way_to(wanted, "/sign-in", error=error, mailed=mailed, out=out)
 
 
 def confirm_address(wanted: str, *, error: str = "", sent: str = "") -> str:

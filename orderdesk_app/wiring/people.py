@@ -14,6 +14,7 @@ from orderdesk_app.services.account_switch import AccountSwitch
 from orderdesk_app.services.apps import ConnectedApps
 from orderdesk_app.services.client_metadata import ClientMetadata
 from orderdesk_app.services.connected_apps import AppConnections
+from orderdesk_app.services.consent import ConsentTokens
 from orderdesk_app.services.data_export import DataExport, export_limit
 from orderdesk_app.services.deletions import DELETION, Deletions
 from orderdesk_app.services.devices import Devices
@@ -294,6 +295,11 @@ class People(Engines):
     def form_tokens(self) -> FormTokens:
         secret = self.settings.csrf_secret_key.get_secret_value().encode()
         return FormTokens(secret or self.keyring.purpose("csrf"))
+
+    @cached_property
+    def consent_tokens(self) -> ConsentTokens:
+        secret = self.settings.csrf_secret_key.get_secret_value().encode()
+        return ConsentTokens(secret or self.keyring.purpose("csrf"))
 
     @cached_property
     def connected_apps(self) -> ConnectedApps:
