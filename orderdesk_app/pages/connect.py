@@ -19,6 +19,7 @@ from orderdesk_app.components.widgets import (
     skeleton,
     text_input,
 )
+from orderdesk_app.services.client_setups import EXPIRIES, USUAL_EXPIRY
 from orderdesk_app.services.roles import Permission, refusal_of
 from orderdesk_app.services.snippets import PLACEHOLDER
 from orderdesk_app.states.connect import ConnectState
@@ -185,7 +186,13 @@ def _by_key() -> rx.Component:
 
 def _key_form() -> rx.Component:
     is_back = S.problem_form == "connect"
-    wrong = rx.cond(is_back & (S.problem_field != "scopes"), S.problem, "")
+    # a message that is about no field is shown at the first one
+    elsewhere = (
+        (S.problem_field == "scopes")
+        | (S.problem_field == "stores")
+        | (S.problem_field == "expires")
+    )
+    wrong = rx.cond(is_back & ~elsewhere, S.problem, "")
     unchosen = rx.cond(is_back & (S.problem_field == "scopes"), S.problem, "")
 
     def preset(choice: Any, number: Any) -> rx.Component:
@@ -235,6 +242,8 @@ def _key_form() -> rx.Component:
             class_name="field roles",
             style={"border": "0", "padding": "0", "margin": "0"},
         ),
+        rx.cond(S.store_choices.length() > 1, _stores(is_back)),
+        _expiry(is_back),
         rx.el.div(
             rx.el.button(icon("key-round"), "Make key", type="submit", class_name="button primary"),
             class_name="row",
@@ -246,6 +255,43 @@ def _key_form() -> rx.Component:
         # drawn again with what was typed
         key=rx.cond(is_back, "again" + S.problem, "key"),
     )
+
+
+def _stores(is_back: Any) -> rx.Component:
+    """Which stores the key reaches, where there is a choice."""
+    wrong = rx.cond(is_back & (S.problem_field == "stores"), S.problem, "")
+
+    def box(store: Any) -> rx.Component:
+        ticked = is_back & S.typed.contains("stores") & S.typed["stores"].contains(store["id"])
+        return rx.el.label(
+            rx.el.input(type="checkbox", name="stores", value=store["id"], default_checked=ticked),
+            rx.el.span(store["name"], class_name="long-name", title=store["name"]),
+            class_name="check",
+            key=store["id"],
+        )
+
+    return rx.el.fieldset(
+        rx.el.legend("In these stores", class_name="strong"),
+        rx.el.div(rx.foreach(S.store_choices, box), class_name="key-stores"),
+        rx.el.span("None ticked means every store, also those that come later.", class_name="help"),
+        rx.cond(wrong != "", rx.el.span(wrong, class_name="wrong", role="alert")),
+        class_name="field",
+        style={"border": "0", "padding": "0", "margin": "0"},
+    )
+
+
+def _expiry(is_back: Any) -> rx.Component:
+    wrong = rx.cond(is_back & (S.problem_field == "expires"), S.problem, "")
+    select = rx.el.select(
+        *[rx.el.option(words, value=days) for days, words in EXPIRIES.items()],
+        id="expires",
+        name="expires",
+        class_name="input",
+        default_value=rx.cond(
+            is_back & S.typed.contains("expires"), S.typed["expires"], USUAL_EXPIRY
+        ),
+    )
+    return field("Ends", "expires", select, error=wrong)
 
 
 def _light() -> rx.Component:
@@ -312,7 +358,7 @@ def _address() -> rx.Component:
 PAGE = Page(
     route="/connect",
     title="Connect",
-    icon="plug",
+    icon="cable",
     draw=connect,
     order=65,
     key="n",

@@ -305,7 +305,7 @@ def _connect() -> rx.Component:
                 class_name="dim",
             ),
             rx.el.div(
-                go(icon("plug"), "Connect an assistant", to="/connect", class_name="button"),
+                go(icon("cable"), "Connect an assistant", to="/connect", class_name="button"),
                 class_name="row",
             ),
             class_name="stack",

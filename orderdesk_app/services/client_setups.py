@@ -186,6 +186,9 @@ def _stdio_by_key(_: str, key: str) -> tuple[Snippet, ...]:
     return (Snippet("Configuration", where, _servers(server)),)
 
 
+# Until when a key works that is made while a client is set up: days, and in words.
+EXPIRIES = {"30": "In 30 days", "90": "In 90 days", "365": "In a year", "": "When it is revoked"}
+USUAL_EXPIRY = "365"
 _ASKS = "Your browser opens here: choose what it may do, and allow it."
 
 CLIENTS: tuple[ClientSetup, ...] = (

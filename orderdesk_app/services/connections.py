@@ -21,6 +21,7 @@ from orderdesk_app.services.activity_entries import AGENTS, WhoActed, who_did
 from orderdesk_app.services.audit import AuditLog, Entry
 from orderdesk_app.services.key_check import ACTION as KEY_CHECK
 from orderdesk_app.services.key_check import NOBODY
+from orderdesk_app.services.key_views import APP
 from orderdesk_app.services.limits import network_of
 
 _RECENT = timedelta(hours=24)
@@ -92,7 +93,10 @@ class Connections:
         refusals = [stranger] if stranger else []
         for row in rows:
             key = names.key_of(_who(row))
-            if why := _why(row, names.keys.get(row.credential_id or "")):
+            credential = names.keys.get(row.credential_id or "")
+            if row.action == KEY_CHECK and credential is not None and _renews(credential):
+                continue
+            if why := _why(row, credential):
                 refusals.append(Refusal(why, row.at, row.client_name, key, row.tool))
             else:
                 place = (row.client_name, row.credential_id)
@@ -149,6 +153,11 @@ class Connections:
 
 def _who(row: AuditEntry) -> WhoActed:
     return WhoActed(row.via, row.credential_id, row.user_id)
+
+
+def _renews(key: Credential) -> bool:
+    """Whether it is a connected app, which gets another token by itself each hour."""
+    return key.kind == APP and key.revoked_at is None
 
 
 def _why(row: AuditEntry, key: Credential | None) -> Why | None:

@@ -1,4 +1,6 @@
-"""Whose a key was that no longer works: its account sees that somebody still sends it."""
+"""Whose a key or an app's token was that no longer works: its account sees that somebody still
+sends it.
+"""
 
 from dataclasses import dataclass
 
@@ -7,9 +9,10 @@ from sqlmodel import col, select
 from orderdesk_app.context import TenantId
 from orderdesk_app.db.engine import Database
 from orderdesk_app.db.keys import Credential
+from orderdesk_app.db.oauth import OAuthToken
 from orderdesk_app.security.digests import digest
 from orderdesk_app.security.keyring import Keyring
-from orderdesk_app.security.tokens import could_be_key
+from orderdesk_app.security.tokens import OAUTH_ACCESS, could_be_key
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,19 +24,25 @@ class FormerKey:
 
 
 class FormerKeys:
-    """Finds keys by their digest, revoked and expired ones too; it opens nothing."""
+    """Finds keys and access tokens by their digest, those that ended too; it opens nothing."""
 
     def __init__(self, database: Database, keyring: Keyring) -> None:
         self._database = database
         self._keyring = keyring
 
     async def find(self, token: str) -> FormerKey | None:
-        """None for a text that was never a key here."""
+        """None for a text that was never a key or a token here."""
         if not could_be_key(token):
             return None
-        question = select(Credential.tenant_id, Credential.id).where(
-            col(Credential.digest) == digest(self._keyring.digest_key, token)
-        )
+        digested = digest(self._keyring.digest_key, token)
+        if token.startswith(OAUTH_ACCESS):
+            question = select(OAuthToken.tenant_id, OAuthToken.credential_id).where(
+                col(OAuthToken.access_digest) == digested
+            )
+        else:
+            question = select(Credential.tenant_id, Credential.id).where(
+                col(Credential.digest) == digested
+            )
         async with self._database.read() as session:
             found = (await session.exec(question)).one_or_none()
         return None if found is None else FormerKey(TenantId(found[0]), found[1])

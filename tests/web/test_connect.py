@@ -2,12 +2,13 @@
 
 import json
 import re
+from datetime import timedelta
 from html import unescape
 from typing import Any
 
 import pytest
 
-from orderdesk_app.context import Role
+from orderdesk_app.context import Role, now
 from orderdesk_app.services.client_setups import CLIENTS
 from tests.web.browser_session import BrowserSession, Tab, handler_named
 from tests.web.colleagues import add_colleague
@@ -45,9 +46,22 @@ def shown(tab: Tab, name: str) -> Any:
 
 
 def make_key(
-    session: BrowserSession, *, client: str = "cursor", name: str = "Cursor", preset: str = ""
+    session: BrowserSession,
+    *,
+    client: str = "cursor",
+    name: str = "Cursor",
+    preset: str = "Read only",
+    stores: str = "",
+    expires: str = "90",
 ) -> Any:
-    return session.post("/connect/keys", client=client, name=name, preset=preset or "Read only")
+    return session.post(
+        "/connect/keys",
+        client=client,
+        name=name,
+        preset=preset,
+        stores=stores,
+        expires=expires,
+    )
 
 
 def test_every_client_has_a_tile_and_its_own_steps(ada: BrowserSession) -> None:
@@ -128,7 +142,12 @@ def test_every_client_that_takes_a_key_gets_it_to_paste(ada: BrowserSession, cli
 
 @pytest.mark.parametrize(
     ("form", "field"),
-    [({"name": ""}, "name"), ({"preset": "All of it"}, "scopes")],
+    [
+        ({"name": ""}, "name"),
+        ({"preset": "All of it"}, "scopes"),
+        ({"stores": "no-such-store"}, "stores"),
+        ({"expires": "1000000"}, "expires"),
+    ],
 )
 def test_a_key_that_cannot_be_made_says_why_at_the_form(
     ada: BrowserSession, form: dict[str, str], field: str
@@ -141,6 +160,23 @@ def test_a_key_that_cannot_be_made_says_why_at_the_form(
     assert tab.vars["signed_in_state.problem_form"] == "connect"
     assert tab.vars["signed_in_state.problem_field"] == field
     assert keys_of(ada) == []
+
+
+def test_a_key_is_for_chosen_stores_and_ends_when_it_was_said(ada: BrowserSession) -> None:
+    services = ada.web.services
+    first = ada.web.do(services.stores.add_sandbox, ada.actor)
+    second = ada.web.do(services.stores.add_sandbox, ada.actor)
+
+    key = block(make_key(ada, stores=first.id).text, "new-key")
+    make_key(ada, name="All", expires="")
+
+    answer = call(ada, key).json()["result"]["structuredContent"]
+    lasting, chosen = [each for each in _keys(ada) if not each.is_master]
+    assert second.id != first.id
+    assert [store["store_id"] for store in answer["stores"]] == [first.store_id]
+    assert chosen.store_ids == (first.id,)
+    assert timedelta(days=89) < chosen.expires_at - now() < timedelta(days=91)
+    assert (lasting.store_ids, lasting.expires_at) == (None, None)
 
 
 def test_a_key_needs_a_recent_proof_and_one_form_makes_one_key(ada: BrowserSession) -> None:
