@@ -85,6 +85,9 @@ MCP_REQUESTS = _counter(
     "revision",
 )
 MCP_REFUSED = _counter("mcp_refused", "Requests at /mcp refused before the protocol.", "reason")
+OAUTH_REFUSED = _counter(
+    "oauth_refused", "Requests of OAuth clients refused, by the code of the error.", "reason"
+)
 TOOL_CALLS = _counter(
     "tool_calls",
     "Tool calls by outcome (ok or the error code) and entry point.",

@@ -147,7 +147,8 @@ class App:
                 is_health = scope["path"].startswith("/health")
                 return await self._stop.serve(answer, is_waited_for=not is_health)
             if is_oauth(scope["path"]):
-                return await no_oauth(scope)(scope, receive, send)
+                oauth = no_oauth(scope, is_elsewhere=self._web is not None)
+                return await oauth(scope, receive, send)
         if self._web is not None:
             return await self._answer_page(self._web, scope, receive, send)
         if scope["type"] == "websocket":
@@ -170,7 +171,11 @@ class App:
         await services.jobs.start()
         self._open.push_async_callback(services.jobs.stop)
         self._mcp = McpEndpoint(
-            services.runner, services.key_check, allow_query_token=self._settings.allow_query_token
+            services.runner,
+            services.key_check,
+            allow_query_token=self._settings.allow_query_token,
+            # without the web app nobody can approve anything
+            oauth=services.oauth_resource if self._web is not None else None,
         )
         await self._open.enter_async_context(self._mcp.running())
         OPEN_SOCKETS.labels("request").set_function(lambda: self._stop.running)

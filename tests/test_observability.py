@@ -492,6 +492,7 @@ ELSEWHERE = {
     "database_pool_waiting": "tests/services/test_saturation.py",
     "event_loop_lag_seconds": "tests/services/test_saturation.py",
     "event_loop_lag_max_seconds": "tests/services/test_saturation.py",
+    "oauth_refused": "tests/web/test_oauth.py",
     "open_sockets": "tests/services/test_saturation.py",
     "web_sockets_refused": "tests/routes/test_sockets.py",
 }

@@ -16,7 +16,7 @@ from starlette.types import Message, Receive, Scope, Send
 
 from orderdesk_app.context import JsonObject, Secret, current_request
 from orderdesk_app.db.engine import NO_ANSWER
-from orderdesk_app.errors import AuthFailed, OrderDeskAgentsError, RateLimited
+from orderdesk_app.errors import AuthFailed, RateLimited
 from orderdesk_app.mcp.batch import answer_batch, takes_batches
 from orderdesk_app.mcp.body import (
     INVALID_REQUEST,
@@ -33,6 +33,7 @@ from orderdesk_app.mcp.body import (
     replay,
     wants_progress,
 )
+from orderdesk_app.mcp.challenge import Challenges
 from orderdesk_app.mcp.disconnect import cancel_on_disconnect
 from orderdesk_app.mcp.prebuilt_result import complete_prebuilt
 from orderdesk_app.mcp.server import INTERNAL_ERROR, MAX_NAME, McpHandlers
@@ -41,9 +42,14 @@ from orderdesk_app.observability import CREDENTIALS_REFUSED, ERRORS, MCP_REFUSED
 from orderdesk_app.security.web import IndexedHeaders, rate_limit_headers, wait_headers
 from orderdesk_app.services.access import Principal
 from orderdesk_app.services.key_check import KeyCheck
+from orderdesk_app.services.oauth_resource import OAuthResource
 from orderdesk_app.tools.runner import Runner
 
 _LOG = log(__name__)
+_NEEDS_KEY = (
+    "This address needs a key: send the account's master key, or one from Settings in the web app, "
+    "as Authorization: Bearer."
+)
 _RETRY_SECONDS = 5  # Retry-After while the database does not answer
 PRINCIPAL = "orderdesk.principal"  # key of the ASGI scope
 _ASK_AGAIN = "orderdesk.ask_again"  # key of the ASGI scope: who the caller is by now
@@ -94,12 +100,12 @@ class McpEndpoint:
         keys: KeyCheck,
         *,
         allow_query_token: bool,
-        resource_metadata: str | None = None,
+        oauth: OAuthResource | None = None,
     ) -> None:
         self._keys = keys
         self._runner = runner
         self._allow_query_token = allow_query_token
-        self._resource_metadata = resource_metadata
+        self._challenges = Challenges(oauth)
         server = McpHandlers(runner, caller_of).server()
         # RequestMiddleware has checked Host and Origin before this endpoint.
         self._json = StreamableHTTPSessionManager(server, json_response=True, stateless=True)
@@ -127,10 +133,7 @@ class McpEndpoint:
             return await Response(status_code=204, headers=_PREFLIGHT)(scope, receive, send)
         try:
             if token is None:
-                raise AuthFailed(
-                    "This address needs a key: send the account's master key, or one "
-                    "from Settings in the web app, as Authorization: Bearer."
-                )
+                raise AuthFailed(_NEEDS_KEY)
             principal = await self._keys.principal(
                 token,
                 address=scope.get("orderdesk.address", ""),
@@ -144,7 +147,9 @@ class McpEndpoint:
         except AuthFailed as error:
             CREDENTIALS_REFUSED.labels("mcp").inc()
             is_post = scope["method"] == "POST"
-            refused = self._unauthorized(error, had_token=token is not None, is_post=is_post)
+            refused = self._challenges.unauthorized(
+                error, had_token=token is not None, is_post=is_post
+            )
             await refused(scope, receive, send)
             return await drain_body(receive)
         except NO_ANSWER as error:
@@ -202,6 +207,10 @@ class McpEndpoint:
                 f"MCP-Protocol-Version: {', '.join(_REVISIONS)}."
             )
             raise InvalidRequest(400, INVALID_REQUEST, words, "revision")
+        principal: Principal = scope[PRINCIPAL]
+        if (tool := self._challenges.lacking(principal, message)) is not None:
+            MCP_REFUSED.labels("scope").inc()
+            return await self._challenges.insufficient(principal, tool)(scope, receive, send)
         if takes_streams and wants_progress(message):
             return await self._serve_stream(scope, replay(body, receive), send)
         await cancel_on_disconnect(
@@ -242,30 +251,6 @@ class McpEndpoint:
             if token is None and self._allow_query_token and in_query:
                 return in_query, True
         return token, False
-
-    def _unauthorized(
-        self, error: OrderDeskAgentsError, *, had_token: bool, is_post: bool
-    ) -> Response:
-        parts = ['realm="orderdesk"']
-        if had_token:  # RFC 6750 3.1: no error code where no credentials were sent
-            parts += [
-                'error="invalid_token"',
-                'error_description="The key is unknown, revoked or expired"',
-            ]
-        if self._resource_metadata:
-            parts.append(f'resource_metadata="{self._resource_metadata}"')
-        told: JsonObject = {
-            "error": "invalid_token" if had_token else "unauthorized",
-            "code": error.code,
-            "message": error.message,
-        }
-        if is_post:  # clients of MCP show the message of a JSON-RPC error alone
-            told |= _rpc_body(INVALID_REQUEST, error.message)
-        return JSONResponse(
-            told,
-            401,
-            {"WWW-Authenticate": "Bearer " + ", ".join(parts), "Cache-Control": "no-store"},
-        )
 
 
 # The SDK gets the headers of the protocol alone, as it reads all that it gets several times. These

@@ -21,6 +21,7 @@ from pydantic import ValidationError
 from orderdesk_app import __version__
 from orderdesk_app.context import JsonObject, Secret, current_request, serving
 from orderdesk_app.errors import AuthFailed
+from orderdesk_app.mcp.challenge import is_listed
 from orderdesk_app.mcp.prebuilt_result import PrebuiltResult, prebuilt_result_of
 from orderdesk_app.mcp.progress import report_progress
 from orderdesk_app.mcp.text import clean, program_name, render_text
@@ -172,9 +173,7 @@ class McpHandlers:
         except AuthFailed as error:
             raise MCPError(INVALID_REQUEST, error.message) from error
         shown = [
-            entry
-            for entry in every_tool()
-            if principal is None or entry.is_open_to(principal.actor)
+            entry for entry in every_tool() if principal is None or is_listed(principal, entry)
         ]
         return types.ListToolsResult(tools=[self._listed[entry.name] for entry in shown])
 

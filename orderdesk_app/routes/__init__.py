@@ -17,6 +17,8 @@ from orderdesk_app.routes import (
     invitations,
     keys,
     metrics,
+    oauth_metadata,
+    oauth_tokens,
     older_addresses,
     outbox,
     own_data,
@@ -30,7 +32,7 @@ from orderdesk_app.routes import (
 
 
 def every_route() -> list[Route]:
-    """All plain routes. Beside them there are `/mcp`, the addresses of OAuth, and the web app's."""
+    """All plain routes. Beside them there are `/mcp` and the addresses of the web app."""
     return [*machine_routes(), *all_routes()]
 
 
@@ -59,5 +61,7 @@ def all_routes() -> list[Route]:
         *console.ROUTES,
         *activity.ROUTES,
         *outbox.ROUTES,
+        *oauth_metadata.ROUTES,
+        *oauth_tokens.ROUTES,
         *older_addresses.ROUTES,
     ]

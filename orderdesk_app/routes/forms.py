@@ -64,7 +64,7 @@ def same_origin_form(endpoint: Callable[[Request, Form], Awaitable[Response]]) -
                     "This form came from another address than this server's own. Open "
                     "the page by the address in PUBLIC_URL and send it again."
                 )
-            return await endpoint(request, await _read_form(request))
+            return await endpoint(request, await read_form(request))
         except OrderDeskAgentsError as error:
             answer = _problem(
                 request,
@@ -268,7 +268,7 @@ def is_same_origin(origin: str, host: str) -> bool:
     return (page.name, page.port or implied) == (here.name, here.port or implied)
 
 
-async def _read_form(request: Request) -> Form:
+async def read_form(request: Request) -> Form:
     if (
         request.headers.get("content-type", "").split(";")[0].strip()
         != "application/x-www-form-urlencoded"

@@ -11,6 +11,7 @@ from orderdesk_app import wiring
 from orderdesk_app.context import current_request
 from orderdesk_app.routes.forms import redirect_to
 from orderdesk_app.routes.html_pages import error_page, is_for_a_person, is_for_a_program
+from orderdesk_app.routes.oauth import FOR_PROGRAMS
 from orderdesk_app.routes.request_middleware import ADDRESS
 
 # A client is often given the address of the web app, or that of an older transport.
@@ -33,7 +34,7 @@ def wrong_method(scope: Scope, taken: Collection[str]) -> Response:
     """
     request = Request(scope)
     is_person = is_for_a_person(scope)
-    if is_person and request.method in ("GET", "HEAD"):
+    if is_person and request.method in ("GET", "HEAD") and request.url.path not in FOR_PROGRAMS:
         return redirect_to(_page_of(request.url.path))
     allowed = sorted(taken)
     words = f"This address takes {' or '.join(allowed)} alone."

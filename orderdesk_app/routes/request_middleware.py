@@ -22,7 +22,7 @@ from orderdesk_app.errors import in_message
 from orderdesk_app.graceful_stop import ServerStopping
 from orderdesk_app.observability import ERRORS, HTTP_REQUESTS, HTTP_SECONDS, log
 from orderdesk_app.routes.html_pages import error_page, is_for_a_person
-from orderdesk_app.routes.oauth import is_oauth
+from orderdesk_app.routes.oauth import is_for_programs
 from orderdesk_app.setting_rules import Host, is_loopback, read_host
 
 _LOG = log(__name__)
@@ -51,6 +51,11 @@ _ROUTES = (
     "/metrics",
     "/assets/",
     "/_event",
+    "/.well-known",
+    "/authorize",
+    "/register",
+    "/token",
+    "/revoke",
 )
 
 
@@ -58,7 +63,8 @@ class RequestMiddleware:
     """The outermost ASGI app: Host and Origin by PUBLIC_URL, X-Request-ID in and out,
     X-Forwarded-For as far as it is trusted.
 
-    By one of the `allowed_hosts` only what agents need is reached; no Origin is added by them.
+    By one of the `allowed_hosts` only what agents need is reached; no Origin is added by them. Any
+    Origin may read what OAuth clients need (routes/oauth.py).
     Health is reached by any host, and so are metrics where a token guards them: what discovers pods
     and containers calls them by their address.
     """
@@ -141,6 +147,8 @@ class RequestMiddleware:
         misdirected = self._host_refusal(path, headers.get(b"host", ()))
         if misdirected:
             return 421, misdirected
+        if is_for_programs(path):
+            return None
         if not all(self._is_our_origin(origin) for origin in headers.get(b"origin", ())):
             return 403, "Pages of other sites may not use this server."
         return None
@@ -153,7 +161,7 @@ class RequestMiddleware:
             return f"The request names {len(hosts)} hosts. Send one Host, that of PUBLIC_URL."
         host = hosts[0].strip(" \t")  # RFC 9110 5.5; the HTTP parser keeps what trails
         reach = self._reach(host)
-        is_for_agents = path in MCP_PATHS or path == _METRICS or is_oauth(path)
+        is_for_agents = path in MCP_PATHS or path == _METRICS or is_for_programs(path)
         if reach == "everything" or (reach == "agents" and is_for_agents):
             return ""
         if reach == "agents":

@@ -33,6 +33,7 @@ from orderdesk_app.services.members import Member, find_member
 from orderdesk_app.services.open_store import StoreRecord
 from orderdesk_app.services.roles import scopes_of
 
+APP = "app"  # the kind of a connected app
 _MOST_CLIENTS = 50  # of one key
 _KEY_SECONDS = 300  # then a master key is verified again
 _ACCOUNT_SECONDS = 300
@@ -93,6 +94,7 @@ class Principal:
     credential_name: str = ""
     active_store_id: StoreRowId | None = None
     expires_at: datetime | None = None  # of its key
+    is_app: bool = False  # connected by OAuth
     _with_clients: dict[tuple[str, str, str], "Principal"] = field(
         default_factory=dict, repr=False, compare=False
     )
@@ -207,11 +209,7 @@ class Access:
                 "This key is not known here. Send the account's master key, or a new key "
                 "from Settings in the web app, as Authorization: Bearer."
             )
-        if found.expires_at is not None and self._clock() >= found.expires_at:
-            raise AuthFailed(
-                "This key has expired. Send a new one from Settings in the web app, as "
-                "Authorization: Bearer."
-            )
+        self._require_valid(found, via)
         account = await self.account(found.tenant_id)
         if kind == "master" and self._in_address.get(name := _name(token)) is None:
             # once an hour: a cached read makes no database query
@@ -236,9 +234,25 @@ class Access:
             credential_name=found.name,
             active_store_id=found.active_store_id,
             expires_at=found.expires_at,
+            is_app=found.kind == APP,
         )
         found.principals[via] = account, principal
         return principal
+
+    def _require_valid(self, found: FoundKey, via: Via) -> None:
+        """Raises AuthFailed for one whose time is over, and for the token of an app elsewhere than
+        at `/mcp`, which is its audience.
+        """
+        is_app = found.kind == APP
+        if is_app and via is not Via.MCP:
+            raise AuthFailed("This token is for /mcp alone. Send a key from Settings instead.")
+        if found.expires_at is not None and self._clock() >= found.expires_at:
+            raise AuthFailed(
+                "This token has expired. Refresh it, or connect the app once more."
+                if is_app
+                else "This key has expired. Send a new one from Settings in the web app, as "
+                "Authorization: Bearer."
+            )
 
     def met(self, token: str) -> FoundKey | None:
         """The key, where this process has found it within the last minutes."""

@@ -18,6 +18,7 @@ from orderdesk_app.db.tenants import Tenant
 from orderdesk_app.db.users import User
 from orderdesk_app.errors import PermissionDenied
 from orderdesk_app.mail.letters import AppConnected
+from orderdesk_app.services.access import APP
 from orderdesk_app.services.audit import AuditTrail, Entry
 from orderdesk_app.services.mailer import Mailer
 from orderdesk_app.services.members import require_still, users_of
@@ -26,7 +27,6 @@ from orderdesk_app.services.oauth_errors import OAuthError, OAuthRefused
 from orderdesk_app.services.oauth_resource import effective, in_order
 from orderdesk_app.services.roles import Permission
 
-APP = "app"  # the kind of its row
 _DIGEST_BYTES = 32
 
 

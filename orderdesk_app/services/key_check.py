@@ -4,6 +4,7 @@ rows.
 
 from orderdesk_app.context import Actor, Secret, TenantId, Via
 from orderdesk_app.errors import AuthFailed, RateLimited
+from orderdesk_app.security.tokens import OAUTH_ACCESS, OAUTH_REFRESH
 from orderdesk_app.services.access import Access, Principal
 from orderdesk_app.services.audit import AuditLog, Entry
 from orderdesk_app.services.former_keys import FormerKeys
@@ -61,6 +62,10 @@ class KeyCheck:
         try:
             found = await self._find(token, address, kind, opens_accounts=opens_accounts)
         except AuthFailed as error:
+            if self._access.met(token):  # it was known: its time is over, as for each app each hour
+                if is_first:
+                    await self._limit.give_back(address)
+                raise
             if not is_first:
                 await self._limit.spend(address)
             await self._record(token, address, error)
@@ -90,7 +95,8 @@ class KeyCheck:
         try:
             return await self._access.by_token(token, kind=kind)
         except AuthFailed:
-            if not opens_accounts or self._provisioning is None:
+            is_app = token.startswith((OAUTH_ACCESS, OAUTH_REFRESH))
+            if is_app or not opens_accounts or self._provisioning is None:
                 raise
             if not await self._provisioning.open_account(
                 Secret(token), via=Via.MCP, address=address

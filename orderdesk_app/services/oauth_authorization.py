@@ -39,8 +39,8 @@ from orderdesk_app.errors import (
 )
 from orderdesk_app.security.keyring import Keyring
 from orderdesk_app.security.tokens import new_authorization_code
+from orderdesk_app.services.access import APP
 from orderdesk_app.services.audit import AuditTrail, Entry
-from orderdesk_app.services.connected_apps import APP
 from orderdesk_app.services.members import require_still
 from orderdesk_app.services.oauth_client import Client
 from orderdesk_app.services.oauth_errors import AuthorizationRedirect, OAuthError, OAuthRefused

@@ -7,7 +7,7 @@ tokens of its family end (RFC 9700 section 4.14.2).
 
 import json
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from authlib.oauth2.rfc7636 import create_s256_code_challenge
@@ -35,9 +35,9 @@ from orderdesk_app.db.users import User
 from orderdesk_app.security.digests import digest
 from orderdesk_app.security.keyring import Keyring
 from orderdesk_app.security.tokens import OAUTH_ACCESS, OAUTH_REFRESH, new_oauth_token
-from orderdesk_app.services.access import FoundKey
+from orderdesk_app.services.access import APP, FoundKey
 from orderdesk_app.services.audit import AuditTrail, Entry
-from orderdesk_app.services.connected_apps import APP, AppConnections
+from orderdesk_app.services.connected_apps import AppConnections
 from orderdesk_app.services.members import member_of
 from orderdesk_app.services.oauth_client import Client
 from orderdesk_app.services.oauth_errors import OAuthError, OAuthRefused
@@ -301,8 +301,10 @@ class OAuthTokens:
     # ------------------------------------------------------------------ at /mcp
 
     async def find(self, token: str) -> FoundKey | None:
-        """The account and user of an access token, by reading one row; None for an unknown, expired
-        or revoked one, and where the app, its user or account is gone.
+        """The account and user of an access token, by reading one row; None for an unknown or
+        revoked one, and where the app, its user or account is gone. One that has expired is found:
+        who asks looks at `expires_at`, and nobody is taken for a guesser for it. An app of an
+        operator is no operator.
         """
         question = (
             select(OAuthToken, Credential, Membership, User)
@@ -319,7 +321,6 @@ class OAuthTokens:
             .where(
                 OAuthToken.access_digest == self._digest(token),
                 col(OAuthToken.revoked_at).is_(None),
-                col(OAuthToken.access_expires_at) > self._clock(),
                 col(Credential.kind) == APP,
                 col(Credential.revoked_at).is_(None),
                 col(Tenant.disabled_at).is_(None),
@@ -331,7 +332,7 @@ class OAuthTokens:
         if found is None:
             return None
         row, app, membership, user = found
-        member = member_of(membership, user)
+        member = replace(member_of(membership, user), is_operator=False)
         await self._keyring.tenant(app.tenant_id)  # so that the next call may seal without waiting
         return FoundKey(
             credential_id=app.id,

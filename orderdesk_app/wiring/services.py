@@ -50,9 +50,11 @@ class Services(People):
         scheme, _, token = authorization.partition(" ")
         if scheme.lower() == "bearer" and token.strip():
             try:
-                return (await self.key_check.principal(token.strip(), address=address)).actor
+                principal = await self.key_check.principal(token.strip(), address=address)
             except AuthFailed:
                 return None
+            # tokens of apps are for /mcp alone
+            return None if principal.is_app else principal.actor
         user = await self.sessions.resume(self.sessions.cookie_in(cookie))
         return user.actor if user else None
 

@@ -7,15 +7,18 @@ from typing import Any
 import pytest
 
 from orderdesk_app.routes import all_routes
+from orderdesk_app.routes.oauth import FOR_PROGRAMS
 from tests.web.browser_session import ORIGIN, BrowserSession
 
 BROWSER = {"accept": "text/html,application/xhtml+xml,*/*;q=0.8"}
 FORMS = sorted(
     {route.path for route in all_routes() if "POST" in (route.methods or ())}
     - {route.path for route in all_routes() if "GET" in (route.methods or ())}
+    - FOR_PROGRAMS
 )
 PAGES = {
     "account": "/account",
+    "apps": "/apps",
     "confirm": "/confirm",
     "console": "/console",
     "people": "/people",
@@ -147,29 +150,22 @@ def test_a_form_that_comes_from_a_program_is_refused_in_json(
     assert "accepts forms only" in answer.json()["message"]
 
 
+# What clients guess where they have not read our metadata, and what it does not name.
 OAUTH = (
-    ("GET", "/.well-known/oauth-protected-resource", 404),
-    ("GET", "/.well-known/oauth-protected-resource/mcp?token=x", 404),
-    ("GET", "/.well-known/oauth-authorization-server", 404),
-    ("GET", "/.well-known/oauth-authorization-server/mcp", 404),
-    ("GET", "/.well-known/openid-configuration", 404),
-    ("GET", "/mcp/.well-known/openid-configuration", 404),
-    ("GET", "/mcp/.well-known/oauth-protected-resource", 404),
-    ("POST", "/register", 403),
+    ("GET", "/.well-known/jwks.json", 404),
+    ("GET", "/.well-known/oauth-authorization-server/other", 404),
+    ("GET", "/other/.well-known/openid-configuration", 404),
     ("POST", "/oauth/register", 403),
     ("POST", "/mcp/register", 403),
-    ("GET", "/authorize?response_type=code", 403),
     ("GET", "/oauth2/authorize", 403),
-    ("POST", "/token", 403),
     ("POST", "/oauth/token/", 403),
-    ("POST", "/revoke", 403),
     ("POST", "/introspect", 403),
     ("POST", "/device_authorization", 403),
 )
 
 
 @pytest.mark.parametrize(("method", "path", "status"), OAUTH)
-def test_clients_that_look_for_oauth_are_told_what_to_do_instead(
+def test_clients_that_look_for_oauth_elsewhere_are_told_where_it_is(
     ada: BrowserSession, method: str, path: str, status: int
 ) -> None:
     for given in (*PROGRAMS, {"data": {"grant_type": "refresh_token"}}):
@@ -178,7 +174,7 @@ def test_clients_that_look_for_oauth_are_told_what_to_do_instead(
         answer = ada.request(method, path, **given)
 
         assert answer.status_code == status
-        assert "Authorization: Bearer" in answer.json()["error_description"]
+        assert "/.well-known/oauth-authorization-server" in answer.json()["error_description"]
         assert answer.json()["message"] == answer.json()["error_description"]
         # mcp-remote takes these for the sign of an older transport or of a sign-in to come
         for word in ("404", "405", "Not Found", "Method Not Allowed", "Unauthorized"):
@@ -186,7 +182,7 @@ def test_clients_that_look_for_oauth_are_told_what_to_do_instead(
     person = ada.request(method, path, headers=BROWSER)
 
     assert person.status_code == status
-    assert "There is no OAuth here" in person.text
+    assert "Nothing is here" in person.text
 
 
 def test_an_address_that_is_nobodys_is_told_with_a_reference(ada: BrowserSession) -> None:
