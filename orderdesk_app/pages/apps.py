@@ -25,8 +25,8 @@ def apps() -> rx.Component:
     return rx.el.div(
         _listed(),
         rx.el.p(
-            "An app gets no more here. To allow it more, connect it again in the app: you are "
-            "asked anew.",
+            "Here an app can only be narrowed. To allow it more, connect it again in the app: you "
+            "are asked again.",
             class_name="dim small",
         ),
         rx.foreach(S.apps, _narrow_dialog),
@@ -50,7 +50,7 @@ def _listed() -> rx.Component:
         class_name="table cards-narrow",
     )
     nothing = empty(
-        "plug",
+        "blocks",
         "No connected apps yet",
         (
             "Claude, ChatGPT, Cursor and others connect without a key: add this address in the "
@@ -142,6 +142,16 @@ def _narrow_dialog(app: Any) -> rx.Component:
 
         return draw
 
+    read_only = rx.el.label(
+        rx.el.input(
+            type="checkbox",
+            name="read_only",
+            value="1",
+            default_checked=rx.cond(is_back, S.typed["read_only"] == "1", app["is_read_only"]),
+        ),
+        "Read only: whatever is ticked above, it changes nothing",
+        class_name="check",
+    )
     all_stores = rx.el.label(
         rx.el.input(
             type="checkbox",
@@ -161,18 +171,7 @@ def _narrow_dialog(app: Any) -> rx.Component:
             rx.el.fieldset(
                 rx.el.legend("It may", class_name="strong"),
                 rx.foreach(app["scope_choices"], box("scopes")),
-                rx.el.label(
-                    rx.el.input(
-                        type="checkbox",
-                        name="read_only",
-                        value="1",
-                        default_checked=rx.cond(
-                            is_back, S.typed["read_only"] == "1", app["is_read_only"]
-                        ),
-                    ),
-                    "Read only: whatever is ticked above, it changes nothing",
-                    class_name="check",
-                ),
+                rx.cond(app["has_writes"], read_only),
                 class_name="field plain",
             ),
             rx.cond(
@@ -209,7 +208,7 @@ def _narrow_dialog(app: Any) -> rx.Component:
 PAGE = Page(
     route="/apps",
     title="Connected apps",
-    icon="plug",
+    icon="blocks",
     draw=apps,
     order=75,
     on_load=S.load,

@@ -87,7 +87,7 @@ async def show(request: Request) -> Response:
     if flash is not None and flash.form == _form_name(wanted):
         choice = _choice_again(flash.typed)
         if flash.tone == "green":
-            choice = replace(choice, notice="You confirmed that it is you. Approve again.")
+            choice = replace(choice, notice="You confirmed that it is you. Now approve.")
         else:
             choice = replace(choice, wrong={flash.field or "scopes": flash.text})
     return _page(user, view, asked, choice)

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from markupsafe import Markup
 from starlette.responses import Response
 
-from orderdesk_app.context import Scope, StoreRowId, TenantId
+from orderdesk_app.context import READING_SCOPES, Scope, StoreRowId, TenantId
 from orderdesk_app.routes.headers import content_policy
 from orderdesk_app.routes.html_pages import callout, field_error, plain_page
 from orderdesk_app.services.redirect_uris import RedirectKind
@@ -229,14 +229,15 @@ def _permissions(view: ConsentView, choice: Choice) -> Markup:
     if view.denied:
         words = ", ".join(scope.words for scope in view.denied)
         inside += _DENIED.format(words=words, role=view.role)
-    inside += _box(
-        "read_only",
-        "1",
-        "Read only",
-        means="Whatever is ticked above, it changes nothing.",
-        is_checked=choice.is_read_only,
-        is_wrong=False,
-    )
+    if choice.is_read_only or not READING_SCOPES.issuperset(view.offered):
+        inside += _box(
+            "read_only",
+            "1",
+            "Read only",
+            means="Whatever is ticked above, it changes nothing.",
+            is_checked=choice.is_read_only,
+            is_wrong=False,
+        )
     return _fieldset("scopes", "It may", inside, wrong)
 
 

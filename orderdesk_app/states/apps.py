@@ -6,7 +6,7 @@ from typing import TypedDict
 import reflex as rx
 
 from orderdesk_app import wiring
-from orderdesk_app.context import UserId, now
+from orderdesk_app.context import READING_SCOPES, UserId, now
 from orderdesk_app.services.apps import AppView
 from orderdesk_app.services.callers import open_to
 from orderdesk_app.services.roles import Permission
@@ -36,6 +36,7 @@ class AppRow(TypedDict):
     client: str  # the program that called last, as it names itself
     calls: str
     is_read_only: bool
+    has_writes: bool  # among what was approved
     has_all_stores: bool
     scope_choices: list[AppChoice]
     store_choices: list[AppChoice]
@@ -92,6 +93,7 @@ def _row(
         client=app.last_client,
         calls=f"{app.calls:,}",
         is_read_only=app.is_read_only,
+        has_writes=app.is_read_only or not set(app.granted) <= READING_SCOPES,
         has_all_stores=app.store_ids is None,
         scope_choices=[AppChoice(value=one.value, words=one.words) for one in app.granted],
         store_choices=[AppChoice(value=store_id, words=name) for store_id, name in named],

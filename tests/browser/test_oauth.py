@@ -1,0 +1,116 @@
+"""An app asks, a person narrows it and approves, all by keyboard; it calls, and is disconnected."""
+
+import asyncio
+from collections.abc import AsyncIterator
+
+import pytest_asyncio
+from playwright.async_api import Page, expect
+
+from tests.browser.conftest import Account, Opens, Site, agent
+from tests.browser.steps import go_to, notice, settled
+from tests.browser.test_pages import READ_BY_AXE, look
+from tests.browser.test_passkeys import grow_old, headed
+from tests.oauth import add_client, answer_in, exchange, query
+from tests.worlds import FIRST_ORDER, AgentClient, open_services
+
+_PAGE = b'<!doctype html><title>Done</title><link rel="icon" href="data:,">Done'
+_ANSWER = (
+    b"HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nConnection: close\r\n"
+    b"Content-Length: %d\r\n\r\n%s" % (len(_PAGE), _PAGE)
+)
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def callback() -> AsyncIterator[str]:
+    """Where an app of this computer waits for the answer."""
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(_ANSWER)
+        await writer.drain()
+        writer.close()
+
+    server = await asyncio.start_server(answer, "127.0.0.1", 0)
+    yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/callback"
+    server.close()
+
+
+async def press(page: Page, role: str, name: str, key: str) -> None:
+    await page.get_by_role(role, name=name).press(key)  # type: ignore[arg-type]
+
+
+async def test_an_app_is_narrowed_works_and_is_disconnected(
+    site: Site, opens: Opens, ada: Account, callback: str
+) -> None:
+    async with open_services(site.settings) as services:
+        client = await add_client(
+            services, f"teapot-{ada.tenant_id}", name="Teapot", redirect_uris=[callback]
+        )
+    asked = query(
+        client.client_id,
+        redirect_uri=callback,
+        scope="stores:read orders:read orders:write orders:delete",
+    )
+    context = await opens()
+    context.watch.expect(f"left the server: {callback}")
+    page = await context.new_page()
+
+    # signed out, by the key, and back to the same question
+    await page.goto(f"/authorize?{asked}")
+    await page.get_by_label("Key", exact=True).fill(ada.master_key)
+    await page.get_by_label("Key", exact=True).press("Enter")
+    await headed(page, "Connect “Teapot”?")
+    await expect(page.get_by_text("127.0.0.1", exact=True)).to_have_css("font-weight", "600")
+    faults = await look(page, "consent")
+
+    # narrowed, after a proof of identity
+    await expect(page.get_by_label("Delete orders")).not_to_be_checked()
+    await press(page, "checkbox", "Change orders", "Space")
+    await press(page, "radio", "Only these", "Space")
+    await press(page, "checkbox", ada.store_name, "Space")
+    await grow_old(site, ada)
+    await press(page, "button", "Approve", "Enter")
+    await headed(page, "Confirm that it is you")
+    await page.get_by_label("Master key", exact=True).fill(ada.master_key)
+    await page.get_by_label("Master key", exact=True).press("Enter")
+    await headed(page, "Connect “Teapot”?")
+    await expect(page.get_by_label("Change orders")).not_to_be_checked()
+    await expect(page.get_by_label(ada.store_name)).to_be_checked()
+    faults += await look(page, "consent-again", views=READ_BY_AXE)
+    await press(page, "button", "Approve", "Enter")
+    await page.wait_for_url(f"{callback}?*")
+
+    # it calls, as far as it was allowed
+    async with open_services(site.settings) as services:
+        code = answer_in(page.url)["code"]
+        pair = await exchange(services, client, code, redirect_uri=callback)
+    site.made.append(pair.access.reveal())
+    async with agent(site, ada) as other:
+        app = AgentClient(other.http, pair.access.reveal())
+        await app.get("orders_get", order_id=FIRST_ORDER)
+        refused = await app.call(
+            "orders_update", order_id=FIRST_ORDER, changes={"order_metadata": {"a": "b"}}
+        )
+        assert refused["isError"]
+
+        # the page of connected apps, and its end
+        await page.goto("/")
+        await settled(page)
+        await go_to(page, "Connected apps")
+        row = page.get_by_role("row").filter(has_text="Teapot")
+        await expect(row).to_contain_text("See stores, Read orders")
+        await expect(row).to_contain_text(ada.store_name)
+        faults += await look(page, "apps", title="Connected apps")
+        await press(page, "button", "Narrow Teapot", "Enter")
+        dialog = page.get_by_role("dialog", name="Narrow Teapot")
+        faults += await look(page, "apps-narrow", views=READ_BY_AXE)
+        await dialog.get_by_label("See stores").press("Space")
+        await dialog.get_by_role("button", name="Narrow").press("Enter")
+        await expect(notice(page, "Teapot is narrowed")).to_be_visible()
+        await expect(row).not_to_contain_text("See stores")
+        assert (await app.call("stores_list"))["isError"]
+        await press(page, "button", "Disconnect Teapot", "Enter")
+        await expect(notice(page, "Teapot is disconnected")).to_be_visible()
+        assert (await app.post("tools/list", {})).status_code == 401
+
+    assert not faults, "\n".join(faults)
