@@ -8,8 +8,11 @@ from typing import Any
 
 import pytest
 
-from orderdesk_app.context import Role, now
+from orderdesk_app.context import Actor, Role, Via, now
+from orderdesk_app.services.audit import Entry
 from orderdesk_app.services.client_setups import CLIENTS
+from orderdesk_app.services.key_check import ACTION, NOBODY
+from orderdesk_app.services.limits import network_of
 from tests.web.browser_session import BrowserSession, Tab, handler_named
 from tests.web.colleagues import add_colleague
 from tests.web.test_keys import block, keys_of
@@ -275,6 +278,30 @@ def test_the_last_refused_request_and_why(ada: BrowserSession, what: str, words:
 
     assert key not in tab.seen
     assert shown(tab, "refused") == ""  # it works now
+
+
+def test_refusals_of_a_neighbour_and_of_another_network_are_not_shown(
+    ada: BrowserSession, bert: BrowserSession
+) -> None:
+    services = ada.web.services
+    view, key = ada.web.do(services.keys.create, bert.actor, "Bert's secret plan")
+    ada.web.do(services.keys.revoke, bert.actor, view.id)
+    assert call(ada, key.reveal()).status_code == 401
+    stranger = Actor(NOBODY, via=Via.MCP, address="203.0.113.9")
+    entry = Entry(actor=stranger, action=ACTION, outcome="AUTH_ERROR")
+    services.audit.refuse_key(entry, network_of(stranger.address))
+    services.connections.note_wrong_address("203.0.113.9")
+
+    refused = []
+    for session in (ada, bert):
+        with session.tab() as tab:
+            tab.act("connect_state.load")
+        refused.append(shown(tab, "refused"))
+
+    assert refused == [
+        "",
+        "“Bert's secret plan” was refused: this key is revoked. Make a new one.",
+    ]
 
 
 def _keys(session: BrowserSession) -> Any:
