@@ -200,13 +200,14 @@ class AuditLog:
         """Queue a short row for a call that was refused before it ran; beyond ten of a credential,
         tool and outcome in a minute, count it, and queue one row with the count after that minute.
         """
+        self._note(entry)
         actor = entry.actor
         who = actor.credential_id or actor.session_id or actor.user_id
         kind = (actor.tenant_id, who, entry.tool, entry.outcome)
         self._refuse(entry, self._refused_calls, kind, (actor.tenant_id, entry.outcome))
 
     def refuse_key(self, entry: Entry, network: str) -> None:
-        """The same for a wrong key, by the network address that it came from."""
+        """The same for a wrong key, by the network address that it came from: no use of it."""
         self._refuse(entry, self._refused_keys, network, "")
 
     def _refuse(
@@ -216,7 +217,6 @@ class AuditLog:
         kind: Hashable,
         coarse_kind: Hashable,
     ) -> None:
-        self._note(entry)
         if not self._enabled:
             return
         entry = replace(entry, arguments=None, is_refusal=True)

@@ -125,7 +125,7 @@ class Connections:
 
     async def _stranger(self, session: AsyncSession, actor: Actor) -> Refusal | None:
         """The last request with a key that no account has, or to a wrong address, from the network
-        that the person signed in from.
+        that the person signed in from, since they did.
         """
         if actor.session_id is None:
             return None
@@ -137,7 +137,7 @@ class Connections:
             select(AuditEntry)
             .where(
                 col(AuditEntry.tenant_id).is_(None),
-                col(AuditEntry.at) > now() - _REFUSED_FOR,
+                col(AuditEntry.at) > max(signed_in.created_at, now() - _REFUSED_FOR),
                 col(AuditEntry.action).in_((KEY_CHECK, _WRONG_ADDRESS)),
             )
             .order_by(col(AuditEntry.at).desc())

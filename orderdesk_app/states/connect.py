@@ -19,7 +19,7 @@ from orderdesk_app.services.client_setups import (
     find_client,
     is_out_of_reach,
 )
-from orderdesk_app.services.connections import Connection, Refusal, Why
+from orderdesk_app.services.connections import Connection, Lights, Refusal, Why
 from orderdesk_app.services.key_views import MASTER, KeyView
 from orderdesk_app.services.roles import Permission
 from orderdesk_app.services.snippets import PLACEHOLDER, mcp_address
@@ -158,7 +158,7 @@ class ConnectState(SignedInState):
             # the form of the new key is spent, and another may be made on this page
             self.form_token = services.form_tokens.issue(self._session)
         self.tiles = [_tile(client, lights.connections, moment) for client in CLIENTS]
-        connected = _connection(find_client(self.client), waiting, lights.connections)
+        connected = _connection(find_client(self.client), waiting, lights)
         self._light(connected, waiting, moment)
         self._refusal(lights.refusal, connected.at if connected else None, moment)
 
@@ -205,17 +205,18 @@ def _tile(client: ClientSetup, connections: Sequence[Connection], moment: dateti
 
 
 def _connection(
-    client: ClientSetup | None, waiting: KeyView | None, connections: Sequence[Connection]
+    client: ClientSetup | None, waiting: KeyView | None, lights: Lights
 ) -> Connection | None:
     """The last call of that client, or with the key that is waited for. A call before that key was
     made is not what somebody waits for.
     """
-    if waiting is not None and waiting.last_used_at is not None:
-        # it has said hello, and called no tool yet
-        connections = [
+    connections = lights.connections
+    if waiting is not None and waiting.last_used_at is not None and lights.refusal is None:
+        # the key says so too where no audit log is kept
+        connections = (
             *connections,
             Connection("", waiting.id, waiting.name, waiting.last_used_at),
-        ]
+        )
     found = [
         each
         for each in connections

@@ -120,3 +120,21 @@ async def test_wrong_keys_leave_ten_rows_and_a_count(
     assert {(row.tenant_id, row.via, row.outcome, row.address) for row in found} == {
         (None, "mcp", "AUTH_ERROR", "203.0.113.9")
     }
+
+
+async def test_a_refused_key_was_not_used(
+    database: Database, keys: Any, keyring: Any, signals: Any, sealer: Sealer, tenant: Any
+) -> None:
+    noted: list[Any] = []
+    audit = AuditLog(database, sealer, enabled=True, note=noted.append)
+    limits = Limits(rpm=60, login=5, console=30, clock=lambda: 0.0)
+    former = FormerKeys(database, keyring)
+    access = Access(database, keys, signals)
+    check = KeyCheck(access, limits.wrong_keys, audit, former_keys=former)
+    view, key = await keys.create(tenant.view.owner(Via.WEB), "Claude")
+    await keys.revoke(tenant.view.owner(Via.WEB), view.id)
+
+    with pytest.raises(AuthFailed):
+        await check.principal(key.reveal(), address="203.0.113.9")
+
+    assert noted == []
