@@ -152,8 +152,8 @@ class Services(People):
 
     @property
     def offers_oauth(self) -> bool:
-        """Whether clients can sign in by OAuth here."""
-        return False
+        """Whether clients can sign in by OAuth here: a person has to allow it in the web app."""
+        return self.settings.enable_webui
 
     @cached_property
     def connections(self) -> Connections:

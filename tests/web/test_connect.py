@@ -79,7 +79,6 @@ def test_every_client_has_a_tile_and_its_own_steps(ada: BrowserSession) -> None:
             assert ["YOUR_KEY" in json.dumps(parts)] == [client.by_key is not None]
             # this server runs on localhost
             assert bool(shown(tab, "out_of_reach")) == bool(client.hosted)
-            assert not shown(tab, "signs_in")  # as long as there is no OAuth
         tab.act("connect_state.choose", client="no such client")
         assert shown(tab, "client") == CLIENTS[-1].id
 
@@ -92,10 +91,12 @@ def test_the_address_chooses_a_client(ada: BrowserSession) -> None:
         assert shown(tab, "client") == "codex"
 
 
+@pytest.mark.parametrize("is_on", [True, False])
 def test_where_there_is_oauth_it_comes_first(
-    ada: BrowserSession, monkeypatch: pytest.MonkeyPatch
+    ada: BrowserSession, monkeypatch: pytest.MonkeyPatch, is_on: bool
 ) -> None:
-    monkeypatch.setattr(type(ada.web.services), "offers_oauth", property(lambda _: True))
+    if not is_on:
+        monkeypatch.setattr(type(ada.web.services), "offers_oauth", property(lambda _: False))
     with ada.tab() as tab:
         tab.act("connect_state.load")
         signs_in = []
@@ -104,7 +105,7 @@ def test_where_there_is_oauth_it_comes_first(
             signs_in += [client.id] if shown(tab, "signs_in") else []
         tab.act("connect_state.choose", client="cursor")
 
-    assert signs_in == [client.id for client in CLIENTS if client.id != "stdio"]
+    assert signs_in == [client.id for client in CLIENTS if is_on and client.id != "stdio"]
     assert shown(tab, "link").startswith("cursor://")
 
 
