@@ -1,5 +1,8 @@
 """Which Chromium the tests drive: the system's, else npm's `@sparticuz/chromium`, else Playwright's
 own download. None at all is an error.
+
+Of the system's, the headless shell comes first: the same engine without the windows of a desktop
+browser, for a third less processor time.
 """
 
 import os
@@ -11,7 +14,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 HERE = Path(__file__).parent
-SYSTEM_NAMES = ("chromium", "chromium-browser", "google-chrome-stable", "google-chrome", "chrome")
+SYSTEM_NAMES = (
+    "chromium-headless-shell",
+    "chromium",
+    "chromium-browser",
+    "google-chrome-stable",
+    "google-chrome",
+    "chrome",
+)
 FLAGS = (
     "--no-sandbox",  # tests run as root in containers
     "--disable-gpu",

@@ -21,7 +21,7 @@ import httpx
 import pytest
 import pytest_asyncio
 from playwright._impl._api_structures import SetCookieParam
-from playwright.async_api import Browser, BrowserContext, Page, async_playwright
+from playwright.async_api import Browser, BrowserContext, Page, async_playwright, expect
 
 from orderdesk_app import wiring
 from orderdesk_app.config import Settings
@@ -50,6 +50,10 @@ __all__ = ["sandbox_server"]  # a fixture that this conftest hands on
 HERE = Path(__file__).parent
 CHAPTER = "a new key"  # of the recorder: the one answer that shows a new key
 WIDE, NARROW = (1280, 800), (390, 844)
+# Milliseconds until what is expected of a page must have come. Long, as the machine may be busy
+# with other tests: no test of a page measures time.
+PATIENCE = 30_000
+expect.set_options(timeout=PATIENCE)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -408,7 +412,7 @@ async def opens(site: Site, browser: Browser) -> AsyncIterator[Opens]:
                 **options,
             )
             closing.push_async_callback(context.close)
-            context.set_default_timeout(10_000)
+            context.set_default_timeout(PATIENCE)
             watch = Watch(site.url)
             await watch.over(context)
             watches.append(watch)

@@ -68,6 +68,12 @@ def test_the_systems_own_is_found_under_its_usual_names(name: str) -> None:
     assert found.executable == Path(f"/usr/bin/{name}")
 
 
+def test_the_headless_shell_is_taken_before_a_desktop_browser() -> None:
+    found = of_the_system(which=lambda asked: f"/usr/bin/{asked}")
+
+    assert found.executable == Path("/usr/bin/chromium-headless-shell")
+
+
 def test_a_system_without_one_says_which_names_were_looked_for() -> None:
     with pytest.raises(NoChromium, match="chromium, "):
         of_the_system(which=lambda asked: None)
