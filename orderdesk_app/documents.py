@@ -1,7 +1,8 @@
-"""The tables of the README and `.env.example`, generated from the code:
+"""The tables of the README, `.env.example` and `docs/openapi.json`, generated from the code:
 `python -m orderdesk_app.documents` rewrites them.
 """
 
+import json
 import re
 import sys
 from pathlib import Path
@@ -11,9 +12,12 @@ from pydantic.fields import FieldInfo
 
 from orderdesk_app.config import Settings
 from orderdesk_app.observability import metric_families
+from orderdesk_app.routes import every_route
+from orderdesk_app.routes.openapi import openapi
 from orderdesk_app.tools.catalogue import every_tool
 
 ROOT = Path(__file__).resolve().parent.parent
+OPENAPI = Path("docs") / "openapi.json"
 
 
 def settings_table() -> str:
@@ -90,10 +94,16 @@ def readme(text: str) -> str:
     return text
 
 
+def openapi_document() -> str:
+    """`docs/openapi.json`: the plain HTTP routes."""
+    return json.dumps(openapi(every_route()), indent=2, ensure_ascii=False) + "\n"
+
+
 def outdated(root: Path = ROOT) -> list[str]:
     """The files that differ from what the code generates."""
     page, example = root / "README.md", root / ".env.example"
     old = [(page, readme(page.read_text(encoding="utf-8"))), (example, env_example())]
+    old.append((root / OPENAPI, openapi_document()))
     return [
         path.name
         for path, text in old
@@ -105,6 +115,7 @@ def main() -> int:
     page = ROOT / "README.md"
     page.write_text(readme(page.read_text(encoding="utf-8")), encoding="utf-8")
     (ROOT / ".env.example").write_text(env_example(), encoding="utf-8")
+    (ROOT / OPENAPI).write_text(openapi_document(), encoding="utf-8")
     return 0
 
 

@@ -9,7 +9,7 @@ import pytest
 from orderdesk_app import pages
 from orderdesk_app.config import Settings
 from orderdesk_app.documents import ROOT, env_example, outdated, settings_table
-from orderdesk_app.routes import all_routes, health, metrics
+from orderdesk_app.routes import every_route
 from orderdesk_app.settings_reader import load_settings
 from orderdesk_app.tools.catalogue import every_tool
 
@@ -47,7 +47,7 @@ def test_every_address_stands_in_the_table_of_addresses() -> None:
         importlib.import_module(f"{pages.__name__}.{module.name}").PAGE.route
         for module in pkgutil.iter_modules(pages.__path__)
     ]
-    routes = [route.path for route in (*health.ROUTES, *metrics.ROUTES, *all_routes())]
+    routes = [route.path for route in every_route()]
     served = {re.sub(r"\{\w+:path\}", "…", path) for path in [*drawn, *routes] if path[0] == "/"}
 
     table = (ROOT / "docs" / "http.md").read_text(encoding="utf-8").partition("| --- |")[2]

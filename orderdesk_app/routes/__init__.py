@@ -20,6 +20,7 @@ from orderdesk_app.routes import (
     oauth_metadata,
     oauth_tokens,
     older_addresses,
+    openapi,
     outbox,
     own_data,
     passkeys,
@@ -38,7 +39,7 @@ def every_route() -> list[Route]:
 
 def machine_routes() -> list[Route]:
     """What is served without the web app too."""
-    return [*health.ROUTES, *metrics.ROUTES]
+    return [*health.ROUTES, *metrics.ROUTES, *openapi.ROUTES]
 
 
 def all_routes() -> list[Route]:

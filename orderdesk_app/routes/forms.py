@@ -4,6 +4,7 @@ form token; and the answers, which are redirects.
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
+from enum import StrEnum
 from functools import wraps
 from urllib.parse import parse_qsl, urlencode
 
@@ -47,6 +48,20 @@ FORM_SECONDS = 30.0  # a slow form holds a connection, and nobody has signed in 
 Form = Mapping[str, str]
 Endpoint = Callable[[Request], Awaitable[Response]]
 SignedInEndpoint = Callable[[Request, WebUser, Form], Awaitable[Response]]
+_KIND = "__orderdesk_form__"
+
+
+class FormKind(StrEnum):
+    """Whose form an endpoint takes."""
+
+    OF_ANYBODY = "anybody"
+    OF_A_SESSION = "session"  # with the token of the session
+
+
+def form_kind(endpoint: Callable[..., object]) -> FormKind | None:
+    """None for an endpoint that takes no form."""
+    kind: FormKind | None = getattr(endpoint, _KIND, None)
+    return kind
 
 
 def same_origin_form(endpoint: Callable[[Request, Form], Awaitable[Response]]) -> Endpoint:
@@ -96,6 +111,7 @@ def same_origin_form(endpoint: Callable[[Request, Form], Awaitable[Response]]) -
                 "Try again; if it stays, tell your administrator the reference.",
             )
 
+    setattr(checked, _KIND, FormKind.OF_ANYBODY)
     return checked
 
 
@@ -130,6 +146,7 @@ def signed_in_form(endpoint: SignedInEndpoint) -> Endpoint:
                 raise
             return redirect_with_error(user, _page_of(request), error)
 
+    setattr(checked, _KIND, FormKind.OF_A_SESSION)
     return checked
 
 
