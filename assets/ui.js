@@ -17,6 +17,7 @@
 // | data-reveal        | button           | shows and hides the password field of that id         |
 // | data-trim          | input            | spaces around what is pasted or sent are dropped      |
 // | data-countdown     | button           | works after so many seconds, and counts them          |
+// | data-settle        | button           | works once the page was seen for so many milliseconds |
 // | data-confirm       | input            | the submit button works once this text is typed       |
 // | data-tick          | button           | ticks these values among its form's boxes, no others  |
 // | data-filter        | input            | filters the list of that id while somebody types      |
@@ -54,6 +55,7 @@ import { runAll } from "./ui/dom.js";
 import * as filter from "./ui/filter.js";
 import * as focus from "./ui/focus.js";
 import * as forms from "./ui/forms.js";
+import * as hasty from "./ui/hasty.js";
 import * as json from "./ui/json.js";
 import * as keyboard from "./ui/keyboard.js";
 import * as palette from "./ui/palette.js";
@@ -67,7 +69,7 @@ import * as view from "./ui/view.js";
 
 const PARTS = [
   theme, runs, answers, dialogs, copy, countdown, forms, filter, keyboard, palette, focus, session,
-  times, passkeys,
+  times, passkeys, hasty,
 ];
 runAll(PARTS.map((part) => part.start));
 

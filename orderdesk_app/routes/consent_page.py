@@ -50,7 +50,8 @@ _FORM = Markup(
     # the first button is the one that Enter presses: a key held down approves nothing
     '<div class="ends"><button type="submit" name="decision" value="cancel" class="button">'
     'Cancel</button><button type="submit" name="decision" value="approve" '
-    'class="button primary">Approve</button></div></form>'
+    # a double click whose first half closed a window above the page is no approval
+    'class="button primary" data-settle="700">Approve</button></div></form>'
 )
 _NOT_YOU = Markup(
     '<form class="form" action="{action}" method="post">{hidden}'

@@ -66,6 +66,8 @@ def test_a_key_that_is_held_down_approves_nothing(cast: Cast, evil: App) -> None
 
     assert re.findall(r'name="decision" value="(\w+)"', text) == ["cancel", "approve"]
     assert "autofocus" not in text
+    # and no double click that was meant for a window above it (tests/web/scripts)
+    assert re.search(r'value="approve" class="button primary" data-settle="\d+"', text)
     buttons = re.findall(r"<button[^>]*>", text)
     assert not [button for button in buttons if " id=" in button]  # `#id` would focus it
 

@@ -14,6 +14,7 @@ const dialogs = await ui("dialogs");
 const filter = await ui("filter");
 const focus = await ui("focus");
 const forms = await ui("forms");
+const hasty = await ui("hasty");
 const json = await ui("json");
 const keyboard = await ui("keyboard");
 const palette = await ui("palette");
@@ -603,6 +604,28 @@ test("a button counts the seconds until it may be pressed", (t) => {
   assert.deepEqual(first, [true, "Send it again in 60 s"]);
   assert.deepEqual(late, [true, "Send it again in 1 s"]);
   assert.deepEqual([button.disabled, button.textContent], [false, "Send it again"]);
+});
+
+test("a button that gives something away takes no hasty click", (t) => {
+  t.mock.timers.enable({ apis: ["setTimeout", "Date"], now: 1_000_000 });
+  const button = el("button", { "data-settle": "700" });
+  page(button);
+  const click = () => {
+    const event = new Event("click", { detail: 1 });
+    button.dispatchEvent(event);
+    return event.defaultPrevented;
+  };
+
+  hasty.start();
+  const first = [button.disabled, click()];
+  t.mock.timers.tick(700);
+  const settled = [button.disabled, click()];
+  window.hear(new Event("focus"), false);
+  const again = [button.disabled, click()];
+  t.mock.timers.tick(700);
+
+  assert.deepEqual([first, settled, again], [[true, true], [false, false], [false, true]]);
+  assert.equal(click(), false);
 });
 
 // ------------------------------------------------------------------ passkeys
