@@ -18,6 +18,7 @@ from starlette.routing import Route
 from orderdesk_app.context import Role, Secret, UserId
 from orderdesk_app.db.schema import METADATA
 from orderdesk_app.routes import all_routes, every_route
+from orderdesk_app.routes.oauth import FOR_PROGRAMS
 from tests.web.browser_session import ORIGIN, BrowserSession, Web
 from tests.web.colleagues import add_colleague
 from tests.worlds import MINIMAL_ORDER
@@ -171,8 +172,14 @@ def fields_read_by(function: Callable[..., Any]) -> set[str]:
 
 
 def forms() -> list[str]:
-    """The addresses of all forms."""
-    return [address_of(route) for route in all_routes() if "POST" in (route.methods or ())]
+    """The addresses of all forms. Those of programs are none: no cookie counts there
+    (tests/attacks/test_programs_without_cookies.py).
+    """
+    return [
+        address_of(route)
+        for route in all_routes()
+        if "POST" in (route.methods or ()) and route.path not in FOR_PROGRAMS
+    ]
 
 
 @contextmanager
