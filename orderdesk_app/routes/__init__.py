@@ -18,6 +18,7 @@ from orderdesk_app.routes import (
     keys,
     metrics,
     oauth_metadata,
+    oauth_registration,
     oauth_tokens,
     older_addresses,
     openapi,
@@ -63,6 +64,7 @@ def all_routes() -> list[Route]:
         *activity.ROUTES,
         *outbox.ROUTES,
         *oauth_metadata.ROUTES,
+        *oauth_registration.ROUTES,
         *oauth_tokens.ROUTES,
         *older_addresses.ROUTES,
     ]
