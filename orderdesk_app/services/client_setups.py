@@ -4,7 +4,7 @@ Where a client's way comes from stands in docs/mcp.md, "Clients". A link never h
 end in histories and logs.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
@@ -55,6 +55,7 @@ class ClientSetup:
     # It runs in somebody's cloud, and calls from there. What to do where the address is one of this
     # machine alone.
     hosted: str = ""
+    carries_others: bool = False  # its calls are those of another client, which it names too
 
     def is_called(self, client_name: str) -> bool:
         """Whether a program of that name is this client."""
@@ -323,6 +324,7 @@ CLIENTS: tuple[ClientSetup, ...] = (
         oauth_steps=("Merge the text below, and start the client again.", _ASKS),
         by_key=_mcp_remote_by_key,
         key_steps=("Merge the text below, and start the client again.",),
+        carries_others=True,
     ),
     ClientSetup(
         "stdio",
@@ -343,6 +345,14 @@ def find_client(client_id: str) -> ClientSetup | None:
     return next((client for client in CLIENTS if client.id == client_id), None)
 
 
-def client_called(client_name: str, clients: Sequence[ClientSetup] = CLIENTS) -> ClientSetup | None:
+def client_called(client_name: str) -> ClientSetup | None:
     """The client that goes by that name; None for one that is not in the table."""
-    return next((client for client in clients if client.is_called(client_name)), None)
+    return next((client for client in CLIENTS if client.is_called(client_name)), None)
+
+
+def is_call_of(client: ClientSetup, client_name: str, key_name: str) -> bool:
+    """Whether a program of that name is the client; where nobody knows the program, whether its key
+    or app is called by the client's name.
+    """
+    known = client_called(client_name) or client_called(key_name)
+    return known is client or (client.carries_others and client.is_called(client_name))

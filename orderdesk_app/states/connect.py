@@ -17,6 +17,7 @@ from orderdesk_app.services.client_setups import (
     Snippet,
     client_called,
     find_client,
+    is_call_of,
     is_out_of_reach,
 )
 from orderdesk_app.services.connections import Connection, Lights, Refusal, Why
@@ -194,7 +195,7 @@ def _parts(prefix: str, snippets: Sequence[Snippet]) -> list[Part]:
 
 
 def _tile(client: ClientSetup, connections: Sequence[Connection], moment: datetime) -> Tile:
-    last = next((each for each in connections if client_called(each.client) is client), None)
+    last = next((each for each in connections if is_call_of(client, each.client, each.key)), None)
     return Tile(
         id=client.id,
         name=client.name,
@@ -223,7 +224,7 @@ def _connection(
         if (waiting is not None and each.credential_id == waiting.id)
         or (
             client is not None
-            and client_called(each.client) is client
+            and is_call_of(client, each.client, each.key)
             and (waiting is None or each.at > waiting.created_at)
         )
     ]

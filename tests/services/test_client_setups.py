@@ -14,6 +14,7 @@ from orderdesk_app.services.client_setups import (
     Snippet,
     client_called,
     find_client,
+    is_call_of,
     is_out_of_reach,
 )
 from orderdesk_app.services.snippets import claude_code, shell_command
@@ -146,3 +147,13 @@ def test_a_client_is_known_by_what_it_calls_itself(name: str, expected: str) -> 
     found = client_called(name)
 
     assert (found.id if found else "") == expected
+
+
+def test_a_client_is_known_by_its_app_or_through_what_carries_it_too() -> None:
+    def clients(name: str, key: str = "") -> list[str]:
+        return [client.id for client in CLIENTS if is_call_of(client, name, key)]
+
+    assert clients("claude-ai (via mcp-remote 0.15.1)") == ["claude", "mcp-remote"]
+    assert clients("node", "Cursor") == ["cursor"]  # the app that a person allowed
+    assert clients("codex-mcp-client", "Cursor") == ["codex"]
+    assert clients("node", "Night shift") == []
