@@ -168,10 +168,13 @@ class McpHandlers:
     async def _list_tools(
         self, ctx: ServerRequestContext, params: types.PaginatedRequestParams | None
     ) -> types.ListToolsResult:
+        caller = self._caller_of(ctx)
         try:
-            principal = await self._principal(self._caller_of(ctx))
+            principal = self._with_client_name(ctx, caller, await self._principal(caller))
         except AuthFailed as error:
             raise MCPError(INVALID_REQUEST, error.message) from error
+        if principal is not None:
+            self._runner.note_use(principal)
         shown = [
             entry for entry in every_tool() if principal is None or is_listed(principal, entry)
         ]

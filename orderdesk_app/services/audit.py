@@ -11,7 +11,7 @@ from typing import Any, Protocol
 
 from sqlmodel.ext.asyncio.session import AsyncSession
 
-from orderdesk_app.context import TenantId
+from orderdesk_app.context import Actor, TenantId
 from orderdesk_app.db.engine import Database
 from orderdesk_app.db.signals import Signals
 from orderdesk_app.errors import DatabaseBusy
@@ -195,6 +195,10 @@ class AuditLog:
                 retry_after=LONGEST_WAIT,
                 outcome="not_done",
             ) from error
+
+    def note_use(self, actor: Actor) -> None:
+        """Somebody asked what there is; no row says so."""
+        self._note(Entry(actor=actor, action="connect", outcome="ok"))
 
     def refuse_call(self, entry: Entry) -> None:
         """Queue a short row for a call that was refused before it ran; beyond ten of a credential,

@@ -212,11 +212,12 @@ def _connection(
     made is not what somebody waits for.
     """
     connections = lights.connections
-    if waiting is not None and waiting.last_used_at is not None and lights.refusal is None:
-        # the key says so too where no audit log is kept
+    used = waiting and waiting.last_used_at
+    if waiting and used and (lights.refusal is None or lights.refusal.at < used):
+        # it has listed the tools, and called none yet
         connections = (
             *connections,
-            Connection("", waiting.id, waiting.name, waiting.last_used_at),
+            Connection(waiting.last_client, waiting.id, waiting.name, used),
         )
     found = [
         each

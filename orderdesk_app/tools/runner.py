@@ -107,6 +107,10 @@ class Runner:
         # A write that has begun goes on to its end, audit row included, when the caller hangs up.
         return await self._unfinished.run(self._run(principal, tool, given, sign_in))
 
+    def note_use(self, principal: Principal) -> None:
+        """A client listed the tools: it is connected, though it has called none yet."""
+        self._audit.note_use(principal.actor)
+
     async def preview(self, principal: Principal, name: str, given: object) -> Preview | None:
         """What this call would write now, without writing it; None for a tool that cannot tell.
 

@@ -25,6 +25,7 @@ def call(
     *,
     client: str = "Cursor/1.0",
     path: str = "/mcp",
+    method: str = "tools/call",
     **arguments: str,
 ) -> Any:
     """A call of an agent with that key."""
@@ -38,7 +39,7 @@ def call(
         json={
             "jsonrpc": "2.0",
             "id": 1,
-            "method": "tools/call",
+            "method": method,
             "params": {"name": tool, "arguments": arguments},
         },
     )
@@ -234,6 +235,20 @@ def test_the_light_turns_green_on_the_first_call_of_the_key(ada: BrowserSession)
     assert shown(tab, "light") == "Connected: n8n"
     assert [tile["id"] for tile in shown(tab, "tiles") if tile["ago"]] == ["n8n"]
     assert shown(tab, "refused") == ""
+
+
+def test_a_client_that_lists_the_tools_is_connected_before_it_calls_one(
+    ada: BrowserSession,
+) -> None:
+    key = block(make_key(ada).text, "new-key")
+    with ada.tab() as tab:
+        tab.act("connect_state.load")
+        call(ada, key, client="curl/8", method="tools/list")
+        ada.web.do(ada.web.services.key_uses.flush)
+        tab.act("connect_state.refresh")
+
+    assert shown(tab, "is_lit")
+    assert shown(tab, "light") == "Connected: Cursor"
 
 
 def test_a_neighbours_call_lights_nothing_here(ada: BrowserSession, bert: BrowserSession) -> None:
