@@ -58,6 +58,11 @@ class FormKind(StrEnum):
     OF_A_SESSION = "session"  # with the token of the session
 
 
+def takes_form(endpoint: Callable[..., object], kind: FormKind) -> None:
+    """Declares it, for the one who describes the routes (openapi.py)."""
+    setattr(endpoint, _KIND, kind)
+
+
 def form_kind(endpoint: Callable[..., object]) -> FormKind | None:
     """None for an endpoint that takes no form."""
     kind: FormKind | None = getattr(endpoint, _KIND, None)
@@ -111,7 +116,7 @@ def same_origin_form(endpoint: Callable[[Request, Form], Awaitable[Response]]) -
                 "Try again; if it stays, tell your administrator the reference.",
             )
 
-    setattr(checked, _KIND, FormKind.OF_ANYBODY)
+    takes_form(checked, FormKind.OF_ANYBODY)
     return checked
 
 
@@ -146,7 +151,7 @@ def signed_in_form(endpoint: SignedInEndpoint) -> Endpoint:
                 raise
             return redirect_with_error(user, _page_of(request), error)
 
-    setattr(checked, _KIND, FormKind.OF_A_SESSION)
+    takes_form(checked, FormKind.OF_A_SESSION)
     return checked
 
 

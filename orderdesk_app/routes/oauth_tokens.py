@@ -5,7 +5,6 @@ Programs call them, from any origin: no cookie counts here, and no answer is a p
 
 from collections.abc import Awaitable, Callable
 from functools import wraps
-from math import ceil
 
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
@@ -21,8 +20,16 @@ from orderdesk_app.errors import (
     RateLimited,
 )
 from orderdesk_app.observability import OAUTH_REFUSED
-from orderdesk_app.routes.forms import Endpoint, Form, client_address, read_form
+from orderdesk_app.routes.forms import (
+    Endpoint,
+    Form,
+    FormKind,
+    client_address,
+    read_form,
+    takes_form,
+)
 from orderdesk_app.routes.oauth import NO_STORE, cross_origin, preflight
+from orderdesk_app.security.web import wait_headers
 from orderdesk_app.services.callers import Callers, open_to
 from orderdesk_app.services.oauth_client import Client, client_credentials, require_proved
 from orderdesk_app.services.oauth_errors import OAuthError, OAuthRefused
@@ -59,6 +66,7 @@ def client_form(endpoint: ClientEndpoint) -> Endpoint:
         await limit.give_back(address)
         return answer
 
+    takes_form(checked, FormKind.OF_ANYBODY)
     return checked
 
 
@@ -144,7 +152,7 @@ def _too_many(error: RateLimited) -> Response:
                 "error_description": error.message,
             },
             error.http_status,
-            {**NO_STORE, "Retry-After": str(ceil(error.retry_after or 1))},
+            {**NO_STORE, **wait_headers(error)},
         )
     )
 

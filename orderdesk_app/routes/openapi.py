@@ -82,7 +82,7 @@ def _operation(route: Route, method: str) -> JsonObject:
     allowed = allowed_callers(endpoint)
     kind = form_kind(endpoint) if method == "POST" else None
     made: JsonObject = {
-        "operationId": re.sub(r"\W+", "_", f"{method.lower()}{route.path_format}").rstrip("_"),
+        "operationId": re.sub(r"\W+", "_", f"{method.lower()}{route.path_format}"),
         "tags": [_module_of(endpoint)],
         "summary": _summary(endpoint),
         "description": _words(allowed),

@@ -215,5 +215,5 @@ def test_without_the_checks_of_a_form_it_would_fail(cast: Cast) -> None:
     request = httpx.Request(
         "POST", f"{ORIGIN}/sign-in/key", data={"key": "x"}, headers={"origin": ORIGIN}
     )
-    with switched_off(forms, "_read_form", unread):
+    with switched_off(forms, "read_form", unread):
         assert ask(cast, request).status_code >= 500
