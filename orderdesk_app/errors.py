@@ -195,6 +195,7 @@ class LinkUsed(AuthFailed):
 class PermissionDenied(OrderDeskAgentsError):
     code = "PERMISSION_DENIED"
     http_status = 403
+    permission = ""  # the one that was lacking, where it is one of a role (services/roles.py)
 
 
 class ReauthenticationRequired(PermissionDenied):

@@ -3,7 +3,8 @@ form token; and the answers, which are redirects.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping
+from contextlib import contextmanager
 from enum import StrEnum
 from functools import wraps
 from urllib.parse import parse_qsl, urlencode
@@ -142,10 +143,12 @@ def signed_in_form(endpoint: SignedInEndpoint) -> Endpoint:
         user = await signed_in_user(request)
         if user is None:
             return redirect_to(sign_in_address(form.get("next", ""), error="ended"))
-        wiring.current().form_tokens.check(user.session_id, form.get("form_token", ""))
+        with _noting_denials(user.actor):
+            wiring.current().form_tokens.check(user.session_id, form.get("form_token", ""))
         check_caller(endpoint, user.actor)
         try:
-            return await endpoint(request, user, form)
+            with _noting_denials(user.actor):
+                return await endpoint(request, user, form)
         except ReauthenticationRequired as error:
             if is_for_a_program(request.scope):
                 raise
@@ -155,13 +158,26 @@ def signed_in_form(endpoint: SignedInEndpoint) -> Endpoint:
     return checked
 
 
+@contextmanager
+def _noting_denials(actor: Actor) -> Iterator[None]:
+    """Leaves a row of the audit log for what the actor may not do."""
+    try:
+        yield
+    except ReauthenticationRequired:
+        raise  # nothing is denied: they prove who they are, and it goes on
+    except PermissionDenied as error:
+        wiring.current().audit.refuse_act(actor, error.permission)
+        raise
+
+
 def check_caller(endpoint: Callable[..., object], actor: Actor) -> None:
     """Raises PermissionDenied where the endpoint is not open to that actor, and NotFound where it
-    is for operators.
+    is for operators. Either leaves a row of the audit log.
     """
     allowed = allowed_callers(endpoint)
     if may_call(allowed, actor):
         return
+    wiring.current().audit.refuse_act(actor, str(allowed or ""))
     if isinstance(allowed, Permission):
         raise PermissionDenied(refusal_of(allowed))
     raise NotFound("Nothing is served at this address.")

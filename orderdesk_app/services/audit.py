@@ -14,10 +14,11 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 from orderdesk_app.context import Actor, TenantId
 from orderdesk_app.db.engine import Database
 from orderdesk_app.db.signals import Signals
-from orderdesk_app.errors import DatabaseBusy
+from orderdesk_app.errors import DatabaseBusy, PermissionDenied
 from orderdesk_app.observability import AUDIT_ROWS, AUDIT_WAITING, log
 from orderdesk_app.services.audit_rows import AuditRows, Pending, RowsThere, pending
 from orderdesk_app.services.audit_rows import Entry as Entry  # which every service writes
+from orderdesk_app.services.limits import network_of
 from orderdesk_app.services.refusal_sampling import WINDOW_SECONDS, RefusalSampling
 from orderdesk_app.services.sealed import Seals
 
@@ -28,6 +29,7 @@ LONGEST_WAIT = 10.0  # seconds for a place in the queue: the disk may be full fo
 _MOST_MARKS = 10_000
 # networks of strangers that are told apart at a time; a /48 of IPv6 has 65,536
 _MOST_NETWORKS = 20
+DENIED = "denied."  # the actions of refused acts begin with it
 ACTIVITY = "activity"  # the kind of the signals: their topic goes on with the accounts
 STRANGERS = "strangers"  # the topic of rows of no account, such as that of a wrong key
 _MOST_IN_TOPIC = 200  # accounts; a signal of Postgres has at most 8,000 bytes
@@ -76,6 +78,7 @@ class AuditLog:
         self._is_stopping = False
         self._refused_calls: RefusalSampling[Entry] = RefusalSampling()
         self._refused_keys: RefusalSampling[Entry] = RefusalSampling(most_kinds=_MOST_NETWORKS)
+        self._refused_acts: RefusalSampling[Entry] = RefusalSampling()
         self._next_counts: asyncio.TimerHandle | None = None
         self._flusher: asyncio.Task[None] | None = None
         self._commits = 0
@@ -84,6 +87,10 @@ class AuditLog:
         self._marks: dict[TenantId, int] = {}
         if signals is not None:
             signals.subscribe(self._hear)
+
+    @property
+    def _samplings(self) -> tuple[RefusalSampling[Entry], ...]:
+        return (self._refused_calls, self._refused_keys, self._refused_acts)
 
     def _hear(self, topic: str) -> None:
         """Rows were committed, here or by another process."""
@@ -214,6 +221,15 @@ class AuditLog:
         """The same for a wrong key, by the network address that it came from: no use of it."""
         self._refuse(entry, self._refused_keys, network, "")
 
+    def refuse_act(self, actor: Actor, lacking: str) -> None:
+        """The same for what a person asked for on a page and may not do, by who it was, what they
+        lacked, and the network address. `lacking` is a permission, "operators" for what those alone
+        may do, or empty for anything else.
+        """
+        entry = Entry(actor, f"{DENIED}{lacking or 'other'}", outcome=PermissionDenied.code)
+        kind = (actor.tenant_id, actor.user_id, entry.action, network_of(actor.address))
+        self._refuse(entry, self._refused_acts, kind, (actor.tenant_id, entry.action))
+
     def _refuse(
         self,
         entry: Entry,
@@ -236,7 +252,7 @@ class AuditLog:
     def _flush_counts_later(self) -> None:
         """Once a minute, as long as there are counts."""
         self._next_counts = None
-        if self._refused_calls.is_counting or self._refused_keys.is_counting:
+        if any(sampling.is_counting for sampling in self._samplings):
             loop = asyncio.get_running_loop()
             self._next_counts = loop.call_later(WINDOW_SECONDS, self._flush_counts_later)
             self._has_rows.set()
@@ -251,7 +267,7 @@ class AuditLog:
         async with self._committing:
             await self._commit_in_flight()
             self._in_flight = [self._queue.get_nowait() for _ in range(self._queue.qsize())]
-            for sampling in (self._refused_calls, self._refused_keys):
+            for sampling in self._samplings:
                 for latest, count in sampling.take_due(with_open=with_open_counts):
                     self._in_flight.append((replace(latest, times=count), None))
             await self._commit_in_flight()

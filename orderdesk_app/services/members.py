@@ -16,7 +16,7 @@ from orderdesk_app.db.owned import owned
 from orderdesk_app.db.tenants import Tenant
 from orderdesk_app.db.users import User
 from orderdesk_app.errors import PermissionDenied
-from orderdesk_app.services.roles import Permission, permissions_of, refusal_of
+from orderdesk_app.services.roles import Permission, denied, permissions_of
 
 _SMALL = str.maketrans(ascii_uppercase, ascii_lowercase)
 _MOST_ALIKE = 20
@@ -55,7 +55,7 @@ async def require_still(session: AsyncSession, actor: Actor, permission: Permiss
         return  # the system
     member = await find_member(session, actor.tenant_id, actor.user_id)
     if member is None or permission not in permissions_of(member.role):
-        raise PermissionDenied(refusal_of(permission))
+        raise denied(permission)
 
 
 async def find_first_owner(session: AsyncSession, tenant_id: TenantId) -> Member | None:

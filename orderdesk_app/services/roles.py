@@ -100,7 +100,14 @@ def may(actor: Actor, permission: Permission) -> bool:
 def require(actor: Actor, permission: Permission) -> None:
     """Raises PermissionDenied, which says who can, where the actor's role does not allow it."""
     if not may(actor, permission):
-        raise PermissionDenied(refusal_of(permission))
+        raise denied(permission)
+
+
+def denied(permission: Permission) -> PermissionDenied:
+    """The error that says who can."""
+    error = PermissionDenied(refusal_of(permission))
+    error.permission = str(permission)
+    return error
 
 
 def has_scope(actor: Actor, scope: Scope, legacy: LegacyScope | None = None) -> bool:

@@ -9,8 +9,10 @@ from typing import Literal
 from orderdesk_app.context import Actor, Role
 from orderdesk_app.services.activity import QuietCalls
 from orderdesk_app.services.activity_entries import AGENTS, ActivityEntry
+from orderdesk_app.services.audit import DENIED
 from orderdesk_app.services.console import PastCall
 from orderdesk_app.services.keys import MASTER_NAME
+from orderdesk_app.services.roles import Permission
 from orderdesk_app.tools.catalogue import every_tool
 
 # What was done, and what was tried when it failed.
@@ -80,6 +82,16 @@ _ACTIONS = {
     "user.make_operator": ("made a user an operator", "to make a user an operator"),
     "user.remove_operator": ("took a user's rights as an operator", "to take an operator's rights"),
     "store.test": ("tested the connection of {store}", "the connection of {store}"),
+}
+# What somebody asked for on a page and may not do (AuditLog.refuse_act).
+_ACTIONS |= {
+    f"{DENIED}{permission}": (f"was refused to {words}", f"to {words}")
+    for permission in Permission
+    for words in [permission.words.replace("its ", "the account's ").replace(" it", " the account")]
+}
+_ACTIONS |= {
+    f"{DENIED}operators": ("was refused what operators do", "to do what operators do"),
+    f"{DENIED}other": ("was refused something", "to do what they may not do"),
 }
 _A_ROLE = {role.value: role.with_article for role in Role}
 _OUTCOMES = {

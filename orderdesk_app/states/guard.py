@@ -93,6 +93,7 @@ class Guard(Middleware):
         allowed = allowed_callers(registered.handler.fn)
         if not may_call(allowed, user.actor):
             WEB_EVENTS.labels("wrong_role").inc()
+            wiring.current().audit.refuse_act(user.actor, str(allowed or ""))
             if not isinstance(allowed, Permission):
                 return _no_update()
             person._notify(refusal_of(allowed), "red")

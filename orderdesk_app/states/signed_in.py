@@ -10,7 +10,12 @@ from reflex.istate.proxy import StateProxy
 
 from orderdesk_app import wiring
 from orderdesk_app.context import Actor, RequestContext, StoreRowId, new_id, now, serving
-from orderdesk_app.errors import AuthFailed, OrderDeskAgentsError, ReauthenticationRequired
+from orderdesk_app.errors import (
+    AuthFailed,
+    OrderDeskAgentsError,
+    PermissionDenied,
+    ReauthenticationRequired,
+)
 from orderdesk_app.observability import ERRORS, log
 from orderdesk_app.security.web import confirm_address
 from orderdesk_app.services.callers import Callers, open_to
@@ -163,6 +168,8 @@ def handler(function: F) -> F:
         if isinstance(error, ReauthenticationRequired):
             wiring.current().held_forms.hold(state._session)
             return rx.redirect(confirm_address(_address_of(state)))
+        if isinstance(error, PermissionDenied) and state._actor is not None:
+            wiring.current().audit.refuse_act(state._actor, error.permission)
         if isinstance(error, OrderDeskAgentsError):
             text = message_of(error)
         else:
