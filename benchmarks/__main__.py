@@ -10,6 +10,7 @@ from pathlib import Path
 
 from benchmarks import (
     added_time,
+    audit,
     enumeration,
     home,
     hostile,
@@ -29,6 +30,7 @@ PARTS = {
     "home": home.measure,
     "hostile": hostile.measure,
     "users": users.measure,
+    "audit": audit.measure,
     "tenants": tenants.measure,
     "enumeration": enumeration.measure,
 }

@@ -7,7 +7,7 @@ import reflex as rx
 from orderdesk_app.components.activity import activity_line, row_details
 from orderdesk_app.components.native import go, jump
 from orderdesk_app.components.page import Page
-from orderdesk_app.components.widgets import ago, callout, empty, field, icon, skeleton
+from orderdesk_app.components.widgets import callout, empty, field, icon, skeleton
 from orderdesk_app.services.activity_export import MOST_EXPORTED
 from orderdesk_app.services.roles import Permission
 from orderdesk_app.states.activity import ActivityState
@@ -221,9 +221,9 @@ def _pages() -> rx.Component:
         rx.cond(
             S.looked_at != "",
             rx.el.p(
-                "Looked through what happened until ",
-                ago(S.looked_ago, S.looked_at),
-                ". “Older” looks further.",
+                "Looked back to ",
+                rx.el.time(S.looked_day, date_time=S.looked_at),
+                rx.cond(S.older != "", rx.fragment("; ", go("look further", to=S.older)), "."),
                 class_name="dim small",
             ),
         ),

@@ -24,7 +24,7 @@ from orderdesk_app.services.roles import Permission
 from orderdesk_app.states.activity_rows import WRITES, ActivityRow, OpenedRow, activity_rows
 from orderdesk_app.states.activity_text import action_labels, outcome_label
 from orderdesk_app.states.signed_in import SignedInState, handler
-from orderdesk_app.states.times import ago, stamp
+from orderdesk_app.states.times import day, stamp
 from orderdesk_app.tools.catalogue import every_tool
 
 ADDRESS = "/activity"
@@ -75,7 +75,7 @@ class ActivityState(OpenedRow, SignedInState):
     newest: str = ""
     newer: str = ""
     older: str = ""
-    looked_ago: str = ""  # how far this page looked, when it did not look at everything
+    looked_day: str = ""  # how far this page looked, when it did not look at everything
     looked_at: str = ""
     as_csv: str = ""
     as_json_lines: str = ""
@@ -96,7 +96,7 @@ class ActivityState(OpenedRow, SignedInState):
             self.fault = error.message
             self.rows, self.chips = [], []
             self.newest = self.newer = self.older = self.as_csv = self.as_json_lines = ""
-            self.looked_ago = self.looked_at = ""
+            self.looked_day = self.looked_at = ""
             wanted, before, after = ActivityFilter(), None, None
         services, actor = wiring.current(), self._require_actor()
         people = await services.activity_log.people(actor)
@@ -177,7 +177,7 @@ class ActivityState(OpenedRow, SignedInState):
         self.newer = _address(wanted, after=page.newer) if page.newer else ""
         self.older = _address(wanted, before=page.older) if page.older else ""
         self.looked_at = stamp(page.looked_to)
-        self.looked_ago = ago(page.looked_to, now())
+        self.looked_day = day(page.looked_to, now())
         self.as_csv = f"{EXPORT}?{wanted.query(format='csv')}"
         self.as_json_lines = f"{EXPORT}?{wanted.query(format='jsonl')}"
 
