@@ -158,6 +158,13 @@ def store_label(record: StoreRecord | None) -> str:
 F = TypeVar("F", bound=Callable[..., Any])
 
 
+def _words_of(error: OrderDeskAgentsError, state: "SignedInState") -> str:
+    """What the notice says. What the person may not do leaves a row of the audit log."""
+    if isinstance(error, PermissionDenied) and state._actor is not None:
+        wiring.current().audit.refuse_act(state._actor, error.permission)
+    return message_of(error)
+
+
 def handler(function: F) -> F:
     """Every handler has this decorator, below @rx.event: an error becomes a notice with a next
     step, never a stack trace.
@@ -168,10 +175,8 @@ def handler(function: F) -> F:
         if isinstance(error, ReauthenticationRequired):
             wiring.current().held_forms.hold(state._session)
             return rx.redirect(confirm_address(_address_of(state)))
-        if isinstance(error, PermissionDenied) and state._actor is not None:
-            wiring.current().audit.refuse_act(state._actor, error.permission)
         if isinstance(error, OrderDeskAgentsError):
-            text = message_of(error)
+            text = _words_of(error, state)
         else:
             request = new_id()
             _LOG.error(
