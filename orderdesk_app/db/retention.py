@@ -1,4 +1,4 @@
-"""Finds and deletes old rows of the audit log, the journal and OAuth clients in small batches, each
+"""Finds and deletes old rows of the audit log, the journal and OAuth in small batches, each
 found by an index and committed by itself, so that no other write waits for long.
 """
 
@@ -9,7 +9,7 @@ from orderdesk_app.context import TenantId
 from orderdesk_app.db.engine import Database
 
 AUDIT_BATCH = 200
-CLIENTS_BATCH = 200
+OAUTH_BATCH = 200
 JOURNAL_BATCH = 50  # its rows hold up to three whole orders
 
 # Whose the oldest rows are; 0 for rows from before the chains, which are deleted as they are.
@@ -33,6 +33,20 @@ DELETE_CLIENTS = """
     DELETE FROM oauth_clients WHERE client_id IN
     (SELECT client_id FROM oauth_clients WHERE expires_at < :before ORDER BY expires_at
      LIMIT :count) RETURNING 1
+"""
+DELETE_CODES = """
+    DELETE FROM oauth_codes WHERE id IN
+    (SELECT id FROM oauth_codes WHERE expires_at < :before ORDER BY expires_at LIMIT :count)
+    RETURNING 1
+"""
+DELETE_TOKENS = """
+    DELETE FROM oauth_tokens WHERE id IN
+    (SELECT id FROM oauth_tokens WHERE refresh_expires_at < :before ORDER BY refresh_expires_at
+     LIMIT :count) RETURNING credential_id
+"""
+END_APP = """
+    UPDATE credentials SET revoked_at = :at WHERE id = :id AND kind = 'app' AND revoked_at IS NULL
+    AND NOT EXISTS (SELECT 1 FROM oauth_tokens WHERE credential_id = :id) RETURNING 1
 """
 
 
@@ -60,7 +74,23 @@ async def delete_old_changes(database: Database, before: datetime) -> int:
 
 async def delete_expired_clients(database: Database, before: datetime) -> int:
     """Delete one batch of OAuth clients whose time was over before `before`; returns how many."""
-    return await _delete(database, DELETE_CLIENTS, before, CLIENTS_BATCH)
+    return await _delete(database, DELETE_CLIENTS, before, OAUTH_BATCH)
+
+
+async def delete_expired_codes(database: Database, before: datetime) -> int:
+    """Delete one batch of codes that expired before `before`; returns how many."""
+    return await _delete(database, DELETE_CODES, before, OAUTH_BATCH)
+
+
+async def delete_expired_tokens(database: Database, before: datetime) -> int:
+    """Delete one batch of tokens of which neither works since `before`; returns how many. An app
+    whose last ones they were is no longer connected.
+    """
+    given = {"before": _moment(database, before), "count": OAUTH_BATCH}
+    deleted = await database.execute(DELETE_TOKENS, given)
+    for app_id in sorted({str(app_id) for (app_id,) in deleted}):
+        await database.execute(END_APP, {"id": app_id, "at": _moment(database, before)})
+    return len(deleted)
 
 
 async def _delete(database: Database, statement: str, before: datetime, count: int) -> int:

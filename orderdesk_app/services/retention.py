@@ -1,5 +1,5 @@
-"""Deletes what is older than AUDIT_LOG_RETENTION_DAYS and JOURNAL_RETENTION_DAYS, and OAuth clients
-that nobody uses; of all processes of an installation one does it.
+"""Deletes what is older than AUDIT_LOG_RETENTION_DAYS and JOURNAL_RETENTION_DAYS, and what of
+OAuth has expired; of all processes of an installation one does it.
 """
 
 import asyncio
@@ -15,6 +15,8 @@ from orderdesk_app.db.retention import (
     AUDIT_BATCH,
     chains_with_old_rows,
     delete_expired_clients,
+    delete_expired_codes,
+    delete_expired_tokens,
     delete_old_changes,
     delete_unlinked_audit_rows,
 )
@@ -26,6 +28,7 @@ LEASE = "retention"
 _HOUR = 3600.0
 # The one that has it keeps it: it asks again each hour. Another takes over when it is gone.
 _LEASE_SECONDS = 2 * _HOUR
+_USED_CODES_KEPT = timedelta(days=1)  # a second use of one is recognised for so long
 _PAUSE = 0.05  # seconds between two batches, for others to write
 _FIRST_SECONDS = (30.0, 90.0)  # after the start, which has enough to do
 
@@ -52,7 +55,10 @@ class Retention:
         kinds = ((audit_days, self._delete_audit_rows), (journal_days, self._delete_changes))
         self._kinds: tuple[tuple[timedelta, DeleteBatch], ...] = (
             *((timedelta(days=days), delete_batch) for days, delete_batch in kinds if days),
-            (timedelta(), self._delete_clients),  # each row says when its time is over
+            # each row says when its time is over
+            (timedelta(), self._delete_clients),
+            (timedelta(), self._delete_tokens),
+            (_USED_CODES_KEPT, self._delete_codes),
         )
         self._clock = clock
         self._pause = pause
@@ -108,6 +114,12 @@ class Retention:
 
     async def _delete_clients(self, before: datetime) -> int:
         return await delete_expired_clients(self._database, before)
+
+    async def _delete_codes(self, before: datetime) -> int:
+        return await delete_expired_codes(self._database, before)
+
+    async def _delete_tokens(self, before: datetime) -> int:
+        return await delete_expired_tokens(self._database, before)
 
     async def _run(self) -> None:
         await asyncio.sleep(random.uniform(*_FIRST_SECONDS))  # noqa: S311  several start at once

@@ -770,3 +770,17 @@ async def test_a_fault_of_ours_in_the_protocol_tells_a_reference_and_no_text(
     assert answer.json()["error"]["code"] == -32603
     assert answer.headers["x-request-id"] in answer.json()["error"]["message"]
     assert "secret" not in answer.text
+
+
+@on_sqlite
+async def test_without_the_web_app_nobody_is_sent_to_oauth(inside: InProcessApp) -> None:
+    async with inside() as http:
+        refused = await http.post("/mcp")
+        metadata = await http.get("/.well-known/oauth-protected-resource/mcp")
+        token = await http.post("/token", data={"grant_type": "authorization_code"})
+
+    assert "resource_metadata" not in refused.headers["www-authenticate"]
+    assert "scope" not in refused.headers["www-authenticate"]
+    assert (metadata.status_code, token.status_code) == (404, 403)
+    for answer in (metadata, token):
+        assert "This server has no OAuth sign-in" in answer.json()["error_description"]

@@ -15,6 +15,7 @@ from orderdesk_app.context import Role, Scope, Secret, now
 from orderdesk_app.db.audit import AuditEntry
 from orderdesk_app.db.keys import Credential
 from orderdesk_app.db.memberships import Membership
+from orderdesk_app.db.retention import delete_expired_codes, delete_expired_tokens
 from orderdesk_app.db.tenants import Tenant
 from orderdesk_app.db.users import User
 from orderdesk_app.errors import AuthFailed
@@ -386,3 +387,56 @@ async def test_connected_again_the_same_app_is_widened_and_narrowed(
     assert found.credential_id == widened.actor.credential_id == narrowed.actor.credential_id
     assert widened.actor.scopes == {Scope.ORDERS_READ, Scope.ORDERS_DELETE}
     assert narrowed.actor.scopes == {Scope.ORDERS_READ}
+
+
+async def test_expired_codes_and_tokens_are_deleted_and_their_app_is_disconnected(
+    services: Services, ada: OAuthPerson, client: Client, time: Time
+) -> None:
+    database, code = services.database, await ada.approve(query())
+    pair = await exchange(services, client, code)
+    other = await add_client(services, "another")
+
+    assert await delete_expired_codes(database, time()) == 0
+    assert await delete_expired_tokens(database, time()) == 0
+    time.passes(days=80)
+    await refresh(services, client, pair.refresh.reveal())
+    lasting = await ada.connect(other)
+    time.passes(days=80)
+    assert await delete_expired_codes(database, time()) == 2
+    assert await delete_expired_tokens(database, time()) == 1  # the first of its family
+    assert (await services.authorization_requests.look(query(), ada.actor)).before
+    time.passes(days=9)
+    await refresh(services, other, lasting.refresh.reveal())
+    time.passes(days=2)
+    assert await delete_expired_tokens(database, time()) == 2
+    assert not (await services.authorization_requests.look(query(), ada.actor)).before
+    assert (await services.authorization_requests.look(query("another"), ada.actor)).before
+
+
+@on_sqlite
+async def test_a_person_hears_by_mail_of_an_app_that_is_new_or_may_do_more(
+    services: Services, ada: OAuthPerson, client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await changed(services, update(User).values(email="ada@example.com"))
+    letters: list[Any] = []
+
+    async def send(session: Any, letter: Any, **to: Any) -> bool:
+        letters.append((letter, to["to"]))
+        return True
+
+    monkeypatch.setattr(services.mailer, "send", send)
+    monkeypatch.setattr(services.mailer, "is_set_up", True)
+
+    for scope, count in (
+        ("orders:read", 1),
+        ("orders:read", 1),
+        ("orders:read orders:delete", 2),
+        ("orders:read", 2),
+    ):
+        await ada.connect(client, scope=scope)
+        assert len(letters) == count
+
+    letter, to = letters[-1]
+    assert to == "ada@example.com"
+    assert (letter.app, letter.account) == ("Teapot", "Ada's Teas")
+    assert letter.may == ("Read orders", "Delete orders")

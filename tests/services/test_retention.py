@@ -191,7 +191,13 @@ async def test_a_stop_gives_the_lease_back(make: MakeRetention, database: Databa
 
 @pytest.mark.parametrize(
     "statement",
-    [rows_module.DELETE_AUDIT_ROWS, rows_module.DELETE_CHANGES, rows_module.DELETE_CLIENTS],
+    [
+        rows_module.DELETE_AUDIT_ROWS,
+        rows_module.DELETE_CHANGES,
+        rows_module.DELETE_CLIENTS,
+        rows_module.DELETE_CODES,
+        rows_module.DELETE_TOKENS,
+    ],
 )
 async def test_old_rows_are_found_by_an_index(database: Database, statement: str) -> None:
     if not database.is_sqlite:
