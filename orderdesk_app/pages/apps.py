@@ -4,7 +4,7 @@ from typing import Any
 
 import reflex as rx
 
-from orderdesk_app.components.native import post_form
+from orderdesk_app.components.native import go, post_form
 from orderdesk_app.components.page import Page
 from orderdesk_app.components.widgets import (
     ago,
@@ -24,10 +24,13 @@ S: Any = AppsState  # on its class, a state's attributes are variables of the br
 def apps() -> rx.Component:
     return rx.el.div(
         _listed(),
-        rx.el.p(
-            "Here an app can only be narrowed. To allow it more, connect it again in the app: you "
-            "are asked again.",
-            class_name="dim small",
+        rx.cond(
+            S.apps.length() > 0,
+            rx.el.p(
+                "Here an app can only be narrowed. To allow it more, connect it again in the app: "
+                "you are asked again.",
+                class_name="dim small",
+            ),
         ),
         rx.foreach(S.apps, _narrow_dialog),
         class_name="stack wide",
@@ -53,10 +56,10 @@ def _listed() -> rx.Component:
         "blocks",
         "No connected apps yet",
         (
-            "Claude, ChatGPT, Cursor and others connect without a key: add this address in the "
-            "app, and it leads you here to choose what it may do."
+            "Claude, ChatGPT, Cursor and others connect without a key: the app leads you here, and "
+            "you choose what it may do."
         ),
-        rx.el.code(S.address),
+        go("Connect an app", to="/connect", class_name="button"),
     )
     return rx.el.section(
         rx.el.header(rx.el.h2("Apps")),

@@ -46,7 +46,6 @@ class AppsState(SignedInState):
     loaded: bool = False
     apps: list[AppRow] = []
     has_others: bool = False  # apps that somebody else connected
-    address: str = ""  # to add in an app
 
     @rx.event
     @handler
@@ -70,7 +69,6 @@ class AppsState(SignedInState):
         people = await services.activity_log.people(actor)
         self.has_others = any(app.user_id != actor.user_id for app in apps)
         self.apps = [_row(app, stores, people, actor.user_id) for app in apps]
-        self.address = f"{services.settings.public_url}/mcp"
         self.loaded = True
 
 
