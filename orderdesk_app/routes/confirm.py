@@ -36,6 +36,7 @@ from orderdesk_app.routes.html_pages import (
     field_error,
     passkey_form,
     plain_page,
+    with_opener,
 )
 from orderdesk_app.security.web import confirm_address, own_page, sign_in_address
 from orderdesk_app.services.callers import Callers, open_to
@@ -125,7 +126,7 @@ async def show(request: Request) -> Response:
         + (ways or _NO_WAY)
         + _OTHERWISE.format(wanted=wanted)
     )
-    return plain_page(TITLE, body)
+    return with_opener(plain_page(TITLE, body), wanted)
 
 
 def _ways(choices: ProofChoices, hidden: Markup, *, wrong: str) -> Markup:

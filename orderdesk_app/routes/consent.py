@@ -37,7 +37,7 @@ from orderdesk_app.routes.forms import (
     signed_in_form,
     signed_in_user,
 )
-from orderdesk_app.routes.html_pages import error_page, plain_page, with_wait
+from orderdesk_app.routes.html_pages import error_page, plain_page, with_opener, with_wait
 from orderdesk_app.security.web import own_page, sign_in_address
 from orderdesk_app.services.app_names import app_name, looks_like_ours
 from orderdesk_app.services.callers import Callers, open_to
@@ -79,7 +79,7 @@ async def show(request: Request) -> Response:
         return _failed(error)
     if user is None:
         if _is_from_another_site(request):
-            return plain_page("One moment", _AGAIN)
+            return with_opener(plain_page("One moment", _AGAIN), wanted)
         return redirect_to(sign_in_address(wanted))
     view = await _view(user, wanted, asked)
     flash = services.flash_messages.pop(user.session_id)
@@ -240,7 +240,11 @@ def _failed(error: OrderDeskAgentsError) -> Response:
 
 def _leads_to(address: str) -> Response:
     """303 to the client's own redirect address, which learns nothing of where the person was."""
-    headers = {"Cache-Control": "no-store", "Referrer-Policy": "no-referrer"}
+    headers = {
+        "Cache-Control": "no-store",
+        "Referrer-Policy": "no-referrer",
+        "Cross-Origin-Opener-Policy": "unsafe-none",
+    }
     return RedirectResponse(address, 303, headers)
 
 

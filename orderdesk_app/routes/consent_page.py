@@ -12,7 +12,7 @@ from starlette.responses import Response
 
 from orderdesk_app.context import READING_SCOPES, Scope, StoreRowId, TenantId
 from orderdesk_app.routes.headers import content_policy
-from orderdesk_app.routes.html_pages import callout, field_error, plain_page
+from orderdesk_app.routes.html_pages import callout, field_error, plain_page, with_opener
 from orderdesk_app.services.redirect_uris import RedirectKind
 
 ACTION = "/authorize"
@@ -166,7 +166,7 @@ def _page(view: ConsentView, body: Markup) -> Response:
     page = plain_page("Connect an app", body, heading=heading, wide=True)
     # the answer leads to that one origin or scheme, and to no other
     page.headers["Content-Security-Policy"] = content_policy((), form_target=view.redirect_source)
-    return page
+    return with_opener(page, view.request)
 
 
 def _switch(view: ConsentView, hidden: Markup) -> Markup:

@@ -27,7 +27,12 @@ from orderdesk_app.errors import (
     ValidationFailed,
 )
 from orderdesk_app.observability import ERRORS, log
-from orderdesk_app.routes.html_pages import error_page, is_for_a_program, with_wait
+from orderdesk_app.routes.html_pages import (
+    error_page,
+    is_for_a_program,
+    with_opener,
+    with_wait,
+)
 from orderdesk_app.routes.request_middleware import ADDRESS
 from orderdesk_app.security.web import (
     body_encoding,
@@ -198,7 +203,8 @@ def session_cookie(connection: HTTPConnection) -> str | None:
 def redirect_to(path: str, **query: str) -> RedirectResponse:
     """303 to a page of ours, with codes in the query that the page turns into sentences."""
     given = {name: value for name, value in query.items() if value}
-    return RedirectResponse(f"{path}?{urlencode(given)}" if given else path, 303)
+    address = f"{path}?{urlencode(given)}" if given else path
+    return with_opener(RedirectResponse(address, 303), address)
 
 
 def redirect_with_error(

@@ -9,7 +9,7 @@ from starlette.responses import HTMLResponse, Response
 from starlette.types import Scope
 
 from orderdesk_app.errors import OrderDeskAgentsError
-from orderdesk_app.security.web import wait_headers
+from orderdesk_app.security.web import leads_to_consent, wait_headers
 
 ResponseT = TypeVar("ResponseT", bound=Response)
 
@@ -100,6 +100,15 @@ def with_wait(response: ResponseT, error: OrderDeskAgentsError | None) -> Respon
     """The response with the headers that say how long to wait, where the error says it."""
     if error is not None:
         response.headers.update(wait_headers(error))
+    return response
+
+
+def with_opener(response: ResponseT, address: str) -> ResponseT:
+    """The response, which leaves the window that an app has opened for a consent joined to that
+    app's page: many are told the end by it. `address` is the page's, or where the response leads.
+    """
+    if leads_to_consent(address):
+        response.headers["Cross-Origin-Opener-Policy"] = "unsafe-none"
     return response
 
 

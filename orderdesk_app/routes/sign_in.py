@@ -7,7 +7,7 @@ alone: mail scanners open links.
 from typing import Literal
 
 from starlette.requests import Request
-from starlette.responses import RedirectResponse, Response
+from starlette.responses import Response
 from starlette.routing import Route
 
 from orderdesk_app import wiring
@@ -76,7 +76,7 @@ async def show_form(request: Request) -> Response:
     """The sign-in page; a person who is signed in is sent on to the page that they want."""
     wanted = own_page(request.query_params.get("next", ""))
     if await signed_in_user(request) is not None:
-        return RedirectResponse(wanted, 303)
+        return redirect_to(wanted)
     error = request.query_params.get("error", "")
     notices: dict[str, Literal["green", "amber"]] = {}
     if request.query_params.get("out") == "1":

@@ -8,7 +8,13 @@ from markupsafe import Markup
 from starlette.responses import Response
 
 from orderdesk_app.mail.addresses import MOST_CHARACTERS
-from orderdesk_app.routes.html_pages import callout, field_error, passkey_form, plain_page
+from orderdesk_app.routes.html_pages import (
+    callout,
+    field_error,
+    passkey_form,
+    plain_page,
+    with_opener,
+)
 from orderdesk_app.services.sign_in import LinkView
 
 _KEY_FORM = Markup(
@@ -119,7 +125,7 @@ def sign_in_page(
     if ways.has_sign_up:
         body += _SIGN_UP
     heading = "Sign in to Order Desk agents"
-    return plain_page("Sign in", body, heading=heading, status=status)
+    return with_opener(plain_page("Sign in", body, heading=heading, status=status), wanted)
 
 
 def link_page(link: LinkView) -> Response:

@@ -8,7 +8,7 @@ from hashlib import sha256
 from math import ceil
 from time import time
 from typing import Any
-from urllib.parse import urlencode
+from urllib.parse import quote, urlencode
 
 from itsdangerous import BadSignature, URLSafeSerializer
 from joserfc import jwt
@@ -100,6 +100,11 @@ def own_page(wanted: str) -> str:
     and a sign-in must not redirect to another site.
     """
     return wanted if _PAGE.fullmatch(wanted) or _CONSENT_PAGE.fullmatch(wanted) else "/"
+
+
+def leads_to_consent(address: str) -> bool:
+    """Whether the address is the consent page's, or that of a page on the way to it."""
+    return address.startswith(f"{AUTHORIZE}?") or f"next={quote(AUTHORIZE, safe='')}%3F" in address
 
 
 def sign_in_address(wanted: str, *, error: str = "", mailed: str = "", out: str = "") -> str:

@@ -498,6 +498,29 @@ def test_a_passkey_leads_back_to_the_same_request(
     assert answer.headers["location"] == wanted
 
 
+def test_a_window_that_an_app_has_opened_stays_joined_to_it_all_the_way(
+    ada: BrowserSession, app: App
+) -> None:
+    """A page with the policy `same-origin` on the way would cut it off for good."""
+    stranger = BrowserSession(ada.web, ada.view, ada.key)
+    way = [stranger.get(app.address())]
+    way.append(stranger.get(way[-1].headers["location"]))
+    wanted = html.unescape(re.findall(r'name="next" value="([^"]+)"', way[-1].text)[0])
+    way.append(stranger.send("/sign-in/key", {"key": ada.key.reveal(), "next": wanted}))
+    stranger.cookie = cookie_of(way[-1])
+    stranger.grow_old()
+    page = open_page(stranger, wanted)
+    way += [page.answer, page.approve()]
+    way.append(stranger.get(way[-1].headers["location"]))
+    way.append(stranger.post("/confirm/key", key=ada.key.reveal(), next=wanted))
+    way.append(open_page(stranger, wanted).approve())
+
+    assert "code=" in way[-1].headers["location"]
+    assert {one.headers["cross-origin-opener-policy"] for one in way} == {"unsafe-none"}
+    elsewhere = [stranger.get("/sign-in?next=%2Fstores"), ada.get("/confirm?next=%2Fauthorize")]
+    assert {one.headers["cross-origin-opener-policy"] for one in elsewhere} == {"same-origin"}
+
+
 def test_an_ended_session_signs_in_again_and_keeps_the_request(
     ada: BrowserSession, app: App
 ) -> None:
