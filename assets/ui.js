@@ -14,12 +14,14 @@
 // | data-answer        | part of a page   | what that element shows of it                         |
 // | data-copy          | button           | copies the text or value of the element of that id    |
 // | data-copy-label    | part of a button | the words that become "Copied"                        |
+// | data-download      | button           | saves the text of the element of that id as a file    |
+// | data-file          | the same button  | the name of the file                                  |
 // | data-reveal        | button           | shows and hides the password field of that id         |
 // | data-trim          | input            | spaces around what is pasted or sent are dropped      |
 // | data-countdown     | button           | works after so many seconds, and counts them          |
 // | data-settle        | button           | works once the page was seen for so many milliseconds |
 // | data-confirm       | input            | the submit button works once this text is typed       |
-// | data-tick          | button           | ticks these values among its form's boxes, no others  |
+// | data-tick          | button           | ticks these values among the boxes beside it alone    |
 // | data-filter        | input            | filters the list of that id while somebody types      |
 // | data-filter-text   | entry of a list  | the words that the entry is found by                  |
 // | data-filter-group  | part of the list | hidden when none of its entries is shown              |

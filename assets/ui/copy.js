@@ -1,4 +1,4 @@
-// Copy buttons, and buttons that show a password.
+// Buttons that copy, that save a file, and that show a password.
 import { one } from "./dom.js";
 
 const SHOWN_MS = 2000;
@@ -33,7 +33,21 @@ export const reveal = (button) => {
   button.textContent = wasHidden ? "Hide" : "Show";
 };
 
+// The file is made here: no address has what it holds.
+const download = (button) => {
+  const source = document.getElementById(button.dataset.download);
+  const address = URL.createObjectURL(new Blob([`${source.textContent}\n`]));
+  const link = Object.assign(document.createElement("a"), {
+    href: address,
+    download: button.dataset.file,
+  });
+  link.click();
+  setTimeout(() => URL.revokeObjectURL(address), 10_000);
+};
+
 const onClick = (event) => {
+  const saver = event.target.closest?.("[data-download]");
+  if (saver) download(saver);
   const copier = event.target.closest?.("[data-copy]");
   if (copier) copyFrom(copier);
   const revealer = event.target.closest?.("[data-reveal]");

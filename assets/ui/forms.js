@@ -19,7 +19,7 @@ const onTickClick = (event) => {
   const button = event.target.closest?.("[data-tick]");
   if (!button) return;
   const values = button.dataset.tick.split(",");
-  all("input[type=checkbox]", button.form).forEach((box) => {
+  all("input[type=checkbox]", button.closest("fieldset") || button.form).forEach((box) => {
     box.checked = values.includes(box.value);
   });
 };

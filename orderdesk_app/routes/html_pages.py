@@ -127,15 +127,29 @@ def field_error(field: str, words: str) -> Markup:
     return _FIELD_ERROR.format(field=field, words=words) if words else Markup()
 
 
-def copyable(identity: str, text: str, label: str, *, words: str = "") -> Markup:
-    """A block of text with a button that copies it, and what to do with it."""
+def copyable(
+    identity: str, text: str, label: str, *, words: str = "", download: str = ""
+) -> Markup:
+    """A block of text with a button that copies it, and what to do with it; with the name of a file
+    one more that saves it.
+    """
+    saves = Markup(
+        '<button type="button" class="button small" data-download="{identity}" '
+        'data-file="{file}">Download</button>'
+    ).format(identity=identity, file=download)
     told = Markup('<p class="dim small">{words}</p>').format(words=words) if words else Markup()
     return Markup(
         '<div class="stack tight"><div class="row apart"><h2>{label}</h2>'
-        '<button type="button" class="button small" data-copy="{identity}"><span '
-        "data-copy-label>Copy</span></button></div>{told}"
+        '<div class="row"><button type="button" class="button small" data-copy="{identity}"><span '
+        "data-copy-label>Copy</span></button>{saves}</div></div>{told}"
         '<pre class="code" id="{identity}" tabindex="0" aria-label="{label}">{text}</pre></div>'
-    ).format(identity=identity, text=text, label=label, told=told)
+    ).format(
+        identity=identity,
+        text=text,
+        label=label,
+        told=told,
+        saves=saves if download else Markup(),
+    )
 
 
 def passkey_form(

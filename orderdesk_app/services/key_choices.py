@@ -1,8 +1,9 @@
 """What a person chooses for an access key, and whether they may choose it."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
+from typing import Final
 
 from sqlmodel import col
 from sqlmodel.ext.asyncio.session import AsyncSession
@@ -15,6 +16,16 @@ from orderdesk_app.errors import NotFound, ValidationFailed
 from orderdesk_app.services.names import is_visible, without_idle_half_spaces
 
 _LONGEST_NAME = 80
+KEEP = "keep"
+# how long a new key works, or an edited one from now on, in days; "" is for ever
+SPANS: Final[Mapping[str, str]] = {
+    "": "Never",
+    "1": "In 1 day",
+    "7": "In 7 days",
+    "30": "In 30 days",
+    "90": "In 90 days",
+    "365": "In 1 year",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +66,13 @@ class KeyChoice:
                 and (self.expires_at is None or self.expires_at > row.expires_at)
             )
         )
+
+
+def end_of(chosen: str, moment: datetime, now_ends: datetime | None = None) -> datetime | None:
+    """When a key with that choice expires; unknown choices are those of no end."""
+    if chosen == KEEP:
+        return now_ends
+    return moment + timedelta(days=int(chosen)) if chosen and chosen in SPANS else None
 
 
 def checked_key_name(name: str) -> str:

@@ -5,6 +5,7 @@ import contextlib
 import json
 import re
 from contextlib import AsyncExitStack
+from typing import Any
 
 import httpx
 import httpx2
@@ -15,6 +16,7 @@ from playwright.async_api import BrowserContext, Error, Page, expect
 
 from tests.browser.conftest import CHAPTER, NARROW, WIDE, Account, Opens, Site, agent
 from tests.browser.steps import SIGN_IN, make_key, notice, settled, visit
+from tests.browser.test_pages import look
 
 
 async def test_a_new_key_is_shown_once_with_a_configuration_ready_to_paste(
@@ -227,16 +229,15 @@ async def test_a_key_that_may_do_nothing_is_told_at_the_boxes(page: Page) -> Non
     await page.get_by_role("banner").get_by_role("button", name="New key").click()
     dialog = page.get_by_role("dialog", name="New key")
     await dialog.get_by_label("Name").fill("Idle")
-    for box in await dialog.get_by_role("checkbox").all():
+    may = dialog.get_by_role("group", name="It may")
+    for box in await may.get_by_role("checkbox").all():
         await box.uncheck()
 
     await dialog.get_by_role("button", name="Make key").click()
 
-    await expect(dialog.get_by_role("group", name="It may").get_by_role("alert")).to_contain_text(
-        "at least one permission"
-    )
-    await expect(dialog.get_by_role("checkbox").first).to_be_focused()
-    await expect(dialog.get_by_role("checkbox", checked=True)).to_have_count(0)
+    await expect(may.get_by_role("alert")).to_contain_text("at least one permission")
+    await expect(may.get_by_role("checkbox").first).to_be_focused()
+    await expect(may.get_by_role("checkbox", checked=True)).to_have_count(0)
     await expect(dialog.get_by_label("Name")).to_have_value("Idle")
 
 
@@ -246,17 +247,19 @@ async def test_a_key_may_do_only_what_was_ticked(site: Site, page: Page) -> None
     await page.get_by_role("banner").get_by_role("button", name="New key").click()
     dialog = page.get_by_role("dialog", name="New key")
     await dialog.get_by_label("Name").fill("Only reads")
-    reading = ["See stores", "Read orders", "Read products"]
-    ticked = dialog.get_by_role("checkbox", checked=True)
-    await expect(ticked).to_have_count(3)
+    reading = ["See stores", "Read orders", "Read products", "Read reports"]
+    may = dialog.get_by_role("group", name="It may")
+    ticked = may.get_by_role("checkbox", checked=True)
+    await expect(ticked).to_have_count(4)
     await dialog.get_by_role("button", name="Everything").click()
-    await expect(dialog.get_by_role("checkbox", checked=False)).to_have_count(0)
+    await expect(may.get_by_role("checkbox", checked=False)).to_have_count(0)
     await dialog.get_by_role("button", name="Read and change").click()
     await expect(dialog.get_by_label("Change orders")).to_be_checked()
     await expect(dialog.get_by_label("Delete orders")).not_to_be_checked()
-    await expect(dialog.get_by_label("Disconnect stores")).not_to_be_checked()
+    await expect(dialog.get_by_label("Connect and disconnect stores")).not_to_be_checked()
     await dialog.get_by_role("button", name="Read only").click()
-    await expect(ticked).to_have_count(3)
+    await expect(ticked).to_have_count(4)
+    await expect(dialog.get_by_label("All stores")).to_be_checked()  # no preset's business
     for words in reading:
         await expect(dialog.get_by_label(words)).to_be_checked()
 
@@ -356,3 +359,84 @@ async def _too_wide(page: Page) -> int:
 
 async def _is_nowhere(page: Page, key: str) -> None:
     assert key not in await page.content(), "the key is shown a second time"
+
+
+async def test_a_key_of_one_store_cannot_read_the_other_and_is_narrowed_and_rotated(
+    site: Site, opens: Opens
+) -> None:
+    account = await site.make_account("Ada With Two Stores")
+    await site.connect(account, "10045", "Paper and Ink")
+    page = await (await opens(account)).new_page()
+    await page.goto("/settings")
+    await settled(page)
+    await page.get_by_role("banner").get_by_role("button", name="New key").click()
+    dialog = page.get_by_role("dialog", name="New key")
+    await dialog.get_by_label("Name").fill("Only paper")
+    await dialog.get_by_role("button", name="Read and change").click()
+    await dialog.get_by_label("All stores").uncheck()
+    await dialog.get_by_role("group", name="In").get_by_label("Paper and Ink").check()
+    await dialog.get_by_label("Expires").select_option(label="In 30 days")
+    faults = await look(page, "/settings New key")
+    with site.recorder.chapter(CHAPTER):
+        await dialog.get_by_role("button", name="Make key").click()
+        await expect(page.get_by_role("heading", level=1)).to_have_text("Key “Only paper”")
+        async with page.expect_download() as downloading:
+            await page.get_by_role("button", name="Download").click()
+    old = await page.locator("#new-key").inner_text()
+    site.shown.append(old)
+    file = await (await downloading.value).path()
+    assert file.read_text() == f"{old}\n"
+
+    listed = await call(site, old, "stores_list", {})
+    refused = await call(site, old, "orders_list", {"store_identifier": "Sandbox store"})
+    assert [store["name"] for store in listed.structured_content["stores"]] == ["Paper and Ink"]
+    assert refused.content[0].text.startswith("NOT_FOUND")
+
+    await page.goto("/settings")
+    await settled(page)
+    row = page.get_by_role("row").filter(has_text="Only paper")
+    await expect(row).to_contain_text(f"{old[:8]}…{old[-4:]}")
+    await expect(row).to_contain_text("In Paper and Ink")
+    faults += await look(page, "/settings", title="Settings")
+    edit = row.get_by_role("button", name="Edit Only paper")
+    await edit.focus()
+    await page.keyboard.press("Enter")
+    dialog = page.get_by_role("dialog", name="Edit key")
+    await expect(dialog.get_by_label("Name")).to_have_value("Only paper")
+    await expect(dialog.get_by_label("Expires")).to_have_value("keep")
+    faults += await look(page, "/settings Edit key")
+    await page.keyboard.press("Escape")
+    await expect(edit).to_be_focused()
+    await page.keyboard.press("Enter")
+    await dialog.get_by_label("Read only:").check()
+    await dialog.get_by_role("button", name="Save key").click()
+    await expect(notice(page, "Only paper is saved.")).to_be_visible()
+    await settled(page)
+    await expect(row).to_contain_text("Read only")
+    denied = await call(site, old, "orders_update", {"order_id": "100000001", "changes": {}})
+    assert denied.content[0].text.startswith("PERMISSION_DENIED")
+
+    await row.get_by_role("button", name="Rotate Only paper").click()
+    dialog = page.get_by_role("dialog", name="Rotate key")
+    await dialog.get_by_label("The old key stops").select_option(label="In 24 hours")
+    faults += await look(page, "/settings Rotate key")
+    with site.recorder.chapter(CHAPTER):
+        await dialog.get_by_role("button", name="Rotate key").click()
+        await expect(page.get_by_role("heading", level=1)).to_have_text("New key “Only paper”")
+    new = await page.locator("#new-key").inner_text()
+    site.shown.append(new)
+    for key in (old, new):
+        assert not (await call(site, key, "stores_list", {})).is_error
+    await page.goto("/settings")
+    await settled(page)
+    faults += await look(page, "/settings with a replaced key", title="Settings")
+    assert not faults, "\n".join(faults)
+
+
+async def call(site: Site, key: str, tool: str, arguments: dict[str, Any]) -> Any:
+    """What a client with that key gets."""
+    async with (
+        httpx2.AsyncClient(headers={"Authorization": f"Bearer {key}"}, timeout=30) as http,
+        Client(streamable_http_client(f"{site.url}/mcp", http_client=http)) as client,
+    ):
+        return await client.call_tool(tool, arguments)

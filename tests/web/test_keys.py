@@ -1,6 +1,7 @@
 """Keys are shown once, stop at once, and are never a neighbour's."""
 
 import json
+from datetime import timedelta
 from html import unescape
 from typing import Any
 
@@ -9,6 +10,7 @@ from sqlmodel import col, update
 
 from orderdesk_app.context import Role, Secret, now
 from orderdesk_app.db.keys import Credential
+from orderdesk_app.errors import AuthFailed
 from orderdesk_app.mail.letters import KeyRotated
 from tests.web.browser_session import BrowserSession, Web, handler_named
 from tests.web.colleagues import add_colleague
@@ -192,6 +194,148 @@ def test_a_revoked_key_is_gone_and_the_page_says_so(ada: BrowserSession) -> None
     assert keys_of(ada) == []
     assert tab.vars["settings_state.keys"] == []
     assert "revoked" in tab.vars["signed_in_state.notices"][-1]["text"]
+
+
+def stores_of(session: BrowserSession) -> list[Any]:
+    records = session.web.do(session.web.services.stores.list, session.actor)
+    return [record.id for record in records]
+
+
+def access_of(session: BrowserSession, key: str) -> Any:
+    return session.web.do(session.web.services.access.by_token, key)
+
+
+def test_a_key_is_made_for_chosen_stores_reading_and_a_time(ada: BrowserSession) -> None:
+    for _ in range(2):
+        ada.web.do(ada.web.services.stores.add_sandbox, ada.actor)
+    mine, other = stores_of(ada)
+
+    page = ada.post(
+        "/settings/keys/create",
+        name="Till",
+        scopes="orders:read,orders:write",
+        by_store="1",
+        stores=mine,
+        read_only="1",
+        expires="7",
+    )
+
+    key = block(page.text, "new-key")
+    principal = access_of(ada, key)
+    assert 'data-download="new-key"' in page.text
+    assert [store.id for store in principal.account.stores] == [mine]
+    assert [str(scope) for scope in principal.actor.scopes] == ["orders:read"]
+    assert abs(principal.expires_at - now() - timedelta(days=7)) < timedelta(minutes=1)
+    with ada.tab() as tab:
+        tab.act("settings_state.load")
+        [row] = tab.vars["settings_state.keys"]
+    assert row["prefix"] == key[:8]
+    assert row["is_read_only"]
+    assert row["ends"]
+    assert row["stores"] == "Sandbox store"
+    assert key not in tab.seen
+    assert other not in row.values()
+
+
+def test_who_unticks_every_store_gets_no_key_of_all_of_them(ada: BrowserSession) -> None:
+    ada.web.do(ada.web.services.stores.add_sandbox, ada.actor)
+
+    ada.post("/settings/keys/create", name="Till", scopes="orders:read", by_store="1")
+
+    with ada.tab() as tab:
+        tab.act("page_load.load_page")
+        tab.act("settings_state.load")
+    assert tab.vars["signed_in_state.problem_field"] == "stores"
+    assert tab.vars["settings_state.keys"] == []
+    form = tab.vars["settings_state.new_key"]
+    assert (form["name"], form["has_all_stores"]) == ("Till", False)
+
+
+def test_an_edited_key_acts_on_its_next_call_and_a_refused_form_comes_back(
+    ada: BrowserSession,
+) -> None:
+    page = ada.post("/settings/keys/create", name="Till", scopes="orders:read,orders:write")
+    key = block(page.text, "new-key")
+    identity = access_of(ada, key).actor.credential_id
+
+    ada.post("/settings/keys/edit", key_id=identity, name="Till 2", scopes="orders:read")
+    principal = access_of(ada, key)
+    ada.post("/settings/keys/edit", key_id=identity, name="", scopes="stores:read", expires="7")
+
+    assert principal.credential_name == "Till 2"
+    assert [str(scope) for scope in principal.actor.scopes] == ["orders:read"]
+    with ada.tab() as tab:
+        tab.act("page_load.load_page")
+        tab.act("settings_state.load")
+        form = tab.vars["settings_state.edited"]
+        assert tab.vars["signed_in_state.problem_form"] == f"edit-{identity}"
+        assert (form["id"], form["name"], form["expires"]) == (identity, "", "7")
+        assert [box["value"] for box in form["scopes"] if box["is_ticked"]] == ["stores:read"]
+        tab.act("settings_state.choose", key_id=identity)
+        form = tab.vars["settings_state.edited"]
+        assert (form["name"], form["expires"]) == ("Till 2", "")
+        tab.act("settings_state.choose", key_id="nobody's")
+        assert "no such key" in tab.vars["signed_in_state.notices"][-1]["text"]
+
+
+def test_a_rotated_key_is_shown_once_and_the_old_one_is_in_the_list_while_it_works(
+    ada: BrowserSession,
+) -> None:
+    old = block(
+        ada.post("/settings/keys/create", name="Till", scopes="orders:read").text, "new-key"
+    )
+    identity = access_of(ada, old).actor.credential_id
+
+    page = ada.post("/settings/keys/rotate", key_id=identity, overlap="24")
+
+    new = block(page.text, "new-key")
+    assert "works for 24 hours more" in page.text
+    assert access_of(ada, new).actor.scopes == access_of(ada, old).actor.scopes
+    with ada.tab() as tab:
+        tab.act("settings_state.load")
+        assert [key["state"] for key in tab.vars["settings_state.keys"]] == ["", "Replaced"]
+    for wrong in ("5", "-1", "x", "999999999999"):
+        ada.post(
+            "/settings/keys/rotate",
+            key_id=access_of(ada, new).actor.credential_id,
+            overlap=wrong,
+        )
+        with ada.tab() as tab:
+            tab.act("page_load.load_page")
+            assert tab.vars["signed_in_state.problem_field"] == "overlap"
+
+
+def test_a_neighbour_edits_and_rotates_nothing(ada: BrowserSession, bert: BrowserSession) -> None:
+    key = block(
+        ada.post("/settings/keys/create", name="Till", scopes="orders:read").text, "new-key"
+    )
+    identity = access_of(ada, key).actor.credential_id
+
+    bert.post("/settings/keys/edit", key_id=identity, name="Mine", scopes="orders:read")
+    answer = bert.post("/settings/keys/rotate", key_id=identity, overlap="0")
+
+    assert answer.status_code == 303
+    assert keys_of(ada) == ["Till"]
+    assert access_of(ada, key).credential_name == "Till"
+
+
+def test_a_master_key_that_was_replaced_with_a_grace_period_signs_in_nobody(
+    ada: BrowserSession,
+) -> None:
+    page = ada.post("/settings/keys/rotate-master", confirm="replace", grace="24")
+
+    other = BrowserSession(ada.web, ada.view, ada.key)
+    answer = other.post("/sign-in/key", key=ada.key.reveal(), token=False)
+    assert "work with it for 24 hours" in page.text
+    assert answer.headers["location"] == "/sign-in?error=replaced"
+    assert access_of(ada, ada.key.reveal()).expires_at is not None
+    with ada.tab() as tab:
+        tab.act("settings_state.load")
+        [former] = tab.vars["settings_state.former_masters"]
+    assert former["hint"] == f"…{ada.key.reveal()[-4:]}"
+    ada.post("/settings/keys/revoke", key_id=former["id"])
+    with pytest.raises(AuthFailed):
+        access_of(ada, ada.key.reveal())
 
 
 def test_a_replaced_master_key_signs_in_and_the_old_one_does_not(ada: BrowserSession) -> None:
