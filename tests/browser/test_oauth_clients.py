@@ -1,0 +1,453 @@
+"""Clients that others wrote connect by OAuth: the conformance suite, mcp-remote with a person at
+the consent page, the official client for TypeScript, authlib, and plain HTTP.
+"""
+
+import asyncio
+import contextlib
+import json
+import os
+import re
+import signal
+import tempfile
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qs, urlencode, urlsplit
+
+import httpx
+import pytest
+from authlib.integrations.httpx_client import AsyncOAuth2Client
+from authlib.oauth2.rfc7636 import create_s256_code_challenge
+from mcp.client.stdio import StdioServerParameters, stdio_client
+from playwright.async_api import Page, expect
+
+from orderdesk_app.context import Scope
+from orderdesk_app.tools.catalogue import every_tool
+from tests.browser.conftest import Account, Opens, Site
+from tests.browser.steps import notice
+from tests.clients.clients import PROGRAMS
+from tests.mcp_server import LEGACY, MODERN, speaking
+from tests.node_clients import NEWEST, NodeClients, node_clients
+from tests.worlds import FIRST_ORDER, eventually, free_port, open_services
+
+__all__ = ["node_clients"]
+CALLBACK = "http://127.0.0.1:33418/callback"
+READING = frozenset({Scope.STORES_READ, Scope.ORDERS_READ})
+IN_OAUTH = "stores:read orders:read"
+MODES = [LEGACY[-1], MODERN]
+
+
+# ------------------------------------------------------------------ the person
+
+
+async def approve(
+    site: Site, account: Account, address: str, *, narrowed_to: frozenset[Scope] = frozenset(Scope)
+) -> str:
+    """The person approves what is asked for, or less; where the answer leads."""
+    async with open_services(site.settings) as services:
+        user = await services.sessions.resume(account.cookie)
+        assert user is not None
+        requests = services.authorization_requests
+        request = await requests.look(urlsplit(address).query, user.actor)
+        return await requests.approve(
+            user.actor,
+            request,
+            scopes=narrowed_to & set(request.scopes),
+            store_ids=None,
+            is_read_only=False,
+        )
+
+
+async def follow(address: str) -> None:
+    """The browser goes where the answer leads."""
+    async with httpx.AsyncClient() as http:
+        (await http.get(address)).raise_for_status()
+
+
+async def disconnect(site: Site, account: Account, name: str) -> None:
+    """In another process than the server's, which hears of it within a second."""
+    async with open_services(site.settings) as services:
+        user = await services.sessions.resume(account.cookie)
+        assert user is not None
+        apps = await services.connected_apps.list(user.actor)
+        [app] = [app for app in apps if app.name == name]
+        await services.connected_apps.disconnect(user.actor, app.id)
+
+
+def answer_in(address: str) -> dict[str, str]:
+    return {name: value for name, [value] in parse_qs(urlsplit(address).query).items()}
+
+
+async def register(site: Site, **changes: Any) -> dict[str, Any]:
+    said = {
+        "client_name": "Raw",
+        "redirect_uris": [CALLBACK],
+        "token_endpoint_auth_method": "none",
+        **changes,
+    }
+    async with httpx.AsyncClient(base_url=site.url) as http:
+        answer = await http.post("/register", json=said)
+    assert answer.status_code == 201, answer.text
+    told: dict[str, Any] = answer.json()
+    return told
+
+
+# ------------------------------------------------------------------ the conformance suite
+
+
+@pytest.mark.parametrize("revision", MODES)
+async def test_the_official_suite_finds_no_fault_in_the_authorization_server(
+    site: Site, ada: Account, node_clients: NodeClients, tmp_path: Path, revision: str
+) -> None:
+    port = free_port()
+    client = await register(site, redirect_uris=["http://127.0.0.1/callback"])
+    command = node_clients.command(
+        "conformance",
+        "authorization",
+        "--url",
+        site.url,
+        "--client-id",
+        client["client_id"],
+        "--resource",
+        f"{site.url}/mcp",
+        "-p",
+        str(port),
+        "--spec-version",
+        revision,
+        "-o",
+        str(tmp_path),
+    )
+
+    async with running(command, node_clients.environment) as process:
+        told = await process.until(r"http://localhost:\d+/authorize\?\S+")
+        await follow(await approve(site, ada, told))
+        await process.ended()
+
+    assert process.returncode == 0, process.text
+    assert re.search(r"authorization-server-metadata-endpoint: 2 passed, 0 failed", process.text)
+    assert re.search(r"authorization-code-grant: 1 passed, 0 failed", process.text)
+
+
+# ------------------------------------------------------------------ mcp-remote, and a real browser
+
+
+@pytest.mark.parametrize("revision", MODES)
+async def test_mcp_remote_connects_renews_and_is_disconnected(
+    site: Site,
+    ada: Account,
+    opens: Opens,
+    node_clients: NodeClients,
+    tmp_path: Path,
+    revision: str,
+) -> None:
+    command, *arguments = node_clients.command(
+        "mcp-remote", f"{site.url}/mcp", "--allow-http", "--transport", "http-only"
+    )
+    environment = {
+        **node_clients.environment,
+        "HOME": str(tmp_path),
+        "MCP_REMOTE_CONFIG_DIR": str(tmp_path / "mcp-auth"),
+        "BROWSER": "true",  # the test opens the address in its own browser
+    }
+    shown = tmp_path / "stderr"
+    page = await (await opens(ada)).new_page()
+
+    with shown.open("w") as errors:
+        parameters = StdioServerParameters(command=command, args=arguments, env=environment)
+        person = asyncio.create_task(connects(page, shown))
+        async with speaking(
+            stdio_client(parameters, errlog=errors), revision, read_timeout_seconds=60
+        ) as client:
+            await person
+            tools = (await client.list_tools()).tools
+            assert client.protocol_version == revision
+            [tokens] = (tmp_path / "mcp-auth").rglob("*tokens.json")
+            spoil(tokens)  # as if the hour of the access token were over
+            order = await client.call_tool("orders_get", {"order_id": FIRST_ORDER})
+            renewed = json.loads(await asyncio.to_thread(tokens.read_text))
+            await page.goto("/apps")
+            await page.get_by_role("button", name="Disconnect MCP CLI Proxy").click()
+            await expect(notice(page, "is disconnected")).to_be_visible()
+            asked = len(await addresses(shown))
+            calling = asyncio.create_task(client.call_tool("orders_get", {"order_id": FIRST_ORDER}))
+            again = await eventually(lambda: addresses(shown, after=asked), 20)
+            calling.cancel()
+
+    assert len(tools) == len(every_tool())
+    assert order.structured_content["order"]["id"] == FIRST_ORDER
+    assert renewed["access_token"].startswith("oda_")
+    assert asked == 1, "it renewed its tokens without its person"
+    assert again, "it has to ask its person again"
+
+
+async def connects(page: Page, shown: Path) -> None:
+    """Opens the address that the program shows, and approves on the page."""
+
+    page.context.watch.expect(r"http://localhost:\d+/oauth/callback\?")  # type: ignore[attr-defined]
+    [found] = await eventually(lambda: addresses(shown), 40)
+    await page.goto(found)
+    await page.get_by_role("button", name="Approve").click()
+    await page.wait_for_url("http://*:*/oauth/callback?*")
+
+
+async def addresses(shown: Path, *, after: int = 0) -> list[str]:
+    """Those at which the program asked its person to approve."""
+    text = await asyncio.to_thread(shown.read_text)
+    return re.findall(r"^http://localhost:\d+/authorize\?\S+", text, re.M)[after:]
+
+
+def spoil(tokens: Path) -> None:
+    saved = json.loads(tokens.read_text())
+    tokens.write_text(json.dumps({**saved, "access_token": f"oda_{'x' * 43}"}))
+
+
+# ------------------------------------------------------------------ the official TypeScript client
+
+
+@pytest.mark.parametrize("revision", MODES)
+async def test_the_official_typescript_client_connects_steps_up_and_is_disconnected(
+    site: Site, ada: Account, node_clients: NodeClients, revision: str
+) -> None:
+    mode = {"pin": MODERN} if revision == MODERN else "legacy"
+    steps = json.dumps({"url": f"{site.url}/mcp", "mode": mode})
+    command = [
+        node_clients.node(),
+        str(PROGRAMS / "oauth_typescript.cjs"),
+        steps,
+        str(NEWEST),
+    ]
+
+    async with running(command, node_clients.environment) as process:
+        client = TypeScriptClient(process, site, ada)
+        connected = await client.does("connect")
+        read = await client.does("call", tool="orders_get", arguments={"order_id": FIRST_ORDER})
+        first = await client.does("saved")
+        await client.does("expire")
+        again = await client.does("call", tool="orders_get", arguments={"order_id": FIRST_ORDER})
+        renewed = await client.does("saved")
+        approvals = client.approvals
+        changes = {"shipping": {"city": f"Step {revision}"}}
+        written = await client.does(
+            "call", tool="orders_update", arguments={"order_id": FIRST_ORDER, "changes": changes}
+        )
+        wider = await client.does("saved")
+        await disconnect(site, ada, "TypeScript tests")
+        refused = await eventually(client.is_refused, 5)
+
+    assert connected["revision"] == revision
+    assert not read["isError"], read
+    assert not again["isError"], again
+    assert approvals == 1
+    assert first["tokens"]["scope"] == IN_OAUTH
+    assert renewed["tokens"]["refresh_token"] != first["tokens"]["refresh_token"]
+    assert not written["isError"], written
+    assert client.approvals == 2, "the person was asked for more"
+    assert Scope.ORDERS_WRITE.value in wider["tokens"]["scope"].split()
+    assert refused, "it has to ask the person again"
+
+
+@dataclass
+class TypeScriptClient:
+    """programs/oauth_typescript.cjs, whose person lets it read, and more when it asks again."""
+
+    process: "Process"
+    site: Site
+    account: Account
+    approvals: int = 0
+
+    async def does(self, act: str, **options: Any) -> dict[str, Any]:
+        told = await self.says(act, **options)
+        while "authorize" in told:
+            self.approvals += 1
+            assert self.approvals <= 3, "it asks the person again and again"
+            narrowed_to = READING if self.approvals == 1 else frozenset(Scope)
+            address = await approve(
+                self.site, self.account, told["authorize"], narrowed_to=narrowed_to
+            )
+            await follow(address)
+            told = await self.process.line()
+        assert "done" in told, told
+        done: dict[str, Any] = told["done"]
+        return done
+
+    async def is_refused(self) -> bool:
+        """Whether a call makes it ask the person again."""
+        told = await self.says("call", tool="orders_get", arguments={"order_id": FIRST_ORDER})
+        return "authorize" in told
+
+    async def says(self, act: str, **options: Any) -> dict[str, Any]:
+        """The next line, whatever it is."""
+        await self.process.write({"act": act, **options})
+        return await self.process.line()
+
+
+# ------------------------------------------------------------------ authlib, and plain HTTP
+
+
+@pytest.mark.parametrize("method", ["none", "client_secret_basic", "client_secret_post"])
+async def test_authlib_gets_renews_and_revokes_tokens(
+    site: Site, ada: Account, method: str
+) -> None:
+    """An OAuth client that knows nothing of MCP."""
+    client = await register(site, client_name="Authlib", token_endpoint_auth_method=method)
+    async with AsyncOAuth2Client(
+        client["client_id"],
+        client.get("client_secret"),
+        token_endpoint_auth_method=method,
+        revocation_endpoint_auth_method=method,
+        redirect_uri=CALLBACK,
+        scope=IN_OAUTH,
+        code_challenge_method="S256",
+    ) as http:
+        verifier = "v" * 64
+        address, state = http.create_authorization_url(
+            f"{site.url}/authorize", code_verifier=verifier, resource=f"{site.url}/mcp"
+        )
+        answer = await approve(site, ada, address)
+        tokens = await http.fetch_token(
+            f"{site.url}/token",
+            authorization_response=answer,
+            code_verifier=verifier,
+            state=state,
+        )
+        assert answer_in(answer)["iss"] == site.url
+        assert await calls(site, tokens["access_token"]) == 200
+
+        renewed = await http.refresh_token(f"{site.url}/token", tokens["refresh_token"])
+        assert await calls(site, renewed["access_token"]) == 200
+        revoked = await http.revoke_token(
+            f"{site.url}/revoke", renewed["refresh_token"], "refresh_token"
+        )
+
+    assert revoked.status_code == 200
+    assert await calls(site, renewed["access_token"]) == 401
+
+
+async def test_what_no_named_client_does_is_done_by_plain_http(site: Site, ada: Account) -> None:
+    """mcp-remote and the TypeScript client revoke nothing, and show no challenge to their user."""
+    client = await register(site)
+    verifier = "v" * 64
+    query = {
+        "response_type": "code",
+        "client_id": client["client_id"],
+        "redirect_uri": CALLBACK.replace("33418", "40000"),  # any port of loopback
+        "code_challenge": create_s256_code_challenge(verifier),
+        "code_challenge_method": "S256",
+    }
+    answer = await approve(site, ada, f"/authorize?{urlencode(query)}", narrowed_to=READING)
+
+    async with httpx.AsyncClient(base_url=site.url, timeout=60) as http:
+        form = {
+            "grant_type": "authorization_code",
+            "client_id": client["client_id"],
+            "redirect_uri": query["redirect_uri"],
+            "code": answer_in(answer)["code"],
+            "code_verifier": verifier,
+        }
+        tokens = (await http.post("/token", data=form)).raise_for_status().json()
+        write = {"name": "orders_update", "arguments": {"order_id": FIRST_ORDER, "changes": {}}}
+        challenged = await ask(http, tokens["access_token"], "tools/call", write)
+        revocation = {"client_id": client["client_id"], "token": tokens["access_token"]}
+        revoked = [(await http.post("/revoke", data=revocation)).status_code for _ in range(2)]
+        after = await ask(http, tokens["access_token"], "tools/list")
+        renewal = {
+            "grant_type": "refresh_token",
+            "client_id": client["client_id"],
+            "refresh_token": tokens["refresh_token"],
+        }
+        renewed = await http.post("/token", data=renewal)
+
+    assert challenged.status_code == 403
+    challenge = challenged.headers["www-authenticate"]
+    assert 'error="insufficient_scope"' in challenge
+    assert "orders:write" in challenge
+    assert revoked == [200, 200]
+    assert after.status_code == 401
+    assert f'resource_metadata="{site.url}/.well-known/' in after.headers["www-authenticate"]
+    assert renewed.json()["error"] == "invalid_grant", "its refresh token has ended with it"
+
+
+async def calls(site: Site, token: str) -> int:
+    """The status of a call with that token."""
+    async with httpx.AsyncClient(base_url=site.url, timeout=60) as http:
+        return (await ask(http, token, "tools/list")).status_code
+
+
+async def ask(
+    http: httpx.AsyncClient, token: str, method: str, params: dict[str, Any] | None = None
+) -> httpx.Response:
+    return await http.post(
+        "/mcp",
+        json={"jsonrpc": "2.0", "id": 1, "method": method, "params": params or {}},
+        headers={
+            "authorization": f"Bearer {token}",
+            "accept": "application/json, text/event-stream",
+            "mcp-protocol-version": LEGACY[-1],
+        },
+    )
+
+
+# ------------------------------------------------------------------ programs
+
+
+class Process:
+    """A program whose output is heard line by line."""
+
+    def __init__(self, process: asyncio.subprocess.Process, errors: Path) -> None:
+        self._process = process
+        self._errors = errors
+        self.text = ""
+
+    @property
+    def returncode(self) -> int | None:
+        return self._process.returncode
+
+    async def write(self, what: dict[str, Any]) -> None:
+        assert self._process.stdin is not None
+        self._process.stdin.write(json.dumps(what).encode() + b"\n")
+        await self._process.stdin.drain()
+
+    async def line(self) -> dict[str, Any]:
+        told: dict[str, Any] = json.loads(await self._next())
+        return told
+
+    async def until(self, pattern: str) -> str:
+        """The first words in its output that look so."""
+        while (found := re.search(pattern, self.text)) is None:
+            await self._next()
+        return found[0]
+
+    async def ended(self) -> None:
+        with contextlib.suppress(EOFError):
+            while True:
+                await self._next()
+        await self._process.wait()
+
+    async def _next(self) -> str:
+        assert self._process.stdout is not None
+        async with asyncio.timeout(20):
+            line = (await self._process.stdout.readline()).decode()
+        self.text += line
+        if not line:
+            raise EOFError(f"{self.text[-2000:]}\n{self._errors.read_text()[-3000:]}")
+        return line
+
+
+@contextlib.asynccontextmanager
+async def running(command: list[str], environment: dict[str, str]) -> AsyncIterator[Process]:
+    with tempfile.NamedTemporaryFile() as errors:
+        process = await asyncio.create_subprocess_exec(
+            *command,
+            env=environment,
+            stdin=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=errors,
+            start_new_session=True,
+        )
+        try:
+            yield Process(process, Path(errors.name))
+        finally:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)  # `node` is a child of the command
+            await process.communicate()
