@@ -210,6 +210,8 @@ class McpEndpoint:
         principal: Principal = scope[PRINCIPAL]
         if (tool := self._challenges.lacking(principal, message)) is not None:
             MCP_REFUSED.labels("scope").inc()
+            # refused there too: so it is counted, limited and written down as any refused call
+            await self._runner.run(principal, tool.name, {})
             return await self._challenges.insufficient(principal, tool)(scope, receive, send)
         if takes_streams and wants_progress(message):
             return await self._serve_stream(scope, replay(body, receive), send)

@@ -16,6 +16,7 @@ from orderdesk_app.db.engine import Database
 from orderdesk_app.security.tokens import new_access_key
 from orderdesk_app.services.tenants import NewAccount
 from orderdesk_app.wiring import Services
+from tests.oauth import add_client, person, refresh
 from tests.worlds import open_services, settings_for
 
 Statement = tuple[str, Any]
@@ -90,6 +91,16 @@ async def is_a_key_taken(services: Services, account: NewAccount, key: Secret) -
     await services.keys.is_taken(key.reveal())
 
 
+async def use_an_app(services: Services, account: NewAccount, key: Secret) -> None:
+    client = await add_client(services)
+    ada = person(services, account.id, account.owner_id)
+    pair = await ada.connect(client)
+    await services.access.by_token(pair.access.reveal())
+    later = await refresh(services, client, pair.refresh.reveal())
+    await refresh(services, client, pair.refresh.reveal())
+    await services.oauth_tokens.revoke(client, later.access.reveal(), address="")
+
+
 async def list_keys(services: Services, account: NewAccount, key: Secret) -> None:
     await services.keys.list(Actor(account.id, account.owner_id, via=Via.WEB))
 
@@ -104,6 +115,7 @@ ACTS = (
     open_a_new_account,
     is_a_key_taken,
     list_keys,
+    use_an_app,
 )
 
 

@@ -277,9 +277,13 @@ def test_an_app_without_a_permission_is_asked_to_come_back_with_it(
     if is_modern:
         body, headers = modern(body)
 
+    refusals = {"tool": "orders_delete", "outcome": "PERMISSION_DENIED", "via": "mcp"}
+    before = counted("tool_calls", **refusals)
+
     answer = ask(app.web, token, body, **headers)
 
     assert answer.status_code == 403
+    assert counted("tool_calls", **refusals) == before + 1
     said = challenge(answer)
     assert said["error"] == "insufficient_scope"
     assert said["scope"].split() == ["orders:read", "orders:write", "orders:delete"]
