@@ -48,7 +48,7 @@ MOST_ROWS = 2_400
 FRESH_SECONDS = 2.0
 _MOST_DAYS = 1_000
 RECENT = 5_000  # newest rows of an account that Home looks through
-_QUIET_ACTIONS = (
+QUIET_ACTIONS = (
     "sign_in.key",
     "sign_in.link",
     "sign_in.switch",
@@ -288,7 +288,7 @@ def _is_quiet(reads: Sequence[str]) -> ColumnElement[bool]:
         col(AuditEntry.outcome) == "ok",
         or_(
             func.coalesce(AuditEntry.tool, "").in_(reads),
-            col(AuditEntry.action).in_(_QUIET_ACTIONS),
+            col(AuditEntry.action).in_(QUIET_ACTIONS),
         ),
     )
 

@@ -25,7 +25,17 @@ from orderdesk_app.services.members import users_of
 LOOKED_THROUGH = 5_000
 _MOST_CLIENTS = 50
 # what people do on the pages and that changes something, and what a later read settled
-_CHANGING_ACTIONS = (
+CHANGING_ACTIONS = (
+    "account.delete",
+    "account.open",
+    "app.replay",
+    "passkey.add",
+    "passkey.remove",
+    "profile.rename",
+    "session.end",
+    "session.end_others",
+    "sign_up",
+    "user.delete",
     "key.create",
     "person.invite",
     "person.withdraw",
@@ -291,7 +301,7 @@ def _indexed_filters(
         found.append(
             [
                 *[col(entry.tool) == tool for tool in writes],
-                *[and_(col(entry.action) == name, is_of_person) for name in _CHANGING_ACTIONS],
+                *[and_(col(entry.action) == name, is_of_person) for name in CHANGING_ACTIONS],
             ]
         )
     if wanted.store:

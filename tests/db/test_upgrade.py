@@ -285,6 +285,18 @@ def test_every_row_is_brought_along(old_url: str) -> None:
     assert {row["purpose"] for row in after["magic_links"].values()} == {"sign_in"}
 
 
+def test_rows_from_before_the_chains_are_counted(old_url: str) -> None:
+    upgrade(old_url)
+
+    with exclusive(old_url) as connection:
+        found = connection.execute(text("SELECT tenant_id, unchained, signature FROM audit_chains"))
+        chains = {tenant_id: (unchained, signed) for tenant_id, unchained, signed in found}
+        numbered = connection.execute(text("SELECT count(sequence) FROM audit_log")).scalar()
+    # those of nobody: a sign-in that was refused, and a tenant that is gone
+    counts = dict.fromkeys((ADA, ADMIN, CLOSED, None), (2, None))
+    assert (chains, numbered) == (counts, 0)
+
+
 def test_each_tenant_gets_one_owner_and_the_admins_is_an_operator(old_url: str) -> None:
     upgrade(old_url)
 

@@ -3,9 +3,12 @@
 import pytest
 
 from orderdesk_app.context import now
-from orderdesk_app.services.activity import QuietCalls
+from orderdesk_app.services.activity import QUIET_ACTIONS, QuietCalls
 from orderdesk_app.services.activity_entries import ActivityEntry
+from orderdesk_app.services.activity_log import CHANGING_ACTIONS
+from orderdesk_app.services.audit import DENIED
 from orderdesk_app.states.activity_text import (
+    action_labels,
     is_store_at_fault,
     kind_of,
     outcome_label,
@@ -167,3 +170,15 @@ def test_reads_of_one_are_told_in_one_sentence() -> None:
     words = quiet_label(QuietCalls("mcp", "Claude", "", counts, now()))
 
     assert words == "listed orders 1,200 times, signed in with a key 2 times, read order"
+
+
+# They change nothing, and Home shows each by itself.
+_NEITHER = {"app.refuse", "data.export", "key.check", "sign_in.mail"}
+
+
+def test_every_action_is_known_to_change_something_or_not() -> None:
+    """“Changes only” finds whatever changes who may do what."""
+    actions = {name for name in action_labels() if not name.startswith(DENIED)}
+
+    assert actions - set(CHANGING_ACTIONS) - set(QUIET_ACTIONS) == _NEITHER
+    assert not set(CHANGING_ACTIONS) & (set(QUIET_ACTIONS) | _NEITHER)
