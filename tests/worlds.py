@@ -18,6 +18,7 @@ from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -232,6 +233,7 @@ def counted(name: str, **labels: str) -> float:
     return total
 
 
+@lru_cache(maxsize=64)  # they cannot be changed, and a world asks for the same ones twice
 def settings_for(database_url: str, **values: str) -> Settings:
     return load_settings(
         {

@@ -22,7 +22,7 @@ from orderdesk_app.demo.inventory_endpoints import InventoryEndpoints
 from orderdesk_app.demo.order_endpoints import OrderEndpoints
 from orderdesk_app.demo.refusal import Refusal
 from orderdesk_app.demo.rows import ORDER, SandboxRows
-from orderdesk_app.demo.seed import Seed
+from orderdesk_app.demo.seed import Seed, default_seed
 from orderdesk_app.demo.shelf import Shelf, WriteContention
 from orderdesk_app.demo.shipment_endpoints import ShipmentEndpoints
 from orderdesk_app.demo.store_endpoints import StoreEndpoints
@@ -55,7 +55,7 @@ def sandbox_app(
     """An Order Desk under /api/v2, with header auth per store, its own bucket per store, and the
     store's rows over the seeded set.
     """
-    return SandboxApp(accounts, rows, switches, faults, clock, seed or Seed())
+    return SandboxApp(accounts, rows, switches, faults, clock, seed or default_seed())
 
 
 class SandboxApp:

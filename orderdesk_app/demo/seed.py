@@ -7,7 +7,7 @@ neighbours, restarts and workers agree.
 
 import json
 from collections import Counter
-from functools import cached_property
+from functools import cache, cached_property
 from random import Random
 
 from orderdesk_app.demo import orders, shipments
@@ -273,3 +273,9 @@ class Seed:
             "variation_list": {"Colour": colour, "Size": size} if good.has_sizes else {},
         }
         return new_item(number, body, stamp(OPENED + number * 3_600), _GUESSES)
+
+
+@cache
+def default_seed() -> Seed:
+    """The seed of every sandbox in this process that names none of its own."""
+    return Seed()

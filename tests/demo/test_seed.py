@@ -3,7 +3,7 @@
 import json
 
 from orderdesk_app.demo.rows import INVENTORY, ORDER
-from orderdesk_app.demo.seed import Seed
+from orderdesk_app.demo.seed import Seed, default_seed
 
 
 def views(seed, kind=ORDER):
@@ -116,3 +116,10 @@ async def test_changing_a_seeded_order_leaves_the_seed_as_it_was(world):
         )
         == before
     )
+
+
+def test_sandboxes_of_one_process_share_what_they_are_seeded_with() -> None:
+    document = default_seed().view(ORDER, "100000001")
+
+    assert default_seed().view(ORDER, "100000001") is document
+    assert document == Seed().view(ORDER, "100000001")
