@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from authlib.oauth2.rfc7636 import create_s256_code_challenge
+from sqlalchemy.exc import InvalidRequestError
 from sqlmodel import and_, col, or_, select, update
 from sqlmodel.ext.asyncio.session import AsyncSession
 
@@ -119,8 +120,7 @@ class OAuthTokens:
             row = await self._code(session, code)
             if row is None or row.client_id != client.client_id:
                 raise _wrong_grant("This code is not known here. Connect once more.")
-            await self._lock(session, row.id)
-            await session.refresh(row)
+            await self._lock(session, row.id, row)
             if row.used_at is not None:
                 done: TokenPair | _Replay = await self._replayed(
                     session, "code", row, client.name, address
@@ -160,8 +160,7 @@ class OAuthTokens:
             row = await self._by_refresh(session, refresh_token)
             if row is None or row.client_id != client.client_id:
                 raise _wrong_grant("This refresh token is not known here. Connect once more.")
-            await self._lock(session, row.family_id)
-            await session.refresh(row)
+            await self._lock(session, row.family_id, row)
             app = await self._working_app(session, row)
             if row.revoked_at is not None or app is None:
                 raise _wrong_grant("This app was disconnected. Connect once more.")
@@ -245,8 +244,7 @@ class OAuthTokens:
             row = await self._by_either(session, token)
             if row is None or row.client_id != client.client_id:
                 return
-            await self._lock(session, row.family_id)
-            await session.refresh(row)
+            await self._lock(session, row.family_id, row)
             if row.revoked_at is not None:
                 return
             await self._end_family(session, row, row.family_id)
@@ -386,8 +384,17 @@ class OAuthTokens:
         )
         return (await session.exec(question)).one_or_none()
 
-    async def _lock(self, session: AsyncSession, family_id: str) -> None:
+    async def _lock(
+        self, session: AsyncSession, family_id: str, row: OAuthCode | OAuthToken
+    ) -> None:
+        """Locks the family until the write ends, and reads its row again. Raises OAuthRefused where
+        its account was deleted meanwhile.
+        """
         await self._database.advisory_lock(session, f"oauth:{family_id}")
+        try:
+            await session.refresh(row)
+        except InvalidRequestError as error:
+            raise _wrong_grant("This is not known here any more. Connect once more.") from error
 
     def _digest(self, token: str) -> bytes:
         return digest(self._keyring.digest_key, f"oauth token {token}")

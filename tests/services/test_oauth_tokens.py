@@ -15,6 +15,7 @@ from orderdesk_app.context import Role, Scope, Secret, now
 from orderdesk_app.db.audit import AuditEntry
 from orderdesk_app.db.keys import Credential
 from orderdesk_app.db.memberships import Membership
+from orderdesk_app.db.oauth import OAuthToken
 from orderdesk_app.db.retention import delete_expired_codes, delete_expired_tokens
 from orderdesk_app.db.tenants import Tenant
 from orderdesk_app.db.users import User
@@ -27,7 +28,14 @@ from orderdesk_app.services.oauth_errors import OAuthError, OAuthRefused
 from orderdesk_app.services.oauth_tokens import ACCESS_SECONDS, OAuthTokens, TokenPair
 from orderdesk_app.wiring import Services
 from tests.oauth import ADDRESS, VERIFIER, OAuthPerson, add_client, exchange, person, query, refresh
-from tests.worlds import on_sqlite, open_services, settings_for
+from tests.worlds import (
+    PROMISED,
+    SLACK,
+    eventually,
+    on_sqlite,
+    open_services,
+    settings_for,
+)
 
 
 @dataclass
@@ -440,3 +448,37 @@ async def test_a_person_hears_by_mail_of_an_app_that_is_new_or_may_do_more(
     assert to == "ada@example.com"
     assert (letter.app, letter.account) == ("Teapot", "Ada's Teas")
     assert letter.may == ("Read orders", "Delete orders")
+
+
+async def test_a_revocation_is_heard_in_every_process(
+    services: Services, ada: OAuthPerson, client: Client, database_url: str
+) -> None:
+    pair = await ada.connect(client)
+
+    async def is_refused(elsewhere: Services) -> bool:
+        try:
+            await elsewhere.access.by_token(pair.access.reveal())
+        except AuthFailed:
+            return True
+        return False
+
+    async with open_services(settings_for(database_url)) as elsewhere:
+        assert not await is_refused(elsewhere)
+
+        await services.oauth_tokens.revoke(client, pair.refresh.reveal(), address=ADDRESS)
+
+        assert await eventually(lambda: is_refused(elsewhere), PROMISED + SLACK)
+
+
+@on_sqlite
+async def test_a_token_whose_account_is_deleted_meanwhile_is_not_known(
+    services: Services, ada: OAuthPerson, client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pair = await ada.connect(client)
+
+    async def deleted_meanwhile(session: Any, name: str) -> None:
+        await session.exec(delete(OAuthToken))
+
+    monkeypatch.setattr(services.database, "advisory_lock", deleted_meanwhile)
+
+    assert await refused(refresh(services, client, pair.refresh.reveal())) == "invalid_grant"
