@@ -1,6 +1,6 @@
 // Buttons that no click presses which was meant for something else: a window that lay above and
 // closes at the first half of a double click, or a page that changes under the pointer. They work
-// once the page has been seen for a moment, and again after each return to it.
+// once the page has been seen for a moment, and again after each time that it was hidden.
 import { all } from "./dom.js";
 
 let seenSince = 0;
@@ -24,6 +24,7 @@ export const start = () => {
       button.disabled = false;
     }, Number(button.dataset.settle));
   });
-  addEventListener("focus", noteSeen); // a disabled button would lose the focus of the keyboard
+  // here a disabled button would lose the focus of the keyboard
+  document.addEventListener("visibilitychange", noteSeen);
   document.addEventListener("click", onClick, true); // before the form's own listeners
 };

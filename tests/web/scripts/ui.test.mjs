@@ -620,7 +620,7 @@ test("a button that gives something away takes no hasty click", (t) => {
   const first = [button.disabled, click()];
   t.mock.timers.tick(700);
   const settled = [button.disabled, click()];
-  window.hear(new Event("focus"), false);
+  document.hear(new Event("visibilitychange"), false);
   const again = [button.disabled, click()];
   t.mock.timers.tick(700);
 
