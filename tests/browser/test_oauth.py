@@ -37,7 +37,9 @@ async def callback() -> AsyncIterator[str]:
 
 
 async def press(page: Page, role: str, name: str, key: str) -> None:
-    await page.get_by_role(role, name=name).press(key)  # type: ignore[arg-type]
+    control = page.get_by_role(role, name=name)  # type: ignore[arg-type]
+    await expect(control).to_be_enabled()  # Approve waits for a moment
+    await control.press(key)
 
 
 async def denied(app: AgentClient, tool: str, **arguments: Any) -> bool:
