@@ -21,6 +21,7 @@ from orderdesk_app.services.oauth_errors import OAuthError, OAuthRefused
 from orderdesk_app.services.retention import Retention
 from tests.public_site import metadata
 from tests.services.test_client_metadata import CLIENT, Site, said
+from tests.worlds import on_sqlite
 
 NATIVE = {
     "client_name": "Cursor",
@@ -83,6 +84,7 @@ async def test_a_public_client_registers_itself(clients: Clients) -> None:
 
 
 @pytest.mark.parametrize("method", ["client_secret_post", "client_secret_basic", None])
+@on_sqlite
 async def test_a_confidential_client_gets_a_secret_once(
     clients: Clients, method: str | None
 ) -> None:
@@ -98,6 +100,7 @@ async def test_a_confidential_client_gets_a_secret_once(
     assert told["client_secret"] not in str(await clients.rows())
 
 
+@on_sqlite
 async def test_each_registration_is_a_client_of_its_own(clients: Clients) -> None:
     first, second = await clients.register(), await clients.register()
 
@@ -124,6 +127,7 @@ async def test_each_registration_is_a_client_of_its_own(clients: Clients) -> Non
         ({"response_types": ["token"]}, OAuthError.INVALID_CLIENT_METADATA),
     ],
 )
+@on_sqlite
 async def test_a_registration_that_breaks_a_rule_is_refused(
     clients: Clients, changes: dict[str, Any], error: OAuthError
 ) -> None:
@@ -157,6 +161,7 @@ def test_a_client_without_a_name_has_that_of_where_it_leads(name: Any) -> None:
     assert read_registration({**NATIVE, "client_name": name}).name == "127.0.0.1"
 
 
+@on_sqlite
 async def test_registrations_of_one_network_are_limited(clients: Clients) -> None:
     for _ in range(2 * REGISTRATIONS):
         await clients.register()
@@ -181,6 +186,7 @@ async def test_a_client_that_nobody_uses_is_forgotten_after_a_day(clients: Clien
     assert await clients.rows() == []
 
 
+@on_sqlite
 async def test_one_that_is_used_is_kept(clients: Clients) -> None:
     told = await clients.register()
     await clients.service.note_use(told["client_id"])
@@ -211,6 +217,7 @@ async def test_a_use_is_written_once_a_day(clients: Clients) -> None:
     await clients.service.note_use("odc_nobody")
 
 
+@on_sqlite
 async def test_a_document_is_a_public_client(clients: Clients) -> None:
     found = await clients.service.find(CLIENT, address=ADDRESS)
 
@@ -220,6 +227,7 @@ async def test_a_document_is_a_public_client(clients: Clients) -> None:
     assert found.redirect_uris == ("https://client.example/callback",)
 
 
+@on_sqlite
 async def test_a_document_that_is_away_is_refused_to_people_and_known_to_its_program(
     clients: Clients,
 ) -> None:
@@ -249,6 +257,7 @@ async def test_a_document_that_changed_is_noted_again(clients: Clients) -> None:
     assert (found.name, list(found.redirect_uris)) == ("New", uris)
 
 
+@on_sqlite
 async def test_a_document_that_is_asked_for_again_is_kept(clients: Clients) -> None:
     await clients.service.find(CLIENT)
     clients.now += UNUSED_LASTS - timedelta(minutes=1)
@@ -259,6 +268,7 @@ async def test_a_document_that_is_asked_for_again_is_kept(clients: Clients) -> N
     assert await clients.service.known(CLIENT)
 
 
+@on_sqlite
 async def test_fetches_for_one_network_are_limited(clients: Clients) -> None:
     for number in range(2 * CLIENT_DOCUMENTS):
         with pytest.raises(OAuthRefused):
@@ -274,5 +284,6 @@ async def test_fetches_for_one_network_are_limited(clients: Clients) -> None:
 
 
 @pytest.mark.parametrize("client_id", ["", "odc_nobody", "x" * 10_000, "http://a.example/b"])
+@on_sqlite
 async def test_an_unknown_client_is_none(clients: Clients, client_id: str) -> None:
     assert await clients.service.find(client_id) is None
