@@ -12,7 +12,9 @@ from orderdesk_app.db.engine import Database
 from orderdesk_app.db.leases import Leases
 from orderdesk_app.db.oauth import OAuthClient
 from orderdesk_app.errors import RateLimited
+from orderdesk_app.security.audit_links import PURPOSE, AuditKey
 from orderdesk_app.security.keyring import Keyring
+from orderdesk_app.services.audit_chains import AuditChains
 from orderdesk_app.services.client_registration import read_registration
 from orderdesk_app.services.limits import CLIENT_DOCUMENTS, REGISTRATIONS, Limits
 from orderdesk_app.services.oauth_client import secret_digest
@@ -54,7 +56,12 @@ class Clients:
         )
         self._database = database
         self.retention = Retention(
-            database, Leases(database), audit_days=0, journal_days=0, clock=lambda: self.now
+            database,
+            Leases(database),
+            AuditChains(AuditKey(keyring.purpose(PURPOSE))),
+            audit_days=0,
+            journal_days=0,
+            clock=lambda: self.now,
         )
 
     async def register(self, **changes: Any) -> dict[str, Any]:
