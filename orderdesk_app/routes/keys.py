@@ -159,7 +159,9 @@ async def rotate_master(request: Request, user: WebUser, form: Form) -> Response
             )
         key = await services.keys.rotate_master(user.actor, grace=grace)
     except (ValidationFailed, ReauthenticationRequired) as error:
-        typed = {name: form.get(name, "")[:200] for name in ("confirm", "grace")}
+        typed = {"confirm": form.get("confirm", "")[:200]}
+        if "grace" in form:
+            typed["grace"] = form["grace"][:10]
         return redirect_with_error(user, "/settings", error, form="rotate-master", typed=typed)
     except OrderDeskAgentsError as error:
         return redirect_with_error(user, "/settings", error)
@@ -197,7 +199,7 @@ def _in_words(time: timedelta) -> str:
 def _typed(form: Form) -> dict[str, str]:
     """What was typed into the form of a key, which comes back with it."""
     always = ("name", "scopes")
-    return {name: form.get(name, "")[:8000] for name in _TYPED if name in form or name in always}
+    return {name: form.get(name, "")[:8000] for name in _TYPED if form.get(name) or name in always}
 
 
 def _show_once(title: str, key: Secret, words: Markup) -> Response:

@@ -118,7 +118,9 @@ def give_belongings(owner: BrowserSession) -> Belongings:
 
 _LOGS = frozenset({"audit_log", "audit_chains", "activity_slots", "sessions"})
 # A session is seen, and a job runs, without anybody having changed them.
-_MOVES_BY_ITSELF = frozenset({"seen_at", "last_used_at", "last_active_at"})
+_MOVES_BY_ITSELF = frozenset(
+    {"seen_at", "last_used_at", "last_client", "last_address", "last_active_at"}
+)
 _COUNTED_LATER = frozenset({"user_days", "credential_days"})
 
 

@@ -15,9 +15,12 @@ from typing import Any
 import pytest
 
 from orderdesk_app import services as services_package
-from orderdesk_app.context import Role, UserId, new_id
+from orderdesk_app.context import ALL_SCOPES, Role, UserId, new_id
 from orderdesk_app.errors import OrderDeskAgentsError, ReauthenticationRequired
 from orderdesk_app.services import identity_proofs
+from orderdesk_app.services.key_changes import OVERLAPS
+from orderdesk_app.services.key_choices import KeyChoice
+from orderdesk_app.services.key_views import KeyView
 from orderdesk_app.services.open_store import StoreRecord
 from orderdesk_app.services.reauthentication import Reauthentication
 from orderdesk_app.services.sessions import COOKIE
@@ -64,6 +67,7 @@ class Victim:
     browser: BrowserSession
     colleague: UserId
     store: StoreRecord
+    key: KeyView
 
     @property
     def services(self) -> Services:
@@ -88,11 +92,14 @@ class Victim:
         """By the name of a parameter. A new one that is not known here fails the test."""
         return {
             "answer": "{}",
+            "choice": KeyChoice("Widened by a thief", ALL_SCOPES),
             "cookie": "x",
             "email": f"{new_id()}@example.com".lower(),
             "invitation_id": "x",
             "is_operator": True,
+            "key_id": self.key.id,
             "name": "Made by a thief",
+            "overlap": OVERLAPS[0],
             "role": Role.OWNER,
             "row_id": self.store.id,
             "store_id": self.store.store_id,
@@ -108,8 +115,9 @@ def victim(web: Web) -> Victim:
     store = web.do(web.services.stores.add_sandbox, browser.actor)
     colleague = add_colleague(browser, Role.MEMBER, "Bo", f"{new_id().lower()}@example.com")
     assert colleague.user_id is not None
+    key, _ = web.do(web.services.keys.create, browser.actor, "Claude")
     browser.grow_old(60)
-    return Victim(browser, colleague.user_id, store)
+    return Victim(browser, colleague.user_id, store, key)
 
 
 def test_the_acts_are_found_in_the_code() -> None:

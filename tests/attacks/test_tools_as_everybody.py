@@ -11,8 +11,7 @@ from typing import Any
 import pytest
 
 from orderdesk_app.context import ALL_SCOPES, Role, Secret
-from orderdesk_app.services import keys as key_service
-from orderdesk_app.services import roles
+from orderdesk_app.services import key_views, roles
 from orderdesk_app.services.roles import Permission, scopes_of
 from orderdesk_app.tools.catalogue import Tool, every_tool
 from tests.attacks.cast import MARK, NEIGHBOUR, OWNER, Belongings, Cast, switched_off
@@ -84,7 +83,7 @@ def test_without_the_table_of_roles_a_viewers_key_would_write(cast: Cast) -> Non
     [tool] = [each for each in every_tool() if each.name == "orders_create"]
 
     with (
-        switched_off(key_service, "scopes_of", lambda _: ALL_SCOPES),
+        switched_off(key_views, "scopes_of", lambda _: ALL_SCOPES),
         switched_off(roles, "scopes_of", lambda _: ALL_SCOPES),
         switched_off(roles, "permissions_of", lambda _: frozenset(Permission)),
     ):
