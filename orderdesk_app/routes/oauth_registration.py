@@ -19,9 +19,23 @@ from orderdesk_app.routes.oauth import NO_STORE, cross_origin, preflight
 from orderdesk_app.security.web import body_encoding
 from orderdesk_app.services.callers import Callers, open_to
 from orderdesk_app.services.client_registration import LARGEST_BODY
+from orderdesk_app.services.oauth_client import AUTH_METHODS
 from orderdesk_app.services.oauth_errors import OAuthError, OAuthRefused
 
 PATH = "/register"
+# What is read of the body, for openapi.json.
+METADATA: JsonObject = {
+    "type": "object",
+    "required": ["redirect_uris"],
+    "properties": {
+        "redirect_uris": {"type": "array", "items": {"type": "string"}, "minItems": 1},
+        "client_name": {"type": "string"},
+        "client_uri": {"type": "string"},
+        "token_endpoint_auth_method": {"enum": list(AUTH_METHODS)},
+        "grant_types": {"type": "array", "items": {"type": "string"}},
+        "response_types": {"type": "array", "items": {"type": "string"}},
+    },
+}
 
 
 @open_to(Callers.ANYBODY)

@@ -16,6 +16,7 @@ from orderdesk_app import __version__, wiring
 from orderdesk_app.context import Json, JsonObject
 from orderdesk_app.routes.forms import FormKind, form_kind
 from orderdesk_app.routes.not_found import not_found
+from orderdesk_app.routes.oauth_registration import METADATA, register
 from orderdesk_app.services.callers import Callers, allowed_callers, open_to
 from orderdesk_app.services.roles import Permission
 from orderdesk_app.services.sessions import COOKIE
@@ -92,6 +93,10 @@ def _operation(route: Route, method: str) -> JsonObject:
     }
     if kind is not None:
         made["requestBody"] = _body(endpoint, kind)
+    if endpoint is register:
+        content: JsonObject = {"application/json": {"schema": METADATA}}
+        made["requestBody"] = {"required": True, "content": content}
+        made["responses"] = {"201": {"description": "Registered."}, **_responses(kind)}
     return made
 
 

@@ -56,7 +56,7 @@ def test_each_form_names_its_fields_and_its_token(document: dict[str, Any]) -> N
     )
 
 
-def test_every_post_is_a_form(document: dict[str, Any]) -> None:
+def test_every_post_says_its_body(document: dict[str, Any]) -> None:
     without = [
         path
         for path, operations in document["paths"].items()
