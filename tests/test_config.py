@@ -96,7 +96,7 @@ WRONG = {
     "TRUST_PROXY": ["maybe", "-1", "11"],
     "WORKERS": ["0", "many", "65"],
     "MCP_KMS_KEY": ["short", "not base64 at all!!", b64encode(b"x" * 31).decode()],
-    "MCP_KMS_KEY_PREVIOUS": ["short", f"{KMS},short"],
+    "MCP_KMS_KEY_PREVIOUS": ["short", f"{b64encode(b'y' * 32).decode()},short"],
     "ADMIN_MASTER_KEY": [
         "changeme",
         "x" * 31,

@@ -187,6 +187,7 @@ def test_a_postgres_can_be_looked_at(examine: Doctor, postgres_url: str) -> None
         (KMS_KEY, OTHER_KMS_KEY, "note", "nothing is wrapped by a key of MCP_KMS_KEY_PREVIOUS"),
         (OTHER_KMS_KEY, "", "wrong", "name the other key in MCP_KMS_KEY_PREVIOUS"),
     ],
+    ids=["under way", "done", "the old key is missing"],
 )
 def test_a_rotation_that_goes_on_is_known(
     examine: Doctor, sealed: str, key: str, previous: str, outcome: str, words: str
