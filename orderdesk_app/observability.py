@@ -196,6 +196,8 @@ LOG_FIELDS = frozenset(
         "attempt",
         "count",
         "tenant_id",
+        "chain",
+        "why",
         "reference",
         "setting",
         "action",  # of an audit entry, such as key.create

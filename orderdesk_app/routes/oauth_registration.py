@@ -4,7 +4,6 @@ origin: no cookie counts here.
 
 import asyncio
 import json
-from math import ceil
 
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
@@ -12,10 +11,10 @@ from starlette.routing import Route
 
 from orderdesk_app import wiring
 from orderdesk_app.context import JsonObject
-from orderdesk_app.errors import RateLimited
-from orderdesk_app.observability import OAUTH_REFUSED
+from orderdesk_app.errors import BodyEncoded, BodyTooLarge, BodyTooSlow, RateLimited
 from orderdesk_app.routes.forms import FORM_SECONDS, client_address
 from orderdesk_app.routes.oauth import NO_STORE, cross_origin, preflight
+from orderdesk_app.routes.oauth_tokens import refusal, too_many
 from orderdesk_app.security.web import body_encoding
 from orderdesk_app.services.callers import Callers, open_to
 from orderdesk_app.services.client_registration import LARGEST_BODY
@@ -45,20 +44,20 @@ async def register(request: Request) -> Response:
     try:
         answer = await clients.register(await _metadata(request), address=address)
     except OAuthRefused as error:
-        return _refusal(error.error, error.description, error.http_status)
+        return refusal(request, error)
     except RateLimited as error:
-        refused = _refusal(
-            OAuthError.TEMPORARILY_UNAVAILABLE, error.message, RateLimited.http_status
-        )
-        refused.headers["Retry-After"] = str(ceil(error.retry_after or 1))
-        return refused
+        return too_many(error)
+    except (BodyEncoded, BodyTooLarge, BodyTooSlow) as error:
+        return refusal(request, _unreadable(error.message), error.http_status)
     return cross_origin(JSONResponse(answer, 201, NO_STORE))
 
 
 async def _metadata(request: Request) -> JsonObject:
-    """The JSON object of the body. Raises OAuthRefused for any other."""
+    """The JSON object of the body. Raises OAuthRefused for any other, BodyEncoded, BodyTooLarge,
+    BodyTooSlow.
+    """
     if body_encoding(request.headers):
-        raise _unreadable("Send the metadata plain, without Content-Encoding.")
+        raise BodyEncoded("Send the metadata plain, without Content-Encoding.")
     try:
         async with asyncio.timeout(FORM_SECONDS):
             body = await _body(request)
@@ -66,7 +65,7 @@ async def _metadata(request: Request) -> JsonObject:
     except (ValueError, RecursionError):
         said = None
     except TimeoutError:
-        raise _unreadable("The metadata did not arrive in time. Send it again.") from None
+        raise BodyTooSlow("The metadata did not arrive in time. Send it again.") from None
     if not isinstance(said, dict):
         raise _unreadable("Send the client's metadata as one JSON object.")
     return said
@@ -77,18 +76,12 @@ async def _body(request: Request) -> bytes:
     async for chunk in request.stream():
         body += chunk
         if len(body) > LARGEST_BODY:
-            raise _unreadable(f"The metadata of a client has at most {LARGEST_BODY // 1024} KiB.")
+            raise BodyTooLarge(f"The metadata of a client has at most {LARGEST_BODY // 1024} KiB.")
     return body
 
 
 def _unreadable(description: str) -> OAuthRefused:
     return OAuthRefused(OAuthError.INVALID_CLIENT_METADATA, description)
-
-
-def _refusal(error: OAuthError, description: str, status: int) -> Response:
-    OAUTH_REFUSED.labels(error.value).inc()
-    body = {"error": error.value, "error_description": description}
-    return cross_origin(JSONResponse(body, status, NO_STORE))
 
 
 ROUTES = [

@@ -58,7 +58,7 @@ def client_form(endpoint: ClientEndpoint) -> Endpoint:
         except OAuthRefused as error:
             return refusal(request, error)
         except RateLimited as error:
-            return _too_many(error)
+            return too_many(error)
         except OrderDeskAgentsError as error:  # of the form itself
             refused = OAuthRefused(OAuthError.INVALID_REQUEST, error.message)
             is_of_body = isinstance(error, BodyTooSlow | BodyTooLarge | BodyEncoded)
@@ -120,6 +120,8 @@ def refusal(request: Request, error: OAuthRefused, status: int | None = None) ->
     )
     if answer.status_code == 401 and request.headers.get("authorization"):
         answer.headers["WWW-Authenticate"] = 'Basic realm="orderdesk"'
+    if answer.status_code == BodyEncoded.http_status:
+        answer.headers["Accept-Encoding"] = "identity"  # RFC 9110 12.5.3: what is taken
     return cross_origin(answer)
 
 
@@ -143,7 +145,7 @@ def _named_scopes(text: str) -> frozenset[Scope] | None:
     return frozenset(scope for scope in Scope if scope.value in names) or None
 
 
-def _too_many(error: RateLimited) -> Response:
+def too_many(error: RateLimited) -> Response:
     OAUTH_REFUSED.labels(OAuthError.TEMPORARILY_UNAVAILABLE.value).inc()
     return cross_origin(
         JSONResponse(

@@ -21,11 +21,13 @@ from orderdesk_app.services import identity_proofs
 from orderdesk_app.services.key_changes import OVERLAPS
 from orderdesk_app.services.key_choices import KeyChoice
 from orderdesk_app.services.key_views import KeyView
+from orderdesk_app.services.oauth_authorization import AuthorizationRequest
 from orderdesk_app.services.open_store import StoreRecord
 from orderdesk_app.services.reauthentication import Reauthentication
 from orderdesk_app.services.sessions import COOKIE
 from orderdesk_app.wiring import Services
 from tests.attacks.cast import Belongings, switched_off
+from tests.oauth import add_client, query
 from tests.web.browser_session import ORIGIN, BrowserSession, Web
 from tests.web.colleagues import add_colleague, join
 
@@ -68,6 +70,7 @@ class Victim:
     colleague: UserId
     store: StoreRecord
     key: KeyView
+    request: AuthorizationRequest  # of an app
 
     @property
     def services(self) -> Services:
@@ -97,12 +100,16 @@ class Victim:
             "email": f"{new_id()}@example.com".lower(),
             "invitation_id": "x",
             "is_operator": True,
+            "is_read_only": False,
             "key_id": self.key.id,
             "name": "Made by a thief",
             "overlap": OVERLAPS[0],
+            "request": self.request,
             "role": Role.OWNER,
             "row_id": self.store.id,
+            "scopes": self.request.scopes,
             "store_id": self.store.store_id,
+            "store_ids": None,
             "typed": self.browser.view.name,
             "typed_name": self.store.name,
             "user_id": self.colleague,
@@ -116,8 +123,11 @@ def victim(web: Web) -> Victim:
     colleague = add_colleague(browser, Role.MEMBER, "Bo", f"{new_id().lower()}@example.com")
     assert colleague.user_id is not None
     key, _ = web.do(web.services.keys.create, browser.actor, "Claude")
+    client_id = web.do(add_client, web.services, new_id()).client_id
+    look = web.services.authorization_requests.look
+    request = web.do(look, query(client_id), browser.actor)
     browser.grow_old(60)
-    return Victim(browser, colleague.user_id, store, key)
+    return Victim(browser, colleague.user_id, store, key, request)
 
 
 def test_the_acts_are_found_in_the_code() -> None:

@@ -31,12 +31,12 @@ class AttemptLimit:
     def __init__(self, left: int = 1000) -> None:
         self.left = left
 
-    def check(self, key: str) -> None:
+    async def check(self, key: str) -> None:
         self.left -= 1
         if self.left < 0:
             raise RateLimited("Too many.", retry_after=60)
 
-    def give_back(self, key: str) -> None:
+    async def give_back(self, key: str) -> None:
         self.left += 1
 
 

@@ -61,7 +61,6 @@ def test_a_browser_may_ask_first(web: Web) -> None:
         b"[" * 10_000,
         b'{"a": ' * 2_000 + b"1" + b"}" * 2_000,
         b"redirect_uris=https%3A%2F%2Fa.example%2F",
-        b'{"client_name": "' + b"x" * LARGEST_BODY + b'"}',
     ],
 )
 def test_what_is_no_metadata_is_refused(web: Web, content: bytes) -> None:
@@ -70,6 +69,13 @@ def test_what_is_no_metadata_is_refused(web: Web, content: bytes) -> None:
     assert answer.status_code == 400
     assert answer.json()["error"] in ("invalid_client_metadata", "invalid_redirect_uri")
     assert answer.headers["access-control-allow-origin"] == "*"
+
+
+def test_metadata_that_are_too_large_are_refused(web: Web) -> None:
+    answer = register(web, b'{"client_name": "' + b"x" * LARGEST_BODY + b'"}')
+
+    assert answer.status_code == 413
+    assert answer.json()["error"] == "invalid_client_metadata"
 
 
 def test_a_packed_body_is_refused(web: Web) -> None:
