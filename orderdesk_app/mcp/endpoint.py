@@ -229,7 +229,7 @@ class McpEndpoint:
         async def with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
                 limit = request.rate_limit or await self._runner.rate_limit(principal)
-                headers = message.setdefault("headers", [])
+                headers = _own_headers(message)
                 for name, value in rate_limit_headers(limit).items():
                     headers.append((name.lower().encode(), value.encode()))
                 if request.retry_after is not None:
@@ -283,12 +283,19 @@ _EXPOSED = (
 )
 
 
+def _own_headers(message: Message) -> list[tuple[bytes, bytes]]:
+    """The headers of this answer, to be changed: the SDK begins all its streams with one list."""
+    headers: list[tuple[bytes, bytes]] = list(message.get("headers", ()))
+    message["headers"] = headers
+    return headers
+
+
 def _allowing_origin(origin: str, send: Send) -> Send:
     """A `send` that lets a page of this origin read the answer (CORS)."""
 
     async def with_origin(message: Message) -> None:
         if message["type"] == "http.response.start":
-            headers = MutableHeaders(raw=message.setdefault("headers", []))
+            headers = MutableHeaders(raw=_own_headers(message))
             headers["Access-Control-Allow-Origin"] = origin
             headers["Access-Control-Expose-Headers"] = _EXPOSED
             headers.add_vary_header("Origin")

@@ -72,6 +72,26 @@ async def test_a_refused_call_says_when_to_come_back(
 
 
 @on_sqlite
+@pytest.mark.parametrize("revision", REVISIONS)
+async def test_a_stream_has_each_header_once_and_none_of_an_earlier_one(
+    inside: InProcessApp, revision: str
+) -> None:
+    """The SDK begins all its streams with one list of headers."""
+    origin = {"origin": "http://localhost:8080"}
+    async with inside() as http:
+        for _ in range(3):
+            headers, body = modern("tools/call", {"name": "stores_list", "arguments": {}})
+            if revision != REVISIONS[-1]:
+                headers, body = {"mcp-protocol-version": revision}, call("stores_list")
+            body["params"].setdefault("_meta", {})["progressToken"] = "p"
+            answer = await http.post("/mcp", json=body, headers=BEARER | origin | headers)
+            names = [name for name, _ in answer.headers.raw]
+
+    assert "text/event-stream" in answer.headers["content-type"]
+    assert sorted(names) == sorted(set(names))
+
+
+@on_sqlite
 async def test_the_bucket_of_the_key_is_said_where_it_has_less(inside: InProcessApp) -> None:
     async with inside(RATE_LIMIT_RPM="120") as http:
         wiring.current().limits.tools.rules = slow(240)
