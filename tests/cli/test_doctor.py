@@ -118,10 +118,10 @@ def examine(
         monkeypatch.setattr(doctor, "settings_as_given", lambda: settings_as_given(given))
         monkeypatch.chdir(cli.ROOT)
         code = cli.main(["doctor", "--json"])
-        printed = "".join(capsys.readouterr())
+        printed = capsys.readouterr()
         for secret in (KMS_KEY, OTHER_KMS_KEY, URL_PASSWORD, PASSWORD):
-            assert secret not in printed
-        checks = json.loads(printed)["checks"]
+            assert secret not in printed.out + printed.err
+        checks = json.loads(printed.out)["checks"]
         return Report(code, [(c["check"], c["outcome"], c["message"]) for c in checks])
 
     return examine

@@ -212,7 +212,11 @@ class Tab:
 
     def wait_for(self, variable: str) -> None:
         """Until the server has sent a value for it that is not empty."""
-        while not self.vars.get(variable):
+        self.wait_until(lambda: bool(self.vars.get(variable)))
+
+    def wait_until(self, is_so: Callable[[], bool]) -> None:
+        """Until what the server has sent makes it so."""
+        while not is_so():
             self._receive()
 
     def wait_for_redirect(self) -> None:
