@@ -11,6 +11,8 @@ PIP_INSTALL := $(BIN)/python -m pip install --disable-pip-version-check --quiet
 # Three workers on two cores: tests wait (for a browser, a lock, a process that starts) for about half of
 # their time. The browser tests come first and are one worker's work for as long as the others take.
 IN_PARALLEL := -n 3 --dist loadfile --no-loadscope-reorder
+# Python keeps what it compiled, whatever the environment says: each process starts 0.4 s sooner.
+export PYTHONDONTWRITEBYTECODE :=
 # Clients whose pins are not ours: each of these has an environment of its own, $(VENV)/clients/<name>.
 CLIENTS := mcp-1.9 mcp-1.30
 CLIENT_LOCKS := $(CLIENTS:%=tests/clients/requirements-%.txt)

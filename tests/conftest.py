@@ -31,6 +31,7 @@ from orderdesk_app.security.passwords import Passwords
 from orderdesk_app.security.sealing import Sealer
 from orderdesk_app.services.keys import Keys
 from orderdesk_app.services.tenants import NewAccount, Tenants
+from tests import scheduling
 from tests.slow import is_slow, no_process_in_a_fast_test
 from tests.web_app import ada, admin, bert, served, sockets_for_strangers, web
 from tests.worlds import MadeUpActors
@@ -63,7 +64,7 @@ def pytest_configure(config: pytest.Config) -> None:
     plain = structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)
     structlog.configure(processors=[structlog.processors.add_log_level, plain])
     if config.pluginmanager.hasplugin("xdist"):
-        config.pluginmanager.import_plugin("tests.scheduling")
+        config.pluginmanager.register(scheduling)
 
 
 def pytest_collection_finish() -> None:
@@ -77,6 +78,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if is_slow(item):
             item.add_marker(pytest.mark.slow)
+    items.sort(key=scheduling.longest_first)
 
 
 class Postgres:

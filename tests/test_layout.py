@@ -6,6 +6,8 @@ import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
+from tests.scheduling import BEGIN_FIRST, SHARED_FOLDERS, UNITS
+
 ROOT = Path(__file__).resolve().parent.parent
 PACKAGE = ROOT / "orderdesk_app"
 
@@ -204,3 +206,9 @@ def test_a_private_name_is_seen_in_each_of_its_forms() -> None:
         assert [name for name, _ in private_names(ast.parse(line))] == [seen]
     for line in ("self._kept = cls._kept", "x.__dict__", "_own()", "super()._own()"):
         assert [*private_names(ast.parse(line))] == []
+
+
+def test_what_the_order_of_the_tests_names_is_there() -> None:
+    named = {*UNITS, *SHARED_FOLDERS, *BEGIN_FIRST} - set(UNITS.values())
+
+    assert not [name for name in sorted(named) if not (ROOT / name).exists()]
