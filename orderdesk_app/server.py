@@ -28,6 +28,7 @@ from orderdesk_app.routes.oauth import is_oauth, no_oauth
 from orderdesk_app.routes.pages import PageGate
 from orderdesk_app.routes.request_middleware import MCP_PATHS, RequestMiddleware
 from orderdesk_app.routes.sockets import SocketLimits
+from orderdesk_app.services.connections import Why
 from orderdesk_app.serving import NOTICE_SECONDS, STOP_NOTICE
 from orderdesk_app.setting_rules import host_list
 from orderdesk_app.settings_reader import load_settings
@@ -86,6 +87,7 @@ def create_app(
         trusted_proxies=settings.trust_proxy,
         allowed_hosts=host_list(settings.allowed_hosts),
         have_metrics_token=bool(settings.metrics_token.get_secret_value()),
+        note_refused=_tell_connect if settings.enable_webui else lambda status, address: None,
     )
     return SecurityHeaders(
         guarded,
@@ -93,6 +95,12 @@ def create_app(
         is_https=settings.public_url.startswith("https://"),
         is_production=settings.is_production,
     )
+
+
+def _tell_connect(status: int, address: str) -> None:
+    """The page Connect says why a client of the person's network does not get in."""
+    why = Why.WRONG_HOST if status == 421 else Why.FOREIGN_PAGE
+    wiring.current().connections.note_refused(why, address)
 
 
 async def _is_signed_in(connection: HTTPConnection) -> bool:

@@ -3,6 +3,7 @@
 HTTP and stdio each make one.
 """
 
+import contextlib
 import json
 from collections.abc import Callable, Mapping
 from typing import Protocol
@@ -59,6 +60,7 @@ _METHODS = frozenset(
     }
 )
 _REVISIONS = frozenset({"2024-11-05", "2025-03-26", "2025-06-18", "2025-11-25", "2026-07-28"})
+_CONNECTING = frozenset({"initialize", "server/discover", "tools/list"})  # without a row of audit
 _MAX_CLIENTS = 10_000
 MAX_NAME = 80  # characters of a client's own name
 
@@ -132,6 +134,8 @@ class McpHandlers:
         if ctx.method == "initialize":
             self._remember_client(ctx)
         try:
+            if ctx.method in _CONNECTING:
+                await self._note_use(ctx)
             # Over HTTP it is the request's; over stdio each message is a request of its own.
             with serving(current_request()):
                 if ctx.method != "tools/call":
@@ -156,6 +160,14 @@ class McpHandlers:
                 ),
             ) from error
 
+    async def _note_use(self, ctx: ServerRequestContext) -> None:
+        """The first message of a client is its first call, though it calls no tool yet."""
+        caller = self._caller_of(ctx)
+        with contextlib.suppress(AuthFailed):  # the handler says so, where the message needs a key
+            principal = self._with_client_name(ctx, caller, await self._principal(caller))
+            if principal is not None:
+                self._runner.note_use(principal)
+
     def _remember_client(self, ctx: ServerRequestContext) -> None:
         info = (ctx.params or {}).get("clientInfo")
         if isinstance(info, Mapping):
@@ -173,8 +185,6 @@ class McpHandlers:
             principal = self._with_client_name(ctx, caller, await self._principal(caller))
         except AuthFailed as error:
             raise MCPError(INVALID_REQUEST, error.message) from error
-        if principal is not None:
-            self._runner.note_use(principal)
         shown = [
             entry for entry in every_tool() if principal is None or is_listed(principal, entry)
         ]

@@ -330,8 +330,8 @@ def _light() -> rx.Component:
             aria_live="polite",
         ),
         rx.el.p(
-            "It changes by itself, as soon as the assistant calls a tool: ask it to list your "
-            "stores.",
+            "It changes by itself, as soon as the assistant connects. Some wait until they are "
+            "asked something: ask it to list your stores.",
             class_name="dim small",
         ),
         class_name="panel stack tight",

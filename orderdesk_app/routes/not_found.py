@@ -13,6 +13,7 @@ from orderdesk_app.routes.forms import redirect_to
 from orderdesk_app.routes.html_pages import error_page, is_for_a_person, is_for_a_program
 from orderdesk_app.routes.oauth import FOR_PROGRAMS
 from orderdesk_app.routes.request_middleware import ADDRESS
+from orderdesk_app.services.connections import Why
 
 # A client is often given the address of the web app, or that of an older transport.
 _FOR_AGENTS = "An MCP client connects to /mcp."
@@ -64,7 +65,7 @@ def not_found(scope: Scope) -> Response:
 def _note_lost_program(scope: Scope) -> None:
     """The page Connect tells a person that a client of theirs asks at a wrong address."""
     if scope["method"] == "POST" and is_for_a_program(scope):
-        wiring.current().connections.note_wrong_address(scope.get(ADDRESS, ""))
+        wiring.current().connections.note_refused(Why.WRONG_ADDRESS, scope.get(ADDRESS, ""))
 
 
 def _page_of(form: str) -> str:

@@ -6,7 +6,7 @@ import asyncio
 import logging
 import re
 import time
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import lru_cache
 from ipaddress import ip_address
 from typing import Literal
@@ -79,8 +79,13 @@ class RequestMiddleware:
         trusted_proxies: int,
         allowed_hosts: Collection[Host] = (),
         have_metrics_token: bool = False,
+        note_refused: Callable[[int, str], None] = lambda status, address: None,
     ) -> None:
+        """`note_refused` hears of each message for `/mcp` that Host or Origin kept out: its status,
+        421 or 403, and the network address that it came from.
+        """
         self._app = app
+        self._note_refused = note_refused
         self._proxies = trusted_proxies
         public = urlsplit(public_url)
         self._host = read_host(public.netloc).name
@@ -121,6 +126,8 @@ class RequestMiddleware:
         route = route_of(scope["path"])
         try:
             if refusal is not None:
+                if _is_json_rpc(scope):
+                    self._note_refused(refusal[0], scope[ADDRESS])
                 await _refused(scope, *refusal)(scope, receive, exchange.send)
             else:
                 await self._app(scope, exchange.receive, exchange.send)

@@ -29,6 +29,7 @@ LONGEST_WAIT = 10.0  # seconds for a place in the queue: the disk may be full fo
 _MOST_MARKS = 10_000
 # networks of strangers that are told apart at a time; a /48 of IPv6 has 65,536
 _MOST_NETWORKS = 20
+UNKNOWN_TOOL = "unknown"  # the tool of a call for one that there is not
 DENIED = "denied."  # the actions of refused acts begin with it
 ACTIVITY = "activity"  # the kind of the signals: their topic goes on with the accounts
 STRANGERS = "strangers"  # the topic of rows of no account, such as that of a wrong key

@@ -350,9 +350,15 @@ def client_called(client_name: str) -> ClientSetup | None:
     return next((client for client in CLIENTS if client.is_called(client_name)), None)
 
 
+def key_client(key_name: str) -> ClientSetup | None:
+    """The client that a key or an app of that name is for; None where the name tells of none."""
+    named = next((client for client in CLIENTS if client.key_name == key_name), None)
+    return named or client_called(key_name)
+
+
 def is_call_of(client: ClientSetup, client_name: str, key_name: str) -> bool:
     """Whether a program of that name is the client; where nobody knows the program, whether its key
     or app is called by the client's name.
     """
-    known = client_called(client_name) or client_called(key_name)
+    known = client_called(client_name) or key_client(key_name)
     return known is client or (client.carries_others and client.is_called(client_name))

@@ -13,6 +13,7 @@ from orderdesk_app.db.oauth import OAuthToken
 from orderdesk_app.security.digests import digest
 from orderdesk_app.security.keyring import Keyring
 from orderdesk_app.security.tokens import OAUTH_ACCESS, could_be_key
+from orderdesk_app.services.oauth_tokens import token_digest
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,14 +35,13 @@ class FormerKeys:
         """None for a text that was never a key or a token here."""
         if not could_be_key(token):
             return None
-        digested = digest(self._keyring.digest_key, token)
         if token.startswith(OAUTH_ACCESS):
             question = select(OAuthToken.tenant_id, OAuthToken.credential_id).where(
-                col(OAuthToken.access_digest) == digested
+                col(OAuthToken.access_digest) == token_digest(self._keyring, token)
             )
         else:
             question = select(Credential.tenant_id, Credential.id).where(
-                col(Credential.digest) == digested
+                col(Credential.digest) == digest(self._keyring.digest_key, token)
             )
         async with self._database.read() as session:
             found = (await session.exec(question)).one_or_none()

@@ -5,7 +5,7 @@ rows.
 from orderdesk_app.context import Actor, Secret, TenantId, Via
 from orderdesk_app.errors import AuthFailed, RateLimited
 from orderdesk_app.security.tokens import OAUTH_ACCESS, OAUTH_REFRESH
-from orderdesk_app.services.access import Access, Principal
+from orderdesk_app.services.access import APP, Access, FoundKey, Principal
 from orderdesk_app.services.audit import AuditLog, Entry
 from orderdesk_app.services.former_keys import FormerKeys
 from orderdesk_app.services.limits import Limit, network_of
@@ -52,7 +52,11 @@ class KeyCheck:
         Raises AuthFailed for a wrong one, RateLimited for a network that sent too many of them.
         """
         if met := self._access.met(token):
-            return await self._access.by_token(token, kind=kind, met=met)
+            try:
+                return await self._access.by_token(token, kind=kind, met=met)
+            except AuthFailed as error:
+                self._record_met(met, address, error)
+                raise
         # Taken first and given back, so that many keys at once are all counted. The same key at
         # once is one try until it proves wrong: after a start, a hundred requests with a key that
         # works arrive before it was found.
@@ -62,9 +66,10 @@ class KeyCheck:
         try:
             found = await self._find(token, address, kind, opens_accounts=opens_accounts)
         except AuthFailed as error:
-            if self._access.met(token):  # it was known: its time is over, as for each app each hour
+            if met := self._access.met(token):  # nobody is taken for a guesser for it
                 if is_first:
                     await self._limit.give_back(address)
+                self._record_met(met, address, error)
                 raise
             if not is_first:
                 await self._limit.spend(address)
@@ -115,5 +120,18 @@ class KeyCheck:
             credential_id=former.credential_id if former else None,
             address=address,
         )
+        self._write_down(actor, error)
+
+    def _record_met(self, met: FoundKey, address: str, error: AuthFailed) -> None:
+        """The same for a key that was found and has expired, or was sent in a way that it may not
+        be. The tokens of an app expire each hour, and it gets new ones by itself: no row says so.
+        """
+        if met.kind != APP:
+            actor = Actor(
+                met.tenant_id, via=Via.MCP, credential_id=met.credential_id, address=address
+            )
+            self._write_down(actor, error)
+
+    def _write_down(self, actor: Actor, error: AuthFailed) -> None:
         entry = Entry(actor=actor, action=ACTION, outcome=error.code)
-        self._audit.refuse_key(entry, network_of(address))
+        self._audit.refuse_key(entry, network_of(actor.address))

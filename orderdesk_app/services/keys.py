@@ -467,6 +467,8 @@ class Keys:
 
     async def _note_use(self, row: Credential) -> None:
         moment = now()
+        if row.expires_at is not None and row.expires_at <= moment:
+            return  # it is refused
         if row.last_used_at is not None and moment - row.last_used_at <= _USED:
             return
         try:

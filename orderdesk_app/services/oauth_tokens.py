@@ -397,7 +397,12 @@ class OAuthTokens:
             raise _wrong_grant("This is not known here any more. Connect once more.") from error
 
     def _digest(self, token: str) -> bytes:
-        return digest(self._keyring.digest_key, f"oauth token {token}")
+        return token_digest(self._keyring, token)
+
+
+def token_digest(keyring: Keyring, token: str) -> bytes:
+    """As `oauth_tokens` keeps an access or a refresh token."""
+    return digest(keyring.digest_key, f"oauth token {token}")
 
 
 def code_digest(keyring: Keyring, code: str) -> bytes:

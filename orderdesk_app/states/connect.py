@@ -19,6 +19,7 @@ from orderdesk_app.services.client_setups import (
     find_client,
     is_call_of,
     is_out_of_reach,
+    key_client,
 )
 from orderdesk_app.services.connections import Connection, Lights, Refusal, Why
 from orderdesk_app.services.key_views import MASTER, KeyView
@@ -148,20 +149,19 @@ class ConnectState(SignedInState):
             if key.kind != MASTER and key.user_id is not None and key.user_id == actor.user_id
         ]
         moment = now()
-        waiting = max(
-            (key for key in keys if key.created_at > moment - _NEW),
-            key=lambda key: key.created_at,
-            default=None,
-        )
-        newest = waiting.id if waiting else ""
-        if newest != self._newest_key:
-            self._newest_key = newest
+        new = [key for key in keys if key.created_at > moment - _NEW]
+        newest = _newest(new)
+        newest_id = newest.id if newest else ""
+        if newest_id != self._newest_key:
+            self._newest_key = newest_id
             # the form of the new key is spent, and another may be made on this page
             self.form_token = services.form_tokens.issue(self._session)
         self.tiles = [_tile(client, lights.connections, moment) for client in CLIENTS]
-        connected = _connection(find_client(self.client), waiting, lights)
+        client = find_client(self.client)
+        waiting = _newest([key for key in new if key_client(key.name) in (None, client)])
+        connected = _connection(client, waiting, lights)
         self._light(connected, waiting, moment)
-        self._refusal(lights.refusal, connected.at if connected else None, moment)
+        self._refusal(_unanswered(lights, connected), moment)
 
     def _light(
         self, connected: Connection | None, waiting: KeyView | None, moment: datetime
@@ -176,11 +176,10 @@ class ConnectState(SignedInState):
         else:
             self.light = f"Waiting for the first call of {self.client_name}…"
 
-    def _refusal(self, refusal: Refusal | None, since: datetime | None, moment: datetime) -> None:
-        is_shown = refusal is not None and (since is None or refusal.at > since)
-        self.refused = _why(refusal) if refusal and is_shown else ""
-        self.refused_ago = ago(refusal.at, moment) if refusal and is_shown else ""
-        self.refused_at = stamp(refusal.at) if refusal and is_shown else ""
+    def _refusal(self, refusal: Refusal | None, moment: datetime) -> None:
+        self.refused = _why(refusal) if refusal else ""
+        self.refused_ago = ago(refusal.at, moment) if refusal else ""
+        self.refused_at = stamp(refusal.at) if refusal else ""
 
 
 def _words(scopes: frozenset[Scope]) -> str:
@@ -192,6 +191,10 @@ def _parts(prefix: str, snippets: Sequence[Snippet]) -> list[Part]:
         Part(id=f"{prefix}-{number}", title=part.title, where=part.where, text=part.text)
         for number, part in enumerate(snippets, 1)
     ]
+
+
+def _newest(keys: Sequence[KeyView]) -> KeyView | None:
+    return max(keys, key=lambda key: key.created_at, default=None)
 
 
 def _tile(client: ClientSetup, connections: Sequence[Connection], moment: datetime) -> Tile:
@@ -211,17 +214,9 @@ def _connection(
     """The last call of that client, or with the key that is waited for. A call before that key was
     made is not what somebody waits for.
     """
-    connections = lights.connections
-    used = waiting and waiting.last_used_at
-    if waiting and used and (lights.refusal is None or lights.refusal.at < used):
-        # it has listed the tools, and called none yet
-        connections = (
-            *connections,
-            Connection(waiting.last_client, waiting.id, waiting.name, used),
-        )
     found = [
         each
-        for each in connections
+        for each in lights.connections
         if (waiting is not None and each.credential_id == waiting.id)
         or (
             client is not None
@@ -230,6 +225,21 @@ def _connection(
         )
     ]
     return max(found, key=lambda each: each.at, default=None)
+
+
+def _unanswered(lights: Lights, connected: Connection | None) -> Refusal | None:
+    """The last refusal, unless the client that is shown, or the same key, has called since."""
+    refusal = lights.refusal
+    if refusal is None:
+        return None
+    later = [
+        each
+        for each in lights.connections
+        # a call that was refused is a call: both have the same time
+        if each.at > refusal.at
+        and (each is connected or each.credential_id == (refusal.credential_id or ""))
+    ]
+    return None if later else refusal
 
 
 def _name(connection: Connection) -> str:
@@ -242,6 +252,11 @@ def _why(refusal: Refusal) -> str:
     known = client_called(refusal.client)
     who = f"“{refusal.key}”" if refusal.key else known.name if known else "An assistant"
     tool = next((tool.title for tool in every_tool() if tool.name == refusal.tool), "that")
+    ended, lacks, again = (
+        ("this app is disconnected", "it lacks", "Connect it once more and allow it.")
+        if refusal.is_app
+        else ("this key is revoked", "its key lacks", "Make a key that has it.")
+    )
     return {
         Why.UNKNOWN_KEY: (
             "A key that is not known here came from your network. Copy the whole key again, "
@@ -251,10 +266,27 @@ def _why(refusal: Refusal) -> str:
             "A program in your network sent a message to another address of this server. Copy the "
             "whole address: it ends with /mcp."
         ),
-        Why.REVOKED_KEY: f"{who} was refused: this key is revoked. Make a new one.",
+        Why.WRONG_HOST: (
+            "A program in your network called this server by a host that it does not answer for. "
+            "Copy the address again as it stands here."
+        ),
+        Why.FOREIGN_PAGE: (
+            "A page of another site in a browser of your network called this server, which no "
+            "page of another site may. Use a program that calls it without a browser."
+        ),
+        Why.REVOKED_KEY: (
+            f"{who} was refused: {ended}. "
+            f"{'Connect it once more.' if refusal.is_app else 'Make a new one.'}"
+        ),
         Why.EXPIRED_KEY: f"{who} was refused: this key has expired. Make a new one.",
-        Why.NOT_ALLOWED: (
-            f"{who} was refused: its key lacks the permission for “{tool}”. Make a key that has it."
+        Why.MISUSED_KEY: (
+            f"{who} was refused. A key goes into the header Authorization, after Bearer, and not "
+            "into the address. Whoever made it must belong to this account and not be disabled."
+        ),
+        Why.NOT_ALLOWED: f"{who} was refused: {lacks} the permission for “{tool}”. {again}",
+        Why.UNKNOWN_TOOL: (
+            f"{who} called a tool that this server does not have. Let it list the tools again: "
+            "start it once more."
         ),
         Why.TOO_MANY: f"{who} was refused: too many calls in a minute. It goes on by itself.",
     }[refusal.why]

@@ -25,7 +25,7 @@ from orderdesk_app.observability import ERRORS, TOOL_CALLS, TOOL_SECONDS, TOOLS_
 from orderdesk_app.orderdesk.quoted_json import unquoted
 from orderdesk_app.orderdesk.wait_budget import WaitBudget
 from orderdesk_app.services.access import Principal
-from orderdesk_app.services.audit import AuditLog, Entry
+from orderdesk_app.services.audit import UNKNOWN_TOOL, AuditLog, Entry
 from orderdesk_app.services.limits import Limits
 from orderdesk_app.services.roles import require_scope
 from orderdesk_app.services.stores import Stores
@@ -108,7 +108,9 @@ class Runner:
         return await self._unfinished.run(self._run(principal, tool, given, sign_in))
 
     def note_use(self, principal: Principal) -> None:
-        """A client listed the tools: it is connected, though it has called none yet."""
+        """A client has opened the protocol, or listed the tools: it is connected, though it has
+        called none yet.
+        """
         self._audit.note_use(principal.actor)
 
     async def preview(self, principal: Principal, name: str, given: object) -> Preview | None:
@@ -160,7 +162,7 @@ class Runner:
         self, principal: Principal | None, tool: Tool | None, error: OrderDeskAgentsError
     ) -> Outcome:
         """The outcome of a call whose arguments were not looked at."""
-        name = tool.name if tool is not None else "unknown"
+        name = tool.name if tool is not None else UNKNOWN_TOOL
         via = str(principal.actor.via) if principal else "stdio"
         TOOL_CALLS.labels(name, error.code, via).inc()
         actor = principal.actor if principal else None

@@ -2,17 +2,16 @@
 
 import json
 import re
+from collections.abc import Mapping
 from datetime import timedelta
 from html import unescape
+from types import MappingProxyType
 from typing import Any
 
 import pytest
 
-from orderdesk_app.context import Actor, Role, Via, now
-from orderdesk_app.services.audit import Entry
+from orderdesk_app.context import Role, now
 from orderdesk_app.services.client_setups import CLIENTS
-from orderdesk_app.services.key_check import ACTION, NOBODY
-from orderdesk_app.services.limits import network_of
 from tests.web.browser_session import BrowserSession, Tab, handler_named
 from tests.web.colleagues import add_colleague
 from tests.web.test_keys import block, keys_of
@@ -26,21 +25,25 @@ def call(
     client: str = "Cursor/1.0",
     path: str = "/mcp",
     method: str = "tools/call",
+    headers: Mapping[str, str] = MappingProxyType({}),
+    params: Mapping[str, object] = MappingProxyType({}),
     **arguments: str,
 ) -> Any:
     """A call of an agent with that key."""
+    session.web.client.cookies.clear()
     return session.web.client.post(
         path,
         headers={
             "authorization": f"Bearer {key}",
             "accept": "application/json, text/event-stream",
             "user-agent": client,
+            **headers,
         },
         json={
             "jsonrpc": "2.0",
             "id": 1,
             "method": method,
-            "params": {"name": tool, "arguments": arguments},
+            "params": {"name": tool, "arguments": arguments, **params},
         },
     )
 
@@ -86,9 +89,9 @@ def test_every_client_has_a_tile_and_its_own_steps(ada: BrowserSession) -> None:
 
 def test_the_address_chooses_a_client(ada: BrowserSession) -> None:
     with ada.tab() as tab:
-        tab.send(_load(), path="/connect", query={"client": "codex"})
+        tab.send(loading(), path="/connect", query={"client": "codex"})
         assert shown(tab, "client") == "codex"
-        tab.send(_load(), path="/connect", query={"client": "<b>"})
+        tab.send(loading(), path="/connect", query={"client": "<b>"})
         assert shown(tab, "client") == "codex"
 
 
@@ -116,7 +119,7 @@ def test_a_key_is_made_in_the_same_step_and_stands_in_what_is_pasted(ada: Browse
     key = block(page.text, "new-key")
     server = json.loads(block(page.text, "made-1"))["mcpServers"]["orderdesk"]
     with ada.tab() as tab:
-        tab.act("connect_state.load")
+        tab.send(loading(), path="/connect", query={"client": "cursor"})
     principal = ada.web.do(ada.web.services.access.by_token, key)
     assert page.status_code == 200
     assert page.headers["cache-control"] == "no-store"
@@ -176,7 +179,7 @@ def test_a_key_is_for_chosen_stores_and_ends_when_it_was_said(ada: BrowserSessio
     make_key(ada, name="All", expires="")
 
     answer = call(ada, key).json()["result"]["structuredContent"]
-    lasting, chosen = [each for each in _keys(ada) if not each.is_master]
+    lasting, chosen = [each for each in keys_that_are_there(ada) if not each.is_master]
     assert second.id != first.id
     assert [store["store_id"] for store in answer["stores"]] == [first.store_id]
     assert chosen.store_ids == (first.id,)
@@ -219,110 +222,9 @@ def test_a_viewer_sees_the_page_and_makes_no_key_and_a_member_gives_no_more_than
     assert len(shown(tab, "tiles")) == len(CLIENTS)
 
 
-def test_the_light_turns_green_on_the_first_call_of_the_key(ada: BrowserSession) -> None:
-    key = block(make_key(ada, client="n8n", name="Night shift").text, "new-key")
-    with ada.tab() as tab:
-        tab.act("connect_state.load")
-        tab.act("connect_state.choose", client="n8n")
-        assert not shown(tab, "is_lit")
-        assert call(ada, key, client="curl/8").status_code == 200
-        tab.act("connect_state.refresh")
-        assert shown(tab, "is_lit")
-        assert shown(tab, "light") == "Connected: Night shift"
-        call(ada, key, client="@n8n/n8n-nodes-langchain.mcpClientTool")
-        tab.act("connect_state.refresh")
-
-    assert shown(tab, "light") == "Connected: n8n"
-    assert [tile["id"] for tile in shown(tab, "tiles") if tile["ago"]] == ["n8n"]
-    assert shown(tab, "refused") == ""
-
-
-def test_a_client_that_lists_the_tools_is_connected_before_it_calls_one(
-    ada: BrowserSession,
-) -> None:
-    key = block(make_key(ada).text, "new-key")
-    with ada.tab() as tab:
-        tab.act("connect_state.load")
-        call(ada, key, client="curl/8", method="tools/list")
-        ada.web.do(ada.web.services.key_uses.flush)
-        tab.act("connect_state.refresh")
-
-    assert shown(tab, "is_lit")
-    assert shown(tab, "light") == "Connected: Cursor"
-
-
-def test_a_neighbours_call_lights_nothing_here(ada: BrowserSession, bert: BrowserSession) -> None:
-    call(bert, bert.key.reveal())
-
-    with ada.tab() as tab:
-        tab.act("connect_state.load")
-    assert not shown(tab, "is_lit")
-    assert not any(tile["ago"] for tile in shown(tab, "tiles"))
-
-
-@pytest.mark.parametrize(
-    ("what", "words"),
-    [
-        ("unknown", "not known here"),
-        ("address", "it ends with /mcp"),
-        ("revoked", "“Cursor” was refused: this key is revoked"),
-        ("scope", "lacks the permission for “Delete an order”"),
-    ],
-)
-def test_the_last_refused_request_and_why(ada: BrowserSession, what: str, words: str) -> None:
-    page = make_key(ada)
-    key = block(page.text, "new-key")
-    with ada.tab() as tab:
-        tab.act("connect_state.load")
-        if what == "unknown":
-            assert call(ada, key[:-1] + "~").status_code == 401
-        elif what == "address":
-            assert call(ada, key, path="/").status_code == 405
-            assert call(ada, key, path="/mpc").status_code == 404
-        elif what == "revoked":
-            [view] = [each for each in _keys(ada) if not each.is_master]
-            ada.web.do(ada.web.services.keys.revoke, ada.actor, view.id)
-            assert call(ada, key).status_code == 401
-        else:
-            call(ada, key, "orders_delete", order_id="1")
-        tab.act("connect_state.refresh")
-        refused = shown(tab, "refused")
-        assert words in refused
-        fresh = block(make_key(ada).text, "new-key")
-        call(ada, fresh)
-        tab.act("connect_state.refresh")
-
-    assert key not in tab.seen
-    assert shown(tab, "refused") == ""  # it works now
-
-
-def test_refusals_of_a_neighbour_and_of_another_network_are_not_shown(
-    ada: BrowserSession, bert: BrowserSession
-) -> None:
-    services = ada.web.services
-    view, key = ada.web.do(services.keys.create, bert.actor, "Bert's secret plan")
-    ada.web.do(services.keys.revoke, bert.actor, view.id)
-    assert call(ada, key.reveal()).status_code == 401
-    stranger = Actor(NOBODY, via=Via.MCP, address="203.0.113.9")
-    entry = Entry(actor=stranger, action=ACTION, outcome="AUTH_ERROR")
-    services.audit.refuse_key(entry, network_of(stranger.address))
-    services.connections.note_wrong_address("203.0.113.9")
-
-    refused = []
-    for session in (ada, bert):
-        with session.tab() as tab:
-            tab.act("connect_state.load")
-        refused.append(shown(tab, "refused"))
-
-    assert refused == [
-        "",
-        "“Bert's secret plan” was refused: this key is revoked. Make a new one.",
-    ]
-
-
-def _keys(session: BrowserSession) -> Any:
+def keys_that_are_there(session: BrowserSession) -> Any:
     return session.web.do(session.web.services.keys.list, session.actor)
 
 
-def _load() -> str:
+def loading() -> str:
     return handler_named("connect_state.load")
