@@ -30,6 +30,7 @@ State = Literal["arrived", "absent", "other"]
 ADDRESSES = ("shipping", "customer", "return_address")
 FREE_MAPS = ("checkout_data", "order_metadata")
 ITEM_MAPS = ("variation_list", "metadata")
+_LONGEST_NUMBER = 1_000  # signs of a text; reading megabytes of digits takes long
 # Order Desk computes these itself, or takes them at other endpoints: they do not show whether a
 # write was done.
 COMPUTED = frozenset(
@@ -187,8 +188,9 @@ def decimal_of(value: object) -> Decimal | None:
     """
     if isinstance(value, bool):
         return None
-    if isinstance(value, str) and not re.fullmatch(
-        r"\s*[+-]?(0|[1-9]\d*)(\.\d+)?\s*", value, re.ASCII
+    if isinstance(value, str) and (
+        len(value) > _LONGEST_NUMBER
+        or not re.fullmatch(r"\s*[+-]?(0|[1-9]\d*)(\.\d+)?\s*", value, re.ASCII)
     ):
         return None
     try:

@@ -125,7 +125,7 @@ def number_of(value: object) -> Decimal | None:
     A number with a large exponent would be megabytes of digits.
     """
     number = decimal_of(value)
-    if number is None or abs(number) >= SUM_LIMIT or int(number.as_tuple().exponent) < -8:
+    if number is None or number.copy_abs() >= SUM_LIMIT or int(number.as_tuple().exponent) < -8:
         return None
     return number
 

@@ -15,15 +15,36 @@ from orderdesk_app.orderdesk import json_text
 # is a person's box to tick
 _LOOKS_LIKE_JSON = re.compile(r"\s*+(\{\s*+[\"']|\[\s*+[\[{\"']|\{\s*+\}\s*+\Z|\[\s*+\]\s*+\Z)")
 
+# spaces that str.strip() knows, and signs that nobody sees: byte order mark, zero-width ones
+_UNSEEN = " \t\r\n\v\f\x1c\x1d\x1e\x1f\x85\xa0\u2028\u2029\ufeff\u200b\u200c\u200d\u2060"
+_FENCES = ("```", "~~~")  # of a block of code in Markdown, as models write JSON
+_LANGUAGE = re.compile(r"\w{0,12}[ \t]*+(?:\r?\n|(?=[\[{]))")
+_QUOTES = {"`": "`", "'": "'", '"': '"', "“": "”", "‘": "’"}
+
 
 def looks_like_json(text: str) -> bool:
     """True for a text that begins as an object or a list of objects, lists or texts does, also
-    where that is in quotes once more.
+    where that is in quotes once more, or in a block of code.
     """
-    if _LOOKS_LIKE_JSON.match(text) is not None:
+    if _LOOKS_LIKE_JSON.match(_bare(text)) is not None:
         return True
     inner = _text_in(text)
     return inner is not None and looks_like_json(inner)
+
+
+def _bare(text: str) -> str:
+    """The text without what models put around JSON: signs that nobody sees, the fence of a block of
+    code, and one pair of quotes.
+    """
+    plain = text.strip(_UNSEEN)
+    for fence in _FENCES:
+        if plain.startswith(fence) and plain.endswith(fence) and len(plain) >= 2 * len(fence):
+            inside = plain[len(fence) : -len(fence)]
+            language = _LANGUAGE.match(inside)
+            return inside[language.end() if language else 0 :].strip(_UNSEEN)
+    if len(plain) > 1 and _QUOTES.get(plain[0]) == plain[-1]:
+        return plain[1:-1].strip(_UNSEEN)
+    return plain
 
 
 def _text_in(text: str) -> str | None:
@@ -46,15 +67,18 @@ def unquoted(value: object, path: str) -> object:
     if isinstance(value, str) and (inner := _text_in(value)) is not None:
         read_inner = unquoted(inner, path)
         return value if isinstance(read_inner, str) else read_inner
-    if not isinstance(value, str) or value.lstrip()[:1] not in ("{", "["):
+    if not isinstance(value, str):
         return value
-    if json_text.has_too_many_values(value):
+    bare = _bare(value)
+    if bare[:1] not in ("{", "["):
+        return value
+    if json_text.has_too_many_values(bare):
         raise ValidationFailed(
             f"{path}: holds more than {json_text.MAX_VALUES:,} values. Send less at a time.",
             field=path,
         )
     try:
-        read: Json = json_text.loads(value)
+        read: Json = json_text.loads(bare)
     except ValueError as error:
         if not looks_like_json(value):
             return value

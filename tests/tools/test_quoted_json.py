@@ -41,6 +41,17 @@ def quoted_at_every_depth(value: Any) -> Iterator[Any]:
 
 
 FORMS = list(quoted_at_every_depth(CHANGES))
+# what models put around JSON
+AROUND = [
+    "```json\n%s\n```",
+    "```\n%s```",
+    "~~~%s~~~",
+    "`%s`",
+    "\ufeff%s",
+    "\u200b%s\n",
+    "\xa0%s",
+    "'%s'",
+]
 
 
 async def order_after(world: World, changes: Any) -> dict[str, Any]:
@@ -59,6 +70,25 @@ async def test_changes_in_quotes_are_read_as_what_they_are(small: World, form: i
     assert order["order_items"][-1]["variation_list"] == {"Size": "L"}
     assert order["order_notes"][-1]["content"] == "Rang the customer"
     assert [discount["amount"] for discount in order["discount_list"]] == ["1.70"]
+
+
+@pytest.mark.parametrize("place", ["changes", "shipping", "order_notes", "order_notes[0]"])
+async def test_what_stands_around_json_does_not_make_words_of_it(small: World, place: str) -> None:
+    for number, around in enumerate(AROUND):
+        note = around % json.dumps({"content": f"Rang {number} times"})
+        city = around % json.dumps({"city": f"Lagos {number}"})
+        changes: dict[str, Any] = {
+            "changes": around % json.dumps({"shipping": {"city": f"Lagos {number}"}}),
+            "shipping": {"shipping": city},
+            "order_notes": {"order_notes": note},
+            "order_notes[0]": {"order_notes": [note]},
+        }
+        order = await order_after(small, changes[place])
+
+        if "notes" in place:
+            assert order["order_notes"][-1]["content"] == f"Rang {number} times"
+        else:
+            assert order["shipping"]["city"] == f"Lagos {number}"
 
 
 async def test_every_argument_that_is_an_object_or_a_list_may_come_in_quotes(small: World) -> None:
@@ -113,6 +143,9 @@ BROKEN = [
     '{"content": "x",}',
     '["a"',
     '{"content": NaN}',
+    '```json\n[{"content": "x"},]\n```',
+    '\ufeff{"content": "x"',
+    '"[{"content": "x"},]"',
 ]
 
 
@@ -147,6 +180,10 @@ async def test_no_note_is_json(small: World, place: str, note: str) -> None:
         "“[]” is no list",
         "[] wrapped",
         "[ ] ring first",
+        "```\nring first\n```",
+        "```",
+        "“ring first”",
+        "'[URGENT]'",
     ],
 )
 async def test_brackets_in_a_persons_words_stay(small: World, words: str) -> None:
