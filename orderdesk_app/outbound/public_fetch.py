@@ -22,10 +22,11 @@ from orderdesk_app.outbound.public_addresses import is_public
 LARGEST = 5 * 1024  # bytes
 SECONDS = 5.0  # for everything: the name, each address, the whole body
 LONGEST_URL = 500
-MOST_AT_ONCE = 8
+# More than one network may ask for at once (services/limits.py): a stranger whose names or sites
+# never answer must not keep others waiting.
+MOST_AT_ONCE = 64
 _SECONDS_TO_CONNECT = 2.0  # to one address, so that another has its turn
 _MOST_ADDRESSES = 4
-_NAME_THREADS = 4
 
 # Host and port are read by this alone, and the request is made of its parts: two readers could
 # differ about where a host ends.
@@ -89,11 +90,12 @@ def read_public_url(text: str) -> PublicUrl:
 
 class Names:
     """Asks the system for the addresses of names, in threads of its own: a name whose server never
-    answers must not keep the threads that hash passwords.
+    answers must not keep the threads that hash passwords. A thread waits for as long as the system
+    does, also where nobody waits for the thread any more.
     """
 
     def __init__(self) -> None:
-        self._threads = ThreadPoolExecutor(_NAME_THREADS, thread_name_prefix="names")
+        self._threads = ThreadPoolExecutor(MOST_AT_ONCE, thread_name_prefix="names")
 
     async def resolve(self, host: str, port: int) -> Sequence[str]:
         """Raises OSError for a name without addresses."""

@@ -26,6 +26,7 @@ _FORBIDDEN_WORDS = """
     rlogin rdp vnc mailto news nntp snews tel sms smsto mms callto facetime facetime-audio
     sip sips ws wss gopher wais irc ircs git svn magnet urn tag ipfs ipns dns help help-ms
     hcp jnlp jnlps steam terminal x-man-page applescript ps powershell cmd calculator
+    its dav davs webdav webdavs
     windows.immersivecontrolpanel microsoft-edge onenote outlookfeed knownfolder
 """
 _FORBIDDEN = frozenset(_FORBIDDEN_WORDS.split())

@@ -5,7 +5,11 @@ Guards: only names whose addresses are all public, asked for once and connected 
 redirect, proxy or cookie; a limit of bytes, none of them unpacked, and of seconds for it all.
 """
 
-from collections.abc import AsyncIterator
+import asyncio
+import socket
+import threading
+from collections.abc import AsyncIterator, Callable
+from typing import Any
 
 import httpx
 import pytest
@@ -13,8 +17,17 @@ import pytest
 from orderdesk_app.outbound import public_fetch
 from orderdesk_app.outbound.public_addresses import is_public
 from orderdesk_app.outbound.public_fetch import Document, FetchFailed, read_public_url
+from orderdesk_app.services.limits import CLIENT_DOCUMENTS
 from tests.attacks.cast import switched_off
-from tests.public_site import NAME, PublicSite, answer, bomb, metadata, public_site
+from tests.public_site import (
+    NAME,
+    PublicSite,
+    answer,
+    bomb,
+    metadata,
+    public_site,
+    trusting_transport,
+)
 
 PRIVATE = (
     "127.0.0.1",
@@ -292,6 +305,57 @@ async def test_a_name_whose_server_never_answers(site: PublicSite) -> None:
         await fetch.fetch(site.client_id())
 
     assert "seconds" in told.value.message
+
+
+HANGING = 2 * CLIENT_DOCUMENTS  # as many as one network may ask for at once
+
+
+def names_that_hang(until: threading.Event) -> Callable[..., Any]:
+    """As the system asks for a name: those of `hangs.example` have a server that never answers."""
+
+    def ask(host: str, *_: Any, **__: Any) -> list[Any]:
+        if host.endswith("hangs.example"):
+            until.wait(30)
+        return [(0, 0, 0, "", ("127.0.0.1", 0))]
+
+    return ask
+
+
+async def fetched_beside_names_that_hang(site: PublicSite) -> Document:
+    """What somebody else gets meanwhile."""
+    until, names = threading.Event(), public_fetch.Names()
+    fetch = public_fetch.PublicFetch(names.resolve, trusting_transport, seconds=2)
+    try:
+        with (
+            switched_off(socket, "getaddrinfo", names_that_hang(until)),
+            switched_off(public_fetch, "is_public", anything),
+        ):
+            others = [
+                asyncio.create_task(fetch.fetch(f"https://n{number}.hangs.example/client.json"))
+                for number in range(HANGING)
+            ]
+            await asyncio.sleep(0)  # they are first
+            try:
+                return await fetch.fetch(site.client_id())
+            finally:
+                until.set()
+                await asyncio.gather(*others, return_exceptions=True)
+    finally:
+        names.close()
+        await fetch.close()
+
+
+async def test_names_that_never_answer_keep_nobody_else_waiting(site: PublicSite) -> None:
+    assert (await fetched_beside_names_that_hang(site)).body == metadata(site.client_id())
+
+
+async def test_with_few_at_once_others_would_wait(
+    site: PublicSite, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(public_fetch, "MOST_AT_ONCE", 8)
+
+    with pytest.raises(FetchFailed, match="seconds"):
+        await fetched_beside_names_that_hang(site)
 
 
 async def test_a_certificate_of_another_name(site: PublicSite) -> None:
