@@ -22,6 +22,7 @@ from orderdesk_app.errors import NotFound, PermissionDenied, ValidationFailed
 from orderdesk_app.services.app_names import app_name
 from orderdesk_app.services.audit import AuditTrail, Entry
 from orderdesk_app.services.key_views import APP, granted_scopes, scopes_of_key
+from orderdesk_app.services.oauth_authorization import chosen_stores
 from orderdesk_app.services.roles import Permission, may, require
 
 MOST_SHOWN = 200
@@ -104,8 +105,10 @@ class ConnectedApps:
             row = await self._working(session, actor, app_id)
             _require_narrower(row, scopes, store_ids, is_read_only=is_read_only)
             row.scopes = [scope.value for scope in Scope if scope in set(scopes)]
-            if store_ids is not None:
-                row.store_ids = sorted(store_ids)
+            if row.store_ids is None:
+                row.store_ids = await chosen_stores(session, actor, store_ids)
+            elif store_ids is not None:
+                row.store_ids = sorted(set(store_ids))
             row.is_read_only = is_read_only
             name = row.name
             details = {

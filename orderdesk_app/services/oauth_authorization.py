@@ -185,7 +185,7 @@ class AuthorizationRequests:
                     has_redirect_uri=request.has_redirect_uri,
                     code_challenge=request.code_challenge,
                     scopes=[scope.value for scope in in_order(scopes)],
-                    store_ids=await _chosen_stores(session, actor, store_ids),
+                    store_ids=await chosen_stores(session, actor, store_ids),
                     is_read_only=is_read_only,
                     created_at=moment,
                     expires_at=moment + timedelta(seconds=CODE_SECONDS),
@@ -365,9 +365,12 @@ def _require_asked(request: AuthorizationRequest, scopes: Collection[Scope]) -> 
         )
 
 
-async def _chosen_stores(
+async def chosen_stores(
     session: AsyncSession, actor: Actor, store_ids: Collection[StoreRowId] | None
 ) -> list[str] | None:
+    """The stores as an app's row has them; None is all of them. Raises ValidationFailed for none,
+    and NotFound for one that is not the account's (field "stores").
+    """
     if store_ids is None:
         return None
     if not store_ids:

@@ -240,6 +240,18 @@ def test_an_app_of_the_neighbour_is_not_there(ada: BrowserSession, bert: Browser
     assert (row.revoked_at, row.scopes) == (None, [scope.value for scope in ASKED])
 
 
+def test_an_app_is_narrowed_to_no_store_of_a_neighbour(
+    ada: BrowserSession, bert: BrowserSession
+) -> None:
+    store = bert.web.do(bert.web.services.stores.add_sandbox, bert.actor)
+    app_id = connect_app(ada)
+
+    narrow(ada, app_id, which="", stores=store.id)
+
+    assert row_of(ada, app_id).store_ids is None
+    assert "no longer connected" in problem(ada)
+
+
 def test_what_is_done_to_an_app_stands_in_the_activity(ada: BrowserSession) -> None:
     app_id = connect_app(ada)
 
