@@ -27,12 +27,12 @@ _ENDPOINTS = re.compile(
     r"(?:/mcp)?(?:/oauth2?)?/"
     r"(?:register|authorize|token|revoke|introspect|device_authorization|userinfo|par|jwks)/?"
 )
-# Where a document is looked for: of the host, of `/mcp` in both of its forms, and below it.
-METADATA_FORMS = (
-    "/.well-known/{name}",
-    "/.well-known/{name}/mcp",
-    "/.well-known/{name}/mcp/",
-    "/mcp/.well-known/{name}",
+# Where a document is looked for: of the host, of `/mcp`, and below it. Some clients end each of
+# these with a slash, as they do the address of the server.
+METADATA_FORMS = tuple(
+    f"{form}{end}"
+    for form in ("/.well-known/{name}", "/.well-known/{name}/mcp", "/mcp/.well-known/{name}")
+    for end in ("", "/")
 )
 # For programs: they need no cookie, and a page of any site may be one of them.
 FOR_PROGRAMS = frozenset({"/register", "/token", "/revoke"})

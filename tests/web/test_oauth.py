@@ -14,7 +14,7 @@ from sqlmodel import col, update
 from orderdesk_app.context import Role, Scope
 from orderdesk_app.db.memberships import Membership
 from orderdesk_app.routes import all_routes
-from orderdesk_app.routes.oauth import FOR_PROGRAMS, METADATA_FORMS, is_for_programs
+from orderdesk_app.routes.oauth import FOR_PROGRAMS, is_for_programs
 from orderdesk_app.services.limits import Limit
 from orderdesk_app.services.oauth_client import secret_digest
 from tests.web.browser_session import ORIGIN, BrowserSession, Web
@@ -56,8 +56,14 @@ def challenge(answer: Any) -> dict[str, str]:
 
 # ------------------------------------------------------------------ metadata
 
+ASKED = [
+    f"{form}{end}"
+    for form in ("/.well-known/{name}", "/.well-known/{name}/mcp", "/mcp/.well-known/{name}")
+    for end in ("", "/", "?client=any")
+]
 
-@pytest.mark.parametrize("form", METADATA_FORMS)
+
+@pytest.mark.parametrize("form", ASKED)
 def test_the_protected_resource_is_one_audience_in_every_form(web: Web, form: str) -> None:
     answer = web.client.get(form.format(name="oauth-protected-resource"))
 
@@ -71,7 +77,7 @@ def test_the_protected_resource_is_one_audience_in_every_form(web: Web, form: st
 
 
 @pytest.mark.parametrize("name", ["oauth-authorization-server", "openid-configuration"])
-@pytest.mark.parametrize("form", METADATA_FORMS)
+@pytest.mark.parametrize("form", ASKED)
 def test_the_authorization_server_is_described_in_every_form(
     web: Web, form: str, name: str
 ) -> None:
