@@ -16,7 +16,6 @@ from orderdesk_app.cache.flight import SingleFlight
 from orderdesk_app.context import Json
 from orderdesk_app.errors import ValidationFailed
 from orderdesk_app.outbound.public_fetch import (
-    LONGEST_URL,
     Document,
     FetchFailed,
     PublicFetch,
@@ -28,7 +27,6 @@ from orderdesk_app.services.redirect_uris import MOST, read_redirect
 LEAST_KEPT = 60.0  # seconds, also of a document that wants not to be kept at all
 KEPT_BY_DEFAULT = 3600.0
 MOST_KEPT = 24 * 3600.0
-FAILURE_KEPT = 30.0  # so that a page that is loaded again does not fetch again
 MOST_DOCUMENTS = 2000
 
 _MAX_AGE = re.compile(r"(?:^|[,\s])max-age\s*=\s*\"?([0-9]{1,10})", re.ASCII | re.IGNORECASE)
@@ -46,13 +44,14 @@ class ClientDocument:
 
 @dataclass(frozen=True, slots=True)
 class _Found:
-    document: ClientDocument | None
-    message: str  # why there is none
-    seconds: float  # how long this is kept
+    document: ClientDocument
+    seconds: float  # how long it is kept
 
 
 class ClientMetadata:
-    """Documents by address. Callers that ask for one at the same time share one fetch."""
+    """Documents by address. Callers that ask for one at the same time share one fetch. One that
+    cannot be used is never kept (the draft, section 5.2): its maker mends it, and goes on.
+    """
 
     def __init__(self, fetch: PublicFetch, *, clock: Callable[[], float] = time.monotonic) -> None:
         self._fetch = fetch
@@ -63,7 +62,7 @@ class ClientMetadata:
         )
 
     def is_kept(self, client_id: str) -> bool:
-        """Whether an answer is at hand, so that nothing would be fetched."""
+        """Whether the document is at hand, so that nothing would be fetched."""
         return client_id in self._kept
 
     async def find(self, client_id: str) -> ClientDocument:
@@ -71,23 +70,18 @@ class ClientMetadata:
         found = self._kept.get(client_id)
         if found is None:
             found = await self._flight.do(client_id, lambda: self._find(client_id))
-            if len(client_id) <= LONGEST_URL:  # others fetched nothing, and may be very long
-                self._kept[client_id] = found
-        if found.document is None:
-            raise ValidationFailed(
-                f"The client's metadata document cannot be used. {found.message}",
-                field="client_id",
-            )
+            self._kept[client_id] = found
         return found.document
 
     async def _find(self, client_id: str) -> _Found:
         try:
             document = await self._fetch.fetch(client_id)
-            return _Found(read_document(client_id, document.body), "", seconds_kept(document))
-        except FetchFailed as error:
-            return _Found(None, error.message, FAILURE_KEPT)
-        except ValidationFailed as error:
-            return _Found(None, error.message, FAILURE_KEPT)
+            return _Found(read_document(client_id, document.body), seconds_kept(document))
+        except (FetchFailed, ValidationFailed) as error:
+            raise ValidationFailed(
+                f"The client's metadata document cannot be used. {error.message}",
+                field="client_id",
+            ) from error
 
 
 def is_metadata_address(client_id: str) -> bool:
@@ -106,10 +100,9 @@ def read_document(client_id: str, body: bytes) -> ClientDocument:
     # byte for byte: two ids that a reader takes for one are two clients
     if said.get("client_id") != client_id:
         raise ValidationFailed("Its client_id is not its own address.")
-    if "client_secret" in said or str(said.get("token_endpoint_auth_method", "none")).startswith(
-        "client_secret"
-    ):
-        raise ValidationFailed("It is public and has a client secret.")
+    _require_public(said)
+    if not isinstance(said.get("client_name"), str):  # MCP asks for it, beyond the draft
+        raise ValidationFailed("It has no client_name.")
     uris = said.get("redirect_uris")
     if not isinstance(uris, list) or not 0 < len(uris) <= MOST:
         raise ValidationFailed(f"Its redirect_uris are not a list of 1 to {MOST} addresses.")
@@ -122,6 +115,27 @@ def read_document(client_id: str, body: bytes) -> ClientDocument:
         shown_name(said.get("client_name")) or host_of(client_id),
         tuple(dict.fromkeys(str(uri) for uri in uris)),
     )
+
+
+def _require_public(said: Mapping[str, Json]) -> None:
+    """Raises ValidationFailed for a client that has to prove itself: it can share no secret with us
+    (section 4.1), and what says that it proves itself by a key must do so always (section 8.2).
+
+    Some may do without, and list all their ways beside the one that they prefer.
+    """
+    method = said.get("token_endpoint_auth_method", "none")
+    if (
+        "client_secret" in said
+        or "client_secret_expires_at" in said
+        or str(method).startswith("client_secret")
+    ):
+        raise ValidationFailed("It is public and has a client secret.")
+    ways = said.get("token_endpoint_auth_methods_supported")
+    if method != "none" and not (isinstance(ways, list) and "none" in ways):
+        raise ValidationFailed(
+            "Its token_endpoint_auth_method is not taken here. It has to say none, there or in "
+            "token_endpoint_auth_methods_supported."
+        )
 
 
 def seconds_kept(document: Document) -> float:

@@ -9,7 +9,6 @@ import pytest
 from orderdesk_app.errors import ValidationFailed
 from orderdesk_app.outbound.public_fetch import Document, PublicFetch
 from orderdesk_app.services.client_metadata import (
-    FAILURE_KEPT,
     KEPT_BY_DEFAULT,
     LEAST_KEPT,
     MOST_KEPT,
@@ -68,8 +67,8 @@ async def test_a_document_says_who_the_client_is() -> None:
     assert found.redirect_uris == ("https://client.example/callback",)
 
 
-@pytest.mark.parametrize("name", [None, "", "\u200b", 7, ["x"]])
-def test_a_client_without_a_name_has_that_of_its_host(name: object) -> None:
+@pytest.mark.parametrize("name", ["", " ", "\u200b"])
+def test_a_client_whose_name_nobody_sees_has_that_of_its_host(name: object) -> None:
     assert read_document(CLIENT, metadata(CLIENT, client_name=name)).name == "client.example"
 
 
@@ -87,7 +86,22 @@ def test_a_client_without_a_name_has_that_of_its_host(name: object) -> None:
         metadata(CLIENT, redirect_uris=[7]),
         metadata(CLIENT, redirect_uris=["https://client.example/a", "javascript:alert(1)"]),
         metadata(CLIENT, redirect_uris=[f"https://client.example/{n}" for n in range(21)]),
+        metadata(CLIENT, client_name=None),
+        metadata(CLIENT, client_name=7),
         metadata(CLIENT, client_secret="s3cret"),
+        metadata(CLIENT, client_secret_expires_at=0),
+        metadata(CLIENT, token_endpoint_auth_method="private_key_jwt"),
+        metadata(CLIENT, token_endpoint_auth_method=7),
+        metadata(
+            CLIENT,
+            token_endpoint_auth_method="private_key_jwt",
+            token_endpoint_auth_methods_supported=["private_key_jwt"],
+        ),
+        metadata(
+            CLIENT,
+            token_endpoint_auth_method="client_secret_jwt",
+            token_endpoint_auth_methods_supported=["none"],
+        ),
         metadata(CLIENT, token_endpoint_auth_method="client_secret_post"),
         b"[" + metadata(CLIENT) + b"]",
         metadata(CLIENT)[:-1] + b', "client_id": "https://evil.example/"}',
@@ -152,16 +166,29 @@ async def test_it_is_fetched_again_when_its_time_is_over() -> None:
     assert (await site.documents.find(CLIENT)).name == "After"
 
 
-async def test_a_failure_is_kept_for_a_short_while() -> None:
-    site = Site(said(b"", 500), said(metadata(CLIENT)))
+@pytest.mark.parametrize("answer", [said(b"", 500), said(b"{}")], ids=["away", "invalid"])
+async def test_what_could_not_be_used_is_fetched_again_the_next_time(
+    answer: httpx.Response,
+) -> None:
+    site = Site(answer, said(metadata(CLIENT)))
 
-    for _ in range(3):
-        with pytest.raises(ValidationFailed, match="500"):
-            await site.documents.find(CLIENT)
-    assert site.requests == 1
-    site.now = FAILURE_KEPT + 1
+    with pytest.raises(ValidationFailed):
+        await site.documents.find(CLIENT)
 
+    assert not site.documents.is_kept(CLIENT)
     assert (await site.documents.find(CLIENT)).client_id == CLIENT
+
+
+def test_a_client_that_may_prove_itself_by_a_key_is_public_where_its_document_says_so() -> None:
+    """As ChatGPT's does: by a key where the server takes that, else not at all."""
+    body = metadata(
+        CLIENT,
+        token_endpoint_auth_method="private_key_jwt",
+        token_endpoint_auth_methods_supported=["none", "private_key_jwt"],
+        jwks_uri="https://client.example/jwks.json",
+    )
+
+    assert read_document(CLIENT, body).client_id == CLIENT
 
 
 async def test_callers_at_the_same_time_share_one_fetch() -> None:
