@@ -27,8 +27,7 @@ class OAuthClient(Row, table=True):
     secret_digest: bytes | None = Field(default=None, sa_type=LargeBinary)
     created_at: datetime = Field(default_factory=now)
     last_used_at: datetime | None = None
-    # of a registration that nobody has used, when it is deleted; of a document, until when it is
-    # fresh
+    # of one that has got no tokens yet, when it is deleted; None for one that has
     expires_at: datetime | None = Field(default=None, index=True)
 
 

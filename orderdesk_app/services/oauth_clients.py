@@ -1,5 +1,5 @@
 """OAuth clients: those that registered themselves (RFC 7591), and those whose id is the address of
-a document about them. What nobody uses is forgotten.
+a document about them. What nobody has ever used is forgotten.
 """
 
 import contextlib
@@ -28,8 +28,6 @@ from orderdesk_app.services.oauth_errors import OAuthError, OAuthRefused
 CLIENT_PREFIX = "odc_"
 LONGEST_ID = 500
 UNUSED_LASTS = timedelta(days=1)  # until somebody approves it and it fetches tokens
-# since it last fetched tokens; twice as long as a refresh token lasts
-USED_LASTS = timedelta(days=180)
 _USE_NOTED_EVERY = timedelta(days=1)
 
 
@@ -122,7 +120,9 @@ class OAuthClients:
         )
 
     async def note_use(self, client_id: str) -> None:
-        """The client got tokens: it is kept for another half a year. Written once a day."""
+        """The client got tokens: from now on it is kept, as its program keeps the id, and learns
+        nothing of a page that says to a person that it is forgotten. Written once a day.
+        """
         moment = self._clock()
         lately = col(OAuthClient.last_used_at) > moment - _USE_NOTED_EVERY
         async with self._database.read() as session:
@@ -138,7 +138,7 @@ class OAuthClients:
                     col(OAuthClient.client_id) == client_id,
                     or_(col(OAuthClient.last_used_at).is_(None), ~lately),
                 )
-                .values(last_used_at=moment, expires_at=moment + USED_LASTS)
+                .values(last_used_at=moment, expires_at=None)
             )
 
     async def _note_document(self, document: ClientDocument) -> None:
