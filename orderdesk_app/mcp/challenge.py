@@ -4,9 +4,11 @@ permissions (403, "step-up").
 Only connected apps are asked to come back with more: whoever sends a key gets the tool's own error.
 """
 
+from collections.abc import Iterable, Sequence
+
 from starlette.responses import JSONResponse, Response
 
-from orderdesk_app.context import READING_SCOPES, JsonObject
+from orderdesk_app.context import READING_SCOPES, Json, JsonObject
 from orderdesk_app.errors import AuthFailed, UnknownTool
 from orderdesk_app.mcp.body import INVALID_REQUEST
 from orderdesk_app.services.access import Principal
@@ -34,45 +36,60 @@ class Challenges:
         name = "invalid_token" if had_token else "unauthorized"
         return _refused(401, parts, name, error.code, error.message, is_post=is_post)
 
-    def insufficient(self, principal: Principal, tool: Tool) -> Response:
-        """403 with all that the app needs: what it has, and what this tool needs (RFC 6750
+    def insufficient(self, principal: Principal, tools: Sequence[Tool]) -> Response:
+        """403 with all that the app needs: what it has, and what these tools need (RFC 6750
         section 3.1; MCP 2026-07-28, authorization).
         """
-        needed = {*principal.actor.scopes, tool.scope}
+        names = ", ".join(tool.name for tool in tools)
+        missing = as_text(tool.scope for tool in tools)
+        needed = {*principal.actor.scopes, *(tool.scope for tool in tools)}
         words = (
-            f"{tool.name} needs the permission {tool.scope}, which this app does not have. Connect "
-            "the app once more and allow it."
+            f"The permission for {names} is missing: this app does not have {missing}. Nothing was "
+            "done. Connect the app once more and allow it."
         )
         parts = [
             'realm="orderdesk"',
             'error="insufficient_scope"',
-            f'error_description="The tool {tool.name} needs {tool.scope}"',
+            f'error_description="For {names} this needs {missing}"',
             f'scope="{as_text(needed)}"',
             self._metadata(),
         ]
         return _refused(403, parts, "insufficient_scope", "PERMISSION_DENIED", words, is_post=True)
 
-    def lacking(self, principal: Principal, message: JsonObject) -> Tool | None:
-        """The tool that the message calls, where the caller is an app that has not got its
-        permission, and whose person could give it.
+    def lacking(self, principal: Principal, messages: Iterable[Json]) -> list[Tool]:
+        """The tools that the messages call, where the caller is an app that has not got their
+        permission, and whose person could give it. Each stands there once.
         """
         if self._resource is None or not principal.is_app:
-            return None
-        if message.get("method") != "tools/call":
-            return None
-        params = message.get("params")
-        name = params.get("name") if isinstance(params, dict) else None
-        try:
-            tool = find_tool(name) if isinstance(name, str) else None
-        except UnknownTool:
-            return None
-        if tool is None or tool.is_open_to(principal.actor):
-            return None
-        return tool if tool.scope in scopes_of(principal.actor.role) else None
+            return []
+        called = dict.fromkeys(filter(None, map(_called_name, messages)))
+        return [tool for name in called if (tool := _known(name)) and _may_ask(principal, tool)]
 
     def _metadata(self) -> str:
         assert self._resource is not None
         return f'resource_metadata="{self._resource.metadata}"'
+
+
+def _called_name(message: Json) -> str | None:
+    """The name of the tool that the message calls, if it is a call."""
+    if not isinstance(message, dict) or message.get("method") != "tools/call":
+        return None
+    params = message.get("params")
+    name = params.get("name") if isinstance(params, dict) else None
+    return name if isinstance(name, str) else None
+
+
+def _known(name: str) -> Tool | None:
+    try:
+        return find_tool(name)
+    except UnknownTool:
+        return None
+
+
+def _may_ask(principal: Principal, tool: Tool) -> bool:
+    """Whether the app lacks the tool's permission, and its person's role has it."""
+    actor = principal.actor
+    return not tool.is_open_to(actor) and tool.scope in scopes_of(actor.role)
 
 
 def is_listed(principal: Principal, tool: Tool) -> bool:

@@ -1,7 +1,7 @@
 """`/mcp` over HTTP: finds the caller, checks the request, and gives it to one of two transports."""
 
 import contextlib
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from math import ceil
@@ -14,7 +14,7 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.responses import JSONResponse, Response
 from starlette.types import Message, Receive, Scope, Send
 
-from orderdesk_app.context import JsonObject, Secret, current_request
+from orderdesk_app.context import Json, JsonObject, Secret, current_request
 from orderdesk_app.db.engine import NO_ANSWER
 from orderdesk_app.errors import AuthFailed, RateLimited
 from orderdesk_app.mcp.batch import answer_batch, takes_batches
@@ -193,6 +193,8 @@ class McpEndpoint:
         message = parse(body)
         revision = headers.get("mcp-protocol-version")
         if isinstance(message, list) and takes_batches(revision):
+            if (challenge := await self._challenge(scope, message)) is not None:
+                return await challenge(scope, receive, send)
             return await cancel_on_disconnect(
                 receive, answer_batch(message, self._serve_json, scope, receive, send)
             )
@@ -207,18 +209,28 @@ class McpEndpoint:
                 f"MCP-Protocol-Version: {', '.join(_REVISIONS)}."
             )
             raise InvalidRequest(400, INVALID_REQUEST, words, "revision")
-        principal: Principal = scope[PRINCIPAL]
-        if (tool := self._challenges.lacking(principal, message)) is not None:
-            MCP_REFUSED.labels("scope").inc()
-            # refused there too: so it is counted, limited and written down as any refused call
-            await self._runner.run(principal, tool.name, {})
-            return await self._challenges.insufficient(principal, tool)(scope, receive, send)
+        if (challenge := await self._challenge(scope, [message])) is not None:
+            return await challenge(scope, receive, send)
         if takes_streams and wants_progress(message):
             return await self._serve_stream(scope, replay(body, receive), send)
         await cancel_on_disconnect(
             receive,
             self._serve_json(scope, replay(body, receive), complete_prebuilt(scope, send)),
         )
+
+    async def _challenge(self, scope: Scope, messages: Sequence[Json]) -> Response | None:
+        """What a caller is answered who lacks a permission for one of the messages: then none of
+        them is served, as the status of the answer is that of all.
+        """
+        principal: Principal = scope[PRINCIPAL]
+        tools = self._challenges.lacking(principal, messages)
+        if not tools:
+            return None
+        MCP_REFUSED.labels("scope").inc()
+        for tool in tools:
+            # refused there too: so it is counted, limited and written down as any refused call
+            await self._runner.run(principal, tool.name, {})
+        return self._challenges.insufficient(principal, tools)
 
     def _with_rate_limit(self, principal: Principal, send: Send) -> Send:
         """A `send` that says what the caller has left after the call; before it, where an event

@@ -300,6 +300,46 @@ def test_an_app_without_a_permission_is_asked_to_come_back_with_it(
         assert ask(app.web, each, body, **headers).status_code == 200
 
 
+@pytest.mark.parametrize("headers", [{}, {"mcp-protocol-version": "2025-03-26"}], ids=["", "named"])
+def test_of_a_batch_nothing_is_done_before_the_app_has_every_permission(
+    app: App, headers: dict[str, str]
+) -> None:
+    token = app.connect(scope="stores:read orders:read")["access_token"]
+    batch = [
+        calling("stores_list"),
+        7,
+        calling("orders_delete", order_id="1"),
+        calling("products_list"),
+        calling("orders_delete", order_id="2"),
+        calling("no_such_tool"),
+    ]
+    done = {"tool": "stores_list", "via": "mcp"}
+    before = counted("tool_calls", **done)
+
+    answer = ask(app.web, token, batch, **headers)
+
+    assert answer.status_code == 403
+    assert counted("tool_calls", **done) == before
+    said = challenge(answer)
+    assert said["error"] == "insufficient_scope"
+    assert said["scope"].split() == ["stores:read", "orders:read", "orders:delete", "products:read"]
+    assert "orders_delete, products_list" in answer.json()["error"]["message"]
+    wider = app.connect(scope=said["scope"])["access_token"]
+    assert ask(app.web, wider, batch, **headers).status_code == 200
+    assert counted("tool_calls", **done) == before + 1
+
+
+def test_a_batch_of_a_key_is_answered_message_by_message(ada: BrowserSession) -> None:
+    _, key = ada.web.do(
+        ada.web.services.keys.create, ada.actor, "Reader", frozenset({Scope.ORDERS_READ})
+    )
+
+    answer = ask(ada.web, key.reveal(), [calling("orders_delete", order_id="1")])
+
+    assert answer.status_code == 200
+    assert answer.json()[0]["result"]["isError"] is True
+
+
 def test_who_sends_a_key_gets_the_tools_own_error(ada: BrowserSession) -> None:
     _, key = ada.web.do(
         ada.web.services.keys.create, ada.actor, "Reader", frozenset({Scope.ORDERS_READ})
