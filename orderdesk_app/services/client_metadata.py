@@ -50,7 +50,7 @@ class _Found:
 
 class ClientMetadata:
     """Documents by address. Callers that ask for one at the same time share one fetch. One that
-    cannot be used is never kept (the draft, section 5.2): its maker mends it, and goes on.
+    cannot be used is never kept, as the draft asks: its maker mends it, and goes on.
     """
 
     def __init__(self, fetch: PublicFetch, *, clock: Callable[[], float] = time.monotonic) -> None:
@@ -118,8 +118,8 @@ def read_document(client_id: str, body: bytes) -> ClientDocument:
 
 
 def _require_public(said: Mapping[str, Json]) -> None:
-    """Raises ValidationFailed for a client that has to prove itself: it can share no secret with us
-    (section 4.1), and what says that it proves itself by a key must do so always (section 8.2).
+    """Raises ValidationFailed for a client that has to prove itself, as the draft has it: it can
+    share no secret with us, and one that says that it proves itself by a key has to do so always.
 
     Some may do without, and list all their ways beside the one that they prefer.
     """
