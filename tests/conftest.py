@@ -32,6 +32,7 @@ from orderdesk_app.security.sealing import Sealer
 from orderdesk_app.services.keys import Keys
 from orderdesk_app.services.tenants import NewAccount, Tenants
 from tests import scheduling
+from tests.limits_and_writes import no_limit_inside_a_write, watched_limits
 from tests.slow import is_slow, no_process_in_a_fast_test
 from tests.web_app import ada, admin, bert, served, sockets_for_strangers, web
 from tests.worlds import MadeUpActors
@@ -40,9 +41,11 @@ __all__ = [
     "ada",
     "admin",
     "bert",
+    "no_limit_inside_a_write",
     "no_process_in_a_fast_test",
     "served",
     "sockets_for_strangers",
+    "watched_limits",
     "web",
 ]
 

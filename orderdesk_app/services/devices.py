@@ -8,13 +8,15 @@ digest for each person. Address and User-Agent change by themselves, and anybody
 import re
 import secrets
 from datetime import datetime, timedelta
+from typing import Protocol
 
 from sqlalchemy.exc import IntegrityError
 from sqlmodel import col, delete, or_, select, update
 from sqlmodel.ext.asyncio.session import AsyncSession
 
-from orderdesk_app.context import UserId
+from orderdesk_app.context import JsonObject, UserId
 from orderdesk_app.db.devices import Device
+from orderdesk_app.db.engine import Database
 from orderdesk_app.db.sessions import Session
 from orderdesk_app.db.users import User
 from orderdesk_app.errors import RateLimited
@@ -25,6 +27,7 @@ from orderdesk_app.services.delays import GrowingDelays
 from orderdesk_app.services.mailer import Mailer
 from orderdesk_app.services.user_agents import device_name
 
+DEVICE_MAIL = "device_mail"  # the kind of its jobs
 KEPT_DAYS = 400  # as long as browsers keep a cookie (RFC 6265bis, 5.5)
 _TOKEN = re.compile(r"[A-Za-z0-9_-]{43}")
 
@@ -38,13 +41,21 @@ def is_device_token(text: str | None) -> bool:
     return text is not None and _TOKEN.fullmatch(text) is not None
 
 
+class AddsJobs(Protocol):
+    """What `Jobs.add` does."""
+
+    async def add(
+        self, session: AsyncSession, kind: str, payload: JsonObject, *, user_id: UserId | None
+    ) -> str: ...
+
+
 class Devices:
     """The browsers of each person."""
 
-    def __init__(self, keyring: Keyring, mailer: Mailer, *, mails: GrowingDelays) -> None:
+    def __init__(self, keyring: Keyring, mailer: Mailer, jobs: AddsJobs) -> None:
         self._keyring = keyring
         self._mailer = mailer
-        self._mails = mails
+        self._jobs = jobs
 
     async def meet(self, session: AsyncSession, begun: Session, device: str) -> None:
         """Inside the write that begins a session, after its row: notes the browser for its user,
@@ -85,15 +96,19 @@ class Devices:
         return True
 
     async def _tell(self, session: AsyncSession, begun: Session) -> None:
+        """Whether a mail is sent is asked later: the store of a limit may be slow or away, and
+        nobody waits for it inside a write.
+        """
         user = await session.get(User, begun.user_id)
         if user is None or user.email is None or not self._mailer.is_set_up:
             return
-        try:
-            await self._mails.check(begun.user_id)
-        except RateLimited:
-            return  # a program without cookies signs in again and again: the first mails said so
-        letter = NewDevice(device_name(begun.user_agent), begun.address, begun.created_at)
-        await self._mailer.send(session, letter, to=user.email, user_id=user.id)
+        payload: JsonObject = {
+            "user_id": begun.user_id,
+            "device": device_name(begun.user_agent),
+            "address": begun.address,
+            "at": begun.created_at.isoformat(),
+        }
+        await self._jobs.add(session, DEVICE_MAIL, payload, user_id=begun.user_id)
 
     def _digest(self, device: str) -> bytes:
         return digest(self._keyring.digest_key, f"device {device}")
@@ -108,3 +123,27 @@ async def _has_signed_in_before(session: AsyncSession, begun: Session) -> bool:
         .exists()
     )
     return bool((await session.exec(select(or_(device, other)))).one())
+
+
+class DeviceMails:
+    """Tells people of their new devices."""
+
+    def __init__(self, database: Database, mailer: Mailer, limit: GrowingDelays) -> None:
+        self._database = database
+        self._mailer = mailer
+        self._limit = limit
+
+    async def deliver(self, payload: JsonObject) -> None:
+        """Runs the job of a sign-in on a new device."""
+        user_id = UserId(str(payload["user_id"]))
+        try:
+            await self._limit.check(user_id)
+        except RateLimited:
+            return  # a program without cookies signs in again and again: the first mails said so
+        async with self._database.write() as session:
+            user = await session.get(User, user_id)
+            if user is None or user.email is None:
+                return
+            at = datetime.fromisoformat(str(payload["at"]))
+            letter = NewDevice(str(payload["device"]), str(payload["address"]), at)
+            await self._mailer.send(session, letter, to=user.email, user_id=user_id)

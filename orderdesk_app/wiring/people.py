@@ -17,7 +17,7 @@ from orderdesk_app.services.connected_apps import AppConnections
 from orderdesk_app.services.consent import ConsentTokens
 from orderdesk_app.services.data_export import DataExport, export_limit
 from orderdesk_app.services.deletions import DELETION, Deletions
-from orderdesk_app.services.devices import Devices
+from orderdesk_app.services.devices import DEVICE_MAIL, DeviceMails, Devices
 from orderdesk_app.services.flash_messages import FlashMessages, HeldForms
 from orderdesk_app.services.former_keys import FormerKeys
 from orderdesk_app.services.identity_proofs import IdentityProofs
@@ -127,9 +127,13 @@ class People(Engines):
         async def mail_sign_in_link(payload: JsonObject) -> None:
             await self.sign_in_links.deliver(payload)
 
+        async def mail_about_device(payload: JsonObject) -> None:
+            await self.device_mails.deliver(payload)
+
         return {
             **super().job_handlers,
             DELETION: go_on_with_deletion,
+            DEVICE_MAIL: mail_about_device,
             SIGN_IN_MAIL: mail_sign_in_link,
         }
 
@@ -175,7 +179,11 @@ class People(Engines):
 
     @cached_property
     def devices(self) -> Devices:
-        return Devices(self.keyring, self.mailer, mails=self.limits.device_mails)
+        return Devices(self.keyring, self.mailer, self.jobs)
+
+    @cached_property
+    def device_mails(self) -> DeviceMails:
+        return DeviceMails(self.database, self.mailer, self.limits.device_mails)
 
     @cached_property
     def own_sessions(self) -> OwnSessions:

@@ -2,14 +2,22 @@
 
 import ast
 import asyncio
+import json
 from datetime import timedelta
 
 import pytest
 
+from orderdesk_app.context import JsonObject
 from orderdesk_app.mail.letters import NewDevice
 from orderdesk_app.security.web import SessionCookies
 from orderdesk_app.services.delays import GrowingDelays
-from orderdesk_app.services.devices import Devices, is_device_token, new_device_token
+from orderdesk_app.services.devices import (
+    DEVICE_MAIL,
+    DeviceMails,
+    Devices,
+    is_device_token,
+    new_device_token,
+)
 from orderdesk_app.services.limit_store import DelayRules
 from orderdesk_app.services.sessions import Sessions
 from tests.services.test_sessions import Clock
@@ -45,13 +53,32 @@ def mails():
     return GrowingDelays("device_mails", DelayRules(100, 600, 600), words="Too many.")
 
 
-@pytest.fixture
-def devices(keyring, mailer, mails):
-    return Devices(keyring, mailer, mails=mails)
+class Jobs:
+    """Those that were added, to be run when their transaction is over."""
+
+    def __init__(self) -> None:
+        self.waiting: list[JsonObject] = []
+
+    async def add(self, session, kind, payload, *, user_id):
+        assert kind == DEVICE_MAIL
+        assert payload["user_id"] == user_id
+        self.waiting.append(json.loads(json.dumps(payload)))
+        return ""
 
 
 @pytest.fixture
-def sign_in(database, keyring, devices, clock):
+def jobs():
+    return Jobs()
+
+
+@pytest.fixture
+def devices(keyring, mailer, jobs):
+    return Devices(keyring, mailer, jobs)
+
+
+@pytest.fixture
+def sign_in(database, keyring, devices, clock, mailer, mails, jobs):
+    telling = DeviceMails(database, mailer, mails)
     cookies = SessionCookies(keyring.purpose("jwt"), lambda: clock().timestamp())
     sessions = Sessions(database, keyring, cookies, timeout=4000, devices=devices, clock=clock)
 
@@ -66,6 +93,8 @@ def sign_in(database, keyring, devices, clock):
                 user_agent=user_agent,
                 device=device,
             )
+        while jobs.waiting:
+            await telling.deliver(jobs.waiting.pop())
 
     return sign_in
 
