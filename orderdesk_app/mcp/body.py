@@ -50,13 +50,13 @@ class InvalidRequest(Exception):
 
 
 class ClientDisconnected(Exception):
-    """The caller left before the body had arrived, so no answer is sent."""
+    """The caller left before the work was done, so no answer is sent."""
 
 
 async def read_body(headers: Headers, receive: Receive) -> bytes:
     """The whole body.
 
-    Raises InvalidRequest when it is too large or too slow, ClientDisconnected when the caller left.
+    Raises InvalidRequest when it is too large or too slow, or does not arrive whole.
     """
     declared = headers.get("content-length", "")
     if declared.isascii() and declared.isdigit() and int(declared) > MAX_BODY_BYTES:
@@ -79,7 +79,10 @@ async def _chunks(receive: Receive) -> bytes:
     while True:
         message = await receive()
         if message["type"] == "http.disconnect":
-            raise ClientDisconnected
+            # the server takes chunks that are none for a hang-up too
+            raise InvalidRequest(
+                400, INVALID_REQUEST, "The request did not arrive whole. Send it again.", "hung_up"
+            )
         chunk = message.get("body", b"")
         size += len(chunk)
         if size > MAX_BODY_BYTES:

@@ -136,6 +136,11 @@ class RequestMiddleware:
             raise
         except ClientDisconnect:
             exchange.is_disconnected = True
+            if exchange.status is None:
+                # The server takes chunks that are none for a hang-up, and where nothing is said to
+                # such a client, it says 500.
+                headers = {"X-Request-ID": request.request_id}
+                await Response(status_code=400, headers=headers)(scope, receive, send)
         except ServerStopping:
             if exchange.status is None:
                 await _stopping(scope)(scope, receive, exchange.send)

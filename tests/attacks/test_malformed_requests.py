@@ -10,6 +10,7 @@ import pytest
 
 from orderdesk_app.routes import forms
 from orderdesk_app.services.callers import Callers, allowed_callers
+from orderdesk_app.services.sessions import COOKIE
 from tests.attacks.cast import (
     ANONYMOUS,
     OWNER,
@@ -22,6 +23,7 @@ from tests.attacks.cast import (
     post,
 )
 from tests.attacks.cast import forms as every_form
+from tests.web.browser_session import ORIGIN
 from tests.worlds import counted
 
 KIB = 1024
@@ -124,6 +126,61 @@ def test_no_query_is_a_fault_of_ours(cast: Cast, who: str) -> None:
 
     assert not wrong, wrong[:5]
     assert counted("unexpected_errors") == before
+
+
+async def whose_body_ends_early(app: Any, path: str, headers: dict[str, str]) -> int:
+    """The status that a client gets whose chunks are none, or who hangs up: the server takes the
+    body for ended. 500 where we say nothing, as the server says that then.
+    """
+    statuses = [500]
+
+    async def receive() -> dict[str, Any]:
+        return {"type": "http.disconnect"}
+
+    async def send(message: Any) -> None:
+        if message["type"] == "http.response.start":
+            statuses.append(message["status"])
+
+    scope = {
+        "type": "http",
+        "asgi": {"version": "3.0"},
+        "http_version": "1.1",
+        "method": "POST",
+        "scheme": "http",
+        "path": path,
+        "raw_path": path.encode(),
+        "query_string": b"",
+        "root_path": "",
+        "headers": [(name.encode(), value.encode()) for name, value in headers.items()],
+        "client": ("203.0.113.9", 50000),
+        "server": ("localhost", 8080),
+    }
+    await app(scope, receive, send)
+    return statuses[-1]
+
+
+def test_a_body_that_ends_early_is_a_fault_of_its_sender(cast: Cast) -> None:
+    """Of every route, programs' too: chunks that are none, lengths that are not kept."""
+    sent = {
+        "host": "localhost:8080",
+        "origin": ORIGIN,
+        "cookie": f"{COOKIE}={cast[OWNER].cookie}",
+        "transfer-encoding": "chunked",
+    }
+    form = sent | {"content-type": "application/x-www-form-urlencoded"}
+    rpc = sent | {
+        "content-type": "application/json",
+        "authorization": f"Bearer {cast[OWNER].key.reveal()}",
+    }
+    asked = [(path, form) for method, path, _ in every_method() if method == "POST"]
+
+    statuses = {
+        path: cast.web.do(whose_body_ends_early, cast.web.client.app, path, headers)
+        for path, headers in [*asked, ("/mcp", rpc)]
+    }
+
+    assert {"/register", "/token", "/revoke", "/sign-in/key"} < set(statuses)
+    assert {path: status for path, status in statuses.items() if status >= 500} == {}
 
 
 def test_no_message_to_mcp_is_a_fault_of_ours(cast: Cast) -> None:

@@ -14,7 +14,7 @@ import pytest
 from starlette.datastructures import Headers
 
 from orderdesk_app.mcp import body as bodies
-from orderdesk_app.mcp.body import ClientDisconnected, InvalidRequest, drain_body, read_body
+from orderdesk_app.mcp.body import InvalidRequest, drain_body, read_body
 from orderdesk_app.tools.catalogue import every_tool
 from tests.mcp_server import LEGACY, MODERN, McpServer, call, modern
 from tests.worlds import FIRST_ORDER
@@ -363,12 +363,14 @@ async def test_a_body_that_never_ends_is_given_up(monkeypatch: pytest.MonkeyPatc
     assert refused.value.status == 408
 
 
-async def test_who_hangs_up_gets_no_answer() -> None:
+async def test_a_body_that_does_not_arrive_whole_is_refused() -> None:
     async def gone() -> Any:
         return {"type": "http.disconnect"}
 
-    with pytest.raises(ClientDisconnected):
+    with pytest.raises(InvalidRequest, match="whole") as refused:
         await read_body(Headers({}), gone)
+
+    assert refused.value.status == 400
 
 
 def _in_our_words(text: str) -> None:
