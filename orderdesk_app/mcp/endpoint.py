@@ -39,7 +39,12 @@ from orderdesk_app.mcp.prebuilt_result import complete_prebuilt
 from orderdesk_app.mcp.server import INTERNAL_ERROR, MAX_NAME, McpHandlers
 from orderdesk_app.mcp.text import program_name
 from orderdesk_app.observability import CREDENTIALS_REFUSED, ERRORS, MCP_REFUSED, log
-from orderdesk_app.security.web import IndexedHeaders, rate_limit_headers, wait_headers
+from orderdesk_app.security.web import (
+    EXPOSED_HEADERS,
+    IndexedHeaders,
+    rate_limit_headers,
+    wait_headers,
+)
 from orderdesk_app.services.access import Principal
 from orderdesk_app.services.key_check import KeyCheck
 from orderdesk_app.services.oauth_resource import OAuthResource
@@ -289,12 +294,6 @@ _PREFLIGHT = {
 }
 
 
-_EXPOSED = (
-    "WWW-Authenticate, X-Request-ID, Retry-After, RateLimit-Limit, RateLimit-Remaining, "
-    "RateLimit-Reset"
-)
-
-
 def _own_headers(message: Message) -> list[tuple[bytes, bytes]]:
     """The headers of this answer, to be changed: the SDK begins all its streams with one list."""
     headers: list[tuple[bytes, bytes]] = list(message.get("headers", ()))
@@ -309,7 +308,7 @@ def _allowing_origin(origin: str, send: Send) -> Send:
         if message["type"] == "http.response.start":
             headers = MutableHeaders(raw=_own_headers(message))
             headers["Access-Control-Allow-Origin"] = origin
-            headers["Access-Control-Expose-Headers"] = _EXPOSED
+            headers["Access-Control-Expose-Headers"] = EXPOSED_HEADERS
             headers.add_vary_header("Origin")
         await send(message)
 

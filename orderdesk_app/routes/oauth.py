@@ -14,6 +14,7 @@ from starlette.types import Scope
 
 from orderdesk_app.context import current_request
 from orderdesk_app.routes.html_pages import error_page, is_for_a_person
+from orderdesk_app.security.web import EXPOSED_HEADERS
 from orderdesk_app.services.callers import Callers, open_to
 
 ResponseT = TypeVar("ResponseT", bound=Response)
@@ -63,7 +64,7 @@ def is_for_programs(path: str) -> bool:
 def cross_origin(response: ResponseT) -> ResponseT:
     """The response, which a page of any site may read; no browser sends cookies along."""
     response.headers["Access-Control-Allow-Origin"] = "*"
-    response.headers["Access-Control-Expose-Headers"] = "WWW-Authenticate, X-Request-ID"
+    response.headers["Access-Control-Expose-Headers"] = EXPOSED_HEADERS
     return response
 
 

@@ -14,7 +14,7 @@ from orderdesk_app.context import JsonObject
 from orderdesk_app.errors import BodyEncoded, BodyTooLarge, BodyTooSlow, RateLimited
 from orderdesk_app.routes.forms import FORM_SECONDS, client_address
 from orderdesk_app.routes.oauth import NO_STORE, cross_origin, preflight
-from orderdesk_app.routes.oauth_tokens import refusal, too_many
+from orderdesk_app.routes.oauth_tokens import refusal, too_many, with_level
 from orderdesk_app.security.web import body_encoding
 from orderdesk_app.services.callers import Callers, open_to
 from orderdesk_app.services.client_registration import LARGEST_BODY
@@ -40,16 +40,18 @@ METADATA: JsonObject = {
 @open_to(Callers.ANYBODY)
 async def register(request: Request) -> Response:
     """Registers a client: 201, or an error of RFC 7591 section 3.2.2."""
-    clients, address = wiring.current().oauth_clients, client_address(request)
+    services, address = wiring.current(), client_address(request)
+    answer: Response
     try:
-        answer = await clients.register(await _metadata(request), address=address)
-    except OAuthRefused as error:
-        return refusal(request, error)
+        said = await services.oauth_clients.register(await _metadata(request), address=address)
+        answer = cross_origin(JSONResponse(said, 201, NO_STORE))
     except RateLimited as error:
         return too_many(error)
+    except OAuthRefused as error:
+        answer = refusal(request, error)
     except (BodyEncoded, BodyTooLarge, BodyTooSlow) as error:
-        return refusal(request, _unreadable(error.message), error.http_status)
-    return cross_origin(JSONResponse(answer, 201, NO_STORE))
+        answer = refusal(request, _unreadable(error.message), error.http_status)
+    return with_level(answer, await services.limits.registrations.level(address))
 
 
 async def _metadata(request: Request) -> JsonObject:

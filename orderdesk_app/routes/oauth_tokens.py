@@ -17,6 +17,7 @@ from orderdesk_app.errors import (
     BodyTooLarge,
     BodyTooSlow,
     OrderDeskAgentsError,
+    RateLimit,
     RateLimited,
 )
 from orderdesk_app.observability import OAUTH_REFUSED
@@ -29,7 +30,7 @@ from orderdesk_app.routes.forms import (
     takes_form,
 )
 from orderdesk_app.routes.oauth import NO_STORE, cross_origin, preflight
-from orderdesk_app.security.web import wait_headers
+from orderdesk_app.security.web import rate_limit_headers, wait_headers
 from orderdesk_app.services.callers import Callers, open_to
 from orderdesk_app.services.oauth_client import Client, client_credentials, require_proved
 from orderdesk_app.services.oauth_errors import OAuthError, OAuthRefused
@@ -50,24 +51,27 @@ def client_form(endpoint: ClientEndpoint) -> Endpoint:
         address = client_address(request)
         try:
             await limit.spend(address)
-            form = await read_form(request)
-            if any(len(value) > _LONGEST for value in form.values()):
-                raise OAuthRefused(OAuthError.INVALID_REQUEST, "One of the values is too long.")
-            client = await _proved_client(request, form)
-            answer = await endpoint(request, client, form)
-        except OAuthRefused as error:
-            return refusal(request, error)
+            answer = await _answer_of(endpoint, request)
+            await limit.give_back(address)
         except RateLimited as error:
             return too_many(error)
+        except OAuthRefused as error:
+            answer = refusal(request, error)
         except OrderDeskAgentsError as error:  # of the form itself
             refused = OAuthRefused(OAuthError.INVALID_REQUEST, error.message)
             is_of_body = isinstance(error, BodyTooSlow | BodyTooLarge | BodyEncoded)
-            return refusal(request, refused, error.http_status if is_of_body else 400)
-        await limit.give_back(address)
-        return answer
+            answer = refusal(request, refused, error.http_status if is_of_body else 400)
+        return with_level(answer, await limit.level(address))
 
     takes_form(checked, FormKind.OF_ANYBODY)
     return checked
+
+
+async def _answer_of(endpoint: ClientEndpoint, request: Request) -> Response:
+    form = await read_form(request)
+    if any(len(value) > _LONGEST for value in form.values()):
+        raise OAuthRefused(OAuthError.INVALID_REQUEST, "One of the values is too long.")
+    return await endpoint(request, await _proved_client(request, form), form)
 
 
 @client_form
@@ -143,6 +147,12 @@ def _named_scopes(text: str) -> frozenset[Scope] | None:
     """Those of ours that a refresh narrows its access token to; None where it names none."""
     names = text.split()
     return frozenset(scope for scope in Scope if scope.value in names) or None
+
+
+def with_level(answer: Response, level: RateLimit) -> Response:
+    """The answer, which says what its network has left."""
+    answer.headers.update(rate_limit_headers(level))
+    return answer
 
 
 def too_many(error: RateLimited) -> Response:

@@ -19,6 +19,11 @@ from starlette.requests import cookie_parser
 
 from orderdesk_app.errors import OrderDeskAgentsError, RateLimit, RateLimited
 
+# Headers of an answer that a page of another origin may read, where one may read it (CORS).
+EXPOSED_HEADERS = (
+    "WWW-Authenticate, X-Request-ID, Retry-After, RateLimit-Limit, RateLimit-Remaining, "
+    "RateLimit-Reset"
+)
 _ALGORITHM = "HS256"
 _AUDIENCE = "orderdesk-web"
 _LONGEST = 4096

@@ -1,7 +1,7 @@
 """How much one tenant, address or person may ask in a minute: token buckets in the process."""
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from ipaddress import IPv6Address, IPv6Network, ip_address
@@ -69,8 +69,8 @@ class Limit:
         self._shared_by = shared_by
         self._store = store or MemoryLimitBuckets(clock)
 
-    async def spend(self, key: str, cost: float = 1) -> None:
-        """Take `cost` tokens.
+    async def spend(self, key: str, cost: float = 1) -> RateLimit:
+        """Take `cost` tokens; returns what is left.
 
         Raises RateLimited with `retry_after` seconds; a refused call costs nothing.
         """
@@ -78,6 +78,12 @@ class Limit:
         (reading,) = await self._store.take((draw,))
         if reading.wait:
             raise self.refusal(reading)
+        return rate_limit(self.rules, reading)
+
+    async def level(self, key: str) -> RateLimit:
+        """What is left; takes nothing."""
+        (reading,) = await self._store.level((self.draw(key, 0),))
+        return rate_limit(self.rules, reading)
 
     async def check(self, key: str) -> None:
         """Takes one token, for callers that count attempts. Raises RateLimited."""
@@ -109,6 +115,14 @@ def rate_limit(rules: TokenBucket, reading: Reading) -> RateLimit:
     )
 
 
+def refusal_of(limits: Iterable[Limit], readings: Iterable[Reading]) -> RateLimited | None:
+    """The error of the limit that has to be waited for longest, so that whoever waits as told is
+    not refused by another; None where none of them refused.
+    """
+    limit, reading = max(zip(limits, readings, strict=False), key=lambda pair: pair[1].wait)
+    return limit.refusal(reading) if reading.wait else None
+
+
 class EveryLimit:
     """Several limits that an attempt has to keep at once; one that is refused costs nothing. All
     have one store.
@@ -119,11 +133,10 @@ class EveryLimit:
         self._store = store
 
     async def check(self, key: str) -> None:
-        """Takes one token of each. Raises RateLimited of the first that has none."""
+        """Takes one token of each. Raises RateLimited."""
         readings = await self._store.take([limit.draw(key) for limit in self.limits])
-        for limit, reading in zip(self.limits, readings, strict=True):
-            if reading.wait:
-                raise limit.refusal(reading)
+        if refused := refusal_of(self.limits, readings):
+            raise refused
 
 
 class CallLimit:
@@ -162,9 +175,8 @@ class CallLimit:
         """
         draws = self._draws(account, caller, cost)
         readings = await self._store.take(draws)
-        for limit, reading in zip((self._account, self._caller), readings, strict=False):
-            if reading.wait:
-                raise limit.refusal(reading)
+        if refused := refusal_of((self._account, self._caller), readings):
+            raise refused
         return self._tighter(draws, readings)
 
     async def level(self, account: str, *, caller: str = "") -> RateLimit:
@@ -334,7 +346,6 @@ def _limits_of_sign_up(
 
     return SignUpLimits(
         attempts=EveryLimit(
-            # the hour first: its wait is the longer one
             limit("sign_up_hour", an_hour / 60, an_hour, network_of),
             limit("sign_up_minute", a_minute, a_minute, network_of),
             store=store,

@@ -154,7 +154,8 @@ class Runner:
             )
         except RateLimited as error:
             request.rate_limit = error.limit
-            request.retry_after = error.retry_after
+            # of a batch, the call that has to wait longest
+            request.retry_after = max(request.retry_after or 0.0, error.retry_after or 0.0)
             return error
         return None
 

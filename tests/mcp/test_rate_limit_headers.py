@@ -124,6 +124,17 @@ async def test_every_answer_to_a_key_says_it_whatever_was_asked(inside: InProces
 
 
 @on_sqlite
+async def test_a_batch_waits_for_the_call_that_has_to_wait_longest(inside: InProcessApp) -> None:
+    async with inside(RATE_LIMIT_RPM="120") as http:
+        wiring.current().limits.tools.rules = TokenBucket(2, 1 / 100)
+        body = [call("orders_delete"), call("orders_delete"), call("stores_list")]
+        answer = await http.post("/mcp", json=body, headers=BEARER)
+
+    assert answer.text.count("RATE_LIMIT_EXCEEDED") == 4  # each in the code and in the text
+    assert 190 < int(answer.headers["retry-after"]) <= 200
+
+
+@on_sqlite
 async def test_a_network_with_too_many_wrong_keys_is_told_too(inside: InProcessApp) -> None:
     wrong = BEARER | {"authorization": f"Bearer odk_{'x' * 43}"}
     async with inside(RATE_LIMIT_RPM="120") as http:

@@ -242,6 +242,37 @@ async def test_an_attempt_that_one_limit_refuses_costs_the_others_nothing(clock:
     assert taken == 10
 
 
+async def test_of_two_limits_that_refuse_the_longer_wait_is_named(clock: Clock) -> None:
+    attempts = Limits(
+        rpm=60, login=5, console=30, accounts_an_hour=3, sign_ups_a_minute=1, clock=clock
+    ).sign_up.attempts
+    for gap in (0, 60, 1104):  # the hour has 26 s to wait then, and the minute 50
+        clock.seconds += gap
+        await attempts.check("192.0.2.1")
+    clock.seconds += 10
+
+    with pytest.raises(RateLimited) as error:
+        await attempts.check("192.0.2.1")
+    clock.seconds += error.value.retry_after or 0
+    await attempts.check("192.0.2.1")
+
+    assert error.value.retry_after == pytest.approx(50, abs=0.11)
+
+
+async def test_a_call_that_both_refuse_waits_for_the_slower_one(
+    limits: Limits, clock: Clock
+) -> None:
+    limits.tools.caller_rules = TokenBucket(10, 1 / 60)
+    for caller in ["key"] * 10 + [""] * 110:
+        await limits.tools.spend("ada", caller=caller)
+
+    with pytest.raises(RateLimited) as error:
+        await limits.tools.spend("ada", caller="key")
+    clock.seconds += error.value.retry_after or 0
+
+    assert (await limits.tools.spend("ada", caller="key")).remaining == 0
+
+
 async def used_up(take: Callable[[str], Awaitable[object]]) -> None:
     for _ in range(1_000):
         await take("ada")

@@ -234,6 +234,36 @@ def test_many_failures_of_a_network_are_told_to_wait_and_successes_cost_nothing(
     assert answer.json()["error"] == "temporarily_unavailable"
 
 
+@pytest.mark.parametrize("path", ["/token", "/revoke", "/register"])
+def test_every_answer_says_what_the_network_has_left_to_any_page(app: App, path: str) -> None:
+    def left() -> list[int]:
+        answer = app.send(path, {"origin": "https://inspector.example"})
+        assert answer.status_code == 400
+        exposed = answer.headers["access-control-expose-headers"].lower().split(", ")
+        names = ("ratelimit-limit", "ratelimit-remaining", "ratelimit-reset")
+        assert {*names, "retry-after"} <= set(exposed)
+        return [int(answer.headers[name]) for name in names]
+
+    limits = app.web.services.limits
+    limit = limits.registrations if path == "/register" else limits.token_requests
+    first, second = left(), left()
+
+    assert first[0] == second[0] == limit.rules.capacity
+    assert 0 <= second[1] <= first[1] <= first[0]
+
+
+def test_success_says_what_is_left_too(app: App, monkeypatch: pytest.MonkeyPatch) -> None:
+    few = Limit("token_requests", per_minute=1, burst=5, words="Too many.")
+    monkeypatch.setattr(app.web.services.limits, "token_requests", few)
+    app.exchange("wrong")
+
+    answer = app.exchange(app.code())
+
+    assert answer.status_code == 200
+    assert answer.headers["ratelimit-remaining"] == "4"
+    assert "retry-after" not in answer.headers
+
+
 def test_a_person_who_opens_an_address_of_programs_gets_a_page(ada: BrowserSession) -> None:
     for path in TOKENS:
         answer = ada.request("GET", path, headers={"accept": "text/html"})

@@ -28,6 +28,7 @@ def test_a_client_registers_itself_from_any_origin(web: Web) -> None:
     answer = register(web, origin="https://inspector.example")
 
     assert answer.status_code == 201
+    assert int(answer.headers["ratelimit-remaining"]) < int(answer.headers["ratelimit-limit"])
     assert answer.json()["redirect_uris"] == CLIENT["redirect_uris"]
     assert answer.headers["access-control-allow-origin"] == "*"
     assert answer.headers["cache-control"] == "no-store"
