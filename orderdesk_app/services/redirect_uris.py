@@ -89,6 +89,8 @@ def read_redirect(text: str) -> RedirectUri | str:
         return f"A redirect URI has at most {LONGEST} characters."
     if "#" in text:
         return "A redirect URI has no fragment (#)."
+    if "*" in text:  # a character as any other, but nobody means it so
+        return "A redirect URI is one whole address: no wildcard (*) is filled in."
     if not _CHARACTERS.fullmatch(text) or _HIDDEN_CONTROLS.search(text):
         return "A redirect URI has only the characters of RFC 3986, and no control character."
     found = _PARTS.fullmatch(text)
