@@ -3,7 +3,7 @@ form token; and the answers, which are redirects.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from enum import StrEnum
 from functools import wraps
@@ -49,6 +49,8 @@ from orderdesk_app.setting_rules import read_host
 
 _LOG = log(__name__)
 _MAX_BYTES = 256 * 1024
+_MOST_DROPPED = 32 * 1024 * 1024  # of a body that is too large
+_FORM_TYPE = "application/x-www-form-urlencoded"
 _MAX_FIELDS = 300  # a key of 200 stores
 FORM_SECONDS = 30.0  # a slow form holds a connection, and nobody has signed in yet
 Form = Mapping[str, str]
@@ -312,21 +314,35 @@ def is_same_origin(origin: str, host: str) -> bool:
     return (page.name, page.port or implied) == (here.name, here.port or implied)
 
 
-async def read_form(request: Request) -> Form:
-    if (
-        request.headers.get("content-type", "").split(";")[0].strip()
-        != "application/x-www-form-urlencoded"
-    ):
-        raise PermissionDenied("This address accepts forms only. Send the form from its own page.")
+async def read_form(request: Request, *, repeated: Collection[str] | None = None) -> Form:
+    """`repeated` are the names that may have several values, which commas join then; None for all
+    of them, as check boxes do.
+    """
+    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if kind != _FORM_TYPE:
+        raise PermissionDenied(
+            f"This address accepts forms only. Send one as Content-Type: {_FORM_TYPE}."
+        )
     if body_encoding(request.headers):
         raise BodyEncoded("This form is packed. Send it plain, without Content-Encoding.")
     try:
         async with asyncio.timeout(FORM_SECONDS):
-            body = await _body(request)
+            body = await read_body(
+                request, _MAX_BYTES, f"This form is larger than {_MAX_BYTES // 1024} KiB."
+            )
     except TimeoutError:
         raise BodyTooSlow(
             f"This form did not arrive within {FORM_SECONDS:.0f} seconds. Send it again."
         ) from None
+    form: dict[str, str] = {}
+    for name, value in _pairs(body):
+        if name in form and repeated is not None and name not in repeated:
+            raise ValidationFailed(f"Send {name[:40]} once.")
+        form[name] = f"{form[name]},{value}" if name in form else value
+    return form
+
+
+def _pairs(body: bytes) -> list[tuple[str, str]]:
     try:
         pairs = parse_qsl(
             body.decode(), keep_blank_values=True, max_num_fields=_MAX_FIELDS, errors="strict"
@@ -339,18 +355,22 @@ async def read_form(request: Request) -> Form:
         raise ValidationFailed(
             "This form holds a zero character, which no field takes. Type it again."
         )
-    form: dict[str, str] = {}
-    for name, value in pairs:
-        form[name] = f"{form[name]},{value}" if name in form else value  # check boxes of one name
-    return form
+    return pairs
 
 
-async def _body(request: Request) -> bytes:
+async def read_body(request: Request, most: int, words: str) -> bytes:
+    """At most so many bytes. Raises BodyTooLarge with the words, once the rest has come too: many
+    programs read no answer before they have sent everything, and what nobody has read ends the
+    connection.
+    """
     chunks: list[bytes] = []
     size = 0
     async for chunk in request.stream():
         size += len(chunk)
-        if size > _MAX_BYTES:
-            raise BodyTooLarge(f"This form is larger than {_MAX_BYTES // 1024} KiB.")
-        chunks.append(chunk)
+        if size <= most:
+            chunks.append(chunk)
+        elif size > _MOST_DROPPED:
+            break
+    if size > most:
+        raise BodyTooLarge(words)
     return b"".join(chunks)

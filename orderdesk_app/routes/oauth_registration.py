@@ -12,7 +12,7 @@ from starlette.routing import Route
 from orderdesk_app import wiring
 from orderdesk_app.context import JsonObject
 from orderdesk_app.errors import BodyEncoded, BodyTooLarge, BodyTooSlow, RateLimited
-from orderdesk_app.routes.forms import FORM_SECONDS, client_address
+from orderdesk_app.routes.forms import FORM_SECONDS, client_address, read_body
 from orderdesk_app.routes.oauth import NO_STORE, cross_origin, preflight
 from orderdesk_app.routes.oauth_tokens import refusal, too_many, with_level
 from orderdesk_app.security.web import body_encoding
@@ -48,9 +48,9 @@ async def register(request: Request) -> Response:
     except RateLimited as error:
         return too_many(error)
     except OAuthRefused as error:
-        answer = refusal(request, error)
+        answer = refusal(error)
     except (BodyEncoded, BodyTooLarge, BodyTooSlow) as error:
-        answer = refusal(request, _unreadable(error.message), error.http_status)
+        answer = refusal(_unreadable(error.message), error.http_status)
     return with_level(answer, await services.limits.registrations.level(address))
 
 
@@ -62,7 +62,11 @@ async def _metadata(request: Request) -> JsonObject:
         raise BodyEncoded("Send the metadata plain, without Content-Encoding.")
     try:
         async with asyncio.timeout(FORM_SECONDS):
-            body = await _body(request)
+            body = await read_body(
+                request,
+                LARGEST_BODY,
+                f"The metadata of a client has at most {LARGEST_BODY // 1024} KiB.",
+            )
         said = json.loads(body.decode("utf-8"))
     except (ValueError, RecursionError):
         said = None
@@ -71,15 +75,6 @@ async def _metadata(request: Request) -> JsonObject:
     if not isinstance(said, dict):
         raise _unreadable("Send the client's metadata as one JSON object.")
     return said
-
-
-async def _body(request: Request) -> bytes:
-    body = b""
-    async for chunk in request.stream():
-        body += chunk
-        if len(body) > LARGEST_BODY:
-            raise BodyTooLarge(f"The metadata of a client has at most {LARGEST_BODY // 1024} KiB.")
-    return body
 
 
 def _unreadable(description: str) -> OAuthRefused:

@@ -11,7 +11,6 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from orderdesk_app import wiring
-from orderdesk_app.context import Scope
 from orderdesk_app.errors import (
     BodyEncoded,
     BodyTooLarge,
@@ -34,6 +33,7 @@ from orderdesk_app.security.web import rate_limit_headers, wait_headers
 from orderdesk_app.services.callers import Callers, open_to
 from orderdesk_app.services.oauth_client import Client, client_credentials, require_proved
 from orderdesk_app.services.oauth_errors import OAuthError, OAuthRefused
+from orderdesk_app.services.oauth_resource import narrowed_scopes
 
 _LONGEST = 4_096  # of any value: what is longer is not looked up
 ClientEndpoint = Callable[[Request, Client, Form], Awaitable[Response]]
@@ -56,11 +56,11 @@ def client_form(endpoint: ClientEndpoint) -> Endpoint:
         except RateLimited as error:
             return too_many(error)
         except OAuthRefused as error:
-            answer = refusal(request, error)
+            answer = refusal(error)
         except OrderDeskAgentsError as error:  # of the form itself
             refused = OAuthRefused(OAuthError.INVALID_REQUEST, error.message)
             is_of_body = isinstance(error, BodyTooSlow | BodyTooLarge | BodyEncoded)
-            answer = refusal(request, refused, error.http_status if is_of_body else 400)
+            answer = refusal(refused, error.http_status if is_of_body else 400)
         return with_level(answer, await limit.level(address))
 
     takes_form(checked, FormKind.OF_ANYBODY)
@@ -68,7 +68,7 @@ def client_form(endpoint: ClientEndpoint) -> Endpoint:
 
 
 async def _answer_of(endpoint: ClientEndpoint, request: Request) -> Response:
-    form = await read_form(request)
+    form = await read_form(request, repeated=("resource",))
     if any(len(value) > _LONGEST for value in form.values()):
         raise OAuthRefused(OAuthError.INVALID_REQUEST, "One of the values is too long.")
     return await endpoint(request, await _proved_client(request, form), form)
@@ -92,7 +92,7 @@ async def token(request: Request, client: Client, form: Form) -> Response:
         pair = await services.oauth_tokens.refresh(
             client,
             _required(form, "refresh_token"),
-            scopes=_named_scopes(form.get("scope", "")),
+            scopes=narrowed_scopes(form.get("scope", "")),
             address=address,
         )
     elif grant:
@@ -114,15 +114,15 @@ async def revoke(request: Request, client: Client, form: Form) -> Response:
     return cross_origin(Response(status_code=200, headers=NO_STORE))
 
 
-def refusal(request: Request, error: OAuthRefused, status: int | None = None) -> Response:
-    """The error as clients read it; a client that tried Basic is told that this is how it may."""
+def refusal(error: OAuthRefused, status: int | None = None) -> Response:
+    """The error as clients read it; one that is not known is told how it may prove itself."""
     OAUTH_REFUSED.labels(error.error.value).inc()
     answer = JSONResponse(
         {"error": error.error.value, "error_description": error.description},
         status or error.http_status,
         NO_STORE,
     )
-    if answer.status_code == 401 and request.headers.get("authorization"):
+    if answer.status_code == 401:  # RFC 9110 section 15.5.2
         answer.headers["WWW-Authenticate"] = 'Basic realm="orderdesk"'
     if answer.status_code == BodyEncoded.http_status:
         answer.headers["Accept-Encoding"] = "identity"  # RFC 9110 12.5.3: what is taken
@@ -141,12 +141,6 @@ def _required(form: Form, name: str) -> str:
     if not value:
         raise OAuthRefused(OAuthError.INVALID_REQUEST, f"Send {name}.")
     return value
-
-
-def _named_scopes(text: str) -> frozenset[Scope] | None:
-    """Those of ours that a refresh narrows its access token to; None where it names none."""
-    names = text.split()
-    return frozenset(scope for scope in Scope if scope.value in names) or None
 
 
 def with_level(answer: Response, level: RateLimit) -> Response:

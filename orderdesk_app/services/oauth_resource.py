@@ -64,6 +64,14 @@ def asked_scopes(text: str | None) -> tuple[Scope, ...]:
     )
 
 
+def narrowed_scopes(text: str) -> frozenset[Scope] | None:
+    """Those that a refresh narrows its access token to; None where it names none of ours.
+
+    Raises OAuthRefused where none of them is known.
+    """
+    return None if set(text.split()) <= _PASSED_OVER else frozenset(asked_scopes(text))
+
+
 def in_order(scopes: Iterable[Scope]) -> tuple[Scope, ...]:
     wanted = set(scopes)
     return tuple(scope for scope in Scope if scope in wanted)

@@ -151,7 +151,8 @@ class OAuthTokens:
     async def refresh(
         self, client: Client, refresh_token: str, *, scopes: frozenset[Scope] | None, address: str
     ) -> TokenPair:
-        """A new pair in the place of the old one. `scopes` narrow its access token alone.
+        """A new pair in the place of the old one. `scopes` narrow its access token alone; of those
+        that the app has not got (any more), nothing is left.
 
         Raises OAuthRefused. A refresh token that was used before ends its family.
         """
@@ -167,8 +168,8 @@ class OAuthTokens:
             if moment >= row.refresh_expires_at:
                 raise _wrong_grant("This refresh token is too old. Connect once more.")
             if row.refreshed_at is None:
-                _require_granted(app, scopes)
-                return await self._next_pair(session, row, app, scopes, moment)
+                kept = _kept(app, scopes)
+                return await self._next_pair(session, row, app, kept, moment)
             if (again := await self._same_pair(session, row, app, moment)) is not None:
                 return again
             replay = await self._replayed(session, "refresh_token", row, client.name, address)
@@ -431,11 +432,17 @@ def _require_own_code(
         raise _wrong_grant("The code_verifier is not that of the code_challenge (PKCE).")
 
 
-def _require_granted(app: Credential, scopes: frozenset[Scope] | None) -> None:
-    if scopes is not None and not scopes <= _granted(app):
-        raise OAuthRefused(
-            OAuthError.INVALID_SCOPE, f"This app has no more than {as_text(_granted(app))}."
-        )
+def _kept(app: Credential, scopes: frozenset[Scope] | None) -> frozenset[Scope] | None:
+    """What of the scopes the app has: some clients send with each refresh what they asked for at
+    first, and their person gave less (RFC 6749 section 3.3). Raises OAuthRefused for nothing.
+    """
+    if scopes is None:
+        return None
+    if kept := scopes & _granted(app):
+        return kept
+    raise OAuthRefused(
+        OAuthError.INVALID_SCOPE, f"This app has no more than {as_text(_granted(app))}."
+    )
 
 
 def _granted(app: Credential) -> frozenset[Scope]:

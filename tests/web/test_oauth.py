@@ -17,6 +17,7 @@ from orderdesk_app.routes import all_routes
 from orderdesk_app.routes.oauth import FOR_PROGRAMS, is_for_programs
 from orderdesk_app.services.limits import Limit
 from orderdesk_app.services.oauth_client import secret_digest
+from tests.oauth import VERIFIER
 from tests.web.browser_session import ORIGIN, BrowserSession, Web
 from tests.web.oauth_app import App, ask, calling
 from tests.worlds import counted
@@ -167,6 +168,54 @@ def test_a_wrong_request_is_told_by_the_codes_of_oauth_and_the_code_still_works(
     assert answer.json()["error_description"]
     assert counted("oauth_refused", reason=error) == before + 1
     assert app.exchange(code).status_code == 200
+
+
+def test_a_refresh_is_never_refused_for_what_the_person_has_taken_away(app: App) -> None:
+    """Some clients name at each refresh what they asked for at first."""
+    asked = "orders:read orders:write"
+    first = app.connect(scope=asked)["refresh_token"]
+    app.connect(scope="orders:read")
+
+    def refreshed(token: str, scope: str) -> Any:
+        return app.send(grant_type="refresh_token", refresh_token=token, scope=scope)
+
+    narrowed = refreshed(first, asked)
+
+    assert narrowed.json()["scope"] == "orders:read"
+    token = narrowed.json()["refresh_token"]
+    for other in ("orders:delete", "no:scope"):
+        assert refreshed(token, other).json()["error"] == "invalid_scope"
+    assert refreshed(token, "offline_access openid").json()["scope"] == "orders:read"
+
+
+@pytest.mark.parametrize("name", ["grant_type", "code", "client_id", "code_verifier", "scope"])
+def test_a_value_that_is_sent_twice_is_no_request(app: App, name: str) -> None:
+    form = {
+        "grant_type": "authorization_code",
+        "client_id": app.client.client_id,
+        "code": app.code(),
+        "code_verifier": VERIFIER,
+        "scope": "orders:read",
+    }
+    ours = {"resource": [AUDIENCE, f"{AUDIENCE}/"]}
+
+    twice = app.web.client.post("/token", data={**form, **ours, name: [form[name]] * 2})
+    once = app.web.client.post("/token", data={**form, **ours})
+
+    assert (twice.status_code, twice.json()["error"]) == (400, "invalid_request")
+    assert once.status_code == 200
+
+
+def test_a_form_is_one_in_any_spelling_of_its_type(app: App) -> None:
+    kind = "Application/X-WWW-Form-Urlencoded; charset=UTF-8"
+
+    assert app.exchange(app.code(), headers={"content-type": kind}).status_code == 200  # type: ignore[arg-type]
+
+
+def test_whoever_is_not_known_is_told_how_to_prove_it(app: App) -> None:
+    answer = app.exchange(app.code(), client_id="nobody")
+
+    assert answer.headers["www-authenticate"] == 'Basic realm="orderdesk"'
 
 
 def test_a_body_that_is_no_form_is_refused(app: App) -> None:
