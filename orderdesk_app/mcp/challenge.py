@@ -50,7 +50,7 @@ class Challenges:
         parts = [
             'realm="orderdesk"',
             'error="insufficient_scope"',
-            f'error_description="For {names} this needs {missing}"',
+            f'error_description="Needed for {names}: {missing}"',
             f'scope="{as_text(needed)}"',
             self._metadata(),
         ]
