@@ -163,21 +163,22 @@ class McpEndpoint:
             ERRORS.labels("mcp").inc()
             return await _database_unavailable()(scope, receive, send)
         send = self._with_rate_limit(principal, send)
-        if scope["method"] != "POST":
-            MCP_REFUSED.labels("method").inc()
-            return await JSONResponse(
-                {"error": "method_not_allowed", "message": "Send JSON-RPC with POST."}, 405, _ALLOW
-            )(scope, receive, send)
-        scope[_ASK_AGAIN] = partial(self._keys.principal_now, token)
-        scope[PRINCIPAL] = principal.with_client(
+        principal = principal.with_client(
             program_name(headers.get("user-agent", ""), MAX_NAME),
             "",
             scope.get("orderdesk.address", ""),
         )
+        if scope["method"] != "POST":
+            MCP_REFUSED.labels("method").inc()
+            self._runner.note_use(principal)
+            return await _method_not_allowed()(scope, receive, send)
+        scope[_ASK_AGAIN] = partial(self._keys.principal_now, token)
+        scope[PRINCIPAL] = principal
         try:
             await self._serve(headers, scope, receive, send)
         except InvalidRequest as error:
             MCP_REFUSED.labels(error.reason).inc()
+            self._runner.note_use(principal)
             await _rpc_error(error)(scope, receive, send)
             if error.has_unread_body:
                 await drain_body(receive)
@@ -313,6 +314,11 @@ def _allowing_origin(origin: str, send: Send) -> Send:
         await send(message)
 
     return with_origin
+
+
+def _method_not_allowed() -> Response:
+    words = "Send JSON-RPC with POST."
+    return JSONResponse({"error": "method_not_allowed", "message": words}, 405, _ALLOW)
 
 
 def _rpc_error(error: InvalidRequest) -> Response:

@@ -60,7 +60,6 @@ _METHODS = frozenset(
     }
 )
 _REVISIONS = frozenset({"2024-11-05", "2025-03-26", "2025-06-18", "2025-11-25", "2026-07-28"})
-_CONNECTING = frozenset({"initialize", "server/discover", "tools/list"})  # without a row of audit
 _MAX_CLIENTS = 10_000
 MAX_NAME = 80  # characters of a client's own name
 
@@ -134,7 +133,7 @@ class McpHandlers:
         if ctx.method == "initialize":
             self._remember_client(ctx)
         try:
-            if ctx.method in _CONNECTING:
+            if ctx.method != "tools/call":  # which has a row of the audit log
                 await self._note_use(ctx)
             # Over HTTP it is the request's; over stdio each message is a request of its own.
             with serving(current_request()):

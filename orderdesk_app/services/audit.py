@@ -205,7 +205,7 @@ class AuditLog:
             ) from error
 
     def note_use(self, actor: Actor) -> None:
-        """Somebody asked what there is; no row says so."""
+        """A key was sent with something else than a call: it is in use, and no row says so."""
         self._note(Entry(actor=actor, action="connect", outcome="ok"))
 
     def refuse_call(self, entry: Entry) -> None:

@@ -39,10 +39,9 @@ from orderdesk_app.errors import (
     Conflict,
     NotFound,
     PermissionDenied,
-    StorageFailed,
     ValidationFailed,
 )
-from orderdesk_app.observability import KEY_CHANGES, log
+from orderdesk_app.observability import KEY_CHANGES
 from orderdesk_app.security.digests import digest
 from orderdesk_app.security.keyring import Keyring
 from orderdesk_app.security.passwords import Passwords
@@ -84,12 +83,10 @@ from orderdesk_app.services.members import (
 from orderdesk_app.services.reauthentication import Reauthentication
 from orderdesk_app.services.roles import Permission, require, require_scopes
 
-_LOG = log(__name__)
 MASTER_NAME = "Master key"
 VERIFIED_SECONDS = 600.0
 _MOST_VERIFIED = 10_000
 _MOST_KEYS = 100
-_USED = timedelta(seconds=60)
 _WARNED_FOR = timedelta(days=7)
 GRACES = (timedelta(0), timedelta(hours=1), timedelta(hours=24))  # of a replaced master key
 
@@ -346,7 +343,6 @@ class Keys:
         if row.kind == MASTER and not await self._is_verified(row, Secret(token)):
             return None
         await self._keyring.tenant(row.tenant_id)  # so that the next call may seal without waiting
-        await self._note_use(row)
         return found_key(row, member)
 
     async def is_taken(self, token: str) -> bool:
@@ -464,23 +460,6 @@ class Keys:
             return False
         self._verified[row.digest] = row.bcrypt
         return True
-
-    async def _note_use(self, row: Credential) -> None:
-        moment = now()
-        if row.expires_at is not None and row.expires_at <= moment:
-            return  # it is refused
-        if row.last_used_at is not None and moment - row.last_used_at <= _USED:
-            return
-        try:
-            async with self._database.write() as session:
-                await session.exec(
-                    update(Credential)
-                    .where(col(Credential.id) == row.id)
-                    .values(last_used_at=moment)
-                )
-        except StorageFailed as error:
-            # a full disk does not make a key a wrong one, and reads need no disk
-            _LOG.warning("the use of a key could not be written down", exc_info=error)
 
 
 def require_person_at_web(actor: Actor) -> None:

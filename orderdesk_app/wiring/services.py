@@ -53,8 +53,11 @@ class Services(People):
                 principal = await self.key_check.principal(token.strip(), address=address)
             except AuthFailed:
                 return None
-            # tokens of apps are for /mcp alone
-            return None if principal.is_app else principal.actor
+            if principal.is_app:
+                return None  # its tokens are for /mcp alone
+            actor = principal.with_client("", "", address).actor
+            self.audit.note_use(actor)
+            return actor
         user = await self.sessions.resume(self.sessions.cookie_in(cookie))
         return user.actor if user else None
 

@@ -33,7 +33,6 @@ WITHOUT_AN_ACTOR = {
         "rows of no account, from the network that the person signed in from"
     ),
     "services/keys.py:is_taken": "whether anybody has that key; it is found by its digest",
-    "services/keys.py:_note_use": "the row was just found by its key",
     "services/devices.py:meet": "whoever signs in is known by now, and has no account of their own",
     "services/devices.py:_add": "a device belongs to a user, not to an account",
     "services/devices.py:_tell": "the user who signs in",

@@ -320,17 +320,6 @@ async def make_colleague(database, tenant, role):
     return Actor(tenant.view.id, user.id, role=role, via=Via.WEB)
 
 
-async def test_the_list_tells_when_a_key_was_used(keys, tenant):
-    _, key = await keys.create(tenant.actor, "laptop")
-
-    await keys.find(key.reveal())
-
-    assert {view.name: view.last_used_at is not None for view in await keys.list(tenant.actor)} == {
-        "laptop": True,
-        "Master key": False,
-    }
-
-
 async def test_the_database_knows_no_key(keys, database, tenant, everything_in):
     _, key = await keys.create(tenant.actor, "laptop")
     rotated = await keys.rotate_master(tenant.actor)
