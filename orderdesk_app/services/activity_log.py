@@ -5,12 +5,31 @@ grow with the table: one filter leads, over its own index, to at most LOOKED_THR
 other filters look through those. A page that ends there says how far it has looked.
 """
 
-from collections.abc import Sequence
+import json
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, and_, literal_column, not_, or_, select, true, union_all
+from sqlalchemy import (
+    ARRAY,
+    ColumnElement,
+    DateTime,
+    String,
+    Text,
+    and_,
+    cast,
+    func,
+    literal,
+    literal_column,
+    not_,
+    or_,
+    select,
+    true,
+    tuple_,
+    union_all,
+)
+from sqlalchemy.orm import aliased
 from sqlmodel import col
 
 from orderdesk_app.context import Actor, Via
@@ -70,6 +89,9 @@ _FILTERED: dict[str, tuple[str, ...]] = {
     "store": ("store_row_id",),
     "client": ("client_name",),
 }
+_FIRST_MOMENT = datetime.min.replace(tzinfo=UTC)
+_LAST_MOMENT = datetime.max.replace(tzinfo=UTC)
+_MOMENT = DateTime(timezone=True)
 _PEOPLE = (str(Via.CONSOLE), str(Via.WEB))
 
 
@@ -110,7 +132,7 @@ class ActivityLog:
         """The newest rows; those older than `before`, or those that come right after `after`."""
         await self._audit.flush()
         if after is not None:
-            search = _Search(actor, wanted, writes, count, after, is_upwards=True)
+            search = self._search(actor, wanted, writes, count, after, is_upwards=True)
             rows, boundary = await self._find(search)
             if len(rows) > count:
                 rows = rows[:count][::-1]
@@ -120,7 +142,7 @@ class ActivityLog:
                 last = _place(rows[-1]) if rows else after
                 return await self._page(actor, rows, older=last, newer=boundary, end=boundary)
             before = None  # the newest rows, as a whole page of them
-        search = _Search(actor, wanted, writes, count, before, is_upwards=False)
+        search = self._search(actor, wanted, writes, count, before, is_upwards=False)
         rows, boundary = await self._find(search)
         older = boundary
         if len(rows) > count:
@@ -131,25 +153,28 @@ class ActivityLog:
 
     async def clients(self, actor: Actor) -> list[str]:
         """The programs that have called, in the order of their names; _MOST_CLIENTS at most."""
-        clients: list[str] = []
+        # from one name to the next: the index has them in order, each with very many rows
+        found = select(cast(literal(""), Text).label("name"), literal(0).label("number"))
+        names = found.cte("names", recursive=True)
+        following: Any = owned(actor, AuditEntry).with_only_columns(
+            cast(func.min(AuditEntry.client_name), Text)
+        )
+        following = following.where(col(AuditEntry.client_name) > names.c.name).correlate(names)
+        more = select(following.scalar_subquery(), names.c.number + 1)
+        more = more.where(names.c.name.is_not(None), names.c.number < _MOST_CLIENTS)
+        names = names.union_all(more)
+        question = select(names.c.name).where(names.c.name != "").order_by(names.c.number)
         async with self._database.read() as session:
             connection = await session.connection()
-            # from one name to the next: the index has them in order, each with very many rows
-            while len(clients) < _MOST_CLIENTS:
-                names: Any = owned(actor, AuditEntry).with_only_columns(AuditEntry.client_name)  # type: ignore[call-overload]
-                last = clients[-1] if clients else ""
-                names = names.where(col(AuditEntry.client_name) > last)
-                names = names.order_by(col(AuditEntry.client_name)).limit(1)
-                found = (await connection.execute(names)).scalar()
-                if found is None:
-                    break
-                clients.append(str(found))
-        return clients
+            return list((await connection.execute(question)).scalars().all())
 
     async def people(self, actor: Actor) -> dict[str, str]:
         """The names of the account's people, by their id."""
         async with self._database.read() as session:
             return {str(user.id): user.name for user in (await session.exec(users_of(actor))).all()}
+
+    def _search(self, *given: Any, is_upwards: bool) -> "_Search":
+        return _Search(*given, is_upwards=is_upwards, is_sqlite=self._database.is_sqlite)
 
     async def _find(self, search: "_Search") -> tuple[list[AuditEntry], Place | None]:
         """One row more than a page has, and where the search ended before its rows did."""
@@ -158,6 +183,8 @@ class ActivityLog:
             connection = await session.connection()
             if not search.is_exact:
                 lasts = (await connection.execute(search.last_of_leads())).all()
+                if lasts and search.go_further(len(lasts)):
+                    lasts = (await connection.execute(search.last_of_leads())).all()
                 places = [Place(row.at, row.id) for row in lasts]
                 boundary = search.nearest(places) if places else None
             return list((await session.exec(search.rows(boundary))).all()), boundary
@@ -176,9 +203,28 @@ class ActivityLog:
         return ActivityPage(entries, older, newer, looked_to=end.at if end else None)
 
 
+@dataclass(frozen=True, slots=True)
+class _Lead:
+    """The rows with one of these values in the column, and what else they have to be: an index has
+    those of each value in the order of time.
+    """
+
+    column: str
+    values: Sequence[str]
+    also: Callable[[Any], ColumnElement[bool]] = lambda _: true()
+
+    def of(self, entry: Any, value: Any) -> ColumnElement[bool]:
+        """The condition for the rows of one value; `entry` is the table, or rows of it."""
+        return and_(getattr(entry, self.column) == value, self.also(entry))
+
+    def condition(self, entry: Any) -> ColumnElement[bool]:
+        """The condition for all of them."""
+        return and_(getattr(entry, self.column).in_(self.values), self.also(entry))
+
+
 class _Search:
-    """The questions for one page. A row that is meant fits one of the `leads`, each of which has an
-    index in the order of time; `others` are asked of the rows that these lead to.
+    """The questions for one page. A row that is meant is one of the `leads`; `others` are asked of
+    the rows that these lead to.
     """
 
     def __init__(
@@ -190,26 +236,36 @@ class _Search:
         start: Place | None,
         *,
         is_upwards: bool,
+        is_sqlite: bool,
     ) -> None:
         self._actor = actor
         self._wanted = wanted
-        self._writes = writes
         self._count = count
         self._start = start
         self._is_upwards = is_upwards
-        indexed = _indexed_filters(AuditEntry, wanted, writes)
-        self._leads = indexed[0] if indexed else [true()]
+        self._is_sqlite = is_sqlite
+        indexed = _indexed_filters(wanted, writes)
+        self._leads: list[_Lead | None] = [*indexed[0]] if indexed else [None]
+        self._others = indexed[1:]
         self.is_exact = len(indexed) <= 1 and wanted.outcome != "ok"
-        # as many rows of one lead as are looked through; without other filters each fits
-        self._most = (
-            count + 1 if self.is_exact else max(count + 1, LOOKED_THROUGH // len(self._leads))
-        )
+        self._values = sum(len(lead.values) if lead else 1 for lead in self._leads)
+        # as many rows of one value are looked through; without other filters each fits
+        self._most = count + 1 if self.is_exact else self._share(self._values)
+
+    def _share(self, values: int) -> int:
+        return max(self._count + 1, LOOKED_THROUGH // values)
+
+    def go_further(self, full: int) -> bool:
+        """Where only `full` of the values have as many rows as are looked through, look through
+        more of theirs. False: there are no more to be had.
+        """
+        before, self._most = self._most, self._share(full)
+        return self._most > before
 
     def rows(self, boundary: Place | None) -> Any:
         """The rows of the page and one more, none of them behind the boundary.
 
-        Of each lead only what the other filters ask for is selected: with all columns of 30 leads,
-        putting the question together would take longer than its answer.
+        Of what leads there only what the other filters ask for is selected.
         """
         names = {"id": None, "at": None}
         if not self.is_exact:
@@ -217,19 +273,11 @@ class _Search:
             for filtered, columns in _FILTERED.items():
                 if getattr(self._wanted, filtered):
                     names |= dict.fromkeys(columns)
-        keys: Any = owned(self._actor, AuditEntry).with_only_columns(
-            *(getattr(AuditEntry, name) for name in names)
-        )
-        parts = [
-            select(part)
-            for lead in self._leads
-            for part in [self._led(keys, lead).limit(self._most).subquery()]
-        ]
-        led = (union_all(*parts) if len(parts) > 1 else parts[0]).subquery().c
+        led = self._led(tuple(names)).subquery().c
         question = select(led.id)
         if not self.is_exact:
-            others = _indexed_filters(led, self._wanted, self._writes)[1:]
-            question = question.where(*[or_(*other) for other in others])
+            others = [or_(*(lead.condition(led) for lead in other)) for other in self._others]
+            question = question.where(*others)
             if self._wanted.outcome == "ok":
                 question = question.where(led.outcome == "ok")
         if boundary is not None:
@@ -239,22 +287,65 @@ class _Search:
         return self._ordered(rows.join(page, page.c.id == AuditEntry.id), AuditEntry)
 
     def last_of_leads(self) -> Any:
-        """The key of the last row that each lead leads to; none where it leads to fewer."""
-        keys: Any = owned(self._actor, AuditEntry).with_only_columns(AuditEntry.at, AuditEntry.id)  # type: ignore[call-overload]
-        parts = [
-            select(part)
-            for lead in self._leads
-            for part in [self._led(keys, lead).offset(self._most - 1).limit(1).subquery()]
-        ]
-        return union_all(*parts) if len(parts) > 1 else parts[0]
+        """The key of the last row that is looked through of each value; none where there are
+        fewer.
+        """
+        return self._led(("id", "at"), is_last=True)
 
     def nearest(self, places: Sequence[Place]) -> Place:
         """Of several places the one that a walk over the rows comes to first."""
         choose = min if self._is_upwards else max
         return choose(places, key=lambda place: (place.at, place.id))
 
-    def _led(self, question: Any, lead: ColumnElement[bool]) -> Any:
-        question = question.where(lead)
+    def _led(self, names: Sequence[str], *, is_last: bool = False) -> Any:
+        """These columns of the rows that are looked through, or of the last one of each value."""
+        parts = [self._led_by(lead, names, is_last=is_last) for lead in self._leads]
+        return union_all(*parts) if len(parts) > 1 else parts[0]
+
+    def _led_by(self, lead: _Lead | None, names: Sequence[str], *, is_last: bool) -> Any:
+        if lead is None or len(lead.values) == 1:
+            condition = lead.of(AuditEntry, lead.values[0]) if lead else true()
+            return select(self._first(condition, names, is_last=is_last).subquery())
+        # One part of the question, whatever the number of values: with one for each of forty, the
+        # databases would plan for longer than they look.
+        values = _table_of(lead.values, is_sqlite=self._is_sqlite)
+        if not self._is_sqlite:
+            part = self._first(self._within(lead, values.c.value), names, is_last=is_last, by=lead)
+            part = part.lateral()
+            return select(part).select_from(values.join(part, true()))
+        # which has no LATERAL; the condition that the rows are the actor's is in the inner question
+        row: Any = aliased(AuditEntry)
+        condition = lead.of(AuditEntry, values.c.value)
+        ids = self._first(condition, ("id",), is_last=is_last).correlate(values)
+        columns = [getattr(row, name) for name in names]
+        return select(*columns).select_from(values.join(row, row.id.in_(ids)))
+
+    def _within(self, lead: _Lead, value: Any) -> ColumnElement[bool]:
+        """The same as `lead.of`, for a value that Postgres does not know when it plans. It would
+        take any value to be frequent, and walk over all rows until it has found enough with it;
+        with both columns in one comparison, the index of both is the one way.
+        """
+        begin, end = self._wanted.begin or _FIRST_MOMENT, self._wanted.end or _LAST_MOMENT
+        if self._start is not None and self._is_upwards:
+            begin = max(begin, self._start.at)
+        elif self._start is not None:
+            end = min(end, self._start.at)
+        column = getattr(AuditEntry, lead.column)
+        key = tuple_(column, col(AuditEntry.at))
+        first, last = (tuple_(value, literal(at, _MOMENT)) for at in (begin, end))
+        # the condition of a partial index has to be said
+        return and_(column.is_not(None), key >= first, key <= last, lead.also(AuditEntry))
+
+    def _first(
+        self,
+        condition: ColumnElement[bool],
+        names: Sequence[str],
+        *,
+        is_last: bool,
+        by: _Lead | None = None,
+    ) -> Any:
+        columns = [getattr(AuditEntry, name) for name in names]
+        question: Any = owned(self._actor, AuditEntry).with_only_columns(*columns).where(condition)
         if self._start is not None:
             start = _is_beyond(AuditEntry, self._start, is_upwards=self._is_upwards)
             question = question.where(start)
@@ -262,7 +353,11 @@ class _Search:
             question = question.where(col(AuditEntry.at) >= self._wanted.begin)
         if self._wanted.end is not None:
             question = question.where(col(AuditEntry.at) < self._wanted.end)
-        return self._ordered(question, AuditEntry)
+        if by is not None:  # one value, and the order of the index
+            column = getattr(AuditEntry, by.column)
+            question = question.order_by(column if self._is_upwards else column.desc())
+        question = self._ordered(question, AuditEntry)
+        return question.offset(self._most - 1).limit(1) if is_last else question.limit(self._most)
 
     def _ordered(self, question: Any, entry: Any) -> Any:
         if self._is_upwards:
@@ -270,45 +365,45 @@ class _Search:
         return question.order_by(col(entry.at).desc(), col(entry.id).desc())
 
 
-def _indexed_filters(
-    entry: Any, wanted: ActivityFilter, writes: Sequence[str]
-) -> list[list[ColumnElement[bool]]]:
-    """The filters that have an index of their own, the one that leaves the fewest rows first: each
-    a list of conditions, of which a row fits one. `entry` is the table, or rows of it.
+def _table_of(values: Sequence[str], *, is_sqlite: bool) -> Any:
+    """A table with one column, `value`."""
+    if is_sqlite:
+        return func.json_each(json.dumps(values)).table_valued("value", name="names")
+    array = literal(list(values), ARRAY(String))
+    return func.unnest(array).table_valued("value", name="names").render_derived()
+
+
+def _indexed_filters(wanted: ActivityFilter, writes: Sequence[str]) -> list[list[_Lead]]:
+    """The filters that have an index of their own, the one that leaves the fewest rows first. A row
+    that is meant fits one lead of each.
 
     The conditions without a value are those of the partial indexes (db/audit.py), so that the
     planner knows them.
     """
-    is_of_person = col(entry.tool).is_(None)
-    is_no_success = entry.outcome != literal_column("'ok'")
-    found: list[list[ColumnElement[bool]]] = []
+    found: list[list[_Lead]] = []
     if wanted.request:
-        found.append([col(entry.request_id) == wanted.request])
+        found.append([_Lead("request_id", [wanted.request])])
     if wanted.tool:
-        found.append(
-            [
-                col(entry.tool) == wanted.tool,
-                and_(col(entry.action) == wanted.tool, is_of_person),
-            ]
-        )
+        found.append([_Lead("tool", [wanted.tool]), _Lead("action", [wanted.tool], _is_of_no_tool)])
     if wanted.person:
-        found.append(
-            [and_(col(entry.user_id) == wanted.person, col(entry.via) == via) for via in _PEOPLE]
-        )
+        found.append([_Lead("via", _PEOPLE, lambda entry: entry.user_id == wanted.person)])
     if wanted.outcome and wanted.outcome != "ok":
-        found.append([and_(col(entry.outcome) == code, is_no_success) for code in wanted.codes])
+        found.append([_Lead("outcome", wanted.codes, _is_no_success)])
     if wanted.writes:
-        found.append(
-            [
-                *[col(entry.tool) == tool for tool in writes],
-                *[and_(col(entry.action) == name, is_of_person) for name in CHANGING_ACTIONS],
-            ]
-        )
+        found.append([_Lead("tool", writes), _Lead("action", CHANGING_ACTIONS, _is_of_no_tool)])
     if wanted.store:
-        found.append([col(entry.store_row_id) == wanted.store])
+        found.append([_Lead("store_row_id", [wanted.store])])
     if wanted.client:
-        found.append([col(entry.client_name) == wanted.client])
+        found.append([_Lead("client_name", [wanted.client])])
     return found
+
+
+def _is_of_no_tool(entry: Any) -> ColumnElement[bool]:
+    return col(entry.tool).is_(None)
+
+
+def _is_no_success(entry: Any) -> ColumnElement[bool]:
+    return col(entry.outcome) != literal_column("'ok'")
 
 
 def _is_beyond(entry: Any, place: Place, *, is_upwards: bool) -> ColumnElement[bool]:

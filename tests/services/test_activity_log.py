@@ -182,6 +182,20 @@ async def test_a_search_that_would_take_long_says_how_far_it_looked_and_goes_on_
     assert up.older is not None
 
 
+async def test_what_nobody_does_takes_nothing_from_how_far_a_search_looks(
+    world: LogWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of more than thirty kinds of changes most accounts have a few."""
+    monkeypatch.setattr(activity_log, "LOOKED_THROUGH", 60)
+    row_id = await world.happen(replace(world.agent, client_name="Zed"), tool="orders_update")
+    for number in range(40):
+        await world.happen(tool=WRITES[number % 2])
+
+    page = await world.page({"writes": "1", "client": "Zed"}, count=2)
+
+    assert ([entry.id for entry in page.entries], page.looked_to) == ([row_id], None)
+
+
 async def test_a_neighbour_sees_nothing_of_it(
     world: LogWorld, sealer: Sealer, neighbour: Any
 ) -> None:
@@ -248,7 +262,7 @@ async def fill(world: LogWorld, neighbour: Actor, count: int) -> None:
         await world.database.execute("ANALYZE", {})
 
 
-READS_ALL = re.compile(r"Seq Scan on audit_log|SCAN audit_log(?! USING (COVERING )?INDEX)")
+READS_ALL = re.compile(r"Seq Scan on public.audit_log|SCAN audit_log(?! USING (COVERING )?INDEX)")
 LEADS = {
     "": "tenant_id_at",
     "tool=orders_update": "tenant_id_tool_at",
@@ -280,7 +294,7 @@ async def plans(world: LogWorld, ask: Callable[[], Any]) -> list[str]:
         await ask()
     finally:
         event.remove(Engine, "before_cursor_execute", note)
-    explain = "EXPLAIN QUERY PLAN " if world.database.is_sqlite else "EXPLAIN "
+    explain = "EXPLAIN QUERY PLAN " if world.database.is_sqlite else "EXPLAIN (ANALYZE, VERBOSE) "
     found = []
     async with world.database.read() as session:
         connection = await session.connection()
