@@ -2,6 +2,7 @@
 
 import importlib
 import pkgutil
+from collections.abc import Callable
 from typing import Any
 
 import reflex as rx
@@ -122,9 +123,21 @@ LIVE.configure(
     ),
 )
 
+
+def _drawing(page: Page) -> Callable[[], rx.Component]:
+    """Draws the page in its frame. A build draws; a server never does, and so keeps no drawing in
+    its memory.
+    """
+
+    def draw() -> rx.Component:
+        return frame(page, _MENU, _TOOLS, _VIEWER, page.draw())
+
+    return draw
+
+
 for _page in _PAGES:
     app.add_page(
-        frame(_page, _MENU, _TOOLS, _VIEWER, _page.draw()),
+        _drawing(_page),
         route=_page.route,
         title=f"{_page.title} · Order Desk agents",
         description="AI assistants and people work on Order Desk orders.",
