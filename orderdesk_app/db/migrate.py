@@ -2,23 +2,21 @@
 migrates and the others wait.
 """
 
+import re
 import sqlite3
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import lru_cache
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 import psycopg
-from alembic.config import Config
-from alembic.script import ScriptDirectory
-from alembic.util import CommandError
-from sqlalchemy import URL, Connection, NullPool, create_engine, event, text
+from sqlalchemy import URL, Connection, NullPool, create_engine, event, inspect, text
 from sqlalchemy.exc import DatabaseError
 
 import orderdesk_app
-from alembic import command
 from orderdesk_app.database_refusals import unusable_database
 from orderdesk_app.db.engine import (
     Database,
@@ -32,16 +30,32 @@ from orderdesk_app.errors import ConfigurationError
 SCRIPTS = Path(orderdesk_app.__file__).resolve().parent.parent / "alembic"
 _LOCK = 6_021_947  # any number, the same in every process of ours
 WAIT_SECONDS = 60.0
+# `down_revision = None`, that of the first, is read as ""
+_REVISION = re.compile(r'^(revision|down_revision) = (?:"(\w+)"|None)$', re.MULTILINE)
 
 
 @lru_cache(1)
 def known_revisions() -> tuple[str, ...]:
-    """The schemas that this release knows, its own first.
+    """The schemas that this release knows, its own first. Raises ConfigurationError where the
+    migrations are missing.
 
     Asked at the start: the files of a running process may be replaced by those of a newer release.
     """
-    scripts = ScriptDirectory(str(SCRIPTS))
-    return tuple(script.revision for script in scripts.walk_revisions())
+    # Read, and not asked of Alembic: see db/migrations.py.
+    before: dict[str, str] = {}
+    for script in SCRIPTS.glob("versions/*.py"):
+        names = dict(_REVISION.findall(script.read_text(encoding="utf-8")))
+        before[names["revision"]] = names["down_revision"]
+    if not before:
+        raise ConfigurationError(
+            f"The migrations are missing: the folder {SCRIPTS} belongs beside the "
+            "package. Install from the project folder."
+        )
+    [revision] = before.keys() - before.values()
+    known = [revision]
+    while revision := before[revision]:
+        known.append(revision)
+    return tuple(known)
 
 
 async def schema_fault(database: Database, known: Sequence[str]) -> str | None:
@@ -63,29 +77,28 @@ def upgrade(url: str, *, to: str = "head") -> None:
     Raises ConfigurationError where the database cannot be reached or used, or was made by a newer
     release.
     """
-    config = Config()
-    config.set_main_option("script_location", str(SCRIPTS).replace("%", "%%"))
-    config.set_main_option("path_separator", "os")
+    newest = known_revisions()[0]
     try:
         with exclusive(url) as connection:
-            config.attributes["connection"] = connection
-            command.upgrade(config, to)
-    except CommandError as error:
-        if not SCRIPTS.is_dir():
-            raise ConfigurationError(
-                f"The migrations are missing: the folder {SCRIPTS} belongs beside the "
-                "package. Install from the project folder."
-            ) from None
-        raise ConfigurationError(
-            "DATABASE_URL: this database was migrated by a newer release. Start that "
-            "release, or restore an older backup."
-        ) from error
+            if to != "head" or _revision(connection) != newest:
+                run: Callable[[Connection, Path, str], None] = import_module(
+                    "orderdesk_app.db.migrations"
+                ).run_migrations
+                run(connection, SCRIPTS, to)
     except DatabaseError as error:
         if (refusal := unusable_database(error, file=_file(url))) is None:
             raise  # a fault of a migration, not of the address
         if isinstance(error.orig, sqlite3.Error):
             raise refusal from error
         raise refusal from None  # the driver's words may quote parts of the address
+
+
+def _revision(connection: Connection) -> str | None:
+    """None for a database that is empty, or of others."""
+    if not inspect(connection).has_table("alembic_version"):
+        return None
+    found = connection.execute(text("SELECT version_num FROM alembic_version")).scalars().all()
+    return str(found[0]) if len(found) == 1 else None
 
 
 @contextmanager

@@ -13,9 +13,10 @@ import psycopg
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
 from sqlalchemy import text
 
-from orderdesk_app.db.migrate import exclusive, upgrade
+from orderdesk_app.db.migrate import SCRIPTS, exclusive, known_revisions, upgrade
 from orderdesk_app.db.schema import METADATA
 from orderdesk_app.errors import ConfigurationError
 
@@ -38,6 +39,12 @@ def test_the_migrated_schema_is_what_the_tables_say(empty_url):
         )
 
     assert differences == []
+
+
+def test_the_known_revisions_are_those_that_alembic_walks():
+    scripts = ScriptDirectory(str(SCRIPTS))
+
+    assert known_revisions() == tuple(one.revision for one in scripts.walk_revisions())
 
 
 def test_a_second_start_changes_nothing(empty_url):

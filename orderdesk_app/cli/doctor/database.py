@@ -3,8 +3,6 @@
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 
-from alembic.util import CommandError
-
 from orderdesk_app.cli.doctor.findings import Finding, Subject, note, ok, skipped, wrong
 from orderdesk_app.config import Settings
 from orderdesk_app.db.inspection import DatabaseState, RootKey, look_at
@@ -66,7 +64,7 @@ def _of_schema(state: DatabaseState | None) -> Finding:
         )
     try:
         known = known_revisions()
-    except CommandError:
+    except ConfigurationError:
         return wrong(
             Subject.MIGRATIONS,
             "the migrations of this release are missing: the folder alembic belongs beside the "
