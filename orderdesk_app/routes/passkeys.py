@@ -70,7 +70,7 @@ _BACK = Markup('<p class="dim small"><a href="/account">Go back without a passke
 @same_origin_form
 @open_to(Callers.ANYBODY)
 async def ask_to_sign_in(request: Request, form: Form) -> Response:
-    return _question(wiring.current().passkey_sign_in.ask())
+    return _question(await wiring.current().passkey_sign_in.ask())
 
 
 @same_origin_form

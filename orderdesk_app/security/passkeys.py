@@ -7,30 +7,18 @@ a finger, a face) is required: a passkey alone signs in.
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from ipaddress import ip_address
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 from urllib.parse import urlsplit
 
-from webauthn import (
-    generate_authentication_options,
-    generate_registration_options,
-    options_to_json,
-    verify_authentication_response,
-    verify_registration_response,
-)
-from webauthn.helpers import (
-    parse_authentication_credential_json,
-    parse_registration_credential_json,
-)
-from webauthn.helpers.structs import (
-    AuthenticationCredential,
-    AuthenticatorSelectionCriteria,
-    AuthenticatorTransport,
-    PublicKeyCredentialDescriptor,
-    ResidentKeyRequirement,
-    UserVerificationRequirement,
-)
-
 from orderdesk_app.errors import SignInFailed
+from orderdesk_app.late_imports import LateImport
+
+_LIBRARY = LateImport("webauthn")
+if TYPE_CHECKING:
+    import webauthn
+    from webauthn.helpers.structs import AuthenticationCredential, AuthenticatorTransport
+else:
+    webauthn = _LIBRARY
 
 RP_NAME = "Order Desk agents"
 _LONGEST = 32 * 1024  # characters of a browser's answer
@@ -55,7 +43,7 @@ class PasskeyAnswer:
 
     credential_id: bytes
     user_handle: bytes | None
-    parsed: AuthenticationCredential
+    parsed: "AuthenticationCredential"
 
 
 class PasskeyRules:
@@ -73,46 +61,54 @@ class PasskeyRules:
         is_local = self.rp_id == "localhost" or self.rp_id.endswith(".localhost")
         self.is_available = (url.scheme == "https" or is_local) and not _is_ip(self.rp_id)
 
+    async def load(self) -> None:
+        """Load the library, 6 MB that are left out until somebody uses a passkey, beside the event
+        loop. Every other method needs it.
+        """
+        await _LIBRARY.load()
+
     def creation_options(
         self, challenge: bytes, *, user_handle: bytes, name: str, known: Iterable[bytes]
     ) -> str:
         """JSON for `navigator.credentials.create`: a passkey that the browser offers by itself, on
         none of the devices that have a `known` one.
         """
-        options = generate_registration_options(
+        structs = webauthn.helpers.structs
+        options = webauthn.generate_registration_options(
             rp_id=self.rp_id,
             rp_name=RP_NAME,
             user_id=user_handle,
             user_name=name,
             challenge=challenge,
             timeout=_SECONDS * 1000,
-            authenticator_selection=AuthenticatorSelectionCriteria(
-                resident_key=ResidentKeyRequirement.REQUIRED,
-                user_verification=UserVerificationRequirement.REQUIRED,
+            authenticator_selection=structs.AuthenticatorSelectionCriteria(
+                resident_key=structs.ResidentKeyRequirement.REQUIRED,
+                user_verification=structs.UserVerificationRequirement.REQUIRED,
             ),
-            exclude_credentials=[PublicKeyCredentialDescriptor(id=one) for one in known],
+            exclude_credentials=[structs.PublicKeyCredentialDescriptor(id=one) for one in known],
         )
-        return options_to_json(options)
+        return webauthn.options_to_json(options)
 
     def request_options(self, challenge: bytes, *, known: Iterable[bytes] = ()) -> str:
         """JSON for `navigator.credentials.get`; without `known` the browser offers whatever it has
         for this address.
         """
-        options = generate_authentication_options(
+        structs = webauthn.helpers.structs
+        options = webauthn.generate_authentication_options(
             rp_id=self.rp_id,
             challenge=challenge,
             timeout=_SECONDS * 1000,
-            allow_credentials=[PublicKeyCredentialDescriptor(id=one) for one in known],
-            user_verification=UserVerificationRequirement.REQUIRED,
+            allow_credentials=[structs.PublicKeyCredentialDescriptor(id=one) for one in known],
+            user_verification=structs.UserVerificationRequirement.REQUIRED,
         )
-        return options_to_json(options)
+        return webauthn.options_to_json(options)
 
     def verify_new(self, answer: str, challenge: bytes) -> NewPasskey:
         """The passkey that answers these creation options."""
 
         def verify() -> NewPasskey:
-            parsed = parse_registration_credential_json(_short(answer))
-            verified = verify_registration_response(
+            parsed = webauthn.helpers.parse_registration_credential_json(_short(answer))
+            verified = webauthn.verify_registration_response(
                 credential=parsed,
                 expected_challenge=challenge,
                 expected_rp_id=self.rp_id,
@@ -134,7 +130,7 @@ class PasskeyRules:
         """Which passkey the answer claims to be of; `verify_use` says whether it is."""
 
         def read() -> PasskeyAnswer:
-            parsed = parse_authentication_credential_json(_short(answer))
+            parsed = webauthn.helpers.parse_authentication_credential_json(_short(answer))
             return PasskeyAnswer(parsed.raw_id, parsed.response.user_handle, parsed)
 
         return _or_refused(read)
@@ -145,7 +141,7 @@ class PasskeyRules:
         """
 
         def verify() -> int:
-            verified = verify_authentication_response(
+            verified = webauthn.verify_authentication_response(
                 credential=answer.parsed,
                 expected_challenge=challenge,
                 expected_rp_id=self.rp_id,
@@ -174,7 +170,7 @@ def _short(answer: str) -> str:
     return answer
 
 
-def _transports(given: Iterable[AuthenticatorTransport]) -> tuple[str, ...]:
+def _transports(given: Iterable["AuthenticatorTransport"]) -> tuple[str, ...]:
     return tuple(sorted({transport.value for transport in given}))
 
 

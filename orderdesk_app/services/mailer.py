@@ -12,7 +12,7 @@ from orderdesk_app.mail.message import Mail
 from orderdesk_app.mail.outbox import OutboxSender
 from orderdesk_app.mail.sender import MailFailed, MailSender
 from orderdesk_app.mail.smtp import SmtpSender, smtp_server
-from orderdesk_app.mail.templates import draw
+from orderdesk_app.mail.templates import draw, load
 from orderdesk_app.services.jobs import Handler, JobFailed, Jobs
 
 MAIL = "mail"  # the kind of its jobs
@@ -46,6 +46,7 @@ class Mailer:
         if not self.is_set_up:
             return False
         # Drawn now: what is committed is what is sent, also by the release that comes after.
+        await load()
         drawn = draw(content, self._public_url)
         payload: JsonObject = {
             "to": address,
@@ -76,6 +77,7 @@ def has_mail(settings: Settings) -> bool:
 
 async def send_trial(sender: MailSender, to: str, public_url: str) -> None:
     """Send a mail that says nothing, now. Raises MailFailed."""
+    await load()
     drawn = draw(Trial(), public_url)
     await sender.send(Mail(new_id(), now(), to, drawn.subject, drawn.text, drawn.html))
 

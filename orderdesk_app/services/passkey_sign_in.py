@@ -34,9 +34,9 @@ class PasskeySignIn:
         self._audit = audit
         self._delays = limit
 
-    def ask(self) -> PasskeyQuestion:
+    async def ask(self) -> PasskeyQuestion:
         """What the browser of somebody who is not signed in yet asks the authenticator."""
-        return self._passkeys.ask_to_sign_in()
+        return await self._passkeys.ask_to_sign_in()
 
     async def with_passkey(
         self,

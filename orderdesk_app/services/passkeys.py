@@ -98,6 +98,7 @@ class Passkeys:
         if user is None:
             raise AuthFailed("You no longer belong to this account. Sign in again.")
         _require_room(len(rows))
+        await self._rules.load()
         challenge = self._challenges.issue(ChallengePurpose.ADD, actor.session_id)
         options = self._rules.creation_options(
             challenge.value,
@@ -122,6 +123,7 @@ class Passkeys:
             )
         await self._reauthentication.require_recent(actor)
         challenge = self._challenges.read(cookie, ChallengePurpose.ADD, actor.session_id)
+        await self._rules.load()
         made = self._rules.verify_new(answer, challenge.value)
         if actor.user_id is None:
             raise AuthFailed("A passkey is a person's. Sign in again.")
@@ -172,8 +174,9 @@ class Passkeys:
 
     # ------------------------------------------------------------------ using one
 
-    def ask_to_sign_in(self) -> PasskeyQuestion:
+    async def ask_to_sign_in(self) -> PasskeyQuestion:
         """For a stranger: the browser offers the passkeys that it has for this address."""
+        await self._rules.load()
         challenge = self._challenges.issue(ChallengePurpose.SIGN_IN)
         return PasskeyQuestion(self._rules.request_options(challenge.value), challenge.cookie)
 
@@ -181,6 +184,7 @@ class Passkeys:
         """For somebody who is signed in: one of their own passkeys."""
         async with self._database.read() as session:
             rows = (await session.exec(_of(actor))).all()
+        await self._rules.load()
         challenge = self._challenges.issue(ChallengePurpose.CONFIRM, actor.session_id)
         options = self._rules.request_options(
             challenge.value, known=[row.credential_id for row in rows]
@@ -206,6 +210,7 @@ class Passkeys:
     async def _use(
         self, session: AsyncSession, answer: str, challenge: Challenge, *, needs_user_handle: bool
     ) -> UserId:
+        await self._rules.load()
         read = self._rules.read(answer)
         question = select(Passkey).where(Passkey.credential_id == read.credential_id)
         row = (await session.exec(question)).one_or_none()

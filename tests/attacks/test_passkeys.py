@@ -10,8 +10,8 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+import webauthn
 
-from orderdesk_app.security import passkeys as rules
 from orderdesk_app.security.passkeys import PasskeyRules
 from orderdesk_app.services.passkey_challenges import Challenge, ChallengePurpose, PasskeyChallenges
 from tests.attacks.cast import switched_off
@@ -128,12 +128,12 @@ def test_a_found_device_without_its_pin_does_not_sign_in(
     found = replace(phone, is_verified=False)
     question = ask(thief, SIGN_IN)
     refused = where(answer_with(thief, SIGN_IN, question, found.get(question.text)))
-    verify: Callable[..., Any] = rules.verify_authentication_response
+    verify: Callable[..., Any] = webauthn.verify_authentication_response
 
     def lax(**given: Any) -> Any:
         return verify(**{**given, "require_user_verification": False})
 
-    with switched_off(rules, "verify_authentication_response", lax):
+    with switched_off(webauthn, "verify_authentication_response", lax):
         question = ask(thief, SIGN_IN)
         unguarded = where(answer_with(thief, SIGN_IN, question, found.get(question.text)))
 

@@ -83,7 +83,7 @@ class Desk:
         return user.actor
 
     async def signed_in(self, authenticator: Authenticator, **changed) -> Actor:
-        question = self.sign_in.ask()
+        question = await self.sign_in.ask()
         return await self.use(authenticator.get(question.options, **changed), question.cookie)
 
     async def person(self, tenant) -> Actor:
@@ -136,7 +136,7 @@ async def test_a_passkey_is_added_and_signs_in_without_a_name_or_a_key(desk, ten
 @on_sqlite
 async def test_the_browser_is_asked_for_a_verified_person_at_our_own_name(desk):
     new = json.loads((await desk.passkeys.ask_for_new(desk.actor)).options)
-    use = json.loads(desk.sign_in.ask().options)
+    use = json.loads((await desk.sign_in.ask()).options)
 
     assert new["rp"] == {"id": "localhost", "name": "Order Desk agents"}
     assert new["authenticatorSelection"]["userVerification"] == "required"
@@ -161,13 +161,13 @@ async def test_an_answer_counts_once(desk, database):
     """Of a synced passkey too, whose count of uses never moves."""
     phone = Authenticator(counts=False)
     await desk.add(phone)
-    question = desk.sign_in.ask()
+    question = await desk.sign_in.ask()
     answer = phone.get(question.options)
     await desk.use(answer, question.cookie)
 
     with pytest.raises(SignInFailed, match="done before"):
         await desk.use(answer, question.cookie)
-    at_once = desk.sign_in.ask()
+    at_once = await desk.sign_in.ask()
     answers = [phone.get(at_once.options) for _ in range(4)]
     done = await asyncio.gather(
         *(desk.use(answer, at_once.cookie) for answer in answers), return_exceptions=True
@@ -184,7 +184,7 @@ async def test_an_answer_counts_once(desk, database):
 async def test_an_answer_comes_too_late_after_five_minutes(desk):
     phone = Authenticator()
     await desk.add(phone)
-    question = desk.sign_in.ask()
+    question = await desk.sign_in.ask()
     answer = phone.get(question.options)
     desk.clock.time += timedelta(seconds=CHALLENGE_SECONDS)
 
@@ -196,7 +196,7 @@ async def test_an_answer_comes_too_late_after_five_minutes(desk):
 async def test_an_answer_is_taken_from_the_browser_that_was_asked_alone(desk, keyring):
     phone = Authenticator()
     await desk.add(phone)
-    question, another = desk.sign_in.ask(), desk.sign_in.ask()
+    question, another = await desk.sign_in.ask(), await desk.sign_in.ask()
     confirming = await desk.passkeys.ask_to_confirm(desk.actor)
     answer = phone.get(question.options)
 
@@ -293,7 +293,7 @@ async def test_what_is_no_answer_is_refused_and_nothing_breaks(desk, answer):
     question = await desk.passkeys.ask_for_new(desk.actor)
 
     with pytest.raises(SignInFailed):
-        await desk.use(answer, desk.sign_in.ask().cookie)
+        await desk.use(answer, (await desk.sign_in.ask()).cookie)
     with pytest.raises(SignInFailed):
         await desk.passkeys.add(desk.actor, answer, question.cookie, "x")
 
@@ -304,10 +304,10 @@ async def test_wrong_answers_are_delayed_and_right_ones_are_not(desk):
     await desk.add(phone)
     for _ in range(8):
         with pytest.raises(SignInFailed):
-            await desk.use("{}", desk.sign_in.ask().cookie)
+            await desk.use("{}", (await desk.sign_in.ask()).cookie)
 
     with pytest.raises(RateLimited):
-        await desk.use("{}", desk.sign_in.ask().cookie)
+        await desk.use("{}", (await desk.sign_in.ask()).cookie)
 
     assert await desk.signed_in(phone)  # a stranger locks nobody out
     assert ("sign_in.passkey", "AUTH_ERROR", "") in desk.trail.entries
