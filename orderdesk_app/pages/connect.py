@@ -87,8 +87,8 @@ def _client() -> rx.Component:
             S.out_of_reach != "",
             callout(
                 S.out_of_reach,
-                " This address is one of this machine alone: set PUBLIC_URL to one that the "
-                "internet can reach.",
+                " It needs an address of https that the internet can reach: whoever runs this "
+                "server sets PUBLIC_URL to one.",
                 tone="amber",
                 role="note",
             ),
@@ -148,18 +148,28 @@ def _by_oauth() -> rx.Component:
         rx.cond(
             S.link != "",
             rx.el.div(
-                jump(
-                    icon("external-link"),
-                    "Add to ",
-                    S.client_name,
-                    to=S.link,
-                    class_name="button primary",
+                # a page opens beside this one, where the light is; another program opens by itself
+                rx.cond(
+                    S.link.startswith("https:"),
+                    _add(custom_attrs={"target": "_blank", "rel": "noopener noreferrer"}),
+                    _add(),
                 ),
                 class_name="row",
             ),
         ),
         _parts(S.oauth_parts),
         class_name="stack tight",
+    )
+
+
+def _add(**props: Any) -> rx.Component:
+    return jump(
+        icon("external-link"),
+        "Add to ",
+        S.client_name,
+        to=S.link,
+        class_name="button primary",
+        **props,
     )
 
 

@@ -12,6 +12,7 @@ from starlette.routing import Route
 from orderdesk_app import wiring
 from orderdesk_app.context import SCOPE_PRESETS, Secret, now
 from orderdesk_app.errors import Conflict, OrderDeskAgentsError, ValidationFailed
+from orderdesk_app.routes.client_texts import of_client
 from orderdesk_app.routes.forms import Form, redirect_with_error, signed_in_form
 from orderdesk_app.routes.html_pages import copyable, plain_page
 from orderdesk_app.services.callers import open_to
@@ -75,22 +76,15 @@ def _expiry(form: Form) -> datetime | None:
 
 def _answer(client: ClientSetup, name: str, key: Secret, page: str) -> Markup:
     url = wiring.current().settings.public_url
-    snippets = client.by_key(url, key.reveal()) if client.by_key else ()
-    steps = Markup().join(Markup("<li>{}</li>").format(step) for step in client.key_steps)
-    parts = Markup().join(
-        copyable(f"made-{number}", part.text, part.title, words=part.where)
-        for number, part in enumerate(snippets, 1)
-    )
     # What the page Connect takes out of this answer stands in `data-answer`.
     return Markup(
         '<div class="stack" data-answer="1"><h2>{client}, with the key “{name}”</h2>{once}'
-        '<ol class="steps">{steps}</ol>{parts}{key}</div>{back}'
+        "{texts}{key}</div>{back}"
     ).format(
         client=client.name,
         name=name,
         once=_ONCE,
-        steps=steps,
-        parts=parts,
+        texts=of_client(client, url, key, "made"),
         key=copyable("new-key", key.reveal(), "The key"),
         back=_BACK.format(page=page),
     )

@@ -18,6 +18,7 @@ from orderdesk_app.errors import (
     ReauthenticationRequired,
     ValidationFailed,
 )
+from orderdesk_app.routes.client_texts import of_every_client
 from orderdesk_app.routes.forms import (
     Form,
     redirect_with_error,
@@ -29,7 +30,6 @@ from orderdesk_app.services.callers import open_to
 from orderdesk_app.services.key_choices import KeyChoice, end_of
 from orderdesk_app.services.roles import Permission
 from orderdesk_app.services.sessions import WebUser
-from orderdesk_app.services.snippets import claude_code, claude_desktop
 
 CONFIRMS = "replace"  # pages/settings/master.py asks for the same word
 _TYPED = ("name", "scopes", "read_only", "by_store", "which", "stores", "default_store", "expires")
@@ -54,11 +54,6 @@ _NOT_FOR_ASSISTANTS = Markup(
     "<p>Sign in here with it. It may do everything, so keep it to yourself: for an "
     "assistant make an access key under Settings, which you can limit and revoke.</p>"
 )
-_STEPS = Markup(
-    '<ol class="stack tight dim"><li>1. In Claude Desktop open Settings, Developer, Edit '
-    "Config.</li><li>2. Merge this into claude_desktop_config.json.</li>"
-    "<li>3. Restart Claude Desktop. The first call then appears on Home.</li></ol>"
-)
 
 
 @signed_in_form
@@ -81,12 +76,7 @@ async def create(request: Request, user: WebUser, form: Form) -> Response:
     except OrderDeskAgentsError as error:
         return redirect_with_error(user, "/settings", error, form="key", typed=_typed(form))
     address = wiring.current().settings.public_url
-    configuration = Markup("{}{}{}").format(
-        copyable("claude-desktop", claude_desktop(address, key.reveal()), "Claude Desktop"),
-        _STEPS,
-        copyable("claude-code", claude_code(address, key.reveal()), "Claude Code"),
-    )
-    return _show_once(f"Key “{view.name}”", key, configuration)
+    return _show_once(f"Key “{view.name}”", key, of_every_client(address, key))
 
 
 @signed_in_form

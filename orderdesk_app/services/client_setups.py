@@ -6,6 +6,7 @@ end in histories and logs.
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from ipaddress import ip_address
 from urllib.parse import urlsplit
 
 from orderdesk_app.context import Json
@@ -13,7 +14,9 @@ from orderdesk_app.services.snippets import (
     NAME,
     bearer,
     claude_code,
+    claude_code_signed_in,
     claude_desktop,
+    claude_link,
     cursor_link,
     json_text,
     mcp_address,
@@ -34,6 +37,8 @@ class Snippet:
     text: str
 
 
+# of names that no public server of names knows (RFC 6761, RFC 6762, RFC 8375)
+_OF_ONES_OWN = (".local", ".localhost", ".internal", ".home.arpa", ".test")
 OAuthSnippets = Callable[[str], tuple[Snippet, ...]]  # of the address
 KeySnippets = Callable[[str, str], tuple[Snippet, ...]]  # of the address and the key
 
@@ -52,8 +57,7 @@ class ClientSetup:
     link: Callable[[str], str] | None = None
     by_key: KeySnippets | None = None
     key_steps: tuple[str, ...] = ()
-    # It runs in somebody's cloud, and calls from there. What to do where the address is one of this
-    # machine alone.
+    # It runs in somebody's cloud, and calls from there. What to do where it cannot call us.
     hosted: str = ""
     carries_others: bool = False  # its calls are those of another client, which it names too
 
@@ -64,8 +68,17 @@ class ClientSetup:
 
 
 def is_out_of_reach(public_url: str) -> bool:
-    """Whether the address leads to this machine alone, so that no hosted client can call it."""
-    return is_loopback(urlsplit(public_url).hostname or "")
+    """Whether no hosted client can call the address: it is not of https, or leads to this machine
+    or into a network of one's own.
+    """
+    parts = urlsplit(public_url)
+    host = parts.hostname or ""
+    if parts.scheme != "https" or is_loopback(host):
+        return True
+    try:
+        return not ip_address(host).is_global
+    except ValueError:
+        return "." not in host or host.endswith(_OF_ONES_OWN)
 
 
 def _address(public_url: str, where: str) -> Snippet:
@@ -91,8 +104,7 @@ def _claude_by_key(url: str, key: str) -> tuple[Snippet, ...]:
 
 
 def _claude_code_by_oauth(url: str) -> tuple[Snippet, ...]:
-    command = shell_command("claude", "mcp", "add", "--transport", "http", NAME, mcp_address(url))
-    return (Snippet("Command", "Run this once in a terminal.", command),)
+    return (Snippet("Command", "Run this once in a terminal.", claude_code_signed_in(url)),)
 
 
 def _claude_code_by_key(url: str, key: str) -> tuple[Snippet, ...]:
@@ -128,8 +140,8 @@ def _codex_by_oauth(url: str) -> tuple[Snippet, ...]:
     add = shell_command("codex", "mcp", "add", NAME, "--url", mcp_address(url))
     sign_in = shell_command("codex", "mcp", "login", NAME)
     return (
-        Snippet("Command", "Run this once in a terminal.", add),
-        Snippet("Sign in", "Then this, which opens your browser.", sign_in),
+        Snippet("Command", "Run this once in a terminal. It opens your browser.", add),
+        Snippet("Sign in", "Run this too if no browser has opened.", sign_in),
     )
 
 
@@ -201,10 +213,12 @@ CLIENTS: tuple[ClientSetup, ...] = (
         ("claude-ai", "claude.ai", "claudeai", "anthropic", "claude-user"),
         oauth=_claude_by_oauth,
         oauth_steps=(
-            "In Claude open Customize, Connectors, and add a custom connector.",
-            "Paste the address, and press Connect.",
+            "Open the link. Or in Claude open Customize, Connectors, add a custom connector, and "
+            "paste the address.",
+            "Press Connect there.",
             _ASKS,
         ),
+        link=claude_link,
         by_key=_claude_by_key,
         key_steps=(
             "In Claude Desktop open Settings, Developer, Edit Config.",
@@ -255,6 +269,8 @@ CLIENTS: tuple[ClientSetup, ...] = (
         key_steps=(
             "In Cursor open Settings, Tools & MCP, and add a custom server.",
             "Merge the text below into the file.",
+            "If Cursor asks to sign in all the same, do that: it may leave a key aside where there "
+            "is a sign-in.",
         ),
     ),
     ClientSetup(
@@ -279,7 +295,7 @@ CLIENTS: tuple[ClientSetup, ...] = (
         "Codex",
         ("codex",),
         oauth=_codex_by_oauth,
-        oauth_steps=("Run the commands below.", _ASKS),
+        oauth_steps=("Run the command below.", _ASKS),
         by_key=_codex_by_key,
         key_steps=("Add the lines below to the file.", "Start Codex again."),
     ),
@@ -312,7 +328,7 @@ CLIENTS: tuple[ClientSetup, ...] = (
             "Paste the address, and choose Bearer Auth as authentication.",
             "Make a credential of the token below.",
         ),
-        hosted="n8n cloud calls from its own servers. An n8n on this machine can call it.",
+        hosted="n8n cloud calls from its own servers. An n8n of your own can call this one.",
     ),
     ClientSetup(
         "mcp-remote",

@@ -15,9 +15,10 @@ from orderdesk_app.context import Json
 
 PLACEHOLDER = "YOUR_KEY"
 NAME = "orderdesk"  # by which a client knows us
-_PLAIN = re.compile(r"[\w@%+=:,./-]+", re.ASCII)
-# what no shell changes between double quotes: sh, PowerShell and cmd.exe agree on these alone
-_SAFE_IN_DOUBLE_QUOTES = re.compile(r"[\w@+=:,./ -]+", re.ASCII)
+# What no shell changes: sh, PowerShell and cmd.exe agree on these alone. A comma makes a list, a =
+# parts words, and brackets match files, unless they stand between double quotes.
+_PLAIN = re.compile(r"[\w+:./-]+", re.ASCII)
+_SAFE_IN_DOUBLE_QUOTES = re.compile(r"[\w@+=:,./\[\] -]+", re.ASCII)
 
 
 def mcp_address(public_url: str) -> str:
@@ -64,7 +65,7 @@ def bearer(key: str) -> dict[str, Json]:
     return {"Authorization": f"Bearer {key}"}
 
 
-def claude_desktop(public_url: str, key: str = PLACEHOLDER) -> str:
+def claude_desktop(public_url: str, key: str) -> str:
     """JSON for claude_desktop_config.json, through mcp-remote: the key is in an environment
     variable, never in the address.
     """
@@ -88,15 +89,31 @@ def _mcp_remote(public_url: str, header: list[str], more: dict[str, Json]) -> st
     return json_text({"mcpServers": {NAME: server}})
 
 
-def claude_code(public_url: str, key: str = PLACEHOLDER) -> str:
-    """The command that adds us to Claude Code; other programs that take an address and a header
-    need the same two.
-    """
+# for every folder: without a scope Claude Code knows us in the one where it was run
+_ADD_TO_CLAUDE_CODE = ("claude", "mcp", "add", "--transport", "http", "--scope", "user", NAME)
+
+
+def claude_code_signed_in(public_url: str) -> str:
+    """The command that adds us to Claude Code, which signs in with the browser."""
+    return shell_command(*_ADD_TO_CLAUDE_CODE, mcp_address(public_url))
+
+
+def claude_code(public_url: str, key: str) -> str:
+    """The same with a key."""
     # `--header` takes all words that follow it, so it is the last
     return shell_command(
-        *("claude", "mcp", "add", "--transport", "http", NAME, mcp_address(public_url)),
+        *_ADD_TO_CLAUDE_CODE,
+        mcp_address(public_url),
         *("--header", f"Authorization: Bearer {key}"),
     )
+
+
+def claude_link(public_url: str) -> str:
+    """Opens Claude's own page for a new connector with our name and address in it."""
+    asked = {"connectorName": "Order Desk", "connectorUrl": mcp_address(public_url)}
+    # the form writes + for a space, which Claude's page would show
+    query = urlencode({"modal": "add-custom-connector", **asked}, quote_via=quote, safe="")
+    return f"https://claude.ai/customize/connectors?{query}"
 
 
 def cursor_link(public_url: str) -> str:

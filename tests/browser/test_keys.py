@@ -24,7 +24,8 @@ async def test_a_new_key_is_shown_once_with_a_configuration_ready_to_paste(
 ) -> None:
     key = await make_key(site, page, "Claude on my laptop")
 
-    configuration = json.loads(await page.locator("#claude-desktop").inner_text())
+    await page.locator("summary").filter(has_text=re.compile("^Claude$")).click()
+    configuration = json.loads(await page.locator("#claude-1").inner_text())
 
     server = configuration["mcpServers"]["orderdesk"]
     assert key in server["env"].values() or f"Bearer {key}" in server["env"].values()

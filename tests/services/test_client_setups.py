@@ -98,7 +98,15 @@ def test_a_link_says_where_we_are_and_nothing_else() -> None:
     for url in URLS:
         links = {client.id: client.link(url) for client in CLIENTS if client.link}
 
-        assert set(links) == {"cursor", "vs-code"}
+        assert set(links) == {"claude", "cursor", "vs-code"}
+        place, _, query = links["claude"].partition("?")
+        assert place == "https://claude.ai/customize/connectors"
+        assert "+" not in query
+        assert parse_qs(query, strict_parsing=True) == {
+            "modal": ["add-custom-connector"],
+            "connectorName": ["Order Desk"],
+            "connectorUrl": [f"{url}/mcp"],
+        }
         asked = parse_qs(urlsplit(links["cursor"]).query, strict_parsing=True)
         assert links["cursor"].startswith("cursor://anysphere.cursor-deeplink/mcp/install?")
         assert asked["name"] == ["orderdesk"]
@@ -116,15 +124,34 @@ def test_a_link_says_where_we_are_and_nothing_else() -> None:
 def test_a_usual_command_is_one_for_the_shells_of_windows_too() -> None:
     command = claude_code("https://orders.example.com", "odk_key")
 
-    assert command.endswith('/mcp --header "Authorization: Bearer odk_key"')
+    assert command == (
+        "claude mcp add --transport http --scope user orderdesk https://orders.example.com/mcp "
+        '--header "Authorization: Bearer odk_key"'
+    )
+    assert claude_code("http://[::1]:8080", "k").split()[-5] == '"http://[::1]:8080/mcp"'
     assert shell_command("a b", "$x", "") == "\"a b\" '$x' ''"
+    assert shell_command("@a", "b,c", "d=e") == '"@a" "b,c" "d=e"'
 
 
-def test_only_clients_in_somebodys_cloud_say_that_this_machine_is_out_of_their_reach() -> None:
+@pytest.mark.parametrize(
+    ("url", "expected"),
+    [
+        ("http://localhost:8080", True),
+        ("https://[::1]:8080", True),
+        ("http://orders.example.com", True),
+        ("https://192.168.1.20", True),
+        ("https://[fd00::1]", True),
+        ("https://orders", True),
+        ("https://orders.local", True),
+        ("https://orders.example.com:8443", False),
+        ("https://8.8.8.8", False),
+    ],
+)
+def test_clients_in_somebodys_cloud_need_an_address_of_https_in_the_internet(
+    url: str, expected: bool
+) -> None:
     assert [client.id for client in CLIENTS if client.hosted] == ["claude", "chatgpt", "n8n"]
-    assert is_out_of_reach("http://localhost:8080")
-    assert is_out_of_reach("http://[::1]:8080")
-    assert not is_out_of_reach("https://orders.example.com")
+    assert is_out_of_reach(url) is expected
 
 
 @pytest.mark.parametrize(

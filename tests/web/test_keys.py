@@ -12,6 +12,7 @@ from orderdesk_app.context import Role, Secret, now
 from orderdesk_app.db.keys import Credential
 from orderdesk_app.errors import AuthFailed
 from orderdesk_app.mail.letters import KeyRotated
+from orderdesk_app.services.client_setups import CLIENTS
 from tests.web.browser_session import BrowserSession, Web, handler_named
 from tests.web.colleagues import add_colleague
 
@@ -84,11 +85,20 @@ def test_keys_are_sorted_with_those_never_used_last_and_anything_else_asked_is_t
         ]
 
 
-def test_beside_it_stands_the_configuration_for_claude_desktop(ada: BrowserSession) -> None:
+def test_beside_it_stands_what_connect_gives_each_client(ada: BrowserSession) -> None:
     page = ada.post("/settings/keys/create", name="Claude", scopes="orders:read")
 
     key = block(page.text, "new-key")
-    server = json.loads(block(page.text, "claude-desktop"))["mcpServers"]["orderdesk"]
+    shown = {
+        f"{client.id}-{number}": part.text
+        for client in CLIENTS
+        if client.by_key is not None
+        for number, part in enumerate(client.by_key("http://localhost:8080", key), 1)
+    }
+    assert len(shown) > 8
+    assert {identity: block(page.text, identity) for identity in shown} == shown
+    assert all(step in unescape(page.text) for each in CLIENTS for step in each.key_steps)
+    server = json.loads(block(page.text, "claude-1"))["mcpServers"]["orderdesk"]
     assert server["command"] == "npx"
     assert server["env"] == {"ORDERDESK_AUTHORIZATION": f"Bearer {key}"}
     assert "http://localhost:8080/mcp" in server["args"]
