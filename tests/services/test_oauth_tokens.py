@@ -470,6 +470,20 @@ async def test_a_revocation_is_heard_in_every_process(
         assert await eventually(lambda: is_refused(elsewhere), PROMISED + SLACK)
 
 
+async def test_what_was_used_in_one_process_was_used_in_every_other(
+    services: Services, ada: OAuthPerson, client: Client, database_url: str
+) -> None:
+    code = await ada.approve(query())
+
+    async with open_services(settings_for(database_url)) as elsewhere:
+        pair = await exchange(elsewhere, client, code)
+        both = [refresh(each, client, pair.refresh.reveal()) for each in (services, elsewhere)]
+        one, other = await asyncio.gather(*both)
+        assert (one.access, one.refresh) == (other.access, other.refresh)
+        assert await refused(exchange(services, client, code)) == "invalid_grant"
+        assert await refused(refresh(elsewhere, client, one.refresh.reveal())) == "invalid_grant"
+
+
 @on_sqlite
 async def test_a_token_whose_account_is_deleted_meanwhile_is_not_known(
     services: Services, ada: OAuthPerson, client: Client, monkeypatch: pytest.MonkeyPatch
