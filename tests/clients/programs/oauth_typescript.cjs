@@ -20,7 +20,8 @@ const tell = (what) => process.stdout.write(`${JSON.stringify(what)}\n`);
 let arrived = null;
 const listener = createServer((request, response) => {
   response.end("You can close this page.");
-  arrived?.(new URL(request.url, "http://127.0.0.1").searchParams);
+  const said = new URL(request.url, "http://127.0.0.1").searchParams;
+  if (said.has("state")) arrived?.(said); // a browser asks for an icon, too
 });
 const nextAnswer = () => new Promise((resolve) => (arrived = resolve));
 
