@@ -16,9 +16,11 @@ from orderdesk_app.components.widgets import (
     open_button,
     skeleton,
 )
+from orderdesk_app.services.roles import Permission, refusal_of
 from orderdesk_app.states.apps import AppsState
 
 S: Any = AppsState  # on its class, a state's attributes are variables of the browser
+_CONNECTS = S.permissions.contains(str(Permission.MANAGE_OWN_KEYS))
 
 
 def apps() -> rx.Component:
@@ -45,12 +47,12 @@ def _listed() -> rx.Component:
                 rx.el.th(heads[0], scope="col"),
                 rx.cond(S.has_others, rx.el.th("Of", scope="col")),
                 *[rx.el.th(words, scope="col") for words in heads[1:-1]],
-                rx.el.th(heads[-1], scope="col", class_name="number"),
+                rx.el.th(heads[-1], scope="col", class_name="number two-lines"),
                 rx.el.th(rx.el.span("What to do", class_name="sr"), scope="col"),
             )
         ),
         rx.el.tbody(rx.foreach(S.apps, _app)),
-        class_name="table cards-narrow",
+        class_name="table cards-narrow keys",
     )
     nothing = empty(
         "blocks",
@@ -59,7 +61,11 @@ def _listed() -> rx.Component:
             "Claude, ChatGPT, Cursor and others connect without a key: the app leads you here, and "
             "you choose what it may do."
         ),
-        go("Connect an app", to="/connect", class_name="button"),
+        rx.cond(
+            _CONNECTS,
+            go("Connect an app", to="/connect", class_name="button"),
+            rx.el.p(refusal_of(Permission.MANAGE_OWN_KEYS), class_name="dim small"),
+        ),
     )
     return rx.el.section(
         rx.el.header(rx.el.h2("Apps")),
@@ -96,20 +102,33 @@ def _app(app: Any) -> rx.Component:
             action="/apps/disconnect",
             token=S.form_token,
         ),
-        class_name="row",
+        class_name="row acts",
     )
     return rx.el.tr(
-        _cell("App", rx.el.span(app["name"], class_name="strong long-name", title=app["name"])),
+        _cell(
+            "App",
+            rx.el.span(
+                rx.el.span(app["name"], class_name="strong long-name", title=app["name"]),
+                rx.el.span(app["host"], class_name="dim small long-text"),
+                class_name="stack tight",
+            ),
+        ),
         rx.cond(
             S.has_others,
             _cell("Of", rx.el.span(rx.cond(app["by"] == "", "You", app["by"]), class_name="small")),
         ),
         _cell(
             "May",
-            rx.el.span(app["may"], class_name="dim small"),
-            rx.cond(app["is_read_only"], rx.fragment(" ", badge("Read only"))),
+            rx.el.span(
+                rx.el.span(app["may"], class_name="dim small"),
+                rx.cond(app["is_read_only"], rx.el.span(badge("Read only"))),
+                class_name="stack tight",
+            ),
         ),
-        _cell("Stores", rx.el.span(app["stores"], class_name="dim small")),
+        _cell(
+            "Stores",
+            rx.el.span(app["stores"], class_name="dim small long-text", title=app["every_store"]),
+        ),
         _cell("Connected", ago(app["connected"], app["connected_at"])),
         _cell(
             "Last used",

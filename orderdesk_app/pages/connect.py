@@ -93,7 +93,11 @@ def _client() -> rx.Component:
                 role="note",
             ),
         ),
-        rx.cond(S.signs_in, _by_oauth()),
+        rx.cond(
+            ~_MAKES & (S.signs_in | S.takes_key),
+            rx.el.p(refusal_of(Permission.MANAGE_OWN_KEYS), class_name="dim"),
+        ),
+        rx.cond(S.signs_in & _MAKES, _by_oauth()),
         rx.cond(
             S.takes_key,
             _by_key(),
@@ -176,11 +180,7 @@ def _add(**props: Any) -> rx.Component:
 def _by_key() -> rx.Component:
     return rx.el.div(
         rx.el.h3("With a key"),
-        rx.cond(
-            _MAKES,
-            _key_form(),
-            rx.el.p(refusal_of(Permission.MANAGE_OWN_KEYS), class_name="dim"),
-        ),
+        rx.cond(_MAKES, _key_form()),
         rx.el.details(
             rx.el.summary("I have a key already"),
             rx.el.div(

@@ -3,11 +3,11 @@
 How one is connected: services/oauth_authorization.py and the services of its tokens.
 """
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlmodel import col, update
+from sqlmodel import col, select, update
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from orderdesk_app.context import Actor, Role, Scope, StoreRowId, UserId, Via, now
@@ -19,14 +19,14 @@ from orderdesk_app.db.oauth import OAuthCode, OAuthToken
 from orderdesk_app.db.owned import owned
 from orderdesk_app.db.signals import Signals
 from orderdesk_app.errors import NotFound, PermissionDenied, ValidationFailed
-from orderdesk_app.services.app_names import app_name
+from orderdesk_app.services.app_names import known_as
 from orderdesk_app.services.audit import AuditTrail, Entry
 from orderdesk_app.services.key_views import APP, granted_scopes, scopes_of_key
 from orderdesk_app.services.oauth_authorization import chosen_stores
+from orderdesk_app.services.redirect_uris import RedirectUri, read_redirect
 from orderdesk_app.services.roles import Permission, may, require
 
 MOST_SHOWN = 200
-_NAMELESS = "An app without a name"
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +35,7 @@ class AppView:
 
     id: str
     name: str
+    host: str  # where its answers go: that of its redirect address, or the scheme of a program
     user_id: UserId | None  # who connected it
     scopes: tuple[Scope, ...]
     granted: tuple[Scope, ...]
@@ -78,12 +79,19 @@ class ConnectedApps:
         async with self._database.read() as session:
             rows = (await session.exec(question)).all()
             calls = await count_calls_of_keys(session, [row.id for row in rows], self._clock())
+            hosts = await _hosts(session, actor, [row.id for row in rows])
             roles = {
                 member.user_id: Role(member.role)
                 for member in (await session.exec(owned(actor, Membership))).all()
             }
         return [
-            _view(row, roles.get(UserId(row.user_id or "")), calls.get(row.id, 0)) for row in rows
+            _view(
+                row,
+                roles.get(UserId(row.user_id or "")),
+                calls=calls.get(row.id, 0),
+                host=hosts.get(row.id, ""),
+            )
+            for row in rows
         ]
 
     async def narrow(
@@ -120,7 +128,7 @@ class ConnectedApps:
             session.add(row)
             await self._signals.publish(session, f"tenant:{actor.tenant_id}")
         await self._audit.write_or_queue(Entry(actor, "app.narrow", arguments=details))
-        return app_name(name) or _NAMELESS
+        return known_as(name)
 
     async def disconnect(self, actor: Actor, app_id: str) -> str:
         """The app's next call is refused, and so is its next refresh; returns its name.
@@ -151,7 +159,7 @@ class ConnectedApps:
             await session.exec(codes.values(used_at=moment))
             await self._signals.publish(session, f"tenant:{actor.tenant_id}")
         await self._audit.write_or_queue(Entry(actor, "app.disconnect", arguments={"app": name}))
-        return app_name(name) or _NAMELESS
+        return known_as(name)
 
     async def _working(self, session: AsyncSession, actor: Actor, app_id: str) -> Credential:
         """The app, if the actor may change it. Somebody else's is not there for a member."""
@@ -173,13 +181,30 @@ class ConnectedApps:
         return row
 
 
-def _view(row: Credential, role: Role | None, calls: int) -> AppView:
+async def _hosts(session: AsyncSession, actor: Actor, app_ids: Sequence[str]) -> Mapping[str, str]:
+    """Of each app, as its person was shown it at the consent page."""
+    question = (
+        select(OAuthToken.credential_id, OAuthToken.redirect_uri)
+        .where(
+            col(OAuthToken.tenant_id) == actor.tenant_id,
+            col(OAuthToken.credential_id).in_(app_ids),
+            col(OAuthToken.revoked_at).is_(None),
+            col(OAuthToken.refreshed_at).is_(None),
+        )
+        .order_by(col(OAuthToken.created_at))
+    )
+    found = {app_id: read_redirect(text) for app_id, text in (await session.exec(question)).all()}
+    return {app_id: uri.shown for app_id, uri in found.items() if isinstance(uri, RedirectUri)}
+
+
+def _view(row: Credential, role: Role | None, *, calls: int, host: str) -> AppView:
     # whose user has left opens nothing
     now_may = frozenset[Scope]() if role is None else scopes_of_key(row, role)
     granted = granted_scopes(row)
     return AppView(
         id=row.id,
-        name=app_name(row.name) or _NAMELESS,
+        name=known_as(row.name),
+        host=host,
         user_id=row.user_id,
         scopes=tuple(scope for scope in Scope if scope in now_may),
         granted=tuple(scope for scope in Scope if scope in granted),

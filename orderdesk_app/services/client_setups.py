@@ -202,7 +202,7 @@ def _stdio_by_key(_: str, key: str) -> tuple[Snippet, ...]:
 # Until when a key works that is made while a client is set up: days, and in words.
 EXPIRIES = {"30": "In 30 days", "90": "In 90 days", "365": "In a year", "": "When it is revoked"}
 USUAL_EXPIRY = "365"
-_ASKS = "Your browser opens here: choose what it may do, and allow it."
+_ASKS = "Your browser opens here: choose what it may do, and approve it."
 
 CLIENTS: tuple[ClientSetup, ...] = (
     ClientSetup(

@@ -19,6 +19,7 @@ from orderdesk_app.db.users import User
 from orderdesk_app.errors import PermissionDenied
 from orderdesk_app.mail.letters import AppConnected
 from orderdesk_app.services.access import APP
+from orderdesk_app.services.app_names import known_as
 from orderdesk_app.services.audit import AuditTrail, Entry
 from orderdesk_app.services.mailer import Mailer
 from orderdesk_app.services.members import require_still, users_of
@@ -57,13 +58,13 @@ class AppConnections:
                 tenant_id=code.tenant_id,
                 user_id=code.user_id,
                 kind=APP,
-                name=client.name,
+                name=known_as(client.name),
                 digest=secrets.token_bytes(_DIGEST_BYTES),  # which no key has
                 hint="",
                 client_id=client.client_id,
                 created_at=moment,
             )
-        app.name = client.name
+        app.name = known_as(client.name)
         app.scopes = code.scopes
         app.store_ids = code.store_ids
         app.is_read_only = code.is_read_only
@@ -77,7 +78,7 @@ class AppConnections:
         """The audit row of a connection, once it is committed."""
         actor = Actor(code.tenant_id, code.user_id, via=Via.WEB, address=address)
         details = {
-            "app": client.name,
+            "app": known_as(client.name),
             "scopes": code.scopes,
             "stores": "all" if code.store_ids is None else len(code.store_ids),
             "is_read_only": code.is_read_only,

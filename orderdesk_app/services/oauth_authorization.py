@@ -40,6 +40,7 @@ from orderdesk_app.errors import (
 from orderdesk_app.security.keyring import Keyring
 from orderdesk_app.security.tokens import new_authorization_code
 from orderdesk_app.services.access import APP
+from orderdesk_app.services.app_names import known_as
 from orderdesk_app.services.audit import AuditTrail, Entry
 from orderdesk_app.services.members import require_still
 from orderdesk_app.services.oauth_client import Client
@@ -197,7 +198,7 @@ class AuthorizationRequests:
         """The address that leads back to the client, which learns that the person said no."""
         self._only_people(actor)
         await self._audit.write_or_queue(
-            Entry(actor, "app.refuse", arguments={"app": request.client.name})
+            Entry(actor, "app.refuse", arguments={"app": known_as(request.client.name)})
         )
         return self._address(
             request.redirect,

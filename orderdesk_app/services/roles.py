@@ -42,7 +42,7 @@ _WORDS: Mapping[Permission, str] = {
     Permission.SEE_ACCOUNT: "see what is in it",
     Permission.RUN_READING_TOOLS: "run tools that read",
     Permission.RUN_WRITING_TOOLS: "run tools that change something",
-    Permission.MANAGE_OWN_KEYS: "make access keys",
+    Permission.MANAGE_OWN_KEYS: "make access keys and connect apps",
     Permission.MANAGE_STORES: "connect, change or disconnect stores",
     Permission.MANAGE_PEOPLE: "invite people, change their roles or remove them",
     Permission.MANAGE_ALL_KEYS: "revoke the keys of others",

@@ -10,6 +10,7 @@ from orderdesk_app.context import READING_SCOPES, UserId, now
 from orderdesk_app.services.apps import AppView
 from orderdesk_app.services.callers import open_to
 from orderdesk_app.services.roles import Permission
+from orderdesk_app.states.lists import first_few
 from orderdesk_app.states.signed_in import SignedInState, handler
 from orderdesk_app.states.times import ago, stamp
 
@@ -26,9 +27,11 @@ class AppRow(TypedDict):
 
     id: str
     name: str
+    host: str  # where its answers go
     by: str  # who connected it; empty for the one who looks
     may: str
-    stores: str
+    stores: str  # the first of them
+    every_store: str
     connected: str
     connected_at: str
     used: str
@@ -77,13 +80,16 @@ def _row(
 ) -> AppRow:
     reached = stores if app.store_ids is None else app.store_ids
     named = [(store_id, stores[store_id]) for store_id in reached if store_id in stores]
+    names = [name for _, name in named]
     is_mine = app.user_id is not None and app.user_id == me
     return AppRow(
         id=app.id,
         name=app.name,
+        host=app.host,
         by="" if is_mine else people.get(app.user_id or "", "Somebody who has left"),
         may=", ".join(scope.words for scope in app.scopes) or "Nothing any more",
-        stores="All" if app.store_ids is None else ", ".join(name for _, name in named) or "None",
+        stores="All" if app.store_ids is None else first_few(names) or "None",
+        every_store="" if app.store_ids is None else ", ".join(names),
         connected=ago(app.connected_at, now()),
         connected_at=stamp(app.connected_at),
         used=ago(app.last_used_at, now()) or "Never",

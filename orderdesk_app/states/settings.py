@@ -16,6 +16,7 @@ from orderdesk_app.services.callers import open_to
 from orderdesk_app.services.key_views import MASTER, KeyView
 from orderdesk_app.services.roles import Permission
 from orderdesk_app.states.key_forms import KeyForm, edited_key_form, new_key_form
+from orderdesk_app.states.lists import first_few
 from orderdesk_app.states.signed_in import SignedInState, handler
 from orderdesk_app.states.times import ago, span, stamp
 
@@ -38,7 +39,8 @@ class KeyRow(TypedDict):
     prefix: str
     hint: str
     scopes: str
-    stores: str  # the chosen ones; empty for all
+    stores: str  # the first of the chosen ones; empty for all
+    every_store: str  # the names of all chosen ones
     is_read_only: bool
     state: str  # empty for a key that works until somebody stops it
     tone: str
@@ -218,6 +220,7 @@ def _row(
 ) -> KeyRow:
     is_mine = key.user_id is not None and key.user_id == me
     is_over = key.expires_at is not None and key.expires_at <= moment
+    chosen = [stores[id_] for id_ in key.store_ids or () if id_ in stores]
     state = REPLACED if key.replaced_at is not None else "Expired" if is_over else ""
     return KeyRow(
         id=key.id,
@@ -230,9 +233,8 @@ def _row(
         else ", ".join(
             [*(scope.words for scope in key.scopes), *(half.words for half in key.legacy_scopes)]
         ),
-        stores=""
-        if key.store_ids is None
-        else ", ".join(stores[id_] for id_ in key.store_ids if id_ in stores) or "no store",
+        stores="" if key.store_ids is None else first_few(chosen) or "no store",
+        every_store=", ".join(chosen),
         is_read_only=key.is_read_only,
         state=state,
         tone="amber" if state == REPLACED else "red",

@@ -124,7 +124,7 @@ def test_an_app_is_shown_with_who_what_where_and_how_often(
     (theirs,) = shown(ada)
 
     assert (mine["by"], theirs["by"]) == ("", "Cleo")
-    assert theirs["name"] == "Claude"
+    assert (theirs["name"], theirs["host"]) == ("Claude", "claude.example")
     assert theirs["may"] == "Read orders, Change orders, Read products"
     assert theirs["stores"] == store.name
     assert theirs["used"] == "Never"
@@ -140,6 +140,26 @@ def test_a_member_sees_their_own_and_a_neighbour_none(
     assert [app["name"] for app in shown(ada)] == ["Cleo's", "Ada's"]
     assert [app["name"] for app in shown(cleo)] == ["Cleo's"]
     assert shown(bert) == []
+
+
+def test_many_stores_are_a_few_names_and_a_number(ada: BrowserSession) -> None:
+    stores = [ada.web.do(ada.web.services.stores.add_sandbox, ada.actor) for _ in range(5)]
+    connect_app(ada, store_ids=[store.id for store in stores])
+    connect_app(ada, store_ids=[store.id for store in stores[:3]])
+
+    three, five = shown(ada)
+
+    assert five["stores"] == "Sandbox store, Sandbox store 2 and 3 more"
+    assert five["every_store"].endswith("Sandbox store 4, Sandbox store 5")
+    assert three["stores"] == three["every_store"]
+
+
+def test_an_app_that_took_our_name_is_told_by_its_host(ada: BrowserSession) -> None:
+    connect_app(ada, "Order Desk agents")
+
+    [app] = shown(ada)
+
+    assert (app["name"], app["host"]) == ("An app without a name", "claude.example")
 
 
 def test_a_disconnected_app_has_no_token_and_no_code_left(ada: BrowserSession) -> None:

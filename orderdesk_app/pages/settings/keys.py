@@ -126,7 +126,12 @@ def _key(key: Any) -> rx.Component:
                 rx.cond(key["is_read_only"], rx.el.span(badge("Read only"))),
                 rx.cond(
                     key["stores"] != "",
-                    rx.el.span("In ", key["stores"], class_name="dim small"),
+                    rx.el.span(
+                        "In ",
+                        key["stores"],
+                        class_name="dim small long-text",
+                        title=key["every_store"],
+                    ),
                 ),
                 class_name="stack tight",
             ),
