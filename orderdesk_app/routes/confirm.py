@@ -56,8 +56,8 @@ _OTHER_WORDS = {
     "mail": "No link can be mailed to you here. Confirm in another way.",
 }
 _INTRO = Markup(
-    "<p>Your sign-in is more than {minutes} minutes old, and making keys and deleting need a fresh "
-    "proof. Afterwards you are back where you were, with what you typed.</p>{notice}"
+    "<p>Your sign-in is more than {minutes} minutes old. Making keys, connecting apps and deleting "
+    "need a fresh proof. Afterwards you are back where you were, with what you typed.</p>{notice}"
 )
 _HIDDEN = Markup(
     '<input type="hidden" name="form_token" value="{token}">'

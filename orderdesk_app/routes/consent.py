@@ -26,7 +26,9 @@ from orderdesk_app.routes.consent_page import (
     ACTION,
     Choice,
     ConsentView,
+    answer_page,
     consent_page,
+    denied_words,
     refusal_page,
 )
 from orderdesk_app.routes.forms import (
@@ -51,8 +53,10 @@ from orderdesk_app.services.sessions import WebUser
 _TICKED_BY_HAND = frozenset({Scope.ORDERS_DELETE, Scope.STORES_MANAGE})
 _TITLE = "The app could not be connected"
 _BACK = Markup(
-    "<p>{words}</p><p>The app at <strong>{host}</strong> sent you here with a request that does "
-    'not work.</p><div class="row"><a class="button primary" rel="noreferrer" href="{address}">'
+    "<p>The app at <strong>{host}</strong> sent you here with a request that does not work, so "
+    "nothing was connected. Go back, and connect once more; if it stays, tell its maker this:</p>"
+    '<p class="dim small">{words}</p>'
+    '<div class="row"><a class="button primary" rel="noreferrer" href="{address}">'
     "Go back to {host}</a></div>"
 )
 _AGAIN = Markup(
@@ -109,8 +113,10 @@ async def decide(request: Request, user: WebUser, form: Form) -> Response:
         return _refused(error)
     view = await _view(user, wanted, asked)
     services.consent_tokens.check(user.session_id, _shown(view, asked), form.get("consent", ""))
-    if form.get("decision") != "approve":
-        return _leads_to(await requests.refuse(user.actor, asked))
+    is_approved = form.get("decision") == "approve"
+    if not is_approved:
+        address = await requests.refuse(user.actor, asked)
+        return _answered(request, asked, address, is_approved=is_approved)
     try:
         address = await requests.approve(
             user.actor,
@@ -121,7 +127,7 @@ async def decide(request: Request, user: WebUser, form: Form) -> Response:
         )
     except (ReauthenticationRequired, ValidationFailed, NotFound) as error:
         return redirect_with_error(user, wanted, error, form=_form_name(wanted), typed=_typed(form))
-    return _leads_to(address)
+    return _answered(request, asked, address, is_approved=is_approved)
 
 
 def request_address(query: str) -> str | None:
@@ -212,7 +218,8 @@ def _page(
     form_token = services.form_tokens.issue(user.session_id)
     consent = services.consent_tokens.issue(user.session_id, _shown(view, asked))
     if not may(user.actor, Permission.MANAGE_OWN_KEYS) or not view.offered:
-        words = refusal_of(Permission.MANAGE_OWN_KEYS)
+        is_about_role = not may(user.actor, Permission.MANAGE_OWN_KEYS)
+        words = refusal_of(Permission.MANAGE_OWN_KEYS) if is_about_role else denied_words(view)
         return refusal_page(view, words, form_token=form_token, consent=consent)
     return consent_page(view, choice, form_token=form_token, consent=consent)
 
@@ -236,6 +243,17 @@ def _failed(error: OrderDeskAgentsError) -> Response:
         error.http_status, _TITLE, error.message, reference=current_request().request_id
     )
     return with_wait(page, error)
+
+
+def _answered(
+    request: Request, asked: AuthorizationRequest, address: str, *, is_approved: bool
+) -> Response:
+    """Leads back to the client: a browser by a page of ours, and whoever else by a redirect."""
+    if request.headers.get("sec-fetch-mode") != "navigate":
+        return _leads_to(address)
+    return answer_page(
+        app_name(asked.client.name), asked.redirect, address, is_approved=is_approved
+    )
 
 
 def _leads_to(address: str) -> Response:

@@ -13,7 +13,7 @@ from starlette.responses import Response
 from orderdesk_app.context import READING_SCOPES, Scope, StoreRowId, TenantId
 from orderdesk_app.routes.headers import content_policy
 from orderdesk_app.routes.html_pages import callout, field_error, plain_page, with_opener
-from orderdesk_app.services.redirect_uris import RedirectKind
+from orderdesk_app.services.redirect_uris import RedirectKind, RedirectUri
 
 ACTION = "/authorize"
 _MEANS = {
@@ -23,16 +23,25 @@ _MEANS = {
     Scope.ORDERS_DELETE: "A deleted order cannot be brought back.",
 }
 _INTRO = Markup(
-    "<p>{app} wants to use your account. It can do what you tick here, and nothing more.</p>"
+    "<p>It wants to use your account, and can do what you tick here and nothing more.</p>"
 )
+# a name in letters that run from right to left moves no word of ours
+_HEADING = Markup("{before} “<bdi>{name}</bdi>”{after}")
 _FACTS = Markup(
     '<dl class="facts"><dt>App</dt><dd>{name}{trust}</dd>'
     "<dt>The answer goes to</dt><dd><strong>{host}</strong>{where}</dd>"
     "<dt>Account</dt><dd><strong>{account}</strong>, as {role}</dd></dl>"
 )
-_NAME = Markup("It calls itself “{name}”. ")
+_NAME = Markup("It calls itself “<bdi>{name}</bdi>”. ")
 _VERIFIED = Markup("Its maker has the address <strong>{domain}</strong>, which was checked.")
 _REGISTERED = Markup("It registered itself: nobody has checked who made it.")
+# The person's click has sent a form, and Chromium holds all redirects that follow to the page's
+# `form-action`: also those of the app's own site, which are none of ours. So the page that leads on
+# begins a way of its own. And an app without a page of its own leaves its person here.
+_ANSWERED = Markup(
+    '<meta http-equiv="refresh" content="0;url={address}"><p>{words}</p>'
+    '<div class="row"><a class="button primary" rel="noreferrer" href="{address}">{label}</a></div>'
+)
 _SWITCH = Markup(
     '<form class="row" action="/account/switch" method="post">{hidden}'
     '<label class="sr" for="tenant_id">Another account</label>'
@@ -54,10 +63,10 @@ _FORM = Markup(
     'class="button primary" data-settle="700">Approve</button></div></form>'
 )
 _NOT_YOU = Markup(
-    '<form class="form" action="{action}" method="post">{hidden}'
+    '<form class="form consent" action="{action}" method="post">{hidden}'
     '<input type="hidden" name="consent" value="{consent}"><p>{words}</p>'
-    '<button type="submit" name="decision" value="cancel" class="button primary full">'
-    "Back to {host}</button></form>"
+    '<div class="row"><button type="submit" name="decision" value="cancel" class="button primary">'
+    "Back to {where}</button></div></form>"
 )
 _FIELDSET = Markup(
     '<fieldset class="field plain" aria-describedby="{name}-wrong"><legend>{legend}</legend>'
@@ -131,7 +140,6 @@ class Choice:
 def consent_page(view: ConsentView, choice: Choice, *, form_token: str, consent: str) -> Response:
     """`consent` binds the answer to this session, and to what is shown here."""
     hidden = _HIDDEN.format(token=form_token, request=view.request)
-    shown = f"“{view.app}”" if view.app else "An app"
     form = _FORM.format(
         action=ACTION,
         hidden=hidden,
@@ -141,7 +149,7 @@ def consent_page(view: ConsentView, choice: Choice, *, form_token: str, consent:
     )
     body = (
         _notices(view, choice)
-        + _INTRO.format(app=shown)
+        + _INTRO
         + _facts(view)
         + _switch(view, hidden)
         + form
@@ -152,17 +160,47 @@ def consent_page(view: ConsentView, choice: Choice, *, form_token: str, consent:
 
 
 def refusal_page(view: ConsentView, words: str, *, form_token: str, consent: str) -> Response:
-    """For somebody whose role connects no apps: who can, and the ways out."""
+    """For somebody who may give the app nothing: why, who can, and the ways out."""
     hidden = _HIDDEN.format(token=form_token, request=view.request)
-    form = _NOT_YOU.format(
-        action=ACTION, hidden=hidden, consent=consent, words=words, host=view.redirect_host
-    )
+    where = view.redirect_host if view.redirect is RedirectKind.WEB else "the app"
+    form = _NOT_YOU.format(action=ACTION, hidden=hidden, consent=consent, words=words, where=where)
     body = _facts(view) + _switch(view, hidden) + form + _OTHER_PERSON.format(hidden=hidden)
     return _page(view, body)
 
 
+def denied_words(view: ConsentView) -> str:
+    """Why nothing is left to tick of what the app asks for."""
+    asked = ", ".join(scope.words for scope in view.denied)
+    return (
+        f"It asks for: {asked}. As {view.role} you cannot allow that. Ask an owner to connect it, "
+        "or for another role."
+    )
+
+
+def answer_page(name: str, redirect: RedirectUri, address: str, *, is_approved: bool) -> Response:
+    """The page that leads a browser on to the app with the answer; `name` may be empty."""
+    before = "You approved" if is_approved else "You did not connect"
+    if redirect.kind is RedirectKind.APP:
+        words = "The app goes on by itself: you can close this page. If nothing opens, open it."
+        label = "Open the app"
+    else:
+        words, label = "One moment: the app goes on.", f"Go on to {redirect.shown}"
+    page = plain_page(
+        "Approved" if is_approved else "Not connected",
+        _ANSWERED.format(address=address, words=words, label=label),
+        heading=_heading(before, name, otherwise=f"{before} the app"),
+    )
+    page.headers["Referrer-Policy"] = "no-referrer"
+    page.headers["Cross-Origin-Opener-Policy"] = "unsafe-none"
+    return page
+
+
+def _heading(before: str, name: str, after: str = "", *, otherwise: str) -> str:
+    return _HEADING.format(before=before, name=name, after=after) if name else otherwise
+
+
 def _page(view: ConsentView, body: Markup) -> Response:
-    heading = f"Connect “{view.app}”?" if view.app else "Connect an app?"
+    heading = _heading("Connect", view.app, "?", otherwise="Connect an app?")
     page = plain_page("Connect an app", body, heading=heading, wide=True)
     # the answer leads to that one origin or scheme, and to no other
     page.headers["Content-Security-Policy"] = content_policy((), form_target=view.redirect_source)
