@@ -15,6 +15,7 @@ from orderdesk_app.routes.html_pages import (
     plain_page,
     with_opener,
 )
+from orderdesk_app.security.web import sign_up_address
 from orderdesk_app.services.sign_in import LinkView
 
 _KEY_FORM = Markup(
@@ -47,7 +48,7 @@ _OTHER_WAYS = Markup(
     '<p class="dim small">No key at hand? In development the server prints a one-time link when '
     "it starts; an administrator makes one with <code>orderdesk signin-link</code>.</p>"
 )
-_SIGN_UP = Markup('<p class="small">New here? <a href="/sign-up">Create an account</a>.</p>')
+_SIGN_UP = Markup('<p class="small">New here? <a href="{address}">Create an account</a>.</p>')
 _ASK = Markup(
     "<p>This link signs you in as <strong>{name}</strong>. It works once.</p>"
     # goes to the address that was opened, token and all: the server never sends the token
@@ -123,7 +124,7 @@ def sign_in_page(
         )
     body += _OTHER_WAYS
     if ways.has_sign_up:
-        body += _SIGN_UP
+        body += _SIGN_UP.format(address=sign_up_address(wanted))
     heading = "Sign in to Order Desk agents"
     return with_opener(plain_page("Sign in", body, heading=heading, status=status), wanted)
 

@@ -4,8 +4,9 @@ The pages are plain HTML: strangers get no websocket (routes/sockets.py). A link
 POST alone: mail scanners open links.
 """
 
+from dataclasses import replace
 from math import ceil
-from urllib.parse import quote
+from urllib.parse import parse_qsl, quote
 
 from markupsafe import Markup
 from starlette.requests import Request
@@ -42,8 +43,10 @@ from orderdesk_app.routes.html_pages import (
     error_page,
     field_error,
     plain_page,
+    with_opener,
     with_wait,
 )
+from orderdesk_app.security.web import own_page, sign_in_address, sign_up_address
 from orderdesk_app.services.callers import Callers, open_to
 from orderdesk_app.services.sign_up import Browser, OpenedAccount
 from orderdesk_app.services.tenants import LONGEST_NAME
@@ -53,14 +56,14 @@ _NOTHING = Markup()
 _TITLE = "Create an account"
 _FORM = Markup(
     "<p>{intro}</p>{notice}"
-    '<form class="form" action="/sign-up" method="post">'
+    '<form class="form" action="/sign-up" method="post">{next}'
     '<div class="field"><label for="email">E-mail</label>'
     '<input class="input" id="email" name="email" type="email" required autofocus '
     'maxlength="{most}" placeholder="ada@example.com" value="{typed}" data-trim="1" '
     'spellcheck="false" autocapitalize="off" autocomplete="email" aria-invalid="{is_wrong}" '
     'aria-describedby="email-wrong">{wrong}</div>{name}'
     '<button type="submit" class="button primary full">{label}</button></form>'
-    '<p class="dim small">You have an account? <a href="/sign-in">Sign in</a>.</p>'
+    '<p class="dim small">You have an account? <a href="{sign_in}">Sign in</a>.</p>'
 )
 _NAME = Markup(
     '<div class="field"><label for="name">Name of the account</label>'
@@ -75,9 +78,9 @@ _SENT = Markup(
     "works once, for {works_for}.</p>"
     '<p class="dim">Nothing there after a minute? Look among spam, and check the address.</p>'
     '<div class="row"><form action="/sign-up/again" method="post">'
-    '<input type="hidden" name="email" value="{email}">'
+    '<input type="hidden" name="email" value="{email}">{next}'
     '<button type="submit" class="button" data-countdown="{seconds}">Send it again</button></form>'
-    '<a class="button ghost" href="/sign-up">Use another address</a></div>'
+    '<a class="button ghost" href="{sign_up}">Use another address</a></div>'
 )
 _CONFIRM = Markup(
     "<p>Open an account for <strong>{email}</strong>. The link works once.</p>"
@@ -93,11 +96,12 @@ _KEY = Markup(
     "{key}"
     '<div class="row"><a class="button" download="order-desk-agents-master-key.txt" '
     'href="data:text/plain;charset=utf-8,{file}">Download as a text file</a></div>'
-    '<form class="form" action="/" method="get"><label class="check"><input type="checkbox" '
-    "required>I have stored it</label>"
+    '<form class="form" action="{page}" method="get">{query}<label class="check">'
+    '<input type="checkbox" required>I have stored it</label>'
     '<div class="row"><button type="submit" class="button primary">Continue</button></div></form>'
     '<p class="dim small">{way_out}</p>'
 )
+_HIDDEN = Markup('<input type="hidden" name="{name}" value="{value}">')
 _WAY_OUT = (
     "Closed this page too early? The sign-in page mails you a link that signs you in; then make a "
     "new key under Settings."
@@ -111,11 +115,12 @@ _NO_WAY_OUT = (
 @open_to(Callers.ANYBODY)
 async def show_form(request: Request) -> Response:
     """The sign-up page; a person who is signed in has an account."""
+    wanted = own_page(request.query_params.get("next", ""))
     if await signed_in_user(request) is not None:
-        return redirect_to("/")
+        return redirect_to(wanted)
     if not wiring.current().sign_up.rules.is_open:
         return _closed(200)
-    return _form_page()
+    return _form_page({"next": wanted})
 
 
 @same_origin_form
@@ -131,15 +136,16 @@ async def send_link(request: Request, form: Form) -> Response:
             opened = await services.sign_up.open_without_proof(
                 form.get("email", ""), form.get("name", ""), browser=browser
             )
+            opened = replace(opened, next_page=_wanted(form))
             return _key_page(opened, browser, _NO_WAY_OUT)
         email = await services.sign_up.send_link(
-            form.get("email", ""), address=client_address(request)
+            form.get("email", ""), address=client_address(request), next_page=_wanted(form)
         )
     except PermissionDenied:
         return _closed(403)
     except (ValidationFailed, RateLimited) as error:
         return _form_page(form, error)
-    return _sent_page(email)
+    return _sent_page(email, _wanted(form))
 
 
 @same_origin_form
@@ -149,15 +155,15 @@ async def send_again(request: Request, form: Form) -> Response:
         return redirect_to("/sign-up")
     try:
         email = await wiring.current().sign_up.send_link(
-            form.get("email", ""), address=client_address(request)
+            form.get("email", ""), address=client_address(request), next_page=_wanted(form)
         )
     except PermissionDenied:
         return _closed(403)
     except ValidationFailed as error:
         return _form_page(form, error)
     except RateLimited as error:
-        return _sent_page(form.get("email", "").strip(), error)
-    return _sent_page(email, notice=callout("Sent again.", tone="green"))
+        return _sent_page(form.get("email", "").strip(), _wanted(form), error)
+    return _sent_page(email, _wanted(form), notice=callout("Sent again.", tone="green"))
 
 
 @open_to(Callers.ANYBODY)
@@ -195,10 +201,17 @@ def _browser(request: Request) -> Browser:
     )
 
 
-def _form_page(
-    form: Form | None = None, error: ValidationFailed | RateLimited | None = None
-) -> Response:
-    given = form or {}
+def _wanted(form: Form) -> str:
+    """The page that the person was going to."""
+    return own_page(form.get("next", ""))
+
+
+def _next_field(wanted: str) -> Markup:
+    return _HIDDEN.format(name="next", value=wanted) if wanted != "/" else _NOTHING
+
+
+def _form_page(given: Form, error: ValidationFailed | RateLimited | None = None) -> Response:
+    wanted = _wanted(given)
     needs_proof = wiring.current().sign_up.rules.needs_proof
     field = error.field if isinstance(error, ValidationFailed) else None
     is_wrong = field == "email"
@@ -211,6 +224,8 @@ def _form_page(
                 else "Your address is a label of the account: nothing is sent to it."
             ),
             notice=_too_many(error) if isinstance(error, RateLimited) else _NOTHING,
+            next=_next_field(wanted),
+            sign_in=sign_in_address(wanted),
             most=MOST_CHARACTERS,
             typed=given.get("email", "")[: 2 * MOST_CHARACTERS],
             is_wrong="true" if is_wrong else "false",
@@ -220,7 +235,7 @@ def _form_page(
         ),
         status=error.http_status if error else 200,
     )
-    return with_wait(page, error)
+    return with_opener(with_wait(page, error), wanted)
 
 
 def _name_field(typed: str, error: OrderDeskAgentsError | None) -> Markup:
@@ -233,18 +248,22 @@ def _name_field(typed: str, error: OrderDeskAgentsError | None) -> Markup:
     )
 
 
-def _sent_page(email: str, error: RateLimited | None = None, notice: Markup = _NOTHING) -> Response:
+def _sent_page(
+    email: str, wanted: str, error: RateLimited | None = None, notice: Markup = _NOTHING
+) -> Response:
     page = plain_page(
         "Check your mail",
         _SENT.format(
             notice=_too_many(error) if error else notice,
             email=readable(email),
+            next=_next_field(wanted),
+            sign_up=sign_up_address(wanted),
             works_for=minutes(wiring.current().sign_up.rules.works_for),
             seconds=RESEND_SECONDS,
         ),
         status=error.http_status if error else 200,
     )
-    return with_wait(page, error)
+    return with_opener(with_wait(page, error), wanted)
 
 
 def _confirm_page(
@@ -264,10 +283,20 @@ def _key_page(opened: OpenedAccount, browser: Browser, way_out: str) -> Response
         f"Master key of the account {opened.account.name} at {address}\n\n{key}\n\n"
         "It signs in, and may do everything in the account. Keep it to yourself.\n"
     )
+    wanted = own_page(opened.next_page)
+    path, _, query = wanted.partition("?")
     body = _KEY.format(
-        key=copyable("new-key", key, "Your master key"), file=quote(file), way_out=way_out
+        key=copyable("new-key", key, "Your master key"),
+        file=quote(file),
+        way_out=way_out,
+        page=path,
+        # a form that is sent by GET drops the query of its address
+        query=Markup().join(
+            _HIDDEN.format(name=name, value=value)
+            for name, value in parse_qsl(query, keep_blank_values=True)
+        ),
     )
-    page = plain_page("Your account is open", body, wide=True)
+    page = with_opener(plain_page("Your account is open", body, wide=True), wanted)
     return set_session_cookie(page, opened.cookie, browser.device)
 
 

@@ -119,6 +119,11 @@ def sign_in_address(wanted: str, *, error: str = "", mailed: str = "", out: str 
     return _on_the_way_to(wanted, "/sign-in", error=error, mailed=mailed, out=out)
 
 
+def sign_up_address(wanted: str) -> str:
+    """The sign-up page; the new account's owner goes on to the wanted page."""
+    return _on_the_way_to(wanted, "/sign-up")
+
+
 def confirm_address(wanted: str, *, error: str = "", sent: str = "") -> str:
     """The page that asks a person to confirm who they are, and then leads to the wanted one;
     `error` and `sent` are codes that routes/confirm.py turns into sentences.

@@ -4,7 +4,7 @@ Nobody learns at sign-up whether an address has an account: the answer, the work
 the same, and only the mail differs.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from sqlmodel.ext.asyncio.session import AsyncSession
 
@@ -61,6 +61,7 @@ class OpenedAccount:
     account: NewAccount
     master_key: Secret
     cookie: str
+    next_page: str = ""  # where its owner was going
 
 
 class SignUp:
@@ -89,9 +90,9 @@ class SignUp:
         self.limits = limits
         self._audit = audit
 
-    async def send_link(self, email: str, *, address: str) -> str:
+    async def send_link(self, email: str, *, address: str, next_page: str = "") -> str:
         """Mails a link to the address, for the first time or again; returns the address as it is
-        kept. An address that has an account gets a link that signs in.
+        kept. An address that has an account gets a link that signs in. Either leads to `next_page`.
 
         Raises ValidationFailed (field "email"), RateLimited for the network, PermissionDenied where
         sign-up is closed.
@@ -108,7 +109,7 @@ class SignUp:
             return email
         async with self._database.write() as session:
             user = await find_user_by_email(session, email)
-            letter = await self._letter_for(session, email, user)
+            letter = await self._letter_for(session, email, user, next_page)
             to = address_of(user, email)
             await self._mailer.send(session, letter, to=to, expires_in=self.rules.works_for)
         SIGN_UPS.labels("asked").inc()
@@ -141,7 +142,7 @@ class SignUp:
         hashed = await self._keys.hash_key(key)
         async with self._database.write() as session:
             link = await self._links.use(session, token, LinkPurpose.SIGN_UP)
-            email = str(link.payload["email"])
+            email, next_page = str(link.payload["email"]), str(link.payload.get("next_page", ""))
             await lock_email(self._database, session, email)
             owner = await self._owner_without_account(session, email)
             account = await self._tenants.add_account(
@@ -156,7 +157,7 @@ class SignUp:
             )
             cookie = await self._begin_session(session, account, browser)
         await self.limits.uses.give_back(browser.address)
-        return await self._opened(account, key, cookie, browser)
+        return replace(await self._opened(account, key, cookie, browser), next_page=next_page)
 
     async def open_without_proof(self, email: str, name: str, *, browser: Browser) -> OpenedAccount:
         """REQUIRE_EMAIL_VERIFICATION=false: opens an account at once. The address is its label, and
@@ -190,7 +191,9 @@ class SignUp:
             SIGN_UPS.labels("limited").inc()
             raise
 
-    async def _letter_for(self, session: AsyncSession, email: str, user: User | None) -> Content:
+    async def _letter_for(
+        self, session: AsyncSession, email: str, user: User | None, next_page: str
+    ) -> Content:
         """The letter with its link. Somebody whose accounts are all gone is a newcomer.
 
         Known or not, the same questions are asked and a row of the same size is made: else the time
@@ -205,7 +208,7 @@ class SignUp:
             works_for=works_for,
             tenant_id=tenant_id,
             user_id=user.id if user is not None and is_known else None,
-            payload={"email": email},
+            payload={"email": email, "next_page": next_page},
         )
         return AlreadyRegistered(token, works_for) if is_known else Verify(token, works_for)
 

@@ -4,9 +4,9 @@ belongs to the session and to the request that was shown.
 
 import html
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
-from urllib.parse import quote, unquote
+from urllib.parse import quote, unquote, urlencode
 
 import pytest
 from sqlmodel import select
@@ -24,6 +24,7 @@ from tests.web.colleagues import Colleague, add_colleague, join
 from tests.web.test_account_switch import cookie_of
 from tests.web.test_passkeys import answer_with, ask, phone
 from tests.web.test_sign_in_mail import give_address, mails_to, path_in
+from tests.web.test_sign_up import OPEN, limits, link_in, mail_to, new_address
 
 __all__ = ["phone"]
 
@@ -65,7 +66,7 @@ class Shown:
 
     @property
     def text(self) -> str:
-        return html.unescape(re.sub(r"<[^>]+>", " ", self.answer.text))
+        return html.unescape(re.sub(r"<[^>]+>", " ", re.sub("</?bdi>", "", self.answer.text)))
 
     def boxes(self, name: str) -> dict[str, bool]:
         """The boxes or radios of that name: whether each is ticked."""
@@ -89,8 +90,11 @@ class Shown:
         }
         return {**hidden, **{n: v for n, v in ticked.items() if v}, **changes}
 
-    def approve(self, **changes: str) -> Any:
-        return self.who.send("/authorize", self.fields(decision="approve", **changes))
+    def approve(self, *, as_browser: bool = False, **changes: str) -> Any:
+        fields = self.fields(**{"decision": "approve", **changes})
+        fetched = {"sec-fetch-mode": "navigate"} if as_browser else {}
+        headers = {"origin": ORIGIN, **fetched}
+        return self.who.request("POST", "/authorize", data=fields, headers=headers)
 
 
 def open_page(who: BrowserSession, address: str) -> Shown:
@@ -166,6 +170,9 @@ def test_nothing_frames_or_keeps_the_page_and_its_form_leads_to_one_origin(
         ("Claude\u202e\u200b\nCode", "ClaudeCode"),
         ("<script>alert(1)</script>", "<script>alert(1)</script>"),
         ("x" * 300, f"{'x' * 59}…"),
+        ("Claude”. It was checked by us. “App", "Claude. It was checked by us. App"),
+        ('"Claude\u2033 \u00bbx\u300d', "Claude x"),
+        ("Claude''. It is safe.", "Claude'. It is safe."),
         ("Order Desk agents", ""),
         ("0RDER-DESK", ""),
         ("\u041er\u0501er\u200bDesk", ""),
@@ -180,6 +187,7 @@ def test_a_name_is_quoted_cleaned_and_never_ours(
     page = open_page(ada, register(web, name).address())
 
     assert "<script>alert" not in page.answer.text
+    assert page.answer.text.count("“") == page.answer.text.count("“<bdi>")
     if shown:
         assert f"“{app_name(name)}”" in page.text
     else:
@@ -333,10 +341,57 @@ def test_nobody_grants_more_than_their_role_may(
     assert codes(ada.web, app) == []
     assert "code=" not in forged.headers.get("location", "")
     if role is Role.VIEWER:
-        assert "Ask an owner" in page.text
+        assert "Only owners and members of the account can" in page.text
+        assert "connect apps. Ask an owner" in page.text
         assert "Back to claude.example" in page.text
     else:
         assert "It also asks for: Connect and disconnect stores" in page.text
+
+
+def test_an_app_that_asks_only_for_what_a_role_may_not_says_so(
+    ada: BrowserSession, app: App
+) -> None:
+    page = open_page(add_colleague(ada, Role.MEMBER), app.address(scope="stores:manage"))
+
+    assert "It asks for: Connect and disconnect stores. As a member you cannot" in page.text
+    assert "Only owners and members" not in page.text
+    assert page.boxes("scopes") == {}
+
+
+def test_who_approved_is_told_by_mail_of_what_is_new(ada: BrowserSession, app: App) -> None:
+    address = give_address(ada)
+
+    for scopes in ("orders:read", "orders:read", "orders:read,orders:write"):
+        connect(ada, app, scopes=scopes)
+
+    told = [mail for mail in mails_to(ada.web, address) if "An app was connected" in mail.subject]
+    assert len(told) == 2  # not for the same once more
+    assert ["Change orders" in mail.text for mail in told] == [False, True]
+    assert all("“Claude” may use your account “Ada's Teas”" in mail.text for mail in told)
+    assert all("/apps" in mail.text for mail in told)
+
+
+def test_a_browser_is_led_on_by_a_page_that_is_no_form(ada: BrowserSession, web: Web) -> None:
+    """Chromium holds all redirects after a form to `form-action`, the app's own ones too."""
+    for redirect, label in (
+        (REDIRECT, "Go on to claude.example"),
+        ("http://127.0.0.1/callback", "Go on to 127.0.0.1"),
+        ("cursor://anysphere.cursor-mcp/callback", "Open the app"),
+    ):
+        page = open_page(ada, register(web, redirect=redirect).address())
+
+        answer = page.approve(as_browser=True)
+        back = page.approve(as_browser=True, decision="cancel")
+
+        [address] = re.findall(r'content="0;url=([^"]+)"', answer.text)
+        assert html.unescape(address).startswith(f"{redirect}?code=")
+        assert set(answer_in(html.unescape(address))) == {"code", "state", "iss"}
+        assert f'href="{address}">{label}</a>' in answer.text
+        assert "You approved" in answer.text
+        assert "error=access_denied" in back.text
+        assert "You did not connect" in back.text
+        assert answer.headers["referrer-policy"] == "no-referrer"
+        assert answer.headers["cache-control"] == "no-store"
 
 
 def test_a_connected_app_that_asks_for_more_says_what(ada: BrowserSession, app: App) -> None:
@@ -496,6 +551,57 @@ def test_a_passkey_leads_back_to_the_same_request(
     )
 
     assert answer.headers["location"] == wanted
+
+
+@pytest.mark.parametrize("needs_proof", [True, False])
+def test_a_new_account_leads_back_to_the_same_request(
+    ada: BrowserSession, app: App, monkeypatch: pytest.MonkeyPatch, needs_proof: bool
+) -> None:
+    web, address = ada.web, new_address()
+    monkeypatch.setattr(web.services.sign_up, "rules", replace(OPEN, needs_proof=needs_proof))
+    monkeypatch.setattr(web.services.sign_up, "limits", limits())
+    stranger = BrowserSession(web, ada.view, ada.key)
+    sign_in, wanted = way_in(web, app)
+    [sign_up] = re.findall(r'href="(/sign-up[^"]*)"', stranger.get(sign_in).text)
+
+    form = stranger.get(html.unescape(sign_up))
+    hidden = dict(re.findall(r'type="hidden" name="(\w+)" value="([^"]*)"', form.text))
+    fields = {name: html.unescape(value) for name, value in hidden.items()}
+    opened = stranger.send("/sign-up", {**fields, "email": address, "name": "Cups"})
+    if needs_proof:
+        hidden = dict(re.findall(r'type="hidden" name="(\w+)" value="([^"]*)"', opened.text))
+        assert html.unescape(hidden["next"]) == wanted  # for "Send it again"
+        opened = stranger.send(link_in(mail_to(web, address)), {"name": "Cups"})
+    stranger.cookie = cookie_of(opened)
+    # the browser sends the form of the page by GET
+    [action] = re.findall(r'<form class="form" action="([^"]+)" method="get">', opened.text)
+    given = re.findall(r'type="hidden" name="(\w+)" value="([^"]*)"', opened.text)
+    query_of_form = urlencode([(name, html.unescape(value)) for name, value in given])
+    page = open_page(stranger, f"{action}?{query_of_form}")
+
+    assert page.fields()["next"] == wanted
+    assert "Cups" in page.text
+    assert {one.headers["cross-origin-opener-policy"] for one in (form, page.answer)} == {
+        "unsafe-none"
+    }
+
+
+def test_an_address_that_has_an_account_leads_back_to_the_same_request(
+    ada: BrowserSession, app: App, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    address = give_address(ada)
+    monkeypatch.setattr(ada.web.services.sign_up, "rules", OPEN)
+    monkeypatch.setattr(ada.web.services.sign_up, "limits", limits())
+    _, wanted = way_in(ada.web, app)
+    stranger = BrowserSession(ada.web, ada.view, ada.key)
+
+    stranger.send("/sign-up", {"email": address, "next": wanted})
+    [letter] = mails_to(ada.web, address)
+    offered = stranger.get(path_in(letter)).text
+
+    assert [html.unescape(one) for one in re.findall(r'name="next" value="([^"]+)"', offered)] == [
+        wanted
+    ]
 
 
 def test_a_window_that_an_app_has_opened_stays_joined_to_it_all_the_way(
