@@ -482,6 +482,7 @@ async def test_an_expired_link_says_so(world: World) -> None:
         services.keys,
         services.sessions,
         limit=services.limits.sign_in,
+        sign_ins=services.limits.sign_ins,
     )
 
     with pytest.raises(errors.LinkExpired, match="15 minutes"):

@@ -14,7 +14,7 @@ from orderdesk_app.db.migrate import upgrade
 from orderdesk_app.frontend import MOUNTS, reflex_environment
 from orderdesk_app.routes import sockets
 from orderdesk_app.server import create_app
-from orderdesk_app.services import invitations
+from orderdesk_app.services import invitations, limits
 from orderdesk_app.settings_reader import load_settings
 from tests.web.browser_session import ORIGIN, BrowserSession, Web
 from tests.worlds import open_services
@@ -26,12 +26,12 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Web]:
     folder = tmp_path_factory.mktemp("web")
     url = f"sqlite:///{folder / 'app.db'}"
     upgrade(url)
-    limits = {
+    generous = {
         "WEBUI_RATE_LIMIT_LOGIN": "10000",
         "WEBUI_RATE_LIMIT_API_CONSOLE": "10000",
         "RATE_LIMIT_RPM": "100000",
     }
-    settings = load_settings({"DATABASE_URL": url, **limits}, None)
+    settings = load_settings({"DATABASE_URL": url, **generous}, None)
     os.environ.update({**reflex_environment(settings), MOUNTS: "false"})  # no build is needed here
     with pytest.MonkeyPatch.context() as patched:
         # tests open tabs and send events faster than people do
@@ -41,6 +41,8 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Web]:
     with contextlib.ExitStack() as closing:
         with pytest.MonkeyPatch.context() as patched:
             patched.setattr(invitations, "MOST_ANSWERS", 1_000_000)
+            for name in ("FORMS", "SIGN_INS", "TOKEN_PAIRS"):
+                patched.setattr(limits, name, 1_000_000)
             client = closing.enter_context(TestClient(app, base_url=ORIGIN, follow_redirects=False))
         yield Web(client, wiring.current())
 

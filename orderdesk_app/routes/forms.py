@@ -150,6 +150,7 @@ def signed_in_form(endpoint: SignedInEndpoint) -> Endpoint:
         user = await signed_in_user(request)
         if user is None:
             return redirect_to(sign_in_address(form.get("next", ""), error="ended"))
+        await wiring.current().limits.forms.spend(user.session_id)
         with _noting_denials(user.actor):
             wiring.current().form_tokens.check(user.session_id, form.get("form_token", ""))
         check_caller(endpoint, user.actor)

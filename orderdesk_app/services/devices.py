@@ -28,6 +28,7 @@ from orderdesk_app.services.mailer import Mailer
 from orderdesk_app.services.user_agents import device_name
 
 DEVICE_MAIL = "device_mail"  # the kind of its jobs
+MOST_DEVICES = 100  # of a person; the one that was seen least lately goes
 KEPT_DAYS = 400  # as long as browsers keep a cookie (RFC 6265bis, 5.5)
 _TOKEN = re.compile(r"[A-Za-z0-9_-]{43}")
 
@@ -79,8 +80,11 @@ class Devices:
     async def _add(
         self, session: AsyncSession, user_id: UserId, device: str, moment: datetime
     ) -> bool:
+        mine = col(Device.user_id) == user_id
+        latest = select(Device.id).where(mine).order_by(col(Device.seen_at).desc())
+        too_many = col(Device.id).in_(latest.offset(MOST_DEVICES - 1))
         too_old = col(Device.seen_at) < moment - timedelta(days=KEPT_DAYS)
-        await session.exec(delete(Device).where(col(Device.user_id) == user_id, too_old))
+        await session.exec(delete(Device).where(mine, or_(too_old, too_many)))
         try:
             async with session.begin_nested():
                 session.add(

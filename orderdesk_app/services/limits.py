@@ -29,6 +29,9 @@ LONGEST_DELAY = 900.0  # seconds: as long as a sign-in link works
 REGISTRATIONS = 20
 CLIENT_DOCUMENTS = 20  # fetched, a minute from one network
 TOKEN_REQUESTS = 120
+TOKEN_PAIRS = 60  # new ones a minute for each account, kept for months: an app needs one an hour
+SIGN_INS = 60  # that succeed, a minute for each account from one network
+FORMS = 120  # a minute of one session; each may leave rows
 ROTATIONS = 5  # a minute for each account: each takes a quarter of a second of bcrypt
 
 
@@ -254,8 +257,15 @@ class Limits:
         words = f"An account may rotate its master key {ROTATIONS} times a minute."
         self.rotations = limit("rotations", ROTATIONS, words)
         self.console = limit("console", console, f"The console runs {console} calls a minute.")
+        self._add_limits_of_people(store)
         self._add_limits_of_clients(store)
         self._add_delays(login, tries or MemoryLimitTries(clock))
+
+    def _add_limits_of_people(self, store: LimitBuckets) -> None:
+        words = f"A session may send {FORMS} forms a minute."
+        self.forms = _limit(store, "forms", FORMS, words, burst=2 * FORMS)
+        words = f"One may sign in to an account {SIGN_INS} times a minute."
+        self.sign_ins = _limit(store, "sign_ins", SIGN_INS, words, burst=2 * SIGN_INS)
 
     def _add_limits_of_clients(self, store: LimitBuckets) -> None:
         self.registrations = _limit_of_clients(
@@ -267,6 +277,8 @@ class Limits:
         self.token_requests = _limit_of_clients(
             store, "token_requests", TOKEN_REQUESTS, "Too many tokens were asked for"
         )
+        words = f"The apps of an account may get {TOKEN_PAIRS} new tokens a minute."
+        self.token_pairs = _limit(store, "token_pairs", TOKEN_PAIRS, words, burst=4 * TOKEN_PAIRS)
 
     def _add_delays(self, login: int, store: LimitTries) -> None:
         self.sign_in = GrowingDelays(

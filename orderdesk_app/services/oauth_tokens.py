@@ -39,6 +39,7 @@ from orderdesk_app.security.tokens import OAUTH_ACCESS, OAUTH_REFRESH, new_oauth
 from orderdesk_app.services.access import APP, FoundKey
 from orderdesk_app.services.audit import AuditTrail, Entry
 from orderdesk_app.services.connected_apps import AppConnections
+from orderdesk_app.services.limits import Limit
 from orderdesk_app.services.members import member_of
 from orderdesk_app.services.oauth_client import Client
 from orderdesk_app.services.oauth_errors import OAuthError, OAuthRefused
@@ -96,6 +97,7 @@ class OAuthTokens:
         audit: AuditTrail,
         apps: AppConnections,
         *,
+        pairs: Limit,
         clock: Callable[[], datetime] = now,
     ) -> None:
         self._database = database
@@ -104,6 +106,7 @@ class OAuthTokens:
         self._signals = signals
         self._audit = audit
         self._apps = apps
+        self._pairs = pairs
         self._clock = clock
 
     # ------------------------------------------------------------------ for a code
@@ -113,9 +116,14 @@ class OAuthTokens:
     ) -> TokenPair:
         """The first tokens of what a person approved: from now on the app is connected.
 
-        Raises OAuthRefused. A code that was used before ends all that it gave.
+        Raises OAuthRefused, and RateLimited for the account. A code that was used before ends all
+        that it gave.
         """
         moment = self._clock()
+        async with self._database.read() as session:
+            known = await self._code(session, code)
+        if known is not None and known.used_at is None:
+            await self._pairs.spend(known.tenant_id)
         async with self._database.write() as session:
             row = await self._code(session, code)
             if row is None or row.client_id != client.client_id:
@@ -154,9 +162,14 @@ class OAuthTokens:
         """A new pair in the place of the old one. `scopes` narrow its access token alone; of those
         that the app has not got (any more), nothing is left.
 
-        Raises OAuthRefused. A refresh token that was used before ends its family.
+        Raises OAuthRefused, and RateLimited for the account. A refresh token that was used before
+        ends its family.
         """
         moment = self._clock()
+        async with self._database.read() as session:
+            known = await self._by_refresh(session, refresh_token)
+        if known is not None and known.refreshed_at is None and known.revoked_at is None:
+            await self._pairs.spend(known.tenant_id)
         async with self._database.write() as session:
             row = await self._by_refresh(session, refresh_token)
             if row is None or row.client_id != client.client_id:

@@ -8,10 +8,16 @@ from orderdesk_app.errors import SignInFailed
 from orderdesk_app.observability import SIGN_INS
 from orderdesk_app.services.audit import AuditTrail, Entry
 from orderdesk_app.services.keys import Keys
+from orderdesk_app.services.limits import Limit
 from orderdesk_app.services.members import member_of
 from orderdesk_app.services.passkeys import PasskeyQuestion, Passkeys
 from orderdesk_app.services.sessions import Sessions, SignInMethod
-from orderdesk_app.services.sign_in import NO_TENANT, SignInDelays, accounts_by_last_use
+from orderdesk_app.services.sign_in import (
+    NO_TENANT,
+    SignInDelays,
+    accounts_by_last_use,
+    sign_in_key,
+)
 
 
 class PasskeySignIn:
@@ -26,6 +32,7 @@ class PasskeySignIn:
         audit: AuditTrail,
         *,
         limit: SignInDelays,
+        sign_ins: Limit,
     ) -> None:
         self._database = database
         self._passkeys = passkeys
@@ -33,6 +40,7 @@ class PasskeySignIn:
         self._sessions = sessions
         self._audit = audit
         self._delays = limit
+        self._sign_ins = sign_ins
 
     async def ask(self) -> PasskeyQuestion:
         """What the browser of somebody who is not signed in yet asks the authenticator."""
@@ -58,6 +66,7 @@ class PasskeySignIn:
             async with self._database.write() as session:
                 user_id = await self._passkeys.use_to_sign_in(session, answer, question_cookie)
                 actor = await _account_of(session, user_id, address)
+                await self._sign_ins.spend(sign_in_key(actor))
                 await self._keys.lock(session, actor.tenant_id)
                 cookie = await self._sessions.begin(
                     session,

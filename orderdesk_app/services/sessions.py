@@ -37,6 +37,7 @@ DEVICE_COOKIE = "orderdesk_device"
 _IDLE_SHARE = 4  # an idle session ends after a quarter of its time
 _KEPT = timedelta(days=30)  # how long rows of ended sessions are kept
 _MOST_SPENT = 10_000
+MOST_SESSIONS = 100  # of a person, with those that have ended a short while ago
 _SEEN_SHARE = 20  # how often, within the idle time, seen_at is written
 
 
@@ -159,11 +160,31 @@ class Sessions:
                 col(Session.tenant_id) == tenant_id, col(Session.expires_at) < moment - _KEPT
             )
         )
+        await self._make_room(session, row)
         session.add(row)
         await session.flush()
         if self._devices is not None and device:
             await self._devices.meet(session, row, device)
         return self._cookies.sign(row.id, expires_at=row.expires_at.timestamp())
+
+    async def _make_room(self, session: AsyncSession, begins: Session) -> None:
+        """Deletes the sessions that are one too many for its user: those that have ended, then
+        those that were used least lately. A master key, which others may have too, pushes out only
+        sessions of master keys.
+        """
+        user_id = begins.user_id
+        by_key = col(Session.credential_id).is_not(None)
+        too_many = (
+            select(Session.id)
+            .where(col(Session.user_id) == user_id, by_key == (begins.credential_id is not None))
+            .order_by(col(Session.ended_at).is_not(None), col(Session.seen_at).desc())
+            .offset(MOST_SESSIONS - 1)
+        )
+        deleted = await session.exec(
+            delete(Session).where(col(Session.id).in_(too_many)).returning(col(Session.ended_at))
+        )
+        if self._signals is not None and None in deleted.scalars().all():
+            await self._signals.publish(session, f"user:{user_id}")
 
     async def move(self, session: AsyncSession, session_id: str, tenant_id: TenantId) -> str:
         """Inside a write: ends that session, and begins another of the same sign-in in another
@@ -180,6 +201,7 @@ class Sessions:
         await self._end(session, row.id)
         kept = row.model_dump(exclude={"id", "tenant_id", "active_store_id", "ended_at"})
         moved = Session(**kept, id=new_id(), tenant_id=tenant_id)
+        await self._make_room(session, moved)
         session.add(moved)
         await session.flush()
         return self._cookies.sign(moved.id, expires_at=moved.expires_at.timestamp())

@@ -27,6 +27,7 @@ from orderdesk_app.services.access import FoundKey
 from orderdesk_app.services.audit import AuditTrail, Entry
 from orderdesk_app.services.key_views import MASTER
 from orderdesk_app.services.keys import Keys
+from orderdesk_app.services.limits import Limit, network_of
 from orderdesk_app.services.magic_links import Link, LinkPurpose, MagicLinks, expired_words
 from orderdesk_app.services.members import Member, find_first_owner, member_of
 from orderdesk_app.services.provisioning import Provisioning
@@ -85,6 +86,7 @@ class SignIn:
         sessions: Sessions,
         *,
         limit: SignInDelays,
+        sign_ins: Limit,
         audit: AuditTrail | None = None,
         provisioning: Provisioning | None = None,
     ) -> None:
@@ -93,6 +95,7 @@ class SignIn:
         self._keys = keys
         self._sessions = sessions
         self._delays = limit
+        self._sign_ins = sign_ins
         self._audit = audit
         self._provisioning = provisioning
 
@@ -108,7 +111,8 @@ class SignIn:
         """Signs in with a master key; returns the cookie's value. The session of the cookie
         `replaces`, which the browser held so far, ends.
 
-        Raises SignInFailed, or RateLimited for the address.
+        Raises SignInFailed, or RateLimited for the address, or for an account that is signed in to
+        again and again from there: each sign-in leaves rows.
         """
         stranger = Actor(NO_TENANT, via=Via.WEB, address=address)
         found = await self.check_key(key, by=stranger)
@@ -118,6 +122,7 @@ class SignIn:
             )
             raise ReplacedKey(_REPLACED_KEY, field="master_key")
         actor = _known(stranger, found.tenant_id, found.member)
+        await self._sign_ins.spend(sign_in_key(actor))
         async with self._database.write() as session:
             # bcrypt takes long: if the key was rotated meanwhile, the rotation has not ended the
             # session that would begin here.
@@ -319,6 +324,11 @@ def accounts_by_last_use(user_id: UserId | None) -> Select[Tenant, Membership, U
         )
         .order_by(used_at.desc().nulls_last(), col(Membership.created_at), col(Tenant.id))
     )
+
+
+def sign_in_key(actor: Actor) -> str:
+    """What the limit of sign-ins that succeed counts by. Nobody elsewhere uses it up."""
+    return f"{actor.tenant_id} {network_of(actor.address)}"
 
 
 def _known(stranger: Actor, tenant_id: TenantId, member: Member) -> Actor:

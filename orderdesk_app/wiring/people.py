@@ -201,6 +201,7 @@ class People(Engines):
             self.keys,
             self.sessions,
             limit=self.limits.sign_in,
+            sign_ins=self.limits.sign_ins,
             audit=self.audit,
             provisioning=self.provisioning,
         )
@@ -295,6 +296,7 @@ class People(Engines):
             self.signals,
             self.audit,
             self.app_connections,
+            pairs=self.limits.token_pairs,
         )
 
     # ------------------------------------------------------------------ forms and passkeys
@@ -341,6 +343,7 @@ class People(Engines):
             self.sessions,
             self.audit,
             limit=self.limits.sign_in,
+            sign_ins=self.limits.sign_ins,
         )
 
     @cached_property

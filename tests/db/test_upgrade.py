@@ -586,8 +586,9 @@ async def test_what_people_hold_still_opens_the_account(past: Past) -> None:
         database, past.keyring, SessionCookies(past.keyring.purpose("jwt")), timeout=43_200
     )
     links = MagicLinks(past.keyring, Sealer(past.keyring))
+    limits = Limits(rpm=9, login=9, console=9)
     sign_in = SignIn(
-        database, links, keys, sessions, limit=Limits(rpm=9, login=9, console=9).sign_in
+        database, links, keys, sessions, limit=limits.sign_in, sign_ins=limits.sign_ins
     )
     [(owner,)] = await database.execute("SELECT user_id FROM memberships", {})
     member = Member(owner, Role.OWNER, is_operator=False)

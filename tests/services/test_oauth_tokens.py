@@ -64,6 +64,7 @@ async def services(database_url: str, time: Time) -> AsyncIterator[Services]:
             services.signals,
             services.audit,
             services.app_connections,
+            pairs=services.limits.token_pairs,
             clock=time,
         )
         services.authorization_requests = AuthorizationRequests(

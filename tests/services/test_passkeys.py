@@ -109,8 +109,16 @@ async def desk(database, keyring, keys, signals, tenant):
         trail,
         clock=clock,
     )
-    limit = Limits(rpm=100, login=8, console=100).sign_in
-    sign_in = PasskeySignIn(database, passkeys, keys, sessions, trail, limit=limit)
+    limits = Limits(rpm=100, login=8, console=100)
+    sign_in = PasskeySignIn(
+        database,
+        passkeys,
+        keys,
+        sessions,
+        trail,
+        limit=limits.sign_in,
+        sign_ins=limits.sign_ins,
+    )
     desk = Desk(passkeys, sign_in, sessions, tenant.actor, clock, trail)
     desk.actor = await desk.person(tenant)
     return desk

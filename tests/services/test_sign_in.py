@@ -10,6 +10,7 @@ from orderdesk_app.errors import LinkExpired, LinkUsed, NotFound, RateLimited, S
 from orderdesk_app.security.tokens import new_master_key
 from orderdesk_app.security.web import SessionCookies
 from orderdesk_app.services.audit import Entry
+from orderdesk_app.services.limits import Limits
 from orderdesk_app.services.magic_links import LinkPurpose, MagicLinks
 from orderdesk_app.services.sessions import Sessions
 from orderdesk_app.services.sign_in import SignIn
@@ -77,7 +78,8 @@ def sessions(database, keyring, clock):
 @pytest.fixture
 def sign_in(database, keyring, sealer, keys, sessions, attempts, trail, clock):
     links = MagicLinks(keyring, sealer, clock=clock)
-    return SignIn(database, links, keys, sessions, limit=attempts, audit=trail)
+    sign_ins = Limits(rpm=120, login=5, console=60).sign_ins
+    return SignIn(database, links, keys, sessions, limit=attempts, sign_ins=sign_ins, audit=trail)
 
 
 async def test_the_master_key_signs_in(sign_in, sessions, two_tenants, trail):
