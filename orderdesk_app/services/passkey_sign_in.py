@@ -63,10 +63,12 @@ class PasskeySignIn:
         """
         stranger = Actor(NO_TENANT, via=Via.WEB, address=address)
         try:
+            named = await self._passkeys.user_named_in(answer)
+            if named is not None:
+                await self._sign_ins.spend(sign_in_key(named, address))
             async with self._database.write() as session:
                 user_id = await self._passkeys.use_to_sign_in(session, answer, question_cookie)
                 actor = await _account_of(session, user_id, address)
-                await self._sign_ins.spend(sign_in_key(actor))
                 await self._keys.lock(session, actor.tenant_id)
                 cookie = await self._sessions.begin(
                     session,

@@ -191,6 +191,17 @@ class Passkeys:
         )
         return PasskeyQuestion(options, challenge.cookie)
 
+    async def user_named_in(self, answer: str) -> UserId | None:
+        """Whose passkey the answer names; nothing of it is verified yet. None for an unknown one.
+        Raises SignInFailed for what is no answer.
+        """
+        await self._rules.load()
+        named = self._rules.read(answer).credential_id
+        async with self._database.read() as session:
+            question = select(Passkey).where(Passkey.credential_id == named)
+            row = (await session.exec(question)).one_or_none()
+        return row.user_id if row else None
+
     async def use_to_sign_in(
         self, session: AsyncSession, answer: str, cookie: str | None
     ) -> UserId:

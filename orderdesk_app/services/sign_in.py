@@ -122,7 +122,7 @@ class SignIn:
             )
             raise ReplacedKey(_REPLACED_KEY, field="master_key")
         actor = _known(stranger, found.tenant_id, found.member)
-        await self._sign_ins.spend(sign_in_key(actor))
+        await self._sign_ins.spend(sign_in_key(found.tenant_id, address))
         async with self._database.write() as session:
             # bcrypt takes long: if the key was rotated meanwhile, the rotation has not ended the
             # session that would begin here.
@@ -326,9 +326,9 @@ def accounts_by_last_use(user_id: UserId | None) -> Select[Tenant, Membership, U
     )
 
 
-def sign_in_key(actor: Actor) -> str:
+def sign_in_key(of: TenantId | UserId, address: str) -> str:
     """What the limit of sign-ins that succeed counts by. Nobody elsewhere uses it up."""
-    return f"{actor.tenant_id} {network_of(actor.address)}"
+    return f"{of} {network_of(address)}"
 
 
 def _known(stranger: Actor, tenant_id: TenantId, member: Member) -> Actor:
