@@ -71,20 +71,21 @@ class SecurityHeaders:
                 given = {name.lower() for name, _ in message.get("headers", [])}
                 added = [pair for pair in self._always if pair[0] not in given]
                 if b"cache-control" not in given:
-                    # Built files have their hash in their name. Everything else may differ by
-                    # session, so the back button must ask again.
-                    hashed = scope["path"].startswith("/assets/") and message["status"] in (
-                        200,
-                        304,
-                    )
-                    plain = scope["path"].rsplit(".", 1)[-1] in ("css", "js", "svg", "ico", "png")
-                    added.append(
-                        (
-                            b"cache-control",
-                            FOREVER if hashed else b"no-cache" if plain else b"no-store",
-                        )
-                    )
+                    added.append((b"cache-control", _kept(scope["path"], message["status"])))
                 message = {**message, "headers": [*message.get("headers", []), *added]}
             await send(message)
 
         await self._app(scope, receive, with_headers)
+
+
+def _kept(path: str, status: int) -> bytes:
+    """How long an answer is kept that does not say it. Built files have their hash in their name.
+    Everything else may differ by session, so the back button must ask again; and what is no file
+    can have the name of one.
+    """
+    if status not in (200, 304):
+        return b"no-store"
+    if path.startswith("/assets/"):
+        return FOREVER
+    is_file = path.rsplit(".", 1)[-1] in ("css", "js", "svg", "ico", "png")
+    return b"no-cache" if is_file else b"no-store"

@@ -27,9 +27,13 @@ METADATA: JsonObject = {
     "type": "object",
     "required": ["redirect_uris"],
     "properties": {
-        "redirect_uris": {"type": "array", "items": {"type": "string"}, "minItems": 1},
+        "redirect_uris": {
+            "type": "array",
+            "items": {"type": "string", "format": "uri"},
+            "minItems": 1,
+        },
         "client_name": {"type": "string"},
-        "client_uri": {"type": "string"},
+        "client_uri": {"type": "string", "format": "uri"},
         "token_endpoint_auth_method": {"enum": list(AUTH_METHODS)},
         "grant_types": {"type": "array", "items": {"type": "string"}},
         "response_types": {"type": "array", "items": {"type": "string"}},

@@ -4,7 +4,7 @@ methods, `@open_to`, its form, and what its endpoint reads.
 
 import inspect
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import cache
 from typing import Any
 
@@ -14,9 +14,11 @@ from starlette.routing import Route
 
 from orderdesk_app import __version__, wiring
 from orderdesk_app.context import Json, JsonObject
+from orderdesk_app.routes.consent import show as show_consent
 from orderdesk_app.routes.forms import FormKind, form_kind
 from orderdesk_app.routes.not_found import not_found
 from orderdesk_app.routes.oauth_registration import METADATA, register
+from orderdesk_app.routes.oauth_tokens import revoke, token
 from orderdesk_app.services.callers import Callers, allowed_callers, open_to
 from orderdesk_app.services.roles import Permission
 from orderdesk_app.services.sessions import COOKIE
@@ -25,6 +27,27 @@ _FORM_TYPE = "application/x-www-form-urlencoded"
 _IN_FORM = re.compile(r"""\b(?:form|fields)(?:\.get\(|\[)\s*["'](\w+)["']""")
 _IN_QUERY = re.compile(r"""\b(?:query_params|query)(?:\.get\(|\[)\s*["'](\w+)["']""")
 _TEXT: JsonObject = {"type": "string"}
+# What services read of the requests of OAuth (RFC 6749, 7009, 7636, 8707); the module of the route
+# does not name it.
+_CLIENT = ("client_id", "client_secret")
+_BY_SERVICES: Mapping[Callable[..., Any], tuple[str, ...]] = {
+    show_consent: (
+        "client_id",
+        "code_challenge",
+        "code_challenge_method",
+        "prompt",
+        "redirect_uri",
+        "request",
+        "request_uri",
+        "resource",
+        "response_mode",
+        "response_type",
+        "scope",
+        "state",
+    ),
+    token: (*_CLIENT, "code", "code_verifier", "refresh_token"),
+    revoke: (*_CLIENT, "token"),
+}
 _REFUSED: JsonObject = {
     "description": "Refused: a page, or JSON for programs.",
     "content": {
@@ -119,12 +142,14 @@ def _words(allowed: Callers | Permission | None) -> str:
 def _parameters(route: Route) -> Iterator[Json]:
     for name in route.param_convertors:
         yield {"name": name, "in": "path", "required": True, "schema": {**_TEXT, "minLength": 1}}
-    for name in _read_by(route.endpoint, _IN_QUERY):
+    more = () if form_kind(route.endpoint) else _BY_SERVICES.get(route.endpoint, ())
+    for name in sorted({*_read_by(route.endpoint, _IN_QUERY), *more}):
         yield {"name": name, "in": "query", "schema": dict(_TEXT)}
 
 
 def _body(endpoint: Callable[..., Any], kind: FormKind) -> JsonObject:
-    names = [name for name in _read_by(endpoint, _IN_FORM) if name != "form_token"]
+    read = {*_read_by(endpoint, _IN_FORM), *_BY_SERVICES.get(endpoint, ())}
+    names = sorted(read - {"form_token"})
     properties: JsonObject = {name: dict(_TEXT) for name in names}
     schema: JsonObject = {
         "type": "object",

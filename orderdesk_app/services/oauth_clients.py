@@ -3,6 +3,7 @@ a document about them. What nobody has ever used is forgotten.
 """
 
 import contextlib
+import re
 from collections.abc import Callable
 from datetime import datetime, timedelta
 from secrets import token_urlsafe
@@ -27,6 +28,8 @@ from orderdesk_app.services.oauth_errors import OAuthError, OAuthRefused
 
 CLIENT_PREFIX = "odc_"
 LONGEST_ID = 500
+# RFC 6749, appendix A.1. Postgres takes no zero character, not even to look for one.
+_VISIBLE = re.compile(r"[\x20-\x7e]*")
 UNUSED_LASTS = timedelta(days=1)  # until somebody approves it and it fetches tokens
 _USE_NOTED_EVERY = timedelta(days=1)
 
@@ -103,7 +106,7 @@ class OAuthClients:
         """The client as we have noted it, for a program that has been approved before: nothing is
         fetched, so that a site that is away ends no connection.
         """
-        if len(client_id) > LONGEST_ID:
+        if len(client_id) > LONGEST_ID or not _VISIBLE.fullmatch(client_id):
             return None
         async with self._database.read() as session:
             row = await session.get(OAuthClient, client_id)

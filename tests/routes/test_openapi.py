@@ -1,14 +1,18 @@
 """The OpenAPI document says what the routes say."""
 
+import inspect
 import json
+import re
+from types import ModuleType
 from typing import Any
 
 import pytest
 
 from orderdesk_app.documents import OPENAPI, ROOT
-from orderdesk_app.routes import every_route
+from orderdesk_app.routes import every_route, oauth_tokens
 from orderdesk_app.routes.forms import FormKind, form_kind
 from orderdesk_app.routes.openapi import openapi
+from orderdesk_app.services import oauth_authorization
 from orderdesk_app.services.callers import Callers, allowed_callers
 from tests.web.browser_session import Web
 
@@ -54,6 +58,30 @@ def test_each_form_names_its_fields_and_its_token(document: dict[str, Any]) -> N
     assert {"key", "next"} <= set(
         sign_in["application/x-www-form-urlencoded"]["schema"]["properties"]
     )
+
+
+def test_what_services_read_of_a_request_of_oauth_is_in_it(document: dict[str, Any]) -> None:
+    """The fuzz of tests/attacks sends what is in the document."""
+    query = {found["name"] for found in document["paths"]["/authorize"]["get"]["parameters"]}
+    forms = {
+        path: set(
+            document["paths"][path]["post"]["requestBody"]["content"][
+                "application/x-www-form-urlencoded"
+            ]["schema"]["properties"]
+        )
+        for path in ("/token", "/revoke")
+    }
+    read = _read_in(oauth_authorization, r"_one\(given, \"(\w+)\"|\"(\w+)\" in given")
+    needed = _read_in(oauth_tokens, r"_required\(form, \"(\w+)\"")
+
+    assert read | {"redirect_uri", "resource"} == query
+    assert needed <= forms["/token"] | forms["/revoke"]
+    assert all({"client_id", "client_secret"} <= fields for fields in forms.values())
+
+
+def _read_in(module: ModuleType, pattern: str) -> set[str]:
+    found = re.findall(pattern, inspect.getsource(module))
+    return {"".join(names) if isinstance(names, tuple) else names for names in found}
 
 
 def test_every_post_says_its_body(document: dict[str, Any]) -> None:

@@ -105,6 +105,16 @@ async def test_what_has_its_hash_in_its_name_is_kept_and_the_rest_is_asked_for_a
     }
 
 
+@pytest.mark.parametrize(
+    "path",
+    ["/x.css", "/account/x.js", "/assets/none.js", "/webui/verify/a.js", "/webui/x.css?token=a"],
+)
+def test_what_is_no_file_is_not_kept_for_its_name(web: Web, path: str) -> None:
+    answers = [web.client.request(method, path) for method in ("GET", "HEAD", "POST")]
+
+    assert {answer.headers["cache-control"] for answer in answers} == {"no-store"}
+
+
 async def test_https_is_kept_where_it_is_served() -> None:
     async with (
         browser(SecurityHeaders(told, is_https=True)) as secure,
