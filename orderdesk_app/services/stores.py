@@ -33,6 +33,7 @@ from orderdesk_app.orderdesk.access import StoreAccess
 from orderdesk_app.orderdesk.wait_budget import WaitBudget
 from orderdesk_app.services.access import Access, Principal, store_record
 from orderdesk_app.services.audit import AuditLog, Entry
+from orderdesk_app.services.coalesced_writes import CoalescedWrites
 from orderdesk_app.services.open_store import OpenStore, StoreRecord
 from orderdesk_app.services.reauthentication import Reauthentication
 from orderdesk_app.services.sealed import Seals
@@ -93,6 +94,8 @@ class Stores:
         self._reauthentication = reauthentication
         self._wait_seconds = wait_seconds
         self._opened: LRUCache[str, OpenStore] = LRUCache(_MOST_OPENED)
+        # agents choose a store before each step, and a key may have many of them at work
+        self._choices = CoalescedWrites(self._choose)
         signals.subscribe(self._forget_opened)
 
     # ------------------------------------------------------------------ finding and opening
@@ -221,19 +224,22 @@ class Stores:
         chosen.
         """
         record, _ = self.resolve(principal, identifier)
-        actor = principal.actor
+        await self._choices.write(_chooser(principal.actor), (principal.actor, record))
+        return record
+
+    async def _choose(self, _: str, choice: tuple[Actor, StoreRecord]) -> None:
+        actor, record = choice
         # a session has its own active store, independent of the key that signed it in
         table: Any = Session if actor.session_id else Credential
-        row_id = actor.session_id or actor.credential_id
         async with self._database.write() as session:
-            # Published first: calls with the same key wait for each other from the update on.
+            # Published first: processes that write the same row wait for each other from the update
+            # on.
             await self._signals.publish(session, f"tenant:{actor.tenant_id}")
             await session.exec(
                 update(table)
-                .where(table.id == row_id, table.tenant_id == actor.tenant_id)
+                .where(table.id == _chooser(actor), table.tenant_id == actor.tenant_id)
                 .values(active_store_id=record.id)
             )
-        return record
 
     async def delete(self, principal: Principal, store_id: str) -> None:
         """Disconnects a store: its row, sealed key, journal and sandbox rows go. Raises NotFound or
@@ -428,6 +434,11 @@ class Stores:
             await self._signals.publish(session, f"tenant:{actor.tenant_id}")
             await self._signals.publish(session, f"store:{record.upstream_id}")
         STORE_CHANGES.labels("deleted").inc()
+
+
+def _chooser(actor: Actor) -> str:
+    """The row that keeps the active store of this session or key."""
+    return actor.session_id or actor.credential_id or ""
 
 
 def _choices(stores: tuple[StoreRecord, ...], most: int = _MOST_NAMED) -> str:

@@ -2,6 +2,7 @@
 and what is chosen stays chosen.
 """
 
+import asyncio
 import json
 from dataclasses import replace
 from typing import Any
@@ -179,6 +180,27 @@ async def test_of_two_stores_one_must_be_named_or_chosen(world: World) -> None:
         for store in (await world.owner.get("stores_list"))["stores"]
         if store["active"]
     ] == ["10005"]
+
+
+async def test_of_many_choices_at_once_the_last_stays_and_all_are_on_record(world: World) -> None:
+    await another_store(world)
+    heard: list[str] = []
+    world.services.signals.subscribe(heard.append)
+    tenant_id = (await world.owner.principal()).actor.tenant_id
+
+    async with asyncio.TaskGroup() as at_once:
+        for number in range(21):
+            wanted = world.store_id if number % 2 else "10005"
+            at_once.create_task(world.owner.get("stores_use_store", identifier=wanted))
+
+    assert [
+        store["store_id"]
+        for store in (await world.owner.get("stores_list"))["stores"]
+        if store["active"]
+    ] == ["10005"]
+    assert heard.count(f"tenant:{tenant_id}") <= 3  # one for each transaction
+    rows = [row.outcome for row in await world.audit_rows() if row.tool == "stores_use_store"]
+    assert rows == ["ok"] * 21
 
 
 async def test_the_choice_is_the_keys_own(world: World) -> None:
