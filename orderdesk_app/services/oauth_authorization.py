@@ -15,7 +15,7 @@ from datetime import datetime, timedelta
 from typing import Protocol
 from urllib.parse import parse_qsl, urlencode
 
-from sqlmodel import col
+from sqlmodel import col, or_
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from orderdesk_app.context import (
@@ -174,7 +174,7 @@ class AuthorizationRequests:
         assert actor.user_id is not None
         async with self._database.write() as session:
             await require_still(session, actor, Permission.MANAGE_OWN_KEYS)
-            await self._require_room(session, actor)
+            await self._require_room(session, actor, request.client)
             session.add(
                 OAuthCode(
                     id=new_id(),
@@ -276,9 +276,15 @@ class AuthorizationRequests:
             known = {token.redirect_uri for token in (await session.exec(tokens)).all()}
         return _with_app(request, row, is_new=not matching_redirect(known, request.redirect.text))
 
-    async def _require_room(self, session: AsyncSession, actor: Actor) -> None:
+    async def _require_room(self, session: AsyncSession, actor: Actor, client: Client) -> None:
+        """Beside what this person has connected of that client, which becomes no second app."""
         apps = owned(actor, Credential).where(
-            col(Credential.kind) == APP, col(Credential.revoked_at).is_(None)
+            col(Credential.kind) == APP,
+            col(Credential.revoked_at).is_(None),
+            or_(
+                col(Credential.user_id) != actor.user_id,
+                col(Credential.client_id) != client.client_id,
+            ),
         )
         if len((await session.exec(apps.limit(MOST_APPS))).all()) >= MOST_APPS:
             raise Conflict(

@@ -13,11 +13,13 @@ from sqlmodel import update
 from orderdesk_app.context import Role, Scope, StoreRowId, Via, now
 from orderdesk_app.db.sessions import Session
 from orderdesk_app.errors import (
+    Conflict,
     NotFound,
     PermissionDenied,
     ReauthenticationRequired,
     ValidationFailed,
 )
+from orderdesk_app.services import oauth_authorization
 from orderdesk_app.services.oauth_client import Client
 from orderdesk_app.services.oauth_errors import AuthorizationRedirect, OAuthRefused
 from orderdesk_app.wiring import Services
@@ -219,6 +221,18 @@ async def test_only_a_person_with_a_session_answers(
         await replace(ada, actor=actor).approve(query())
     with pytest.raises(PermissionDenied):
         await services.authorization_requests.refuse(actor, request)
+
+
+async def test_an_account_that_is_full_of_apps_connects_those_again_and_no_more(
+    services: Services, ada: OAuthPerson, client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(oauth_authorization, "MOST_APPS", 1)
+    other = await add_client(services, "another")
+    await ada.connect(client)
+
+    assert await ada.connect(client, scope="orders:read orders:delete")
+    with pytest.raises(Conflict, match="at most 1"):
+        await ada.approve(query(other.client_id))
 
 
 @pytest.mark.usefixtures("client")
