@@ -8,6 +8,7 @@ from pathlib import Path
 from orderdesk_app import wiring
 from orderdesk_app.cli.exit_codes import TAMPERED
 from orderdesk_app.context import JsonObject, TenantId
+from orderdesk_app.db.audit_chains import REGISTER
 from orderdesk_app.db.inspection import look_at
 from orderdesk_app.db.migrate import known_revisions
 from orderdesk_app.errors import ConfigurationError
@@ -70,11 +71,13 @@ async def _verify(tenant: str, tokens: list[str], *, as_json: bool) -> int:
         since = [verification.read_checkpoint(token) for token in tokens]
         owner = TenantId(tenant) if tenant else None
         async for report in verification.verify(tenant_id=owner, since=since):
-            chains += 1
+            chains += report.chain != REGISTER
             tampered += report.state == "tampered"
             print(json.dumps(_as_json(report)) if as_json else _in_words(report), flush=True)
     if not as_json:
         print(f"{chains:,} chains, {tampered:,} of them tampered with.")
+        if not chains:
+            print("Nothing was written yet, or all of it was deleted: no row and no chain is left.")
     return TAMPERED if tampered else 0
 
 
@@ -98,6 +101,8 @@ def _in_words(report: ChainReport) -> str:
     }
     words = ", ".join(f"{count:,} {name}" for name, count in counts.items() if count)
     lines = [f"{report.state.upper()}  chain {report.chain or '-'}, {whose}: {words or 'no rows'}"]
+    if report.chain == REGISTER:
+        lines = [f"{report.state.upper()}  the number of chains"]
     lines += [f"  {_finding_in_words(finding)}" for finding in report.findings]
     if report.found > len(report.findings):
         lines.append(f"  and {report.found - len(report.findings):,} more")

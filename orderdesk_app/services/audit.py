@@ -9,6 +9,7 @@ from collections.abc import Callable, Hashable, Iterator, Set
 from dataclasses import replace
 from typing import Any, Protocol
 
+from sqlalchemy.exc import IntegrityError
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from orderdesk_app.context import Actor, TenantId
@@ -334,6 +335,10 @@ class AuditLog:
                 await self._insert(rows, entries, tried=ids & self._tried, kind=kind)
             except RowsThere:  # such as the one of a deletion that is tried again after a crash
                 await self._insert(rows, entries, tried=ids, kind=kind)
+            except IntegrityError:  # nobody stops the log with rows of their own
+                await self._insert(
+                    rows, entries, tried=ids & self._tried, kind=kind, are_numbers_taken=True
+                )
         except BaseException:
             self._tried |= ids
             raise
@@ -350,9 +355,12 @@ class AuditLog:
         *,
         tried: Set[str],
         kind: str,
+        are_numbers_taken: bool = False,
     ) -> None:
         async with self._database.write() as session:
-            await self._rows.insert(session, rows, entries, tried=tried)
+            await self._rows.insert(
+                session, rows, entries, tried=tried, are_numbers_taken=are_numbers_taken
+            )
             if kind == "read":
                 await self._publish(
                     session, {entry.actor.tenant_id for entry in entries}, here=True

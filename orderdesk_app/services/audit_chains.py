@@ -17,8 +17,11 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 from orderdesk_app.context import TenantId, now
 from orderdesk_app.db.audit import AuditEntry
 from orderdesk_app.db.audit_chains import (
+    MOST,
     ChainHead,
+    count_begun,
     lock_heads,
+    lock_register,
     store_heads,
     store_last_rows,
 )
@@ -60,12 +63,22 @@ class AuditChains:
         return found
 
     async def linked(
-        self, connection: AsyncConnection, rows: Sequence[PlainRow], digests: Sequence[Digests]
+        self,
+        connection: AsyncConnection,
+        rows: Sequence[PlainRow],
+        digests: Sequence[Digests],
+        *,
+        are_numbers_taken: bool = False,
     ) -> list[tuple[Any, ...]]:
         """The rows with the values of LINKED behind their own, to be inserted in the same write.
-        From here to its end nobody else goes on with their chains.
+        From here to its end nobody else goes on with their chains. `are_numbers_taken`: somebody
+        has inserted rows of the next numbers.
         """
         heads = await self._locked(connection, {row[_TENANT] for row in rows})
+        if are_numbers_taken:
+            for head in heads.values():
+                await self._go_behind_all(connection, head)
+            await store_heads(connection, heads.values())
         found = []
         for row, (fields, personal, salt) in zip(rows, digests, strict=True):
             head = heads[row[_TENANT]]
@@ -130,28 +143,51 @@ class AuditChains:
         may stop the log that way; but it will always say that it was damaged.
         """
         heads = {head.tenant_id: head for head in await lock_heads(connection, tenant_ids)}
+        new = 0
         for head in heads.values():
             if head.begun_at is None:
-                await self._begin(connection, head)
-            elif not self._key.is_signature(facts_of(head), head.signature):
+                self._begin(head)
+                new += 1
+            elif self._key.is_signature(facts_of(head), head.signature):
+                continue
+            else:
                 self._note_fault(head, "the signature of its end is wrong")
-                self._sign([head])
-                await store_heads(connection, [head])
+            await self._go_behind_all(connection, head)
+            self._sign([head])
+            await store_heads(connection, [head])
+        if new:
+            await self._register(connection, new)
         return heads
 
-    async def _begin(self, connection: AsyncConnection, head: ChainHead) -> None:
+    def _begin(self, head: ChainHead) -> None:
         head.begun_at = now()
         head.sequence = 0
         head.expired_sequence = 0
-        head.link = self._key.first_link(head.id)
+        head.link = self._key.first_link(str(head.id))
         head.expired_link = head.link
-        question = select(func.max(_ENTRIES.c.sequence)).where(rows_of(head.tenant_id))
+
+    async def _go_behind_all(self, connection: AsyncConnection, head: ChainHead) -> None:
+        """Where the account has rows behind the end of its chain, the chain goes on behind them."""
+        number = _ENTRIES.c.sequence
+        question = select(func.max(number)).where(rows_of(head.tenant_id), number < MOST)
         last = (await connection.execute(question)).scalar()
-        if last is not None:
+        if last is not None and last > head.sequence:
             head.sequence = last
-            self._note_fault(head, "it has rows, and its beginning is gone")
-        self._sign([head])
-        await store_heads(connection, [head])
+            self._note_fault(head, "there are rows behind its end")
+
+    async def _register(self, connection: AsyncConnection, new: int) -> None:
+        """Counts chains that were just begun."""
+        register = await lock_register(connection)
+        if register.begun_at is None:
+            register.begun_at = now()
+            register.sequence = await count_begun(connection) - new
+            if register.sequence:
+                self._note_fault(register, "there are chains, and what counts them is gone")
+        elif not self._key.is_signature(facts_of(register), register.signature):
+            self._note_fault(register, "the signature of what counts the chains is wrong")
+        register.sequence += new
+        self._sign([register])
+        await store_heads(connection, [register])
 
     def _note_fault(self, head: ChainHead, words: str) -> None:
         head.faults += 1
@@ -167,7 +203,7 @@ def facts_of(head: ChainHead) -> bytes:
     """What the signature of a chain is about. Its account is in every row."""
     return json.dumps(
         [
-            head.id,
+            str(head.id),  # SQLite takes anything
             head.begun_at and moment_text(head.begun_at),
             head.unchained,
             head.expired_sequence,

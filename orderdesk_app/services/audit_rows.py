@@ -84,10 +84,12 @@ class AuditRows:
         entries: Sequence[Entry],
         *,
         tried: Set[str],
+        are_numbers_taken: bool = False,
     ) -> None:
         """Insert the rows of the entries. Those of `tried`, whose commit failed, may be there
         already and counted: a commit may happen although its answer was lost. Raises RowsThere for
-        others that are there, and the caller has to roll back.
+        others that are there, and IntegrityError where somebody has taken their numbers; the caller
+        has to roll back.
         """
         done = await _found(session, tried)
         if done:
@@ -101,7 +103,9 @@ class AuditRows:
         digests = self._chains.digests(rows)
         if counts := self._counts(entries):
             await connection.exec_driver_sql(self._add_counts, counts)
-        linked = await self._chains.linked(connection, rows, digests)
+        linked = await self._chains.linked(
+            connection, rows, digests, are_numbers_taken=are_numbers_taken
+        )
         inserted = await connection.exec_driver_sql(self._insert, linked)
         if inserted.rowcount != len(linked):
             raise RowsThere

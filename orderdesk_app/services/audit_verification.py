@@ -17,7 +17,14 @@ from sqlmodel import col
 
 from orderdesk_app.context import TenantId
 from orderdesk_app.db.audit import AuditEntry
-from orderdesk_app.db.audit_chains import INSTALLATION, AuditChain, ChainHead, head_of
+from orderdesk_app.db.audit_chains import (
+    INSTALLATION,
+    REGISTER,
+    AuditChain,
+    ChainHead,
+    head_of,
+    select_heads,
+)
 from orderdesk_app.db.engine import Database
 from orderdesk_app.db.tenants import Tenant
 from orderdesk_app.errors import NotFound, ValidationFailed
@@ -120,6 +127,8 @@ class AuditVerification:
         async for report in self._without_chain(tenant_id):
             seen.add(report.chain)
             yield report
+        if tenant_id is None and (report := await self._register()).findings:
+            yield report
         if tenant_id is not None:
             if not seen:
                 raise NotFound("There is no audit log of that account.")
@@ -133,7 +142,7 @@ class AuditVerification:
     async def _chains(self, tenant_id: TenantId | None) -> AsyncIterator[str]:
         last = ""
         while True:
-            question = select(_CHAINS.c.id).where(_CHAINS.c.id > last)
+            question = select(_CHAINS.c.id).where(_CHAINS.c.id > last, _CHAINS.c.id != REGISTER)
             if tenant_id is not None:
                 question = question.where(_CHAINS.c.tenant_id == tenant_id)
             async with self._database.read() as session:
@@ -169,9 +178,37 @@ class AuditVerification:
     async def _head(self, chain: str) -> ChainHead | None:
         async with self._database.read() as session:
             connection = await session.connection()
-            found = await connection.execute(select(_CHAINS).where(_CHAINS.c.id == chain))
+            found = await connection.execute(select_heads(connection).where(_CHAINS.c.id == chain))
             row = found.one_or_none()
         return head_of(row) if row is not None else None
+
+    async def _register(self) -> ChainReport:
+        """Whether the chains that are there are those that were begun."""
+        async with self._database.read() as session:
+            connection = await session.connection()
+            begun = select(func.count()).where(
+                _CHAINS.c.begun_at.is_not(None), _CHAINS.c.id != REGISTER
+            )
+            count: int = (await connection.execute(begun)).scalar_one()
+            # both in one question, as a chain may begin meanwhile
+            question = select_heads(connection).add_columns(begun.scalar_subquery())
+            rows = (await connection.execute(question.where(_CHAINS.c.id == REGISTER))).all()
+        report = ChainReport(REGISTER, None)
+        if not rows and count:
+            report.add(Finding("chain", "what counts the chains is gone"))
+        for *row, there in rows:
+            register = head_of(row)
+            lost = register.sequence - there
+            if not self._key.is_signature(facts_of(register), register.signature):
+                report.add(Finding("chain", "the signature of what counts the chains is wrong"))
+            elif lost > 0:
+                words = "1 chain was" if lost == 1 else f"{lost:,} chains were"
+                report.add(Finding("missing", f"{words} deleted with all rows, and not by us"))
+            elif lost < 0:
+                report.add(Finding("added", f"no server has begun {-lost:,} of the chains"))
+            if register.faults:
+                report.add(Finding("chain", _found_damaged(register.faults)))
+        return report
 
     async def _verify_chain(self, chain: str, since: Checkpoint | None) -> ChainReport:
         head = await self._head(chain)
@@ -182,14 +219,14 @@ class AuditVerification:
         report = ChainReport(
             chain, head.tenant_id, expired=head.expired_sequence, unchained=head.unchained
         )
-        has_begun = head.begun_at is not None
-        if has_begun:
-            report.checkpoint = self.checkpoint(Checkpoint(chain, head.sequence, head.link))
-            if not self._key.is_signature(facts_of(head), head.signature):
+        # before that only the rows are counted that were there, and nobody has signed how many
+        if head.begun_at is not None or head.sequence or head.signature:
+            if self._key.is_signature(facts_of(head), head.signature):
+                report.checkpoint = self.checkpoint(Checkpoint(chain, head.sequence, head.link))
+            else:  # and no checkpoint of what somebody else has put there
                 report.add(Finding("chain", "the signature of its end is wrong"))
             if head.faults:
-                words = f"a server found it damaged {head.faults} times while it went on with it"
-                report.add(Finding("chain", words))
+                report.add(Finding("chain", _found_damaged(head.faults)))
         if since is not None and since.sequence > head.sequence:
             words = "rows that were there at the checkpoint were cut off"
             report.add(Finding("checkpoint", words, head.sequence + 1, since.sequence))
@@ -298,3 +335,8 @@ class AuditVerification:
         )
         found = (await connection.execute(question.limit(_MOST_FINDINGS))).all()
         return [(str(row[0]), row[1]) for row in found if isinstance(row[1], int)]
+
+
+def _found_damaged(times: int) -> str:
+    often = "once" if times == 1 else f"{times:,} times"
+    return f"a server found it damaged {often} while it went on with it"

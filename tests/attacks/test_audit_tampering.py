@@ -6,13 +6,15 @@ the one before it by an HMAC over all of its columns, and the end of the chain i
 
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
 
-from orderdesk_app.context import new_id
+from orderdesk_app.context import TenantId, new_id
 from orderdesk_app.db.audit import AuditEntry
+from orderdesk_app.db.audit_chains import AuditChain
 from orderdesk_app.db.engine import Database
 from orderdesk_app.security.audit_links import AuditKey
 from orderdesk_app.security.keyring import Keyring
@@ -21,6 +23,7 @@ from tests.attacks.cast import switched_off
 from tests.audit_worlds import ChainWorld, found_in
 from tests.worlds import on_sqlite
 
+HEAD = [column.name for column in AuditChain.__table__.columns]  # type: ignore[attr-defined]
 COLUMNS = list(AuditEntry.__table__.columns)  # type: ignore[attr-defined]
 _PLAIN = [column.name for column in COLUMNS if column.name in audit_links.PLAIN]
 _CHAINED = [column.name for column in COLUMNS if column.name not in audit_links.PLAIN]
@@ -177,7 +180,8 @@ CUT = "DELETE FROM audit_log WHERE sequence > 3"
 # What was at the end is in the row itself, and the signature of that time in an older backup.
 SET_BACK = (
     "UPDATE audit_chains SET sequence = 3, "
-    "link = (SELECT link FROM audit_log WHERE sequence = 3){more}"
+    "link = (SELECT link FROM audit_log WHERE sequence = 3){more} "
+    "WHERE id <> 'register'"
 )
 
 
@@ -210,7 +214,9 @@ async def test_who_has_an_older_end_with_its_signature_is_seen_by_a_checkpoint(
     chain: ChainWorld,
 ) -> None:
     await chain.write(3)
-    [(signature,)] = await chain.database.query("SELECT signature FROM audit_chains", {})
+    [(signature,)] = await chain.database.query(
+        "SELECT signature FROM audit_chains WHERE id <> 'register'", {}
+    )
     await chain.write(2)
     token = (await chain.report()).checkpoint
 
@@ -250,3 +256,97 @@ async def test_an_account_is_not_called_deleted_to_hide_its_rows(chain: ChainWor
     await chain.tamper("UPDATE audit_chains SET ended_at = '2026-01-01 00:00:00.000000'")
 
     assert (await chain.report()).state == "tampered"
+
+
+@pytest.mark.parametrize("column", [name for name in HEAD if name != "tenant_id"])
+async def test_the_end_of_a_chain_is_not_changed_unseen_and_stops_no_server(
+    chain: ChainWorld, column: str
+) -> None:
+    """SQLite takes text where a number or a time belongs."""
+    await chain.write(5)
+    mine = "WHERE tenant_id IS NOT NULL"
+    [(value,)] = await chain.database.query(f"SELECT {column} FROM audit_chains {mine}", {})
+    moment = "2026-01-01 00:00:00.000000"
+    other = moment if column.endswith("_at") else _another(value)
+
+    for forged in (other, "\u2028junk", b"\xff\x00", 3.5, -5):
+        await chain.tamper(f"UPDATE audit_chains SET {column} = :forged {mine}", forged=forged)
+
+        report = await chain.report()
+        assert (report.state, report.checkpoint) == ("tampered", ""), forged
+        before = len(await chain.rows())
+        await chain.write()
+        assert len(await chain.rows()) == before + 1
+        assert (await chain.report()).state == "tampered" or column == "begun_at"
+        assert {report.state for report in await chain.reports()} >= {"tampered"}
+
+
+async def test_an_end_that_was_set_back_over_its_rows_stops_no_server(chain: ChainWorld) -> None:
+    await chain.write(5)
+
+    await chain.tamper(SET_BACK.format(more=""))
+    await chain.write(2)
+
+    assert [row.sequence for row in await chain.rows()] == [1, 2, 3, 4, 5, 6, 7]
+    assert (await chain.report()).state == "tampered"
+
+
+async def test_a_row_on_the_next_number_stops_no_server(chain: ChainWorld) -> None:
+    await chain.write(5)
+    columns = ", ".join(column.name for column in COLUMNS)
+    values = columns.replace("sequence", "6").replace("id,", "'01FORGED',", 1)
+    await chain.tamper(
+        f"INSERT INTO audit_log ({columns}) SELECT {values} FROM audit_log WHERE sequence = 2"
+    )
+
+    await chain.write(2)
+
+    assert [row.sequence for row in await chain.rows()] == [1, 2, 3, 4, 5, 6, 7, 8]
+    assert ("changed", 6) in found_in(await chain.report())
+
+
+MINE = "WHERE tenant_id = (SELECT tenant_id FROM audit_chains WHERE tenant_id IS NOT NULL)"
+UNDONE = "UPDATE audit_chains SET begun_at = NULL, sequence = 0, link = x'', expired_link = x''"
+
+
+@pytest.mark.parametrize(
+    "also",
+    [
+        "DELETE FROM audit_chains WHERE tenant_id IS NOT NULL",
+        f"{UNDONE}, signature = NULL WHERE tenant_id IS NOT NULL",
+    ],
+)
+async def test_a_chain_does_not_vanish_with_all_of_its_rows(chain: ChainWorld, also: str) -> None:
+    await chain.write(2, actor=replace(chain.actor, tenant_id=TenantId(""), user_id=None))
+    await chain.write(5)
+    await chain.tamper(f"DELETE FROM audit_log {MINE}")
+    await chain.tamper(also)
+
+    gone = await chain.reports()
+    await chain.write(2)  # which begins another
+    begun_anew = await chain.reports()
+
+    for reports in (gone, begun_anew):
+        [told] = [report for report in reports if report.state == "tampered"]
+        assert "1 chain was deleted with all rows" in told.findings[0].words
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        "DELETE FROM audit_chains WHERE id = 'register'",
+        "UPDATE audit_chains SET sequence = sequence - 1 WHERE id = 'register'",
+        f"{UNDONE}, signature = NULL WHERE id = 'register'",
+    ],
+)
+async def test_nobody_but_us_counts_the_chains(
+    chain: ChainWorld, neighbour: Any, change: str
+) -> None:
+    await chain.write(5)
+
+    await chain.tamper(change)
+    changed = await chain.reports()
+    await chain.write(2, actor=neighbour.actor)  # a server counts on
+
+    for reports in (changed, await chain.reports()):
+        assert [report.chain for report in reports if report.state == "tampered"] == ["register"]

@@ -124,6 +124,16 @@ def test_a_person_reads_what_was_changed(shell: Shell) -> None:
     assert "  missing rows 4 to 5: rows were deleted, and not by us" in said
 
 
+def test_a_person_reads_that_a_whole_chain_is_gone(shell: Shell) -> None:
+    shell.sql("DELETE FROM audit_log")
+    shell.sql("DELETE FROM audit_chains WHERE id <> 'register'")
+
+    said = shell.run(code=TAMPERED)
+
+    assert "TAMPERED  the number of chains" in said
+    assert "  missing: 1 chain was deleted with all rows, and not by us" in said
+
+
 def test_a_checkpoint_that_was_kept_shows_what_was_cut_off(shell: Shell, tmp_path: Path) -> None:
     kept = tmp_path / "checkpoints"
     kept.write_text(shell.json()["checkpoint"] + "\n")
@@ -133,7 +143,9 @@ def test_a_checkpoint_that_was_kept_shows_what_was_cut_off(shell: Shell, tmp_pat
     shell.sql("DELETE FROM audit_log")
     shell.sql("DELETE FROM audit_chains")
 
-    assert shell.run().splitlines() == ["0 chains, 0 of them tampered with."]
+    nothing = shell.run().splitlines()
+    assert nothing[0] == "0 chains, 0 of them tampered with."
+    assert "all of it was deleted" in nothing[1]
     assert "the whole chain is gone" in shell.run("--since", f"@{kept}", code=TAMPERED)
     assert "no checkpoint of this installation" in shell.run("--since", "x", code=FAILED)
     with pytest.raises(SystemExit, match=str(WRONG_SETTING)):
