@@ -1,5 +1,6 @@
 """The README, .env.example and docs/http.md say what the code says."""
 
+import argparse
 import importlib
 import pkgutil
 import re
@@ -7,7 +8,9 @@ import re
 import pytest
 
 from orderdesk_app import pages
+from orderdesk_app.cli import COMMANDS
 from orderdesk_app.config import Settings
+from orderdesk_app.db.schema import METADATA
 from orderdesk_app.documents import ROOT, env_example, outdated, settings_table
 from orderdesk_app.routes import every_route
 from orderdesk_app.settings_reader import load_settings
@@ -26,6 +29,20 @@ def test_every_setting_and_every_tool_stands_in_the_readme() -> None:
     ] + [tool.name for tool in every_tool() if f"`{tool.name}`" not in page]
 
     assert missing == []
+
+
+def test_every_command_and_every_table_stands_in_the_readme() -> None:
+    page = (ROOT / "README.md").read_text(encoding="utf-8")
+    commands = page.partition("\n## Commands\n")[2].partition("\n## ")[0]
+
+    adds = argparse.ArgumentParser().add_subparsers()
+    for command in COMMANDS:
+        command.add_command(adds)
+
+    assert [
+        name for name in adds.choices if not re.search(rf"`(orderdesk )?{name}`", commands)
+    ] == []
+    assert [name for name in METADATA.tables if f"`{name}`" not in page] == []
 
 
 def test_a_default_is_written_as_people_type_it() -> None:

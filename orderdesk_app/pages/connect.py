@@ -87,8 +87,6 @@ def _client() -> rx.Component:
             S.out_of_reach != "",
             callout(
                 S.out_of_reach,
-                " It needs an address of https that the internet can reach: whoever runs this "
-                "server sets PUBLIC_URL to one.",
                 tone="amber",
                 role="note",
             ),

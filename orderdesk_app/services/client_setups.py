@@ -57,8 +57,8 @@ class ClientSetup:
     link: Callable[[str], str] | None = None
     by_key: KeySnippets | None = None
     key_steps: tuple[str, ...] = ()
-    # It runs in somebody's cloud, and calls from there. What to do where it cannot call us.
-    hosted: str = ""
+    hosted: str = ""  # where it calls from, if that is somebody's cloud
+    otherwise: str = ""  # what works where a cloud cannot call us
     carries_others: bool = False  # its calls are those of another client, which it names too
 
     def is_called(self, client_name: str) -> bool:
@@ -225,7 +225,8 @@ CLIENTS: tuple[ClientSetup, ...] = (
             "Merge the text below into the file. It needs Node.js on your computer.",
             "Restart Claude Desktop.",
         ),
-        hosted="Connectors call from Anthropic's servers. Use a key in Claude Desktop.",
+        hosted="Connectors call from Anthropic's servers.",
+        otherwise="Claude Desktop works with a key all the same.",
     ),
     ClientSetup(
         "claude-code",
@@ -328,7 +329,8 @@ CLIENTS: tuple[ClientSetup, ...] = (
             "Paste the address, and choose Bearer Auth as authentication.",
             "Make a credential of the token below.",
         ),
-        hosted="n8n cloud calls from its own servers. An n8n of your own can call this one.",
+        hosted="n8n cloud calls from its own servers.",
+        otherwise="An n8n of your own works if it reaches this address.",
     ),
     ClientSetup(
         "mcp-remote",

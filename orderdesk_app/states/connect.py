@@ -30,6 +30,10 @@ from orderdesk_app.states.times import ago, stamp
 from orderdesk_app.tools.catalogue import every_tool
 
 _NEW = timedelta(hours=1)  # so long a new key is waited for
+_NEEDS_THE_INTERNET = (
+    "They need an https address that the internet can reach: whoever runs this server sets "
+    "PUBLIC_URL to one."
+)
 
 
 class Tile(TypedDict):
@@ -130,7 +134,11 @@ class ConnectState(SignedInState):
         self.client = client.id
         self.client_name = client.name
         self.client_about = client.about
-        self.out_of_reach = client.hosted if self.is_local else ""
+        self.out_of_reach = (
+            f"{client.hosted} {_NEEDS_THE_INTERNET} {client.otherwise}".strip()
+            if self.is_local and client.hosted
+            else ""
+        )
         self.signs_in = self.offers_oauth and client.oauth is not None
         self.oauth_steps = list(client.oauth_steps)
         self.oauth_parts = _parts("oauth", client.oauth(url) if client.oauth else ())
