@@ -267,7 +267,11 @@ class McpHandlers:
             error.outcome = "not_done"
             return Outcome(None, error=error)
         call = self._runner.run(
-            principal, tool, arguments, sign_in=caller.sign_in if caller.may_sign_in else None
+            principal,
+            tool,
+            arguments,
+            sign_in=caller.sign_in if caller.may_sign_in else None,
+            ask_again=caller.principal,
         )
         if (ctx.meta or {}).get("progress_token") is None:
             return await call

@@ -70,8 +70,8 @@ async def serve_stdio(
         except AuthFailed as error:
             await sign_in.record_failed_sign_in(via=Via.STDIO)
             raise ConfigurationError(
-                "ORDERDESK_MCP_KEY: this key is not known here. Example: "
-                "ORDERDESK_MCP_KEY=<a key from Settings>"
+                "ORDERDESK_MCP_KEY: this key is not known here, or it has expired or was revoked. "
+                "Example: ORDERDESK_MCP_KEY=<a key from Settings>"
             ) from error
         await sign_in.record_sign_in(principal.actor)
 

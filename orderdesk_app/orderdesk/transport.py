@@ -169,7 +169,7 @@ class Transport:
         `path` is beneath the store's api_url. `thing` names the one object that the path leads to,
         so that "not found" means that one. Raises StoreKeyRefused, NotFound, Conflict, RateLimited,
         UpstreamFailed or UpstreamUnreachable, as the last attempt ended; ValidationFailed for what
-        cannot be sent.
+        cannot be sent; what `budget` raises where the caller was stopped, and nothing was sent.
         """
         sent = _Sent(
             method,
@@ -185,6 +185,8 @@ class Transport:
         while True:
             attempt += 1
             await self._queue.token(store.upstream_id, budget, ticket)
+            if method != "GET":
+                await budget.require_allowed()
             if first_sent_at is None:
                 first_sent_at = self._clock()
             reply = await self._try(sent, budget)

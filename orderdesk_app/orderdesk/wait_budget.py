@@ -3,7 +3,7 @@ retries.
 """
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 
 
@@ -12,13 +12,20 @@ class WaitBudget:
     not.
 
     One call has one WaitBudget, also where it makes several requests. `requests` counts those that
-    were sent.
+    were sent. `check` raises where the caller of the call was stopped while it waited.
     """
 
-    __slots__ = ("_clock", "_since", "_spent", "_waiting", "requests", "seconds")
+    __slots__ = ("_check", "_clock", "_since", "_spent", "_waiting", "requests", "seconds")
 
-    def __init__(self, seconds: float, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        seconds: float,
+        clock: Callable[[], float] = time.monotonic,
+        *,
+        check: Callable[[], Awaitable[None]] | None = None,
+    ) -> None:
         self.seconds = seconds
+        self._check = check
         self.requests = 0
         self._clock = clock
         self._spent = 0.0
@@ -29,6 +36,11 @@ class WaitBudget:
         """Seconds left, never below 0."""
         spent = self._spent + (self._clock() - self._since if self._waiting else 0.0)
         return max(0.0, self.seconds - spent)
+
+    async def require_allowed(self) -> None:
+        """To be asked after the last wait before something is changed."""
+        if self._check is not None:
+            await self._check()
 
     @contextmanager
     def waiting(self) -> Iterator[None]:

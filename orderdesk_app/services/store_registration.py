@@ -112,6 +112,7 @@ class StoreRegistration:
         )
         await self._require_new(actor, access, name, label)
         facts = await self.try_key(access, budget)
+        await budget.require_allowed()
         names = [checked_name(name)] if name else _possible_names(facts.name, access.store_id)
         return await self._insert(actor, access, facts, names=names, label=label, is_sandbox=False)
 

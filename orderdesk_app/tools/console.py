@@ -3,6 +3,7 @@
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 
 from orderdesk_app.context import Actor, Json, StoreRowId, Via
 from orderdesk_app.errors import Conflict, OrderDeskAgentsError, ReauthenticationRequired
@@ -64,7 +65,12 @@ class Console:
         if shown_store_id is not None:
             self._check_shown_store(shown_store_id, principal, name, arguments)
         await self._limits.console.spend(actor.user_id or actor.tenant_id)
-        outcome = await self._runner.run(principal, name, dict(arguments))
+        outcome = await self._runner.run(
+            principal,
+            name,
+            dict(arguments),
+            ask_again=partial(self._access.of_actor, principal.actor),
+        )
         if isinstance(outcome.error, ReauthenticationRequired):
             raise outcome.error
         return await self.history.keep(

@@ -6,14 +6,15 @@ What is refused costs its caller first: the token is taken before anything else 
 
 import asyncio
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 
-from orderdesk_app.context import Actor, Secret, current_request
+from orderdesk_app.context import Actor, Secret, StoreRowId, current_request
 from orderdesk_app.errors import (
     AuthFailed,
     DatabaseBusy,
+    NotFound,
     OrderDeskAgentsError,
     PermissionDenied,
     RateLimit,
@@ -37,11 +38,13 @@ from orderdesk_app.tools.catalogue import Tool, ToolCall, find_tool
 from orderdesk_app.tools.tool_services import ToolServices
 
 _LOG = log(__name__)
+AskAgain = Callable[[], Awaitable[Principal | None]]
 # the outcome of a call whose caller disconnected before its end, or before a write had begun
 GIVEN_UP = "CANCELLED"
+_NO_SUCH_STORE = "The store of this call is no longer connected. Ask for the list with stores_list."
 SIGN_IN_FIRST = (
-    "Not signed in. Call tenant_use_master_key with your master key first, or start with "
-    "ORDERDESK_MCP_KEY set."
+    "Not signed in, or the key has expired or was revoked. Call tenant_use_master_key with your "
+    "master key first, or start with a key that works in ORDERDESK_MCP_KEY."
 )
 
 
@@ -62,6 +65,33 @@ class Outcome:
     @property
     def is_cached(self) -> bool:
         return bool(self.result and self.result.get("cached"))
+
+
+@dataclass(slots=True)
+class _Standing:
+    """Whether the caller of a call that runs may still make it: its key may have ended meanwhile,
+    or been narrowed.
+    """
+
+    tool: Tool
+    ask_again: AskAgain | None
+    store_row_id: StoreRowId | None = None
+
+    async def require(self) -> None:
+        """Raises AuthFailed, PermissionDenied, or NotFound for a store that it reaches no more."""
+        if self.ask_again is None:
+            return
+        try:
+            principal = await self.ask_again()
+            if principal is None:
+                raise AuthFailed(SIGN_IN_FIRST)
+            actor = principal.actor
+            require_scope(actor, self.tool.scope, self.tool.legacy_scope)
+            if actor.store_ids is not None and self.store_row_id not in (None, *actor.store_ids):
+                raise NotFound(_NO_SUCH_STORE, field="store_identifier")
+        except OrderDeskAgentsError as error:
+            error.outcome = None if self.tool.reads else "not_done"
+            raise
 
 
 class Runner:
@@ -91,10 +121,13 @@ class Runner:
         given: object,
         *,
         sign_in: Callable[[Secret], None] | None = None,
+        ask_again: AskAgain | None = None,
     ) -> Outcome:
         """Run a tool and return its outcome.
 
         `principal` is None before a stdio session has signed in, which `sign_in` does with a key.
+        `ask_again` tells the caller as it is by now, or raises AuthFailed: while a call waits in
+        line, its key may end. Then nothing is written, and nothing that was read is told.
         """
         try:
             tool = find_tool(name)
@@ -102,10 +135,11 @@ class Runner:
             return self._refuse(principal, None, await self._spend(principal, 1) or error)
         if limited := await self._spend(principal, tool.weight):
             return self._refuse(principal, tool, limited)
+        work = self._run(principal, tool, given, sign_in, _Standing(tool, ask_again))
         if tool.reads:
-            return await self._run(principal, tool, given, sign_in)
+            return await work
         # A write that has begun goes on to its end, audit row included, when the caller hangs up.
-        return await self._unfinished.run(self._run(principal, tool, given, sign_in))
+        return await self._unfinished.run(work)
 
     def note_use(self, principal: Principal) -> None:
         """A client has opened the protocol, or listed the tools: it is connected, though it has
@@ -180,10 +214,11 @@ class Runner:
         tool: Tool,
         given: object,
         sign_in: Callable[[Secret], None] | None,
+        standing: _Standing,
     ) -> Outcome:
         started = time.perf_counter()
         outcome = Outcome(tool, arguments=without_secrets(tool, given))
-        budget = WaitBudget(self._wait_seconds)
+        budget = WaitBudget(self._wait_seconds, check=standing.require)
         call: ToolCall | None = None
         TOOLS_RUNNING.inc()
         if not tool.reads and not tool.takes_store:
@@ -195,7 +230,10 @@ class Runner:
                 call.opened = await self._services[Stores].open(
                     call.principal, getattr(arguments, "store_identifier", None)
                 )
+                standing.store_row_id = call.opened.record.id
             result = await tool.run(call, arguments)
+            if tool.reads:
+                await standing.require()
             outcome.result = (
                 {"store": call.opened.record.title, **result} if call.opened else result
             )
