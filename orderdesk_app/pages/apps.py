@@ -40,7 +40,8 @@ def apps() -> rx.Component:
 
 
 def _listed() -> rx.Component:
-    heads = ["App", "May", "Stores", "Connected", "Last used", "Calls in 30 days"]
+    # without the last space it would be four lines high
+    heads = ["App", "May", "Stores", "Connected", "Last used", "Calls in 30\u00a0days"]
     table = rx.el.table(
         rx.el.thead(
             rx.el.tr(

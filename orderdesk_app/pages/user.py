@@ -203,17 +203,17 @@ def _stores() -> rx.Component:
 def _keys() -> rx.Component:
     def key_row(key: Any, place: Any) -> rx.Component:
         return rx.el.tr(
-            _cell("Key", _long(key["name"])),
-            _cell("Ends in", rx.el.code(key["hint"])),
+            _cell("Key or app", _long(key["name"])),
+            _cell("Ends in", rx.cond(key["hint"] == "", badge("App"), rx.el.code(key["hint"]))),
             _cell("Account", _long(key["account"])),
             _cell("Made", ago(key["created"], key["created_at"])),
             _cell("Last used", rx.cond(key["used"] != "", ago(key["used"], key["used_at"]))),
             key=place,
         )
 
-    heads = ("Key", "Ends in", "Account", "Made", "Last used")
+    heads = ("Key or app", "Ends in", "Account", "Made", "Last used")
     return _table(
-        "Keys that they made", heads, S.user_keys, key_row, "They made no key that works."
+        "Keys and apps", heads, S.user_keys, key_row, "They have no key that works and no app."
     )
 
 
@@ -299,7 +299,7 @@ def _enable() -> rx.Component:
 def _disable() -> rx.Component:
     return _line(
         "Disable",
-        "At once they are signed out everywhere, and the keys that they made are refused, master "
+        "At once they are signed out everywhere, and their keys and apps are refused, master "
         "keys too. Nothing is deleted.",
         _form("/users/disable", "Disable user", "button danger"),
     )

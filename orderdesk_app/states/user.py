@@ -11,6 +11,7 @@ import reflex as rx
 from orderdesk_app import wiring
 from orderdesk_app.context import UserId, now
 from orderdesk_app.errors import NotFound
+from orderdesk_app.services.key_views import APP
 from orderdesk_app.services.user_list import DAYS, UserRow
 from orderdesk_app.services.users import (
     AccountOfUser,
@@ -55,7 +56,7 @@ class StoreLine(TypedDict):
 
 class KeyLine(TypedDict):
     name: str
-    hint: str
+    hint: str  # empty for a connected app
     account: str
     created: str
     created_at: str
@@ -212,7 +213,7 @@ def _store(each: StoreOfUser, moment: datetime) -> StoreLine:
 def _key(each: KeyOfUser, moment: datetime) -> KeyLine:
     return KeyLine(
         name=each.name,
-        hint=f"…{each.hint}",
+        hint="" if each.kind == APP else f"…{each.hint}",
         account=each.account,
         created=ago(each.created_at, moment),
         created_at=stamp(each.created_at),

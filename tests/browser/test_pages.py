@@ -161,6 +161,10 @@ async def test_what_opens_on_a_page_reads_well_too(
             await expect(shown).to_have_attribute("aria-pressed", "true")
             faults += await look(page, f"console-{tool}-{view.lower()}", views=READ_BY_AXE)
 
+    await page.goto("/activity?outcome=nothing-known")
+    await settled(page)
+    await expect(page.get_by_role("alert")).to_contain_text("Show all activity")
+    faults += await look(page, "activity-refused", views=READ_BY_AXE)
     await make_key(site, page, "Looked at")
     faults += await look(page, "plain-key", views=READ_BY_AXE)
     await page.goto(await site.sign_in_link())

@@ -10,6 +10,7 @@ from orderdesk_app.context import Role, now
 from orderdesk_app.db.user_days import UserDay
 from tests.attacks.cast import ANONYMOUS, MEMBER, OPERATOR, OWNER, VIEWER, Cast, invite_cast
 from tests.web.browser_session import BrowserSession, Tab, Web, handler_named
+from tests.web.test_apps import connect_app
 
 FORMS = ("disable", "enable", "operator", "delete")
 
@@ -143,6 +144,15 @@ def test_a_users_page_has_what_they_have_and_did(
     assert losers.endswith(" lose the account Ada's Teas.")
     assert " and " in losers
     assert gone == ""
+
+
+def test_a_users_apps_stand_among_their_keys(ruth: BrowserSession, ada: BrowserSession) -> None:
+    connect_app(ada, "Claude")
+
+    with ruth.tab() as tab:
+        keys = open_user(tab, ada.view.owner_id)["user_keys"]
+
+    assert [(key["name"], key["hint"][:1]) for key in keys] == [("Claude", ""), ("Master key", "…")]
 
 
 @pytest.mark.parametrize("who", [ANONYMOUS, VIEWER, MEMBER, OWNER])
