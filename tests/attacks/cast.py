@@ -5,6 +5,7 @@ nobody may see or touch. And what can be called, as the registries say at run ti
 import inspect
 import itertools
 import re
+import secrets
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -16,11 +17,14 @@ from sqlalchemy import select
 from starlette.routing import Route
 
 from orderdesk_app.context import Role, Secret, UserId
+from orderdesk_app.db.passkeys import Passkey
 from orderdesk_app.db.schema import METADATA
 from orderdesk_app.routes import all_routes, every_route
 from orderdesk_app.routes.oauth import FOR_PROGRAMS
+from orderdesk_app.wiring import Services
 from tests.web.browser_session import ORIGIN, BrowserSession, Web
 from tests.web.colleagues import add_colleague
+from tests.web.test_apps import connect_app
 from tests.worlds import MINIMAL_ORDER
 
 ANONYMOUS, VIEWER, MEMBER, OWNER = "anonymous", "viewer", "member", "owner"
@@ -98,28 +102,58 @@ class Belongings:
         found: Mapping[str, list[Any]] = self.owner.web.do(_rows_of, self.owner)
         return found
 
+    def own_rows(self) -> Mapping[str, list[Any]]:
+        """Those rows that say what is the owner's and what everybody has of the account."""
+        return {
+            name: [row for row in rows if any(identity in row for identity in self.ids)]
+            for name, rows in self.rows().items()
+            if name not in _LOGS | _OF_EVERYBODY
+        }
+
     def rows_but_the_log(self) -> Mapping[str, list[Any]]:
         """The same without what is written down of refused tries."""
         return {name: rows for name, rows in self.rows().items() if name not in _LOGS}
 
 
-def give_belongings(owner: BrowserSession) -> Belongings:
-    """A store with an order, a key, and a call in the console and in the activity."""
+def give_belongings(owner: BrowserSession, mark: str = MARK) -> Belongings:
+    """A store with an order, a key, an app, a passkey, an invitation, and a call in the console and
+    in the activity.
+    """
     web, services = owner.web, owner.web.services
     store = web.do(services.stores.add_sandbox, owner.actor)
-    web.do(services.stores.edit, owner.actor, store.id, name=MARK, label="", api_key=None)
-    key, _ = web.do(services.keys.create, owner.actor, MARK)
-    order = {**MINIMAL_ORDER, "shipping": {"first_name": MARK, "last_name": "Bert"}}
+    web.do(services.stores.edit, owner.actor, store.id, name=mark, label="", api_key=None)
+    key, _ = web.do(services.keys.create, owner.actor, mark)
+    order = {**MINIMAL_ORDER, "shipping": {"first_name": mark, "last_name": "Bert"}}
     asked = {"order_data": order, "store_identifier": store.store_id}
     call = web.do(services.console.run, owner.actor, "orders_create", asked)
+    app_id = connect_app(owner, mark)
+    guest = f"{mark}-{next(_NUMBERS)}@example.com"
+    web.do(services.invitations.invite, owner.actor, guest, Role.MEMBER)
+    [invitation] = web.do(services.invitations.list, owner.actor)
+    passkey = Passkey(
+        user_id=owner.view.owner_id,
+        name=mark,
+        credential_id=secrets.token_bytes(32),
+        public_key=b"none",
+    )
+    passkey_id = passkey.id
+    web.do(_add, services, passkey)
     people = (str(owner.view.id), str(owner.view.owner_id), owner.actor.session_id or "")
-    return Belongings(owner, (store.id, store.store_id, key.id, call.id, *people))
+    things = (store.id, store.store_id, key.id, call.id, app_id, invitation.id, passkey_id)
+    return Belongings(owner, (*things, *people))
 
 
+async def _add(services: Services, row: Passkey) -> None:
+    async with services.database.write() as session:
+        session.add(row)
+
+
+# a member runs tools, which write orders and leave calls
+_OF_EVERYBODY = frozenset({"console_calls", "changes", "jobs"})
 _LOGS = frozenset({"audit_log", "audit_chains", "activity_slots", "sessions"})
 # A session is seen, and a job runs, without anybody having changed them.
 _MOVES_BY_ITSELF = frozenset(
-    {"seen_at", "last_used_at", "last_client", "last_address", "last_active_at"}
+    {"seen_at", "updated_at", "last_used_at", "last_client", "last_address", "last_active_at"}
 )
 _COUNTED_LATER = frozenset({"user_days", "credential_days"})
 
@@ -145,7 +179,7 @@ async def _rows_of(owner: BrowserSession) -> Mapping[str, list[Any]]:
                 continue
             columns = [column for column in table.c if column.name not in _MOVES_BY_ITSELF]
             rows = (await connection.execute(select(*columns).where(mine))).all()
-            found[table.name] = sorted(map(repr, rows))
+            found[table.name] = sorted(repr(tuple(row)) for row in rows)  # a Row's is cut
     return found
 
 

@@ -20,4 +20,4 @@ def theirs(cast: Cast) -> Belongings:
 @pytest.fixture(scope="module")
 def ours(cast: Cast) -> Belongings:
     """What the account of the others has."""
-    return give_belongings(cast[OWNER])
+    return give_belongings(cast[OWNER], "Ada-has-this")

@@ -14,6 +14,7 @@ from reflex_base.registry import RegistrationContext
 
 from orderdesk_app.context import Actor
 from orderdesk_app.routes import forms
+from orderdesk_app.services import keys
 from orderdesk_app.services.callers import Callers, allowed_callers, may_call
 from orderdesk_app.services.keys import Keys
 from orderdesk_app.states import guard
@@ -193,6 +194,23 @@ def test_no_event_shows_or_changes_anything_of_a_neighbour(
     assert theirs.rows() == before
 
 
+@pytest.mark.parametrize("who", [VIEWER, MEMBER])
+def test_no_colleague_changes_what_is_an_owners(cast: Cast, ours: Belongings, who: str) -> None:
+    before = ours.own_rows()
+
+    with cast[who].tab() as tab:
+        for name in handlers():
+            if payload_of(name):
+                for identity in ours.ids:
+                    tab.send(name, payload_of(name, identity), waits=False)
+    for method, _, route in every_method():
+        if method == "POST" and any(each.endswith("id") for each in fields_read_by(route.endpoint)):
+            for identity in ours.ids:
+                ask(cast, who, method, route, value=identity, confirm=MARK)
+
+    assert ours.own_rows() == before
+
+
 def ids_for(who: str, theirs: Belongings) -> tuple[str, ...]:
     """All of them for those who may most; the others pass through the same services."""
     return theirs.ids if who in (OWNER, OPERATOR) else theirs.ids[:1]
@@ -245,6 +263,20 @@ def test_without_the_bond_to_its_owner_a_neighbours_key_would_be_revoked(
             ask(cast, OWNER, "POST", route, value=identity)
 
     assert theirs.rows() != before
+
+
+def test_without_the_check_of_permissions_an_owners_key_would_be_revoked(cast: Cast) -> None:
+    mine = Belongings(cast[OWNER], ())
+    key, _ = cast.web.do(cast.web.services.keys.create, cast[OWNER].actor, "Ada's own")
+    [route] = [each[2] for each in every_method() if each[1] == "/settings/keys/revoke"]
+    before = mine.rows()["credentials"]
+
+    ask(cast, MEMBER, "POST", route, value=key.id)
+    assert mine.rows()["credentials"] == before
+
+    with switched_off(keys, "require", lambda *_: None):
+        ask(cast, MEMBER, "POST", route, value=key.id)
+    assert mine.rows()["credentials"] != before
 
 
 # ------------------------------------------------------------------ behind the guard
