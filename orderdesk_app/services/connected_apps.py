@@ -9,7 +9,7 @@ from datetime import datetime
 from sqlmodel import col, update
 from sqlmodel.ext.asyncio.session import AsyncSession
 
-from orderdesk_app.context import Actor, Scope, Via, new_id
+from orderdesk_app.context import Actor, Scope, TenantId, Via, new_id
 from orderdesk_app.db.engine import Database
 from orderdesk_app.db.keys import Credential
 from orderdesk_app.db.oauth import OAuthCode, OAuthToken
@@ -86,12 +86,12 @@ class AppConnections:
         await self._audit.write_or_queue(Entry(actor, "app.connect", arguments=details))
 
     async def end_without_tokens(
-        self, session: AsyncSession, token: OAuthToken, moment: datetime
+        self, session: AsyncSession, tenant_id: TenantId, app_id: str, moment: datetime
     ) -> None:
-        """Inside a write: the token's app is no longer connected where none of its tokens works."""
-        actor = Actor(token.tenant_id)
+        """Inside a write: the app is no longer connected where none of its tokens works."""
+        actor = Actor(tenant_id)
         working = owned(actor, OAuthToken).where(
-            col(OAuthToken.credential_id) == token.credential_id,
+            col(OAuthToken.credential_id) == app_id,
             col(OAuthToken.revoked_at).is_(None),
             col(OAuthToken.refreshed_at).is_(None),
             col(OAuthToken.refresh_expires_at) > moment,
@@ -101,7 +101,7 @@ class AppConnections:
                 update(Credential)
                 .where(
                     col(Credential.tenant_id) == actor.tenant_id,
-                    col(Credential.id) == token.credential_id,
+                    col(Credential.id) == app_id,
                 )
                 .values(revoked_at=moment)
             )

@@ -262,7 +262,6 @@ class OAuthTokens:
             if row.revoked_at is not None:
                 return
             await self._end_family(session, row, row.family_id)
-            await self._apps.end_without_tokens(session, row, self._clock())
         actor = Actor(
             row.tenant_id,
             row.user_id,
@@ -277,16 +276,20 @@ class OAuthTokens:
     async def _end_family(
         self, session: AsyncSession, row: OAuthCode | OAuthToken, family_id: str
     ) -> None:
-        tenant_id = row.tenant_id
-        await session.exec(
+        """Ends its tokens, and the app's connection where they were the last ones."""
+        tenant_id, moment = row.tenant_id, self._clock()
+        ended = await session.exec(
             update(OAuthToken)
             .where(
                 col(OAuthToken.tenant_id) == tenant_id,
                 col(OAuthToken.family_id) == family_id,
                 col(OAuthToken.revoked_at).is_(None),
             )
-            .values(revoked_at=self._clock(), successor=None)
+            .values(revoked_at=moment, successor=None)
+            .returning(col(OAuthToken.credential_id))
         )
+        for app_id in set(ended.scalars()):  # all of a family are of one app
+            await self._apps.end_without_tokens(session, tenant_id, app_id, moment)
         await self._signals.publish(session, f"tenant:{tenant_id}")
 
     async def _replayed(
