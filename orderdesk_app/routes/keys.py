@@ -27,7 +27,7 @@ from orderdesk_app.routes.forms import (
 )
 from orderdesk_app.routes.html_pages import copyable, plain_page
 from orderdesk_app.services.callers import open_to
-from orderdesk_app.services.key_choices import KeyChoice, end_of
+from orderdesk_app.services.key_choices import KEEP, KeyChoice, end_of
 from orderdesk_app.services.roles import Permission
 from orderdesk_app.services.sessions import WebUser
 
@@ -86,16 +86,17 @@ async def edit(request: Request, user: WebUser, form: Form) -> Response:
     listed = {key.id: key for key in await services.keys.list(user.actor)}
     known = listed[key_id].expires_at if key_id in listed else None
     halves = form.get("scopes", "").split(",")
-    choice = KeyChoice(
-        form.get("name", ""),
-        _scopes(form),
-        _stores(form),
-        form.get("read_only") == "1",
-        end_of(form.get("expires", ""), now(), known),
-        form.get("default_store") or None,
-        [half for half in LegacyScope if half.value in halves],
-    )
+    expires = form.get("expires", KEEP if known else "")
     try:
+        choice = KeyChoice(
+            form.get("name", ""),
+            _scopes(form),
+            _stores(form),
+            form.get("read_only") == "1",
+            end_of(expires, now(), known) if key_id in listed else None,
+            form.get("default_store") or None,
+            [half for half in LegacyScope if half.value in halves],
+        )
         view = await services.key_changes.edit(user.actor, key_id, choice)
     except OrderDeskAgentsError as error:
         form_name = f"edit-{key_id}" if key_id in listed else ""
@@ -169,7 +170,7 @@ def _scopes(form: Form) -> frozenset[Scope]:
 
 def _stores(form: Form) -> list[str] | None:
     """The chosen stores; None for all of them, also of an account that has none to choose from."""
-    if form.get("which") == "all" or "by_store" not in form:
+    if form.get("which") == "all" or not {"by_store", "stores"} & set(form):
         return None
     return [store_id for store_id in form.get("stores", "").split(",") if store_id]
 

@@ -88,7 +88,8 @@ class KeyChanges:
                     "This key has expired. Give it a later last day first, or make a new key.",
                     field="key_id",
                 )
-            await self._keys.require_room(session, actor)
+            if overlap:  # else the old one makes room
+                await self._keys.require_room(session, actor)
             kept = old.model_dump(
                 include={
                     "tenant_id",

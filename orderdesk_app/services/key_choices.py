@@ -69,10 +69,14 @@ class KeyChoice:
 
 
 def end_of(chosen: str, moment: datetime, now_ends: datetime | None = None) -> datetime | None:
-    """When a key with that choice expires; unknown choices are those of no end."""
-    if chosen == KEEP:
+    """When a key with that choice expires; None for never. KEEP is the end that it has now. Raises
+    ValidationFailed for what is not offered.
+    """
+    if chosen == KEEP and now_ends is not None:
         return now_ends
-    return moment + timedelta(days=int(chosen)) if chosen and chosen in SPANS else None
+    if chosen not in SPANS:
+        raise ValidationFailed("Choose how long the key works.", field="expires")
+    return moment + timedelta(days=int(chosen)) if chosen else None
 
 
 def checked_key_name(name: str) -> str:

@@ -53,7 +53,8 @@ def test_keys_are_sorted_with_those_never_used_last_and_anything_else_asked_is_t
         for name in ("Bee at home", "ant at home", "Cat")
     ]
     for secret in secrets[:2]:
-        ada.web.do(ada.web.services.access.by_token, secret.reveal())
+        ada.web.services.audit.note_use(access_of(ada, secret.reveal()).actor)
+    ada.web.do(ada.web.services.key_uses.flush)
 
     def asked(handler: str, **payload: object) -> list[str]:
         tab.act(f"settings_state.{handler}", **payload)
@@ -313,6 +314,34 @@ def test_a_rotated_key_is_shown_once_and_the_old_one_is_in_the_list_while_it_wor
         with ada.tab() as tab:
             tab.act("page_load.load_page")
             assert tab.vars["signed_in_state.problem_field"] == "overlap"
+
+
+@pytest.mark.parametrize("expires", ["2", "keep", "0", "-1", "x", "30,365", "9" * 20])
+def test_an_end_that_is_not_offered_makes_no_key_that_lasts_for_ever(
+    ada: BrowserSession, expires: str
+) -> None:
+    ada.post("/settings/keys/create", name="Till", scopes="orders:read", expires=expires)
+
+    assert keys_of(ada) == []
+    with ada.tab() as tab:
+        tab.act("page_load.load_page")
+        assert tab.vars["signed_in_state.problem_field"] == "expires"
+        assert tab.vars["signed_in_state.problem_form"] == "key"
+
+
+def test_a_form_that_lacks_fields_widens_no_key(ada: BrowserSession) -> None:
+    ada.web.do(ada.web.services.stores.add_sandbox, ada.actor)
+    [store] = stores_of(ada)
+    fields = {"name": "Till", "scopes": "orders:read", "stores": store}
+    key = block(ada.post("/settings/keys/create", **fields, expires="7").text, "new-key")
+    made = access_of(ada, key)
+
+    ada.post("/settings/keys/edit", key_id=made.actor.credential_id, **fields | {"name": "Till 2"})
+
+    edited = access_of(ada, key)
+    assert (made.actor.store_ids, edited.actor.store_ids) == ({store}, {store})
+    assert (edited.credential_name, edited.expires_at) == ("Till 2", made.expires_at)
+    assert made.expires_at is not None
 
 
 def test_a_neighbour_edits_and_rotates_nothing(ada: BrowserSession, bert: BrowserSession) -> None:
