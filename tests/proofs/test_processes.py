@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 
 from orderdesk_app import wiring
-from orderdesk_app.context import Actor, Via
+from orderdesk_app.context import ALL_SCOPES, Actor, Scope, Via
+from orderdesk_app.services.key_choices import KeyChoice
 from tests.proofs.conftest import Pair
 from tests.worlds import API_KEY, FIRST_ORDER, MASTER_KEY, PROMISED, SLACK, AgentClient, eventually
 
@@ -145,6 +146,28 @@ async def test_a_revoked_key_stops_at_once_here_and_within_a_second_there(
 
     async def refused() -> bool:
         return (await there.post("tools/list", {})).status_code == 401
+
+    await eventually(refused, PROMISED + SLACK)
+    await there.http.aclose()
+
+
+async def test_a_narrowed_key_is_narrow_at_once_here_and_within_a_second_there(
+    pair: Pair, agents: TWO_IN_A_ROW, services: wiring.Services
+) -> None:
+    admin = (await services.access.by_token(MASTER_KEY)).actor
+    person = Actor(admin.tenant_id, admin.user_id, via=Via.WEB, session_id="01SESSION")
+    view, key = await services.keys.create(person, "to be narrowed", ALL_SCOPES)
+    there = pair.servers[0].client(key.reveal())
+    missing = {"order_id": "1", "store_identifier": "none"}
+    assert "NOT_FOUND" in str(await there.call("orders_delete", **missing))
+    await services.access.by_token(key.reveal())
+
+    await services.key_changes.edit(person, view.id, KeyChoice("narrow", {Scope.ORDERS_READ}))
+
+    assert (await services.access.by_token(key.reveal())).actor.scopes == {Scope.ORDERS_READ}
+
+    async def refused() -> bool:
+        return "PERMISSION_DENIED" in str(await there.call("orders_delete", **missing))
 
     await eventually(refused, PROMISED + SLACK)
     await there.http.aclose()
