@@ -14,7 +14,7 @@ from orderdesk_app.db.migrate import upgrade
 from orderdesk_app.frontend import MOUNTS, reflex_environment
 from orderdesk_app.routes import sockets
 from orderdesk_app.server import create_app
-from orderdesk_app.services import invitations, limits
+from orderdesk_app.services import limits
 from orderdesk_app.settings_reader import load_settings
 from tests.web.browser_session import ORIGIN, BrowserSession, Web
 from tests.worlds import open_services
@@ -40,8 +40,7 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Web]:
         app = create_app(settings, open_services=open_services)
     with contextlib.ExitStack() as closing:
         with pytest.MonkeyPatch.context() as patched:
-            patched.setattr(invitations, "MOST_ANSWERS", 1_000_000)
-            for name in ("FORMS", "SIGN_INS", "TOKEN_PAIRS"):
+            for name in ("FORMS", "INVITATION_ANSWERS", "SIGN_INS", "TOKEN_PAIRS"):
                 patched.setattr(limits, name, 1_000_000)
             client = closing.enter_context(TestClient(app, base_url=ORIGIN, follow_redirects=False))
         yield Web(client, wiring.current())

@@ -72,16 +72,6 @@ class _Account:
         return may(self.actor, Permission.EXPORT_ACCOUNT)
 
 
-def export_limit() -> Limit:
-    """How often a person may download: each reads all that is theirs."""
-    return Limit(
-        "data_exports",
-        per_minute=0.1,
-        burst=3,
-        words="Your data was downloaded several times just now.",
-    )
-
-
 class DataExport:
     """Whoever signed in with an account's master key gets that account alone: others may have the
     key too.

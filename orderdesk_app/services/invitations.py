@@ -25,7 +25,7 @@ from orderdesk_app.errors import AuthFailed, Conflict, LinkExpired, NotFound, Pe
 from orderdesk_app.mail.addresses import email_address, readable
 from orderdesk_app.mail.letters import Invitation as InvitationLetter
 from orderdesk_app.services.audit import AuditTrail, Entry
-from orderdesk_app.services.limits import Limit, network_of
+from orderdesk_app.services.limits import Limit
 from orderdesk_app.services.magic_links import Link, LinkPurpose, MagicLinks
 from orderdesk_app.services.mailer import Mailer
 from orderdesk_app.services.members import (
@@ -44,8 +44,6 @@ from orderdesk_app.services.roles import Permission, require
 from orderdesk_app.services.sessions import Sessions, WebUser
 
 WORKS_FOR = timedelta(days=7)
-MOST_AN_HOUR = 30  # mails of one account, as they go to mailboxes of others
-MOST_ANSWERS = 20  # a minute from one network address; those that succeed do not count
 MOST_WAITING = 50  # invitations of one account
 MOST_PEOPLE = 200  # members of one account
 _KEPT = timedelta(days=30)  # how long an expired invitation is shown
@@ -106,27 +104,6 @@ class _Found:
     tenant: Tenant
     inviter: User
     is_proof: bool
-
-
-def invitation_limit() -> Limit:
-    """How many an account may send."""
-    return Limit(
-        "invitations",
-        per_minute=MOST_AN_HOUR / 60,
-        burst=MOST_AN_HOUR,
-        words=f"An account may send {MOST_AN_HOUR} invitations an hour.",
-    )
-
-
-def answer_limit() -> Limit:
-    """How many wrong answers a network may give."""
-    return Limit(
-        "invitation_answers",
-        per_minute=MOST_ANSWERS,
-        burst=MOST_ANSWERS,
-        words="Too many invitations were answered from this address.",
-        shared_by=network_of,
-    )
 
 
 class Invitations:

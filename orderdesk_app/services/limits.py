@@ -32,6 +32,9 @@ TOKEN_REQUESTS = 120
 TOKEN_PAIRS = 60  # new ones a minute for each account, kept for months: an app needs one an hour
 SIGN_INS = 60  # that succeed, a minute for each account from one network
 FORMS = 120  # a minute of one session; each may leave rows
+INVITATIONS = 30  # an hour for each account, as they go to mailboxes of others
+INVITATION_ANSWERS = 20  # a minute from one network; those that succeed do not count
+EXPORTS = 3  # of a person at once, then one in ten minutes: each reads all that is theirs
 ROTATIONS = 5  # a minute for each account: each takes a quarter of a second of bcrypt
 
 
@@ -266,6 +269,15 @@ class Limits:
         self.forms = _limit(store, "forms", FORMS, words, burst=2 * FORMS)
         words = f"One may sign in to an account {SIGN_INS} times a minute."
         self.sign_ins = _limit(store, "sign_ins", SIGN_INS, words, burst=2 * SIGN_INS)
+
+        words = f"An account may send {INVITATIONS} invitations an hour."
+        self.invitations = _limit(store, "invitations", INVITATIONS / 60, words, burst=INVITATIONS)
+        words = "Too many invitations were answered from this address."
+        self.invitation_answers = _limit(
+            store, "invitation_answers", INVITATION_ANSWERS, words, by_network=True
+        )
+        words = "Your data was downloaded several times just now."
+        self.exports = _limit(store, "data_exports", 0.1, words, burst=EXPORTS)
 
     def _add_limits_of_clients(self, store: LimitBuckets) -> None:
         self.registrations = _limit_of_clients(

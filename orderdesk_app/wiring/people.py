@@ -15,13 +15,13 @@ from orderdesk_app.services.apps import ConnectedApps
 from orderdesk_app.services.client_metadata import ClientMetadata
 from orderdesk_app.services.connected_apps import AppConnections
 from orderdesk_app.services.consent import ConsentTokens
-from orderdesk_app.services.data_export import DataExport, export_limit
+from orderdesk_app.services.data_export import DataExport
 from orderdesk_app.services.deletions import DELETION, Deletions
 from orderdesk_app.services.devices import DEVICE_MAIL, DeviceMails, Devices
 from orderdesk_app.services.flash_messages import FlashMessages, HeldForms
 from orderdesk_app.services.former_keys import FormerKeys
 from orderdesk_app.services.identity_proofs import IdentityProofs
-from orderdesk_app.services.invitations import Invitations, answer_limit, invitation_limit
+from orderdesk_app.services.invitations import Invitations
 from orderdesk_app.services.jobs import Handler
 from orderdesk_app.services.key_changes import KeyChanges
 from orderdesk_app.services.key_check import KeyCheck
@@ -117,7 +117,7 @@ class People(Engines):
 
     @cached_property
     def data_export(self) -> DataExport:
-        return DataExport(self.database, self.sealer, self.audit, limit=export_limit())
+        return DataExport(self.database, self.sealer, self.audit, limit=self.limits.exports)
 
     @cached_property
     def job_handlers(self) -> dict[str, Handler]:
@@ -226,8 +226,8 @@ class People(Engines):
             self.sessions,
             self.reauthentication,
             self.audit,
-            limit=invitation_limit(),
-            answers=answer_limit(),
+            limit=self.limits.invitations,
+            answers=self.limits.invitation_answers,
             public_url=self.settings.public_url,
         )
 

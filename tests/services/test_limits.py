@@ -1,7 +1,8 @@
 """How much one may ask in a minute, with a clock that moves when told."""
 
 import contextlib
-from collections.abc import Awaitable, Callable
+import re
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 
 import pytest
@@ -9,10 +10,16 @@ import pytest
 from orderdesk_app.errors import RateLimited
 from orderdesk_app.security.web import wait_headers
 from orderdesk_app.services.delays import GrowingDelays
-from orderdesk_app.services.limit_store import MemoryLimitBuckets
-from orderdesk_app.services.limits import CallLimit, Limit, Limits
+from orderdesk_app.services.limit_store import (
+    Draw,
+    MemoryLimitBuckets,
+    MemoryLimitTries,
+    Reading,
+    Try,
+)
+from orderdesk_app.services.limits import CallLimit, EveryLimit, Limit, Limits
 from orderdesk_app.token_bucket import TokenBucket
-from tests.worlds import counted
+from tests.worlds import ROOT, counted
 
 
 @dataclass
@@ -296,3 +303,47 @@ async def test_every_limit_says_what_is_left(limits: Limits) -> None:
         assert int(headers["RateLimit-Limit"]) > 0, name
         assert int(headers["RateLimit-Reset"]) >= int(headers["Retry-After"]) > 0, name
     assert len(every) >= 16
+
+
+def test_every_limit_has_the_store_that_processes_may_share() -> None:
+    """A limit that is made elsewhere keeps its levels in the memory of one process."""
+    makes = re.compile(r"\b(?:Limit|GrowingDelays|MemoryLimit\w+)\((?!Protocol)")
+    made = {
+        path.relative_to(ROOT).as_posix()
+        for path in (ROOT / "orderdesk_app").rglob("*.py")
+        if makes.search(path.read_text("utf-8"))
+    }
+
+    assert made - {
+        "orderdesk_app/services/limits.py",
+        "orderdesk_app/services/limit_store.py",
+        "orderdesk_app/services/delays.py",
+    } == {"orderdesk_app/routes/sockets.py"}  # sockets are a process's own
+
+
+async def test_every_limit_asks_the_store_that_it_is_given(clock: Clock) -> None:
+    asked: set[str] = set()
+
+    class Shared(MemoryLimitBuckets):
+        async def take(self, draws: Sequence[Draw]) -> list[Reading]:
+            asked.update(draw.limit for draw in draws)
+            return await super().take(draws)
+
+    class SharedTries(MemoryLimitTries):
+        async def attempt(self, tried: Try) -> float:
+            asked.add(tried.limit)
+            return await super().attempt(tried)
+
+    limits = Limits(rpm=60, login=5, console=5, buckets=Shared(clock), tries=SharedTries(clock))
+    held = [
+        *vars(limits).values(),
+        *(getattr(limits.sign_up, name) for name in ("attempts", "mails", "uses")),
+    ]
+    for found in held:
+        if isinstance(found, CallLimit):
+            await found.spend("ada", caller="key")
+        elif isinstance(found, Limit | EveryLimit | GrowingDelays):
+            await found.check("ada")
+
+    assert len(asked) > 20
+    assert {"tools", "tools_by_key", "sign_in", "sign_up_hour", "invitations"} <= asked
