@@ -199,7 +199,7 @@ class AuditVerification:
         for *row, there in rows:
             register = head_of(row)
             lost = register.sequence - there
-            if not self._key.is_signature(facts_of(register), register.signature):
+            if not self._is_signed(register):
                 report.add(Finding("chain", "the signature of what counts the chains is wrong"))
             elif lost > 0:
                 words = "1 chain was" if lost == 1 else f"{lost:,} chains were"
@@ -221,7 +221,7 @@ class AuditVerification:
         )
         # before that only the rows are counted that were there, and nobody has signed how many
         if head.begun_at is not None or head.sequence or head.signature:
-            if self._key.is_signature(facts_of(head), head.signature):
+            if self._is_signed(head):
                 report.checkpoint = self.checkpoint(Checkpoint(chain, head.sequence, head.link))
             else:  # and no checkpoint of what somebody else has put there
                 report.add(Finding("chain", "the signature of its end is wrong"))
@@ -265,8 +265,11 @@ class AuditVerification:
             await asyncio.sleep(0)
         if at < head.sequence:
             await self._gap(report, head, at, head.sequence)
-        elif before != head.link:
+        elif before not in (None, head.link):
             report.add(Finding("changed", "the last row is not the one that was signed", at, at))
+
+    def _is_signed(self, head: ChainHead) -> bool:
+        return self._key.is_signature(facts_of(head), head.signature)
 
     async def _rows(self, report: ChainReport, head: ChainHead, at: int) -> list[Mapping[str, Any]]:
         async with self._database.read() as session:
@@ -282,10 +285,15 @@ class AuditVerification:
     async def _gap(
         self, report: ChainReport, head: ChainHead, at: int, last: int
     ) -> tuple[int, bytes | None]:
-        """Rows behind `at` up to `last` are not there: they have expired meanwhile, or somebody
-        deleted them. Returns where the chain goes on, and the link there, None where it is unknown.
+        """Rows behind `at` up to `last` are not there: they have expired meanwhile, the account is
+        being deleted, or somebody deleted them. Returns where the chain goes on, and the link
+        there, None where it is unknown.
         """
         fresh = await self._head(head.id)
+        if fresh is not None and fresh.ended_at and self._is_signed(fresh):
+            if report.state == "whole":
+                report.state = "deleted"
+            return last, None
         if fresh is not None and fresh.expired_sequence > at:
             report.expired = fresh.expired_sequence
             at = min(fresh.expired_sequence, last)
@@ -305,9 +313,18 @@ class AuditVerification:
             async with self._database.read() as session:
                 connection = await session.connection()
                 link = (await connection.execute(question)).scalar()
+        if link is None and await self._is_gone_by_us(head.id, since.sequence):
+            return
         if as_bytes(link) != since.link:
             words = "the row at the checkpoint is another one"
             report.add(Finding("checkpoint", words, since.sequence, since.sequence))
+
+    async def _is_gone_by_us(self, chain: str, sequence: int) -> bool:
+        """Whether that row has expired meanwhile, or the account is being deleted."""
+        head = await self._head(chain)
+        if head is None or not self._is_signed(head):
+            return False
+        return head.ended_at is not None or head.expired_sequence > sequence
 
     async def _look_for_added(self, report: ChainReport, head: ChainHead) -> None:
         """Rows of the account outside of what its chain has."""

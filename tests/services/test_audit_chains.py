@@ -330,3 +330,55 @@ async def test_rows_that_expire_while_it_reads_are_no_fault(
     report = await chain.report()
 
     assert (report.state, report.findings, report.expired) == ("whole", [], 6)
+
+
+async def test_an_account_that_is_deleted_while_it_reads_is_no_fault(
+    chain: ChainWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await chain.write(9)
+    doomed = Doomed(None, (chain.actor.tenant_id,))
+    read, reads = audit_verification.rows_after, 0
+
+    async def and_deletes(connection: Any, *given: Any) -> Any:
+        nonlocal reads
+        reads += 1
+        if reads == 2:
+            async with chain.database.write() as session:
+                await deletion_of(chain).close(session, doomed, now())
+                await chain.chains.end(session, doomed.tenant_ids)
+            await deletion_of(chain).delete_rows(doomed, until=time.monotonic() + 60)
+            async with chain.database.write() as session:
+                await deletion_of(chain).delete_rest(session, doomed)
+        return await read(connection, *given)
+
+    monkeypatch.setattr(audit_verification, "rows_after", and_deletes)
+
+    [report] = await chain.reports()
+
+    assert (report.state, report.findings) == ("deleted", [])
+
+
+async def test_a_checkpoint_that_expires_while_it_reads_is_no_fault(
+    chain: ChainWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await chain.write(6, at=now() - timedelta(days=91))
+    token = (await chain.report()).checkpoint
+    await chain.write(3, at=now() - timedelta(days=91))
+    before = now() - timedelta(days=90)
+    read, reads = chain.database.read, 0
+
+    @contextlib.asynccontextmanager
+    async def and_expires() -> Any:
+        nonlocal reads
+        reads += 1
+        if reads == 3:  # the chain and its head are known, and no row yet
+            async with chain.database.write() as session:
+                assert await chain.chains.expire(session, chain.actor.tenant_id, before, 200) == 9
+        async with read() as session:
+            yield session
+
+    monkeypatch.setattr(chain.database, "read", and_expires)
+
+    report = await chain.report([token])
+
+    assert (report.state, report.findings, report.expired) == ("whole", [], 9)
