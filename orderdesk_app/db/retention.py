@@ -2,8 +2,10 @@
 found by an index and committed by itself, so that no other write waits for long.
 """
 
-from collections.abc import Sequence
+import json
+from collections.abc import Collection, Sequence
 from datetime import UTC, datetime
+from typing import Any
 
 from orderdesk_app.context import TenantId
 from orderdesk_app.db.engine import Database
@@ -12,17 +14,25 @@ AUDIT_BATCH = 200
 OAUTH_BATCH = 200
 JOURNAL_BATCH = 50  # its rows hold up to three whole orders
 
+# Rows of chains that wait for a younger one (a list in JSON) are not looked at: the others would
+# wait with them.
+_SQLITE_WAITING = "SELECT value FROM json_each(:waiting)"
+_POSTGRES_WAITING = "SELECT json_array_elements_text(CAST(:waiting AS json))"
+_AUDIT_ROWS = """
+    at < :before AND (sequence IS NULL OR coalesce(tenant_id, '') NOT IN ({waiting}))
+    ORDER BY at LIMIT :count
+"""
 # Whose the oldest rows are; 0 for rows from before the chains, which are deleted as they are.
-OLDEST_AUDIT_ROWS = """
+OLDEST_AUDIT_ROWS = f"""
     SELECT tenant_id, sequence IS NOT NULL AS is_linked, count(*) FROM
-    (SELECT tenant_id, sequence FROM audit_log WHERE at < :before ORDER BY at LIMIT :count) AS old
+    (SELECT tenant_id, sequence FROM audit_log WHERE {_AUDIT_ROWS}) AS old
     GROUP BY tenant_id, sequence IS NOT NULL
-"""
+"""  # noqa: S608
 # :count of the oldest rows, of which those in a chain stay: they leave it in their order
-DELETE_AUDIT_ROWS = """
+DELETE_AUDIT_ROWS = f"""
     DELETE FROM audit_log WHERE sequence IS NULL AND id IN
-    (SELECT id FROM audit_log WHERE at < :before ORDER BY at LIMIT :count) RETURNING 1
-"""
+    (SELECT id FROM audit_log WHERE {_AUDIT_ROWS}) RETURNING 1
+"""  # noqa: S608
 # A row that is open has no closed_at: it is never deleted, as the next read of its object has to
 # settle it.
 DELETE_CHANGES = """
@@ -51,20 +61,33 @@ END_APP = """
 
 
 async def chains_with_old_rows(
-    database: Database, before: datetime
+    database: Database, before: datetime, waiting: Collection[TenantId | None]
 ) -> tuple[Sequence[TenantId | None], int]:
     """Of the oldest AUDIT_BATCH rows that are older than `before`: the accounts whose chains have
-    some, and how many rows are in no chain.
+    some, without those that wait, and how many rows are in no chain.
     """
-    given = {"before": _moment(database, before), "count": AUDIT_BATCH}
-    found = await database.query(OLDEST_AUDIT_ROWS, given)
+    found = await _of_audit(database, OLDEST_AUDIT_ROWS, before, waiting)
     linked = [tenant_id for tenant_id, is_linked, _ in found if is_linked]
     return linked, sum(count for _, is_linked, count in found if not is_linked)
 
 
-async def delete_unlinked_audit_rows(database: Database, before: datetime) -> int:
-    """Delete those of the oldest AUDIT_BATCH rows that are in no chain; returns how many."""
-    return await _delete(database, DELETE_AUDIT_ROWS, before, AUDIT_BATCH)
+async def delete_unlinked_audit_rows(
+    database: Database, before: datetime, waiting: Collection[TenantId | None]
+) -> int:
+    """Delete those of the same rows that are in no chain; returns how many."""
+    return len(await _of_audit(database, DELETE_AUDIT_ROWS, before, waiting))
+
+
+async def _of_audit(
+    database: Database, statement: str, before: datetime, waiting: Collection[TenantId | None]
+) -> Sequence[tuple[Any, ...]]:
+    given = {
+        "before": _moment(database, before),
+        "count": AUDIT_BATCH,
+        "waiting": json.dumps(sorted(tenant_id or "" for tenant_id in waiting)),
+    }
+    form = _SQLITE_WAITING if database.is_sqlite else _POSTGRES_WAITING
+    return await database.execute(statement.format(waiting=form), given)
 
 
 async def delete_old_changes(database: Database, before: datetime) -> int:

@@ -102,13 +102,15 @@ class AuditChains:
         self, session: AsyncSession, tenant_id: TenantId | None, before: datetime, count: int
     ) -> int:
         """Delete the chain's first rows as far as all of them are older than `before`, `count` at
-        most, and sign how far that is. Returns how many they were.
+        most, and sign how far that is. Returns how many they were. A row of the future, from a
+        clock that was wrong, is as old as the one behind it, so that it keeps nothing for ever.
         """
         connection = await session.connection()
         head = (await self._locked(connection, {tenant_id}))[tenant_id]
         rows = await rows_after(connection, tenant_id, head.expired_sequence, count)
-        young = (place for place, row in enumerate(rows) if _is_young(row, before))
-        rows = rows[: next(young, len(rows))]
+        times = await self._times(connection, tenant_id, rows)
+        old = moment_text(before)
+        rows = rows[: next((place for place, at in enumerate(times) if at >= old), len(rows))]
         rows = [row for row in rows if isinstance(row["sequence"], int)]  # SQLite takes anything
         if not rows:
             return 0
@@ -126,6 +128,29 @@ class AuditChains:
             )
         )
         return len(rows)
+
+    async def _times(
+        self,
+        connection: AsyncConnection,
+        tenant_id: TenantId | None,
+        rows: Sequence[Mapping[str, Any]],
+    ) -> list[str]:
+        """When rows of a chain happened, as text."""
+        times = [_time(row["at"]) for row in rows]
+        present = moment_text(now())
+        behind = "9"  # never
+        if times and times[-1] > present:
+            question = (
+                select(_ENTRIES.c.at)
+                .where(rows_of(tenant_id), _ENTRIES.c.sequence > rows[-1]["sequence"])
+                .where(_ENTRIES.c.at <= now())
+                .order_by(_ENTRIES.c.sequence)
+            )
+            found = (await connection.execute(question.limit(1))).scalar()
+            behind = _time(found) if found is not None else behind
+        for place in reversed(range(len(times))):
+            behind = times[place] = behind if times[place] > present else times[place]
+        return times
 
     def _is_whole(self, head: ChainHead, rows: Sequence[Mapping[str, Any]]) -> bool:
         link, sequence = head.expired_link, head.expired_sequence
@@ -240,9 +265,9 @@ async def rows_after(
     return found
 
 
-def _is_young(row: Mapping[str, Any], before: datetime) -> bool:
-    at = row["at"]
-    return bool(at >= before if isinstance(at, datetime) else str(at) >= moment_text(before))
+def _time(at: object) -> str:
+    """A time as SQLite keeps it, or what somebody has put in its place there."""
+    return moment_text(at) if isinstance(at, datetime) else str(at)
 
 
 def rows_of(tenant_id: TenantId | None) -> Any:

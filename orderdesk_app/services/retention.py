@@ -8,7 +8,7 @@ import random
 from collections.abc import Awaitable, Callable
 from datetime import datetime, timedelta
 
-from orderdesk_app.context import new_id, now
+from orderdesk_app.context import TenantId, new_id, now
 from orderdesk_app.db.engine import Database
 from orderdesk_app.db.leases import Leases
 from orderdesk_app.db.retention import (
@@ -60,6 +60,8 @@ class Retention:
             (timedelta(), self._delete_tokens),
             (_USED_CODES_KEPT, self._delete_codes),
         )
+        # chains that begin with a row that is too young, and have older ones behind it
+        self._waiting: set[TenantId | None] = set()
         self._clock = clock
         self._pause = pause
         self._holder = new_id()
@@ -88,6 +90,7 @@ class Retention:
         if not await self._leases.acquire(LEASE, self._holder, _LEASE_SECONDS):
             return 0
         deleted = 0
+        self._waiting.clear()
         for age, delete_batch in self._kinds:
             before = self._clock() - age
             while count := await delete_batch(before):
@@ -101,13 +104,20 @@ class Retention:
         """One batch of rows that are in no chain, and the first ones of each chain that has some:
         each account in a write of its own.
         """
-        tenant_ids, unlinked = await chains_with_old_rows(self._database, before)
-        deleted = await delete_unlinked_audit_rows(self._database, before) if unlinked else 0
-        for tenant_id in tenant_ids:
-            async with self._database.write() as session:
-                deleted += await self._chains.expire(session, tenant_id, before, AUDIT_BATCH)
-            await asyncio.sleep(self._pause)
-        return deleted
+        while True:
+            tenant_ids, unlinked = await chains_with_old_rows(self._database, before, self._waiting)
+            deleted = 0
+            if unlinked:
+                deleted += await delete_unlinked_audit_rows(self._database, before, self._waiting)
+            for tenant_id in tenant_ids:
+                async with self._database.write() as session:
+                    count = await self._chains.expire(session, tenant_id, before, AUDIT_BATCH)
+                deleted += count
+                if not count:
+                    self._waiting.add(tenant_id)
+                await asyncio.sleep(self._pause)
+            if deleted or not tenant_ids:
+                return deleted
 
     async def _delete_changes(self, before: datetime) -> int:
         return await delete_old_changes(self._database, before)

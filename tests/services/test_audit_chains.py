@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from orderdesk_app.context import Actor, TenantId, Via, now
+from orderdesk_app.db import retention as retention_rows
 from orderdesk_app.db.audit import CHAINED, NAMELESS, PERSONAL, AuditEntry
 from orderdesk_app.db.deletions import Doomed, RowDeletion
 from orderdesk_app.db.engine import Database
@@ -18,6 +19,7 @@ from orderdesk_app.db.schema import METADATA
 from orderdesk_app.errors import NotFound, ValidationFailed
 from orderdesk_app.security.keyring import Keyring
 from orderdesk_app.services import audit_chains, audit_verification
+from orderdesk_app.services import retention as retention_module
 from orderdesk_app.services.audit_links import PUBLIC
 from orderdesk_app.services.retention import Retention
 from tests.audit_worlds import ChainWorld, found_in
@@ -212,6 +214,43 @@ async def test_what_has_expired_is_told_apart_and_the_chain_goes_on(
     report = await chain.report()
     assert (report.state, report.whole, report.expired) == ("whole", 6, 7)
     assert [row.sequence for row in await chain.rows()] == [8, 9, 10, 11, 12, 13]
+
+
+@pytest.mark.parametrize("others", [1, 6])
+async def test_rows_of_a_clock_that_was_wrong_keep_no_others_for_ever(
+    chain: ChainWorld, monkeypatch: pytest.MonkeyPatch, others: int
+) -> None:
+    monkeypatch.setattr(retention_module, "AUDIT_BATCH", 4)
+    await chain.write(others, at=now() + timedelta(days=400))
+    await chain.write(6, at=now() - timedelta(days=91))
+    await chain.write(2, at=now() + timedelta(days=400))
+    await chain.write(2)
+    retention = Retention(
+        chain.database, Leases(chain.database), chain.chains, audit_days=90, journal_days=0, pause=0
+    )
+
+    assert await retention.delete_old_rows() == others + 6
+
+    report = await chain.report()
+    assert (report.state, report.whole, report.expired) == ("whole", 4, others + 6)
+
+
+async def test_a_chain_that_waits_keeps_no_other_waiting(
+    chain: ChainWorld, neighbour: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for module in (retention_module, retention_rows):
+        monkeypatch.setattr(module, "AUDIT_BATCH", 4)
+    await chain.write(1, at=now() - timedelta(days=89))
+    await chain.write(9, at=now() - timedelta(days=92))
+    await chain.write(9, at=now() - timedelta(days=91), actor=neighbour.actor)
+    retention = Retention(
+        chain.database, Leases(chain.database), chain.chains, audit_days=90, journal_days=0, pause=0
+    )
+
+    assert await retention.delete_old_rows() == 9
+
+    assert (await chain.report()).whole == 10
+    assert await chain.rows(neighbour.view.id) == []
 
 
 async def test_what_somebody_changed_is_still_known_when_it_has_expired(chain: ChainWorld) -> None:
