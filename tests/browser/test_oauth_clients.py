@@ -23,7 +23,6 @@ from mcp.client.stdio import StdioServerParameters, stdio_client
 from playwright.async_api import Page, expect
 
 from orderdesk_app.context import Scope
-from orderdesk_app.tools.catalogue import every_tool
 from tests.browser.conftest import Account, Opens, Site
 from tests.browser.steps import notice
 from tests.clients.clients import PROGRAMS
@@ -35,6 +34,7 @@ __all__ = ["node_clients"]
 CALLBACK = "http://127.0.0.1:33418/callback"
 READING = frozenset({Scope.STORES_READ, Scope.ORDERS_READ})
 IN_OAUTH = "stores:read orders:read"
+WRITING = {"order_id": FIRST_ORDER, "changes": {"shipping": {"city": "Step"}}}
 MODES = [LEGACY[-1], MODERN]
 
 
@@ -57,6 +57,16 @@ async def approve(
             store_ids=None,
             is_read_only=False,
         )
+
+
+async def approve_in(page: Page, address: str, *, leads_to: str, only_reading: bool) -> None:
+    """As `approve`, in a browser at the consent page."""
+    await page.goto(address)
+    if only_reading:
+        for box in await page.locator("input[name=scopes]").all():
+            await box.set_checked(await box.get_attribute("value") in READING)
+    await page.get_by_role("button", name="Approve").click()
+    await page.wait_for_url(leads_to)
 
 
 async def follow(address: str) -> None:
@@ -123,7 +133,7 @@ async def test_the_official_suite_finds_no_fault_in_the_authorization_server(
 
 
 @pytest.mark.parametrize("revision", MODES)
-async def test_mcp_remote_connects_renews_and_is_disconnected(
+async def test_mcp_remote_connects_renews_steps_up_and_is_disconnected(
     site: Site,
     ada: Account,
     opens: Opens,
@@ -145,40 +155,43 @@ async def test_mcp_remote_connects_renews_and_is_disconnected(
 
     with shown.open("w") as errors:
         parameters = StdioServerParameters(command=command, args=arguments, env=environment)
-        person = asyncio.create_task(connects(page, shown))
+        person = asyncio.create_task(connects(page, shown, only_reading=True))
         async with speaking(
             stdio_client(parameters, errlog=errors), revision, read_timeout_seconds=60
         ) as client:
             await person
-            tools = (await client.list_tools()).tools
+            tools = {tool.name for tool in (await client.list_tools()).tools}
             assert client.protocol_version == revision
             [tokens] = (tmp_path / "mcp-auth").rglob("*tokens.json")
             spoil(tokens)  # as if the hour of the access token were over
             order = await client.call_tool("orders_get", {"order_id": FIRST_ORDER})
             renewed = json.loads(await asyncio.to_thread(tokens.read_text))
+            asked = len(await addresses(shown))
+            person = asyncio.create_task(connects(page, shown, after=asked))
+            written = await client.call_tool("orders_update", WRITING)
+            await person
             await page.goto("/apps")
             await page.get_by_role("button", name="Disconnect MCP CLI Proxy").click()
             await expect(notice(page, "is disconnected")).to_be_visible()
-            asked = len(await addresses(shown))
             calling = asyncio.create_task(client.call_tool("orders_get", {"order_id": FIRST_ORDER}))
-            again = await eventually(lambda: addresses(shown, after=asked), 20)
+            again = await eventually(lambda: addresses(shown, after=asked + 1), 20)
             calling.cancel()
 
-    assert len(tools) == len(every_tool())
+    assert "orders_get" in tools
+    assert "orders_update" not in tools, "its person took that away"
     assert order.structured_content["order"]["id"] == FIRST_ORDER
     assert renewed["access_token"].startswith("oda_")
     assert asked == 1, "it renewed its tokens without its person"
+    assert not written.is_error, "it asked its person for more"
     assert again, "it has to ask its person again"
 
 
-async def connects(page: Page, shown: Path) -> None:
-    """Opens the address that the program shows, and approves on the page."""
+async def connects(page: Page, shown: Path, *, after: int = 0, only_reading: bool = False) -> None:
+    """Opens the address that the program shows next, and approves on the page."""
 
     page.context.watch.expect(r"http://localhost:\d+/oauth/callback\?")  # type: ignore[attr-defined]
-    [found] = await eventually(lambda: addresses(shown), 40)
-    await page.goto(found)
-    await page.get_by_role("button", name="Approve").click()
-    await page.wait_for_url("http://*:*/oauth/callback?*")
+    [found] = await eventually(lambda: addresses(shown, after=after), 40)
+    await approve_in(page, found, leads_to="http://*:*/oauth/callback?*", only_reading=only_reading)
 
 
 async def addresses(shown: Path, *, after: int = 0) -> list[str]:
@@ -210,8 +223,6 @@ async def test_the_official_typescript_client_connects_steps_up_and_is_disconnec
     page = await (await opens(ada)).new_page()
     page.context.watch.expect(r"http://127\.0\.0\.1:\d+/callback\?")  # type: ignore[attr-defined]
     calling = {"tool": "orders_get", "arguments": {"order_id": FIRST_ORDER}}
-    changes = {"shipping": {"city": f"Step {revision}"}}
-    writing = {"order_id": FIRST_ORDER, "changes": changes}
 
     async with running(command, node_clients.environment) as process:
         client = TypeScriptClient(process, page)
@@ -222,7 +233,7 @@ async def test_the_official_typescript_client_connects_steps_up_and_is_disconnec
         again = await client.does("call", **calling)
         renewed = await client.does("saved")
         approvals = client.approvals
-        written = await client.does("call", tool="orders_update", arguments=writing)
+        written = await client.does("call", tool="orders_update", arguments=WRITING)
         wider = await client.does("saved")
         await page.goto("/apps")
         await page.get_by_role("button", name="Disconnect TypeScript tests").click()
@@ -254,20 +265,16 @@ class TypeScriptClient:
         while "authorize" in told:
             self.approvals += 1
             assert self.approvals <= 3, "it asks the person again and again"
-            await self.approve(told["authorize"])
+            await approve_in(
+                self.page,
+                told["authorize"],
+                leads_to="http://127.0.0.1:*/callback?*",
+                only_reading=self.approvals == 1,
+            )
             told = await self.process.line()
         assert "done" in told, told
         done: dict[str, Any] = told["done"]
         return done
-
-    async def approve(self, address: str) -> None:
-        """On the consent page; at the first time what it reads alone."""
-        await self.page.goto(address)
-        if self.approvals == 1:
-            for box in await self.page.locator("input[name=scopes]").all():
-                await box.set_checked(await box.get_attribute("value") in READING)
-        await self.page.get_by_role("button", name="Approve").click()
-        await self.page.wait_for_url("http://127.0.0.1:*/callback?*")
 
     async def says(self, act: str, **options: Any) -> dict[str, Any]:
         """The next line, whatever it is."""
