@@ -122,7 +122,7 @@ async def decide(request: Request, user: WebUser, form: Form) -> Response:
             user.actor,
             asked,
             scopes=_scopes(form, view),
-            store_ids=_store_ids(form),
+            store_ids=_store_ids(form, view),
             is_read_only=form.get("read_only") == "1",
         )
     except (ReauthenticationRequired, ValidationFailed, NotFound) as error:
@@ -299,7 +299,7 @@ def _typed(form: Form) -> Mapping[str, str]:
 
 
 def _choice_again(typed: Mapping[str, str]) -> Choice:
-    stores = None if typed.get("which") != "some" else _listed(typed.get("stores", ""))
+    stores = None if typed.get("which") == "all" else _listed(typed.get("stores", ""))
     return Choice(_listed(typed.get("scopes", "")), stores, typed.get("read_only") == "1")
 
 
@@ -314,8 +314,9 @@ def _scopes(form: Form, view: ConsentView) -> frozenset[Scope]:
     return ticked
 
 
-def _store_ids(form: Form) -> list[StoreRowId] | None:
-    if form.get("which") != "some":
+def _store_ids(form: Form, view: ConsentView) -> list[StoreRowId] | None:
+    """The ticked ones; None for all of them, which is only what the page asked for in words."""
+    if form.get("which") == "all" or not view.stores:
         return None
     return [StoreRowId(store_id) for store_id in _listed(form.get("stores", ""))]
 

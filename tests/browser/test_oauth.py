@@ -131,3 +131,48 @@ async def test_an_app_is_narrowed_works_and_is_disconnected(
         assert (await app.post("tools/list", {})).status_code == 401
 
     assert not faults, "\n".join(faults)
+
+
+async def test_an_app_of_its_own_scheme_leaves_its_person_at_a_page_that_says_what_was_done(
+    site: Site, opens: Opens, ada: Account
+) -> None:
+    own = "cursor://anysphere.cursor-mcp/callback"
+    async with open_services(site.settings) as services:
+        client = await add_client(
+            services, f"cursor-{ada.tenant_id}", name="Cursor", redirect_uris=[own]
+        )
+    context = await opens(ada)
+    context.watch.expect(f"left the server: {own}")
+    context.watch.expect("^400 GET /authorize")
+    page = await context.new_page()
+    address = f"/authorize?{query(client.client_id, redirect_uri=own)}"
+
+    await page.goto(address)
+    await press(page, "button", "Approve", "Enter")
+    await headed(page, "You approved “Cursor”")
+    link = await page.get_by_role("link", name="Open the app").get_attribute("href")
+    faults = await look(page, "consent-approved", views=READ_BY_AXE)
+    await page.goto(address)
+    await press(page, "button", "Cancel", "Enter")
+    await headed(page, "You did not connect “Cursor”")
+
+    # what leads nowhere, and who may connect nothing
+    await page.goto(f"/authorize?{query('nobody')}")
+    await headed(page, "The app could not be connected")
+    faults += await look(page, "consent-unknown", views=READ_BY_AXE)
+    async with open_services(site.settings) as services:
+        await services.database.execute(
+            "UPDATE memberships SET role = 'viewer' WHERE tenant_id = :tenant",
+            {"tenant": ada.tenant_id},
+        )
+    await page.goto(address)
+    await expect(page.get_by_text("Only owners and members")).to_be_visible()
+    await expect(page.get_by_role("button", name="Approve")).to_have_count(0)
+    faults += await look(page, "consent-viewer", views=READ_BY_AXE)
+    await page.goto("/apps")
+    await settled(page)
+    await expect(page.get_by_text("Only owners and members")).to_be_visible()
+
+    assert link is not None
+    assert link.startswith(f"{own}?code=")
+    assert not faults, "\n".join(faults)

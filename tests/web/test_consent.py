@@ -289,6 +289,7 @@ def test_what_deletes_is_ticked_by_hand(ada: BrowserSession, app: App) -> None:
     [
         ({"scopes": ""}, "at least one permission"),
         ({"which": "some", "stores": ""}, "at least one store"),
+        ({"which": "", "stores": ""}, "at least one store"),  # never all without a word
         ({"which": "some", "stores": "neighbours"}, "no longer connected"),
         ({"scopes": "orders:write", "read_only": "1"}, "Read only leaves nothing"),
         ({"scopes": "orders:read,orders:delete"}, "did not ask for"),
