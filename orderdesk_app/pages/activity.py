@@ -223,13 +223,20 @@ def _pages() -> rx.Component:
             rx.el.p(
                 "Looked back to ",
                 rx.el.time(S.looked_day, date_time=S.looked_at),
-                rx.cond(S.older != "", rx.fragment("; ", go("look further", to=S.older)), "."),
+                ".",
                 class_name="dim small",
             ),
         ),
         rx.cond(S.newest != "", go("Newest", to=S.newest, class_name="button")),
         rx.cond(S.newer != "", go("Newer", to=S.newer, class_name="button")),
-        rx.cond(S.older != "", go("Older", to=S.older, class_name="button")),
+        rx.cond(
+            S.older != "",
+            go(
+                rx.cond(S.looked_at != "", "Look further", "Older"),
+                to=S.older,
+                class_name="button",
+            ),
+        ),
         class_name="row",
         aria_label="Pages of the activity",
     )

@@ -239,7 +239,7 @@ def test_the_search_of_a_rare_thing_says_how_far_it_looked(
 
     assert facts["rows"] == []
     assert facts["looked_at"].endswith("+00:00")
-    assert facts["looked_day"].endswith(" UTC")  # "Looked back to 12 May, 14:02 UTC; look further"
+    assert facts["looked_day"].endswith(" UTC")  # "Looked back to 12 May, 14:02 UTC."
     assert facts["older"].startswith("/activity?client=Claude&outcome=ok&before=")
 
 
