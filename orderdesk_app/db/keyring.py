@@ -75,16 +75,20 @@ class KeyRows:
             ).one()
 
     async def wrapped_otherwise(
-        self, key_id: str, *, after: str, count: int
+        self, key_id: str, *, before: str | None, count: int
     ) -> Sequence[MasterKeyMetadata]:
-        """The next rows, by their id, that another key has wrapped."""
+        """The next rows, backwards by their id, that another key has wrapped: the digest key comes
+        after all tenants.
+        """
         row_id = col(MasterKeyMetadata.id)
         question = (
             select(MasterKeyMetadata)
-            .where(row_id > after, col(MasterKeyMetadata.key_id) != key_id)
-            .order_by(row_id)
+            .where(col(MasterKeyMetadata.key_id) != key_id)
+            .order_by(row_id.desc())
             .limit(count)
         )
+        if before is not None:
+            question = question.where(row_id < before)
         async with self._database.read() as session:
             return (await session.exec(question)).all()
 

@@ -75,6 +75,18 @@ class KeyRotation:
             for name, number in sorted(counts.items(), key=lambda pair: pair[0] != current)
         ]
 
+    async def warn_of_unreadable(self) -> None:
+        """At the start: says in the log how many keys this process cannot open. Their accounts
+        get errors, and all others work.
+        """
+        lost = sum(key.rows for key in await self.wrapping_keys() if not key.is_open)
+        if lost:
+            _LOG.error(
+                "keys of accounts are wrapped by one that is neither MCP_KMS_KEY nor in "
+                "MCP_KMS_KEY_PREVIOUS; add it there, and run orderdesk rotate-keys",
+                count=lost,
+            )
+
     async def rotate(self, actor: Actor) -> Rotated:
         """Wraps each row again that another key has wrapped, in batches. It may be killed, run
         again, and run twice at once: a row is changed where it is as it was read.
@@ -97,13 +109,14 @@ class KeyRotation:
 
     async def _pass(self) -> Rotated:
         """Goes once through all rows. Servers that still wrap with the key of before may add more
-        meanwhile.
+        meanwhile. The digest key is the last one: until then no server starts without the key of
+        before, as it could not open all.
         """
         key_id = self._keyring.kms_key_id
         done = unreadable = 0
-        after = ""
-        while rows := await self._rows.wrapped_otherwise(key_id, after=after, count=BATCH):
-            after = rows[-1].id
+        before: str | None = None
+        while rows := await self._rows.wrapped_otherwise(key_id, before=before, count=BATCH):
+            before = rows[-1].id
             batch = []
             for row in rows:
                 try:

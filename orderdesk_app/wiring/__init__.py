@@ -111,6 +111,7 @@ async def _start(
     closing.callback(services.names.close)
     closing.push_async_callback(services.public_fetch.close)
     services.build()
+    await services.key_rotation.warn_of_unreadable()
     await services.signals.start()
     closing.push_async_callback(services.signals.stop)
     await services.user_activity.start()

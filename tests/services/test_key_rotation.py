@@ -139,6 +139,8 @@ async def test_one_that_is_killed_in_the_middle_goes_on_where_it_was(
         with pytest.raises(asyncio.CancelledError):
             await rotation.rotate(SHELL)
     counts = [key.rows for key in await rotation.wrapping_keys()]
+    with pytest.raises(ConfigurationError, match="MCP_KMS_KEY_PREVIOUS"):
+        await installed.keyring(NEW)  # a server that starts now could not open all
     between = [
         await installed.seals(await installed.keyring(*keys)) for keys in ((OLD, NEW), (NEW, OLD))
     ]
@@ -172,7 +174,7 @@ async def test_a_key_that_a_server_makes_meanwhile_is_wrapped_too(
     rewrap = KeyRows.rewrap
 
     async def meanwhile(self: KeyRows, *given: object, **named: object) -> int:
-        await server.tenant("0 a newcomer")  # sorts before what was read already
+        await server.tenant("z a newcomer")  # stands where it was read already
         return await rewrap(self, *given, **named)  # type: ignore[arg-type]
 
     monkeypatch.setattr(KeyRows, "rewrap", meanwhile)
@@ -201,7 +203,7 @@ async def test_a_check_says_which_key_has_wrapped_how_many(installed: Installati
 async def test_what_no_key_opens_is_counted_and_the_rest_rotated(installed: Installation) -> None:
     rows = KeyRows(installed.database)
     elsewhere = await installed.keyring(LOST, OLD)
-    some = await rows.wrapped_otherwise(elsewhere.kms_key_id, after="tenant:4", count=5)
+    some = await rows.wrapped_otherwise(elsewhere.kms_key_id, before="tenant:4", count=5)
     wrapped = [(row, elsewhere.rewrapped(row)) for row in some]
     await rows.rewrap(wrapped, key_id=elsewhere.kms_key_id)
 
@@ -213,6 +215,23 @@ async def test_what_no_key_opens_is_counted_and_the_rest_rotated(installed: Inst
         (KEYS + 1 - 5, True),
         (5, False),
     ]
+
+
+async def test_a_start_without_the_key_of_before_says_how_many_keys_it_cannot_open(
+    installed: Installation, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rows, both = KeyRows(installed.database), await installed.keyring(NEW, OLD)
+    [root] = await rows.wrapped_otherwise(both.kms_key_id, before="tenant", count=7)
+    await rows.rewrap([(root, both.rewrapped(root))], key_id=both.kms_key_id)
+
+    await (await installed.rotation()).warn_of_unreadable()
+    before = "".join(capsys.readouterr())
+    await (await installed.rotation(previous="")).warn_of_unreadable()
+    after = "".join(capsys.readouterr())
+
+    assert "MCP_KMS_KEY_PREVIOUS" not in before
+    assert "MCP_KMS_KEY_PREVIOUS" in after
+    assert str(KEYS) in after
 
 
 # ------------------------------------------------------------------ a server without the new key
