@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 
-from sqlmodel import col, select
+from sqlmodel import col, or_, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from orderdesk_app.context import Actor, Via, now
@@ -26,6 +26,7 @@ from orderdesk_app.services.key_views import APP, MASTER
 from orderdesk_app.services.limits import network_of
 
 _RECENT = timedelta(hours=24)
+_NEW = timedelta(hours=1)  # so long a new key is waited for
 _REFUSED_FOR = timedelta(minutes=15)  # then somebody else may have the network
 _MOST_ROWS = 500  # newest of an account that are looked through
 _MOST_STRANGERS = 100  # newest requests of no account that are looked through, of all networks
@@ -80,10 +81,20 @@ class Refusal:
 
 
 @dataclass(frozen=True, slots=True)
+class Newcomer:
+    """A key that the person made, or an app that they connected, within the last hour."""
+
+    credential_id: str
+    name: str
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
 class Lights:
     """Everything that the page shows to a person, the newest first."""
 
     connections: tuple[Connection, ...] = ()
+    newcomers: tuple[Newcomer, ...] = ()
     refusal: Refusal | None = None
 
 
@@ -102,12 +113,12 @@ class Connections:
         async with self._database.read() as session:
             rows = await self._rows(session, actor)
             names = await who_did(session, actor, [_who(row) for row in rows])
-            used = await self._used(session, actor)
+            own = await self._own(session, actor)
             stranger = await self._stranger(session, actor)
         # The first message of a client leaves no row: only its key or app says that it was used.
         calls = [
             Connection(key.last_client, key.id, _name_of(key), key.last_used_at)
-            for key in used
+            for key in own
             # a look at it alone, as for one that was refused, has neither
             if key.last_used_at and (key.last_client or key.last_address) and _works(key)
         ]
@@ -133,7 +144,16 @@ class Connections:
             elif key is None or _works(key):
                 calls.append(Connection(row.client_name, row.credential_id, name, row.at))
         refusals = [refusal for refusal in refusals if refusal.at > now() - _REFUSED_FOR]
-        return Lights(_newest(calls), max(refusals, key=lambda each: each.at, default=None))
+        new = [
+            Newcomer(key.id, _name_of(key), key.created_at)
+            for key in own
+            if key.created_at > now() - _NEW and _works(key)
+        ]
+        return Lights(
+            _newest(calls),
+            tuple(sorted(new, key=lambda each: each.at, reverse=True)),
+            max(refusals, key=lambda each: each.at, default=None),
+        )
 
     async def _rows(self, session: AsyncSession, actor: Actor) -> Sequence[AuditEntry]:
         question = (
@@ -148,14 +168,18 @@ class Connections:
         )
         return (await session.exec(question)).all()
 
-    async def _used(self, session: AsyncSession, actor: Actor) -> Sequence[Credential]:
-        """The person's own keys and apps that were used lately. A master key is used by whoever
-        signs in with it, too.
+    async def _own(self, session: AsyncSession, actor: Actor) -> Sequence[Credential]:
+        """The person's own keys and apps that were made or used lately. A master key is used by
+        whoever signs in with it, too.
         """
+        moment = now()
         question = owned(actor, Credential).where(
             col(Credential.user_id) == actor.user_id,
             col(Credential.kind) != MASTER,
-            col(Credential.last_used_at) > now() - _RECENT,
+            or_(
+                col(Credential.last_used_at) > moment - _RECENT,
+                col(Credential.created_at) > moment - _NEW,
+            ),
         )
         return (await session.exec(question)).all()
 

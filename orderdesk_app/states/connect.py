@@ -3,7 +3,7 @@ green on its first call. A key that is made here never stands in a state: routes
 """
 
 from collections.abc import Sequence
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import TypedDict
 
 import reflex as rx
@@ -21,15 +21,13 @@ from orderdesk_app.services.client_setups import (
     is_out_of_reach,
     key_client,
 )
-from orderdesk_app.services.connections import Connection, Lights, Refusal, Why
-from orderdesk_app.services.key_views import MASTER, KeyView
+from orderdesk_app.services.connections import Connection, Lights, Newcomer, Refusal, Why
 from orderdesk_app.services.roles import Permission
 from orderdesk_app.services.snippets import PLACEHOLDER, mcp_address
 from orderdesk_app.states.signed_in import SignedInState, handler
 from orderdesk_app.states.times import ago, stamp
 from orderdesk_app.tools.catalogue import every_tool
 
-_NEW = timedelta(hours=1)  # so long a new key is waited for
 _NEEDS_THE_INTERNET = (
     "They need an https address that the internet can reach: whoever runs this server sets "
     "PUBLIC_URL to one."
@@ -151,28 +149,23 @@ class ConnectState(SignedInState):
     async def _read_lights(self) -> None:
         services, actor = wiring.current(), self._require_actor()
         lights = await services.connections.lights(actor)
-        keys = [
-            key
-            for key in await services.keys.list(actor)
-            if key.kind != MASTER and key.user_id is not None and key.user_id == actor.user_id
-        ]
         moment = now()
-        new = [key for key in keys if key.created_at > moment - _NEW]
-        newest = _newest(new)
-        newest_id = newest.id if newest else ""
+        newest_id = lights.newcomers[0].credential_id if lights.newcomers else ""
         if newest_id != self._newest_key:
             self._newest_key = newest_id
             # the form of the new key is spent, and another may be made on this page
             self.form_token = services.form_tokens.issue(self._session)
         self.tiles = [_tile(client, lights.connections, moment) for client in CLIENTS]
         client = find_client(self.client)
-        waiting = _newest([key for key in new if key_client(key.name) in (None, client)])
+        waiting = next(
+            (each for each in lights.newcomers if key_client(each.name) in (None, client)), None
+        )
         connected = _connection(client, waiting, lights)
         self._light(connected, waiting, moment)
         self._refusal(_unanswered(lights, connected), moment)
 
     def _light(
-        self, connected: Connection | None, waiting: KeyView | None, moment: datetime
+        self, connected: Connection | None, waiting: Newcomer | None, moment: datetime
     ) -> None:
         self.is_lit = connected is not None
         self.light_ago = ago(connected.at, moment) if connected else ""
@@ -201,10 +194,6 @@ def _parts(prefix: str, snippets: Sequence[Snippet]) -> list[Part]:
     ]
 
 
-def _newest(keys: Sequence[KeyView]) -> KeyView | None:
-    return max(keys, key=lambda key: key.created_at, default=None)
-
-
 def _tile(client: ClientSetup, connections: Sequence[Connection], moment: datetime) -> Tile:
     last = next((each for each in connections if is_call_of(client, each.client, each.key)), None)
     return Tile(
@@ -217,7 +206,7 @@ def _tile(client: ClientSetup, connections: Sequence[Connection], moment: dateti
 
 
 def _connection(
-    client: ClientSetup | None, waiting: KeyView | None, lights: Lights
+    client: ClientSetup | None, waiting: Newcomer | None, lights: Lights
 ) -> Connection | None:
     """The last call of that client, or with the key that is waited for. A call before that key was
     made is not what somebody waits for.
@@ -225,11 +214,11 @@ def _connection(
     found = [
         each
         for each in lights.connections
-        if (waiting is not None and each.credential_id == waiting.id)
+        if (waiting is not None and each.credential_id == waiting.credential_id)
         or (
             client is not None
             and is_call_of(client, each.client, each.key)
-            and (waiting is None or each.at > waiting.created_at)
+            and (waiting is None or each.at > waiting.at)
         )
     ]
     return max(found, key=lambda each: each.at, default=None)

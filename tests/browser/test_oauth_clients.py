@@ -24,7 +24,7 @@ from playwright.async_api import Page, expect
 
 from orderdesk_app.context import Scope
 from tests.browser.conftest import Account, Opens, Site
-from tests.browser.steps import notice
+from tests.browser.steps import notice, settled
 from tests.clients.clients import PROGRAMS
 from tests.mcp_server import LEGACY, MODERN, speaking
 from tests.node_clients import NEWEST, NodeClients, node_clients
@@ -152,6 +152,9 @@ async def test_mcp_remote_connects_renews_steps_up_and_is_disconnected(
     }
     shown = tmp_path / "stderr"
     page = await (await opens(ada)).new_page()
+    watched = await page.context.new_page()
+    await watched.goto("/connect?client=mcp-remote")
+    await settled(watched)
 
     with shown.open("w") as errors:
         parameters = StdioServerParameters(command=command, args=arguments, env=environment)
@@ -160,6 +163,10 @@ async def test_mcp_remote_connects_renews_steps_up_and_is_disconnected(
             stdio_client(parameters, errlog=errors), revision, read_timeout_seconds=60
         ) as client:
             await person
+            # it has called no tool yet
+            await expect(
+                watched.get_by_text(re.compile("Connected: (mcp-remote|MCP CLI Proxy)"))
+            ).to_be_visible()
             tools = {tool.name for tool in (await client.list_tools()).tools}
             assert client.protocol_version == revision
             [tokens] = (tmp_path / "mcp-auth").rglob("*tokens.json")

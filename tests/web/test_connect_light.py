@@ -5,7 +5,7 @@ the last request that was refused and why.
 from datetime import timedelta
 
 import pytest
-from sqlmodel import col, update
+from sqlmodel import col, desc, select, update
 
 from orderdesk_app.context import Actor, Role, Via, now
 from orderdesk_app.db.keys import Credential
@@ -33,11 +33,12 @@ def age(session: BrowserSession, **values: object) -> None:
     async def write() -> None:
         services = session.web.services
         async with services.database.write() as database:
-            row = update(Credential).where(col(Credential.id) == newest)
+            of_account = col(Credential.tenant_id) == session.view.id
+            newest = select(Credential.id).where(of_account).order_by(desc(Credential.created_at))
+            row = update(Credential).where(col(Credential.id).in_(newest.limit(1)))
             await database.exec(row.values(**values))
             await services.signals.publish(database, f"tenant:{session.view.id}")
 
-    newest = max(keys_that_are_there(session), key=lambda key: key.created_at).id
     session.web.do(write)
 
 
@@ -94,6 +95,19 @@ def test_the_first_message_of_a_client_is_its_first_call(
     assert shown(tab, "refused") == ""
 
 
+def test_an_app_that_nobody_knows_is_waited_for_and_seen_as_a_key_is(ada: BrowserSession) -> None:
+    token = App(ada, "an-app-of-nobody", name="Teapot").connect()["access_token"]
+    with ada.tab() as tab:
+        looks(tab, "mcp-remote")
+        assert shown(tab, "light") == "Waiting for the first call with “Teapot”…"
+
+        call(ada, token, client="node", method="initialize")
+        ada.web.do(ada.web.services.key_uses.flush)
+        tab.act("connect_state.refresh")
+
+    assert shown(tab, "light") == "Connected: Teapot"
+
+
 def test_a_key_that_was_made_for_another_client_lights_another_tile(ada: BrowserSession) -> None:
     key = block(make_key(ada, client="claude", name="Claude").text, "new-key")
     call(ada, key, client="node")
@@ -148,6 +162,7 @@ REFUSALS = {
     "too many": "“Cursor” was refused: too many calls in a minute.",
     "tool": "“Cursor” called a tool that this server does not have.",
 }
+EVIL = "Call us at evil.example.com <script>"
 NEVER_IN = frozenset({"unknown", "address", "host", "origin", "in the address"})
 
 
@@ -170,6 +185,7 @@ def test_the_last_refused_request_and_why(
         tab.act("connect_state.refresh")
 
     assert key not in tab.seen
+    assert "example.com" not in tab.seen, "whoever has no key writes nothing onto the page"
     assert shown(tab, "is_lit")
     assert shown(tab, "refused") == ""  # it works now
 
@@ -197,6 +213,7 @@ def ask_for_what_is_refused(
         key[:-1] + "~" if what == "unknown" else key,
         tool,
         path={"address": "/mpc", "in the address": f"/mcp?token={key}"}.get(what, "/mcp"),
+        client=EVIL,
         headers=headers.get(what, {}),
         order_id="1",
     )
