@@ -79,6 +79,6 @@ class OAuthToken(Row, table=True):
     access_expires_at: datetime
     refresh_expires_at: datetime = Field(index=True)
     refreshed_at: datetime | None = None
-    # the pair of the next row, for a client whose answer was lost; for half a minute
+    # the pair of the next row, for a client whose answer was lost; until that one is refreshed
     successor: Sealed | None = Field(default=None, sa_type=LargeBinary)
     revoked_at: datetime | None = None

@@ -199,6 +199,16 @@ class OAuthTokens:
         pair, token = self._new_pair(app, moment, scopes)
         token.family_id = row.family_id
         token.redirect_uri = row.redirect_uri
+        # the row's own pair is in use now: nobody gets it again
+        await session.exec(
+            update(OAuthToken)
+            .where(
+                col(OAuthToken.tenant_id) == row.tenant_id,
+                col(OAuthToken.family_id) == row.family_id,
+                col(OAuthToken.successor).is_not(None),
+            )
+            .values(successor=None)
+        )
         row.refreshed_at = moment
         text = json.dumps([token.id, pair.access.reveal(), pair.refresh.reveal()]).encode()
         row.successor = await self._sealer.seal_for(*_place(row), text)

@@ -226,7 +226,9 @@ async def test_there_is_no_grace_once_the_new_pair_was_refreshed(
     first = await ada.connect(client)
     second = await refresh(services, client, first.refresh.reveal())
     third = await refresh(services, client, second.refresh.reveal())
-
+    async with services.database.read() as session:
+        rows = (await session.exec(select(OAuthToken))).all()
+    assert sum(row.successor is not None for row in rows) == 1, "of no pair that nobody gets again"
     assert await refused(refresh(services, client, first.refresh.reveal())) == "invalid_grant"
     assert not await opens(services, third)
 
@@ -475,7 +477,6 @@ async def test_what_was_used_in_one_process_was_used_in_every_other(
     services: Services, ada: OAuthPerson, client: Client, database_url: str
 ) -> None:
     code = await ada.approve(query())
-
     async with open_services(settings_for(database_url)) as elsewhere:
         pair = await exchange(elsewhere, client, code)
         both = [refresh(each, client, pair.refresh.reveal()) for each in (services, elsewhere)]
