@@ -187,7 +187,7 @@ def _narrow_dialog(app: Any) -> rx.Component:
     )
     return dialog(
         form,
-        "Narrow " + app["name"],
+        "Narrow “" + app["name"] + "”",
         post_form(
             rx.cond(wrong != "", callout(wrong)),
             rx.el.input(type="hidden", name="app_id", value=app["id"], read_only=True),

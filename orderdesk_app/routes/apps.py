@@ -42,7 +42,7 @@ async def narrow(request: Request, user: WebUser, form: Form) -> Response:
             "read_only": form.get("read_only", "")[:1],
         }
         return redirect_with_error(user, PAGE, error, form=f"narrow-{app_id[:40]}", typed=typed)
-    return redirect_with_notice(user, PAGE, f"{name} is narrowed, from its next call on.")
+    return redirect_with_notice(user, PAGE, f"“{name}” is narrowed, from its next call on.")
 
 
 @signed_in_form
@@ -53,7 +53,9 @@ async def disconnect(request: Request, user: WebUser, form: Form) -> Response:
     except OrderDeskAgentsError as error:
         return redirect_with_error(user, PAGE, error)
     return redirect_with_notice(
-        user, PAGE, f"{name} is disconnected: its next call is refused. It can be connected again."
+        user,
+        PAGE,
+        f"“{name}” is disconnected: its next call is refused. It can be connected again.",
     )
 
 

@@ -119,15 +119,15 @@ async def test_an_app_is_narrowed_works_and_is_disconnected(
         await expect(row).to_contain_text(ada.store_name)
         faults += await look(page, "apps", title="Connected apps")
         await press(page, "button", "Narrow Teapot", "Enter")
-        dialog = page.get_by_role("dialog", name="Narrow Teapot")
+        dialog = page.get_by_role("dialog", name="Narrow “Teapot”")
         faults += await look(page, "apps-narrow", views=READ_BY_AXE)
         await dialog.get_by_label("See stores").press("Space")
         await dialog.get_by_role("button", name="Narrow").press("Enter")
-        await expect(notice(page, "Teapot is narrowed")).to_be_visible()
+        await expect(notice(page, "“Teapot” is narrowed")).to_be_visible()
         await expect(row).not_to_contain_text("See stores")
         assert await denied(app, "stores_list")
         await press(page, "button", "Disconnect Teapot", "Enter")
-        await expect(notice(page, "Teapot is disconnected")).to_be_visible()
+        await expect(notice(page, "“Teapot” is disconnected")).to_be_visible()
         assert (await app.post("tools/list", {})).status_code == 401
 
     assert not faults, "\n".join(faults)

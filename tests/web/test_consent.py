@@ -661,6 +661,23 @@ def test_an_old_sign_in_proves_itself_and_comes_back_to_what_was_chosen(
     assert codes(ada.web, app)[0].store_ids == [store.id]
 
 
+def test_a_mailed_proof_comes_back_to_what_was_chosen(ada: BrowserSession, app: App) -> None:
+    address = give_address(ada)
+    ada.grow_old()
+    asked = open_page(ada, app.address()).approve(scopes="orders:write").headers["location"]
+    [wanted] = set(re.findall(r'name="next" value="([^"]+)"', ada.get(asked).text))
+
+    sent = ada.post("/confirm/mail", next=html.unescape(wanted)).headers["location"]
+    [letter] = [mail for mail in mails_to(ada.web, address) if "/confirm/link" in mail.text]
+    [link] = re.findall(r"(/confirm/link\?token=\S+)", letter.text)
+    back = ada.post(link)
+    again = open_page(ada, back.headers["location"])
+
+    assert "next=%2Fauthorize" in sent
+    assert again.boxes("scopes") == {"orders:read": False, "orders:write": True}
+    assert "code=" in again.approve().headers["location"]
+
+
 def test_a_person_of_two_accounts_chooses_the_one_and_keeps_the_request(
     ada: BrowserSession, bert: BrowserSession, app: App
 ) -> None:
