@@ -34,6 +34,7 @@ async def export(request: Request) -> Response:
         check_caller(export, user.actor)
         form = _form(request.query_params.get("format", "csv"))
         wanted = read_filter(request.query_params)
+        await wiring.current().limits.forms.spend(user.session_id)  # leaves a row too
         opened = wiring.current().activity_export.open(user.actor, wanted, form, writes=_WRITES)
         name = f"activity-{now():%Y-%m-%d}.{form}"
         return await Download.of(opened, name=name, media_type=_MEDIA_TYPES[form])

@@ -37,6 +37,7 @@ from orderdesk_app.security.digests import digest
 from orderdesk_app.security.keyring import Keyring
 from orderdesk_app.security.tokens import OAUTH_ACCESS, OAUTH_REFRESH, new_oauth_token
 from orderdesk_app.services.access import APP, FoundKey
+from orderdesk_app.services.app_names import known_as
 from orderdesk_app.services.audit import AuditTrail, Entry
 from orderdesk_app.services.connected_apps import AppConnections
 from orderdesk_app.services.limits import Limit
@@ -280,7 +281,9 @@ class OAuthTokens:
             address=address,
         )
         await self._audit.write_or_queue(
-            Entry(actor, "app.disconnect", arguments={"app": client.name, "by": "the app"})
+            Entry(
+                actor, "app.disconnect", arguments={"app": known_as(client.name), "by": "the app"}
+            )
         )
 
     async def _end_family(
@@ -315,7 +318,7 @@ class OAuthTokens:
                 replay.actor,
                 "app.replay",
                 outcome="AUTH_ERROR",
-                arguments={"app": replay.app, "what": replay.what},
+                arguments={"app": known_as(replay.app), "what": replay.what},
             )
         )
         return _wrong_grant(

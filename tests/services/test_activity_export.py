@@ -87,7 +87,7 @@ async def test_a_table_has_what_happened_with_its_names(world: FileWorld) -> Non
     assert json.loads(row["arguments"]) == {"order_id": "1042", "note": "two\nlines, “quoted”"}
 
 
-@pytest.mark.parametrize("start", ["=", "+", "-", "@", "\t", "\r", "\n"])
+@pytest.mark.parametrize("start", ["=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff20"])
 async def test_no_cell_is_a_formula(world: FileWorld, start: str) -> None:
     evil = f"{start}HYPERLINK(1)"
     agent = replace(world.agent, client_name=evil)

@@ -16,6 +16,7 @@ from orderdesk_app.db.keys import Credential
 from orderdesk_app.db.oauth import OAuthCode, OAuthToken
 from tests.web.browser_session import BrowserSession
 from tests.web.colleagues import Colleague, add_colleague
+from tests.web.oauth_app import App
 
 _NUMBERS = itertools.count(1)
 ASKED = (Scope.ORDERS_READ, Scope.ORDERS_WRITE, Scope.PRODUCTS_READ)
@@ -283,3 +284,18 @@ def test_what_is_done_to_an_app_stands_in_the_activity(ada: BrowserSession) -> N
         text = json.dumps(tab.vars, ensure_ascii=False, default=str)
     assert "narrowed the app “Claude”" in text
     assert "disconnected the app “Claude”" in text
+
+
+def test_no_row_of_the_activity_calls_an_app_by_our_name(ada: BrowserSession) -> None:
+    app = App(ada, "an-app-with-our-name", name="Order Desk agents")
+    code = app.code()
+    app.exchange(code)
+    app.exchange(code)  # a replay
+    app.send("/revoke", token=app.connect()["refresh_token"])
+
+    with ada.tab() as tab:
+        tab.act("activity_state.load")
+        text = json.dumps(tab.vars, ensure_ascii=False, default=str)
+    assert "of an app twice" in text
+    assert "disconnected the app" in text
+    assert "Order Desk agents" not in text
