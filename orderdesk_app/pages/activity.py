@@ -217,22 +217,30 @@ def _nothing() -> rx.Component:
 
 
 def _pages() -> rx.Component:
+    further = S.looked_at != ""
     return rx.el.nav(
         rx.cond(
-            S.looked_at != "",
+            further,
             rx.el.p(
-                "Looked back to ",
-                rx.el.time(S.looked_day, date_time=S.looked_at),
+                rx.cond(S.looked_on, "Looked on to ", "Looked back to "),
+                rx.el.time(S.looked_minute, date_time=S.looked_at),
                 ".",
                 class_name="dim small",
             ),
         ),
         rx.cond(S.newest != "", go("Newest", to=S.newest, class_name="button")),
-        rx.cond(S.newer != "", go("Newer", to=S.newer, class_name="button")),
+        rx.cond(
+            S.newer != "",
+            go(
+                rx.cond(further & S.looked_on, "Look further", "Newer"),
+                to=S.newer,
+                class_name="button",
+            ),
+        ),
         rx.cond(
             S.older != "",
             go(
-                rx.cond(S.looked_at != "", "Look further", "Older"),
+                rx.cond(further & ~S.looked_on, "Look further", "Older"),
                 to=S.older,
                 class_name="button",
             ),

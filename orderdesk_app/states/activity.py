@@ -24,7 +24,7 @@ from orderdesk_app.services.roles import Permission
 from orderdesk_app.states.activity_rows import WRITES, ActivityRow, OpenedRow, activity_rows
 from orderdesk_app.states.activity_text import action_labels, outcome_label
 from orderdesk_app.states.signed_in import SignedInState, handler
-from orderdesk_app.states.times import day, stamp
+from orderdesk_app.states.times import minute, stamp
 from orderdesk_app.tools.catalogue import every_tool
 
 ADDRESS = "/activity"
@@ -75,8 +75,9 @@ class ActivityState(OpenedRow, SignedInState):
     newest: str = ""
     newer: str = ""
     older: str = ""
-    looked_day: str = ""  # how far this page looked, when it did not look at everything
+    looked_minute: str = ""  # how far this page looked, when it did not look at everything
     looked_at: str = ""
+    looked_on: bool = False  # towards newer rows
     as_csv: str = ""
     as_json_lines: str = ""
 
@@ -96,7 +97,7 @@ class ActivityState(OpenedRow, SignedInState):
             self.fault = error.message
             self.rows, self.chips = [], []
             self.newest = self.newer = self.older = self.as_csv = self.as_json_lines = ""
-            self.looked_day = self.looked_at = ""
+            self.looked_minute = self.looked_at = ""
             wanted, before, after = ActivityFilter(), None, None
         services, actor = wiring.current(), self._require_actor()
         people = await services.activity_log.people(actor)
@@ -177,7 +178,8 @@ class ActivityState(OpenedRow, SignedInState):
         self.newer = _address(wanted, after=page.newer) if page.newer else ""
         self.older = _address(wanted, before=page.older) if page.older else ""
         self.looked_at = stamp(page.looked_to)
-        self.looked_day = day(page.looked_to, now())
+        self.looked_minute = minute(page.looked_to, now())
+        self.looked_on = page.newer is not None and page.newer.at == page.looked_to
         self.as_csv = f"{EXPORT}?{wanted.query(format='csv')}"
         self.as_json_lines = f"{EXPORT}?{wanted.query(format='jsonl')}"
 

@@ -24,16 +24,13 @@ def ago(then: datetime | None, now: datetime) -> str:
     return then.astimezone(UTC).strftime("%-d %b %Y")
 
 
-def day(then: datetime | None, now: datetime) -> str:
-    """As in 12 May, in UTC; of the last two days with the time, of other years with the year; empty
-    for never.
-    """
+def minute(then: datetime | None, now: datetime) -> str:
+    """As in 12 May, 14:02 UTC; of other years with the year; empty for never."""
     if then is None:
         return ""
     moment = then.astimezone(UTC)
-    if (now - moment).total_seconds() < 2 * 86400:
-        return moment.strftime("%-d %b, %H:%M UTC")
-    return moment.strftime("%-d %b" if moment.year == now.year else "%-d %b %Y")
+    year = "" if moment.year == now.year else f" {moment.year}"
+    return f"{moment:%-d %b}{year}, {moment:%H:%M} UTC"
 
 
 def stamp(then: datetime | None) -> str:

@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
 
-from orderdesk_app.states.times import ago, day, span, stamp
+from orderdesk_app.states.times import ago, minute, span, stamp
 
 EVENING = datetime(2026, 11, 23, 2, 30, 5, 123456, tzinfo=UTC)
 
@@ -44,10 +44,12 @@ def test_a_length_is_told_in_the_largest_unit_that_fits(seconds: float, words: s
     ("then", "words"),
     [
         (None, ""),
-        (datetime(2026, 5, 12, 9, tzinfo=UTC), "12 May"),
-        (datetime(2025, 5, 12, 9, tzinfo=UTC), "12 May 2025"),
+        (datetime(2026, 5, 12, 9, tzinfo=UTC), "12 May, 09:00 UTC"),
+        (datetime(2025, 5, 12, 9, tzinfo=UTC), "12 May 2025, 09:00 UTC"),
         (datetime(2026, 11, 27, 9, 5, tzinfo=timezone(timedelta(hours=1))), "27 Nov, 08:05 UTC"),
     ],
 )
-def test_a_day_is_as_exact_as_it_is_near(then: datetime | None, words: str) -> None:
-    assert day(then, datetime(2026, 11, 28, 12, tzinfo=UTC)) == words
+def test_a_minute_is_told_in_utc_with_the_year_of_another_one(
+    then: datetime | None, words: str
+) -> None:
+    assert minute(then, datetime(2026, 11, 28, 12, tzinfo=UTC)) == words

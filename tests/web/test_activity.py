@@ -1,6 +1,7 @@
 """The page of all activity: its address is its filters, and what it shows is of one account."""
 
 import json
+import re
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import timedelta
@@ -239,8 +240,24 @@ def test_the_search_of_a_rare_thing_says_how_far_it_looked(
 
     assert facts["rows"] == []
     assert facts["looked_at"].endswith("+00:00")
-    assert facts["looked_day"].endswith(" UTC")  # "Looked back to 12 May, 14:02 UTC."
+    # "Looked back to 12 May, 14:02 UTC.": a step may be shorter than a day
+    assert re.fullmatch(r"\d+ \w+, \d\d:\d\d UTC", facts["looked_minute"])
     assert facts["older"].startswith("/activity?client=Claude&outcome=ok&before=")
+    assert not facts["looked_on"]
+
+
+def test_a_search_towards_newer_rows_says_that_it_looked_on(
+    ada: BrowserSession, tab: Tab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("orderdesk_app.services.activity_log.LOOKED_THROUGH", 60)
+    for _ in range(70):
+        happen(ada, outcome="NOT_FOUND")
+
+    facts = show(tab, "outcome=ok&client=Claude&after=20200101T000000000000-0")
+
+    assert (facts["rows"], facts["looked_on"]) == ([], True)
+    assert facts["looked_at"] != ""
+    assert facts["newer"].startswith("/activity?client=Claude&outcome=ok&after=")
 
 
 # ------------------------------------------------------------------ the download
