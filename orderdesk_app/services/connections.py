@@ -18,7 +18,7 @@ from orderdesk_app.db.owned import owned
 from orderdesk_app.db.sessions import Session
 from orderdesk_app.errors import NotFound, PermissionDenied, RateLimited
 from orderdesk_app.services.activity_entries import AGENTS, WhoActed, who_did
-from orderdesk_app.services.app_names import app_name
+from orderdesk_app.services.app_names import known_as
 from orderdesk_app.services.audit import UNKNOWN_TOOL, AuditLog, Entry
 from orderdesk_app.services.key_check import ACTION as KEY_CHECK
 from orderdesk_app.services.key_check import NOBODY
@@ -231,7 +231,7 @@ def _is_of(actor: Actor, row: AuditEntry, key: Credential | None) -> bool:
 
 def _name_of(key: Credential) -> str:
     """An app has chosen its name itself."""
-    return app_name(key.name) if key.kind == APP else key.name
+    return known_as(key.name) if key.kind == APP else key.name
 
 
 def _works(key: Credential) -> bool:

@@ -149,6 +149,18 @@ def test_what_a_program_calls_itself_is_shown_as_a_name_alone(ada: BrowserSessio
     assert len(shown(tab, "light")) < 100
 
 
+def test_no_app_has_our_name_in_the_light(ada: BrowserSession) -> None:
+    token = App(ada, "an-app-like-ours", name="0rder Desk \u202eagents").connect()["access_token"]
+    call(ada, token, "no_such_tool", client="Order Desk")
+    ada.web.do(ada.web.services.key_uses.flush)
+
+    with ada.tab() as tab:
+        looks(tab, "codex")
+
+    assert shown(tab, "light") == "Connected: An app without a name"
+    assert shown(tab, "refused").startswith("“An app without a name” called a tool")
+
+
 REFUSALS = {
     "unknown": "not known here",
     "address": "it ends with /mcp",
