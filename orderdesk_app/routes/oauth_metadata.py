@@ -13,17 +13,19 @@ from orderdesk_app.context import Json, JsonObject, Scope
 from orderdesk_app.routes.oauth import METADATA_FORMS, cross_origin, preflight
 from orderdesk_app.services.callers import Callers, open_to
 from orderdesk_app.services.oauth_client import AUTH_METHODS
-from orderdesk_app.services.oauth_resource import OAuthResource
+from orderdesk_app.services.oauth_resource import USUAL_SCOPES, OAuthResource, in_order
 
 _CACHED = {"Cache-Control": "public, max-age=300"}
 
 
 def protected_resource(resource: OAuthResource) -> JsonObject:
-    """RFC 9728: the one audience, and who gives its tokens."""
+    """RFC 9728: the one audience, and who gives its tokens. Its scopes are those that a client asks
+    for at first (MCP, authorization): what deletes is asked for when it is needed.
+    """
     return {
         "resource": resource.audience,
         "authorization_servers": [resource.issuer],
-        "scopes_supported": [scope.value for scope in Scope],
+        "scopes_supported": [scope.value for scope in in_order(USUAL_SCOPES)],
         "bearer_methods_supported": ["header"],
         "resource_name": "Order Desk agents",
     }

@@ -17,6 +17,7 @@ from orderdesk_app.routes import all_routes
 from orderdesk_app.routes.oauth import FOR_PROGRAMS, is_for_programs
 from orderdesk_app.services.limits import Limit
 from orderdesk_app.services.oauth_client import secret_digest
+from orderdesk_app.services.oauth_resource import USUAL_SCOPES
 from tests.oauth import VERIFIER
 from tests.web.browser_session import ORIGIN, BrowserSession, Web
 from tests.web.oauth_app import App, ask, calling
@@ -73,7 +74,8 @@ def test_the_protected_resource_is_one_audience_in_every_form(web: Web, form: st
     assert said["resource"] == AUDIENCE
     assert said["authorization_servers"] == [ORIGIN]  # to the byte: without a slash
     assert said["bearer_methods_supported"] == ["header"]
-    assert set(said["scopes_supported"]) == {scope.value for scope in Scope}
+    # what is asked for at first; the rest is asked for when it is needed (MCP, authorization)
+    assert set(said["scopes_supported"]) == {scope.value for scope in USUAL_SCOPES}
     ProtectedResourceMetadata.model_validate(said)
 
 
@@ -85,6 +87,7 @@ def test_the_authorization_server_is_described_in_every_form(
     said = web.client.get(form.format(name=name)).json()
 
     assert said["issuer"] == ORIGIN
+    assert set(said["scopes_supported"]) == {scope.value for scope in Scope}
     for endpoint in ("authorization", "token", "registration", "revocation"):
         assert said[f"{endpoint}_endpoint"].startswith(f"{ORIGIN}/")
     assert said["code_challenge_methods_supported"] == ["S256"]
