@@ -1,5 +1,6 @@
 """A database of the release before this one is brought along whole, with what was done in it."""
 
+import itertools
 import json
 import re
 from dataclasses import dataclass
@@ -10,10 +11,12 @@ from typing import Any
 import psycopg
 import pytest
 from sqlalchemy import Connection, Engine, event, inspect, text
+from sqlmodel import col, select
 
-from orderdesk_app.context import Actor, LegacyScope, Role, Scope, Secret, TenantId
+from orderdesk_app.context import Actor, Role, Scope, Secret, TenantId
 from orderdesk_app.db.engine import Database
 from orderdesk_app.db.keyring import KeyRows
+from orderdesk_app.db.keys import Credential
 from orderdesk_app.db.migrate import exclusive, upgrade
 from orderdesk_app.db.schema import METADATA
 from orderdesk_app.db.signals import Signals
@@ -26,12 +29,14 @@ from orderdesk_app.security.web import SessionCookies, SignedText
 from orderdesk_app.services.activity import Activity
 from orderdesk_app.services.activity_entries import ActivityEntries
 from orderdesk_app.services.audit import AuditLog
+from orderdesk_app.services.key_views import legacy_scopes_of_key, scopes_of_key
 from orderdesk_app.services.keys import Keys
 from orderdesk_app.services.limits import Limits
 from orderdesk_app.services.magic_links import MagicLinks
 from orderdesk_app.services.members import Member
 from orderdesk_app.services.sessions import Sessions
 from orderdesk_app.services.sign_in import SignIn
+from orderdesk_app.tools.catalogue import every_tool
 from tests.db.ownership import add_missing_rows, belonging_to
 from tests.worlds import MadeUpActors
 
@@ -536,34 +541,68 @@ async def test_a_key_may_do_what_it_could_deleting_included(
     assert sorted(found.scopes) == after
 
 
-@pytest.mark.parametrize(
-    ("before", "scopes", "halves"),
-    [
-        (["orders:read", "stores:write"], {Scope.ORDERS_READ}, {LegacyScope.STORES_CONNECT}),
-        (["stores:delete"], set(), {LegacyScope.STORES_DISCONNECT}),
-        (["stores:delete", "stores:write"], {Scope.STORES_MANAGE}, set()),
-    ],
+FORMER_SCOPES = (
+    "orders:delete",
+    "orders:read",
+    "orders:write",
+    "products:read",
+    "stores:delete",
+    "stores:read",
+    "stores:write",
 )
-async def test_a_key_with_half_of_stores_manage_keeps_that_half(
-    past: Past, before: list[str], scopes: set[Scope], halves: set[LegacyScope]
+FORMER_SCOPE_OF_TOOL = {"stores_register": "stores:write", "stores_delete": "stores:delete"}
+
+
+async def test_every_key_may_call_the_tools_that_it_could_when_stores_manage_was_two_scopes(
+    past: Past,
 ) -> None:
     upgrade(past.url, to="0023")
+    combinations = [
+        sorted(chosen)
+        for count in range(len(FORMER_SCOPES) + 1)
+        for chosen in itertools.combinations(FORMER_SCOPES, count)
+    ]
     with exclusive(past.url) as connection:
-        connection.execute(
-            text("UPDATE credentials SET scopes = :scopes WHERE kind = 'access'"),
-            {"scopes": json.dumps(before)},
-        )
+        for number, chosen in enumerate(combinations):
+            insert(
+                connection,
+                "credentials",
+                id=f"02{number:03}",
+                tenant_id=ADA,
+                kind="access",
+                name="till",
+                digest=number.to_bytes(32),
+                hint="abcd",
+                scopes=json.dumps(chosen),
+                created_at=LATELY,
+            )
 
     upgrade(past.url)
 
     database = Database(past.url)
-    keys = Keys(
-        database, past.keyring, Signals(database), Passwords(rounds=4), MadeUpActors(database)
-    )
-    found = await keys.find(past.access_key.reveal())
+    async with database.read() as session:
+        question = select(Credential).where(col(Credential.name) == "till")
+        rows = (await session.exec(question.order_by(col(Credential.id)))).all()
     await database.close()
-    assert found is not None
-    assert (found.scopes, found.legacy_scopes) == (scopes, halves)
+    for row, chosen in zip(rows, combinations, strict=True):
+        actor = Actor(
+            TenantId(ADA),
+            role=Role.OWNER,
+            scopes=scopes_of_key(row, Role.OWNER),
+            legacy_scopes=legacy_scopes_of_key(row, Role.OWNER),
+        )
+        could = {
+            tool.name
+            for tool in every_tool()
+            if FORMER_SCOPE_OF_TOOL.get(tool.name, tool.scope.value) in chosen
+        }
+        assert {tool.name for tool in every_tool() if tool.is_open_to(actor)} == could, chosen
+        assert {Scope.PRODUCTS_WRITE, Scope.REPORTS_READ} & actor.scopes == set(), chosen
+        is_half = len({"stores:write", "stores:delete"} & set(chosen)) == 1
+        assert (Scope.STORES_MANAGE in actor.scopes, bool(actor.legacy_scopes)) == (
+            {"stores:write", "stores:delete"} <= set(chosen),
+            is_half,
+        ), chosen
 
 
 def test_a_session_was_proved_when_it_began(past: Past) -> None:
