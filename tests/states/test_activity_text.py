@@ -1,7 +1,13 @@
 """What happened, in words that a person reads on Home."""
 
+import ast
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
 import pytest
 
+import orderdesk_app
 from orderdesk_app.context import now
 from orderdesk_app.services.activity import QUIET_ACTIONS, QuietCalls
 from orderdesk_app.services.activity_entries import ActivityEntry
@@ -16,6 +22,8 @@ from orderdesk_app.states.activity_text import (
     quiet_label,
     summary_of,
 )
+
+PACKAGE = Path(orderdesk_app.__file__).parent
 
 
 def happening(
@@ -182,3 +190,45 @@ def test_every_action_is_known_to_change_something_or_not() -> None:
 
     assert actions - set(CHANGING_ACTIONS) - set(QUIET_ACTIONS) == _NEITHER
     assert not set(CHANGING_ACTIONS) & (set(QUIET_ACTIONS) | _NEITHER)
+
+
+# Of no account, so that no page shows it; what is counted and has no row; calls, by their tool.
+_WITHOUT_WORDS = {"installation.rotate_keys", "connect", "tool"}
+
+
+def test_every_action_that_is_written_has_its_words() -> None:
+    """So that each new one is known to change something or not."""
+    known = set(action_labels()) | _WITHOUT_WORDS
+    written = {
+        action
+        for folder in ("services", "tools")
+        for path in (PACKAGE / folder).rglob("*.py")
+        for action in _actions_in(ast.parse(path.read_text("utf-8")))
+    }
+
+    assert len(written) > 30
+    assert written <= known
+
+
+def _actions_in(module: ast.Module) -> Iterator[str]:
+    """What is the action of an Entry here, or looks like one: a noun that has some, and a verb."""
+    nouns = {name.partition(".")[0] for name in action_labels() if "." in name}
+    named = {
+        target.id: node.value.value
+        for node in module.body
+        if isinstance(node, ast.Assign) and isinstance(node.value, ast.Constant)
+        for target in node.targets
+        if isinstance(target, ast.Name)
+    }
+    for node in ast.walk(module):
+        if isinstance(node, ast.Call) and getattr(node.func, "id", "") == "Entry":
+            given = [word.value for word in node.keywords if word.arg == "action"]
+            for action in (*given, *node.args[1:2]):
+                if isinstance(action, ast.Constant):
+                    yield str(action.value)
+                elif isinstance(action, ast.Name) and action.id in named:
+                    yield str(named[action.id])
+        elif isinstance(node, ast.Constant):
+            found = re.fullmatch(r"([a-z_]+)\.[a-z_]+", str(node.value))
+            if found and found[1] in nouns:
+                yield found[0]
