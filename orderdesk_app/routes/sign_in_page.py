@@ -15,7 +15,7 @@ from orderdesk_app.routes.html_pages import (
     plain_page,
     with_opener,
 )
-from orderdesk_app.security.web import sign_up_address
+from orderdesk_app.security.web import leads_to_consent, sign_up_address
 from orderdesk_app.services.sign_in import LinkView
 
 _KEY_FORM = Markup(
@@ -41,6 +41,9 @@ _MAIL_FORM = Markup(
     '<span class="help" id="email-help">A link that signs you in once, to the verified address of '
     "your account.</span></div>"
     '<button type="submit" class="button full">E-mail me a link</button></form>'
+)
+_FROM_AN_APP = Markup(
+    "<p>An app wants to connect to your account. Sign in first; then you choose what it may do.</p>"
 )
 _NEXT = Markup('<input type="hidden" name="next" value="{wanted}">')
 _AUTOFOCUS = Markup("autofocus ")
@@ -98,7 +101,8 @@ def sign_in_page(
     if is_mailed:
         shown += callout(_MAILED, tone="green")
     is_about_mail = bool(wrong_email)
-    body = _KEY_FORM.format(
+    body = _FROM_AN_APP if leads_to_consent(wanted) else Markup()
+    body += _KEY_FORM.format(
         notice=shown,
         wanted=next_page,
         autofocus=_focus(not is_about_mail),

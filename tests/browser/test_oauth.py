@@ -1,13 +1,14 @@
 """An app asks, a person narrows it and approves, all by keyboard; it calls, and is disconnected."""
 
 import asyncio
+import itertools
 from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest_asyncio
 from playwright.async_api import Page, expect
 
-from tests.browser.conftest import Account, Opens, Site, agent
+from tests.browser.conftest import NARROW, Account, Opens, Site, agent
 from tests.browser.steps import go_to, notice, settled
 from tests.browser.test_pages import READ_BY_AXE, look
 from tests.browser.test_passkeys import grow_old, headed
@@ -31,7 +32,9 @@ async def callback() -> AsyncIterator[str]:
     """Where an app of this computer waits for the answer; it leads on to a site of its own."""
 
     async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        path = (await reader.readuntil(b"\r\n\r\n")).split(b" ", 2)[1]
+        head = await reader.readuntil(b"\r\n\r\n")
+        assert b"referer:" not in head.lower()  # the address of the consent page is the person's
+        path = head.split(b" ", 2)[1]
         is_callback = path.startswith(b"/callback?")
         writer.write(_ELSEWHERE % (port, path[len("/callback") :]) if is_callback else _ANSWER)
         await writer.drain()
@@ -131,6 +134,36 @@ async def test_an_app_is_narrowed_works_and_is_disconnected(
         assert (await app.post("tools/list", {})).status_code == 401
 
     assert not faults, "\n".join(faults)
+
+
+async def test_many_stores_with_long_names_lie_below_each_other(
+    site: Site, opens: Opens, ada: Account
+) -> None:
+    async with open_services(site.settings) as services:
+        client = await add_client(services, f"many-{ada.tenant_id}", name="Teapot")
+        user = await services.sessions.resume(ada.cookie)
+        assert user is not None
+        for _ in range(11):
+            await services.stores.add_sandbox(user.actor)
+        await services.database.execute(
+            "UPDATE stores SET name = 'Tea and coffee of the whole of North Yorkshire, ' || name "
+            "WHERE tenant_id = :tenant",
+            {"tenant": ada.tenant_id},
+        )
+    page = await (await opens(ada, size=NARROW)).new_page()
+
+    await page.goto(f"/authorize?{query(client.client_id)}")
+    await page.get_by_role("radio", name="Only these").check()
+    tops_and_bottoms = await page.evaluate(
+        """() => [...document.querySelectorAll(".choices .check > span")].map((words) => {
+            const box = words.getBoundingClientRect();
+            return [box.top, box.bottom];
+        })"""
+    )
+
+    assert len(tops_and_bottoms) == 12
+    for (_, bottom), (top, _) in itertools.pairwise(tops_and_bottoms):
+        assert top >= bottom
 
 
 async def test_an_app_of_its_own_scheme_leaves_its_person_at_a_page_that_says_what_was_done(

@@ -500,6 +500,8 @@ def way_in(web: Web, app: App) -> tuple[str, str]:
     sign_in = stranger.get(app.address()).headers["location"]
     assert sign_in.startswith("/sign-in?next=%2Fauthorize%3F")
     page = stranger.get(sign_in)
+    assert "An app wants to connect to your account" in page.text
+    assert "An app wants" not in stranger.get("/sign-in?next=%2Fstores").text
     [wanted] = set(re.findall(r'name="next" value="([^"]+)"', page.text))
     return sign_in, html.unescape(wanted)
 
