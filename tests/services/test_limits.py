@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import pytest
 
+from orderdesk_app.db.engine import Database
 from orderdesk_app.errors import RateLimited
 from orderdesk_app.security.web import wait_headers
 from orderdesk_app.services.delays import GrowingDelays
@@ -19,7 +20,8 @@ from orderdesk_app.services.limit_store import (
 )
 from orderdesk_app.services.limits import CallLimit, EveryLimit, Limit, Limits
 from orderdesk_app.token_bucket import TokenBucket
-from tests.worlds import ROOT, counted
+from tests.limits_and_writes import FOUND
+from tests.worlds import ROOT, counted, on_sqlite
 
 
 @dataclass
@@ -347,3 +349,18 @@ async def test_every_limit_asks_the_store_that_it_is_given(clock: Clock) -> None
 
     assert len(asked) > 20
     assert {"tools", "tools_by_key", "sign_in", "sign_up_hour", "invitations"} <= asked
+
+
+@on_sqlite
+@pytest.mark.parametrize("opens", ["read", "write"])
+async def test_a_limit_that_is_asked_inside_a_session_is_noticed(
+    database: Database, limits: Limits, opens: str
+) -> None:
+    await limits.console.spend("ada")
+    assert FOUND == []
+
+    async with getattr(database, opens)():
+        await limits.console.spend("ada")
+
+    assert len(FOUND) == 1
+    FOUND.clear()
