@@ -198,7 +198,18 @@ async def connects(page: Page, shown: Path, *, after: int = 0, only_reading: boo
 
     page.context.watch.expect(r"http://localhost:\d+/oauth/callback\?")  # type: ignore[attr-defined]
     [found] = await eventually(lambda: addresses(shown, after=after), 40)
+    await eventually(lambda: is_waited_for(found), 20)
     await approve_in(page, found, leads_to="http://*:*/oauth/callback?*", only_reading=only_reading)
+
+
+async def is_waited_for(address: str) -> bool:
+    """Whether the program listens for the answer: it shows the address a moment before."""
+    port = urlsplit(answer_in(address)["redirect_uri"]).port
+    with contextlib.suppress(OSError):
+        _, writer = await asyncio.open_connection("localhost", port)
+        writer.close()
+        return True
+    return False
 
 
 async def addresses(shown: Path, *, after: int = 0) -> list[str]:
