@@ -21,6 +21,12 @@ def is_listed() -> tuple[ColumnElement[bool], ...]:
     )
 
 
+def is_working() -> tuple[ColumnElement[bool], ...]:
+    """The keys and apps that were not revoked and have not ended."""
+    ends = col(Credential.expires_at)
+    return col(Credential.revoked_at).is_(None), or_(ends.is_(None), ends > now())
+
+
 def end_replaced(row: Credential, moment: datetime, overlap: timedelta) -> None:
     """The key that another one has replaced: it works for the overlap, and never longer than it
     would have. A key that was replaced before keeps the end that was promised then, unless there is

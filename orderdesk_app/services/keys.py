@@ -61,7 +61,7 @@ from orderdesk_app.services.key_choices import (
     require_stores,
 )
 from orderdesk_app.services.key_letters import tell_owners_of_rotation
-from orderdesk_app.services.key_rows import end_replaced, found_key, is_listed
+from orderdesk_app.services.key_rows import end_replaced, found_key, is_listed, is_working
 from orderdesk_app.services.key_views import (
     ACCESS,
     MASTER,
@@ -367,8 +367,7 @@ class Keys:
     async def stood_in_address(self, actor: Actor) -> bool:
         """Whether a key of the account that still works stood in an address within a week."""
         question = owned(actor, Credential).where(
-            col(Credential.revoked_at).is_(None),
-            col(Credential.in_address_at) > now() - _WARNED_FOR,
+            *is_working(), col(Credential.in_address_at) > now() - _WARNED_FOR
         )
         async with self._database.read() as session:
             return (await session.exec(question.limit(1))).first() is not None

@@ -141,7 +141,7 @@ class People:
                 .where(
                     col(Credential.tenant_id) == actor.tenant_id,
                     col(Credential.user_id) == user.id,
-                    col(Credential.kind) == "access",
+                    col(Credential.kind).in_(("access", "app")),
                     col(Credential.revoked_at).is_(None),
                 )
                 .values(revoked_at=moment)

@@ -25,6 +25,7 @@ from orderdesk_app.db.users import User
 from orderdesk_app.errors import Conflict, NotFound, in_message
 from orderdesk_app.services.audit import AuditTrail, Entry
 from orderdesk_app.services.deletions import BEING_DELETED
+from orderdesk_app.services.key_rows import is_working
 from orderdesk_app.services.operators import is_operator_now, require_operator_left
 from orderdesk_app.services.reauthentication import Reauthentication
 from orderdesk_app.services.user_agents import device_name
@@ -336,7 +337,7 @@ async def _keys_of(session: AsyncSession, user_id: UserId) -> list[KeyOfUser]:
     question = (
         select(Credential, Tenant.name)
         .join(Tenant, col(Tenant.id) == col(Credential.tenant_id))
-        .where(col(Credential.user_id) == user_id, col(Credential.revoked_at).is_(None))
+        .where(col(Credential.user_id) == user_id, *is_working())
         .order_by(col(Credential.created_at).desc(), col(Credential.id))
         .limit(_MOST_SHOWN)
     )

@@ -320,6 +320,21 @@ async def test_a_replaced_master_key_works_for_agents_and_proves_nobody(
         await at(world, principal.expires_at).by_token(old.reveal())
 
 
+async def test_an_address_warns_of_no_key_that_has_ended(world: World, owner: Any) -> None:
+    services = world.services
+    await services.access.by_token(world.owner.key.reveal(), kind="master")
+    await services.keys.rotate_master(owner, grace=HOUR)
+    during = await services.keys.stood_in_address(owner)
+
+    async with services.database.write() as session:
+        question = owned(owner, Credential).where(col(Credential.replaced_at).is_not(None))
+        row = (await session.exec(question)).one()
+        row.expires_at = now()
+        session.add(row)
+
+    assert (during, await services.keys.stood_in_address(owner)) == (True, False)
+
+
 async def test_a_replaced_master_key_can_be_stopped_before_its_end(
     world: World, owner: Any
 ) -> None:

@@ -13,6 +13,7 @@ from orderdesk_app.context import Actor, Role, Sealed, Secret, StoreId, TenantId
 from orderdesk_app.db.audit import NAMELESS
 from orderdesk_app.db.deletions import Doomed, RowDeletion
 from orderdesk_app.db.engine import Database
+from orderdesk_app.db.keys import Credential
 from orderdesk_app.db.memberships import Membership
 from orderdesk_app.db.schema import METADATA
 from orderdesk_app.db.sessions import Session
@@ -220,6 +221,19 @@ async def test_a_row_counts_stores_and_calls_of_thirty_days(
                 name="Teas",
                 api_url="x",
                 api_key=Sealed(b"x"),
+            )
+        )
+
+        ended = now() - timedelta(seconds=1)  # a replaced one, after its overlap
+        session.add(
+            Credential(
+                tenant_id=tenant.view.id,
+                user_id=owner,
+                kind="access",
+                name="till",
+                digest=b"till",
+                hint="till",
+                expires_at=ended,
             )
         )
 

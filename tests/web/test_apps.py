@@ -15,8 +15,8 @@ from orderdesk_app.db.credential_days import CallsOfKey, write_calls_of_keys
 from orderdesk_app.db.keys import Credential
 from orderdesk_app.db.oauth import OAuthCode, OAuthToken
 from tests.web.browser_session import BrowserSession
-from tests.web.colleagues import Colleague, add_colleague
-from tests.web.oauth_app import App
+from tests.web.colleagues import Colleague, add_colleague, join
+from tests.web.oauth_app import App, ask
 
 _NUMBERS = itertools.count(1)
 ASKED = (Scope.ORDERS_READ, Scope.ORDERS_WRITE, Scope.PRODUCTS_READ)
@@ -299,3 +299,21 @@ def test_no_row_of_the_activity_calls_an_app_by_our_name(ada: BrowserSession) ->
     assert "of an app twice" in text
     assert "disconnected the app" in text
     assert "Order Desk agents" not in text
+
+
+def test_an_app_of_somebody_who_was_removed_does_not_come_back_with_them(
+    ada: BrowserSession,
+) -> None:
+    cleo = add_colleague(ada, Role.MEMBER)
+    assert cleo.user_id is not None
+    app = App(cleo, f"client-{next(_NUMBERS)}")
+    pair = app.connect()
+    assert ask(ada.web, pair["access_token"]).status_code == 200
+
+    ada.web.do(ada.web.services.people.remove, ada.actor, str(cleo.user_id))
+    join(ada, cleo.user_id, Role.MEMBER)
+
+    assert ask(ada.web, pair["access_token"]).status_code == 401
+    again = app.send(grant_type="refresh_token", refresh_token=pair["refresh_token"])
+    assert again.json()["error"] == "invalid_grant"
+    assert ada.web.do(ada.web.services.connected_apps.list, ada.actor) == []
