@@ -42,7 +42,7 @@ from orderdesk_app.observability import CREDENTIALS_REFUSED, ERRORS, MCP_REFUSED
 from orderdesk_app.security.web import (
     EXPOSED_HEADERS,
     IndexedHeaders,
-    rate_limit_headers,
+    rate_limit_pairs,
     wait_headers,
 )
 from orderdesk_app.services.access import Principal
@@ -136,6 +136,7 @@ class McpEndpoint:
         token, is_in_query = self._take_token(scope, headers)
         if scope["method"] == "OPTIONS":
             return await Response(status_code=204, headers=_PREFLIGHT)(scope, receive, send)
+        look = self._keys.look()
         try:
             if token is None:
                 raise AuthFailed(_NEEDS_KEY)
@@ -172,7 +173,7 @@ class McpEndpoint:
             MCP_REFUSED.labels("method").inc()
             self._runner.note_use(principal)
             return await _method_not_allowed()(scope, receive, send)
-        scope[_ASK_AGAIN] = partial(self._keys.principal_now, token)
+        scope[_ASK_AGAIN] = partial(self._keys.principal_now, token, principal, look)
         scope[PRINCIPAL] = principal
         try:
             await self._serve(headers, scope, receive, send)
@@ -248,8 +249,7 @@ class McpEndpoint:
             if message["type"] == "http.response.start":
                 limit = request.rate_limit or await self._runner.rate_limit(principal)
                 headers = _own_headers(message)
-                for name, value in rate_limit_headers(limit).items():
-                    headers.append((name.lower().encode(), value.encode()))
+                headers += rate_limit_pairs(limit)
                 if request.retry_after is not None:
                     headers.append((b"retry-after", str(ceil(request.retry_after)).encode()))
             await send(message)

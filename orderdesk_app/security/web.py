@@ -89,6 +89,15 @@ def rate_limit_headers(limit: RateLimit) -> dict[str, str]:
     }
 
 
+def rate_limit_pairs(limit: RateLimit) -> list[tuple[bytes, bytes]]:
+    """The same headers as ASGI takes them, for every answer of `/mcp`."""
+    return [
+        (b"ratelimit-limit", b"%d" % limit.limit),
+        (b"ratelimit-remaining", b"%d" % limit.remaining),
+        (b"ratelimit-reset", b"%d" % limit.reset),
+    ]
+
+
 def body_encoding(headers: Headers) -> str:
     """What a request's body is packed in, such as gzip; empty for a plain body.
 

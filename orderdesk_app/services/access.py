@@ -183,6 +183,9 @@ class Access:
             seconds=_MEMBER_SECONDS, topics=_topics_of_member
         )
         self._in_address: LoadingCache[bool] = LoadingCache(seconds=_ADDRESS_SECONDS)
+        # Counts what was evicted: as long as it stays, what was found a moment ago would be found
+        # again.
+        self.changes = 0
         signals.subscribe(self._on_signal)
 
     async def by_token(
@@ -239,6 +242,9 @@ class Access:
         found.principals[via] = account, principal
         return principal
 
+    def has_expired(self, expires_at: datetime | None) -> bool:
+        return expires_at is not None and self._clock() >= expires_at
+
     def _require_valid(self, found: FoundKey, via: Via) -> None:
         """Raises AuthFailed for one whose time is over, and for the token of an app elsewhere than
         at `/mcp`, which is its audience.
@@ -246,7 +252,7 @@ class Access:
         is_app = found.kind == APP
         if is_app and via is not Via.MCP:
             raise AuthFailed("This token is for /mcp alone. Send a key from Settings instead.")
-        if found.expires_at is not None and self._clock() >= found.expires_at:
+        if self.has_expired(found.expires_at):
             raise AuthFailed(
                 "This token has expired. Refresh it, or connect the app once more."
                 if is_app
@@ -331,6 +337,7 @@ class Access:
         kind = topic.partition(":")[0]
         SIGNALS.labels(kind if kind in ("tenant", "user", "store") else "other").inc()
         if kind in ("tenant", "user", EVERYTHING):
+            self.changes += 1
             for cache in (self._found, self._accounts, self._members):
                 cache.evict(topic)
 

@@ -2,6 +2,9 @@
 rows.
 """
 
+import time
+from typing import NamedTuple
+
 from orderdesk_app.context import Actor, Secret, TenantId, Via
 from orderdesk_app.errors import AuthFailed, RateLimited
 from orderdesk_app.security.tokens import OAUTH_ACCESS, OAUTH_REFRESH
@@ -12,7 +15,17 @@ from orderdesk_app.services.limits import Limit, network_of
 from orderdesk_app.services.provisioning import Provisioning
 
 ACTION = "key.check"
+# As long as other processes may take to tell of a change. Then the cache is asked again, which in
+# its turn asks the database now and then.
+_MOMENT_SECONDS = 1.0
 NOBODY = TenantId("")
+
+
+class Look(NamedTuple):
+    """When the cache of keys was asked, and how much had changed in it by then."""
+
+    changes: int
+    at: float
 
 
 class KeyCheck:
@@ -88,10 +101,19 @@ class KeyCheck:
             await self._limit.give_back(address)
         return found
 
-    async def principal_now(self, token: str) -> Principal:
-        """The principal of a key that was let in before, as it is by now. Raises AuthFailed where
-        it works no more; nobody is counted for that.
+    def look(self) -> Look:
+        """What `principal_now` has to know of the moment before `principal` is asked."""
+        return Look(self._access.changes, time.monotonic())
+
+    async def principal_now(self, token: str, known: Principal, look: Look) -> Principal:
+        """The principal of a key that was let in before, `known` at that look, as it is by now.
+        Raises AuthFailed where it works no more; nobody is counted for that.
         """
+        is_as_it_was = (
+            self._access.changes == look.changes and time.monotonic() - look.at < _MOMENT_SECONDS
+        )
+        if is_as_it_was and not self._access.has_expired(known.expires_at):
+            return known
         return await self._access.by_token(token)
 
     async def _find(

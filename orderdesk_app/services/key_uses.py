@@ -5,8 +5,8 @@ background: a call only notes it in memory, and a cached read makes no query.
 import asyncio
 import contextlib
 from collections.abc import Callable
-from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import NamedTuple
 
 from cachetools import LRUCache
 from sqlmodel import col, or_, update
@@ -26,8 +26,7 @@ _MOST_REMEMBERED = 50_000
 _MOST_WAITING = 100_000  # while the database cannot be reached
 
 
-@dataclass(frozen=True, slots=True)
-class KeyUse:
+class KeyUse(NamedTuple):
     tenant_id: TenantId
     at: datetime
     client: str

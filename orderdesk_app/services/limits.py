@@ -36,6 +36,7 @@ INVITATIONS = 30  # an hour for each account, as they go to mailboxes of others
 INVITATION_ANSWERS = 20  # a minute from one network; those that succeed do not count
 EXPORTS = 3  # of a person at once, then one in ten minutes: each reads all that is theirs
 ROTATIONS = 5  # a minute for each account: each takes a quarter of a second of bcrypt
+_MOST_KNOWN_DRAWS = 10_000  # of callers
 
 
 def network_of(address: str) -> str:
@@ -154,6 +155,8 @@ class CallLimit:
         self._account = account
         self._caller = caller
         self._store = store
+        # every call makes the same few
+        self._known_draws: dict[tuple[str, str, float], tuple[Draw, ...]] = {}
 
     @property
     def rules(self) -> TokenBucket:
@@ -163,7 +166,7 @@ class CallLimit:
     @rules.setter
     def rules(self, rules: TokenBucket) -> None:
         self._account.rules = rules
-        self._caller.rules = rules
+        self.caller_rules = rules
 
     @property
     def caller_rules(self) -> TokenBucket:
@@ -172,6 +175,7 @@ class CallLimit:
     @caller_rules.setter
     def caller_rules(self, rules: TokenBucket) -> None:
         self._caller.rules = rules
+        self._known_draws.clear()
 
     async def spend(self, account: str, cost: float = 1, *, caller: str = "") -> RateLimit:
         """Takes `cost` tokens of the account and of the caller: the row of a key, an app or a
@@ -181,7 +185,8 @@ class CallLimit:
         """
         draws = self._draws(account, caller, cost)
         readings = await self._store.take(draws)
-        if refused := refusal_of((self._account, self._caller), readings):
+        is_refused = readings[0].wait or readings[-1].wait
+        if is_refused and (refused := refusal_of((self._account, self._caller), readings)):
             raise refused
         return self._tighter(draws, readings)
 
@@ -191,8 +196,15 @@ class CallLimit:
         return self._tighter(draws, await self._store.level(draws))
 
     def _draws(self, account: str, caller: str, cost: float) -> tuple[Draw, ...]:
-        of_account = self._account.draw(account, cost)
-        return (of_account, self._caller.draw(caller, cost)) if caller else (of_account,)
+        place = (account, caller, cost)
+        draws = self._known_draws.get(place)
+        if draws is None:
+            of_account = self._account.draw(account, cost)
+            draws = (of_account, self._caller.draw(caller, cost)) if caller else (of_account,)
+            if len(self._known_draws) >= _MOST_KNOWN_DRAWS:
+                self._known_draws.clear()
+            self._known_draws[place] = draws
+        return draws
 
     def _tighter(self, draws: Sequence[Draw], readings: Sequence[Reading]) -> RateLimit:
         place = 0

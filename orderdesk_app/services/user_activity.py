@@ -42,23 +42,24 @@ class UserActivity:
         """Somebody did something; a row of the audit log says what."""
         user_id = entry.actor.user_id
         calls = entry.times if entry.action == "tool" else 0
+        day = entry.at.astimezone(UTC).date()
         if user_id is not None:
-            self._note(user_id, entry.at, calls)
+            self._note(user_id, entry.at, day, calls)
         key_id = entry.actor.credential_id
         # a session that began with a key is a person's
         if calls and key_id is not None and entry.actor.session_id is None:
-            self._note_key(key_id, entry.at.astimezone(UTC).date(), calls)
+            self._note_key(key_id, day, calls)
 
     def _note_key(self, key_id: str, day: date, calls: int) -> None:
         if len(self._key_calls) < _MOST_WAITING:
             self._key_calls[key_id, day] += calls
             self._has_notes.set()
 
-    def _note(self, user_id: UserId, at: datetime, calls: int) -> None:
+    def _note(self, user_id: UserId, at: datetime, day: date, calls: int) -> None:
         if len(self._calls) + len(self._seen) >= _MOST_WAITING:
             return
         if calls:
-            place = (user_id, at.astimezone(UTC).date())
+            place = (user_id, day)
             if (noted := self._calls.get(place)) is not None:
                 noted.calls += calls
             else:
@@ -103,7 +104,9 @@ class UserActivity:
             except BaseException as error:
                 _LOG.error("activity of users waits for the database", exc_info=error)
                 for noted in [*calls, *seen]:
-                    self._note(noted.user_id, noted.at, noted.calls)
+                    self._note(
+                        noted.user_id, noted.at, noted.at.astimezone(UTC).date(), noted.calls
+                    )
                 for each in keys:
                     self._note_key(each.credential_id, each.day, each.calls)
                 raise

@@ -10,6 +10,7 @@ from sqlmodel import col, select
 from orderdesk_app.context import Via
 from orderdesk_app.db.audit import AuditEntry
 from orderdesk_app.db.engine import Database
+from orderdesk_app.db.signals import Signals
 from orderdesk_app.errors import AuthFailed, RateLimited
 from orderdesk_app.security.sealing import Sealer
 from orderdesk_app.security.tokens import new_access_key
@@ -87,6 +88,22 @@ async def test_a_key_that_works_costs_nothing_and_goes_on(check: KeyCheck, tenan
     assert await tries(check, "203.0.113.9") == WRONG_KEYS
     found = await check.principal(tenant.master_key.reveal(), address="203.0.113.9")
     assert found.actor.tenant_id == tenant.view.id
+
+
+async def test_a_key_that_was_let_in_is_looked_up_again_as_soon_as_anything_changed(
+    check: KeyCheck, tenant: Any, database: Database, signals: Signals
+) -> None:
+    token = tenant.master_key.reveal()
+    look = check.look()
+    known = await check.principal(token, address="203.0.113.9")
+    at_once = await check.principal_now(token, known, look)
+    await database.execute("DELETE FROM credentials", {})
+
+    signals.deliver(f"tenant:{tenant.view.id}")
+
+    assert at_once is known
+    with pytest.raises(AuthFailed):
+        await check.principal_now(token, known, look)
 
 
 async def test_a_key_that_works_may_come_many_times_at_once(check: KeyCheck, tenant: Any) -> None:
