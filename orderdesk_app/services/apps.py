@@ -7,7 +7,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlmodel import col, select, update
+from sqlmodel import col, update
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from orderdesk_app.context import Actor, Role, Scope, StoreRowId, UserId, Via, now
@@ -184,16 +184,16 @@ class ConnectedApps:
 async def _hosts(session: AsyncSession, actor: Actor, app_ids: Sequence[str]) -> Mapping[str, str]:
     """Of each app, as its person was shown it at the consent page."""
     question = (
-        select(OAuthToken.credential_id, OAuthToken.redirect_uri)
+        owned(actor, OAuthToken)
         .where(
-            col(OAuthToken.tenant_id) == actor.tenant_id,
             col(OAuthToken.credential_id).in_(app_ids),
             col(OAuthToken.revoked_at).is_(None),
             col(OAuthToken.refreshed_at).is_(None),
         )
         .order_by(col(OAuthToken.created_at))
     )
-    found = {app_id: read_redirect(text) for app_id, text in (await session.exec(question)).all()}
+    tokens = (await session.exec(question)).all()
+    found = {token.credential_id: read_redirect(token.redirect_uri) for token in tokens}
     return {app_id: uri.shown for app_id, uri in found.items() if isinstance(uri, RedirectUri)}
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
+import structlog
 
 from orderdesk_app.context import Actor, TenantId, Via
 from orderdesk_app.db.engine import Database
@@ -218,20 +219,21 @@ async def test_what_no_key_opens_is_counted_and_the_rest_rotated(installed: Inst
 
 
 async def test_a_start_without_the_key_of_before_says_how_many_keys_it_cannot_open(
-    installed: Installation, capsys: pytest.CaptureFixture[str]
+    installed: Installation,
 ) -> None:
     rows, both = KeyRows(installed.database), await installed.keyring(NEW, OLD)
     [root] = await rows.wrapped_otherwise(both.kms_key_id, before="tenant", count=7)
     await rows.rewrap([(root, both.rewrapped(root))], key_id=both.kms_key_id)
 
-    await (await installed.rotation()).warn_of_unreadable()
-    before = "".join(capsys.readouterr())
-    await (await installed.rotation(previous="")).warn_of_unreadable()
-    after = "".join(capsys.readouterr())
+    with structlog.testing.capture_logs() as before:
+        await (await installed.rotation()).warn_of_unreadable()
+    with structlog.testing.capture_logs() as after:
+        await (await installed.rotation(previous="")).warn_of_unreadable()
 
-    assert "MCP_KMS_KEY_PREVIOUS" not in before
-    assert "MCP_KMS_KEY_PREVIOUS" in after
-    assert str(KEYS) in after
+    assert not before
+    [line] = after
+    assert "MCP_KMS_KEY_PREVIOUS" in line["event"]
+    assert line["count"] == KEYS
 
 
 # ------------------------------------------------------------------ a server without the new key

@@ -15,11 +15,18 @@ from orderdesk_app.services.connections import Why
 from orderdesk_app.services.key_check import ACTION, NOBODY
 from orderdesk_app.services.limits import network_of
 from orderdesk_app.token_bucket import TokenBucket
-from tests.web.browser_session import BrowserSession, Tab
+from tests.web.browser_session import BrowserSession, Tab, Web
 from tests.web.colleagues import add_colleague
 from tests.web.oauth_app import App
 from tests.web.test_connect import call, keys_that_are_there, loading, make_key, shown
 from tests.web.test_keys import block
+
+
+@pytest.fixture(autouse=True)
+def nobody_was_refused_lately(web: Web) -> None:
+    """After ten refusals in a minute the others are counted. All tests are one network."""
+    web.do(web.services.audit.stop)
+    web.do(web.services.audit.start)
 
 
 def looks(tab: Tab, client: str = "cursor") -> None:
