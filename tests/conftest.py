@@ -31,7 +31,6 @@ from orderdesk_app.security.passwords import Passwords
 from orderdesk_app.security.sealing import Sealer
 from orderdesk_app.services.keys import Keys
 from orderdesk_app.services.tenants import NewAccount, Tenants
-from tests import scheduling
 from tests.limits_and_writes import no_limit_inside_a_write, watched_limits
 from tests.slow import is_slow, no_process_in_a_fast_test
 from tests.web_app import ada, admin, bert, served, sockets_for_strangers, web
@@ -67,7 +66,7 @@ def pytest_configure(config: pytest.Config) -> None:
     plain = structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)
     structlog.configure(processors=[structlog.processors.add_log_level, plain])
     if config.pluginmanager.hasplugin("xdist"):
-        config.pluginmanager.register(scheduling)
+        config.pluginmanager.import_plugin("tests.scheduling")
 
 
 def pytest_collection_finish() -> None:
@@ -81,7 +80,6 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if is_slow(item):
             item.add_marker(pytest.mark.slow)
-    items.sort(key=scheduling.longest_first)
 
 
 class Postgres:

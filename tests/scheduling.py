@@ -25,44 +25,16 @@ UNITS = {
 }
 
 
-# The units that take longest begin first, so that none is left when the others have ended; those
-# that wait stand between those that need the processor.
-BEGIN_FIRST = (
-    "tests/browser",
-    "tests/test_server.py",
-    WORK,
-    "tests/proofs",
-    EVERY_PAGE,
-    "tests/test_cli.py",
-    "tests/mcp/test_stdio.py",
-    "tests/services/test_order_faults.py",
-    "tests/web/test_neighbours.py",
-    "tests/attacks/test_deletion_races.py",
-    "tests/attacks/test_everything_as_everybody.py",
-    "tests/clients/test_clients.py",
-    "tests/db/test_upgrade.py",
-    "tests/test_connections.py",
-)
-
-
-def unit_of(nodeid: str) -> str:
-    """A named one, the folder of its file if that is shared, or its file."""
-    file = nodeid.partition("::")[0]
-    if file in UNITS:
-        return UNITS[file]
-    folder = file.rpartition("/")[0]
-    return folder if folder in SHARED_FOLDERS else file
-
-
-def longest_first(item: pytest.Item) -> int:
-    """To sort by; what is not named keeps its order."""
-    unit = unit_of(item.nodeid)
-    return BEGIN_FIRST.index(unit) if unit in BEGIN_FIRST else len(BEGIN_FIRST)
-
-
 class SharedFolderScheduling(LoadFileScheduling):
     def _split_scope(self, nodeid: str) -> str:
-        return unit_of(nodeid)
+        """The unit that a test belongs to: a named one, its folder if that is shared, or its
+        file.
+        """
+        file = super()._split_scope(nodeid)
+        if file in UNITS:
+            return UNITS[file]
+        folder = file.rpartition("/")[0]
+        return folder if folder in SHARED_FOLDERS else file
 
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> SharedFolderScheduling:

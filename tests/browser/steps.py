@@ -91,7 +91,7 @@ async def make_key(site: Site, page: Page, name: str, *, default_store: str = ""
     if default_store:
         await dialog.get_by_label("Default store").select_option(label=default_store)
     with site.recorder.chapter(CHAPTER):
-        await dialog.get_by_role("button", name="Make key").click()
+        await dialog.get_by_role("button", name="Make key").press("Enter")
         await expect(page.get_by_role("heading", level=1)).to_have_text(f"Key “{name}”")
         await page.wait_for_load_state("networkidle")
     key = await page.locator("#new-key").inner_text()

@@ -185,11 +185,13 @@ async def test_an_app_of_its_own_scheme_leaves_its_person_at_a_page_that_says_wh
     await headed(page, "You approved “Cursor”")
     link = await page.get_by_role("link", name="Open the app").get_attribute("href")
     faults = await look(page, "consent-approved", views=READ_BY_AXE)
+    page = await context.new_page()  # the one before goes on to the app by itself
     await page.goto(address)
     await press(page, "button", "Cancel", "Enter")
     await headed(page, "You did not connect “Cursor”")
 
     # what leads nowhere, and who may connect nothing
+    page = await context.new_page()
     await page.goto(f"/authorize?{query('nobody')}")
     await headed(page, "The app could not be connected")
     faults += await look(page, "consent-unknown", views=READ_BY_AXE)

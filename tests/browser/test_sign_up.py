@@ -41,6 +41,7 @@ async def open_account(site: Site, page: Page) -> str:
         await page.get_by_role("button", name="Open my account").press("Enter")
         await headed(page, "Your account is open")
         await expect(page.get_by_role("button", name="Continue")).to_be_visible()
+        await page.wait_for_load_state()  # the buttons work once the script is there
     key = await page.get_by_label("Your master key").inner_text()
     site.shown.append(key)
     return key

@@ -53,6 +53,7 @@ async def test_all_rows_of_a_user_go_and_no_row_of_anybody_else(person: Person) 
     await add_made_up_rows(person)
     await services.audit.flush()
     await services.user_activity.flush()
+    await services.key_uses.flush()  # they are noted in the background
     before = await all_rows(services.database)
 
     deleted = await services.user_deletion.delete(operator, person.user_id, EMAIL)
