@@ -9,7 +9,7 @@ IS_SUPPORTED := import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 
 PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do $$p -c '$(IS_SUPPORTED)' 2>/dev/null && echo $$p && break; done)
 PIP_INSTALL := $(BIN)/python -m pip install --disable-pip-version-check --quiet
 # Three workers on two cores: tests wait (for a browser, a lock, a process that starts) for about half of
-# their time. The browser tests come first and are one worker's work for as long as the others take.
+# their time. The browser tests are two workers' work for half of it.
 IN_PARALLEL := -n 3 --dist loadfile --no-loadscope-reorder
 # Python keeps what it compiled, whatever the environment says: each process starts 0.4 s sooner.
 export PYTHONDONTWRITEBYTECODE :=

@@ -2,8 +2,9 @@
 
 Each file is one unit, as with `--dist loadfile`. Two folders are one unit each: their servers cost
 more than their tests, and all tests of such a folder share them. The browser tests would take
-longer than everything else together, so they are three units of about the same length; the one
-without a name has what shows secrets, and the search for these.
+longer than everything else together, so they are two units of about the same length; the one
+without a name has what shows secrets, and the search for these. Three browsers at once would be
+more than two cores can serve in time.
 """
 
 from typing import Any
@@ -12,14 +13,13 @@ import pytest
 from xdist.scheduler import LoadFileScheduling
 
 SHARED_FOLDERS = ("tests/browser", "tests/proofs")
-EVERY_PAGE = "every page in a browser"
-WORK = "work with stores and tools in a browser"
+WORK = "every page, and work with stores and tools, in a browser"
 UNITS = {
     "tests/browser/test_console.py": WORK,
     "tests/browser/test_home.py": WORK,
-    "tests/browser/test_keyboard.py": EVERY_PAGE,
+    "tests/browser/test_keyboard.py": WORK,
     "tests/browser/test_neighbour.py": WORK,
-    "tests/browser/test_pages.py": EVERY_PAGE,
+    "tests/browser/test_pages.py": WORK,
     "tests/browser/test_stores.py": WORK,
     "tests/browser/test_walk.py": WORK,
 }

@@ -121,6 +121,7 @@ async def test_the_official_suite_finds_no_fault_in_the_authorization_server(
 
     async with running(command, node_clients.environment) as process:
         told = await process.until(r"http://localhost:\d+/authorize\?\S+")
+        await eventually(lambda: is_waited_for(told), 20)
         await follow(await approve(site, ada, told))
         await process.ended()
 
